@@ -1,0 +1,63 @@
+# make run: the whole flow on the digits network.  make test: the tests.  make help: everything else.
+PYTHON  ?= python3
+VENV    ?= .venv
+CONFIG  ?= examples/digits/run.yaml
+OUT     ?= out
+HLS     ?= open
+BIN     := $(VENV)/bin
+PSCONV  := $(BIN)/psconv
+PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
+PYTEST  := $(BIN)/python -m pytest
+
+.PHONY: run golden csim synth cosim compare report pnr test test-all lint train-digits lock clean help
+
+run: $(VENV)/run.stamp            ## golden model -> HLS -> RTL -> co-simulation -> comparison -> report
+	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS)
+
+golden csim synth cosim report: $(VENV)/run.stamp   ## one step of the flow; CONFIG=, OUT=, HLS=
+	$(PSCONV) $@ $(CONFIG) --out $(OUT) $(if $(filter synth,$@),--hls $(HLS))
+
+compare: $(VENV)/run.stamp        ## RTL outputs against the golden model, element for element
+	$(PSCONV) compare $(OUT)/golden $(OUT)/cosim
+
+pnr: $(VENV)/run.stamp            ## the flow with ECP5 place and route of every layer (slow)
+	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS) --target ulx3s_85f --pnr
+
+test: $(VENV)/test.stamp          ## the tests, without those marked slow
+	$(PYTEST) -n 2 --dist worksteal -m "not slow"
+
+test-all: $(VENV)/test.stamp      ## every test, slow ones too
+	$(PYTEST) -n 2 --dist worksteal
+
+lint: $(VENV)/test.stamp          ## ruff
+	$(BIN)/ruff check .
+
+train-digits: $(VENV)/test.stamp  ## train, quantise and export the digits bundle from nothing
+	$(PSCONV) train examples/digits/train.yaml --out $(OUT)/train
+	$(PSCONV) quantize $(OUT)/train --out $(OUT)/bundle
+
+lock: $(VENV)/test.stamp          ## write requirements.lock from what is installed
+	( head -1 requirements.lock; $(BIN)/python -m pip freeze --exclude hls4ml --exclude-editable --all \
+	  | grep -v '^pip==' | sed 's/+cpu//' ) > requirements.lock.tmp && mv requirements.lock.tmp requirements.lock
+
+clean:                            ## remove what the flow wrote; the virtual environment stays
+	rm -rf $(OUT) build
+
+help:                             ## this list
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 42
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps, so that a second `make run` installs nothing.
+$(VENV)/run.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing the flow's packages (once; a few minutes of downloads)"
+	$(PIP) --editable .
+	@touch $@
+
+# AMD's ap_types headers come inside the hls4ml wheel; its dependencies (TensorFlow) are not wanted.
+$(VENV)/test.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
+	@echo "Installing the tests' packages (once)"
+	$(PIP) --editable '.[test,train]'
+	$(PIP) --no-deps hls4ml==1.3.0
+	@touch $@ $(VENV)/run.stamp

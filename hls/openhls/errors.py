@@ -1,0 +1,31 @@
+"""Diagnostics: every refusal names the source line, the reason and, where there is one, what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place in the user's C++."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+class HlsError(Exception):
+    """The input cannot be compiled; `str()` reads like a compiler's error message.
+
+    Args:
+        message: the reason, lower case, no full stop.
+        loc: where in the C++; None only where no line can be blamed (a missing file, a missing top).
+        hint: what to write instead.
+    """
+
+    def __init__(self, message: str, loc: Location | None = None, hint: str | None = None):
+        self.message, self.loc, self.hint = message, loc, hint
+        text = f"{loc}: error: {message}" if loc else f"error: {message}"
+        super().__init__(text + (f"\n  note: {hint}" if hint else ""))
