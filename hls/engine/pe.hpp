@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The processing element: windows -> sums of TO output channels.
+//
+// Each iteration is one weight ROM word: MULTIPLIERS weights for each of TO output channels, which share the ring's
+// operands. Every multiplier has work in every iteration, as every (filter, block) pair has the same number of
+// weights; the ROM address is a counter. Iterations of an image: PIXELS * BLOCK_SETS * STEPS * FOLDS.
+#ifndef PSCONV_PE_HPP
+#define PSCONV_PE_HPP
+
+#include "geometry.hpp"
+#include "ring.hpp"
+
+namespace psconv {
+
+template <class C>
+void pe(hls::stream<typename Geometry<C>::Window>& window_words, hls::stream<typename Geometry<C>::Sums>& sum_words) {
+  typedef Geometry<C> G;
+  typedef typename G::Accumulator Accumulator;
+  typedef typename G::Sums Sums;
+
+  Ring<C> ring;
+#pragma HLS ARRAY_PARTITION variable=ring complete dim=0
+  Accumulator sum[C::TO];  // over the folds of one step
+#pragma HLS ARRAY_PARTITION variable=sum complete dim=0
+  Sums carried[C::STEPS];  // from one block set to the next; vanishes if there is one set
+  int address = 0;
+
+pixels:
+  for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
+  block_sets:
+    for (int b = 0; b < C::BLOCK_SETS; ++b) {
+    steps:
+      for (int s = 0; s < C::STEPS; ++s) {
+      folds:
+        for (int f = 0; f < C::FOLDS; ++f) {
+#pragma HLS PIPELINE II=1
+// A step's sums are stored in its last fold and loaded in its first fold of the next block set.
+#pragma HLS DEPENDENCE variable=carried type=inter direction=RAW distance=(C::STEPS-1)*C::FOLDS+1 dependent=true
+          if (s == 0 && f == 0) {
+            load<C>(ring, window_words.read());
+          } else if (f == 0) {
+            rotate<C>(ring);
+          }
+
+          const ap_uint<C::TO * C::MULTIPLIERS * C::WEIGHT_BITS> weights = C::weights(address);
+          address = address == G::ROM_WORDS - 1 ? 0 : address + 1;
+
+          const ap_uint<C::TO * C::BIAS_BITS> biases = C::biases(s);
+          Sums start = 0;
+          if (b > 0 && f == 0) start = carried[s];
+
+          Sums sums = 0;
+        outputs:
+          for (int k = 0; k < C::TO; ++k) {
+#pragma HLS UNROLL
+            Accumulator dot = 0;
+          multipliers:
+            for (int j = 0; j < C::MULTIPLIERS; ++j) {
+#pragma HLS UNROLL
+              dot += field<C::WEIGHT_BITS>(weights, k * C::MULTIPLIERS + j) * operand<C>(ring, j, f);
+            }
+            if (f == 0) sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);
+            sum[k] += dot;
+            sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sum[k];
+          }
+
+          if (f == C::FOLDS - 1) {
+            if (b == C::BLOCK_SETS - 1) {
+              sum_words.write(sums);
+            } else {
+              carried[s] = sums;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace psconv
+
+#endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Beats -> windows for KERNEL = 1, where a window is a single pixel: drops the pixels off the stride grid.
+#ifndef PSCONV_PIXELS_HPP
+#define PSCONV_PIXELS_HPP
+
+#include "geometry.hpp"
+
+namespace psconv {
+
+template <class C>
+void pixels(hls::stream<typename Geometry<C>::InputBeat>& x, hls::stream<typename Geometry<C>::Window>& window_words) {
+  typedef Geometry<C> G;
+  static_assert(C::KERNEL == 1, "a window of more than one pixel needs columns and windows");
+
+rows:
+  for (int row = 0; row < C::HEIGHT; ++row) {
+  positions:
+    for (int column = 0; column < C::WIDTH; ++column) {
+    block_sets:
+      for (int b = 0; b < C::BLOCK_SETS; ++b) {
+#pragma HLS PIPELINE II=1
+        const typename G::InputBeat beat = x.read();
+        if (row % C::STRIDE == 0 && column % C::STRIDE == 0) window_words.write(typename G::Window(beat.data));
+      }
+    }
+  }
+}
+
+}  // namespace psconv
+
+#endif

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ring register: the windows of PERIOD input channels (times TB blocks), turned by one channel from one output
+// channel to the next.
+//
+// The kernel of output channel o and input channel i has variant v(o, i) = (o + i + 1) mod PERIOD. Position v of the
+// ring always holds the channel whose variant is v for the output channel at work, so a lane, which stands for one
+// (variant, tap), is wired to one position for ever: no index, no multiplexer, no decoder.
+#ifndef PSCONV_RING_HPP
+#define PSCONV_RING_HPP
+
+#include "geometry.hpp"
+
+namespace psconv {
+
+template <class C>
+using Ring = typename Geometry<C>::Activation[C::TB][C::PERIOD][Geometry<C>::TAPS];
+
+// For output channel 0 channel i has variant i + 1. A window lists its taps column by column.
+template <class C> void load(Ring<C>& ring, const typename Geometry<C>::Window& window) {
+#pragma HLS INLINE
+  for (int block = 0; block < C::TB; ++block) {
+#pragma HLS UNROLL
+    for (int i = 0; i < C::PERIOD; ++i) {
+#pragma HLS UNROLL
+      for (int row = 0; row < C::KERNEL; ++row) {
+#pragma HLS UNROLL
+        for (int column = 0; column < C::KERNEL; ++column) {
+#pragma HLS UNROLL
+          const int beat = column * C::KERNEL + row;
+          ring[block][(i + 1) % C::PERIOD][row * C::KERNEL + column] =
+              field<C::IN_BITS>(window, (beat * C::TB + block) * C::PERIOD + i);
+        }
+      }
+    }
+  }
+}
+
+// For the next output channel the variant of every channel is one higher.
+template <class C> void rotate(Ring<C>& ring) {
+#pragma HLS INLINE
+  for (int block = 0; block < C::TB; ++block) {
+#pragma HLS UNROLL
+    for (int tap = 0; tap < Geometry<C>::TAPS; ++tap) {
+#pragma HLS UNROLL
+      const typename Geometry<C>::Activation last = ring[block][C::PERIOD - 1][tap];
+      for (int v = C::PERIOD - 1; v > 0; --v) {
+#pragma HLS UNROLL
+        ring[block][v][tap] = ring[block][v - 1][tap];
+      }
+      ring[block][0][tap] = last;
+    }
+  }
+}
+
+// What multiplier j works on in a fold: element fold * MULTIPLIERS + j, a constant place if there is one fold.
+template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring, int j, int fold) {
+#pragma HLS INLINE
+  typename Geometry<C>::Activation activation = 0;
+  for (int g = 0; g < C::FOLDS; ++g) {
+#pragma HLS UNROLL
+    const int element = g * C::MULTIPLIERS + j;
+    const int lane = element % C::NONZEROS;
+    // Beyond the last element the weight is zero and any activation will do: the one of the fold before stays.
+    if (element < C::NONZEROS * C::TB && (g == 0 || fold == g))
+      activation = ring[element / C::NONZEROS][C::variant(lane)][C::tap(lane)];
+  }
+  return activation;
+}
+
+}  // namespace psconv
+
+#endif

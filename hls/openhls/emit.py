@@ -1,0 +1,538 @@
+"""Scheduled processes -> hw/comb/seq text -> SystemVerilog modules and the top that wires them.
+
+Control of a pipeline (docs/interfaces.md, "Timing of generated RTL"), R the last issue stage:
+
+    blocked[s] = v[s] & some read of stage s finds nothing, or (s = R) some write has no credit
+    hold[s]    = hold[s+1] | blocked[s]                          s = 0 .. R, hold[R+1] = 0
+    fire[s]    = v[s] & ~hold[s]
+    v[s]'      = hold[s] ? v[s] : fire[s-1]                      s = 1 .. R
+    v[s]'      = s = R+1 ? fire[R] : v[s-1]                      after the issue stages nothing ever waits
+
+Registers of the loop take their next value when an iteration leaves their stage: fire[s], or v[s] after the issue stages.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from .circt import Session, constant, location, operation, verilog
+from .errors import Location
+from .graph import Design, Node, Process, Stream
+from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
+from .schedule import Schedule
+
+
+@dataclass
+class Hardware:
+    """What emission makes of a design."""
+
+    modules: dict[str, str] = field(default_factory=dict)  # SystemVerilog by module name
+    register_bits: dict[str, int] = field(default_factory=dict)  # by process
+    multipliers: dict[str, list[tuple[Multiplier, Location | None]]] = field(default_factory=dict)
+    depths: dict[str, int | None] = field(default_factory=dict)  # of the streams; None: an input port
+
+
+class _Text:
+    """MLIR text of one hw.module: unique names, ports, lines."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.lines: list[str] = []
+        self.inputs: list[str] = []
+        self.outputs: list[tuple[str, int, str]] = []  # name, width, value
+        self._used: dict[str, int] = {}
+        self._shared: dict[str, str] = {}
+
+    def fresh(self, hint: str) -> str:
+        hint = re.sub(r"\W", "_", hint)
+        hint = hint if hint and not hint[0].isdigit() else f"v_{hint}"
+        count = self._used.get(hint, 0)
+        self._used[hint] = count + 1
+        return f"%{hint}" if count == 0 else self.fresh(f"{hint}_{count}")
+
+    def input(self, name: str, width: int) -> str:
+        self._used[name] = 1
+        self.inputs.append(f"in %{name} : i{width}")
+        return f"%{name}"
+
+    def clock(self, name: str) -> str:
+        self._used[name] = 1
+        self.inputs.append(f"in %{name} : !seq.clock")
+        return f"%{name}"
+
+    def output(self, name: str, width: int, value: str) -> None:
+        self.outputs.append((name, width, value))
+
+    def put(self, hint: str, text: str, loc: Location | None = None) -> str:
+        name = self.fresh(hint)
+        self.lines.append(f"  {name} = {text}{location(loc)}")
+        return name
+
+    def share(self, text: str, hint: str = "c") -> str:
+        """A pure operation without operands to rename, made once."""
+        if text not in self._shared:
+            self._shared[text] = self.put(hint, text)
+        return self._shared[text]
+
+    def bit(self, value: bool) -> str:
+        return self.share(constant(int(value), 1), "true" if value else "false")
+
+    # One-bit logic that folds constants, so that no `x & 1` reaches the reader.
+
+    def not_(self, a: str, hint: str = "not") -> str:
+        if a in (self.bit(True), self.bit(False)):
+            return self.bit(a == self.bit(False))
+        return self.share(f"comb.xor bin {a}, {self.bit(True)} : i1", hint)
+
+    def all(self, values: list[str], hint: str = "all") -> str:
+        values = [v for v in dict.fromkeys(values) if v != self.bit(True)]
+        if self.bit(False) in values:
+            return self.bit(False)
+        if len(values) < 2:
+            return values[0] if values else self.bit(True)
+        return self.share(f"comb.and bin {', '.join(values)} : i1", hint)
+
+    def any(self, values: list[str], hint: str = "any") -> str:
+        values = [v for v in dict.fromkeys(values) if v != self.bit(False)]
+        if self.bit(True) in values:
+            return self.bit(True)
+        if len(values) < 2:
+            return values[0] if values else self.bit(False)
+        return self.share(f"comb.or bin {', '.join(values)} : i1", hint)
+
+    def instance(self, label: str, module: str, inputs: list[tuple[str, str, int]],
+                 outputs: list[tuple[str, int]], loc: Location | None = None) -> tuple[list[str], str]:  # fmt: skip
+        """Instantiate a module whose first port is the clock. Returns (result names, declaration of the module)."""
+        names = [self.fresh(f"{label}_{port}") for port, _ in outputs]
+        given = ", ".join(["clk: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
+        results = ", ".join(f"{p}: i{w}" for p, w in outputs)
+        left = f"{', '.join(names)} = " if names else ""
+        self.lines.append(f'  {left}hw.instance "{label}" @{module}({given}) -> ({results}){location(loc)}')
+        declared = ["in %clk : !seq.clock", *(f"in %{p} : i{w}" for p, _, w in inputs)]
+        declared += [f"out {p} : i{w}" for p, w in outputs]
+        return names, f"hw.module.extern @{module}({', '.join(declared)})"
+
+    def module(self) -> str:
+        ports = [*self.inputs, *(f"out {n} : i{w}" for n, w, _ in self.outputs)]
+        values = ", ".join(v for _, _, v in self.outputs)
+        types = ", ".join(f"i{w}" for _, w, _ in self.outputs)
+        end = f"  hw.output {values} : {types}" if self.outputs else "  hw.output"
+        return f"hw.module @{self.name}({', '.join(ports)}) {{\n" + "\n".join([*self.lines, end]) + "\n}\n"
+
+
+class _ProcessText:
+    """One pipeline as a hw.module."""
+
+    def __init__(self, schedule: Schedule, top: str, depths: dict[str, int]):
+        self.schedule, self.process, self.top = schedule, schedule.process, top
+        self.text = _Text(f"{top}_{schedule.process.name}")
+        self.depths = depths
+        self.externals: dict[str, str] = {}
+        self.primitives: dict[str, str] = {}
+        self.multipliers: list[tuple[Multiplier, Location | None]] = []
+        self.register_bits = 0
+        self.last_issue = schedule.issue_stages - 1
+        self.result: dict[Node, str] = {}  # where the value first is
+        self.delayed: dict[tuple[Node, int], str] = {}
+        self.wanted: list[Node] = []
+        self.holder = {r.args[0]: r for r in reversed(self.process.regs)}
+        self.valids: dict[int, str] = {}
+
+    # -- registers --
+
+    def register(self, hint: str, value: str, width: int, enable: str | None = None, init: int | None = None,
+                 loc: Location | None = None, name: str | None = None) -> str:  # fmt: skip
+        text = self.text
+        self.register_bits += width
+        name = name or text.fresh(hint)
+        op = "seq.compreg" if enable is None or enable == text.bit(True) else "seq.compreg.ce"
+        enabled = "" if op == "seq.compreg" else f", {enable}"
+        reset = "" if init is None else f" reset %rst, {text.share(constant(init, width))}"
+        text.lines.append(f"  {name} = {op} {value}, %ap_clk{enabled}{reset} : i{width}{location(loc)}")
+        return name
+
+    def move(self, stage: int) -> str | None:
+        """Enable of the registers in front of a stage; None: always."""
+        return self.text.not_(self.hold[stage], f"move{stage}") if stage <= self.last_issue else None
+
+    def valid(self, stage: int) -> str:
+        """The valid bit of a stage after the issue stages."""
+        for s in range(self.last_issue + 1, stage + 1):
+            if s not in self.valids:
+                source = self.fire[self.last_issue] if s == self.last_issue + 1 else self.valids[s - 1]
+                self.valids[s] = self.register(f"valid{s}", source, 1, init=0)
+        return self.valids[stage]
+
+    def acts(self, stage: int) -> str:
+        """An iteration leaves this stage in this cycle."""
+        return self.fire[stage] if stage <= self.last_issue else self.valid(stage)
+
+    # -- values --
+
+    def at(self, node: Node, stage: int) -> str:
+        """The value of a node as seen in a stage."""
+        if node.op in ("const", "undef"):
+            return self.text.share(operation(node, []))
+        born = self.schedule.ready[node][0]
+        if stage == born:
+            return self._first(node)
+        assert stage > born, f"{node} wanted in stage {stage}, made in {born}"
+        key = node, stage
+        if key not in self.delayed:
+            holder = self.holder.get(node)
+            if node.op in ("concat", "replicate"):
+                parts = [self.at(a, stage) for a in node.args]
+                self.delayed[key] = self.text.put(node.op, operation(node, parts), node.loc)
+            elif holder is not None and stage == born + 1 and self.schedule.stage[holder] == born:
+                self.delayed[key] = self._first(holder)
+            else:
+                before = self.at(node, stage - 1)
+                self.delayed[key] = self.register(f"{self._hint(node)}_s{stage}", before, node.width,
+                                                  self.move(stage), loc=node.loc)  # fmt: skip
+        return self.delayed[key]
+
+    def _hint(self, node: Node) -> str:
+        if node.op == "read":
+            return node.attrs["stream"]
+        if node.op == "load":
+            return node.attrs["memory"]
+        return node.attrs.get("name") or node.op
+
+    def _first(self, node: Node) -> str:
+        if node not in self.result:
+            self.result[node] = self.text.fresh(self._hint(node))
+            self.wanted.append(node)
+        return self.result[node]
+
+    def _make_wanted(self) -> None:
+        """Emit what was asked for, until nothing new is."""
+        while self.wanted:
+            node = self.wanted.pop()
+            name, stage = self.result[node], self.schedule.stage[node]
+            if node.op == "reg":
+                value = self.at(node.args[0], stage)
+                self.register("", value, node.width, self.acts(stage), node.attrs["init"], node.loc, name)
+            elif node.op == "load":
+                self._load(node, name)
+            elif node.op == "mul":
+                self._multiply(node, name)
+            else:
+                args = [self.at(a, stage) for a in node.args]
+                self.text.lines.append(f"  {name} = {operation(node, args)}{location(node.loc)}")
+
+    def _use(self, label: str, module: str, verilog_text: str, inputs: list[tuple[str, str, int]],
+             outputs: list[tuple[str, int]], loc: Location | None) -> list[str]:  # fmt: skip
+        names, self.externals[module] = self.text.instance(label, module, inputs, outputs, loc)
+        self.primitives[module] = verilog_text
+        return names
+
+    def _alias(self, name: str, value: str, width: int) -> None:
+        """Give a value the name its users already have."""
+        self.text.lines.append(f"  {name} = comb.extract {value} from 0 : (i{width}) -> i{width}")
+
+    def _multiply(self, node: Node, name: str) -> None:
+        stage = self.schedule.stage[node]
+        a, b = self.schedule.operands[node]
+        sides = [self._operand(x, stage) for x in (a, b)]
+        bits = min(node.width, a.bits + b.bits)
+        held = stage + 1 <= self.last_issue or (stage <= self.last_issue and (a.registered or b.registered))
+        shape = Multiplier(a.bits, b.bits, bits, a.registered, b.registered, held)
+        enables = [("en_in", self.move(stage) or self.text.bit(True), 1),
+                   ("en_out", self.move(stage + 1) or self.text.bit(True), 1)] if held else []  # fmt: skip
+        module = shape.name(self.top)
+        self.multipliers.append((shape, node.loc))
+        inputs = [*enables, ("a", sides[0], a.bits), ("b", sides[1], b.bits)]
+        label = self.text.fresh("product")[1:]
+        [product] = self._use(label, module, shape.verilog(module), inputs, [("p", bits)], node.loc)
+        if bits < node.width:
+            product = self._extended(product, bits, node.width, True)
+        self._alias(name, product, node.width)
+
+    def _operand(self, operand, stage: int) -> str:
+        value = self.at(operand.node, stage - operand.registered)
+        return value if operand.sign else self._extended(value, operand.node.width, operand.bits, False)
+
+    def _extended(self, value: str, width: int, to: int, sign: bool) -> str:
+        text = self.text
+        if sign:
+            bit = text.put("sign", f"comb.extract {value} from {width - 1} : (i{width}) -> i1")
+            high = text.put("sign", f"comb.replicate {bit} : (i1) -> i{to - width}")
+        else:
+            high = text.share(constant(0, to - width))
+        return text.put("wide", f"comb.concat {high}, {value} : i{to - width}, i{width}")
+
+    def _address(self, node: Node, stage: int, depth: int) -> str:
+        """The low bits of an address."""
+        value, bits = self.at(node, stage), address_bits(depth)
+        if node.width > bits:
+            return self.text.put("address", f"comb.extract {value} from 0 : (i{node.width}) -> i{bits}")
+        return value if node.width == bits else self._extended(value, node.width, bits, False)
+
+    def _load(self, node: Node, name: str) -> None:
+        text, stage, memory_name = self.text, self.schedule.stage[node], node.attrs["memory"]
+        memory, plan = self.process.memories[memory_name], self.schedule.memories[memory_name]
+        held = stage + 1 <= self.last_issue
+        bits = address_bits(memory.depth)
+        inputs = []
+        if held:
+            inputs = [(f"en{k}", self.move(stage + k) or text.bit(True), 1) for k in range(1, plan.read_latency + 1)]
+        inputs.append(("raddr", self._address(node.args[0], stage, memory.depth), bits))
+        module = f"{self.text.name}_{re.sub(r'[^A-Za-z0-9_]', '_', memory_name)}"
+        contents = None if memory.contents is None else tuple(memory.contents)
+        if plan.kind == "rom":
+            shape = Rom(memory.width, memory.depth, plan.style, plan.read_latency, held,
+                        contents or (0,) * memory.depth)  # fmt: skip
+            module += "_held" if held else ""
+        else:
+            store = next(e for e in self.process.effects if e.op == "store" and e.attrs["memory"] == memory_name)
+            s = self.schedule.stage[store]
+            enable = text.all([self.acts(s), self.at(store.args[2], s)], f"{memory_name}_we")
+            inputs += [("we", enable, 1), ("waddr", self._address(store.args[0], s, memory.depth), bits),
+                       ("wdata", self.at(store.args[1], s), memory.width)]  # fmt: skip
+            shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, held, contents)
+        verilog_text = self.primitives.get(module) or shape.verilog(module)
+        label = text.fresh(f"{memory_name}_mem")[1:]
+        [data] = self._use(label, module, verilog_text, inputs, [("rdata", memory.width)], node.loc)
+        self._alias(name, data, memory.width)
+
+    # -- control --
+
+    def build(self) -> _ProcessText:
+        text, effects = self.text, self.process.effects
+        text.clock("ap_clk")
+        reset = text.input("ap_rst_n", 1)
+        text._used["rst"] = 1
+        text.lines.append(f"  %rst = comb.xor bin {reset}, {text.bit(True)} : i1")
+        reads = [e for e in effects if e.op == "read"]
+        writes = [e for e in effects if e.op == "write"]
+        for read in reads:
+            stream = read.attrs["stream"]
+            self.result[read] = text.input(f"{stream}_data", read.width)
+            text.input(f"{stream}_valid", 1)
+        for write in writes:
+            text.input(f"{write.attrs['stream']}_popped", 1)
+        self._issue(reads, writes)
+        self._credits(writes)
+        for write in writes:
+            stage, stream = self.schedule.stage[write], write.attrs["stream"]
+            push = text.all([self.acts(stage), self.at(write.args[1], stage)], f"{stream}_push")
+            text.output(f"{stream}_data", write.args[0].width, self.at(write.args[0], stage))
+            text.output(f"{stream}_push", 1, push)
+        self._make_wanted()
+        return self
+
+    def _issue(self, reads: list[Node], writes: list[Node]) -> None:
+        """Valid bits, hold chain and fire of the issue stages. The chain is written from the last stage to the first,
+        its names are there before."""
+        text, last = self.text, self.last_issue
+        stages = range(last + 1)
+        self.hold = {s: text.fresh(f"hold{s}") for s in stages} | {last + 1: text.bit(False)}
+        self.fire = {s: text.fresh(f"fire{s}") for s in stages}
+        self.live = {s: text.fresh(f"valid{s}") for s in stages}
+        self.register("", text.bit(True), 1, init=0, name=self.live[0])
+        for s in stages[1:]:
+            self.register("", self.fire[s - 1], 1, self.move(s), 0, name=self.live[s])
+        self.credit: dict[Node, str] = {w: text.fresh(f"{w.attrs['stream']}_credit") for w in writes}
+        for s in reversed(stages):
+            blocked: dict[Node, str] = {}
+            for read in (r for r in reads if self.schedule.stage[r] == s):
+                stream = read.attrs["stream"]
+                empty = text.not_(f"%{stream}_valid", f"{stream}_empty")
+                blocked[read] = text.all([self.at(read.args[0], s), empty], f"{stream}_waits")
+            if s == last:
+                for write in writes:
+                    stream = write.attrs["stream"]
+                    none = text.not_(self.credit[write], f"{stream}_full")
+                    blocked[write] = text.all([self._takes(write), none], f"{stream}_waits")
+            for read in (r for r in reads if self.schedule.stage[r] == s):
+                others = [text.not_(b) for e, b in blocked.items() if e is not read]
+                ready = text.all([self.live[s], self.at(read.args[0], s), text.not_(self.hold[s + 1]), *others],
+                                 f"{read.attrs['stream']}_ready")  # fmt: skip
+                text.output(f"{read.attrs['stream']}_ready", 1, ready)
+            waits = text.all([self.live[s], text.any(list(blocked.values()))])
+            held = text.any([self.hold[s + 1], waits])
+            fires = text.all([self.live[s], text.not_(held)])
+            text.lines.append(f"  {self.hold[s]} = comb.extract {held} from 0 : (i1) -> i1")
+            text.lines.append(f"  {self.fire[s]} = comb.extract {fires} from 0 : (i1) -> i1")
+
+    def _takes(self, write: Node) -> str:
+        """Whether the iteration in the last issue stage needs a credit: if that is not known there, it takes one."""
+        known = write in self.schedule.known_at_issue
+        return self.at(write.args[1], self.last_issue) if known else self.text.bit(True)
+
+    def _credits(self, writes: list[Node]) -> None:
+        """A counter per written stream: down at issue, up at the consumer's pop, up where no write came of it."""
+        text = self.text
+        for write in writes:
+            stream, stage = write.attrs["stream"], self.schedule.stage[write]
+            depth = self.depths[stream]
+            bits = credit_bits(depth)
+            ups = [f"%{stream}_popped"]
+            if write not in self.schedule.known_at_issue:
+                ups.append(text.all([self.acts(stage), text.not_(self.at(write.args[1], stage))], f"{stream}_unused"))
+            down = text.all([self.fire[self.last_issue], self._takes(write)], f"{stream}_takes")
+            count = text.fresh(f"{stream}_credits")
+            terms = [count]
+            for up in ups:
+                terms.append(up if bits == 1 else self._extended(up, 1, bits, False))
+            total = text.put("sum", f"comb.add bin {', '.join(terms)} : i{bits}")
+            taken = down if bits == 1 else self._extended(down, 1, bits, False)
+            left = text.put("left", f"comb.sub bin {total}, {taken} : i{bits}")
+            self.register("", left, bits, init=depth, name=count)
+            zero = text.share(constant(0, bits))
+            text.lines.append(f"  {self.credit[write]} = comb.icmp bin ne {count}, {zero} : i{bits}")
+
+
+# -- the design ------------------------------------------------------------------------------------------------------
+
+
+def stream_depths(design: Design, schedules: dict[str, Schedule]) -> dict[str, int | None]:
+    """The FIFO depth of each stream: as declared, or enough for full rate; None for input ports, which have no FIFO."""
+    depths: dict[str, int | None] = {}
+    for name, stream in design.streams.items():
+        if stream.producer is None:
+            depths[name] = None
+        elif stream.depth is not None:
+            depths[name] = max(1, stream.depth)
+        else:
+            plan = schedules[stream.producer]
+            stages = [plan.stage[e] for e in plan.process.effects if e.op == "write" and e.attrs["stream"] == name]
+            depths[name] = max(stages, default=0) + 3
+    return depths
+
+
+def port_signals(stream: Stream) -> dict[str, tuple[str, int]]:
+    """AXI4-Stream signals of a port: {"TDATA": (name, width), ...}; TDATA is padded to whole bytes."""
+    widths = dict(stream.fields)
+    data = -(-widths.pop("data") // 8) * 8
+    signals = {"TDATA": data, "TVALID": 1, "TREADY": 1} | {f"T{f.upper()}": w for f, w in widths.items()}
+    return {s: (f"{stream.name}_{s}", w) for s, w in signals.items()}
+
+
+def emit(design: Design, schedules: dict[str, Schedule], session: Session) -> Hardware:
+    """All modules of a design."""
+    hardware = Hardware(depths=stream_depths(design, schedules))
+    externals: dict[str, str] = {}
+    texts: list[str] = []
+    headers: dict[str, str] = {}
+    for process in design.processes:
+        plan = schedules[process.name]
+        made = _ProcessText(plan, design.top, hardware.depths).build()
+        texts.append(made.text.module())
+        externals |= made.externals
+        hardware.modules |= made.primitives
+        hardware.register_bits[process.name] = made.register_bits
+        hardware.multipliers[process.name] = made.multipliers
+        headers[made.text.name] = _process_header(process, plan)
+    top = _top(design, hardware, externals)
+    headers[design.top] = _top_header(design)
+    pipeline = "\n".join([*externals.values(), *texts, top])
+    for name, body in verilog(pipeline, session).items():
+        comment = "\n".join(f"// {line}" for line in headers[name].splitlines())
+        hardware.modules[name] = f"{comment}\n{body}"
+    return hardware
+
+
+def _process_header(process: Process, plan: Schedule) -> str:
+    file = f"{process.loc.file.rsplit('/', 1)[-1]}:{process.loc.line}" if process.loc else "a hand-made graph"
+    return (f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "
+            f"{plan.issue_stages} of which wait.\n"
+            "Reads: data is taken when valid and ready. Writes: a push needs no answer, `popped` returns a credit.\n"
+            "Does not promise what a read's data port holds to be looked at, nor what a write's does without a push.")  # fmt: skip
+
+
+def _top_header(design: Design) -> str:
+    return (f"{design.top}: AXI4-Stream in and out, free running from the cycle after reset.\n"
+            "A reset (synchronous, active low) at any time empties the pipelines and FIFOs; the words of RAMs stay.\n"
+            "Input ports are not registered: TREADY may depend on the other streams, never on its own TVALID.")  # fmt: skip
+
+
+def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
+    """The top module: processes, FIFOs, ports."""
+    text = _Text(design.top)
+    text.clock("ap_clk")
+    reset = text.input("ap_rst_n", 1)
+    data: dict[str, str] = {}
+    valid: dict[str, str] = {}
+    ready = {s: text.fresh(f"{s}_ready") for s in design.streams}
+    popped = {s: text.fresh(f"{s}_popped") for s in design.streams}
+    pushed = {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in design.streams}
+    for stream in design.streams.values():
+        signals = port_signals(stream)
+        if stream.producer is None:
+            data[stream.name] = _packed(text, stream, {s: text.input(n, w) for s, (n, w) in signals.items()
+                                                       if s not in ("TVALID", "TREADY")})  # fmt: skip
+            valid[stream.name] = text.input(signals["TVALID"][0], 1)
+            text.output(signals["TREADY"][0], 1, ready[stream.name])
+            continue
+        shape = Fifo(stream.width, hardware.depths[stream.name])
+        module = shape.name(design.top)
+        hardware.modules[module] = shape.verilog(module)
+        wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else ready[stream.name]
+        word, push = pushed[stream.name]
+        names, externals[module] = text.instance(
+            f"{stream.name}_fifo", module,
+            [("rst_n", reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
+            [("valid", 1), ("data", stream.width), ("popped", 1)],
+        )  # fmt: skip
+        valid[stream.name], data[stream.name], pop = names
+        text.lines.append(f"  {popped[stream.name]} = comb.extract {pop} from 0 : (i1) -> i1")
+        if stream.consumer is None:
+            for signal, value in _unpacked(text, stream, data[stream.name]).items():
+                text.output(signals[signal][0], signals[signal][1], value)
+            text.output(signals["TVALID"][0], 1, valid[stream.name])
+    for process in design.processes:
+        _instantiate(text, design, process, reset, data, valid, ready, popped, pushed)
+    return text.module()
+
+
+def _instantiate(text: _Text, design: Design, process: Process, reset: str, data: dict[str, str], valid: dict[str, str],
+                 ready: dict[str, str], popped: dict[str, str], pushed: dict[str, tuple[str, str]]) -> None:  # fmt: skip
+    inputs = [("ap_rst_n", reset, 1)]
+    outputs: list[tuple[str, int, str]] = []
+    reads = [e for e in process.effects if e.op == "read"]
+    writes = [e for e in process.effects if e.op == "write"]
+    for stream in (e.attrs["stream"] for e in reads):
+        inputs += [(f"{stream}_data", data[stream], design.streams[stream].width), (f"{stream}_valid", valid[stream], 1)]
+        outputs.append((f"{stream}_ready", 1, ready[stream]))
+    for stream in (e.attrs["stream"] for e in writes):
+        inputs.append((f"{stream}_popped", popped[stream], 1))
+        outputs.append((f"{stream}_data", design.streams[stream].width, pushed[stream][0]))
+        outputs.append((f"{stream}_push", 1, pushed[stream][1]))
+    given = ", ".join(["ap_clk: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
+    names = ", ".join(v for _, _, v in outputs)
+    types = ", ".join(f"{p}: i{w}" for p, w, _ in outputs)
+    text.lines.append(f'  {names} = hw.instance "{process.name}" @{design.top}_{process.name}({given}) -> ({types})'
+                      f"{location(process.loc)}")  # fmt: skip
+
+
+def _packed(text: _Text, stream: Stream, signals: dict[str, str]) -> str:
+    """The word of a stream from its port signals."""
+    parts = []
+    for name, width in reversed(stream.fields):
+        value = signals[f"T{name.upper()}"]
+        full = -(-width // 8) * 8 if name == "data" else width
+        if full != width:
+            value = text.put(f"{stream.name}_bits", f"comb.extract {value} from 0 : (i{full}) -> i{width}")
+        parts.append((value, width))
+    if len(parts) == 1:
+        return parts[0][0]
+    values, types = ", ".join(v for v, _ in parts), ", ".join(f"i{w}" for _, w in parts)
+    return text.put(f"{stream.name}_word", f"comb.concat {values} : {types}")
+
+
+def _unpacked(text: _Text, stream: Stream, word: str) -> dict[str, str]:
+    """Port signals from the word of a stream."""
+    signals, low = {}, 0
+    for name, width in stream.fields:
+        value = word
+        if width != stream.width:
+            value = text.put(f"{stream.name}_{name}", f"comb.extract {word} from {low} : (i{stream.width}) -> i{width}")
+        if name == "data" and width % 8:
+            pad = 8 - width % 8
+            zero = text.share(constant(0, pad))
+            value = text.put(f"{stream.name}_padded", f"comb.concat {zero}, {value} : i{pad}, i{width}")
+        signals[f"T{name.upper()}"] = value
+        low += width
+    return signals

@@ -1,0 +1,92 @@
+"""The optimiser: LLVM passes through llvmlite, in an order that keeps hardware in sight.
+
+Everything is inlined into one process function; loops are unrolled only where the source asks; integers keep their odd
+widths. Arrays of which an outer index is constant everywhere are split in between (`partition`), while the C++ array
+types are still visible.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import llvmlite.binding as llvm
+
+from .partition import split_arrays
+
+_OPTIONS = (
+    "-unroll-threshold=1",  # 0 would switch off unrolling by pragma, too
+    "-pragma-unroll-threshold=100000000",
+    "-pragma-unroll-full-max-iterations=1000000",
+    "-unroll-allow-partial=0",
+    "-unroll-runtime=0",
+    "-unroll-allow-peeling=0",
+    "-unroll-max-upperbound=0",
+)
+_PROMOTE = ("sroa",)
+_UNROLL = (
+    "sroa", "simplify_cfg", "loop_simplify", "lcssa", "loop_rotate", "loop_unroll", "sccp",
+)  # fmt: skip
+_CLEAN = (
+    "sroa", "instruction_combine", "simplify_cfg", "loop_simplify", "lcssa", "loop_rotate", "loop_unroll",
+    "simplify_cfg", "sroa", "instruction_combine", "simplify_cfg", "new_gvn", "sccp", "instruction_combine",
+    "simplify_cfg", "aggressive_dce",
+    "sroa", "instruction_combine", "new_gvn", "dead_store_elimination", "loop_simplify", "simplify_cfg",
+    "instruction_combine", "aggressive_dce", "instruction_namer",
+)  # fmt: skip
+
+
+@cache
+def _target() -> llvm.TargetMachine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    for option in _OPTIONS:
+        llvm.set_option("openhls", option)
+    return llvm.Target.from_default_triple().create_target_machine()
+
+
+def _run(module: llvm.ModuleRef, function: str, names: tuple[str, ...]) -> None:
+    builder = llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options(2))
+    manager = llvm.create_new_function_pass_manager()
+    for name in names:
+        getattr(manager, f"add_{name}_pass")()
+    manager.run(module.get_function(function), builder)
+
+
+def parse(text: str) -> llvm.ModuleRef:
+    """Textual IR -> module, told that every integer width is a native one.
+
+    With the host's list of native widths, instcombine would widen an i24 and merge neighbouring bytes.
+    """
+    _target()
+    return llvm.parse_assembly(re.sub(r'(target datalayout = "[^"]*?)-n\d+(?::\d+)*', r"\1", text, count=1))
+
+
+def promote(module: llvm.ModuleRef, function: str) -> None:
+    """Local variables of one function to values: what `dataflow` reads of a top."""
+    _run(module, function, _PROMOTE)
+
+
+def optimise(module: llvm.ModuleRef, function: str) -> str:
+    """A module and the process function in it -> the printed module with that function alone, flat and simplified.
+
+    The given module is not changed.
+    """
+    module = module.clone()
+    for other in module.functions:
+        if other.is_declaration:
+            continue
+        if other.name == function:
+            other.linkage = "external"
+        else:
+            other.add_function_attribute("alwaysinline")
+            other.linkage = "internal"
+    builder = llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options(2))
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_always_inliner_pass()
+    manager.add_global_dead_code_eliminate_pass()
+    manager.run(module, builder)
+    _run(module, function, _UNROLL)
+    module = parse(split_arrays(str(module)))
+    _run(module, function, _CLEAN)
+    return str(module)

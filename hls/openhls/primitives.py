@@ -1,0 +1,225 @@
+"""SystemVerilog of the small modules the pipelines are wired to: multipliers, memories, FIFOs.
+
+Plain synthesisable text that yosys, Verilator and the vendors' tools read alike. Every module has a name made of its
+shape, so that equal shapes share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_BLOCK_FIFO_DEPTH = 64
+_BLOCK_FIFO_BITS = 4096
+
+
+def address_bits(depth: int) -> int:
+    """Bits of an address; a memory of one word has one too."""
+    return max(1, (depth - 1).bit_length())
+
+
+def _module(name: str, header: str, ports: Iterable[str], body: str) -> str:
+    comment = "\n".join(f"// {line}".rstrip() for line in header.strip().splitlines())
+    return f"{comment}\nmodule {name} (\n  " + ",\n  ".join(ports) + f"\n);\n{body.rstrip()}\nendmodule\n"
+
+
+def _vector(bits: int) -> str:
+    return f"[{bits - 1}:0]"
+
+
+def _clocked(statements: Iterable[str], enable: str | None = None) -> str:
+    lines = [f"    {s}" if enable is None else f"      {s}" for s in statements]
+    if enable is not None:
+        lines = [f"    if ({enable}) begin", *lines, "    end"]
+    return "\n".join(["  always_ff @(posedge clk) begin", *lines, "  end"]) + "\n"
+
+
+def _contents(words: list[int] | None, width: int) -> str:
+    if words is None:
+        return ""
+    lines = [f"    mem[{k}] = {width}'h{word:x};" for k, word in enumerate(words)]
+    return "\n".join(["  initial begin", *lines, "  end"]) + "\n"
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """A signed product with a registered output and, where wanted, registered inputs."""
+
+    a_bits: int
+    b_bits: int
+    p_bits: int
+    a_registered: bool
+    b_registered: bool
+    held: bool  # has clock enables, for the issue stages
+
+    def name(self, top: str) -> str:
+        marks = "r" * self.a_registered + "_" + "r" * self.b_registered + ("e" if self.held else "")
+        return f"{top}_mul_{self.a_bits}x{self.b_bits}_{self.p_bits}_{marks.strip('_') or 'd'}".replace("__", "_")
+
+    def verilog(self, name: str) -> str:
+        a, b, p = self.a_bits, self.b_bits, self.p_bits
+        ports = ["input  wire clk"]
+        ports += ["input  wire en_in", "input  wire en_out"] if self.held else []
+        ports += [f"input  wire signed {_vector(a)} a", f"input  wire signed {_vector(b)} b",
+                  f"output wire signed {_vector(p)} p"]  # fmt: skip
+        body = ""
+        for side, bits, registered in (("a", a, self.a_registered), ("b", b, self.b_registered)):
+            if registered:
+                body += f"  logic signed {_vector(bits)} {side}_q;\n"
+                body += _clocked([f"{side}_q <= {side};"], "en_in" if self.held else None)
+        left, right = ("a_q" if self.a_registered else "a"), ("b_q" if self.b_registered else "b")
+        full = a + b
+        if p < full:
+            body += f"  wire signed {_vector(full)} full = {left} * {right};\n"
+            body += f"  wire _unused = &{{1'b0, full{_vector(full)[:-2]}{p}]}};\n"
+            product = f"full[{p - 1}:0]"
+        else:
+            product = f"{left} * {right}"
+        body += f"  logic signed {_vector(p)} p_q;\n"
+        body += _clocked([f"p_q <= {product};"], "en_out" if self.held else None)
+        body += "  assign p = p_q;\n"
+        return _module(name, "Signed product, one register behind it"
+                       + (" and in front where it saves one outside" if self.a_registered or self.b_registered else "")
+                       + ": one DSP block up to its width.\nNo reset: the surrounding pipeline knows what is valid.",
+                       ports, body)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rom:
+    """Constant words, read in one or two cycles."""
+
+    width: int
+    depth: int
+    style: str
+    latency: int
+    held: bool
+    contents: tuple[int, ...]
+
+    def verilog(self, name: str) -> str:
+        ports = ["input  wire clk"]
+        ports += [f"input  wire en{k + 1}" for k in range(self.latency)] if self.held else []
+        ports += [f"input  wire {_vector(address_bits(self.depth))} raddr", f"output wire {_vector(self.width)} rdata"]
+        body = f'  (* rom_style = "{self.style}" *) logic {_vector(self.width)} mem [0:{self.depth - 1}];\n'
+        body += _contents(list(self.contents), self.width)
+        source = "mem[raddr]"
+        for k in range(self.latency):
+            body += f"  logic {_vector(self.width)} read{k + 1};\n"
+            body += _clocked([f"read{k + 1} <= {source};"], f"en{k + 1}" if self.held else None)
+            source = f"read{k + 1}"
+        body += f"  assign rdata = {source};\n"
+        return _module(name, f"ROM, {self.latency} cycle(s) from address to data. Addresses beyond the last word give "
+                       "any value.", ports, body)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ram:
+    """One read port (one cycle), one write port; an edge that does both reads the old word unless it forwards."""
+
+    width: int
+    depth: int
+    style: str
+    forwarding: bool
+    held: bool
+    contents: tuple[int, ...] | None
+
+    def verilog(self, name: str) -> str:
+        address, data = _vector(address_bits(self.depth)), _vector(self.width)
+        ports = ["input  wire clk"]
+        ports += ["input  wire en1"] if self.held else []
+        ports += [f"input  wire {address} raddr", f"output wire {data} rdata", "input  wire we",
+                  f"input  wire {address} waddr", f"input  wire {data} wdata"]  # fmt: skip
+        enable = "en1" if self.held else None
+        body = f'  (* ram_style = "{self.style}" *) logic {data} mem [0:{self.depth - 1}];\n'
+        body += _contents(None if self.contents is None else list(self.contents), self.width)
+        body += f"  logic {data} read;\n"
+        body += _clocked(["mem[waddr] <= wdata;"], "we")
+        body += _clocked(["read <= mem[raddr];"], enable)
+        header = "RAM, one cycle from address to data. No reset of its contents.\n"
+        if self.forwarding:
+            header += "A word written on the edge that reads it is forwarded."
+            body += f"  logic {data} written;\n  logic hit;\n"
+            body += _clocked(["hit <= we && waddr == raddr;", "written <= wdata;"], enable)
+            body += "  assign rdata = hit ? written : read;\n"
+        else:
+            header += "An edge that reads and writes one word reads the old one."
+            body += "  assign rdata = read;\n"
+        return _module(name, header, ports, body)
+
+
+@dataclass(frozen=True)
+class Fifo:
+    """First word falls through: what is pushed at the end of a cycle can be popped in the next one."""
+
+    width: int
+    depth: int
+
+    def name(self, top: str) -> str:
+        return f"{top}_fifo_{self.width}x{self.depth}"
+
+    @property
+    def block(self) -> bool:
+        """Whether the words lie in block memory."""
+        return self.depth > _BLOCK_FIFO_DEPTH and self.depth * self.width >= _BLOCK_FIFO_BITS
+
+    def verilog(self, name: str) -> str:
+        data = _vector(self.width)
+        ports = ["input  wire clk", "input  wire rst_n", "input  wire push", f"input  wire {data} push_data",
+                 "output wire valid", "input  wire ready", f"output wire {data} data", "output wire popped"]  # fmt: skip
+        header = (f"FIFO of {self.depth} word(s) of {self.width} bits. `valid` and `data` come from registers.\n"
+                  "It does not check for room: the producer counts `popped` (credits) and never pushes too much.")  # fmt: skip
+        body = f"  logic out_valid;\n  logic {data} out;\n"
+        body += "  assign valid = out_valid;\n  assign data = out;\n  assign popped = out_valid & ready;\n"
+        body += self._single() if self.depth == 1 else self._queue()
+        return _module(name, header, ports, body)
+
+    def _single(self) -> str:
+        return (_clocked(["out_valid <= rst_n & (push | out_valid & ~ready);"])
+                + _clocked(["out <= push_data;"], "push"))  # fmt: skip
+
+    def _queue(self) -> str:
+        """An output register and `depth` - 1 words behind it."""
+        words, data = self.depth - 1, _vector(self.width)
+        pointer, count = address_bits(words), self.depth.bit_length()
+
+        def step(name: str) -> str:
+            if words == 1:
+                return "1'd0"
+            one = f"{name} + {pointer}'d1"
+            return one if words == 1 << pointer else f"({name} == {pointer}'d{words - 1}) ? {pointer}'d0 : {one}"
+
+        style = "block" if self.block else "distributed"
+        body = f'  (* ram_style = "{style}" *) logic {data} mem [0:{words - 1}];\n'
+        body += f"  logic {_vector(pointer)} wptr, rptr;\n  logic {_vector(count)} count;\n"
+        body += "  wire take = ~out_valid | ready;  // the output register can take a word\n"
+        body += "  wire stored = |count;\n  wire store = push & (stored | ~take);\n  wire fetch = take & stored;\n"
+        body += f"  wire {_vector(pointer)} rptr_next = fetch ? {step('rptr')} : rptr;\n" if self.block or words > 1 else (
+            "  wire rptr_next = 1'd0;\n")
+        if self.block:
+            body += f"  logic {data} read, written;\n  logic hit;\n"
+            body += _clocked(["read <= mem[rptr_next];", "hit <= store && wptr == rptr_next;", "written <= push_data;"])
+            body += f"  wire {data} head = hit ? written : read;  // a word written just now is not in `read` yet\n"
+        else:
+            body += f"  wire {data} head = mem[rptr];\n"
+        body += _clocked(["mem[wptr] <= push_data;"], "store")
+        body += _clocked(["out <= stored ? head : push_data;"], "take")
+        body += "\n".join([
+            "  always_ff @(posedge clk) begin",
+            "    if (!rst_n) begin",
+            "      out_valid <= 1'b0;",
+            "      wptr <= '0;",
+            "      rptr <= '0;",
+            "      count <= '0;",
+            "    end else begin",
+            "      if (take) out_valid <= stored | push;",
+            f"      if (store) wptr <= {step('wptr')};",
+            "      rptr <= rptr_next;",
+            f"      count <= count + {count}'(store) - {count}'(fetch);",
+            "    end",
+            "  end\n",
+        ])  # fmt: skip
+        return body
+
+
+def credit_bits(depth: int) -> int:
+    """Bits of a counter of 0 .. depth credits."""
+    return depth.bit_length()

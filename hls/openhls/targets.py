@@ -1,0 +1,75 @@
+"""Delay models of the devices the scheduler knows.
+
+The numbers are estimates of cell plus routing at a moderate utilisation: `xcup` from the UltraScale+ data sheets
+(speed grade -1), `ecp5` from nextpnr's reports (speed grade 6). They decide where pipeline registers go, never what is
+computed; place and route has the last word about the clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import HlsError
+from .graph import Node
+
+
+@dataclass(frozen=True)
+class Target:
+    """All delays in ns."""
+
+    name: str
+    lut: float  # one level of logic with its routing
+    lut_inputs: int
+    carry: float  # an adder: fixed part ...
+    carry_bit: float  # ... and each bit of the carry chain
+    overhead: float  # clock to output, setup, skew: what every stage pays
+    fifo: float  # a FIFO's output register or an input port to the logic
+    issue: float  # from a read's predicate through the issue decision to the clock enables
+    distributed: float  # a distributed memory's registered output
+    block: float  # a block memory's output without its output register
+    setup: float  # in front of a memory's address and data pins and a FIFO's input
+    product_bits: int  # a product of two operands up to this wide is one multiplier cell
+
+    def delay(self, node: Node) -> float:
+        """Delay of a combinational operation with at most two operands of an associative one."""
+        op, width = node.op, max([node.width, *(a.width for a in node.args)])
+        adder = self.carry + self.carry_bit * width
+        if op in ("extract", "concat", "replicate", "const", "undef", "reg"):
+            return 0.0
+        if op in ("add", "sub"):
+            return adder
+        if op == "mux":
+            return self.lut
+        if op == "icmp":
+            constant = any(a.op == "const" for a in node.args)
+            if constant and width <= 2 * self.lut_inputs:
+                return self.lut * (1 if width <= self.lut_inputs else 1.5)
+            if node.attrs["pred"] in ("eq", "ne"):
+                return self.lut * (1 if width <= self.lut_inputs // 2 else 2 if width <= 36 else 3)
+            return adder
+        if op in ("and", "or", "xor"):
+            if op == "xor" and any(a.op == "const" for a in node.args):
+                return 0.0  # an inverter is part of the LUT behind it
+            return self.lut / 2 if node.width == 1 else self.lut  # two gates share a LUT
+        if op in ("shl", "shru", "shrs"):
+            return self.lut * max(1.0, node.width.bit_length() / 2)
+        if op == "mul":
+            return adder * node.width / 2
+        if op in ("divu", "divs", "modu", "mods"):
+            return adder * node.width
+        raise AssertionError(f"no delay for {node}")
+
+
+TARGETS = {
+    "xcup": Target("xcup", lut=0.45, lut_inputs=6, carry=0.45, carry_bit=0.012, overhead=0.45, fifo=0.3, issue=0.9,
+                   distributed=0.0, block=1.2, setup=0.3, product_bits=18),
+    "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.0, carry_bit=0.045, overhead=0.6, fifo=0.5, issue=1.8,
+                   distributed=0.0, block=5.2, setup=0.5, product_bits=18),
+}
+
+
+def target(name: str) -> Target:
+    """The target called `name`; HlsError lists the known ones."""
+    if name not in TARGETS:
+        raise HlsError(f"unknown target '{name}'", hint=f"known targets: {', '.join(TARGETS)}")
+    return TARGETS[name]

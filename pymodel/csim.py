@@ -1,0 +1,123 @@
+"""C simulation: the engine's C++ compiled as a program and run on images.
+
+Two compilers with headers of their own read the same source:
+
+    clang   the clang of the open flow (ziglang) and hls/include
+    amd     g++ and AMD's published ap_types, which the hls4ml package carries (a check, not a dependency)
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from pymodel import header
+from pymodel.errors import ConfigError
+from pymodel.packing import EngineShape, pack_beats, unpack_beats
+
+Compiler = Literal["clang", "amd"]
+
+HLS = Path(__file__).resolve().parents[1] / "hls"
+ENGINE = HLS / "engine"
+INCLUDE = HLS / "include"
+TOP = "psconv_engine"
+SOURCE = ENGINE / f"{TOP}.cpp"
+
+# Plain C++ compilers know neither HLS pragmas nor what labels of loops are for.
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
+
+
+def simulate(
+    images: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    shape: EngineShape,
+    compiler: Compiler = "clang",
+    standard: str = "c++14",
+) -> np.ndarray:
+    """Output of the engine, int8 [n, cout, hout, wout], compiled and run in a folder of its own that is removed.
+
+    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias: int [cout].
+    Raises ConfigError: wrong arrays, a compiler that is missing or refuses, a program that fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="csim") as folder:
+        header.write(Path(folder) / header.FILE_NAME, shape, weights, bias)
+        return run(build(Path(folder), compiler, standard), images, shape)
+
+
+def build(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -> Path:
+    """Compiles the engine with the configuration header in `folder` to the program `folder`/csim_<compiler>.
+
+    Raises ConfigError with the compiler's text.
+    """
+    if not (folder / header.FILE_NAME).is_file():
+        raise ConfigError(f"{folder}: no {header.FILE_NAME}; make it with pymodel.header.write")
+    program = folder / f"csim_{compiler}"
+    command = [
+        *_compiler(compiler),
+        f"-std={standard}",
+        "-O1",
+        *WARNINGS,
+        f"-I{folder}",
+        f"-I{ENGINE}",
+        str(HLS / "csim" / "csim.cpp"),
+        str(SOURCE),
+        "-o",
+        str(program),
+    ]
+    _execute(command, f"C simulation: {compiler} refused the engine")
+    return program
+
+
+def run(program: Path, images: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """Output of a program made by `build`: int8 [n, cout, hout, wout] for images int [n, cin, height, width].
+
+    Raises ConfigError: wrong images, a program that fails (missing, wrong number of beats, wrong TLAST, ...).
+    """
+    with tempfile.TemporaryDirectory(prefix="csim") as folder:
+        source, sink = Path(folder) / "x.bin", Path(folder) / "y.bin"
+        pack_beats(images, shape).tofile(source)
+        _execute([str(program), str(source), str(sink)], "C simulation failed")
+        beats = np.fromfile(sink, np.uint8)
+    if beats.size != len(images) * shape.out_beats * shape.out_beat_bytes:
+        raise ConfigError(f"C simulation: {program} is of another shape: it gave {beats.size} bytes")
+    return unpack_beats(beats.reshape(-1, shape.out_beat_bytes), shape)
+
+
+def amd_include() -> Path | None:
+    """Folder of AMD's ap_types headers; None where hls4ml is not installed."""
+    spec = importlib.util.find_spec("hls4ml")  # finds the package without importing it
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"
+    return folder if (folder / "ap_int.h").is_file() else None
+
+
+def _compiler(compiler: Compiler) -> list[str]:
+    if compiler == "clang":
+        return [sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", f"-I{INCLUDE}"]
+    if compiler == "amd":
+        include = amd_include()
+        if include is None:
+            raise ConfigError("compiler amd: AMD's ap_types headers are missing; install the hls4ml package")
+        # Their default constructors mask bits that were never set; inlined, that is reported in our lines.
+        quiet = ["-Wno-maybe-uninitialized", "-Wno-uninitialized"]
+        return ["g++", *quiet, f"-I{HLS / 'csim' / 'amd'}", "-isystem", str(include)]
+    raise ConfigError(f"compiler {compiler!r} is unknown: use clang or amd")
+
+
+def _execute(command: list[str], problem: str) -> None:
+    """Runs a command. Raises ConfigError with what it printed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, LC_ALL="C"), check=False)
+    except OSError as error:
+        raise ConfigError(f"{problem}: {command[0]} cannot be started: {error}") from error
+    if done.returncode:
+        raise ConfigError(f"{problem} (exit status {done.returncode}):\n{done.stderr.strip() or done.stdout.strip()}")

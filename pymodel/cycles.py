@@ -1,0 +1,292 @@
+"""Exact latency of an engine, from its shape and the schedule of its RTL; and the stream depths that keep it busy.
+
+An engine is a chain of processes, each a loop nest that issues one iteration per cycle when it can. Which iterations
+read and write is known beforehand (`sequences`), so the issue times are the least solution of the max-plus inequalities
+of docs/interfaces.md, "Timing of generated RTL":
+
+    t[i]         >= t[i - 1] + 1                       one iteration per cycle, in order
+    t[n-th read] >= t'[n-th write] + write stage + 1   a word can be popped one cycle after its push ends
+    t[n-th write] >= t''[(n - depth)-th read] + 1      a credit comes back one cycle after the pop
+
+Nothing is approximated: the source always has a beat, the sink always takes one, and the RTL takes exactly these cycles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pymodel.errors import ConfigError
+from pymodel.packing import EngineShape
+
+IN_PORT, OUT_PORT = "x", "y"
+# The write stage that stream depths are sized for: a compiler that needs no more loses no cycle.
+FEEDER_STAGES = 6
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The stream accesses of a process while it works on one image.
+
+    reads, writes: int64, ascending: the iterations that read its input stream and write its output stream.
+    """
+
+    process: str
+    iterations: int
+    reads: np.ndarray
+    writes: np.ndarray
+
+    def repeated(self, images: int) -> Sequence:
+        """The accesses for several images, one after the other."""
+        first = np.arange(images)[:, None] * self.iterations
+        return Sequence(
+            self.process, images * self.iterations, (first + self.reads).ravel(), (first + self.writes).ravel()
+        )
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Latency of a run of `images` images, in clock cycles.
+
+    total: from the first input beat accepted to the last output beat delivered, both included.
+    interval: between the last beats of two images in the long run.
+    steady: iterations per image of the bottleneck, the least interval this engine can have.
+    fill: total - images * steady.
+    bottleneck: the process with the most iterations.
+    utilisation: useful multiply-accumulates / (multipliers * total).
+    """
+
+    images: int
+    total: int
+    interval: int
+    steady: int
+    fill: int
+    bottleneck: str
+    utilisation: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def sequences(shape: EngineShape) -> list[Sequence]:
+    """The processes of an engine from its input to its output port."""
+    feeders = [_pixels(shape)] if shape.kernel == 1 else [_columns(shape), _windows(shape)]
+    return [*feeders, _pe(shape), _output(shape)]
+
+
+def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> Cycles:
+    """Cycles of a run of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
+
+    start: the cycle after reset in which the first beat is offered; it matters only where the zeros on the left of
+    the first row are not yet through by then.
+    Raises ConfigError if the schedule is not one of this engine or is outside the timing contract.
+    """
+    if images < 1:
+        raise ConfigError(f"images: {images}; 1 or more are possible")
+    chain = sequences(shape)
+    links = _links(chain, schedule)
+    # The long-run interval shows once the first images, which meet empty streams, are through. Later images
+    # never delay earlier ones, so one run gives the total as well.
+    simulated = max(images, 4)
+    delivered = _deliveries(chain, links, shape.out_beats, simulated, start)
+    ends = delivered[shape.out_beats - 1 :: shape.out_beats]
+    total = int(ends[images - 1]) - start + 1
+    slowest = max(chain, key=lambda sequence: sequence.iterations)
+    return Cycles(
+        images=images,
+        total=total,
+        interval=int(ends[-1] - ends[-2]),
+        steady=slowest.iterations,
+        fill=total - images * slowest.iterations,
+        bottleneck=slowest.process,
+        utilisation=images * shape.macs / (shape.lanes * total),
+    )
+
+
+def stream_depths(shape: EngineShape) -> dict[str, int]:
+    """Depths of the engine's wide streams: "columns" (kernels above 1x1) and "windows".
+
+    The least depths with which the feeders never keep the slowest process waiting, if their write stages are
+    FEEDER_STAGES at most. The processing element's n-th window is due at cycle n * pace; a feeder pauses where no
+    output pixel ends (row ends, rows skipped by the stride, the first rows of an image), and what it has written ahead
+    has to last until it resumes.
+    """
+    images = 3  # the last one only gives the others a future
+    chain = [sequence.repeated(images) for sequence in sequences(shape)]
+    pe = chain[-2]
+
+    def due(processes: list[Sequence]) -> np.ndarray:
+        slowest = max(sequence.iterations for sequence in processes)
+        return np.arange(len(pe.reads)) * slowest // len(pe.reads)
+
+    feeder = chain[-3]
+    depths = {"windows": _least_depth(feeder.writes, due([feeder, pe]), images)}
+    if len(chain) == 4:
+        columns, windows = chain[:2]
+        # A window is due in its stream by the time it is read: how late may its columns be read for that?
+        latest = due(chain) - FEEDER_STAGES - 1 - windows.writes
+        latest = np.minimum.accumulate(latest[::-1])[::-1]
+        following = np.searchsorted(windows.writes, windows.reads)
+        reads = windows.reads + latest[np.minimum(following, len(latest) - 1)]
+        depths["columns"] = _least_depth(columns.writes, reads, images)
+    return depths
+
+
+def _least_depth(writes: np.ndarray, due: np.ndarray, images: int) -> int:
+    """The least depth with which a process that can write in iterations `writes` is in time for reads `due`."""
+    count = len(writes) * (images - 1) // images
+
+    def in_time(depth: int) -> bool:
+        # Write n waits for the credit of read n - depth; later ones follow it one iteration per cycle at best.
+        credit = np.full(count, np.iinfo(np.int64).min // 2)
+        credit[depth:] = due[: count - depth] + 1
+        issue = writes[:count] + np.maximum.accumulate(credit - writes[:count])
+        return bool((issue + FEEDER_STAGES + 1 <= due[:count]).all())
+
+    low, high = 1, count
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if in_time(middle) else (middle + 1, high)
+    return low
+
+
+def _columns(shape: EngineShape) -> Sequence:
+    beats = shape.width * shape.NB
+    bottom = np.arange(shape.hout) * shape.stride - shape.padding + shape.kernel - 1
+    return Sequence(
+        process="columns",
+        iterations=max(shape.height, int(bottom[-1]) + 1) * beats,
+        reads=np.arange(shape.height * beats),
+        writes=(bottom[:, None] * beats + np.arange(beats)).ravel(),
+    )
+
+
+def _windows(shape: EngineShape) -> Sequence:
+    inside = np.arange(shape.width) + shape.padding
+    right = np.arange(shape.wout) * shape.stride + shape.kernel - 1
+    positions = max(int(inside[-1]), int(right[-1])) + 1
+    row = np.arange(shape.hout)[:, None] * positions
+    sets = np.arange(shape.NB)
+    return Sequence(
+        process="windows",
+        iterations=shape.hout * positions * shape.NB,
+        reads=((row + inside)[..., None] * shape.NB + sets).ravel(),
+        writes=((row + right)[..., None] * shape.NB + sets).ravel(),
+    )
+
+
+def _pixels(shape: EngineShape) -> Sequence:
+    rows, columns = np.arange(shape.hout) * shape.stride, np.arange(shape.wout) * shape.stride
+    pixel = (rows[:, None] * shape.width + columns).ravel()
+    return Sequence(
+        process="pixels",
+        iterations=shape.in_beats,
+        reads=np.arange(shape.in_beats),
+        writes=(pixel[:, None] * shape.NB + np.arange(shape.NB)).ravel(),
+    )
+
+
+def _pe(shape: EngineShape) -> Sequence:
+    pixels, turn = shape.hout * shape.wout, shape.steps * shape.fold
+    last_set = (np.arange(pixels) * shape.NB + shape.NB - 1) * turn
+    last_fold = np.arange(shape.steps) * shape.fold + shape.fold - 1
+    return Sequence(
+        process="pe",
+        iterations=pixels * shape.NB * turn,
+        reads=np.arange(pixels * shape.NB) * turn,
+        writes=(last_set[:, None] + last_fold).ravel(),
+    )
+
+
+def _output(shape: EngineShape) -> Sequence:
+    pixels = shape.hout * shape.wout
+    step = np.arange(shape.steps)
+    full = step[(step % shape.P == shape.P - 1) | (step == shape.steps - 1)]
+    return Sequence(
+        process="output",
+        iterations=pixels * shape.steps,
+        reads=np.arange(pixels * shape.steps),
+        writes=(np.arange(pixels)[:, None] * shape.steps + full).ravel(),
+    )
+
+
+@dataclass(frozen=True)
+class _Link:
+    """A stream that a process writes: the stage of the write, and the stream's depth."""
+
+    stage: int
+    depth: int
+
+
+def _links(chain: list[Sequence], schedule: Mapping[str, Any]) -> list[_Link]:
+    """The output stream of each process of the chain. Raises ConfigError where the schedule does not match."""
+    processes = {process["name"]: process for process in schedule["processes"]}
+    streams = {stream["name"]: stream for stream in schedule["streams"]}
+    links, stream = [], IN_PORT
+    for sequence in chain:
+        name = streams[stream]["consumer"] if stream in streams else None
+        if name not in processes:
+            raise ConfigError(f"schedule: no process reads stream {stream!r}; {sequence.process!r} should")
+        process = processes[name]
+        _check_process(process, sequence, stream)
+        write = process["writes"][0]
+        stream = write["stream"]
+        links.append(_Link(write["stage"], streams[stream]["depth"]))
+    if stream != OUT_PORT:
+        raise ConfigError(f"schedule: the last process writes {stream!r}, {OUT_PORT!r} was expected")
+    if len(processes) != len(chain):
+        raise ConfigError(f"schedule: {len(processes)} processes, this engine has {len(chain)}")
+    return links
+
+
+def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) -> None:
+    where = f"schedule: process {process['name']!r} ({sequence.process})"
+    if process["iterations"] not in (None, sequence.iterations):
+        raise ConfigError(f"{where} has {process['iterations']} iterations, this shape {sequence.iterations}")
+    if process["ii"] != 1 or process["issue_stages"] != 1:
+        raise ConfigError(f"{where}: the cycle model needs ii 1 and issue_stages 1")
+    if [(read["stream"], read["stage"]) for read in process["reads"]] != [(stream, 0)]:
+        raise ConfigError(f"{where}: one read, of {stream!r} in stage 0, was expected, found {process['reads']}")
+    if len(process["writes"]) != 1:
+        raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
+
+
+class _Process:
+    """Issue times of the iterations that read or write; between them nothing can wait."""
+
+    def __init__(self, sequence: Sequence):
+        self.iteration = np.union1d(sequence.reads, sequence.writes)
+        self.read = np.searchsorted(self.iteration, sequence.reads)
+        self.write = np.searchsorted(self.iteration, sequence.writes)
+        self.time = self.iteration.copy()  # no process issues earlier; `raise_to` only ever raises
+
+    def raise_to(self, events: np.ndarray, times: np.ndarray) -> bool:
+        """Delays the given events to `times` at least, and what follows them. True if that changed any time."""
+        late = times > self.time[events]
+        if not late.any():
+            return False
+        self.time[events[late]] = times[late]
+        slack = np.maximum.accumulate(self.time - self.iteration)
+        self.time = self.iteration + slack
+        return True
+
+
+def _deliveries(chain: list[Sequence], links: list[_Link], beats: int, images: int, start: int) -> np.ndarray:
+    """Cycle in which each output beat is delivered: int64 [images * beats]. The sink is one more process."""
+    every = np.arange(beats)
+    sink = Sequence("sink", beats, every, every[:0])
+    processes = [_Process(sequence.repeated(images)) for sequence in [*chain, sink]]
+    processes[0].raise_to(processes[0].read[:1], np.array([start]))
+    pairs = list(zip(processes, processes[1:], links, strict=False))
+    changed = True
+    while changed:
+        changed = False
+        for producer, consumer, link in pairs:
+            changed |= consumer.raise_to(consumer.read, producer.time[producer.write] + link.stage + 1)
+        for producer, consumer, link in reversed(pairs):
+            waiting = producer.write[link.depth :]
+            changed |= producer.raise_to(waiting, consumer.time[consumer.read[: len(waiting)]] + 1)
+    return processes[-1].time

@@ -1,0 +1,143 @@
+"""Number formats, requantisation and the accumulator proof: each defined here, once.
+
+All numbers are signed two's complement integers with a power-of-two scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import ConfigDict, StrictInt
+
+from pymodel.errors import ConfigError
+
+MIN_BITS, MAX_BITS = 2, 8
+MAX_FRAC = 64  # far beyond use; keeps 2.0**-frac a normal number
+MAX_SHIFT = 31
+BIAS_BITS = 32
+MAX_ACC_BITS = 48
+
+
+@dataclass(frozen=True)
+class Format:
+    """Activation or weight format: `bits` (2..8) in all; the real value is integer * 2**-frac."""
+
+    # For pydantic, where a Format is a field of a checked file: {bits: .., frac: ..} and nothing else.
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=False)
+
+    bits: StrictInt
+    frac: StrictInt
+
+    def __post_init__(self) -> None:
+        if not MIN_BITS <= self.bits <= MAX_BITS:
+            raise ConfigError(f"bits {self.bits}: {MIN_BITS} to {MAX_BITS} are possible")
+        if not -MAX_FRAC <= self.frac <= MAX_FRAC:
+            raise ConfigError(f"frac {self.frac}: -{MAX_FRAC} to {MAX_FRAC} is possible")
+
+    @property
+    def min(self) -> int:
+        return -(1 << (self.bits - 1))
+
+    @property
+    def max(self) -> int:
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def scale(self) -> float:
+        """The real value of the integer 1."""
+        return 2.0**-self.frac
+
+    def contains(self, array: np.ndarray) -> bool:
+        """Whether every element is an integer of this format (an empty array is)."""
+        array = np.asarray(array)
+        if array.dtype.kind not in "iu":
+            return False
+        return array.size == 0 or (int(array.min()) >= self.min and int(array.max()) <= self.max)
+
+    def check(self, array: np.ndarray, what: str) -> None:
+        """Raises ConfigError, naming `what`, unless `contains(array)`."""
+        check_range(array, self.min, self.max, f"{what} ({self.bits} bits)")
+
+    def quantise(self, real: np.ndarray) -> np.ndarray:
+        """int64 array: real / scale, rounded half up (as requantisation rounds), saturated.
+
+        Raises ConfigError for NaN.
+        """
+        scaled = np.ldexp(np.asarray(real, np.float64), self.frac)
+        if np.isnan(scaled).any():
+            raise ConfigError("NaN has no fixed-point value")
+        clipped = np.clip(scaled, self.min, self.max)  # first: infinity has a value then
+        whole = np.floor(clipped)
+        # Not floor(x + 0.5): that sum rounds the number just below one half up to 1.
+        return (whole + (clipped - whole >= 0.5)).astype(np.int64)
+
+    def real(self, integers: np.ndarray) -> np.ndarray:
+        """float64 array: the real values of integers of this format."""
+        return np.ldexp(np.asarray(integers, np.float64), -self.frac)
+
+
+def check_range(array: np.ndarray, low: int, high: int, what: str) -> None:
+    """Raises ConfigError unless `array` holds integers in [low, high]; the first offender is named."""
+    array = np.asarray(array)
+    if array.dtype.kind not in "iu":
+        raise ConfigError(f"{what}: integers are needed, not {array.dtype}")
+    wrong = (array < low) | (array > high)
+    if wrong.any():
+        where = np.unravel_index(int(wrong.argmax()), array.shape)
+        index = "[" + ", ".join(str(int(i)) for i in where) + "]" if where else ""
+        raise ConfigError(f"{what}: {int(array[where])} at {index} lies outside {low} to {high}")
+
+
+def requantise(acc: np.ndarray, shift: int, out_bits: int, relu: bool) -> np.ndarray:
+    """int64 array of `out_bits`-bit integers from accumulators (any integer array).
+
+        r = (acc + (1 << (shift - 1))) >> shift     (arithmetic shift; r = acc where shift is 0)
+        y = min(max(r, 0 if relu else -2**(out_bits - 1)), 2**(out_bits - 1) - 1)
+
+    Add half, shift right, saturate: rounding is to nearest, halves towards plus infinity. ReLU is
+    saturation at zero. shift = input.frac + weight.frac - output.frac, 0..31.
+    """
+    acc = np.asarray(acc)
+    if acc.dtype.kind not in "iu":
+        raise ConfigError(f"requantise: integers are needed, not {acc.dtype}")
+    check_shift(shift, "requantise")
+    rounded = acc.astype(np.int64)
+    if shift:
+        # The same number as in the formula, without a sum that could leave int64.
+        rounded = (rounded >> shift) + ((rounded >> (shift - 1)) & 1)
+    low = 0 if relu else -(1 << (out_bits - 1))
+    return np.clip(rounded, low, (1 << (out_bits - 1)) - 1)
+
+
+def check_shift(shift: int, what: str) -> None:
+    """Raises ConfigError unless `shift` is 0..31."""
+    if not 0 <= shift <= MAX_SHIFT:
+        raise ConfigError(
+            f"{what}: shift {shift} (input frac + weight frac - output frac) lies outside 0 to {MAX_SHIFT}"
+        )
+
+
+def accumulator_bound(weights: np.ndarray, bias: np.ndarray, in_bits: int) -> int:
+    """The largest magnitude that any partial sum of any output channel can reach, whatever the input.
+
+    max over o of  sum |weights[o]| * 2**(in_bits - 1) + |bias[o]|.  weights [cout, ...], bias [cout].
+    """
+    magnitudes = np.abs(np.asarray(weights).astype(np.int64)).reshape(len(weights), -1).sum(axis=1)
+    offsets = np.abs(np.asarray(bias).astype(np.int64))
+    return int(((magnitudes << (in_bits - 1)) + offsets).max(initial=0))
+
+
+def accumulator_bits(weights: np.ndarray, bias: np.ndarray, in_bits: int) -> int:
+    """Bits of the narrowest signed accumulator that provably never wraps (2 at least)."""
+    return max(2, accumulator_bound(weights, bias, in_bits).bit_length() + 1)
+
+
+def check_accumulator(weights: np.ndarray, bias: np.ndarray, in_bits: int, acc_bits: int, what: str) -> None:
+    """Raises ConfigError where an accumulator of `acc_bits` could wrap."""
+    needed = accumulator_bits(weights, bias, in_bits)
+    if acc_bits < needed:
+        raise ConfigError(
+            f"{what}: accumulator_bits {acc_bits} is too small: its weights, bias and {in_bits}-bit inputs "
+            f"need {needed} bits"
+        )

@@ -1,0 +1,90 @@
+"""The golden model: what every C simulation and every RTL must equal, element for element."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pymodel import ops
+from pymodel.bundle import Bundle
+from pymodel.errors import ConfigError
+from pymodel.formats import check_accumulator, requantise
+from pymodel.network import Layer
+from pymodel.packing import EngineShape
+
+BATCH = 256
+
+
+def run(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Output of every layer, int8 [n, c, h, w], by name; "input" is the images themselves.
+
+    images: int [n, c, h, w] of the format of the input. Raises ConfigError: wrong shape, out of range.
+    """
+    expected = bundle.network.input.shape
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise ConfigError(f"images: shape {list(images.shape)}, [n, {', '.join(map(str, expected))}] was expected")
+    bundle.formats["input"].check(images, "images")
+    outputs = {"input": images.astype(np.int8)}
+    for layer in bundle.network.layers:
+        inputs = [outputs[source] for source in layer.sources]
+        outputs[layer.name] = _evaluate(bundle, layer, inputs).astype(np.int8)
+    return outputs
+
+
+def conv_layer(images: np.ndarray, weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """Output of one engine: int8 [n, cout, hout, wout].
+
+    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias: int [cout].
+    Raises ConfigError: an accumulator that is too small.
+    """
+    check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "layer")
+    acc = ops.conv2d(images, weights, bias, shape.stride, shape.padding)
+    return requantise(acc, shape.shift, shape.out_bits, shape.relu).astype(np.int8)
+
+
+def quantise_input(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+    """int8 images of the network's input format from real ones. Raises ConfigError for NaN."""
+    return bundle.formats["input"].quantise(images).astype(np.int8)
+
+
+def predict(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+    """Classes, int64 [n]: the largest score, the lowest class of equal ones. images: int [n, c, h, w]."""
+    scores = [
+        run(bundle, images[start : start + BATCH])[bundle.network.output]
+        for start in range(0, max(len(images), 1), BATCH)
+    ]
+    return np.concatenate(scores).reshape(len(images), -1).argmax(axis=1)
+
+
+def accuracy(bundle: Bundle, images: np.ndarray, labels: np.ndarray) -> float:
+    """The fraction of images, int [n, c, h, w], whose predicted class is that of labels, int [n]."""
+    if len(labels) != len(images) or not len(images):
+        raise ConfigError(f"accuracy: {len(images)} images and {len(labels)} labels")
+    return float((predict(bundle, images) == labels).mean())
+
+
+def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+    """The output of one layer, in its output format."""
+    name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
+    match layer.op:
+        case "conv":
+            acc = ops.conv2d(x, bundle.weights[name], bundle.bias(name), layer.stride, layer.padding, layer.groups)
+            return requantise(acc, bundle.shift(name), out.bits, layer.relu)
+        case "linear":
+            acc = ops.linear(x.reshape(len(x), -1), bundle.weights[name], bundle.bias(name))
+            return requantise(acc, bundle.shift(name), out.bits, layer.relu)[:, :, None, None]
+        case "maxpool":
+            return ops.maxpool(x, layer.kernel, layer.stride, layer.padding)
+        case "avgpool":
+            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding, out.bits)
+        case "global_avgpool":
+            return ops.global_avgpool(x, out.bits)
+        case "add":
+            left, right = (bundle.formats[source].frac for source in layer.sources)
+            return ops.add_residual(x, inputs[1], left, right, out.frac, out.bits, layer.relu)
+        case "relu":
+            return np.maximum(x, 0)
+        case "concat":
+            return np.concatenate(inputs, axis=1)
+        case "channel_shuffle":
+            return ops.channel_shuffle(x, layer.groups)
+    raise AssertionError(f"no golden model for {layer.op}")  # every op of pymodel.network is above

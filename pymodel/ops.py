@@ -1,0 +1,138 @@
+"""Exact integer operations of a network, on numpy arrays, images first.
+
+Sums of products run on BLAS through floating point where a bound proves that every partial sum is an integer
+that the type holds exactly, in whatever order BLAS adds; on 64-bit integers otherwise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pymodel.errors import ConfigError
+from pymodel.formats import requantise
+
+_FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
+_FLOAT64_EXACT = 1 << 53
+_COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
+
+
+def conv2d(
+    images: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+) -> np.ndarray:
+    """Convolution (cross-correlation): exact int64 [n, cout, hout, wout].
+
+    images: int [n, cin, h, w]; weights: int [cout, cin / groups, K, K]; bias: int [cout] or None.
+    Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
+    """
+    count, cin, height, width = images.shape
+    cout, group_cin, kernel, columns = weights.shape
+    if group_cin * groups != cin or cout % groups or kernel != columns:
+        raise ConfigError(
+            f"convolution: weights {list(weights.shape)} with {groups} groups do not fit {cin} input channels"
+        )
+    hout, wout = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    if hout < 1 or wout < 1:
+        raise ConfigError(f"convolution: a {kernel}x{kernel} kernel exceeds the {height}x{width} image")
+
+    dtype = exact_dtype(images, weights, bias)
+    matrix = weights.astype(dtype).reshape(groups, cout // groups, group_cin * kernel * kernel)
+    result = np.empty((count, cout, hout, wout), np.int64)
+    per_image = np.dtype(dtype).itemsize * cin * kernel * kernel * hout * wout
+    chunk = max(1, _COLUMN_BYTES // per_image)
+    for start in range(0, count, chunk):
+        part = images[start : start + chunk].astype(dtype)
+        unrolled = _windows(part, kernel, stride, padding, 0).transpose(0, 1, 4, 5, 2, 3)
+        unrolled = unrolled.reshape(len(part), groups, group_cin * kernel * kernel, hout * wout)
+        result[start : start + chunk] = (matrix @ unrolled).reshape(len(part), cout, hout, wout)
+    return result if bias is None else result + bias.astype(np.int64)[:, None, None]
+
+
+def linear(vectors: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """Fully connected layer: exact int64 [n, out]. vectors: int [n, in]; weights: int [out, in]; bias: int [out].
+
+    Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
+    """
+    return conv2d(vectors[:, :, None, None], weights[:, :, None, None], bias)[:, :, 0, 0]
+
+
+def exact_dtype(images: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> type[np.number]:
+    """The quickest type in which sum(images * weights) is exact for every output channel.
+
+    No partial sum, in any order, exceeds max |image| * max over channels of sum |weight|.
+    Raises ConfigError where that bound, with the bias, leaves 64 bits.
+    """
+    magnitudes = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1)
+    bound = _largest(images) * int(magnitudes.max(initial=0))
+    if bound <= _FLOAT32_EXACT:
+        return np.float32
+    if bound <= _FLOAT64_EXACT:
+        return np.float64
+    if bound + (0 if bias is None else _largest(bias)) >= 1 << 63:
+        raise ConfigError(f"convolution: sums of up to {bound} exceed 64 bits")
+    return np.int64
+
+
+def maxpool(images: np.ndarray, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
+    """Largest element of each window: [n, c, hout, wout] of the type of images. Padding never wins."""
+    lowest = np.iinfo(images.dtype).min
+    return _windows(images, kernel, stride, padding, lowest).max(axis=(4, 5))
+
+
+def avgpool(images: np.ndarray, kernel: int, stride: int, padding: int, out_bits: int) -> np.ndarray:
+    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout] = requantise(sum, log2(kernel**2)).
+
+    Raises ConfigError unless kernel**2 is a power of two.
+    """
+    sums = _windows(images.astype(np.int64), kernel, stride, padding, 0).sum(axis=(4, 5))
+    return requantise(sums, mean_shift(kernel**2, "avgpool"), out_bits, relu=False)
+
+
+def global_avgpool(images: np.ndarray, out_bits: int) -> np.ndarray:
+    """Mean of each channel: int64 [n, c, 1, 1] = requantise(sum, log2(h * w)).
+
+    Raises ConfigError unless h * w is a power of two.
+    """
+    shift = mean_shift(images.shape[2] * images.shape[3], "global_avgpool")
+    return requantise(images.sum(axis=(2, 3), dtype=np.int64, keepdims=True), shift, out_bits, relu=False)
+
+
+def mean_shift(count: int, what: str) -> int:
+    """log2(count). Raises ConfigError, naming `what`, unless count is a power of two."""
+    if count & (count - 1):
+        raise ConfigError(f"{what}: the mean of {count} elements is no shift: use a power of two")
+    return count.bit_length() - 1
+
+
+def add_residual(
+    left: np.ndarray, right: np.ndarray, left_frac: int, right_frac: int, out_frac: int, out_bits: int, relu: bool
+) -> np.ndarray:
+    """Residual addition, int64: both shifted left to the finer frac, added, requantised to the output format."""
+    finest = max(left_frac, right_frac)
+    total = (left.astype(np.int64) << (finest - left_frac)) + (right.astype(np.int64) << (finest - right_frac))
+    return requantise(total, finest - out_frac, out_bits, relu)
+
+
+def channel_shuffle(images: np.ndarray, groups: int) -> np.ndarray:
+    """Channel g * (c / groups) + j goes to j * groups + g. images: [n, c, h, w]."""
+    count, channels, height, width = images.shape
+    split = images.reshape(count, groups, channels // groups, height, width)
+    return split.swapaxes(1, 2).reshape(images.shape)
+
+
+def _windows(images: np.ndarray, kernel: int, stride: int, padding: int, fill: int) -> np.ndarray:
+    """View [n, c, hout, wout, kernel, kernel] of the windows of padded images."""
+    if padding:
+        edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+        images = np.pad(images, edges, constant_values=fill)
+    windows = np.lib.stride_tricks.sliding_window_view(images, (kernel, kernel), axis=(2, 3))
+    return windows[:, :, ::stride, ::stride]
+
+
+def _largest(array: np.ndarray) -> int:
+    """max |element| as a Python integer (0 for an empty array)."""
+    return max(int(array.max(initial=0)), -int(array.min(initial=0)))

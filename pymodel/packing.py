@@ -1,0 +1,379 @@
+"""Engine shapes, and how weights, biases and activations are packed for an engine.
+
+The layouts are those of docs/interfaces.md ("Supports, lanes, ROM words" and "Streams of a layer engine").
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_validator, model_validator
+
+from pymodel import formats
+from pymodel.errors import Checked, ConfigError
+from pymodel.supports import Support, check_support, make_support
+
+Positive = Annotated[int, Field(ge=1, le=1 << 16)]
+Bits = Annotated[int, Field(ge=formats.MIN_BITS, le=formats.MAX_BITS)]
+
+
+class EngineShape(Checked):
+    """Everything but the weights that an engine for one convolution layer depends on.
+
+    Raises ConfigError for a shape that no engine has (parallelism that does not divide, no output pixels, ...).
+    """
+
+    cin: Positive
+    cout: Positive
+    kernel: Positive = Field(description="K, odd")
+    stride: Positive = 1
+    padding: Annotated[int, Field(ge=0)] = Field(0, description="rows and columns of zeros on each side")
+    height: Positive = Field(description="rows of the input image")
+    width: Positive = Field(description="columns of the input image")
+    support: Support = Field(description='a Support, its name, or {"taps": [[...], ...]}')
+    To: Positive = Field(1, description="output channels at once")
+    Tb: Positive = Field(1, description="blocks of P input channels at once")
+    fold: Positive = Field(1, description="F, cycles in which the multipliers work off one step")
+    in_bits: Bits = 8
+    weight_bits: Bits = 8
+    out_bits: Bits = 8
+    relu: bool = False
+    shift: Annotated[int, Field(ge=0, le=formats.MAX_SHIFT)] = 0
+    acc_bits: Annotated[int, Field(ge=2, le=formats.MAX_ACC_BITS)] = Field(
+        description="accumulator width; formats.accumulator_bits proves the least"
+    )
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _lanes_agree(cls, data: Any, make: ModelWrapValidatorHandler[EngineShape]) -> EngineShape:
+        """`lanes` may be given as a check: it must equal the multipliers that To, Tb and fold lead to."""
+        if not isinstance(data, dict):
+            return make(data)
+        shape = make({key: value for key, value in data.items() if key != "lanes"})
+        lanes = data.get("lanes")
+        if lanes is not None and (isinstance(lanes, bool) or lanes != shape.lanes):
+            raise ConfigError(
+                f"lanes: {lanes!r} multipliers, but {shape.support.name} with To {shape.To}, Tb {shape.Tb}, "
+                f"fold {shape.fold} has ceil({shape.elements} / {shape.fold}) * {shape.To} = {shape.lanes}"
+            )
+        return shape
+
+    @field_validator("support", mode="before")
+    @classmethod
+    def _read_support(cls, value: Any, info: Any) -> Any:
+        if "kernel" not in info.data:  # refused already
+            return value
+        kernel = info.data["kernel"]
+        support = value if isinstance(value, Support) else make_support(value, kernel)
+        if not isinstance(support, Support):
+            raise ConfigError(f"{support.name} is unstructured: an engine needs a periodic support")
+        if support.kernel != kernel:
+            raise ConfigError(f"{support.name} is for kernel size {support.kernel}, the layer's is {kernel}")
+        return support
+
+    @field_serializer("support")
+    def _write_support(self, support: Support) -> Any:
+        return support.spec()
+
+    @model_validator(mode="after")
+    def _possible(self) -> EngineShape:
+        if self.padding > self.kernel - 1:
+            raise ConfigError(
+                f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible"
+            )
+        for name, size in (("height", self.height), ("width", self.width)):
+            if size + 2 * self.padding < self.kernel:
+                raise ConfigError(
+                    f"{name}: {size} with padding {self.padding} is smaller than the kernel ({self.kernel})"
+                )
+        if self.To > 1 and self.cout % (self.P * self.To):
+            raise ConfigError(
+                f"To: {self.To} output channels at once need cout to be a multiple of period * To = "
+                f"{self.P} * {self.To} = {self.P * self.To}; cout is {self.cout}"
+            )
+        if self.blocks % self.Tb:
+            raise ConfigError(
+                f"Tb: {self.Tb} blocks at once must divide the ceil(cin / period) = ceil({self.cin} / {self.P}) "
+                f"= {self.blocks} blocks"
+            )
+        if self.fold > self.elements:
+            raise ConfigError(f"fold: {self.fold}; 1 to N * Tb = {self.elements} is possible")
+        return self
+
+    # Of the support and its folding
+
+    @property
+    def P(self) -> int:
+        """Period of the support."""
+        return self.support.period
+
+    @property
+    def N(self) -> int:
+        """Nonzero weights of one block of one filter."""
+        return self.support.nonzeros
+
+    @property
+    def elements(self) -> int:
+        """E, products of one output channel and one block set."""
+        return self.N * self.Tb
+
+    @property
+    def M(self) -> int:
+        """Multipliers for each of the To output channels."""
+        return -(-self.elements // self.fold)
+
+    @property
+    def lanes(self) -> int:
+        """Multipliers of the engine."""
+        return self.M * self.To
+
+    # Of the loop nest
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of P input channels, the last one padded where cin is not a multiple of P."""
+        return -(-self.cin // self.P)
+
+    @property
+    def NB(self) -> int:
+        """Block sets of Tb blocks."""
+        return self.blocks // self.Tb
+
+    @property
+    def steps(self) -> int:
+        """Steps of To output channels."""
+        return self.cout // self.To
+
+    @property
+    def groups(self) -> int:
+        """Groups of P * To output channels, one output beat each."""
+        return -(-self.cout // (self.P * self.To))
+
+    @property
+    def hout(self) -> int:
+        """Rows of the output image."""
+        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def wout(self) -> int:
+        """Columns of the output image."""
+        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def macs(self) -> int:
+        """Useful multiply-accumulates of an image: output pixels * weights of the support."""
+        return self.hout * self.wout * self.support.weights(self.cout, self.cin)
+
+    # Of the streams
+
+    @property
+    def in_channels_per_beat(self) -> int:
+        return self.P * self.Tb
+
+    @property
+    def out_channels_per_beat(self) -> int:
+        return self.P * self.To
+
+    @property
+    def in_beats(self) -> int:
+        """Input beats of an image."""
+        return self.height * self.width * self.NB
+
+    @property
+    def out_beats(self) -> int:
+        """Output beats of an image."""
+        return self.hout * self.wout * self.groups
+
+    @property
+    def in_beat_bytes(self) -> int:
+        return -(-self.in_channels_per_beat * self.in_bits // 8)
+
+    @property
+    def out_beat_bytes(self) -> int:
+        return -(-self.out_channels_per_beat * self.out_bits // 8)
+
+    # Of the memories
+
+    @property
+    def bias_bits(self) -> int:
+        """Bits of a bias: it starts the accumulator, and has 32 bits at most."""
+        return min(self.acc_bits, formats.BIAS_BITS)
+
+    @property
+    def rom_words(self) -> int:
+        """Words of the weight ROM."""
+        return self.NB * self.steps * self.fold
+
+    @property
+    def rom_word_bits(self) -> int:
+        return self.lanes * self.weight_bits
+
+    @property
+    def weight_bits_stored(self) -> int:
+        """Bits of the weights of the support."""
+        return self.support.weights(self.cout, self.cin) * self.weight_bits
+
+    @property
+    def padding_bits(self) -> int:
+        """ROM bits that hold no weight: of a short last block, and of multipliers idle in the last fold."""
+        return self.rom_words * self.rom_word_bits - self.weight_bits_stored
+
+    @property
+    def step_outputs(self) -> np.ndarray:
+        """int [steps, To]: the output channel o_k of each step."""
+        step = np.arange(self.steps)[:, None]
+        return (step // self.P) * self.P * self.To + np.arange(self.To) * self.P + step % self.P
+
+
+def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
+    """The weight ROM, one non-negative integer of `rom_word_bits` for each address.
+
+    weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
+    """
+    _check_shape(weights, (shape.cout, shape.cin, shape.kernel, shape.kernel), "weights")
+    formats.check_range(weights, *_range(shape.weight_bits), f"weights ({shape.weight_bits} bits)")
+    check_support(weights, shape.support, "weights")
+    output, channel, tap = _weight_of_element(shape)
+    flat = np.asarray(weights).reshape(shape.cout, shape.cin, -1)
+    values = np.where(channel < shape.cin, flat[output, np.minimum(channel, shape.cin - 1), tap], 0)
+    # [NB, steps, To, E] -> multiplier j of fold f holds element f * M + j -> [words, To * M]
+    values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
+    values = values.reshape(shape.NB, shape.steps, shape.To, shape.fold, shape.M)
+    return _to_words(values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1), shape.weight_bits)
+
+
+def unpack_weights(words: list[int], shape: EngineShape) -> np.ndarray:
+    """int8 [cout, cin, K, K], the inverse of `pack_weights`.
+
+    Raises ConfigError: wrong number of words, a word too wide, padding that is not zero.
+    """
+    values = _from_words(words, shape.rom_words, shape.lanes, shape.weight_bits)
+    values = values.reshape(shape.NB, shape.steps, shape.fold, shape.To, shape.M).transpose(0, 1, 3, 2, 4)
+    values = values.reshape(shape.NB, shape.steps, shape.To, -1)
+    output, channel, tap = _weight_of_element(shape)
+    inside = channel < shape.cin
+    if values[..., shape.elements :].any() or values[..., : shape.elements][~inside].any():
+        raise ConfigError("weight ROM: a padding field is not zero")
+    weights = np.zeros((shape.cout, shape.cin, shape.kernel**2), np.int8)
+    weights[output[inside], channel[inside], tap[inside]] = values[..., : shape.elements][inside]
+    return weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+
+
+def pack_bias(bias: np.ndarray, shape: EngineShape) -> list[int]:
+    """The bias ROM, one word of To * `bias_bits` for each step. bias: int [cout].
+
+    Raises ConfigError: wrong shape, out of range.
+    """
+    _check_shape(bias, (shape.cout,), "bias")
+    formats.check_range(bias, *_range(shape.bias_bits), f"bias ({shape.bias_bits} bits)")
+    return _to_words(np.asarray(bias)[shape.step_outputs], shape.bias_bits)
+
+
+def unpack_bias(words: list[int], shape: EngineShape) -> np.ndarray:
+    """int32 [cout], the inverse of `pack_bias`. Raises ConfigError."""
+    bias = np.zeros(shape.cout, np.int32)
+    bias[shape.step_outputs] = _from_words(words, shape.steps, shape.To, shape.bias_bits)
+    return bias
+
+
+def pack_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """Input beats: uint8 [n * in_beats, in_beat_bytes], little endian. images: int [n, cin, height, width].
+
+    Raises ConfigError: wrong shape, out of range.
+    """
+    _check_shape(images, (len(images), shape.cin, shape.height, shape.width), "input images")
+    formats.check_range(images, *_range(shape.in_bits), f"input images ({shape.in_bits} bits)")
+    return _to_beats(images, shape.NB, shape.in_channels_per_beat, shape.in_bits)
+
+
+def pack_output_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """Output beats that an engine should give: uint8 [n * out_beats, out_beat_bytes], little endian.
+
+    images: int [n, cout, hout, wout]. Raises ConfigError: wrong shape, out of range.
+    """
+    _check_shape(images, (len(images), shape.cout, shape.hout, shape.wout), "output images")
+    formats.check_range(images, *_range(shape.out_bits), f"output images ({shape.out_bits} bits)")
+    return _to_beats(images, shape.groups, shape.out_channels_per_beat, shape.out_bits)
+
+
+def unpack_beats(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """int8 [n, cout, hout, wout] from output beats, uint8 [n * out_beats, out_beat_bytes].
+
+    Raises ConfigError: wrong shape, not a whole number of images, padding that is not zero.
+    """
+    per_beat, groups = shape.out_channels_per_beat, shape.groups
+    _check_shape(beats, (len(beats), shape.out_beat_bytes), "output beats")
+    if len(beats) % shape.out_beats:
+        raise ConfigError(f"output beats: {len(beats)} are not whole images of {shape.out_beats} beats")
+    bits = np.unpackbits(beats, axis=1, bitorder="little")
+    used = per_beat * shape.out_bits
+    channels = _signed(bits[:, :used].reshape(-1, per_beat, shape.out_bits))
+    channels = channels.reshape(-1, shape.hout, shape.wout, groups * per_beat)
+    if bits[:, used:].any() or channels[..., shape.cout :].any():
+        raise ConfigError("output beats: padding is not zero")
+    return np.ascontiguousarray(channels[..., : shape.cout].transpose(0, 3, 1, 2)).astype(np.int8)
+
+
+def _weight_of_element(shape: EngineShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(output, input channel, tap) of each element, all [NB, steps, To, E].
+
+    Element e = tb * N + lane. A lane of variant v meets, for output o, channel i = (v - o - 1) mod P of its
+    block; channels beyond cin are padding.
+    """
+    variant, tap = np.array(shape.support.lanes()).T
+    block = np.arange(shape.NB)[:, None] * shape.Tb + np.arange(shape.Tb)
+    output = shape.step_outputs[None, :, :, None, None]
+    channel = block[:, None, None, :, None] * shape.P + (variant - output - 1) % shape.P
+    arrays = np.broadcast_arrays(output, channel, tap)
+    output, channel, tap = (a.reshape(shape.NB, shape.steps, shape.To, shape.elements) for a in arrays)
+    return output, channel, tap
+
+
+def _to_beats(images: np.ndarray, sets: int, per_beat: int, bits: int) -> np.ndarray:
+    """uint8 [n * height * width * sets, bytes]: channels last, padded to `sets` beats of `per_beat`."""
+    count, channels, height, width = images.shape
+    padded = np.zeros((count, height, width, sets * per_beat), np.int64)
+    padded[..., :channels] = images.transpose(0, 2, 3, 1)
+    return _pack_fields(padded.reshape(count * height * width * sets, per_beat), bits)
+
+
+def _pack_fields(values: np.ndarray, bits: int) -> np.ndarray:
+    """uint8 [words, bytes], little endian: field k of values [words, fields] at bits k * `bits`."""
+    planes = (values[..., None].astype(np.int64) >> np.arange(bits)) & 1
+    return np.packbits(planes.astype(np.uint8).reshape(len(values), values.shape[1] * bits), axis=1,
+                       bitorder="little")  # fmt: skip
+
+
+def _to_words(values: np.ndarray, bits: int) -> list[int]:
+    """One Python integer for each row of signed fields."""
+    return [int.from_bytes(row.tobytes(), "little") for row in _pack_fields(values, bits)]
+
+
+def _from_words(words: list[int], count: int, fields: int, bits: int) -> np.ndarray:
+    """int64 [count, fields], the inverse of `_to_words`. Raises ConfigError."""
+    if len(words) != count:
+        raise ConfigError(f"ROM: {len(words)} words, {count} were expected")
+    if any(not 0 <= word < 1 << (fields * bits) for word in words):
+        raise ConfigError(f"ROM: a word does not fit {fields * bits} bits")
+    size = -(-fields * bits // 8)
+    octets = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8)
+    planes = np.unpackbits(octets.reshape(count, size), axis=1, bitorder="little")
+    return _signed(planes[:, : fields * bits].reshape(count, fields, bits))
+
+
+def _signed(planes: np.ndarray) -> np.ndarray:
+    """int64 values from bits [..., bits], least significant first, two's complement."""
+    bits = planes.shape[-1]
+    place = np.int64(1) << np.arange(bits, dtype=np.int64)
+    place[-1] = -place[-1]
+    return planes.astype(np.int64) @ place
+
+
+def _range(bits: int) -> tuple[int, int]:
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def _check_shape(array: np.ndarray, expected: tuple[int, ...], what: str) -> None:
+    if np.shape(array) != expected:
+        raise ConfigError(f"{what}: shape {list(np.shape(array))}, {list(expected)} was expected")

@@ -1,0 +1,239 @@
+"""Supports: which taps of a kernel may be nonzero.
+
+Terms as in the pSConv papers (Kundu et al., Allerton 2019; IEEE Trans. Computers 69(7), 2020): a *tap* is
+K * row + column; a *support* of period P is a list of P tap sets (*variants*) of which kernel (o, i) uses
+variant v(o, i) = (o + i + 1) mod P. i counts the input channels of the filter (of its group, in a grouped
+convolution).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from pymodel.errors import ConfigError
+
+MAX_PERIOD = 4096
+
+# The tap sets of each kernel support size in a 3x3 kernel, in the order in which variants cycle through them.
+_TAP_SETS: dict[int, tuple[tuple[int, ...], ...]] = {
+    4: ((0, 1, 3, 4), (1, 2, 4, 5), (3, 4, 6, 7), (4, 5, 7, 8)),
+    2: ((0, 1), (1, 2), (3, 4), (4, 5), (6, 7), (7, 8)),
+    1: tuple((tap,) for tap in range(9)),
+}
+_PERIODIC = re.compile(r"PS(?P<full>D?)(?P<size>[124])_P(?P<period>[1-9][0-9]*)")
+_UNSTRUCTURED = re.compile(r"pSC(?P<size>[124])")
+
+# The networks of the papers, densest first.
+PAPER_VARIANTS = (
+    "dense",
+    "PSD4_P8", "PSD4_P16", "PSD2_P8", "PSD2_P16", "PSD1_P8", "PSD1_P16",
+    "PS4_P4", "PS2_P6", "PS1_P9",
+    "pSC4", "pSC2", "pSC1",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Support:
+    """A periodic support: `taps[v]` are the taps of variant v, ascending. Dense is period 1, all taps.
+
+    Raises ConfigError for an even kernel, no variants, a variant without taps, taps out of range,
+    not ascending or repeated.
+    """
+
+    name: str
+    kernel: int
+    taps: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        _check_kernel(self.name, self.kernel)
+        if not 1 <= len(self.taps) <= MAX_PERIOD:
+            raise ConfigError(f"support {self.name}: period {len(self.taps)}; 1 to {MAX_PERIOD} is possible")
+        last = self.kernel**2 - 1
+        for variant, taps in enumerate(self.taps):
+            where = f"support {self.name}: taps {list(taps)} of variant {variant}"
+            if not taps:
+                raise ConfigError(f"{where}: at least one tap is needed")
+            if any(isinstance(tap, bool) or not isinstance(tap, int) for tap in taps):
+                raise ConfigError(f"{where}: taps must be integers")
+            if not 0 <= min(taps) <= max(taps) <= last:
+                raise ConfigError(f"{where}: a {self.kernel}x{self.kernel} kernel has the taps 0 to {last}")
+            if any(left >= right for left, right in zip(taps, taps[1:], strict=False)):
+                raise ConfigError(f"{where}: taps must ascend, each once")
+
+    @classmethod
+    def parse(cls, name: str, kernel: int) -> Support:
+        """The support called `name`: "dense" (any odd kernel; "pSC9" is its name in the papers, 3x3 only),
+        or "PSn_Pp", "PSDn_Pp" with n = 1, 2, 4 taps and period p (3x3 only).
+
+        Variant 0 of a PSD support is the full kernel; all else cycles through the tap sets of its size.
+        """
+        if name == "dense" or (name == "pSC9" and kernel == 3):
+            _check_kernel("dense", kernel)
+            return cls("dense", kernel, (tuple(range(kernel**2)),))
+        match = _PERIODIC.fullmatch(name)
+        if not match:
+            raise ConfigError(
+                f"support {name!r} is unknown: use dense, PSn_Pp or PSDn_Pp with n = 1, 2 or 4 taps and a "
+                f"period p of 1 to {MAX_PERIOD} (such as PSD1_P16), or give a list of taps"
+            )
+        if kernel != 3:
+            raise ConfigError(
+                f"support {name!r} is defined for 3x3 kernels, not for {kernel}x{kernel}: use dense"
+                + (" or give a list of taps" if kernel > 1 else "")
+            )
+        period = int(match["period"])
+        if period > MAX_PERIOD:
+            raise ConfigError(f"support {name!r}: period {period}; 1 to {MAX_PERIOD} is possible")
+        sets = _TAP_SETS[int(match["size"])]
+        taps = [sets[(variant - 1) % len(sets)] for variant in range(1, period)]
+        first = tuple(range(9)) if match["full"] else sets[(period - 1) % len(sets)]
+        return cls(name, kernel, (first, *taps))
+
+    @classmethod
+    def custom(cls, taps: Sequence[Sequence[int]], kernel: int) -> Support:
+        """A support from lists of taps, variant 0 first, for any odd kernel. 1x1 kernels are dense only."""
+        if kernel == 1:
+            raise ConfigError("support with a list of taps: a 1x1 kernel has one tap: use dense")
+        rows = tuple(tuple(row) for row in taps)
+        return cls(f"custom_P{len(rows)}_N{sum(map(len, rows))}", kernel, rows)
+
+    @property
+    def period(self) -> int:
+        """P."""
+        return len(self.taps)
+
+    @cached_property
+    def nonzeros(self) -> int:
+        """N, the nonzero weights of P neighbouring kernels of a filter."""
+        return sum(map(len, self.taps))
+
+    @property
+    def is_dense(self) -> bool:
+        """All taps of all kernels."""
+        return self.nonzeros == self.period * self.kernel**2
+
+    @property
+    def has_full_kernel(self) -> bool:
+        """Whether some variant has all taps."""
+        return any(len(taps) == self.kernel**2 for taps in self.taps)
+
+    def lanes(self) -> list[tuple[int, int]]:
+        """The N pairs (variant, tap) in lane order: by variant, then by tap."""
+        return [(variant, tap) for variant, taps in enumerate(self.taps) for tap in taps]
+
+    def variant(self, output: int, channel: int) -> int:
+        """v(o, i), the variant of the kernel for output channel o and input channel i."""
+        return (output + channel + 1) % self.period
+
+    def mask(self, cout: int, cin: int) -> np.ndarray:
+        """bool [cout, cin, K, K]: True where a weight may be nonzero."""
+        variants = np.zeros((self.period, self.kernel**2), bool)
+        variants[tuple(np.array(self.lanes()).T)] = True
+        index = (np.arange(cout)[:, None] + np.arange(cin) + 1) % self.period
+        return variants[index].reshape(cout, cin, self.kernel, self.kernel)
+
+    def weights(self, cout: int, cin: int) -> int:
+        """The number of weights that may be nonzero."""
+        sizes = np.array([len(taps) for taps in self.taps], np.int64)
+        # The variant depends on (o + i) mod P only: count how many kernels fall on each residue.
+        outputs = np.bincount(np.arange(cout) % self.period, minlength=self.period)
+        channels = np.bincount(np.arange(cin) % self.period, minlength=self.period)
+        per_output = np.array([sizes[(o + 1 + np.arange(self.period)) % self.period] @ channels
+                               for o in np.flatnonzero(outputs)])  # fmt: skip
+        return int(per_output @ outputs[outputs > 0])
+
+    def index_bits(self) -> int:
+        """Bits that describe the support of a whole layer: one bit map of P * K * K, none when dense."""
+        return 0 if self.is_dense else self.period * self.kernel**2
+
+    def spec(self) -> str | dict[str, list[list[int]]]:
+        """The form in which configuration files name this support; `make_support` reads it."""
+        return {"taps": [list(taps) for taps in self.taps]} if self.name.startswith("custom") else self.name
+
+
+@dataclass(frozen=True)
+class UnstructuredSupport:
+    """pSCn of the papers: each kernel has its own random support of `kss` taps, fixed by `seed`.
+
+    No engine runs it; it is counted and trained for comparison, and needs an index per kernel.
+    """
+
+    kss: int
+    kernel: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        _check_kernel(self.name, self.kernel)
+        if not 1 <= self.kss <= self.kernel**2:
+            raise ConfigError(f"support {self.name}: 1 to {self.kernel**2} taps are possible")
+
+    @property
+    def name(self) -> str:
+        return f"pSC{self.kss}"
+
+    @property
+    def is_dense(self) -> bool:
+        return self.kss == self.kernel**2
+
+    def mask(self, cout: int, cin: int) -> np.ndarray:
+        """bool [cout, cin, K, K]: True where a weight may be nonzero; `kss` in each kernel."""
+        taps = self.kernel**2
+        order = np.random.default_rng(self.seed).random((cout, cin, taps)).argsort(axis=-1)
+        return (order < self.kss).reshape(cout, cin, self.kernel, self.kernel)
+
+    def weights(self, cout: int, cin: int) -> int:
+        """The number of weights that may be nonzero."""
+        return cout * cin * self.kss
+
+    def index_bits(self, cout: int, cin: int) -> int:
+        """Bits of one tap number, ceil(log2(K * K)) bits, for each weight."""
+        return self.weights(cout, cin) * (self.kernel**2 - 1).bit_length()
+
+    def spec(self) -> str:
+        """The form in which configuration files name this support."""
+        return self.name
+
+
+AnySupport = Support | UnstructuredSupport
+
+
+def make_support(spec: str | dict[str, list[list[int]]], kernel: int, seed: int = 0) -> AnySupport:
+    """A support from the form configuration files use: a name, or {"taps": [[...], ...]}.
+
+    `seed` serves the unstructured pSC4, pSC2, pSC1 alone. Raises ConfigError.
+    """
+    if isinstance(spec, dict):
+        if set(spec) != {"taps"}:
+            raise ConfigError(f"support {spec!r}: a name or {{taps: [[...], ...]}} was expected")
+        rows = spec["taps"]
+        if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
+            raise ConfigError(f"support taps {rows!r}: a list of lists of taps was expected")
+        return Support.custom(rows, kernel)
+    if not isinstance(spec, str):
+        raise ConfigError(f"support {spec!r}: a name or {{taps: [[...], ...]}} was expected")
+    if match := _UNSTRUCTURED.fullmatch(spec):
+        if kernel != 3:
+            raise ConfigError(f"support {spec!r} is defined for 3x3 kernels, not for {kernel}x{kernel}")
+        return UnstructuredSupport(int(match["size"]), kernel, seed)
+    return Support.parse(spec, kernel)
+
+
+def check_support(weights: np.ndarray, support: AnySupport, what: str) -> None:
+    """Raises ConfigError where a weight off the support is not zero. weights: [cout, cin, K, K]."""
+    stray = np.argwhere((np.asarray(weights) != 0) & ~support.mask(*weights.shape[:2]))
+    if len(stray):
+        index = [int(i) for i in stray[0]]
+        raise ConfigError(
+            f"{what}: {len(stray)} nonzero outside the support {support.name}, the first at "
+            f"[cout, cin, row, column] = {index}"
+        )
+
+
+def _check_kernel(name: str, kernel: int) -> None:
+    if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
+        raise ConfigError(f"support {name}: kernel size {kernel!r}; an odd size (1, 3, 5, ...) is needed")

@@ -1,0 +1,56 @@
+"""python -m pymodel.training train CONFIG --out DIR; python -m pymodel.training quantize DIR --out BUNDLE.yaml
+
+Also the entry point under torchrun: torchrun --nproc-per-node 2 -m pymodel.training train ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from pymodel.errors import ConfigError
+from pymodel.training.quantise import quantise
+from pymodel.training.train import train
+
+
+def main() -> int:
+    """Runs one command; prints its result as JSON. Exit status 2 for wrong input."""
+    parser = argparse.ArgumentParser(prog="python -m pymodel.training", description="Train and quantise.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    training = commands.add_parser("train", help="train a network")
+    training.add_argument("config", type=Path, help="YAML file; see docs/training.md")
+    training.add_argument("--out", type=Path, required=True, help="folder of the run")
+    quantising = commands.add_parser("quantize", help="turn a trained network into a fixed-point bundle")
+    quantising.add_argument("run", type=Path, help="folder of a training run")
+    quantising.add_argument("--out", type=Path, required=True, help="the bundle's .yaml file")
+    quantising.add_argument("--weight-bits", type=int)
+    quantising.add_argument("--activation-bits", type=int)
+    quantising.add_argument("--qat", action="store_true", default=None, help="quantisation-aware training")
+    for command in (training, quantising):
+        command.add_argument("--resume", action="store_true", help="continue after a kill")
+        command.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    try:
+        if arguments.command == "train":
+            result = train(arguments.config, arguments.out, arguments.resume, tuple(arguments.overrides))
+        else:
+            result = quantise(
+                arguments.run,
+                arguments.out,
+                weight_bits=arguments.weight_bits,
+                activation_bits=arguments.activation_bits,
+                qat=arguments.qat,
+                resume=arguments.resume,
+                overrides=tuple(arguments.overrides),
+            )
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result.to_json(), indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""The training configuration: every key, its meaning and its default. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import copy
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.formats import MAX_BITS, MIN_BITS
+
+Positive = Annotated[int, Field(gt=0)]
+Bits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]
+
+
+class Augment(Strict):
+    """Random changes to each training image."""
+
+    crop: Annotated[int, Field(ge=0)] = 0  # pixels of padding before a random crop of the original size
+    flip: bool = False  # mirror half of the images
+
+
+class Data(Strict):
+    """Which images."""
+
+    dataset: Literal["digits", "cifar10", "tiny-imagenet"]
+    path: str | None = None  # where the data set lies; default: the environment variable PSCONV_DATA
+    augment: Augment = Augment()
+
+
+class NetworkChoice(Strict):
+    """Which network, by the names of pymodel.networks."""
+
+    name: str
+    variant: str = "dense"  # the support of every 3x3 convolution but the first
+    width: Positive | None = None  # resnet18: channels of the first stage; default 64
+
+
+class Optimiser(Strict):
+    """Weight decay is applied to convolution and linear weights only, not to batch norm and biases."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    lr: Annotated[float, Field(gt=0)] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # sgd
+    nesterov: bool = True  # sgd
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> Optimiser:
+        if self.name == "sgd" and self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: needs momentum > 0")
+        return self
+
+
+class Schedule(Strict):
+    """The learning rate as a factor of optimiser.lr, set anew for every step."""
+
+    name: Literal["cosine", "multistep", "constant"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0  # linear from 0
+    milestones: list[Positive] = []  # multistep: epochs after which the rate is multiplied by gamma
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """The factor at `epoch` (fractions count) of a training of `epochs`."""
+        if epoch < self.warmup_epochs:
+            return epoch / self.warmup_epochs
+        if self.name == "multistep":
+            return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+        if self.name == "cosine":
+            progress = (epoch - self.warmup_epochs) / (epochs - self.warmup_epochs)
+            return 0.5 * (1 + math.cos(math.pi * progress))
+        return 1.0
+
+
+class Quantise(Strict):
+    """Fixed point: batch norm folded, one power-of-two scale per tensor found on training images."""
+
+    weight_bits: Bits = 8
+    activation_bits: Bits = 8
+    output_bits: Bits = 8  # the network's output (logits)
+    calibration_images: Positive = 1024
+    qat: bool = False  # quantisation-aware training after calibration
+    qat_epochs: Positive = 10
+    qat_lr: Annotated[float, Field(gt=0)] = 0.01  # SGD with momentum, cosine to zero
+
+
+class TrainConfig(Strict):
+    """A whole training run: the schema of a training YAML file."""
+
+    name: str
+    data: Data
+    network: NetworkChoice
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    epochs: Positive
+    batch_size: Positive = 128  # over all processes together
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 on a GPU that has it
+    compile: bool = False  # torch.compile
+    deterministic: bool = True  # on a GPU: the same bits each time, a little slower
+    checkpoint_steps: Annotated[int, Field(ge=0)] = 0  # within an epoch, besides the one at its end
+    quantise: Quantise = Quantise()
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> TrainConfig:
+        if self.schedule.warmup_epochs >= self.epochs:
+            raise ValueError(f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} must be below epochs {self.epochs}")
+        if self.schedule.milestones and self.schedule.name != "multistep":
+            raise ValueError(f"schedule.milestones: belong to schedule.name multistep, not {self.schedule.name}")
+        return self
+
+
+def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
+    """Read a YAML file and apply overrides such as "network.variant=PSD4_P8" (values are YAML).
+
+    Raises ConfigError for an unreadable file, an unknown key or a value out of range.
+    """
+    content = overridden(read_yaml(path), overrides)
+    return validated(TrainConfig, content, str(path))
+
+
+def overridden(content: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    """`content` with each KEY=VALUE set. Raises ConfigError for an override of another form."""
+    content = copy.deepcopy(content)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not all(key.split(".")):
+            raise ConfigError(f"override {override!r}: should be KEY=VALUE, such as network.variant=PSD4_P8")
+        *parents, leaf = key.split(".")
+        node = content
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"override {override!r}: {parent} has no keys below it")
+        try:
+            node[leaf] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"override {override!r}: {text!r} is not YAML") from error
+    return content

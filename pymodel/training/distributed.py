@@ -1,0 +1,65 @@
+"""One process or many: the process group that torchrun describes in the environment, and the device of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process among `world` others; `device` is its own."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the files and shows the progress."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model whose backward pass averages gradients over the processes (itself, where there is one)."""
+        if self.world == 1:
+            return model
+        return DistributedDataParallel(model, device_ids=[self.device.index] if self.device.type == "cuda" else None)
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        """`values` added up over all processes, in place."""
+        if self.world > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.world > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Process]:
+    """Join the group of torchrun (RANK, WORLD_SIZE, LOCAL_RANK); without torchrun, this process alone.
+
+    `device` is "auto" (a GPU where there is one), "cpu" or "cuda". NCCL joins GPUs, gloo CPUs.
+    """
+    use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    own = torch.device("cuda", local) if use_cuda else torch.device("cpu")
+    if use_cuda:
+        torch.cuda.set_device(own)
+    if world == 1:
+        yield Process(0, 1, own)
+        return
+    distributed.init_process_group("nccl" if use_cuda else "gloo")
+    try:
+        yield Process(distributed.get_rank(), distributed.get_world_size(), own)
+    finally:
+        distributed.destroy_process_group()

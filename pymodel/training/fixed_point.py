@@ -1,0 +1,154 @@
+"""Fixed point in torch: the integer semantics of pymodel.formats on real values, with gradients.
+
+Every value is held as the real number that its integer stands for. Scales are powers of two, so products and
+sums of such numbers are exact in float64 (in float32, below 2**24 units), and
+
+    fake_quantise(y) = clamp(floor(y * 2**frac + 1/2), low, high) * 2**-frac
+
+is `requantise`: add half, arithmetic shift right, saturate. The gradient passes the rounding unchanged (straight
+through, Bengio et al., arXiv 1308.3432) and stops where the value saturates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pymodel.formats import Format
+from pymodel.network import Add, AvgPool, Conv, GlobalAvgPool, Linear
+from pymodel.training.build import Addition, ConvBlock, FullyConnected, NetworkModule
+from pymodel.training.psconv2d import PSConv2d
+
+
+def fake_quantise(real: torch.Tensor, form: Format, relu: bool = False) -> torch.Tensor:
+    """The value of `form` nearest to each element (halves upwards, saturating; at zero with `relu`)."""
+    low = 0 if relu else form.min
+    saturated = real.clamp(low * form.scale, form.max * form.scale)
+    return _straight_through(saturated, form.frac)
+
+
+def _straight_through(real: torch.Tensor, frac: int) -> torch.Tensor:
+    """`real` rounded to multiples of 2**-frac; the derivative is that of `real`."""
+    with torch.no_grad():
+        rounded = torch.floor(real * 2.0**frac + 0.5) * 2.0**-frac
+    # Not real + (rounded - real): that sum rounds again.
+    return _Replace.apply(real, rounded)
+
+
+class _Replace(torch.autograd.Function):
+    """Forward: the second argument. Backward: to the first."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, _real: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None
+
+
+class _Weighted(nn.Module):
+    """A convolution or linear layer whose weights, bias and output are in fixed point."""
+
+    def __init__(self, core: nn.Conv2d | nn.Linear, source: Format, weight: Format, out: Format, relu: bool) -> None:
+        super().__init__()
+        self.source, self.weight_format, self.out, self.relu = source, weight, out, relu
+        self._core = core
+
+    @property
+    def bias_frac(self) -> int:
+        """The accumulator's scale, which is the bias's."""
+        return self.source.frac + self.weight_format.frac
+
+    def quantised(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(weights, bias) as real values of their formats; exactly zero off the support."""
+        core = self._core
+        weight = core.weight.masked_fill(core.pruned, 0) if isinstance(core, PSConv2d) else core.weight
+        weight = fake_quantise(weight.to(dtype), self.weight_format)
+        bias = None if core.bias is None else _straight_through(core.bias.to(dtype), self.bias_frac)
+        return weight, bias
+
+    @torch.no_grad()
+    def integers(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """(weights, bias) as int64 arrays."""
+        weight, bias = self.quantised(torch.float64)
+        return _integers(weight, self.weight_format.frac), None if bias is None else _integers(bias, self.bias_frac)
+
+
+class FixedConv(_Weighted):
+    """ConvBlock (without batch norm) in fixed point."""
+
+    def __init__(self, block: ConvBlock, source: Format, weight: Format, out: Format) -> None:
+        super().__init__(block.conv, source, weight, out, block.relu)
+        self.conv = block.conv
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.quantised(x.dtype)
+        conv = self.conv
+        x = functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
+        return fake_quantise(x, self.out, self.relu)
+
+
+class FixedLinear(_Weighted):
+    """FullyConnected in fixed point."""
+
+    def __init__(self, block: FullyConnected, source: Format, weight: Format, out: Format) -> None:
+        super().__init__(block.linear, source, weight, out, block.relu)
+        self.linear = block.linear
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.quantised(x.dtype)
+        x = functional.linear(x.flatten(1), weight, bias)[:, :, None, None]
+        return fake_quantise(x, self.out, self.relu)
+
+
+class Requantised(nn.Module):
+    """Any other layer whose results must be brought into a format: additions and averages."""
+
+    def __init__(self, inner: nn.Module, out: Format) -> None:
+        super().__init__()
+        self.inner, self.out = inner, out
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        relu = isinstance(self.inner, Addition) and self.inner.relu
+        return fake_quantise(self.inner(*inputs), self.out, relu)
+
+
+class FixedPointNetwork(NetworkModule):
+    """A folded network in fixed point; the parameters stay real numbers, so that it can be trained.
+
+    formats: of "input" and each layer's output; weight_formats: of each layer with weights.
+    """
+
+    def __init__(
+        self, folded: NetworkModule, formats: dict[str, Format], weight_formats: dict[str, Format]
+    ) -> None:
+        super().__init__(folded.network)
+        self.load_state_dict(folded.state_dict())
+        self.formats, self.weight_formats = formats, weight_formats
+        for layer in folded.network.layers:
+            inner, out = self.layers[layer.name], formats[layer.name]
+            if isinstance(layer, Conv | Linear):
+                fixed = FixedConv if isinstance(layer, Conv) else FixedLinear
+                self.layers[layer.name] = fixed(inner, formats[layer.input], weight_formats[layer.name], out)
+            elif isinstance(layer, Add | AvgPool | GlobalAvgPool):
+                self.layers[layer.name] = Requantised(inner, out)
+
+    @torch.no_grad()
+    def integers(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Every layer's output as int64 [n, c, h, w], computed in float64; images: int [n, C, H, W]."""
+        outputs: dict[str, np.ndarray] = {}
+
+        def observe(name: str, value: torch.Tensor) -> None:
+            outputs[name] = _integers(value, self.formats[name].frac)
+
+        real = torch.from_numpy(self.formats["input"].real(images))
+        self(real.to(next(self.parameters()).device), observe)
+        return outputs
+
+
+def _integers(real: torch.Tensor, frac: int) -> np.ndarray:
+    """real * 2**frac, which is an integer, as int64."""
+    return (real * 2.0**frac).round().to(torch.int64).cpu().numpy()

@@ -1,0 +1,39 @@
+"""Batch norm folded into the convolution before it: the network that is quantised."""
+
+from __future__ import annotations
+
+import torch
+
+from pymodel.network import Conv, Network
+from pymodel.training.build import ConvBlock, NetworkModule
+
+
+def folded_network(network: Network) -> Network:
+    """The topology without batch norm: each convolution that had one gets a bias."""
+
+    def fold(conv: Conv) -> Conv:
+        return Conv(**{**conv.model_dump(), "bias": True, "batch_norm": False}) if conv.batch_norm else conv
+
+    return network.map_convs(fold)
+
+
+@torch.no_grad()
+def fold_batch_norm(module: NetworkModule) -> NetworkModule:
+    """The same function (as in evaluation) without batch norm; supports are kept. On the CPU, float32.
+
+    Batch norm after a convolution, gamma * (conv(x) - mean) / sqrt(var + eps) + beta, is the convolution with
+    weights w * g and bias (b - mean) * g + beta, where g = gamma / sqrt(var + eps) for each output channel.
+    """
+    folded = NetworkModule(folded_network(module.network))
+    state = {name: value.detach().cpu() for name, value in module.state_dict().items() if ".norm." not in name}
+    for name, block in module.layers.items():
+        if isinstance(block, ConvBlock) and block.norm is not None:
+            norm = block.norm
+            gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+            weight = block.conv.weight.double() * gain.view(-1, 1, 1, 1)
+            bias = 0.0 if block.conv.bias is None else block.conv.bias.double()
+            bias = (bias - norm.running_mean.double()) * gain + norm.bias.double()
+            state[f"layers.{name}.conv.weight"] = weight.float().cpu()
+            state[f"layers.{name}.conv.bias"] = bias.float().cpu()
+    folded.load_state_dict(state)
+    return folded.eval()

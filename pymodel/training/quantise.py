@@ -1,0 +1,190 @@
+"""From a trained network to a fixed-point bundle: fold, calibrate, train on if asked, export, check."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pymodel import golden
+from pymodel.bundle import Bundle
+from pymodel.errors import ConfigError, validated
+from pymodel.formats import BIAS_BITS, check_range
+from pymodel.training import checkpoint
+from pymodel.training.build import NetworkModule, choose_network
+from pymodel.training.calibrate import calibrate
+from pymodel.training.config import Schedule, TrainConfig, overridden
+from pymodel.training.data import Dataset, load_dataset
+from pymodel.training.distributed import joined
+from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
+from pymodel.training.fold import fold_batch_norm
+from pymodel.training.train import Trainer
+
+IDENTITY_IMAGES = 64
+
+
+@dataclass(frozen=True)
+class QuantiseResult:
+    """What a quantisation came to. Accuracies are fractions of the whole test set."""
+
+    name: str
+    dataset: str
+    variant: str
+    weight_bits: int
+    activation_bits: int
+    qat_epochs: int
+    float_accuracy: float  # before quantisation
+    fixed_accuracy: float  # of the bundle, by the golden model
+    identical_images: int  # test images whose every layer is the same integers in torch and in the golden model
+    bundle: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def quantise(
+    run_dir: Path,
+    out: Path,
+    *,
+    weight_bits: int | None = None,
+    activation_bits: int | None = None,
+    qat: bool | None = None,
+    resume: bool = False,
+    overrides: tuple[str, ...] = (),
+) -> QuantiseResult:
+    """Quantise the training in `run_dir`; write the bundle `out` (.yaml, with its .npz beside it).
+
+    Arguments that are None come from the run's configuration (keys `quantise`); `overrides` are KEY=VALUE.
+    With `qat`, quantisation-aware training follows the calibration, in the folder run_dir/qat, where `resume`
+    continues a killed one. Raises ConfigError.
+    """
+    config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
+    dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
+    network = NetworkModule(choose_network(config.network, dataset))
+    network.load_state_dict(checkpoint.load(run_dir / "model.pt"))
+    fixed = to_fixed_point(network.eval(), dataset, config)
+    if config.quantise.qat:
+        _train_on(fixed, dataset, config, run_dir / "qat", resume)
+    bundle = export(fixed, dataset, {})
+    test = dataset.integers(dataset.test.images)
+    identical = assert_identical(fixed, bundle, test[:IDENTITY_IMAGES])
+    accuracy = golden.accuracy(bundle, test, dataset.test.labels)
+    result = QuantiseResult(
+        name=config.name,
+        dataset=dataset.name,
+        variant=config.network.variant,
+        weight_bits=config.quantise.weight_bits,
+        activation_bits=config.quantise.activation_bits,
+        qat_epochs=config.quantise.qat_epochs if config.quantise.qat else 0,
+        float_accuracy=_float_accuracy(run_dir),
+        fixed_accuracy=accuracy,
+        identical_images=identical,
+        bundle=str(out),
+    )
+    notes = {
+        "variant": result.variant,
+        "test_images": len(dataset.test),
+        "test_accuracy": round(accuracy, 6),
+        "float_accuracy": round(result.float_accuracy, 6),
+        "epochs": config.epochs,
+        "qat_epochs": result.qat_epochs,
+        "seed": config.seed,
+        "zero_point": dataset.zero_point,
+    }
+    export(fixed, dataset, notes).save(out)
+    return result
+
+
+def to_fixed_point(network: NetworkModule, dataset: Dataset, config: TrainConfig) -> FixedPointNetwork:
+    """Fold batch norm and calibrate on training images. The network must be in evaluation mode."""
+    options = config.quantise
+    folded = fold_batch_norm(network)
+    # Spread over the whole training set, whatever its order.
+    count = min(options.calibration_images, len(dataset.train))
+    chosen = np.linspace(0, len(dataset.train) - 1, count).astype(np.int64)
+    images = dataset.input_format.real(dataset.integers(dataset.train.images[chosen]))
+    formats, weight_formats = calibrate(
+        folded,
+        torch.from_numpy(images).float(),
+        dataset.input_format,
+        options.weight_bits,
+        options.activation_bits,
+        options.output_bits,
+    )
+    return FixedPointNetwork(folded, formats, weight_formats)
+
+
+def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, str | int | float | bool]) -> Bundle:
+    """The integers of a fixed-point network as a bundle. Raises ConfigError where the bundle's rules are broken."""
+    weights, biases = {}, {}
+    for name, module in fixed.layers.items():
+        if isinstance(module, FixedConv | FixedLinear):
+            weight, bias = module.integers()
+            weights[name] = weight.astype(np.int8)
+            if bias is not None:
+                limit = 1 << (BIAS_BITS - 1)
+                check_range(bias, -limit, limit - 1, f"{name}.bias")
+                biases[name] = bias.astype(np.int32)
+    return Bundle(
+        network=fixed.network,
+        formats=fixed.formats,
+        weight_formats=fixed.weight_formats,
+        weights=weights,
+        biases=biases,
+        dataset=dataset.name,
+        notes=notes,
+    )
+
+
+def assert_identical(fixed: FixedPointNetwork, bundle: Bundle, images: np.ndarray) -> int:
+    """The number of images, for all of which torch and the golden model give the same integers everywhere.
+
+    Raises AssertionError, naming the layer, where they do not: that is an error of this program.
+    """
+    ours, exact = fixed.cpu().integers(images), golden.run(bundle, images)
+    for name, expected in exact.items():
+        if not np.array_equal(ours[name], expected):
+            wrong = int((ours[name] != expected).sum())
+            raise AssertionError(f"layer {name}: {wrong} of {expected.size} integers differ from the golden model's")
+    return len(images)
+
+
+def _train_on(
+    fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, out: Path, resume: bool
+) -> None:
+    """Quantisation-aware training, in place: a training run of its own, with a log and checkpoints."""
+    options = config.quantise
+    optimiser = config.optimiser.model_copy(update={"lr": options.qat_lr})
+    plan = config.model_copy(
+        update={
+            "name": f"{config.name}_qat",
+            "epochs": options.qat_epochs,
+            "optimiser": optimiser,
+            "schedule": Schedule(name="cosine"),
+            "precision": "float32",  # accumulators need more than the 8 bits of a bfloat16
+        }
+    )
+    with joined(config.device) as process:
+        Trainer(plan, dataset, process, out, fixed, resume).run()
+
+
+def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) -> TrainConfig:
+    path = run_dir / "config.json"
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); {run_dir} should be the folder of a training") from error
+    content["quantise"] |= {key: value for key, value in options.items() if value is not None}
+    return validated(TrainConfig, overridden(content, overrides), str(path))
+
+
+def _float_accuracy(run_dir: Path) -> float:
+    path = run_dir / "result.json"
+    try:
+        return float(json.loads(path.read_text())["test_accuracy"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); the training in {run_dir} is not finished") from error

@@ -1,0 +1,329 @@
+"""Training: from a configuration to the weights of a network, resumable after a kill at any moment.
+
+Every random choice is a function of (seed, purpose, epoch, step, rank), never of what ran before. So a
+checkpoint needs no generator states: a run that is killed and resumed takes the same steps on the same batches
+as one that is not, and on the same machine ends with the same weights, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from pymodel.errors import ConfigError
+from pymodel.training import checkpoint
+from pymodel.training.augment import augment
+from pymodel.training.build import NetworkModule, choose_network
+from pymodel.training.config import TrainConfig, load_config
+from pymodel.training.data import Dataset, Split, load_dataset
+from pymodel.training.distributed import Process, joined
+from pymodel.training.monitor import Monitor, write_log, write_plot
+from pymodel.training.optimiser import make_optimiser, set_learning_rate
+
+EVALUATION_BATCH = 500
+
+
+class _Purpose(IntEnum):
+    """Keeps the random streams of one seed apart."""
+
+    ORDER = 0
+    AUGMENT = 1
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished training came to. Accuracies are fractions of the test set, in floating point."""
+
+    name: str
+    dataset: str
+    network: str
+    variant: str
+    epochs: int
+    test_accuracy: float
+    train_accuracy: float
+    train_loss: float
+    weights: int  # weights of convolutions and linear layers that may be nonzero
+    seconds: float
+    device: str
+    run_dir: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[str, ...] = ()) -> TrainResult:
+    """Train as the YAML file `config_path` says, changed by `overrides` (KEY=VALUE); write the folder `out`:
+
+        config.json    the resolved configuration
+        checkpoint.pt  everything that a resumed run needs; replaced atomically
+        log.jsonl      one line per epoch
+        training.svg   the same as a plot
+        model.pt       the final state dict
+        result.json    the TrainResult
+
+    With `resume`, continues from checkpoint.pt (from the start where there is none yet). Under torchrun, one
+    process per GPU (or CPU) shares each batch. Raises ConfigError.
+    """
+    config = load_config(config_path, overrides)
+    dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
+    with joined(config.device) as process:
+        torch.manual_seed(config.seed)  # the initial weights
+        network = NetworkModule(choose_network(config.network, dataset))
+        return Trainer(config, dataset, process, out, network, resume).run()
+
+
+class Trainer:
+    """One training run of `network`, in the folder `out`: optimiser, position, and the loop that advances them.
+
+    Raises ConfigError where the folder holds a training and `resume` is not set, and where it holds another one.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        process: Process,
+        out: Path,
+        network: NetworkModule,
+        resume: bool = False,
+    ) -> None:
+        self.config, self.dataset, self.process, self.out = config, dataset, process, out
+        if (out / "checkpoint.pt").exists() and not resume:
+            raise ConfigError(f"{out}: holds a training already; resume it (--resume) or choose another folder")
+        self.device = process.device
+        self.steps_per_epoch = len(dataset.train) // config.batch_size
+        if config.batch_size % process.world or not self.steps_per_epoch:
+            raise ConfigError(
+                f"batch_size: {config.batch_size} should be a multiple of the {process.world} processes and at "
+                f"most the {len(dataset.train)} training images"
+            )
+        _choose_algorithms(config.deterministic)
+        self.network = network
+        self.model = network.to(self.device)
+        if self.device.type == "cuda":
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.optimiser = make_optimiser(self.network, config.optimiser)
+        self.precision = _precision(config, self.device)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
+        runnable = process.wrap(self.model)
+        self.runnable = torch.compile(runnable) if config.compile else runnable
+        self.train_split = _on_device(dataset.train, self.device)
+        self.test_split = _on_device(dataset.test, self.device)
+        self.epoch, self.step = 0, 0
+        self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, correct, images of this epoch
+        self.history: list[dict[str, Any]] = []
+        self.seconds_before = 0.0
+        self.started = time.monotonic()
+        if (out / "checkpoint.pt").exists():
+            self._restore()
+        process.wait()  # every process has looked at the folder before the first one writes
+        if process.is_main:
+            out.mkdir(parents=True, exist_ok=True)
+            _write_json(out / "config.json", config.model_dump(mode="json"))
+
+    @property
+    def seconds(self) -> float:
+        """Training time, that of earlier runs included."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def run(self) -> TrainResult:
+        """Train to the last epoch and write the results."""
+        steps = self.config.epochs * self.steps_per_epoch
+        with Monitor(self.config.name, steps, enabled=self.process.is_main) as monitor:
+            monitor.advance(self.epoch * self.steps_per_epoch + self.step)
+            while self.epoch < self.config.epochs:
+                self._run_epoch(monitor)
+        return self._finish()
+
+    def _run_epoch(self, monitor: Monitor) -> None:
+        order = torch.randperm(len(self.dataset.train), generator=self._generator(_Purpose.ORDER, self.epoch))
+        self.runnable.train()
+        while self.step < self.steps_per_epoch:
+            rate = self._take_step(order)
+            self.step += 1
+            monitor.step(lambda: self.totals.tolist(), rate)
+            every = self.config.checkpoint_steps
+            if every and self.step % every == 0 and self.step < self.steps_per_epoch:
+                self.save()
+        self._end_epoch(monitor, rate)
+
+    def _take_step(self, order: torch.Tensor) -> float:
+        """One batch; returns the learning rate it was taken with."""
+        config, size = self.config, self.config.batch_size
+        rate = config.optimiser.lr * config.schedule.factor(
+            self.epoch + (self.step + 1) / self.steps_per_epoch, config.epochs
+        )
+        set_learning_rate(self.optimiser, rate)
+        share = slice(self.step * size + self.process.rank, (self.step + 1) * size, self.process.world)
+        chosen = order[share].to(self.device)
+        pixels = augment(
+            self.train_split.images[chosen],
+            config.data.augment.crop,
+            config.data.augment.flip,
+            self.dataset.zero_point,
+            self._generator(_Purpose.AUGMENT, self.epoch, self.step, self.process.rank),
+        )
+        labels = self.train_split.labels[chosen]
+        self.optimiser.zero_grad(set_to_none=True)
+        with self._autocast():
+            logits = self.runnable(self._real(pixels))
+            loss = functional.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        with torch.no_grad():
+            self.totals[0] += loss.detach() * len(labels)
+            self.totals[1] += (logits.argmax(1) == labels).sum()
+            self.totals[2] += len(labels)
+        return rate
+
+    def _end_epoch(self, monitor: Monitor, rate: float) -> None:
+        loss, correct, images = self.process.sum(self.totals).tolist()
+        test_loss, test_accuracy = self.evaluate(self.test_split)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.totals.zero_()
+        record = {
+            "epoch": self.epoch,
+            "learning_rate": rate,
+            "train_loss": loss / images,
+            "train_accuracy": correct / images,
+            "test_loss": test_loss,
+            "test_accuracy": test_accuracy,
+            "seconds": round(self.seconds, 3),
+        }
+        if not np.isfinite(record["train_loss"]):
+            raise ConfigError(f"optimiser.lr: {self.config.optimiser.lr}: training diverged in epoch {self.epoch} "
+                              "(the loss is not finite); try a smaller rate or a longer warm-up")
+        self.history.append(record)
+        monitor.epoch(record, self.config.epochs)
+        self.save()
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """(mean loss, accuracy) over a split, shared by the processes."""
+        self.model.eval()
+        totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        size = EVALUATION_BATCH * self.process.world
+        for start in range(0, len(split), size):
+            share = slice(start + self.process.rank, start + size, self.process.world)
+            labels = split.labels[share]
+            with self._autocast():
+                logits = self.model(self._real(split.images[share])).float()
+            totals[0] += functional.cross_entropy(logits, labels, reduction="sum")
+            totals[1] += (logits.argmax(1) == labels).sum()
+        loss, correct = self.process.sum(totals).tolist()
+        return loss / len(split), correct / len(split)
+
+    def save(self) -> None:
+        """Write the checkpoint and the log; all processes must come here together."""
+        self.process.sum(self.totals)
+        if not self.process.is_main:
+            self.totals.zero_()  # they are in the main process's now
+            return
+        state = {
+            "config": self.config.model_dump(mode="json"),
+            "world": self.process.world,
+            "epoch": self.epoch,
+            "step": self.step,
+            "totals": self.totals,
+            "history": self.history,
+            "seconds": self.seconds,
+            "model": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        checkpoint.save(self.out / "checkpoint.pt", state)
+        write_log(self.out / "log.jsonl", self.history)
+
+    def _restore(self) -> None:
+        """Go on from the checkpoint. Raises ConfigError where it belongs to another configuration."""
+        path = self.out / "checkpoint.pt"
+        state = checkpoint.load(path, self.device)
+        if state["config"] != self.config.model_dump(mode="json") or state["world"] != self.process.world:
+            raise ConfigError(
+                f"{path}: was made by another configuration or number of processes; resume with the same, or "
+                "choose another folder"
+            )
+        self.network.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
+        self.seconds_before = state["seconds"]
+        if self.process.is_main:
+            self.totals.copy_(state["totals"])
+
+    def _finish(self) -> TrainResult:
+        last = self.history[-1]
+        result = TrainResult(
+            name=self.config.name,
+            dataset=self.dataset.name,
+            network=self.config.network.name,
+            variant=self.config.network.variant,
+            epochs=self.epoch,
+            test_accuracy=last["test_accuracy"],
+            train_accuracy=last["train_accuracy"],
+            train_loss=last["train_loss"],
+            weights=self.network.nonzero_weights(),
+            seconds=round(self.seconds, 1),
+            device=_device_name(self.device, self.process.world),
+            run_dir=str(self.out),
+        )
+        if self.process.is_main:
+            write_log(self.out / "log.jsonl", self.history)
+            write_plot(self.out / "training.svg", self.history, self.config.name)
+            state = {name: value.cpu() for name, value in self.network.state_dict().items()}
+            checkpoint.save(self.out / "model.pt", state)
+            _write_json(self.out / "result.json", result.to_json())
+        self.process.wait()
+        return result
+
+    def _real(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels as the real values that the fixed-point input stands for."""
+        real = (pixels.float() - self.dataset.zero_point) * self.dataset.input_format.scale
+        return real.contiguous(memory_format=torch.channels_last) if self.device.type == "cuda" else real
+
+    def _generator(self, purpose: _Purpose, *position: int) -> torch.Generator:
+        words = np.random.SeedSequence([self.config.seed, purpose, *position]).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(words[0]))
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.precision != torch.float32
+        return torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled)
+
+
+def _on_device(split: Split, device: torch.device) -> Split:
+    return Split(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
+
+
+def _choose_algorithms(deterministic: bool) -> None:
+    """The repeatable GPU algorithms, or the quickest ones."""
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2) + "\n"
+    checkpoint.write_atomically(path, lambda target: target.write_text(text))
+
+
+def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
+    if config.precision != "auto":
+        return getattr(torch, config.precision)
+    on_capable_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if on_capable_gpu else torch.float32
+
+
+def _device_name(device: torch.device, world: int) -> str:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    return name if world == 1 else f"{world} x {name}"

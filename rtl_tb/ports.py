@@ -1,0 +1,168 @@
+"""The ports of a design: ports.json, and how the HLS tools name them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from pymodel.errors import ConfigError, Strict, validated
+
+REQUIRED = ("TDATA", "TVALID", "TREADY")
+OPTIONAL = ("TLAST", "TKEEP", "TSTRB")
+
+Direction = Literal["in", "out"]
+
+
+class Signal(Strict):
+    """One port of the design: its Verilog name and its width in bits."""
+
+    name: str = Field(min_length=1)
+    width: int = Field(ge=1)
+
+
+class Reset(Strict):
+    name: str = Field(min_length=1)
+    active_low: bool
+
+
+class Stream(Strict):
+    """One AXI4-Stream interface. `direction` is seen from the design: "in" is what the bench drives."""
+
+    name: str = Field(min_length=1)
+    direction: Direction
+    signals: dict[str, Signal]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Stream:
+        missing = [role for role in REQUIRED if role not in self.signals]
+        unknown = [role for role in self.signals if role not in REQUIRED + OPTIONAL]
+        if missing or unknown:
+            raise ValueError(
+                f"stream '{self.name}': missing {missing or 'nothing'}, unknown {unknown or 'nothing'};"
+                f" {', '.join(REQUIRED)} are needed, {', '.join(OPTIONAL)} are optional"
+            )
+        if self.signals["TDATA"].width % 8:
+            raise ValueError(
+                f"stream '{self.name}': TDATA is {self.signals['TDATA'].width} bits wide, not whole bytes"
+            )
+        for role, width in self._widths().items():
+            if role in self.signals and self.signals[role].width != width:
+                raise ValueError(
+                    f"stream '{self.name}': {role} is {self.signals[role].width} bits wide, {width} expected"
+                )
+        return self
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of one beat."""
+        return self.signals["TDATA"].width // 8
+
+    def _widths(self) -> dict[str, int]:
+        return {"TVALID": 1, "TREADY": 1, "TLAST": 1, "TKEEP": self.bytes, "TSTRB": self.bytes}
+
+
+class Ports(Strict):
+    """ports.json: top module, clock, reset, and any number of streams."""
+
+    top: str = Field(min_length=1)
+    clock: str = Field(min_length=1)
+    reset: Reset
+    streams: list[Stream] = Field(min_length=1)
+    tie: dict[str, int] = Field(default_factory=dict, description="other inputs, held at a constant")
+
+    def stream(self, direction: Direction) -> Stream:
+        """The only stream of that direction. Raises ConfigError when there are none or several."""
+        found = [stream for stream in self.streams if stream.direction == direction]
+        if len(found) != 1:
+            names = ", ".join(stream.name for stream in found) or "none"
+            raise ConfigError(f"ports of {self.top}: one stream of direction '{direction}' needed, found {names}")
+        return found[0]
+
+    def signal_names(self) -> list[str]:
+        """Every Verilog port that the bench touches."""
+        names = [signal.name for stream in self.streams for signal in stream.signals.values()]
+        return [self.clock, self.reset.name, *self.tie, *names]
+
+
+def parse_ports(data: object, source: str = "ports") -> Ports:
+    """Ports from the contents of ports.json. Raises ConfigError."""
+    return validated(Ports, data, source)
+
+
+def load_ports(path: Path) -> Ports:
+    """Ports from a ports.json file. Raises ConfigError."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON: {error}") from error
+    return parse_ports(data, str(path))
+
+
+class VerilogPort(NamedTuple):
+    """A port as elaborated: `direction` is "input" or "output"."""
+
+    name: str
+    direction: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How one HLS tool names clock, reset and streams. `prefix[direction]` stands before the stream's name."""
+
+    clock: str
+    reset: Reset
+    prefix: Mapping[Direction, str]
+    upper: bool
+    tie: Mapping[str, int]
+
+    def port(self, stream: str, direction: Direction, role: str) -> str:
+        return f"{self.prefix[direction]}{stream}_{role if self.upper else role.lower()}"
+
+
+# ap_ctrl_none needs no ap_start; a top kept on ap_ctrl_hs runs for ever with it tied high.
+NAMINGS: Mapping[str, Naming] = {
+    "open": Naming("ap_clk", Reset(name="ap_rst_n", active_low=True), {"in": "", "out": ""}, True, {}),
+    "vitis": Naming(
+        "ap_clk", Reset(name="ap_rst_n", active_low=True), {"in": "", "out": ""}, True, {"ap_start": 1}
+    ),
+    "bambu": Naming(
+        "clock", Reset(name="reset", active_low=True), {"in": "s_axis_", "out": "m_axis_"}, True,
+        {"start_port": 1},
+    ),
+}
+
+
+def vendor_ports(
+    tool: str, top: str, streams: Mapping[str, Direction], elaborated: Iterable[VerilogPort]
+) -> Ports:
+    """Ports of the RTL of an HLS tool, from the port list of its top module.
+
+    `streams` gives the C++ names of the streams. Raises ConfigError when the tool is unknown or a stream's
+    ports are not there.
+    """
+    if tool not in NAMINGS:
+        raise ConfigError(f"unknown HLS tool '{tool}'; known: {', '.join(NAMINGS)}")
+    naming, ports = NAMINGS[tool], {port.name: port for port in elaborated}
+    for name in (naming.clock, naming.reset.name):
+        if name not in ports:
+            raise ConfigError(f"{top}: no port '{name}', as {tool} would name it; ports: {', '.join(ports)}")
+    described = []
+    for stream, direction in streams.items():
+        names = {role: naming.port(stream, direction, role) for role in REQUIRED + OPTIONAL}
+        missing = [names[role] for role in REQUIRED if names[role] not in ports]
+        if missing:
+            raise ConfigError(f"{top}: no port {', '.join(missing)}, as {tool} would name stream '{stream}'")
+        signals = {
+            role: {"name": name, "width": ports[name].width} for role, name in names.items() if name in ports
+        }
+        described.append({"name": stream, "direction": direction, "signals": signals})
+    tie = {name: value for name, value in naming.tie.items() if name in ports}
+    return parse_ports(
+        {"top": top, "clock": naming.clock, "reset": naming.reset, "streams": described, "tie": tie}, top
+    )

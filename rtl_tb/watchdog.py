@@ -1,0 +1,52 @@
+"""Ends a run in which nothing moves, and says who waits for whom, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """What one stream was doing when the watchdog looked. `direction` is seen from the design."""
+
+    name: str
+    direction: str
+    transferred: int
+    total: int
+    position: str
+    valid: bool
+    ready: bool
+
+    def describe(self) -> str:
+        if self.transferred >= self.total:
+            return f"{self.name}: all {self.total} beats transferred"
+        driver, taker = ("bench", "design") if self.direction == "in" else ("design", "bench")
+        if self.valid and self.ready:
+            waiting = "a beat is being transferred"
+        elif self.valid:
+            waiting = f"the {driver} offers a beat, the {taker} is not ready"
+        elif self.ready:
+            waiting = f"the {taker} is ready, the {driver} offers no beat"
+        else:
+            waiting = f"the {driver} offers no beat and the {taker} is not ready"
+        return f"{self.name}: stuck at {self.position}, {self.transferred} of {self.total} beats done: {waiting}"
+
+
+class Watchdog:
+    """`limit` cycles without a transferred beat on any stream end the run."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._last = 0
+
+    def progress(self, cycle: int) -> None:
+        self._last = cycle
+
+    def remaining(self, cycle: int) -> int:
+        """Cycles that may still pass without a beat; 0 or less: expired."""
+        return self._last + self.limit - cycle
+
+    def report(self, cycle: int, states: Iterable[StreamState]) -> str:
+        stuck = "; ".join(state.describe() for state in states)
+        return f"watchdog: no beat moved in {self.limit} cycles (cycle {cycle}): {stuck}"

@@ -1,0 +1,101 @@
+"""The configuration of a run: one YAML file that names a bundle, or describes one layer with generated weights.
+
+Every key is documented beside its field; docs/configuration.md shows the same list with examples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.supports import Support, make_support
+
+VERSION = 1
+
+Bits = Annotated[int, Field(ge=2, le=8)]
+Size = Annotated[int, Field(ge=1, le=65536)]
+
+
+class Parallelism(Strict):
+    """How much of a layer works at once; each is static wiring. `lanes` is a check, not a setting."""
+
+    To: int = Field(1, ge=1, description="output channels at once; more than 1 needs Cout to be a multiple of P*To")
+    Tb: int = Field(1, ge=1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
+    fold: int = Field(1, ge=1, description="cycles that share the N*Tb lanes; 1 is one multiplier per nonzero")
+    lanes: int | None = Field(None, ge=1, description="if given, the multipliers that To, Tb and fold must give")
+
+
+class LayerConfig(Strict):
+    """One convolution with generated weights."""
+
+    in_channels: Size
+    out_channels: Size
+    height: Size
+    width: Size
+    kernel: int = Field(3, ge=1, le=15, description="K, odd")
+    stride: int = Field(1, ge=1, le=2)
+    padding: int = Field(1, ge=0, description="zeros on each side, at most K - 1")
+    support: str | dict[str, list[list[int]]] = Field("dense", description="a name or {taps: [[...], ...]}")
+    relu: bool = False
+    activation_bits: Bits = 8
+    weight_bits: Bits = 8
+    output_bits: Bits = 8
+    shift: int | Literal["auto"] = Field("auto", description="requantisation shift, 0..31; auto: from the outputs")
+    accumulator_bits: int | None = Field(None, description="at least what the weights prove; none: exactly that")
+    weights: str = Field("random", description="random, min (all -2^(w-1)), max, or an .npz with weight and bias")
+    bias: bool = True
+
+    @property
+    def engine_support(self) -> Support:
+        support = make_support(self.support, self.kernel)
+        if not isinstance(support, Support):
+            raise ConfigError(f"support {support.name!r} has an index per kernel; the engine runs periodic ones")
+        return support
+
+
+class Images(Strict):
+    """What goes in. `digits` is scikit-learn's test split; `random` covers the whole input format."""
+
+    source: Literal["random", "digits"] = "random"
+    count: int = Field(2, ge=1, le=100000)
+
+
+class Stalls(Strict):
+    """A second co-simulation in which both sides stall at random; the first never stalls and counts cycles."""
+
+    images: int = Field(1, ge=0, description="how many of the images it simulates; 0 leaves it out")
+    input: float = Field(0.3, ge=0, le=0.95, description="probability that the source idles in a cycle")
+    output: float = Field(0.3, ge=0, le=0.95, description="probability that the sink is not ready in a cycle")
+
+
+class RunConfig(Strict):
+    """A whole run."""
+
+    psconv: Literal[1] = Field(description="version of this file format")
+    bundle: str | None = Field(None, description="a quantised network (YAML), relative to this file")
+    layer: LayerConfig | None = Field(None, description="or one layer with generated weights")
+    images: Images = Images()
+    seed: int = Field(0, ge=0, lt=2**32)
+    target: str = Field("zcu104", description="a device of constraints/")
+    clock_ns: float | None = Field(None, gt=0.5, le=1000, description="clock period; none: the target's")
+    parallelism: Parallelism = Parallelism()
+    layers: dict[str, Parallelism] = Field({}, description="parallelism of single layers of a bundle, by name")
+    stalls: Stalls = Stalls()
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> RunConfig:
+        if (self.bundle is None) == (self.layer is None):
+            raise ValueError("exactly one of bundle and layer is needed")
+        if self.layer and self.layers:
+            raise ValueError("layers names layers of a bundle; for one layer set parallelism")
+        if self.layer and self.images.source != "random":
+            raise ValueError(f"images.source {self.images.source!r}: one layer runs on random images only")
+        return self
+
+
+def load(path: Path) -> RunConfig:
+    """The checked configuration in a YAML file. Raises ConfigError naming file, key and value."""
+    return validated(RunConfig, read_yaml(path), str(path))

@@ -1,0 +1,100 @@
+"""Where the files of a run lie, and how a step is left out when nothing it depends on has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+ENGINE = ROOT / "hls" / "engine"
+INCLUDE = ROOT / "hls" / "include"
+TOP = "psconv_engine"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folder that a user names with --out (docs/interfaces.md lists its files)."""
+
+    root: Path
+
+    def golden(self, layer: str) -> Path:
+        return self.root / "golden" / f"{layer}.npz"
+
+    def csim(self, layer: str) -> Path:
+        return self.root / "csim" / f"{layer}.npz"
+
+    def synth(self, layer: str) -> Path:
+        return self.root / "synth" / layer
+
+    def cosim(self, layer: str) -> Path:
+        return self.root / "cosim" / f"{layer}.npz"
+
+    def build(self, layer: str) -> Path:
+        """Scratch of the simulator: binaries, logs, waveforms."""
+        return self.root / "build" / layer
+
+    def resources(self, layer: str) -> Path:
+        return self.root / "resources" / f"{layer}.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report"
+
+
+def content_key(*parts: Any) -> str:
+    """A hash of everything a step depends on: files by content, arrays by bytes, other values by their JSON."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Path):
+            for file in sorted(f for f in part.rglob("*") if f.is_file()) if part.is_dir() else [part]:
+                if "__pycache__" not in file.parts:
+                    digest.update(file.name.encode() + b"\0" + file.read_bytes())
+        elif isinstance(part, np.ndarray):
+            digest.update(str((part.dtype, part.shape)).encode() + np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(b"\xff")
+    return digest.hexdigest()
+
+
+def unless_fresh(result: Path, key: str, make: Callable[[], None]) -> bool:
+    """Calls `make`, which writes `result`, unless it is there and was made under the same key. True if made."""
+    stamp = result.with_name(f".{result.name}.key")
+    if result.exists() and stamp.exists() and stamp.read_text() == key:
+        return False
+    stamp.unlink(missing_ok=True)
+    make()
+    stamp.write_text(key)
+    return True
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        yield scratch / path.name
+        os.replace(scratch / path.name, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    with replacing(path) as scratch:
+        scratch.write_text(json.dumps(data, indent=2) + "\n")
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    with replacing(path) as scratch:
+        np.savez_compressed(scratch, **arrays)

@@ -1,0 +1,166 @@
+"""What a run works on: the bundle, its images, and the engine of each layer that has one."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pymodel import golden, ops
+from pymodel.bundle import Bundle
+from pymodel.errors import ConfigError
+from pymodel.formats import Format, check_range
+from pymodel.network import Conv, InputSpec, Network
+from pymodel.packing import EngineShape, check_support
+from pymodel.training.data import load_dataset
+
+from .config import LayerConfig, RunConfig
+
+LAYER = "layer"  # the name of the only layer of a one-layer run
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One layer's engine, what goes into it and what must come out of it (int8 [n, C, H, W])."""
+
+    name: str
+    shape: EngineShape
+    weights: np.ndarray  # int8 [cout, cin, K, K]
+    bias: np.ndarray  # int32 [cout]
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A bundle with its images, golden outputs and engines. `labels` is None for random images."""
+
+    bundle: Bundle
+    images: np.ndarray
+    labels: np.ndarray | None
+    outputs: dict[str, np.ndarray]
+    engines: list[Engine]
+
+
+def make_subject(config: RunConfig, path: Path) -> Subject:
+    """Everything of the run that `path` configures, golden outputs included. Raises ConfigError."""
+    try:
+        if config.layer:
+            bundle, images, labels = *_generated(config.layer, config, path.parent), None
+        else:
+            bundle = Bundle.load(path.parent / config.bundle)
+            images, labels = _images(config, bundle)
+        engines = _engine_shapes(config, bundle)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    outputs = golden.run(bundle, images)
+    return Subject(bundle, images, labels, outputs, [
+        Engine(name, shape, bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
+               bundle.bias(name), engine_input(bundle, name, outputs), outputs[name])
+        for name, shape in engines.items()
+    ])  # fmt: skip
+
+
+def engine_input(bundle: Bundle, name: str, outputs: dict[str, np.ndarray]) -> np.ndarray:
+    """int8 [n, cin, height, width]: what the engine of a layer reads; a fully connected one reads one pixel."""
+    layer = bundle.network.layer(name)
+    x = outputs[layer.sources[0]]
+    return x if isinstance(layer, Conv) else x.reshape(len(x), -1, 1, 1)
+
+
+def _engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
+    names = [layer.name for layer in bundle.network.weighted_layers()]
+    if unknown := sorted(set(config.layers) - set(names)):
+        raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
+    shapes = {}
+    for name in names:
+        wish = config.layers.get(name, config.parallelism)
+        shape = bundle.engine_shape(name, wish.To, wish.Tb, wish.fold)
+        if wish.lanes not in (None, shape.lanes):
+            raise ConfigError(
+                f"{f'layers.{name}' if name in config.layers else 'parallelism'}.lanes: {wish.lanes}, but "
+                f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold} has "
+                f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes} multipliers"
+            )
+        shapes[name] = shape
+    return shapes
+
+
+def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray | None]:
+    count, form = config.images.count, bundle.formats["input"]
+    if config.images.source == "random":
+        rng = np.random.default_rng([config.seed, 1])
+        shape = (count, *bundle.network.input.shape)
+        return rng.integers(form.min, form.max + 1, shape).astype(np.int8), None
+    data = load_dataset(config.images.source)
+    if data.shape != bundle.network.input.shape:
+        raise ConfigError(f"images.source: {config.images.source} has images of {data.shape}, the network "
+                          f"wants {bundle.network.input.shape}")  # fmt: skip
+    if data.input_format != form:
+        raise ConfigError(f"images.source: {config.images.source} has the format {data.input_format}, the "
+                          f"bundle's input has {form}")  # fmt: skip
+    if count > len(data.test):
+        raise ConfigError(f"images.count: {count}, but {config.images.source} has {len(data.test)} test images")
+    return data.integers(data.test.images[:count]), data.test.labels[:count]
+
+
+def _generated(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bundle, np.ndarray]:
+    """A network of one layer, and random images for it."""
+    support = layer.engine_support
+    conv = Conv(name=LAYER, input="input", out_channels=layer.out_channels, kernel=layer.kernel,
+                stride=layer.stride, padding=layer.padding, relu=layer.relu, support=support.spec(),
+                bias=layer.bias)  # fmt: skip
+    network = Network(name=LAYER, layers=[conv], output=LAYER, input=InputSpec(
+        channels=layer.in_channels, height=layer.height, width=layer.width))  # fmt: skip
+    rng = np.random.default_rng([config.seed, zlib.crc32(LAYER.encode())])
+    weights, bias = _weights(layer, network.weight_shape(conv), rng, folder)
+    activations = Format(layer.activation_bits, 0)
+    images = rng.integers(
+        activations.min, activations.max + 1, (config.images.count, *network.input.shape)
+    ).astype(np.int8)
+    if layer.shift == "auto":
+        # One bit less than the largest output needs: most outputs fit, and some saturate.
+        largest = int(np.abs(ops.conv2d(images, weights, bias, layer.stride, layer.padding)).max())
+        shift = min(max(0, largest.bit_length() - layer.output_bits), 31)
+    else:
+        shift = layer.shift
+    bundle = Bundle(
+        network=network,
+        formats={"input": activations, LAYER: Format(layer.output_bits, -shift)},
+        weight_formats={LAYER: Format(layer.weight_bits, 0)},
+        weights={LAYER: weights},
+        biases={LAYER: bias} if layer.bias else {},
+        accumulator_bits={} if layer.accumulator_bits is None else {LAYER: layer.accumulator_bits},
+    )
+    return bundle, images
+
+
+def _weights(
+    layer: LayerConfig, shape: tuple[int, ...], rng: np.random.Generator, folder: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """int8 [cout, cin, K, K], zero off the support, and int32 [cout]."""
+    form, support = Format(layer.weight_bits, 0), layer.engine_support
+    reach = 1 << (layer.weight_bits + layer.activation_bits - 2)
+    bias = rng.integers(-reach, reach + 1, shape[0]) * int(layer.bias)
+    if layer.weights in ("random", "min", "max"):
+        low, high = {"random": (form.min, form.max), "min": (form.min,) * 2, "max": (form.max,) * 2}[layer.weights]
+        weights = rng.integers(low, high + 1, shape) * support.mask(*shape[:2])
+        return weights.astype(np.int8), bias.astype(np.int32)
+    path = folder / layer.weights
+    if path.suffix != ".npz":
+        raise ConfigError(f"layer.weights: {layer.weights!r}: random, min, max or an .npz file was expected")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            weights = arrays["weight"]
+            bias = arrays["bias"] if layer.bias else bias
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"layer.weights: {path}: cannot be read: {error}") from error
+    if weights.shape != shape or bias.shape != shape[:1]:
+        raise ConfigError(f"layer.weights: {path}: weight {list(weights.shape)} and bias {list(bias.shape)}; "
+                          f"{list(shape)} and {[shape[0]]} were expected")  # fmt: skip
+    form.check(weights, f"layer.weights: {path}: weight")
+    check_range(bias, -(1 << 31), (1 << 31) - 1, f"layer.weights: {path}: bias")
+    check_support(weights, support, f"layer.weights: {path}")
+    return weights.astype(np.int8), bias.astype(np.int32)

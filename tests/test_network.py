@@ -1,0 +1,165 @@
+"""Topologies: shapes, refusals, and the papers' networks under the papers' rule."""
+
+import copy
+
+import pytest
+
+from pymodel.errors import ConfigError
+from pymodel.network import Conv, Network
+from pymodel.networks import DATASETS, NETWORKS, apply_variant, digits, make_network, resnet18, shufflenet, vgg16
+from pymodel.supports import PAPER_VARIANTS, UnstructuredSupport
+
+
+def test_digits_shapes() -> None:
+    assert digits("PSD1_P16").shapes() == {
+        "input": (1, 8, 8),
+        "conv1": (16, 8, 8),
+        "conv2": (32, 8, 8),
+        "conv3": (32, 8, 8),
+        "add": (32, 8, 8),
+        "pool": (32, 4, 4),
+        "conv4": (64, 2, 2),
+        "avgpool": (64, 1, 1),
+        "fc": (10, 1, 1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "convs", "last"),
+    [
+        ("resnet18", 20, (512, 4, 4)),
+        ("vgg16", 13, (512, 1, 1)),
+        ("mobilenet_v2", 1 + 17 * 3 + 4 + 1, (1280, 4, 4)),
+        ("shufflenet", 1 + 16 * 3, (800, 4, 4)),
+    ],
+)
+def test_forms_of_the_papers_networks(name: str, convs: int, last: tuple[int, int, int]) -> None:
+    network = make_network(name, "cifar10")
+    assert sum(layer.op == "conv" for layer in network.layers) == convs
+    assert network.shapes()[network.layer("avgpool").input] == last
+    larger = make_network(name, "tiny-imagenet")
+    assert larger.shapes()[larger.layer("avgpool").input] == (last[0], 2 * last[1], 2 * last[2])
+    assert larger.shapes()["fc"] == (200, 1, 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("variant", PAPER_VARIANTS)
+def test_variant_goes_to_every_3x3_convolution_but_the_first(name: str, variant: str) -> None:
+    network = make_network(name, "digits" if name == "digits" else "cifar10", variant)
+    convs = [layer for layer in network.layers if isinstance(layer, Conv)]
+    for index, conv in enumerate(convs):
+        assert conv.support == (variant if conv.kernel == 3 and index else "dense")
+    assert network.dense_twin() == make_network(name, "digits" if name == "digits" else "cifar10")
+    assert Network(**network.spec()) == network
+
+
+def test_unstructured_layers_have_each_their_own_support() -> None:
+    network = resnet18(variant="pSC2")
+    one = network.layer("s1b1_conv1").make_support()
+    two = network.layer("s1b1_conv2").make_support()
+    assert isinstance(one, UnstructuredSupport)
+    assert (one.mask(64, 64) != two.mask(64, 64)).any()
+    assert one == resnet18(variant="pSC2").layer("s1b1_conv1").make_support()
+
+
+def test_folding_moves_batch_norm_into_the_bias() -> None:
+    folded = digits("PSD1_P16").folded()
+    convs = [layer for layer in folded.layers if isinstance(layer, Conv)]
+    assert all(conv.bias and not conv.batch_norm for conv in convs)
+    assert folded.shapes() == digits().shapes()
+
+
+def test_narrow_resnet() -> None:
+    network = resnet18(width=8)
+    assert network.shapes()["s4b2_add"] == (64, 4, 4)
+    assert network.name == "resnet18_w8"
+
+
+def _changed(index: int | None, **change: object) -> dict:
+    spec = copy.deepcopy(digits("PSD1_P16").spec())
+    target = spec if index is None else spec["layers"][index]
+    for key, value in change.items():
+        if value is None:
+            del target[key]
+        else:
+            target[key] = value
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("index", "change", "says"),
+    [
+        (1, {"input": "nope"}, "layer conv2: input 'nope'"),
+        (1, {"input": "conv2"}, "layer conv2: input 'conv2'"),
+        (1, {"name": "conv1"}, "layer conv1: the name is taken"),
+        (1, {"name": "input"}, "layer input: the name is taken"),
+        (1, {"name": "a.b"}, "name"),
+        (1, {"colour": 1}, "Conv conv2: colour: unknown key"),
+        (1, {"op": "cnov"}, "'cnov'"),
+        (1, {"op": None}, "op"),
+        (1, {"out_channels": None}, "Conv conv2: out_channels"),
+        (1, {"out_channels": "32"}, "Conv conv2: out_channels"),
+        (1, {"kernel": 2}, "conv2.*odd"),
+        (1, {"kernel": 5, "support": "dense", "padding": 5}, "padding: 5 with kernel 5: 0 to 4"),
+        (1, {"kernel": 15, "support": "dense"}, "layer conv2: kernel: 15"),
+        (1, {"stride": 0}, "Conv conv2: stride"),
+        (1, {"groups": 3}, "Conv conv2: groups: 3"),
+        (1, {"groups": 32}, "layer conv2: groups: 32"),
+        (1, {"support": "PSD3_P4"}, "PSD3_P4"),
+        (1, {"support": {"tap": [[0]]}}, "taps"),
+        (1, {"support": 7}, "support"),
+        (3, {"inputs": ["conv1", "conv3"]}, r"layer add: inputs: shapes \(16, 8, 8\) and \(32, 8, 8\)"),
+        (3, {"inputs": ["conv3"]}, "Add add: inputs"),
+        (4, {"kernel": 9}, "layer pool: kernel: 9 exceeds the input's height 8"),
+        (4, {"padding": 2}, "padding: 2 with kernel 2: 0 to 1"),
+        (None, {"output": "nope"}, "output: there is no layer 'nope'"),
+        (None, {"output": "input"}, "output"),
+        (None, {"layers": []}, "layers"),
+        (None, {"extra": 1}, "extra: unknown key"),
+        (None, {"input": {"channels": 0, "height": 8, "width": 8}}, "input.channels"),
+    ],
+)
+def test_refusals_name_the_layer(index: int | None, change: dict, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Network(**_changed(index, **change))
+
+
+def test_shuffle_and_concat_shapes() -> None:
+    layers = [
+        {"op": "conv", "name": "a", "input": "input", "out_channels": 6, "kernel": 1},
+        {"op": "channel_shuffle", "name": "b", "input": "a", "groups": 4},
+    ]
+    source = {"channels": 2, "height": 3, "width": 4}
+    with pytest.raises(ConfigError, match="layer b: groups: 4"):
+        Network(name="n", input=source, layers=layers, output="b")
+    layers[1] = {"op": "concat", "name": "b", "inputs": ["a", "input", "a"]}
+    assert Network(name="n", input=source, layers=layers, output="b").shapes()["b"] == (14, 3, 4)
+    layers.insert(1, {"op": "maxpool", "name": "p", "input": "a"})
+    layers[2]["inputs"] = ["a", "p"]
+    with pytest.raises(ConfigError, match="layer b: inputs: heights and widths differ"):
+        Network(name="n", input=source, layers=layers, output="b")
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "variant"),
+    [("resnet19", "cifar10", "dense"), ("resnet18", "cifar100", "dense"), ("resnet18", "digits", "dense"),
+     ("digits", "cifar10", "dense"), ("resnet18", "cifar10", "PSD1")],
+)  # fmt: skip
+def test_unknown_networks(name: str, dataset: str, variant: str) -> None:
+    with pytest.raises(ConfigError):
+        make_network(name, dataset, variant)
+
+
+def test_unknown_layer_lists_the_known() -> None:
+    with pytest.raises(ConfigError, match="conv1, conv2"):
+        digits().layer("conv9")
+
+
+def test_images_too_small() -> None:
+    with pytest.raises(ConfigError, match="layer pool5"):
+        vgg16(image=16)
+    with pytest.raises(ConfigError, match="groups 4"):
+        shufflenet(groups=4)
+    with pytest.raises(ConfigError):
+        apply_variant(digits(), "PS8_P2")
+    assert set(DATASETS) == {"cifar10", "tiny-imagenet", "digits"}

@@ -1,0 +1,236 @@
+"""Packing against a field-by-field reading of docs/interfaces.md, and round trips."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pymodel.errors import ConfigError
+from pymodel.packing import (
+    EngineShape,
+    pack_beats,
+    pack_bias,
+    pack_output_beats,
+    pack_weights,
+    unpack_beats,
+    unpack_bias,
+    unpack_weights,
+)
+
+BASE = {"cin": 20, "cout": 32, "kernel": 3, "padding": 1, "height": 5, "width": 7, "support": "PSD1_P16",
+        "acc_bits": 24}  # fmt: skip
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> EngineShape:
+    """Any legal engine shape that is small."""
+    kernel = draw(st.sampled_from([1, 3, 5]))
+    specs: list = ["dense"]
+    if kernel == 3:
+        specs += ["PSD1_P16", "PS1_P9", "PSD4_P8", "PS2_P6", "PS4_P4", "PSD2_P3", "PS4_P1", {"taps": [[0, 8], [4]]}]
+    if kernel == 5:
+        specs.append({"taps": [[0, 24], [7], [1, 2, 3]]})
+    support = draw(st.sampled_from(specs))
+    probe = EngineShape(cin=1, cout=1, kernel=kernel, height=9, width=9, support=support, acc_bits=24)
+    cin = draw(st.integers(1, 3 * probe.P + 2))
+    blocks = -(-cin // probe.P)
+    to, tb = draw(st.integers(1, 3)), draw(st.sampled_from([t for t in range(1, blocks + 1) if blocks % t == 0]))
+    cout = draw(st.integers(1, 2)) * probe.P * to if to > 1 else draw(st.integers(1, 20))
+    padding = draw(st.integers(0, kernel - 1))
+    smallest = max(1, kernel - 2 * padding)
+    return EngineShape(
+        cin=cin, cout=cout, kernel=kernel, support=support, To=to, Tb=tb,
+        stride=draw(st.integers(1, 3)), padding=padding,
+        height=draw(st.integers(smallest, 6)) if smallest < 6 else smallest,
+        width=draw(st.integers(smallest, 6)) if smallest < 6 else smallest,
+        fold=draw(st.integers(1, probe.N * tb)),
+        in_bits=draw(st.integers(2, 8)), weight_bits=draw(st.integers(2, 8)), out_bits=draw(st.integers(2, 8)),
+        acc_bits=draw(st.integers(9, 40)),
+    )  # fmt: skip
+
+
+def random_integers(seed: int, bits: int, size: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(seed).integers(-(1 << (bits - 1)), 1 << (bits - 1), size)
+
+
+def random_weights(seed: int, shape: EngineShape) -> np.ndarray:
+    size = (shape.cout, shape.cin, shape.kernel, shape.kernel)
+    return random_integers(seed, shape.weight_bits, size) * shape.support.mask(shape.cout, shape.cin)
+
+
+def field(word: int, index: int, bits: int) -> int:
+    value = (word >> (index * bits)) & ((1 << bits) - 1)
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+@settings(deadline=None, max_examples=60)
+@given(shapes(), st.integers(0, 2**32))
+def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
+    weights = random_weights(seed, shape)
+    words = pack_weights(weights, shape)
+    p, f, m, n = shape.P, shape.fold, shape.M, shape.N
+    lanes = shape.support.lanes()
+    assert len(words) == shape.NB * (shape.cout // shape.To) * f
+    assert all(0 <= word < 1 << (m * shape.To * shape.weight_bits) for word in words)
+    for b in range(shape.NB):
+        for s in range(shape.cout // shape.To):
+            for fold in range(f):
+                word = words[(b * (shape.cout // shape.To) + s) * f + fold]
+                for k in range(shape.To):
+                    o = (s // p) * p * shape.To + k * p + s % p
+                    for j in range(m):
+                        element, expected = fold * m + j, 0
+                        if element < n * shape.Tb:
+                            (v, t), tb = lanes[element % n], element // n
+                            i = (b * shape.Tb + tb) * p + (v - o - 1) % p
+                            if i < shape.cin:
+                                expected = weights[o, i].flat[t]
+                        assert field(word, k * m + j, shape.weight_bits) == expected
+
+
+@settings(deadline=None, max_examples=150)
+@given(shapes(), st.integers(0, 2**32))
+def test_round_trips(shape: EngineShape, seed: int) -> None:
+    weights = random_weights(seed, shape)
+    assert (unpack_weights(pack_weights(weights, shape), shape) == weights).all()
+    bias = random_integers(seed, shape.bias_bits, (shape.cout,))
+    assert (unpack_bias(pack_bias(bias, shape), shape) == bias).all()
+    images = random_integers(seed, shape.out_bits, (2, shape.cout, shape.hout, shape.wout))
+    beats = pack_output_beats(images, shape)
+    assert beats.shape == (2 * shape.out_beats, shape.out_beat_bytes)
+    assert (unpack_beats(beats, shape) == images).all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(shapes(), st.integers(0, 2**32))
+def test_input_beats_channel_by_channel(shape: EngineShape, seed: int) -> None:
+    images = random_integers(seed, shape.in_bits, (2, shape.cin, shape.height, shape.width))
+    beats = pack_beats(images, shape)
+    per_beat = shape.P * shape.Tb
+    assert beats.shape == (2 * shape.in_beats, -(-per_beat * shape.in_bits // 8))
+    position = 0
+    for image in images:
+        for row in range(shape.height):
+            for column in range(shape.width):
+                for block_set in range(shape.NB):
+                    word = int.from_bytes(beats[position].tobytes(), "little")
+                    assert word >> (per_beat * shape.in_bits) == 0
+                    for c in range(per_beat):
+                        channel = block_set * per_beat + c
+                        expected = image[channel, row, column] if channel < shape.cin else 0
+                        assert field(word, c, shape.in_bits) == expected
+                    position += 1
+    assert position == len(beats)
+
+
+@settings(deadline=None)
+@given(shapes())
+def test_counts(shape: EngineShape) -> None:
+    weights = int(shape.support.mask(shape.cout, shape.cin).sum())
+    assert shape.macs == shape.hout * shape.wout * weights
+    assert shape.weight_bits_stored == weights * shape.weight_bits
+    assert shape.padding_bits == shape.rom_words * shape.rom_word_bits - shape.weight_bits_stored >= 0
+    if shape.cin % shape.P == 0 and shape.elements % shape.fold == 0:
+        assert shape.padding_bits == 0
+    # Every output channel is made exactly once.
+    assert sorted(shape.step_outputs.flat) == list(range(shape.cout))
+    assert shape.step_outputs.shape == (shape.steps, shape.To)
+    assert EngineShape(**shape.model_dump()) == shape
+    assert EngineShape.model_validate_json(shape.model_dump_json()) == shape
+
+
+def test_example_of_the_papers() -> None:
+    shape = EngineShape(**{**BASE, "cin": 64, "cout": 64, "height": 32, "width": 32, "lanes": 24})
+    assert (shape.P, shape.N, shape.M, shape.lanes, shape.NB, shape.steps) == (16, 24, 24, 24, 4, 64)
+    assert shape.hout * shape.wout * shape.NB * shape.steps * shape.fold == 262_144
+    assert shape.macs == 262_144 * 24
+    assert shape.padding_bits == 0
+
+
+def test_short_last_block_is_counted() -> None:
+    shape = EngineShape(**BASE)
+    weights = int(shape.support.mask(32, 20).sum())
+    assert shape.padding_bits == (2 * 32 * 24 - weights) * 8
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"To": 3}, "To: 3 .* multiple of .* 48; cout is 32"),
+        ({"To": 0}, "To: "),
+        ({"Tb": 3}, "Tb: 3 .* 2 blocks"),
+        ({"fold": 0}, "fold: "),
+        ({"fold": 25}, "fold: 25; 1 to N"),
+        ({"lanes": 23}, "lanes: 23 .* 24"),
+        ({"lanes": True}, "lanes"),
+        ({"lans": 24}, "lans: unknown key"),
+        ({"padding": 3}, "padding: 3 with kernel 3: 0 to 2"),
+        ({"padding": 0, "height": 2}, "height: 2"),
+        ({"padding": 0, "width": 2}, "width: 2"),
+        ({"height": -1}, "height"),
+        ({"height": "5"}, "height"),
+        ({"cin": 0}, "cin"),
+        ({"cin": True}, "cin"),
+        ({"stride": 0}, "stride"),
+        ({"kernel": 2}, "support"),
+        ({"kernel": 1, "padding": 0}, "dense"),
+        ({"support": "PSD1_P0"}, "PSD1_P0"),
+        ({"support": "pSC4"}, "unstructured"),
+        ({"support": None}, "support"),
+        ({"in_bits": 9}, "in_bits"),
+        ({"weight_bits": 1}, "weight_bits"),
+        ({"shift": 32}, "shift"),
+        ({"acc_bits": 1}, "acc_bits"),
+        ({"relu": 1}, "relu"),
+    ],
+)
+def test_impossible_shapes(change: dict, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        EngineShape(**{**BASE, **change})
+
+
+def test_support_of_another_kernel() -> None:
+    support = EngineShape(**BASE).support
+    with pytest.raises(ConfigError, match="kernel size 3"):
+        EngineShape(**{**BASE, "kernel": 5, "support": support})
+
+
+def test_refused_arrays() -> None:
+    shape = EngineShape(**BASE, weight_bits=4, in_bits=4)
+    weights = random_weights(1, shape)
+    off = np.argwhere(~shape.support.mask(32, 20))[0]
+    with pytest.raises(ConfigError, match="shape"):
+        pack_weights(weights[:, :-1], shape)
+    with pytest.raises(ConfigError, match="8 at"):
+        pack_weights(np.where(weights == 7, 8, weights), shape)
+    stray = weights.copy()
+    stray[tuple(off)] = 1
+    with pytest.raises(ConfigError, match="outside the support"):
+        pack_weights(stray, shape)
+    with pytest.raises(ConfigError, match="integers"):
+        pack_weights(weights.astype(float), shape)
+    with pytest.raises(ConfigError, match="bias"):
+        pack_bias(np.full(32, 1 << 23), shape)
+    with pytest.raises(ConfigError, match="8 at"):
+        pack_beats(np.full((1, 20, 5, 7), 8), shape)
+    with pytest.raises(ConfigError, match="whole images"):
+        unpack_beats(np.zeros((3, shape.out_beat_bytes), np.uint8), shape)
+
+
+def test_damaged_rom_is_refused() -> None:
+    shape = EngineShape(**BASE)
+    words = pack_weights(random_weights(1, shape), shape)
+    with pytest.raises(ConfigError, match="words"):
+        unpack_weights(words[:-1], shape)
+    with pytest.raises(ConfigError, match="does not fit"):
+        unpack_weights([1 << shape.rom_word_bits, *words[1:]], shape)
+    with pytest.raises(ConfigError, match="padding"):
+        unpack_weights(words[:-1] + [(1 << shape.rom_word_bits) - 1], shape)
+
+
+def test_padding_of_output_beats_must_be_zero() -> None:
+    shape = EngineShape(**{**BASE, "cout": 5})
+    beats = pack_output_beats(np.zeros((1, 5, 5, 7), int), shape)
+    beats[0, 5] = 1
+    with pytest.raises(ConfigError, match="padding"):
+        unpack_beats(beats, shape)
