@@ -30,7 +30,7 @@ from pydantic import Field
 
 from pymodel import formats as fixed
 from pymodel import ops
-from pymodel.errors import Checked, ConfigError, Strict, read_yaml, validated
+from pymodel.errors import ConfigError, Strict, read_yaml, validated
 from pymodel.formats import Format
 from pymodel.network import AvgPool, Conv, GlobalAvgPool, Layer, Linear, Network
 from pymodel.packing import EngineShape
@@ -64,6 +64,9 @@ class Bundle:
         _same_keys("weights", self.weights, set(weighted))
         _same_keys("biases", self.biases, with_bias)
         _known_keys("accumulator_bits", self.accumulator_bits, set(weighted))
+        for key, note in self.notes.items():
+            if type(note) not in (str, int, float, bool):
+                raise ConfigError(f"notes: {key}: {note!r} is no plain text, number or truth value")
         for layer in self.network.layers:
             if isinstance(layer, Conv | Linear):
                 self._check_weighted(layer)
@@ -72,8 +75,9 @@ class Bundle:
 
     def _check_weighted(self, layer: Conv | Linear) -> None:
         name = layer.name
-        weights, bias = self.weights[name], self.bias(name)
+        weights = self.weights[name]
         _check_array(f"{name}.weight", weights, np.int8, self.network.weight_shape(layer))
+        bias = self.bias(name)
         _check_array(f"{name}.bias", bias, np.int32, (len(weights),))
         self.weight_formats[name].check(weights, f"{name}.weight")
         if isinstance(layer, Conv):
@@ -135,7 +139,9 @@ class Bundle:
                 raise ConfigError(f"layer {name}: groups: {layer.groups}; engines run ungrouped convolutions")
             support = layer.make_support()
             if not isinstance(support, Support):
-                raise ConfigError(f"layer {name}: support: {support.name} is unstructured; engines need a period")
+                raise ConfigError(
+                    f"layer {name}: support: {support.name} is unstructured; an engine needs a period"
+                )
             common |= {"cin": channels, "height": height, "width": width, "cout": layer.out_channels,
                        "kernel": layer.kernel, "stride": layer.stride, "padding": layer.padding,
                        "support": support}  # fmt: skip
@@ -212,7 +218,7 @@ class _Arrays(Strict):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _BundleFile(Checked):
+class _BundleFile(Strict):
     """The YAML file."""
 
     psconv_bundle: Literal[1]

@@ -1,7 +1,7 @@
 """Parameters and multiply-accumulates of a network, and the reductions against its dense twin.
 
-The papers count in several ways; each of their claims says which (docs of `Complexity.reduction`). "FLOPs" in the
-papers are multiply-accumulates.
+The papers count in several ways; `Complexity.reduction` says which way gives which of their claims. What they
+call FLOPs are multiply-accumulates (MACs).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def complexity(network: Network) -> Complexity:
 def compare_variants(
     name: str, dataset: str, variants: tuple[str, ...] = PAPER_VARIANTS
 ) -> dict[str, Complexity]:
-    """The counts of network `name` for `dataset` under each variant. Raises ConfigError for an unknown one."""
+    """The counts of network `name` for `dataset` under each variant. Raises ConfigError for unknown names."""
     return {variant: complexity(make_network(name, dataset, variant)) for variant in variants}
 
 

@@ -14,7 +14,7 @@ Nothing is approximated: the source always has a beat, the sink always takes one
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,13 +38,6 @@ class Sequence:
     iterations: int
     reads: np.ndarray
     writes: np.ndarray
-
-    def repeated(self, images: int) -> Sequence:
-        """The accesses for several images, one after the other."""
-        first = np.arange(images)[:, None] * self.iterations
-        return Sequence(
-            self.process, images * self.iterations, (first + self.reads).ravel(), (first + self.writes).ravel()
-        )
 
 
 @dataclass(frozen=True)
@@ -107,50 +100,37 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
 
 
 def stream_depths(shape: EngineShape) -> dict[str, int]:
-    """Depths of the engine's wide streams: "columns" (kernels above 1x1) and "windows".
+    """Depths of the engine's wide streams: "windows" and, for kernels above 1x1, "columns".
 
-    The least depths with which the feeders never keep the slowest process waiting, if their write stages are
-    FEEDER_STAGES at most. The processing element's n-th window is due at cycle n * pace; a feeder pauses where no
-    output pixel ends (row ends, rows skipped by the stride, the first rows of an image), and what it has written ahead
-    has to last until it resumes.
+    The least with which no stream ever holds up the slowest process, the start of a run aside, if the feeders' write
+    stages are FEEDER_STAGES at most. A feeder pauses where no output pixel ends (row ends, rows skipped by the stride,
+    the first rows of an image), and what it has written ahead has to last until it resumes.
     """
-    images = 3  # the last one only gives the others a future
-    chain = [sequence.repeated(images) for sequence in sequences(shape)]
-    pe = chain[-2]
-
-    def due(processes: list[Sequence]) -> np.ndarray:
-        slowest = max(sequence.iterations for sequence in processes)
-        return np.arange(len(pe.reads)) * slowest // len(pe.reads)
-
-    feeder = chain[-3]
-    depths = {"windows": _least_depth(feeder.writes, due([feeder, pe]), images)}
-    if len(chain) == 4:
-        columns, windows = chain[:2]
-        # A window is due in its stream by the time it is read: how late may its columns be read for that?
-        latest = due(chain) - FEEDER_STAGES - 1 - windows.writes
-        latest = np.minimum.accumulate(latest[::-1])[::-1]
-        following = np.searchsorted(windows.writes, windows.reads)
-        reads = windows.reads + latest[np.minimum(following, len(latest) - 1)]
-        depths["columns"] = _least_depth(columns.writes, reads, images)
-    return depths
+    *feeders, pe, _ = sequences(shape)
+    chain = [*feeders, replace(pe, writes=pe.writes[:0])]  # what becomes of the sums does not matter here
+    depths = {feeder.process: shape.in_beats for feeder in feeders}  # endless
+    for feeder in reversed(feeders):  # the windows are the widest words: theirs first
+        low, high = 1, depths[feeder.process]
+        while low < high:
+            middle = (low + high) // 2
+            enough = _keeps_pace(chain, list({**depths, feeder.process: middle}.values()))
+            low, high = (low, middle) if enough else (middle + 1, high)
+        depths[feeder.process] = low
+    return {"windows" if name == "pixels" else name: depth for name, depth in depths.items()}
 
 
-def _least_depth(writes: np.ndarray, due: np.ndarray, images: int) -> int:
-    """The least depth with which a process that can write in iterations `writes` is in time for reads `due`."""
-    count = len(writes) * (images - 1) // images
-
-    def in_time(depth: int) -> bool:
-        # Write n waits for the credit of read n - depth; later ones follow it one iteration per cycle at best.
-        credit = np.full(count, np.iinfo(np.int64).min // 2)
-        credit[depth:] = due[: count - depth] + 1
-        issue = writes[:count] + np.maximum.accumulate(credit - writes[:count])
-        return bool((issue + FEEDER_STAGES + 1 <= due[:count]).all())
-
-    low, high = 1, count
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if in_time(middle) else (middle + 1, high)
-    return low
+def _keeps_pace(chain: list[Sequence], depths: list[int]) -> bool:
+    """Whether streams of these depths let the last process read as fast as endless ones, the start of a run aside."""
+    endless = [_Process(sequence, images=2) for sequence in chain]
+    for producer, consumer in zip(endless, endless[1:], strict=False):
+        consumer.raise_to(consumer.read, producer.time[producer.write] + FEEDER_STAGES + 1)
+    # Were the last process to read at these times plus any constant, would it ever have to wait? The constant, large
+    # enough that the feeders are not late from the start, is taken off the feeders' times instead.
+    last = endless[-1]
+    processes = [_Process(sequence, images=2) for sequence in chain[:-1]]
+    for process in processes:
+        process.time -= last.time[-1]
+    return _settle([*processes, last], [_Link(FEEDER_STAGES, depth) for depth in depths], last_waits=False)
 
 
 def _columns(shape: EngineShape) -> Sequence:
@@ -255,12 +235,17 @@ def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) 
 
 
 class _Process:
-    """Issue times of the iterations that read or write; between them nothing can wait."""
+    """Issue times of the iterations of several images that read or write; between them nothing can wait.
 
-    def __init__(self, sequence: Sequence):
-        self.iteration = np.union1d(sequence.reads, sequence.writes)
-        self.read = np.searchsorted(self.iteration, sequence.reads)
-        self.write = np.searchsorted(self.iteration, sequence.writes)
+    iteration, time: int64, of these events; read, write: which events read and write.
+    """
+
+    def __init__(self, sequence: Sequence, images: int):
+        events = np.union1d(sequence.reads, sequence.writes)
+        image = np.arange(images)[:, None]
+        self.iteration = (image * sequence.iterations + events).ravel()
+        self.read = (image * len(events) + np.searchsorted(events, sequence.reads)).ravel()
+        self.write = (image * len(events) + np.searchsorted(events, sequence.writes)).ravel()
         self.time = self.iteration.copy()  # no process issues earlier; `raise_to` only ever raises
 
     def raise_to(self, events: np.ndarray, times: np.ndarray) -> bool:
@@ -269,8 +254,7 @@ class _Process:
         if not late.any():
             return False
         self.time[events[late]] = times[late]
-        slack = np.maximum.accumulate(self.time - self.iteration)
-        self.time = self.iteration + slack
+        self.time = self.iteration + np.maximum.accumulate(self.time - self.iteration)
         return True
 
 
@@ -278,15 +262,33 @@ def _deliveries(chain: list[Sequence], links: list[_Link], beats: int, images: i
     """Cycle in which each output beat is delivered: int64 [images * beats]. The sink is one more process."""
     every = np.arange(beats)
     sink = Sequence("sink", beats, every, every[:0])
-    processes = [_Process(sequence.repeated(images)) for sequence in [*chain, sink]]
+    processes = [_Process(sequence, images) for sequence in [*chain, sink]]
     processes[0].raise_to(processes[0].read[:1], np.array([start]))
-    pairs = list(zip(processes, processes[1:], links, strict=False))
-    changed = True
-    while changed:
-        changed = False
-        for producer, consumer, link in pairs:
-            changed |= consumer.raise_to(consumer.read, producer.time[producer.write] + link.stage + 1)
-        for producer, consumer, link in reversed(pairs):
-            waiting = producer.write[link.depth :]
-            changed |= producer.raise_to(waiting, consumer.time[consumer.read[: len(waiting)]] + 1)
+    _settle(processes, links)
     return processes[-1].time
+
+
+def _settle(processes: list[_Process], links: list[_Link], last_waits: bool = True) -> bool:
+    """Raises the times of a chain of processes to the least solution above them.
+
+    False as soon as the last process has to wait although it must not (`last_waits`).
+    """
+    # A process that was raised raises its consumer by its words and its producer by its credits. From below, the least
+    # solution is reached in any order; downstream first takes the fewest steps.
+    raised = set(range(len(processes)))
+    while raised:
+        at = max(raised)
+        raised.remove(at)
+        process = processes[at]
+        if at + 1 < len(processes):
+            consumer = processes[at + 1]
+            if consumer.raise_to(consumer.read, process.time[process.write] + links[at].stage + 1):
+                if consumer is processes[-1] and not last_waits:
+                    return False
+                raised.add(at + 1)
+        if at > 0:
+            producer = processes[at - 1]
+            waiting = producer.write[links[at - 1].depth :]
+            if producer.raise_to(waiting, process.time[process.read[: len(waiting)]] + 1):
+                raised.add(at - 1)
+    return True

@@ -55,7 +55,7 @@ def describe(error: ValidationError) -> str:
     """The first problem of a pydantic error in one line: key, what is wrong, the value found."""
     first, *others = error.errors(include_url=False)
     key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         text = "unknown key"
     else:
         text = first["msg"].removeprefix("Value error, ")

@@ -30,6 +30,8 @@ class Format:
     frac: StrictInt
 
     def __post_init__(self) -> None:
+        if type(self.bits) is not int or type(self.frac) is not int:
+            raise ConfigError(f"bits {self.bits!r}, frac {self.frac!r}: plain integers are needed")
         if not MIN_BITS <= self.bits <= MAX_BITS:
             raise ConfigError(f"bits {self.bits}: {MIN_BITS} to {MAX_BITS} are possible")
         if not -MAX_FRAC <= self.frac <= MAX_FRAC:
@@ -64,7 +66,8 @@ class Format:
 
         Raises ConfigError for NaN.
         """
-        scaled = np.ldexp(np.asarray(real, np.float64), self.frac)
+        with np.errstate(over="ignore"):  # infinity saturates as rightly as the number would
+            scaled = np.ldexp(np.asarray(real, np.float64), self.frac)
         if np.isnan(scaled).any():
             raise ConfigError("NaN has no fixed-point value")
         clipped = np.clip(scaled, self.min, self.max)  # first: infinity has a value then

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pymodel import ops
@@ -21,7 +23,8 @@ def run(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
     """
     expected = bundle.network.input.shape
     if images.ndim != 4 or images.shape[1:] != expected:
-        raise ConfigError(f"images: shape {list(images.shape)}, [n, {', '.join(map(str, expected))}] was expected")
+        wanted = ", ".join(map(str, expected))
+        raise ConfigError(f"images: shape {list(images.shape)}, [n, {wanted}] was expected")
     bundle.formats["input"].check(images, "images")
     outputs = {"input": images.astype(np.int8)}
     for layer in bundle.network.layers:
@@ -52,7 +55,7 @@ def predict(bundle: Bundle, images: np.ndarray) -> np.ndarray:
         run(bundle, images[start : start + BATCH])[bundle.network.output]
         for start in range(0, max(len(images), 1), BATCH)
     ]
-    return np.concatenate(scores).reshape(len(images), -1).argmax(axis=1)
+    return _flat(np.concatenate(scores)).argmax(axis=1)
 
 
 def accuracy(bundle: Bundle, images: np.ndarray, labels: np.ndarray) -> float:
@@ -62,15 +65,21 @@ def accuracy(bundle: Bundle, images: np.ndarray, labels: np.ndarray) -> float:
     return float((predict(bundle, images) == labels).mean())
 
 
+def _flat(images: np.ndarray) -> np.ndarray:
+    """[n, c * h * w]; n may be 0."""
+    return images.reshape(len(images), math.prod(images.shape[1:]))
+
+
 def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
     """The output of one layer, in its output format."""
     name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
     match layer.op:
         case "conv":
-            acc = ops.conv2d(x, bundle.weights[name], bundle.bias(name), layer.stride, layer.padding, layer.groups)
+            weights, bias = bundle.weights[name], bundle.bias(name)
+            acc = ops.conv2d(x, weights, bias, layer.stride, layer.padding, layer.groups)
             return requantise(acc, bundle.shift(name), out.bits, layer.relu)
         case "linear":
-            acc = ops.linear(x.reshape(len(x), -1), bundle.weights[name], bundle.bias(name))
+            acc = ops.linear(_flat(x), bundle.weights[name], bundle.bias(name))
             return requantise(acc, bundle.shift(name), out.bits, layer.relu)[:, :, None, None]
         case "maxpool":
             return ops.maxpool(x, layer.kernel, layer.stride, layer.padding)

@@ -73,7 +73,9 @@ class _Window(_Layer):
         sizes = []
         for axis, size in zip(("height", "width"), shape[1:], strict=True):
             if size + 2 * padding < kernel:
-                raise ConfigError(f"kernel: {kernel} exceeds the input's {axis} {size} with padding {padding}")
+                raise ConfigError(
+                    f"kernel: {kernel} exceeds the input's {axis} {size} with padding {padding}"
+                )
             sizes.append((size + 2 * padding - kernel) // stride + 1)
         return sizes[0], sizes[1]
 
@@ -230,7 +232,8 @@ Layer = Annotated[
 class Network(Checked):
     """A network: its layers in order of evaluation; `output` names the one whose output is the result.
 
-    Raises ConfigError, naming the layer: a name used twice, an input not defined before, shapes that do not fit.
+    Raises ConfigError, naming the layer: a name used twice, an input not defined before, shapes that do not
+    fit.
     """
 
     name: str
@@ -280,7 +283,7 @@ class Network(Checked):
         return layer.weight_shape(self.shapes()[layer.input])
 
     def spec(self) -> dict[str, Any]:
-        """The network as files write it: plain mappings and lists, defaults left out; Network(**spec) reads it."""
+        """The network as files write it, plain mappings without defaults; Network(**spec) reads it."""
         layers = [{"op": layer.op, **layer.model_dump(exclude_defaults=True)} for layer in self.layers]
         return {"name": self.name, "input": self.input.model_dump(), "layers": layers, "output": self.output}
 
@@ -291,9 +294,12 @@ class Network(Checked):
 
     def folded(self) -> Network:
         """The same network with batch norm folded into weights and bias."""
-        return self.map_convs(
-            lambda conv: Conv(**{**conv.model_dump(), "batch_norm": False, "bias": conv.bias or conv.batch_norm})
-        )
+
+        def fold(conv: Conv) -> Conv:
+            bias = conv.bias or conv.batch_norm
+            return Conv(**{**conv.model_dump(), "batch_norm": False, "bias": bias})
+
+        return self.map_convs(fold)
 
     def dense_twin(self) -> Network:
         """The same network with every support dense."""

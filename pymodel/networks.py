@@ -2,8 +2,8 @@
 
 ResNet18, VGG16, ShuffleNet and MobileNetV2 have the CIFAR forms of the public pytorch-cifar collection, on
 which the authors' code is built. A *variant* (see supports.py) is applied by the papers' rule: to every
-3x3 convolution but the first convolution of the network; 1x1 convolutions and fully connected layers are dense.
-Other sizes of image (Tiny ImageNet) differ in the input and in the last, global pooling alone.
+3x3 convolution but the first convolution of the network; 1x1 convolutions and fully connected layers are
+dense. Other sizes of image (Tiny ImageNet) differ in the input and in the last, global pooling alone.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def apply_variant(network: Network, variant: str) -> Network:
 
 
 def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str = "dense") -> Network:
-    """CIFAR ResNet18: 3x3 stem of `width` channels, four stages of two basic blocks, no pooling but the last."""
+    """CIFAR ResNet18: 3x3 stem of `width` channels, four stages of two basic blocks, one last pooling."""
     layers: list[Layer] = [_conv_bn("stem", "input", width, 3, relu=True)]
     source, channels = "stem", width
     for stage in range(4):

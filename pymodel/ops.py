@@ -53,8 +53,9 @@ def conv2d(
 
 
 def linear(vectors: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
-    """Fully connected layer: exact int64 [n, out]. vectors: int [n, in]; weights: int [out, in]; bias: int [out].
+    """Fully connected layer: exact int64 [n, out].
 
+    vectors: int [n, in]; weights: int [out, in]; bias: int [out] or None.
     Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
     """
     return conv2d(vectors[:, :, None, None], weights[:, :, None, None], bias)[:, :, 0, 0]
@@ -84,9 +85,9 @@ def maxpool(images: np.ndarray, kernel: int, stride: int, padding: int = 0) -> n
 
 
 def avgpool(images: np.ndarray, kernel: int, stride: int, padding: int, out_bits: int) -> np.ndarray:
-    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout] = requantise(sum, log2(kernel**2)).
+    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout].
 
-    Raises ConfigError unless kernel**2 is a power of two.
+    requantise(sum, log2(kernel**2)). Raises ConfigError unless kernel**2 is a power of two.
     """
     sums = _windows(images.astype(np.int64), kernel, stride, padding, 0).sum(axis=(4, 5))
     return requantise(sums, mean_shift(kernel**2, "avgpool"), out_bits, relu=False)
@@ -109,12 +110,19 @@ def mean_shift(count: int, what: str) -> int:
 
 
 def add_residual(
-    left: np.ndarray, right: np.ndarray, left_frac: int, right_frac: int, out_frac: int, out_bits: int, relu: bool
+    left: np.ndarray,
+    right: np.ndarray,
+    left_frac: int,
+    right_frac: int,
+    out_frac: int,
+    out_bits: int,
+    relu: bool,
 ) -> np.ndarray:
-    """Residual addition, int64: both shifted left to the finer frac, added, requantised to the output format."""
+    """Residual addition, int64: both shifted left to the finer frac, added, requantised."""
     finest = max(left_frac, right_frac)
-    total = (left.astype(np.int64) << (finest - left_frac)) + (right.astype(np.int64) << (finest - right_frac))
-    return requantise(total, finest - out_frac, out_bits, relu)
+    aligned_left = left.astype(np.int64) << (finest - left_frac)
+    aligned_right = right.astype(np.int64) << (finest - right_frac)
+    return requantise(aligned_left + aligned_right, finest - out_frac, out_bits, relu)
 
 
 def channel_shuffle(images: np.ndarray, groups: int) -> np.ndarray:

@@ -21,7 +21,7 @@ Bits = Annotated[int, Field(ge=formats.MIN_BITS, le=formats.MAX_BITS)]
 class EngineShape(Checked):
     """Everything but the weights that an engine for one convolution layer depends on.
 
-    Raises ConfigError for a shape that no engine has (parallelism that does not divide, no output pixels, ...).
+    Raises ConfigError for a shape that no engine has: parallelism that does not divide, no output pixels, ...
     """
 
     cin: Positive
@@ -94,8 +94,8 @@ class EngineShape(Checked):
             )
         if self.blocks % self.Tb:
             raise ConfigError(
-                f"Tb: {self.Tb} blocks at once must divide the ceil(cin / period) = ceil({self.cin} / {self.P}) "
-                f"= {self.blocks} blocks"
+                f"Tb: {self.Tb} blocks at once must divide the ceil(cin / period) = "
+                f"ceil({self.cin} / {self.P}) = {self.blocks} blocks"
             )
         if self.fold > self.elements:
             raise ConfigError(f"fold: {self.fold}; 1 to N * Tb = {self.elements} is possible")

@@ -1,19 +1,18 @@
 """Bits that hold a layer's weights and what tells their positions, in five formats.
 
-For W = cout * cin * K * K positions (cin of a group), n weights of w bits, and R = cin * K * K positions of a filter:
+Of W = cout * cin * K * K positions (cin of a group), R = cin * K * K in each filter, n hold w-bit weights.
 
-| format     | weights | indices |
-|------------|---------|---------|
-| dense      | W * w   | 0: position is implied, zeros are stored |
-| periodic   | n * w   | P * K * K: one bit map of a period, for the whole layer (pSConv; periodic supports only) |
-| per_weight | n * w   | n * ceil(log2(K*K)): the tap of each weight in its kernel; and a count of 0..K*K weights, |
-|            |         | ceil(log2(K*K + 1)) bits a kernel, unless all kernels have the same |
-| bitmap     | n * w   | W: one bit a position |
-| csr        | n * w   | n * ceil(log2(R)): the column of each weight in the matrix [cout, R]; and cout + 1 row starts |
-|            |         | of ceil(log2(n + 1)) bits |
+    format      weights   indices
+    dense       W * w     none: position is implied, zeros are stored
+    periodic    n * w     P * K * K: one bit map of a period for the whole layer (periodic supports only)
+    per_weight  n * w     n * ceil(log2(K * K)): the tap of each weight in its kernel; and a count of 0..K*K
+                          weights, ceil(log2(K * K + 1)) bits a kernel, unless all kernels have the same
+    bitmap      n * w     W: one bit a position
+    csr         n * w     n * ceil(log2(R)): the column of each weight in the matrix [cout, R]; and cout + 1
+                          row starts of ceil(log2(n + 1)) bits
 
-The widths are the narrowest that do for the layer. A dense layer is stored dense in every format: no sane design
-keeps indices for it.
+The widths are the narrowest that do for the layer. A dense layer is stored dense in every format: no sane
+design keeps indices for it.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ def mask_storage(mask: np.ndarray, weight_bits: int) -> dict[str, Storage]:
 
 
 def support_storage(support: AnySupport, cout: int, cin: int, weight_bits: int) -> dict[str, Storage]:
-    """Storage of a layer with `support` in every format; without "periodic" where the support has no period."""
+    """Storage of a layer with `support` in every format; "periodic" only where the support has a period."""
     storage = mask_storage(support.mask(cout, cin), weight_bits)
     if isinstance(support, Support):
         weights = support.weights(cout, cin) * weight_bits

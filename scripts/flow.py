@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+import shutil
 import signal
-import time
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -76,10 +76,9 @@ def prepare(
     return run
 
 
-def golden(run: Run) -> None:
-    """Writes the golden model's inputs and outputs of every engine (they were computed with the subject)."""
-    for engine in run.subject.engines:
-        write_npz(run.settings.layout.golden(engine.name), x=engine.x, y=engine.y)
+def golden_step(engine: Engine, settings: Settings) -> None:
+    """Writes what the golden model computed with the subject."""
+    write_npz(settings.layout.golden(engine.name), x=engine.x, y=engine.y)
 
 
 def csim_step(engine: Engine, settings: Settings) -> None:
@@ -88,8 +87,9 @@ def csim_step(engine: Engine, settings: Settings) -> None:
     key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel", *_content(engine), engine.x)
 
     def make() -> None:
-        y = csim.run(engine.shape, engine.weights, engine.bias, engine.x, settings.layout.build(engine.name) / "csim")
-        write_npz(result, y=y)
+        folder = settings.layout.build(engine.name) / "csim"
+        header.write(folder / header.FILE_NAME, engine.shape, engine.weights, engine.bias)
+        write_npz(result, y=csim.run(csim.build(folder), engine.x, engine.shape))
 
     unless_fresh(result, key, make)
 
@@ -102,12 +102,11 @@ def synth_step(engine: Engine, settings: Settings) -> None:
                       settings.target.openhls, settings.clock_ns)  # fmt: skip
 
     def make() -> None:
-        config = folder.parent / f".{engine.name}.config"
-        header.write(config / "engine_config.hpp", engine.shape, engine.weights, engine.bias)
-        compile_hls([ENGINE / "psconv_engine.cpp"], TOP, include_dirs=[INCLUDE, ENGINE, config],
+        config = settings.layout.build(engine.name) / "synth"
+        header.write(config / header.FILE_NAME, engine.shape, engine.weights, engine.bias)
+        compile_hls([csim.SOURCE], csim.TOP, include_dirs=[INCLUDE, ENGINE, config],
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder)  # fmt: skip
-        os.replace(config / "engine_config.hpp", folder / "engine_config.hpp")
-        config.rmdir()
+        shutil.copy2(config / header.FILE_NAME, folder)
 
     unless_fresh(ports, key, make)
 
@@ -164,9 +163,18 @@ def resource_record(rtl: Path, settings: Settings) -> dict[str, Any]:
     raise NotImplementedError
 
 
-def run_step(step: Callable[[Engine, Settings], None], run: Run, title: str, console: Console) -> float:
-    """Runs a step for every engine, two at a time, the largest first; shows progress; returns seconds."""
-    start = time.monotonic()
+STEPS: dict[str, tuple[str, Callable[[Engine, Settings], None]]] = {
+    "golden": ("golden model", golden_step),
+    "csim": ("C simulation", csim_step),
+    "synth": ("HLS: C++ to RTL", synth_step),
+    "cosim": ("co-simulation (Verilator)", cosim_step),
+    "resources": ("resources (yosys)", resources_step),
+}
+
+
+def run_step(name: str, run: Run, console: Console) -> None:
+    """Runs a step for every engine, one on each core, the largest first, and shows progress."""
+    title, step = STEPS[name]
     engines = sorted(run.subject.engines, key=lambda e: -e.shape.lanes)
     workers = min(len(engines), os.cpu_count() or 1)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -186,9 +194,9 @@ def run_step(step: Callable[[Engine, Settings], None], run: Run, title: str, con
             for process in list(pool._processes.values()):
                 process.terminate()
             raise
-    return time.monotonic() - start
 
 
 def _quiet() -> None:
-    """Ctrl-C is the parent's: it ends the workers."""
+    """Ctrl-C is the parent's, which ends the workers; a worker's own children go with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

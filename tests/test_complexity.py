@@ -9,13 +9,16 @@ from pymodel.storage import Storage, mask_storage, network_storage, support_stor
 from pymodel.supports import Support, UnstructuredSupport
 
 # (cin, cout, output side) of ResNet18's and VGG16's 3x3 convolutions on CIFAR-10, the first one left out.
-RESNET_3X3 = [(64, 64, 32)] * 4 + [
-    (64, 128, 16), *[(128, 128, 16)] * 3, (128, 256, 8), *[(256, 256, 8)] * 3, (256, 512, 4), *[(512, 512, 4)] * 3
-]  # fmt: skip
+RESNET_3X3 = [
+    *[(64, 64, 32)] * 4,
+    *[(64, 128, 16), *[(128, 128, 16)] * 3],
+    *[(128, 256, 8), *[(256, 256, 8)] * 3],
+    *[(256, 512, 4), *[(512, 512, 4)] * 3],
+]
 RESNET_1X1 = [(64, 128, 16), (128, 256, 8), (256, 512, 4)]
 VGG_3X3 = [(64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), (256, 256, 8), (256, 256, 8),
            (256, 512, 4), (512, 512, 4), (512, 512, 4), *[(512, 512, 2)] * 3]  # fmt: skip
-# Mean taps of a kernel under each variant, where 16 divides every layer's channels; PS2_P6 and PS1_P9 have it too.
+# Mean taps of a kernel under each variant, where 16 divides the channels of every layer.
 TAPS = {"dense": 9, "PSD4_P8": 37 / 8, "PSD4_P16": 69 / 16, "PSD2_P8": 23 / 8, "PSD2_P16": 39 / 16,
         "PSD1_P8": 2, "PSD1_P16": 1.5, "PS4_P4": 4, "PS2_P6": 2, "PS1_P9": 1,
         "pSC4": 4, "pSC2": 2, "pSC1": 1}  # fmt: skip
@@ -24,7 +27,11 @@ TAPS = {"dense": 9, "PSD4_P8": 37 / 8, "PSD4_P16": 69 / 16, "PSD2_P8": 23 / 8, "
 @pytest.mark.parametrize("variant", TAPS)
 def test_resnet18_by_hand(variant: str) -> None:
     counts = complexity(make_network("resnet18", "cifar10", variant))
-    weights = 3 * 64 * 9 + sum(i * o * TAPS[variant] for i, o, _ in RESNET_3X3) + sum(i * o for i, o, _ in RESNET_1X1)
+    weights = (
+        3 * 64 * 9
+        + sum(i * o * TAPS[variant] for i, o, _ in RESNET_3X3)
+        + sum(i * o for i, o, _ in RESNET_1X1)
+    )
     assert counts.total("weights", "conv") == weights
     assert counts.total("weights") == weights + 512 * 10
     norms = 2 * (64 + sum(o for _, o, _ in RESNET_3X3) + sum(o for _, o, _ in RESNET_1X1))
@@ -39,7 +46,9 @@ def test_resnet18_by_hand(variant: str) -> None:
 def test_vgg16_by_hand(variant: str) -> None:
     counts = complexity(make_network("vgg16", "cifar10", variant))
     assert counts.total("weights", "conv") == 1728 + sum(i * o * TAPS[variant] for i, o, _ in VGG_3X3)
-    assert counts.total("macs", "conv") == 1728 * 1024 + sum(i * o * s * s * TAPS[variant] for i, o, s in VGG_3X3)
+    assert counts.total("macs", "conv") == 1728 * 1024 + sum(
+        i * o * s * s * TAPS[variant] for i, o, s in VGG_3X3
+    )
     larger = complexity(make_network("vgg16", "tiny-imagenet", variant))
     assert larger.total("macs", "conv") == 4 * counts.total("macs", "conv")
     assert larger.total("weights", "conv") == counts.total("weights", "conv")
@@ -139,7 +148,9 @@ def test_storage_of_a_network() -> None:
     assert totals["periodic"] == Storage(weights * 8, 16 * 16 * 9)  # sixteen sparse layers
     assert totals["dense"].bits == 8 * complexity(network).total("dense_weights")
     assert all(totals[form].weight_bits == weights * 8 for form in ("per_weight", "bitmap", "csr"))
-    assert all(totals[form].index_bits > 1000 * totals["periodic"].index_bits for form in ("per_weight", "csr"))
+    assert all(
+        totals[form].index_bits > 1000 * totals["periodic"].index_bits for form in ("per_weight", "csr")
+    )
     assert "periodic" not in total(network_storage(make_network("resnet18", "cifar10", "pSC4")))
 
 

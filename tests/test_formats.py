@@ -33,7 +33,9 @@ def test_requantise_is_the_definition(acc: list[int], shift: int, bits: int, rel
     assert requantise(np.array(acc, np.int64), shift, bits, relu).tolist() == expected
 
 
-@given(st.integers(-300, 300), st.integers(1, 31), st.sampled_from([-1, 0, 1]), st.integers(2, 8), st.booleans())
+@given(
+    st.integers(-300, 300), st.integers(1, 31), st.sampled_from([-1, 0, 1]), st.integers(2, 8), st.booleans()
+)
 def test_requantise_near_halves(whole: int, shift: int, off: int, bits: int, relu: bool) -> None:
     acc = whole * 2**shift + 2 ** (shift - 1) + off
     assert requantise(np.array(acc), shift, bits, relu) == requantise_by_definition(acc, shift, bits, relu)
@@ -70,7 +72,10 @@ def test_range_of_a_format(bits: int) -> None:
         form.check(np.array([0, form.max + 1]), "w")
 
 
-@pytest.mark.parametrize(("bits", "frac"), [(1, 0), (9, 0), (0, 0), (8, 65), (8, -65)])
+@pytest.mark.parametrize(
+    ("bits", "frac"),
+    [(1, 0), (9, 0), (0, 0), (8, 65), (8, -65), (8.0, 0), (8, "1"), (True, 0), (8, np.int64(1))],
+)
 def test_formats_that_do_not_exist(bits: int, frac: int) -> None:
     with pytest.raises(ConfigError):
         Format(bits, frac)
@@ -94,8 +99,8 @@ def test_quantise_rounds_half_up_and_saturates(value: float, bits: int, frac: in
 
 
 def test_quantise_just_below_a_half() -> None:
-    below = np.nextafter(0.5, 0)
-    assert Format(8, 0).quantise(np.array([below, 0.5, -0.5, -np.nextafter(0.5, 1)])).tolist() == [0, 1, 0, -1]
+    below, above = np.nextafter(0.5, 0), np.nextafter(0.5, 1)
+    assert Format(8, 0).quantise(np.array([below, 0.5, -0.5, -above])).tolist() == [0, 1, 0, -1]
 
 
 def test_quantise_refuses_nan() -> None:

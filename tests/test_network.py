@@ -6,7 +6,16 @@ import pytest
 
 from pymodel.errors import ConfigError
 from pymodel.network import Conv, Network
-from pymodel.networks import DATASETS, NETWORKS, apply_variant, digits, make_network, resnet18, shufflenet, vgg16
+from pymodel.networks import (
+    DATASETS,
+    NETWORKS,
+    apply_variant,
+    digits,
+    make_network,
+    resnet18,
+    shufflenet,
+    vgg16,
+)
 from pymodel.supports import PAPER_VARIANTS, UnstructuredSupport
 
 
@@ -99,7 +108,7 @@ def _changed(index: int | None, **change: object) -> dict:
         (1, {"op": None}, "op"),
         (1, {"out_channels": None}, "Conv conv2: out_channels"),
         (1, {"out_channels": "32"}, "Conv conv2: out_channels"),
-        (1, {"kernel": 2}, "conv2.*odd"),
+        (1, {"kernel": 2, "support": "dense"}, "conv2.*odd"),
         (1, {"kernel": 5, "support": "dense", "padding": 5}, "padding: 5 with kernel 5: 0 to 4"),
         (1, {"kernel": 15, "support": "dense"}, "layer conv2: kernel: 15"),
         (1, {"stride": 0}, "Conv conv2: stride"),

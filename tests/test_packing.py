@@ -24,17 +24,29 @@ BASE = {"cin": 20, "cout": 32, "kernel": 3, "padding": 1, "height": 5, "width": 
 @st.composite
 def shapes(draw: st.DrawFn) -> EngineShape:
     """Any legal engine shape that is small."""
-    kernel = draw(st.sampled_from([1, 3, 5]))
+    kernel, bits = draw(st.sampled_from([1, 3, 5])), st.integers(2, 8)
     specs: list = ["dense"]
     if kernel == 3:
-        specs += ["PSD1_P16", "PS1_P9", "PSD4_P8", "PS2_P6", "PS4_P4", "PSD2_P3", "PS4_P1", {"taps": [[0, 8], [4]]}]
+        specs += [
+            "PSD1_P16",
+            "PS1_P9",
+            "PSD4_P8",
+            "PS2_P6",
+            "PS4_P4",
+            "PSD2_P3",
+            "PS4_P1",
+            {"taps": [[0, 8], [4]]},
+        ]
     if kernel == 5:
         specs.append({"taps": [[0, 24], [7], [1, 2, 3]]})
     support = draw(st.sampled_from(specs))
     probe = EngineShape(cin=1, cout=1, kernel=kernel, height=9, width=9, support=support, acc_bits=24)
     cin = draw(st.integers(1, 3 * probe.P + 2))
     blocks = -(-cin // probe.P)
-    to, tb = draw(st.integers(1, 3)), draw(st.sampled_from([t for t in range(1, blocks + 1) if blocks % t == 0]))
+    to, tb = (
+        draw(st.integers(1, 3)),
+        draw(st.sampled_from([t for t in range(1, blocks + 1) if blocks % t == 0])),
+    )
     cout = draw(st.integers(1, 2)) * probe.P * to if to > 1 else draw(st.integers(1, 20))
     padding = draw(st.integers(0, kernel - 1))
     smallest = max(1, kernel - 2 * padding)
@@ -44,7 +56,7 @@ def shapes(draw: st.DrawFn) -> EngineShape:
         height=draw(st.integers(smallest, 6)) if smallest < 6 else smallest,
         width=draw(st.integers(smallest, 6)) if smallest < 6 else smallest,
         fold=draw(st.integers(1, probe.N * tb)),
-        in_bits=draw(st.integers(2, 8)), weight_bits=draw(st.integers(2, 8)), out_bits=draw(st.integers(2, 8)),
+        in_bits=draw(bits), weight_bits=draw(bits), out_bits=draw(bits),
         acc_bits=draw(st.integers(9, 40)),
     )  # fmt: skip
 

@@ -73,7 +73,7 @@ def test_idle_backpressure_and_reset_in_the_middle(fifo) -> None:
     [
         ("drop", {}, r"1 beat\(s\) lost at image 0, beat 21"),
         ("repeat", {}, r"1 repeated beat\(s\) before image 0, beat 22"),
-        ("reorder", {"backpressure": 0.8}, "2 beats reordered at image 0, beat 21"),
+        ("reorder", {}, "2 beats reordered at image 0, beat 21"),
         ("flip", {}, r"1 wrong beat\(s\) at image 0, beat 21"),
         ("last_missing", {}, "TLAST missing at image 0, beat 31"),
         ("last_early", {}, "TLAST too early at image 0, beat 21"),

@@ -57,7 +57,9 @@ def test_every_size_and_period(size: int, period: int, full: bool) -> None:
 
 
 @given(
-    st.lists(st.sets(st.integers(0, 8), min_size=1), min_size=1, max_size=7), st.integers(1, 9), st.integers(1, 20)
+    st.lists(st.sets(st.integers(0, 8), min_size=1), min_size=1, max_size=7),
+    st.integers(1, 9),
+    st.integers(1, 20),
 )
 def test_mask_kernel_by_kernel(taps: list[set[int]], cout: int, cin: int) -> None:
     support = Support.custom([sorted(row) for row in taps], 3)
@@ -102,8 +104,9 @@ def test_unstructured(kss: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["PSD1_P0", "PSD1_P", "PS3_P4", "PSD1P16", "psd1_p16", "PSD1_P016", "PSD1_P-3", "PSD9_P4", "", "pSC3",
-             "PSD1_P16 ", "PSD1_P16\n", "PS1_P4097", "PS1_P" + "9" * 30],
+    "name",
+    ["PSD1_P0", "PSD1_P", "PS3_P4", "PSD1P16", "psd1_p16", "PSD1_P016", "PSD1_P-3", "PSD9_P4", "", "pSC3",
+     "PSD1_P16 ", "PSD1_P16\n", "PS1_P4097", "PS1_P" + "9" * 30],
 )  # fmt: skip
 def test_unknown_names(name: str) -> None:
     with pytest.raises(ConfigError, match="support"):
@@ -111,7 +114,8 @@ def test_unknown_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kernel"), [("PSD1_P16", 1), ("PSD1_P16", 5), ("pSC9", 1), ("pSC4", 5), ("dense", 2), ("dense", 0)]
+    ("name", "kernel"),
+    [("PSD1_P16", 1), ("PSD1_P16", 5), ("pSC9", 1), ("pSC4", 5), ("dense", 2), ("dense", 0)],
 )
 def test_names_for_other_kernels(name: str, kernel: int) -> None:
     with pytest.raises(ConfigError):
@@ -120,15 +124,17 @@ def test_names_for_other_kernels(name: str, kernel: int) -> None:
 
 @pytest.mark.parametrize(
     ("taps", "says"),
-    [([], "period 0"), ([[]], "at least one tap"), ([[9]], "0 to 8"), ([[-1]], "0 to 8"), ([[1, 1]], "ascend"),
-     ([[2, 1]], "ascend"), ([[True]], "integers"), ([["a", 1]], "integers"), ([[1.0]], "integers")],
+    [([], "period 0"), ([[]], "at least one tap"), ([[9]], "0 to 8"), ([[-1]], "0 to 8"), 
+     ([[1, 1]], "ascend"), ([[2, 1]], "ascend"), ([[True]], "integers"), ([["a", 1]], "integers"), ([[1.0]], "integers")],
 )  # fmt: skip
 def test_bad_taps(taps: list, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         make_support({"taps": taps}, 3)
 
 
-@pytest.mark.parametrize("spec", [{"tap": [[0]]}, {"taps": 3}, {"taps": [3]}, {"taps": [[0]], "x": 1}, 7, None])
+@pytest.mark.parametrize(
+    "spec", [{"tap": [[0]]}, {"taps": 3}, {"taps": [3]}, {"taps": [[0]], "x": 1}, 7, None]
+)
 def test_bad_specs(spec: object) -> None:
     with pytest.raises(ConfigError):
         make_support(spec, 3)

@@ -46,7 +46,7 @@ class _Text:
 
     def fresh(self, hint: str) -> str:
         hint = re.sub(r"\W", "_", hint)
-        hint = hint if hint and not hint[0].isdigit() else f"v_{hint}"
+        hint = hint if hint and not hint[0].isdigit() else f"v{hint}"
         count = self._used.get(hint, 0)
         self._used[hint] = count + 1
         return f"%{hint}" if count == 0 else self.fresh(f"{hint}_{count}")
@@ -78,47 +78,75 @@ class _Text:
     def bit(self, value: bool) -> str:
         return self.share(constant(int(value), 1), "true" if value else "false")
 
-    # One-bit logic that folds constants, so that no `x & 1` reaches the reader.
+    # One-bit logic that folds constants.
 
-    def not_(self, a: str, hint: str = "not") -> str:
-        if a in (self.bit(True), self.bit(False)):
+    def not_(self, a: str, hint: str = "") -> str:
+        if a in (self.bit(True), self.bit(False)):  # folded: no `x & 1` reaches the reader
             return self.bit(a == self.bit(False))
-        return self.share(f"comb.xor bin {a}, {self.bit(True)} : i1", hint)
+        return self.share(f"comb.xor bin {a}, {self.bit(True)} {_hint(hint)}: i1", hint)
 
-    def all(self, values: list[str], hint: str = "all") -> str:
+    def all(self, values: list[str], hint: str = "") -> str:
         values = [v for v in dict.fromkeys(values) if v != self.bit(True)]
         if self.bit(False) in values:
             return self.bit(False)
         if len(values) < 2:
             return values[0] if values else self.bit(True)
-        return self.share(f"comb.and bin {', '.join(values)} : i1", hint)
+        return self.share(f"comb.and bin {', '.join(values)} {_hint(hint)}: i1", hint)
 
-    def any(self, values: list[str], hint: str = "any") -> str:
+    def any(self, values: list[str], hint: str = "") -> str:
         values = [v for v in dict.fromkeys(values) if v != self.bit(False)]
         if self.bit(True) in values:
             return self.bit(True)
         if len(values) < 2:
             return values[0] if values else self.bit(False)
-        return self.share(f"comb.or bin {', '.join(values)} : i1", hint)
+        return self.share(f"comb.or bin {', '.join(values)} {_hint(hint)}: i1", hint)
 
     def instance(self, label: str, module: str, inputs: list[tuple[str, str, int]],
-                 outputs: list[tuple[str, int]], loc: Location | None = None) -> tuple[list[str], str]:  # fmt: skip
-        """Instantiate a module whose first port is the clock. Returns (result names, declaration of the module)."""
-        names = [self.fresh(f"{label}_{port}") for port, _ in outputs]
+                 outputs: list[tuple[str, int, str]], loc: Location | None = None) -> str:  # fmt: skip
+        """Instantiate a module whose first port is the clock; outputs are (port, width, name). Returns its declaration."""
+        names = [name for _, _, name in outputs]
         given = ", ".join(["clk: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
-        results = ", ".join(f"{p}: i{w}" for p, w in outputs)
-        left = f"{', '.join(names)} = " if names else ""
-        self.lines.append(f'  {left}hw.instance "{label}" @{module}({given}) -> ({results}){location(loc)}')
+        results = ", ".join(f"{p}: i{w}" for p, w, _ in outputs)
+        self.lines.append(f'  {", ".join(names)} = hw.instance "{label}" @{module}({given}) -> ({results}){location(loc)}')
         declared = ["in %clk : !seq.clock", *(f"in %{p} : i{w}" for p, _, w in inputs)]
-        declared += [f"out {p} : i{w}" for p, w in outputs]
-        return names, f"hw.module.extern @{module}({', '.join(declared)})"
+        declared += [f"out {p} : i{w}" for p, w, _ in outputs]
+        return f"hw.module.extern @{module}({', '.join(declared)})"
 
     def module(self) -> str:
         ports = [*self.inputs, *(f"out {n} : i{w}" for n, w, _ in self.outputs)]
         values = ", ".join(v for _, _, v in self.outputs)
         types = ", ".join(f"i{w}" for _, w, _ in self.outputs)
         end = f"  hw.output {values} : {types}" if self.outputs else "  hw.output"
-        return f"hw.module @{self.name}({', '.join(ports)}) {{\n" + "\n".join([*self.lines, end]) + "\n}\n"
+        return f"hw.module @{self.name}({', '.join(ports)}) {{\n" + "\n".join([*self._sorted(), end]) + "\n}\n"
+
+    def _sorted(self) -> list[str]:
+        """Logic in the order of its dependences, then registers and instances: so CIRCT needs few helper wires."""
+        logic: dict[str, str] = {}
+        state: list[str] = []
+        for line in self.lines:
+            if " = seq." in line or " hw.instance " in line:
+                state.append(line)
+            else:
+                logic[line.split(" = ", 1)[0].strip()] = line
+        order: list[str] = []
+        seen: set[str] = set()
+        for root in logic:
+            stack = [(root, False)]
+            while stack:
+                name, expanded = stack.pop()
+                if expanded:
+                    order.append(logic[name])
+                elif name not in seen:
+                    seen.add(name)
+                    stack.append((name, True))
+                    operands = re.findall(r"%\w+", logic[name].split(" = ", 1)[1])
+                    stack += [(o, False) for o in operands if o in logic]
+        return order + state
+
+
+def _hint(name: str) -> str:
+    """The attribute that asks CIRCT to call a helper wire, should it need one, by this name."""
+    return f'{{sv.namehint = "{name}"}} ' if name else ""
 
 
 class _ProcessText:
@@ -222,14 +250,9 @@ class _ProcessText:
                 self.text.lines.append(f"  {name} = {operation(node, args)}{location(node.loc)}")
 
     def _use(self, label: str, module: str, verilog_text: str, inputs: list[tuple[str, str, int]],
-             outputs: list[tuple[str, int]], loc: Location | None) -> list[str]:  # fmt: skip
-        names, self.externals[module] = self.text.instance(label, module, inputs, outputs, loc)
+             output: tuple[str, int, str], loc: Location | None) -> None:  # fmt: skip
+        self.externals[module] = self.text.instance(label, module, inputs, [output], loc)
         self.primitives[module] = verilog_text
-        return names
-
-    def _alias(self, name: str, value: str, width: int) -> None:
-        """Give a value the name its users already have."""
-        self.text.lines.append(f"  {name} = comb.extract {value} from 0 : (i{width}) -> i{width}")
 
     def _multiply(self, node: Node, name: str) -> None:
         stage = self.schedule.stage[node]
@@ -244,23 +267,25 @@ class _ProcessText:
         self.multipliers.append((shape, node.loc))
         inputs = [*enables, ("a", sides[0], a.bits), ("b", sides[1], b.bits)]
         label = self.text.fresh("product")[1:]
-        [product] = self._use(label, module, shape.verilog(module), inputs, [("p", bits)], node.loc)
+        product = name if bits == node.width else self.text.fresh(f"{label}_p")
+        self._use(label, module, shape.verilog(module), inputs, ("p", bits, product), node.loc)
         if bits < node.width:
-            product = self._extended(product, bits, node.width, True)
-        self._alias(name, product, node.width)
+            self._extended(product, bits, node.width, True, name)
 
     def _operand(self, operand, stage: int) -> str:
         value = self.at(operand.node, stage - operand.registered)
         return value if operand.sign else self._extended(value, operand.node.width, operand.bits, False)
 
-    def _extended(self, value: str, width: int, to: int, sign: bool) -> str:
+    def _extended(self, value: str, width: int, to: int, sign: bool, name: str | None = None) -> str:
         text = self.text
         if sign:
             bit = text.put("sign", f"comb.extract {value} from {width - 1} : (i{width}) -> i1")
             high = text.put("sign", f"comb.replicate {bit} : (i1) -> i{to - width}")
         else:
             high = text.share(constant(0, to - width))
-        return text.put("wide", f"comb.concat {high}, {value} : i{to - width}, i{width}")
+        name = name or text.fresh("wide")
+        text.lines.append(f"  {name} = comb.concat {high}, {value} : i{to - width}, i{width}")
+        return name
 
     def _address(self, node: Node, stage: int, depth: int) -> str:
         """The low bits of an address."""
@@ -293,8 +318,7 @@ class _ProcessText:
             shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, held, contents)
         verilog_text = self.primitives.get(module) or shape.verilog(module)
         label = text.fresh(f"{memory_name}_mem")[1:]
-        [data] = self._use(label, module, verilog_text, inputs, [("rdata", memory.width)], node.loc)
-        self._alias(name, data, memory.width)
+        self._use(label, module, verilog_text, inputs, ("rdata", memory.width, name), node.loc)
 
     # -- control --
 
@@ -303,7 +327,7 @@ class _ProcessText:
         text.clock("ap_clk")
         reset = text.input("ap_rst_n", 1)
         text._used["rst"] = 1
-        text.lines.append(f"  %rst = comb.xor bin {reset}, {text.bit(True)} : i1")
+        text.lines.append(f"  %rst = comb.xor bin {reset}, {text.bit(True)} {_hint('rst')}: i1")
         reads = [e for e in effects if e.op == "read"]
         writes = [e for e in effects if e.op == "write"]
         for read in reads:
@@ -353,8 +377,8 @@ class _ProcessText:
             waits = text.all([self.live[s], text.any(list(blocked.values()))])
             held = text.any([self.hold[s + 1], waits])
             fires = text.all([self.live[s], text.not_(held)])
-            text.lines.append(f"  {self.hold[s]} = comb.extract {held} from 0 : (i1) -> i1")
-            text.lines.append(f"  {self.fire[s]} = comb.extract {fires} from 0 : (i1) -> i1")
+            text.lines.append(f"  {self.hold[s]} = hw.wire {held} : i1")
+            text.lines.append(f"  {self.fire[s]} = hw.wire {fires} : i1")
 
     def _takes(self, write: Node) -> str:
         """Whether the iteration in the last issue stage needs a credit: if that is not known there, it takes one."""
@@ -471,13 +495,13 @@ def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
         hardware.modules[module] = shape.verilog(module)
         wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else ready[stream.name]
         word, push = pushed[stream.name]
-        names, externals[module] = text.instance(
+        valid[stream.name], data[stream.name] = text.fresh(f"{stream.name}_valid"), text.fresh(f"{stream.name}_data")
+        externals[module] = text.instance(
             f"{stream.name}_fifo", module,
             [("rst_n", reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
-            [("valid", 1), ("data", stream.width), ("popped", 1)],
+            [("valid", 1, valid[stream.name]), ("data", stream.width, data[stream.name]),
+             ("popped", 1, popped[stream.name])],
         )  # fmt: skip
-        valid[stream.name], data[stream.name], pop = names
-        text.lines.append(f"  {popped[stream.name]} = comb.extract {pop} from 0 : (i1) -> i1")
         if stream.consumer is None:
             for signal, value in _unpacked(text, stream, data[stream.name]).items():
                 text.output(signals[signal][0], signals[signal][1], value)

@@ -294,13 +294,16 @@ class _Attempt:
 
     def _tree(self, node: Node, operands: list[Node]) -> None:
         """A balanced tree, the earliest operands first; partial sums only as wide as they can grow."""
-        if node.op == "add":
-            heap = [(self.slot(a), k, *self._stripped(a)) for k, a in enumerate(operands)]
-        else:
-            heap = [(self.slot(a), k, a, True) for k, a in enumerate(operands)]
+        self.args[node] = [self._fit(v, s, node.width) for v, s in self._reduce(node, operands, 2)]
+        self._place(node)
+
+    def _reduce(self, node: Node, operands: list[Node], leave: int) -> list[tuple[Node, bool]]:
+        """Combine operands of a node with its operation until `leave` are left: (value, signed)."""
+        stripped = [self._stripped(a) if node.op == "add" else (a, True) for a in operands]
+        heap = [(self.slot(a), k, a, sign) for k, (a, sign) in enumerate(stripped)]
         heapq.heapify(heap)
         count = len(operands)
-        while len(heap) > 2:
+        while len(heap) > leave:
             (_, _, x, x_sign), (_, _, y, y_sign) = heapq.heappop(heap), heapq.heappop(heap)
             sign = x_sign or y_sign
             width = node.width
@@ -311,8 +314,7 @@ class _Attempt:
             self._place(partial)
             heapq.heappush(heap, (self.slot(partial), count, partial, sign))
             count += 1
-        self.args[node] = [self._fit(v, s, node.width) for _, _, v, s in heap]
-        self._place(node)
+        return [(value, sign) for _, _, value, sign in heap]
 
     def _stripped(self, node: Node) -> tuple[Node, bool]:
         if node.op == "const":
@@ -377,12 +379,8 @@ class _Attempt:
         inner = [a for a in node.args if a in inside]
         made = []
         if len(outer) > 1:
-            combined = Node(node.op, node.width, outer, node.loc)
-            if len(outer) > 2:
-                self._tree(combined, outer)
-            else:
-                self._place(combined)
-            outer = [combined]
+            [(value, sign)] = self._reduce(node, outer, 1)
+            outer = [self._fit(value, sign, node.width)]
         while len(inner) + len(outer) > 2:
             partial = Node(node.op, node.width, [inner.pop(0), inner.pop(0)], node.loc)
             made.append(partial)

@@ -53,13 +53,15 @@ module axis_fifo
   beat_t in, out;
   logic [PtrBits:0] head, tail, fill;
   logic [31:0] pushed, popped;
-  logic push, pop, hang, withdraw;
+  logic [PtrBits-1:0] slot;
+  logic [1:0] swap;
+  logic push, pop, hang, withdraw, half_swapped;
 
   assign fill = tail - head;
   assign hang = fault == HANG && pushed >= AT;
   assign x_TREADY = ap_rst_n && !fill[PtrBits] && !hang;
   // Withdraws the offered beat for a cycle once it has waited for one.
-  assign y_TVALID = (fill != 0 && !withdraw && !(fault == MUTE && popped >= AT)) ||
+  assign y_TVALID = (fill != 0 && !withdraw && !half_swapped && !(fault == MUTE && popped >= AT)) ||
                     (fault == VALID_IN_RESET && !ap_rst_n);
   assign push = x_TVALID && x_TREADY && !(fault == DROP && pushed == AT);
   assign pop = y_TVALID && y_TREADY;
@@ -71,12 +73,11 @@ module axis_fifo
     if (fault == LAST_EARLY && pushed == AT) in.last = 1'b1;
   end
 
-  always_comb begin
-    out = memory[head[PtrBits-1:0]];
-    // Reads the beats AT and AT+1 the other way round.
-    if (fault == REORDER && popped == AT) out = memory[head[PtrBits-1:0]+1'b1];
-    if (fault == REORDER && popped == AT + 1) out = memory[head[PtrBits-1:0]-1'b1];
-  end
+  // Swaps the slots of the beats AT and AT+1, and shows neither before both are there.
+  assign swap = fault != REORDER ? 2'd0 : pushed == AT ? 2'd1 : pushed == AT + 1 ? 2'd3 : 2'd0;
+  assign half_swapped = fault == REORDER && popped == AT && pushed == AT + 1;
+  assign slot = tail[PtrBits-1:0] + PtrBits'($signed(swap));
+  assign out = memory[head[PtrBits-1:0]];
 
   assign y_TDATA = out.data ^ ((fault == UNSTABLE && !y_TREADY) ? 1 : 0);
   assign y_TLAST = out.last;
@@ -94,7 +95,7 @@ module axis_fifo
       withdraw <= fault == WITHDRAW && y_TVALID && !y_TREADY;
       if (x_TVALID && x_TREADY) pushed <= pushed + 1;
       if (push) begin
-        memory[tail[PtrBits-1:0]] <= in;
+        memory[slot] <= in;
         tail <= tail + 1'b1;
       end
       if (pop) begin

@@ -1,0 +1,289 @@
+"""Arrays and static variables of a process: where pointers point, and what each array becomes.
+
+An array whose accesses all have constant offsets becomes registers, one per element; otherwise it becomes memories,
+one per field: with g the greatest common divisor of the strides of its run-time indices, bytes f, f+g, f+2g, ... are
+the words of field f. So an array of structures, or one whose inner index is a constant wherever it is used, is split.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from dataclasses import dataclass, field
+from functools import reduce
+from math import gcd
+
+import llvmlite.binding as llvm
+
+from . import passes
+from .debuginfo import DebugInfo, Variable
+from .errors import HlsError, Location
+from .ir import Function, Instruction, Types, Value, parse_constant_gep, split
+from .partition import pieces_in
+
+_DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
+_TRAILING_METADATA = re.compile(r"(?:, !dbg !\d+)+\s*$")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A pointer: object + constant bytes + sum of index * stride."""
+
+    object: str  # "%name" of an alloca or argument, "@name" of a global
+    offset: int
+    terms: tuple[tuple[Value, int], ...]
+
+
+@dataclass
+class Access:
+    """One load or store of an object."""
+
+    instruction: Instruction
+    address: Address
+    size: int  # bytes
+
+
+@dataclass
+class Field:
+    """One memory or register made of an object."""
+
+    name: str
+    bits: int
+    depth: int
+    offset: int
+    step: int
+    initial: list[int] | None
+    storage: str | None
+    loc: Location | None
+
+    @property
+    def is_register(self) -> bool:
+        return self.depth == 1
+
+
+@dataclass
+class Object:
+    """An alloca or a global with its accesses."""
+
+    name: str
+    accesses: list[Access] = field(default_factory=list)
+    fields: dict[int, Field] = field(default_factory=dict)
+    step: int = 0
+
+
+def global_images(module_text: str, sizes: dict[str, int]) -> dict[str, bytes]:
+    """The initial bytes of globals, as LLVM's own code generator lays them out.
+
+    Args:
+        module_text: a printed module.
+        sizes: global -> bytes wanted.
+    """
+    if not sizes:
+        return {}
+    lines = []
+    for line in _DEFINITION.sub("", module_text).split("\n"):
+        if line.startswith("@llvm."):
+            continue
+        if line.startswith("@"):
+            lines.append(_TRAILING_METADATA.sub("", line).replace(" internal ", " ", 1).replace(" private ", " ", 1))
+        elif line.startswith(("%", "target", "$")):
+            lines.append(line)
+    module = passes.parse("\n".join(lines))
+    module.verify()
+    machine = llvm.Target.from_default_triple().create_target_machine()
+    with llvm.create_mcjit_compiler(module, machine) as engine:
+        engine.finalize_object()
+        return {name: ctypes.string_at(engine.get_global_value_address(name), size) for name, size in sizes.items()}
+
+
+class Objects:
+    """Every object of one process function."""
+
+    def __init__(self, module_text: str, function: Function, debug: DebugInfo):
+        self.text, self.function, self.debug = module_text, function, debug
+        self.types = Types.of(module_text)
+        self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}
+        self.objects: dict[str, Object] = {}
+        self._globals = self._global_lines()
+
+    def _global_lines(self) -> dict[str, str]:
+        """Global -> its linkage, kind and type, as printed (not its initialiser's end)."""
+        return {m[1].strip('"'): m[2] for m in
+                re.finditer(r'^@("[^"]*"|[-\w.$]+) = ([^\n]*)$', self.text, re.MULTILINE)}
+
+    # Addresses
+    def address(self, pointer: Value, where: Instruction) -> Address:
+        """Follow getelementptrs back to the object.
+
+        Raises:
+            HlsError: a pointer that is no field of one object.
+        """
+        offset, terms, text = 0, [], pointer.text
+        while True:
+            definition = self.definitions.get(text)
+            if text.startswith("getelementptr"):
+                definition = parse_constant_gep(text)
+            if definition is None or definition.opcode == "alloca":
+                break
+            if definition.opcode != "getelementptr":
+                raise HlsError("a pointer chosen at run time", self.debug.location(where.debug),
+                               "index one array, or access the arrays in separate branches")
+            constant, found = self._gep(definition)
+            offset += constant
+            terms += found
+            text = definition.operands[0].text
+        if not text.startswith(("%", "@")):
+            raise HlsError(f"access through the pointer {text}", self.debug.location(where.debug))
+        return Address(text, offset, tuple(terms))
+
+    def _gep(self, gep: Instruction) -> tuple[int, list[tuple[Value, int]]]:
+        offset, terms, type_ = 0, [], gep.element
+        for position, index in enumerate(gep.operands[1:]):
+            if position == 0:
+                stride = self.types.size(type_)
+            elif array := self.types.element(type_):
+                type_ = array[1]
+                stride = self.types.size(type_)
+            else:
+                start, type_ = self.types.fields(type_)[int(index.text)]
+                offset += start
+                continue
+            if re.fullmatch(r"-?\d+", index.text):
+                offset += int(index.text) * stride
+            else:
+                terms.append((index, stride))
+        return offset, terms
+
+    # Declarations
+    def variable(self, name: str) -> Variable | None:
+        """The C++ variable behind an object."""
+        base, _ = pieces_in(name[1:])
+        if name.startswith("@"):
+            return self.debug.global_(name[1:].strip('"')) or self.debug.global_(base)
+        declare = self.function.declares.get(name)
+        return self.debug.local(declare) if declare else None
+
+    def _piece_type(self, variable: Variable | None, indices: list[int]) -> tuple[str | None, list[int]]:
+        """(debug type of a piece, counts of its remaining dimensions)."""
+        if variable is None:
+            return None, []
+        counts, element = self.debug.dimensions(variable.type)
+        if len(indices) > len(counts):
+            for index in indices[len(counts) :]:
+                members = self.debug.members(element)
+                if not members:
+                    return None, []
+                _, element = self.debug.dimensions(members[min(index, len(members) - 1)][2])
+            return element, []
+        return element, counts[len(indices) :]
+
+    def _llvm_type(self, name: str) -> str:
+        if name.startswith("@"):
+            rest = self._globals[name[1:].strip('"')]
+            rest = re.sub(r"^.*?\b(?:global|constant) ", "", rest, count=1)
+            head = split(_first_type(rest))
+            return head[0]
+        return self.definitions[name].element
+
+    def collect(self, instruction: Instruction, pointer: Value, size: int) -> None:
+        """Note a load or store."""
+        address = self.address(pointer, instruction)
+        found = self.objects.setdefault(address.object, Object(address.object))
+        found.accesses.append(Access(instruction, address, size))
+
+    def finish(self, promise) -> None:
+        """After `collect`: decide what each object becomes.
+
+        Args:
+            promise: (kind, variable name, declaration) -> pragmas.Promise or None.
+        """
+        wanted: dict[str, int] = {}
+        for obj in self.objects.values():
+            size = self.types.size(self._llvm_type(obj.name))
+            strides = [s for a in obj.accesses for _, s in a.address.terms]
+            obj.step = gcd(*strides, size) if strides else 0
+            variable = self.variable(obj.name)
+            self._check_partition(obj, variable, promise)
+            for access in obj.accesses:
+                self._add_field(obj, access, size, variable, promise)
+            if obj.name.startswith("@"):
+                wanted[obj.name[1:].strip('"')] = size
+        images = global_images(self.text, wanted)
+        for obj in self.objects.values():
+            image = images.get(obj.name[1:].strip('"')) if obj.name.startswith("@") else None
+            for made in obj.fields.values():
+                if image is not None:
+                    made.initial = _words(image, made)
+        self._check_initialisers()
+
+    def _add_field(self, obj: Object, access: Access, size: int, variable: Variable | None, promise) -> None:
+        step = obj.step or size
+        offset = access.address.offset % step
+        depth = size // step if obj.step else 1
+        loc = self.debug.location(access.instruction.debug)
+        shown = variable.name if variable else pieces_in(obj.name[1:])[0].split(".")[-1]
+        if depth == 1 and not 0 <= access.address.offset <= size - access.size:
+            raise HlsError(f"access outside '{shown}'", loc)
+        for other in obj.fields.values():
+            overlaps = other.offset < offset + access.size and offset < other.offset + -(-other.bits // 8)
+            if overlaps and (other.offset != offset or other.step < access.size):
+                raise HlsError(f"'{shown}' is accessed in elements of different sizes", loc,
+                               "access it in its own element type only")
+        if offset in obj.fields:
+            return
+        indices = pieces_in(obj.name[1:])[1]
+        element, counts = self._piece_type(variable, indices)
+        leaf = self.debug.leaf(element, offset % self.debug.size(element)) if element and self.debug.size(element) else None
+        bits = leaf.bits if leaf and leaf.size == access.size else 8 * access.size
+        suffix = "".join(f"_{i}" for i in indices)
+        if len({a.address.offset % step for a in obj.accesses}) > 1:
+            suffix += f"_{offset // access.size}"
+        storage = promise("storage", variable) if variable else None
+        obj.fields[offset] = Field(shown + suffix, bits, depth, offset, step, None,
+                                   storage.value if storage else None, variable.loc if variable else None)
+
+    def _check_partition(self, obj: Object, variable: Variable | None, promise) -> None:
+        promised = promise("partition", variable) if variable else None
+        if not promised:
+            return
+        counts, element = self.debug.dimensions(variable.type)
+        if promised.value > len(counts):
+            raise HlsError(f"ARRAY_PARTITION dim={promised.value}: '{variable.name}' has {len(counts)} dimensions",
+                           promised.loc)
+        strides = [reduce(lambda a, b: a * b, counts[d + 1 :], self.debug.size(element)) for d in range(len(counts))]
+        for access in obj.accesses:
+            for _, stride in access.address.terms:
+                dimension = next(d for d in range(len(counts)) if stride >= strides[d]) + 1
+                if promised.value in (0, dimension):
+                    raise HlsError(f"'{variable.name}' is partitioned, but indexed at run time here",
+                                   self.debug.location(access.instruction.debug),
+                                   "unroll the loop around it, or drop the ARRAY_PARTITION")
+
+    def _check_initialisers(self) -> None:
+        """A global that code initialises before main has no contents a ROM could be made of."""
+        for match in _DEFINITION.finditer(self.text):
+            head = match[0].split("\n", 1)[0]
+            if f"@{self.function.name}(" in head or f'@"{self.function.name}"(' in head:
+                continue
+            for name in self.objects:
+                if name.startswith("@") and re.search(re.escape(name) + r"(?![-\w.$])", match[0]):
+                    variable = self.variable(name)
+                    raise HlsError(f"'{variable.name if variable else name}' is initialised by code",
+                                   variable.loc if variable else None,
+                                   "make its initialiser a constant expression (constexpr)")
+
+
+def _first_type(text: str) -> str:
+    """The type that opens `TYPE initialiser, ...`."""
+    depth = 0
+    for i, char in enumerate(text):
+        depth += (char in "[{<(") - (char in "]}>)")
+        if char == " " and depth == 0:
+            return text[:i]
+    return text
+
+
+def _words(image: bytes, made: Field) -> list[int]:
+    size, mask = -(-made.bits // 8), (1 << made.bits) - 1
+    starts = range(made.offset, made.offset + made.depth * made.step, made.step)
+    return [int.from_bytes(image[s : s + size], "little") & mask for s in starts]

@@ -1,0 +1,77 @@
+"""ports.json and schedule.json (docs/interfaces.md), and the table the command line prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from .emit import Hardware, port_signals
+from .errors import Location
+from .graph import Design
+from .schedule import Schedule
+
+
+def _source(loc: Location | None) -> str | None:
+    return None if loc is None else f"{loc.file.rsplit('/', 1)[-1]}:{loc.line}"
+
+
+def ports(design: Design) -> dict:
+    """What ports.json holds."""
+    streams = []
+    for stream in design.streams.values():
+        if stream.producer is None or stream.consumer is None:
+            signals = {s: {"name": n, "width": w} for s, (n, w) in port_signals(stream).items()}
+            direction = "in" if stream.producer is None else "out"
+            streams.append({"name": stream.name, "direction": direction, "signals": signals})
+    return {"top": design.top, "clock": "ap_clk", "reset": {"name": "ap_rst_n", "active_low": True}, "streams": streams}
+
+
+def _process(plan: Schedule, iterations: int | None, hardware: Hardware) -> dict:
+    process = plan.process
+    memories = []
+    for load in [e for e in process.effects if e.op == "load"]:
+        memory, shape = process.memories[load.attrs["memory"]], plan.memories[load.attrs["memory"]]
+        memories.append({
+            "name": memory.name, "kind": shape.kind, "depth": memory.depth, "width": memory.width,
+            "read_latency": shape.read_latency, "distance": shape.distance, "forwarding": shape.forwarding,
+            "source": _source(memory.loc),
+        })  # fmt: skip
+    products = Counter((m.a_bits, m.b_bits, m.p_bits, _source(loc)) for m, loc in hardware.multipliers[process.name])
+    return {
+        "name": process.name, "source": _source(process.loc), "stages": plan.stages,
+        "issue_stages": plan.issue_stages, "ii": 1, "iterations": iterations,
+        "reads": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in process.effects if e.op == "read"],
+        "writes": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in process.effects if e.op == "write"],
+        "register_bits": hardware.register_bits[process.name],
+        "memories": memories,
+        "multipliers": [{"a_bits": a, "b_bits": b, "p_bits": p, "count": n, "source": source}
+                        for (a, b, p, source), n in products.items()],
+    }  # fmt: skip
+
+
+def schedule(design: Design, schedules: dict[str, Schedule], iterations: dict[str, int | None], hardware: Hardware,
+             target: str, clock_ns: float, seconds: dict[str, float]) -> dict:  # fmt: skip
+    """What schedule.json holds."""
+    return {
+        "top": design.top, "target": target, "clock_ns": clock_ns,
+        "processes": [_process(schedules[p.name], iterations[p.name], hardware) for p in design.processes],
+        "streams": [{"name": s.name, "width": s.width, "depth": hardware.depths[s.name], "producer": s.producer,
+                     "consumer": s.consumer} for s in design.streams.values()],
+        "seconds": {k: round(v, 3) for k, v in seconds.items()},
+    }  # fmt: skip
+
+
+def table(report: dict) -> str:
+    """A schedule.json as a short table for a terminal."""
+    rows = [("process", "source", "stages", "iterations", "reads", "writes", "registers", "multipliers", "memories")]
+    for p in report["processes"]:
+        rows.append((
+            p["name"], p["source"] or "", str(p["stages"]), str(p["iterations"] or "?"),
+            " ".join(f"{r['stream']}@{r['stage']}" for r in p["reads"]),
+            " ".join(f"{w['stream']}@{w['stage']}" for w in p["writes"]),
+            str(p["register_bits"]), str(sum(m["count"] for m in p["multipliers"])),
+            " ".join(f"{m['name']}:{m['depth']}x{m['width']}" for m in p["memories"]),
+        ))  # fmt: skip
+    widths = [max(len(r[k]) for r in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    total = sum(report["seconds"].values())
+    return "\n".join([*lines, f"{report['top']}: {report['target']} at {report['clock_ns']} ns, {total:.1f} s"])

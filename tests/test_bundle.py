@@ -1,0 +1,264 @@
+"""Bundles: round trips, the same bytes for the same content, and every kind of damage refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from pymodel import golden
+from pymodel.bundle import Bundle
+from pymodel.errors import ConfigError
+from pymodel.formats import Format, accumulator_bits
+from pymodel.network import Network
+from pymodel.networks import digits, mobilenet_v2
+
+
+def make_bundle(variant: str = "PSD1_P16", seed: int = 0) -> Bundle:
+    """The digits network with weights at random, 8 bits throughout."""
+    rng, network = np.random.default_rng(seed), digits(variant).folded()
+    weights, biases, weight_formats = {}, {}, {}
+    for layer in network.weighted_layers():
+        shape = network.weight_shape(layer)
+        mask = layer.make_support().mask(*shape[:2]) if layer.op == "conv" else 1
+        weights[layer.name] = (rng.integers(-128, 128, shape) * mask).astype(np.int8)
+        biases[layer.name] = rng.integers(-999, 999, shape[0]).astype(np.int32)
+        weight_formats[layer.name] = Format(8, 10)
+    names = ["input", *(layer.name for layer in network.layers)]
+    return Bundle(network, {name: Format(8, 4) for name in names}, weight_formats, weights, biases,
+                  accumulator_bits={"conv1": 24}, dataset="digits", notes={"test_accuracy": 0.5})  # fmt: skip
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "net.yaml"
+    make_bundle().save(path)
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    one, two = make_bundle(), Bundle.load(saved)
+    for field in ("network", "formats", "weight_formats", "accumulator_bits", "dataset", "notes"):
+        assert getattr(one, field) == getattr(two, field)
+    for arrays, others in ((one.weights, two.weights), (one.biases, two.biases)):
+        assert set(arrays) == set(others)
+        for name in arrays:
+            assert arrays[name].dtype == others[name].dtype
+            assert np.array_equal(arrays[name], others[name])
+    images = np.random.default_rng(1).integers(-128, 128, (3, 1, 8, 8))
+    for name, tensor in golden.run(one, images).items():
+        assert np.array_equal(tensor, golden.run(two, images)[name])
+
+
+def test_same_bytes_for_the_same_content(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [saved, saved.with_suffix(".npz")]
+    before = [file.read_bytes() for file in files]
+    later = time.time() + 1e8
+    monkeypatch.setattr(time, "time", lambda: later)
+    Bundle.load(saved).save(saved)
+    assert [file.read_bytes() for file in files] == before
+    bundle = make_bundle()
+    reverse = dataclasses.replace(bundle, weights=dict(reversed(bundle.weights.items())))
+    reverse.save(saved)
+    assert [file.read_bytes() for file in files] == before
+    assert sorted(os.listdir(saved.parent)) == ["net.npz", "net.yaml"]
+
+
+def test_notes_are_plain() -> None:
+    with pytest.raises(ConfigError, match="notes: accuracy"):
+        dataclasses.replace(make_bundle(), notes={"accuracy": np.float64(0.5)})
+
+
+def test_failed_write_leaves_the_old_bundle(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        make_bundle(seed=1).save(saved)
+    assert saved.read_bytes() == before
+    assert sorted(os.listdir(saved.parent)) == ["net.npz", "net.yaml"]
+    Bundle.load(saved)
+
+
+def test_names_end_in_yaml(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=".yaml"):
+        make_bundle().save(tmp_path / "net.npz")
+
+
+def edit_yaml(path: Path, change: Callable[[dict], object]) -> None:
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda y: y.update(psconv_bundle=2), "psconv_bundle"),
+        (lambda y: y.pop("psconv_bundle"), "psconv_bundle"),
+        (lambda y: y.update(colour=1), "colour: unknown key"),
+        (lambda y: y["network"].update(colour=1), "colour: unknown key"),
+        (lambda y: y["network"]["layers"][1].update(suport="dense"), "suport: unknown key"),
+        (
+            lambda y: y["network"]["layers"][1].update(support="PSD1_P8"),
+            "conv2.weight: .* outside the support",
+        ),
+        (lambda y: y["network"]["layers"][1].update(batch_norm=True), "layer conv2: batch_norm"),
+        (lambda y: y["network"]["layers"][1].update(bias=False), "biases: unexpected 'conv2'"),
+        (lambda y: y["network"]["layers"][1].update(out_channels=16), "layer add: inputs"),
+        (lambda y: y["formats"].pop("conv1"), "formats: nothing for 'conv1'"),
+        (lambda y: y["formats"].update(conv9={"bits": 8, "frac": 0}), "formats: unexpected 'conv9'"),
+        (lambda y: y["formats"]["conv1"].update(bits=9), "formats.conv1.*9.*2 to 8"),
+        (lambda y: y["formats"]["conv1"].update(bits="8"), "formats.conv1.bits"),
+        (lambda y: y["formats"]["conv1"].update(bits=True), "formats.conv1.bits"),
+        (lambda y: y["formats"]["conv1"].update(frac=4.0), "formats.conv1.frac"),
+        (lambda y: y["formats"]["conv1"].update(scale=1), "formats.conv1.scale: unknown key"),
+        (lambda y: y["formats"]["conv1"].update(frac=-25), "layer conv1: shift 39"),
+        (lambda y: y["formats"]["conv1"].update(frac=15), "layer conv1: shift -1"),
+        (lambda y: y["formats"]["pool"].update(frac=3), "layer pool: formats: a maxpool"),
+        (lambda y: y["formats"]["avgpool"].update(bits=7), "layer avgpool: formats"),
+        (lambda y: y["formats"]["add"].update(frac=5), "layer add: shift -1"),
+        (lambda y: y["weight_formats"].pop("fc"), "weight_formats: nothing for 'fc'"),
+        (lambda y: y["weight_formats"]["conv2"].update(bits=4), "conv2.weight .4 bits"),
+        (lambda y: y["accumulator_bits"].update(conv1=12), "layer conv1: accumulator_bits 12 is too small"),
+        (lambda y: y["accumulator_bits"].update(conv1=-3), "layer conv1: accumulator_bits -3"),
+        (lambda y: y["accumulator_bits"].update(conv1=49), "layer conv1: .*48 bits"),
+        (lambda y: y["accumulator_bits"].update(pool=20), "accumulator_bits: unexpected 'pool'"),
+        (lambda y: y["arrays"].update(file="other.npz"), "other.npz: cannot be read"),
+        (lambda y: y["arrays"].update(file="../net.npz"), "arrays.file"),
+        (lambda y: y["arrays"].update(sha256="0" * 64), "net.npz: damaged"),
+        (lambda y: y.update(formats=[1]), "formats"),
+        (lambda y: y.clear(), "psconv_bundle"),
+    ],
+)
+def test_damaged_yaml(saved: Path, change: Callable[[dict], object], says: str) -> None:
+    edit_yaml(saved, change)
+    with pytest.raises(ConfigError, match=says) as caught:
+        Bundle.load(saved)
+    assert str(saved.parent) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "mapping"),
+        ("- 1", "mapping"),
+        ("a: [", "not valid YAML"),
+        ("a: 1\na: 2", "'a' stands twice"),
+        ("1: 2", "not a string"),
+        ("a: !!python/object:os.system {}", "not valid YAML"),
+        ("[" * 600, "not valid YAML"),
+        ("\x00", "not valid YAML"),
+    ],
+)
+def test_files_that_are_no_bundle(saved: Path, text: str, says: str) -> None:
+    saved.write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        Bundle.load(saved)
+
+
+def test_missing_and_undecodable_files(saved: Path) -> None:
+    with pytest.raises(ConfigError, match="nothere.yaml: cannot be read"):
+        Bundle.load(saved.with_name("nothere.yaml"))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Bundle.load(saved.parent)
+    saved.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Bundle.load(saved)
+
+
+def put_npz(saved: Path, data: bytes) -> None:
+    saved.with_suffix(".npz").write_bytes(data)
+    edit_yaml(saved, lambda y: y["arrays"].update(sha256=hashlib.sha256(data).hexdigest()))
+
+
+def test_damaged_npz(saved: Path) -> None:
+    data = saved.with_suffix(".npz").read_bytes()
+    saved.with_suffix(".npz").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with pytest.raises(ConfigError, match="damaged"):
+        Bundle.load(saved)
+    flipped = bytearray(data)
+    flipped[len(data) // 2] ^= 255
+    for broken in (b"", b"PK", data[: len(data) // 2], bytes(flipped), b"\x93NUMPY", np.arange(3).tobytes()):
+        put_npz(saved, broken)
+        with pytest.raises(ConfigError, match="net.npz: not a readable npz file"):
+            Bundle.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "says"),
+    [
+        ("conv1.weight", None, "weights: nothing for 'conv1'"),
+        ("fc.bias", None, "biases: nothing for 'fc'"),
+        ("conv9.weight", np.zeros(1, np.int8), "weights: unexpected 'conv9'"),
+        ("conv1.scale", np.zeros(1, np.int8), "unknown array 'conv1.scale'"),
+        ("conv1.weight", np.zeros((16, 1, 3, 3), np.int16), "conv1.weight: type int16"),
+        ("conv1.weight", np.zeros((16, 1, 3, 3), np.float32), "conv1.weight: type float32"),
+        ("conv1.weight", np.zeros((16, 2, 3, 3), np.int8), "conv1.weight: shape"),
+        ("conv1.weight", np.int8(3), "conv1.weight: shape"),
+        ("conv1.bias", np.zeros(16, np.int64), "conv1.bias: type int64"),
+        ("conv1.bias", np.zeros(15, np.int32), "conv1.bias: shape"),
+        ("conv1.bias", np.full(16, -(2**31), np.int32), "accumulator_bits 24 is too small"),
+        ("conv1.weight", np.array([{}]), "not a readable npz file"),
+    ],
+)
+def test_wrong_arrays(saved: Path, name: str, array: np.ndarray | None, says: str) -> None:
+    with np.load(saved.with_suffix(".npz")) as archive:
+        arrays = dict(archive)
+    arrays.pop(name, None)
+    if array is not None:
+        arrays[name] = array
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    put_npz(saved, buffer.getvalue())
+    with pytest.raises(ConfigError, match=says):
+        Bundle.load(saved)
+
+
+def test_layers_of_pixels_that_no_shift_averages() -> None:
+    layers = [{"op": "global_avgpool", "name": "g", "input": "input"}]
+    network = Network(name="n", input={"channels": 1, "height": 3, "width": 3}, layers=layers, output="g")
+    with pytest.raises(ConfigError, match="layer g: the mean of 9"):
+        Bundle(network, {"input": Format(8, 0), "g": Format(8, 0)}, {}, {}, {})
+
+
+def test_engine_shapes() -> None:
+    bundle = make_bundle()
+    shape = bundle.engine_shape("conv4", To=2, Tb=2, fold=3)
+    assert (shape.cin, shape.cout, shape.kernel, shape.stride, shape.padding) == (32, 64, 3, 2, 1)
+    assert (shape.height, shape.width, shape.hout, shape.wout) == (4, 4, 2, 2)
+    assert (shape.support.name, shape.shift, shape.relu, shape.lanes) == ("PSD1_P16", 10, True, 32)
+    assert shape.acc_bits == accumulator_bits(bundle.weights["conv4"], bundle.biases["conv4"], 8)
+    assert bundle.engine_shape("conv1").acc_bits == 24
+    fc = bundle.engine_shape("fc")
+    assert (fc.cin, fc.cout, fc.kernel, fc.height, fc.width, fc.P, fc.N) == (64, 10, 1, 1, 1, 1, 1)
+    with pytest.raises(ConfigError, match="layer pool: a maxpool"):
+        bundle.engine_shape("pool")
+    with pytest.raises(ConfigError, match="layer conv2: .*To: 3"):
+        bundle.engine_shape("conv2", To=3)
+    with pytest.raises(ConfigError, match="no layer 'conv7'"):
+        bundle.engine_shape("conv7")
+    with pytest.raises(ConfigError, match="unstructured"):
+        make_bundle("pSC4").engine_shape("conv2")
+
+
+def test_grouped_convolutions_have_no_engine() -> None:
+    network = mobilenet_v2().folded()
+    weights = {la.name: np.zeros(network.weight_shape(la), np.int8) for la in network.weighted_layers()}
+    biases = {name: np.zeros(len(array), np.int32) for name, array in weights.items()}
+    formats = {name: Format(8, 0) for name in network.shapes()}
+    bundle = Bundle(network, formats, dict.fromkeys(weights, Format(8, 0)), weights, biases)
+    assert bundle.engine_shape("s1b1_expand").lanes == 1
+    with pytest.raises(ConfigError, match="groups"):
+        bundle.engine_shape("s1b1_depth")
