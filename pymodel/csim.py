@@ -42,7 +42,7 @@ def simulate(
     compiler: Compiler = "clang",
     standard: str = "c++14",
 ) -> np.ndarray:
-    """Output of the engine, int8 [n, cout, hout, wout], compiled and run in a folder of its own that is removed.
+    """Output of the engine, int8 [n, cout, hout, wout], compiled and run in a folder that is then removed.
 
     images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias: int [cout].
     Raises ConfigError: wrong arrays, a compiler that is missing or refuses, a program that fails.
@@ -116,8 +116,10 @@ def _compiler(compiler: Compiler) -> list[str]:
 def _execute(command: list[str], problem: str) -> None:
     """Runs a command. Raises ConfigError with what it printed."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, LC_ALL="C"), check=False)
+        english = dict(os.environ, LC_ALL="C")
+        done = subprocess.run(command, capture_output=True, text=True, env=english, check=False)
     except OSError as error:
         raise ConfigError(f"{problem}: {command[0]} cannot be started: {error}") from error
     if done.returncode:
-        raise ConfigError(f"{problem} (exit status {done.returncode}):\n{done.stderr.strip() or done.stdout.strip()}")
+        output = done.stderr.strip() or done.stdout.strip()
+        raise ConfigError(f"{problem} (exit status {done.returncode}):\n{output}")

@@ -1,19 +1,20 @@
-"""Exact latency of an engine, from its shape and the schedule of its RTL; and the stream depths that keep it busy.
+"""Exact latency of an engine, and the stream depths that keep it busy.
 
-An engine is a chain of processes, each a loop nest that issues one iteration per cycle when it can. Which iterations
-read and write is known beforehand (`sequences`), so the issue times are the least solution of the max-plus inequalities
-of docs/interfaces.md, "Timing of generated RTL":
+An engine is a chain of processes, each a loop nest that issues one iteration per cycle when it can. Which
+iterations read and write is known beforehand (`sequences`), so the issue times are the least solution of the
+max-plus inequalities of docs/interfaces.md, "Timing of generated RTL":
 
     t[i]         >= t[i - 1] + 1                       one iteration per cycle, in order
     t[n-th read] >= t'[n-th write] + write stage + 1   a word can be popped one cycle after its push ends
     t[n-th write] >= t''[(n - depth)-th read] + 1      a credit comes back one cycle after the pop
 
-Nothing is approximated: the source always has a beat, the sink always takes one, and the RTL takes exactly these cycles.
+Nothing is approximated: with a source that always has a beat and a sink that always takes one, the RTL takes
+exactly these cycles. Stages and depths come from schedule.json.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -73,8 +74,8 @@ def sequences(shape: EngineShape) -> list[Sequence]:
 def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> Cycles:
     """Cycles of a run of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
 
-    start: the cycle after reset in which the first beat is offered; it matters only where the zeros on the left of
-    the first row are not yet through by then.
+    start: the cycle in which the first beat is offered, counted from the first cycle after reset. It matters
+    only where the zeros on the left of the first row are not through by then.
     Raises ConfigError if the schedule is not one of this engine or is outside the timing contract.
     """
     if images < 1:
@@ -102,35 +103,44 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
 def stream_depths(shape: EngineShape) -> dict[str, int]:
     """Depths of the engine's wide streams: "windows" and, for kernels above 1x1, "columns".
 
-    The least with which no stream ever holds up the slowest process, the start of a run aside, if the feeders' write
-    stages are FEEDER_STAGES at most. A feeder pauses where no output pixel ends (row ends, rows skipped by the stride,
-    the first rows of an image), and what it has written ahead has to last until it resumes.
+    The least with which no stream ever holds up the slowest process, the start of a run aside, if the write
+    stages of the feeders are FEEDER_STAGES at most. A feeder pauses where no output pixel ends (row ends, rows
+    skipped by the stride, the first rows of an image), and what it has written ahead has to last until then.
     """
     *feeders, pe, _ = sequences(shape)
     chain = [*feeders, replace(pe, writes=pe.writes[:0])]  # what becomes of the sums does not matter here
-    depths = {feeder.process: shape.in_beats for feeder in feeders}  # endless
-    for feeder in reversed(feeders):  # the windows are the widest words: theirs first
-        low, high = 1, depths[feeder.process]
-        while low < high:
-            middle = (low + high) // 2
-            enough = _keeps_pace(chain, list({**depths, feeder.process: middle}.values()))
-            low, high = (low, middle) if enough else (middle + 1, high)
-        depths[feeder.process] = low
+    images = 2 + 8 * FEEDER_STAGES // len(pe.reads)  # more than two where they are too small to fill a stream
+    endless = [_Process(sequence, images) for sequence in chain]
+    for producer, consumer in zip(endless, endless[1:], strict=False):
+        consumer.raise_to(consumer.read, producer.time[producer.write] + FEEDER_STAGES + 1)
+
+    def enough(depths: dict[str, int]) -> bool:
+        # Were the last process to read as with endless streams plus any constant, would it ever have to
+        # wait? The constant, so large that the feeders are in time at the start, is taken off the feeders'
+        # times instead.
+        processes = [_Process(sequence, images) for sequence in chain]
+        for process in processes[:-1]:
+            process.time -= endless[-1].time[-1]
+        processes[-1].time = endless[-1].time.copy()
+        links = [_Link(FEEDER_STAGES, depth) for depth in depths.values()]
+        return _settle(processes, links, last_waits=False)
+
+    depths = {feeder.process: images * shape.in_beats for feeder in feeders}  # as good as endless
+    for feeder in reversed(feeders):  # windows are the widest words: theirs first
+        depths[feeder.process] = _least(lambda depth, name=feeder.process: enough({**depths, name: depth}))
     return {"windows" if name == "pixels" else name: depth for name, depth in depths.items()}
 
 
-def _keeps_pace(chain: list[Sequence], depths: list[int]) -> bool:
-    """Whether streams of these depths let the last process read as fast as endless ones, the start of a run aside."""
-    endless = [_Process(sequence, images=2) for sequence in chain]
-    for producer, consumer in zip(endless, endless[1:], strict=False):
-        consumer.raise_to(consumer.read, producer.time[producer.write] + FEEDER_STAGES + 1)
-    # Were the last process to read at these times plus any constant, would it ever have to wait? The constant, large
-    # enough that the feeders are not late from the start, is taken off the feeders' times instead.
-    last = endless[-1]
-    processes = [_Process(sequence, images=2) for sequence in chain[:-1]]
-    for process in processes:
-        process.time -= last.time[-1]
-    return _settle([*processes, last], [_Link(FEEDER_STAGES, depth) for depth in depths], last_waits=False)
+def _least(enough: Callable[[int], bool]) -> int:
+    """The least number from 1 up that is enough; all above it are. Small ones take the fewest trials."""
+    high = 1
+    while not enough(high):
+        high *= 2
+    low = high // 2 + 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low
 
 
 def _columns(shape: EngineShape) -> Sequence:
@@ -202,7 +212,7 @@ class _Link:
 
 
 def _links(chain: list[Sequence], schedule: Mapping[str, Any]) -> list[_Link]:
-    """The output stream of each process of the chain. Raises ConfigError where the schedule does not match."""
+    """The output stream of each process of the chain. Raises ConfigError where the schedule differs."""
     processes = {process["name"]: process for process in schedule["processes"]}
     streams = {stream["name"]: stream for stream in schedule["streams"]}
     links, stream = [], IN_PORT
@@ -229,7 +239,8 @@ def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) 
     if process["ii"] != 1 or process["issue_stages"] != 1:
         raise ConfigError(f"{where}: the cycle model needs ii 1 and issue_stages 1")
     if [(read["stream"], read["stage"]) for read in process["reads"]] != [(stream, 0)]:
-        raise ConfigError(f"{where}: one read, of {stream!r} in stage 0, was expected, found {process['reads']}")
+        found = process["reads"]
+        raise ConfigError(f"{where}: one read, of {stream!r} in stage 0, was expected, found {found}")
     if len(process["writes"]) != 1:
         raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
 
@@ -249,7 +260,7 @@ class _Process:
         self.time = self.iteration.copy()  # no process issues earlier; `raise_to` only ever raises
 
     def raise_to(self, events: np.ndarray, times: np.ndarray) -> bool:
-        """Delays the given events to `times` at least, and what follows them. True if that changed any time."""
+        """Delays these events to `times` at least, and what follows them. True if that changed any time."""
         late = times > self.time[events]
         if not late.any():
             return False
@@ -273,8 +284,8 @@ def _settle(processes: list[_Process], links: list[_Link], last_waits: bool = Tr
 
     False as soon as the last process has to wait although it must not (`last_waits`).
     """
-    # A process that was raised raises its consumer by its words and its producer by its credits. From below, the least
-    # solution is reached in any order; downstream first takes the fewest steps.
+    # A process that was raised raises its consumer by its words and its producer by its credits. From
+    # below, the least solution is reached in any order; downstream first takes the fewest steps.
     raised = set(range(len(processes)))
     while raised:
         at = max(raised)

@@ -16,11 +16,15 @@ from pymodel.packing import EngineShape
 BATCH = 256
 
 
-def run(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
+def run(
+    bundle: Bundle, images: np.ndarray, given: dict[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
     """Output of every layer, int8 [n, c, h, w], by name; "input" is the images themselves.
 
-    images: int [n, c, h, w] of the format of the input. Raises ConfigError: wrong shape, out of range.
+    images: int [n, c, h, w] of the format of the input. given: outputs, by layer, that are taken as they are
+    instead of being computed: those of a simulation, say. Raises ConfigError: wrong shape, out of range.
     """
+    given = given or {}
     expected = bundle.network.input.shape
     if images.ndim != 4 or images.shape[1:] != expected:
         wanted = ", ".join(map(str, expected))
@@ -28,6 +32,9 @@ def run(bundle: Bundle, images: np.ndarray) -> dict[str, np.ndarray]:
     bundle.formats["input"].check(images, "images")
     outputs = {"input": images.astype(np.int8)}
     for layer in bundle.network.layers:
+        if layer.name in given:
+            outputs[layer.name] = given[layer.name]
+            continue
         inputs = [outputs[source] for source in layer.sources]
         outputs[layer.name] = _evaluate(bundle, layer, inputs).astype(np.int8)
     return outputs

@@ -1,4 +1,4 @@
-"""The C++ configuration header of an engine: sizes, lane tables and ROMs, everything that depends on the layer."""
+"""The C++ configuration header of an engine: sizes, lane tables, ROMs, all that depends on the layer."""
 
 from __future__ import annotations
 
@@ -48,12 +48,16 @@ def render(shape: EngineShape, weights: np.ndarray, bias: np.ndarray) -> str:
 
 
 def write(path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray) -> None:
-    """Writes `render(...)` to `path`, which is never seen half written. Makes the folder. Raises ConfigError."""
+    """Writes `render(...)` to `path`, which is never seen half written. Makes its folder.
+
+    Raises ConfigError.
+    """
     text = render(shape, weights, bias)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=path.name, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    os.replace(file.name, path)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}") as folder:
+        fresh = Path(folder) / path.name
+        fresh.write_text(text, encoding="utf-8")
+        os.replace(fresh, path)
 
 
 def _constants(shape: EngineShape) -> list[tuple[str, str, str]]:

@@ -340,9 +340,9 @@ def _to_beats(images: np.ndarray, sets: int, per_beat: int, bits: int) -> np.nda
 
 def _pack_fields(values: np.ndarray, bits: int) -> np.ndarray:
     """uint8 [words, bytes], little endian: field k of values [words, fields] at bits k * `bits`."""
-    planes = (values[..., None].astype(np.int64) >> np.arange(bits)) & 1
-    return np.packbits(planes.astype(np.uint8).reshape(len(values), values.shape[1] * bits), axis=1,
-                       bitorder="little")  # fmt: skip
+    octets = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(*values.shape, 8)
+    planes = np.unpackbits(octets, axis=-1, count=bits, bitorder="little")
+    return np.packbits(planes.reshape(len(values), values.shape[1] * bits), axis=1, bitorder="little")
 
 
 def _to_words(values: np.ndarray, bits: int) -> list[int]:

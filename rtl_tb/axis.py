@@ -1,7 +1,8 @@
 """AXI4-Stream source and sink.
 
-Both live in one loop: at each rising edge the bench first lets every object `sample` the values from before the
-edge, then lets it `drive` those of after it. A beat is transferred iff TVALID and TREADY are both high at the edge.
+Both live in one loop: at each rising edge the bench first lets every object `sample` the values from before
+the edge, then lets it `drive` those of after it. A beat is transferred iff TVALID and TREADY are both high at
+the edge.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from random import Random
 from cocotb.handle import SimHandleBase
 
 from rtl_tb.ports import Stream
-
 
 _UNKNOWN_AS_ZERO = str.maketrans({digit: "0" for digit in "xXzZuUwW-"})
 

@@ -1,10 +1,11 @@
 """The cocotb test: sends beats_in to a design with one input and one output stream, judges what comes out.
 
-Runs inside the simulator. Environment: RTL_TB_JOB names a JSON file with the fields of `Job`. Writes `beats.npz`
-(beats uint8 [m, bytes], last bool [m]) and then `result.json` beside it; without result.json the run did not end.
+Runs inside the simulator. Environment: RTL_TB_JOB names a JSON file with the fields of `Job`. Writes
+`beats.npz` (beats uint8 [m, bytes], last bool [m]) and then `result.json` beside it; without result.json the
+run did not end.
 
-One coroutine, one trigger per cycle: cocotb resumes a RisingEdge before the design evaluates the edge, so what is
-read there are the values at the edge, and what is written takes effect after it.
+One coroutine, one trigger per cycle: cocotb resumes a RisingEdge before the design evaluates the edge, so
+what is read there are the values at the edge, and what is written takes effect after it.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _QUIET_CYCLES = 4  # edges without any change before the bench waits for events 
 
 @dataclass(frozen=True)
 class Job:
-    """One run. `reset_after`: accepted input beats after which reset is pulsed and everything starts again."""
+    """One run. `reset_after`: input beats after which reset is pulsed and everything starts again."""
 
     ports: dict[str, object]
     data: str  # npz: beats_in uint8 [n, bytes], last_in bool [n], expected uint8 [m, bytes]
@@ -108,7 +109,7 @@ class Bench:
             self._sample_output(sink)
 
     async def run(self, stop_after: int | None = None) -> Phase:
-        """Send all beats and receive all that are expected, or stop after `stop_after` accepted input beats."""
+        """Send all beats and receive all that are expected, or stop after `stop_after` input beats."""
         source, sink = self._new_source(), self._new_sink()
         phase, watchdog = Phase(sink, source), Watchdog(self.job.timeout_cycles)
         watchdog.progress(self._cycle)
@@ -137,7 +138,9 @@ class Bench:
                 quiet = 0
                 if len(sink.beats) >= limit:
                     break
-            elif watchdog.remaining(self._cycle) <= self.job.timeout_cycles - drain and self._complete(source, sink):
+            elif watchdog.remaining(self._cycle) <= self.job.timeout_cycles - drain and self._complete(
+                source, sink
+            ):
                 break
             elif watchdog.remaining(self._cycle) <= 0:
                 phase.errors.append(watchdog.report(self._cycle, self._states(source, sink)))
@@ -149,7 +152,9 @@ class Bench:
         """Compare what `phase` received with what was expected."""
         name, size = phase.sink.name, self._out.stream.bytes
         last = np.array(phase.sink.last, bool) if "TLAST" in self._out.handles else None
-        verdict = compare_beats(name, self.expected, received(phase.sink, size), last, self.layouts["out"], complete)
+        verdict = compare_beats(
+            name, self.expected, received(phase.sink, size), last, self.layouts["out"], complete
+        )
         verdict.errors = phase.errors + verdict.errors
         return verdict
 
@@ -183,13 +188,25 @@ class Bench:
 
     def _states(self, source: AxisSource, sink: AxisSink) -> list[StreamState]:
         return [
-            StreamState(source.name, "in", source.accepted, len(self._beats),
-                        self.layouts["in"].position(source.accepted),
-                        bool(source.valid), self._in.bit("TREADY") == 1),
-            StreamState(sink.name, "out", len(sink.beats), len(self.expected),
-                        self.layouts["out"].position(len(sink.beats)),
-                        self._out.bit("TVALID") == 1, bool(sink.ready)),
-        ]  # fmt: skip
+            StreamState(
+                source.name,
+                "in",
+                source.accepted,
+                len(self._beats),
+                self.layouts["in"].position(source.accepted),
+                bool(source.valid),
+                self._in.bit("TREADY") == 1,
+            ),
+            StreamState(
+                sink.name,
+                "out",
+                len(sink.beats),
+                len(self.expected),
+                self.layouts["out"].position(len(sink.beats)),
+                self._out.bit("TVALID") == 1,
+                bool(sink.ready),
+            ),
+        ]
 
     def _new_source(self) -> AxisSource:
         return AxisSource(self._in, self._beats, self._last, self.job.idle, self._random)

@@ -80,7 +80,9 @@ class Ports(Strict):
         found = [stream for stream in self.streams if stream.direction == direction]
         if len(found) != 1:
             names = ", ".join(stream.name for stream in found) or "none"
-            raise ConfigError(f"ports of {self.top}: one stream of direction '{direction}' needed, found {names}")
+            raise ConfigError(
+                f"ports of {self.top}: one stream of direction '{direction}' needed, found {names}"
+            )
         return found[0]
 
     def signal_names(self) -> list[str]:
@@ -113,7 +115,7 @@ class VerilogPort(NamedTuple):
 
 @dataclass(frozen=True)
 class Naming:
-    """How one HLS tool names clock, reset and streams. `prefix[direction]` stands before the stream's name."""
+    """How one HLS tool names clock, reset and streams; `prefix` stands before a stream's name."""
 
     clock: str
     reset: Reset
@@ -132,7 +134,10 @@ NAMINGS: Mapping[str, Naming] = {
         "ap_clk", Reset(name="ap_rst_n", active_low=True), {"in": "", "out": ""}, True, {"ap_start": 1}
     ),
     "bambu": Naming(
-        "clock", Reset(name="reset", active_low=True), {"in": "s_axis_", "out": "m_axis_"}, True,
+        "clock",
+        Reset(name="reset", active_low=True),
+        {"in": "s_axis_", "out": "m_axis_"},
+        True,
         {"start_port": 1},
     ),
 }

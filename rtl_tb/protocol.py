@@ -1,4 +1,4 @@
-"""The rules of AXI4-Stream (AMBA 4 AXI4-Stream, IHI 0051A, 2.2 and 2.7) that a design must keep at its outputs."""
+"""The rules of AXI4-Stream (Arm IHI 0051A, 2.2 and 2.7) that a design must keep at its outputs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ MAX_ERRORS = 20
 class OutputMonitor:
     """Watches one output stream of the design, edge by edge.
 
-    Rules: TVALID is 0 or 1; once high it stays so until TREADY; the payload (TDATA, TLAST, TKEEP, TSTRB) holds
-    meanwhile and has no X or Z; every byte of a beat is kept; TVALID is low in reset.
+    Rules: TVALID is 0 or 1; once high it stays so until TREADY; the payload (TDATA, TLAST, TKEEP, TSTRB)
+    holds meanwhile and has no X or Z; every byte of a beat is kept; TVALID is low in reset.
     """
 
     name: str
@@ -34,7 +34,9 @@ class OutputMonitor:
                 self._held = None
                 return self._fail(cycle, "TVALID fell before TREADY: the offered beat is withdrawn")
             if payload != self._held:
-                changed = [role for role, old, new in zip(self.roles, self._held, payload) if old != new]
+                changed = [
+                    role for role, old, new in zip(self.roles, self._held, payload, strict=True) if old != new
+                ]
                 self._fail(cycle, f"{', '.join(changed)} changed while the beat waited for TREADY")
         self._held = None if ready or not valid else payload
         return self._payload_sound(cycle, payload) if valid else True
@@ -48,7 +50,7 @@ class OutputMonitor:
     def _payload_sound(self, cycle: int, payload: tuple[str, ...]) -> bool:
         if "".join(payload).isdigit() and "0" not in "".join(payload[self._keeps :]):
             return True
-        for role, value in zip(self.roles, payload):
+        for role, value in zip(self.roles, payload, strict=True):
             if role in ("TKEEP", "TSTRB") and "0" in value:
                 self._fail(cycle, f"{role} marks bytes as not part of the beat: 0b{value}")
             if not value.isdigit():

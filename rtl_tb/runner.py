@@ -1,7 +1,8 @@
 """Build a design with Verilator and run the bench on it.
 
-Verilator is driven directly: cocotb's runner makes every signal of the design public, which costs an engine with
-wide registers most of its speed; here only the ports are. The Verilator library itself is compiled once per cache.
+Verilator is driven directly: cocotb's runner makes every signal of the design public, which costs an engine
+with wide registers most of its speed; here only the ports are. The Verilator library itself is compiled once
+per cache.
 """
 
 from __future__ import annotations
@@ -30,8 +31,22 @@ from rtl_tb.bench import Job
 from rtl_tb.ports import Ports, VerilogPort, parse_ports
 
 # Every X becomes a random bit, and so does every register at time 0: Verilator knows two values only.
-_VERILATOR_FLAGS = ("-O3", "--x-assign", "unique", "--x-initial", "unique", "--assert", "-Wno-fatal",
-                    "-Wno-lint", "-Wno-style", "--timescale", "1ns/1ps", "--vpi", "--prefix", "Vtop")  # fmt: skip
+_VERILATOR_FLAGS = (
+    "-O3",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "--assert",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "-Wno-style",
+    "--timescale",
+    "1ns/1ps",
+    "--vpi",
+    "--prefix",
+    "Vtop",
+)
 _CXX_STANDARD = "-std=c++20 -fcoroutines"
 _OPTIMISE = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
 
@@ -43,7 +58,8 @@ class SimResult:
     beats: uint8 [m, bytes], last: bool [m] (False without TLAST), as received.
     cycles: first_in, last_in, first_out, last_out, image_last [per image], total (first_in to last_out, both
     included), simulated. stalls: cycles in which one side of a stream waited for the other.
-    mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is right.
+    mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is
+    right.
     """
 
     beats: np.ndarray
@@ -82,14 +98,16 @@ def simulate(
     """Send `beats_in` through the design and compare what comes out with `expected`.
 
     rtl: Verilog files. ports: ports.json, parsed or not. beats_in: uint8 [n, bytes], byte 0 = TDATA[7:0].
-    last_in: bool [n], TLAST of the input. expected: uint8 [m, bytes]. beats_per_image: output beats per image.
-    out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). idle, backpressure: chance per cycle that
-    the bench offers no beat, or takes none. timeout_cycles: cycles without a beat until the watchdog ends the run.
-    reset_after: pulse the reset after so many input beats, then start again from the first. axes: names and sizes
-    of the beats of an image by direction, e.g. {"out": [("row", 8), ("column", 8), ("group", 2)]}, for messages.
-    cache: folder of compiled designs (default out/build); share it between runs.
+    last_in: bool [n], TLAST of the input. expected: uint8 [m, bytes]. beats_per_image: output beats per
+    image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). idle, backpressure: chance per
+    cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without a beat until the
+    watchdog ends the run. reset_after: pulse the reset after so many input beats, then start again from the
+    first. axes: names and sizes of the beats of an image by direction, e.g. {"out": [("row", 8), ("column",
+    8), ("group", 2)]}, for messages. cache: folder of compiled designs (default out/build); share it between
+    runs.
 
-    Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that died.
+    Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that
+    died.
     """
     ports = ports if isinstance(ports, Ports) else parse_ports(dict(ports))
     _check_arguments(ports, beats_in, last_in, expected, beats_per_image, idle, backpressure, timeout_cycles)
@@ -140,7 +158,7 @@ def simulate(
 
 
 def build(rtl: Sequence[Path], ports: Ports, cache: Path, waves: bool = False) -> Path:
-    """The simulator of a design, compiled unless `cache` has it. Raises ConfigError with the tool's message."""
+    """The simulator of a design, from `cache` or compiled. Raises ConfigError with the tool's message."""
     sources = _checked_sources(rtl)
     config = _visible_ports(ports)
     flags = [*_VERILATOR_FLAGS, *(["--trace"] if waves else [])]
@@ -156,12 +174,28 @@ def build(rtl: Sequence[Path], ports: Ports, cache: Path, waves: bool = False) -
         work = Path(temporary)
         (work / "ports.vlt").write_text(config, encoding="utf-8")
         _run(
-            [_verilator(), "--cc", "--exe", "--Mdir", str(work), "--top-module", ports.top, "-o", "simulator",
-             *flags, "-CFLAGS", _CXX_STANDARD, "-LDFLAGS",
-             f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
-             str(main), str(work / "ports.vlt"), *map(str, sources)],
-            work, f"Verilator refuses {ports.top}",
-        )  # fmt: skip
+            [
+                _verilator(),
+                "--cc",
+                "--exe",
+                "--Mdir",
+                str(work),
+                "--top-module",
+                ports.top,
+                "-o",
+                "simulator",
+                *flags,
+                "-CFLAGS",
+                _CXX_STANDARD,
+                "-LDFLAGS",
+                f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
+                str(main),
+                str(work / "ports.vlt"),
+                *map(str, sources),
+            ],
+            work,
+            f"Verilator refuses {ports.top}",
+        )
         _make(work, cache, flags)
         _publish(work / "simulator", binary)
     return binary
@@ -171,9 +205,26 @@ def elaborated_ports(rtl: Sequence[Path], top: str) -> list[VerilogPort]:
     """The port list of module `top`, parameters resolved; what `vendor_ports` starts from."""
     with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
         work = Path(temporary)
-        _run([_verilator(), "--json-only", "--json-only-output", "design.json", "--json-only-meta-output", "meta.json",
-              "--Mdir", str(work), "--top-module", top, "-Wno-fatal", "-Wno-lint", "-Wno-style",
-              *map(str, _checked_sources(rtl))], work, f"Verilator refuses {top}")  # fmt: skip
+        _run(
+            [
+                _verilator(),
+                "--json-only",
+                "--json-only-output",
+                "design.json",
+                "--json-only-meta-output",
+                "meta.json",
+                "--Mdir",
+                str(work),
+                "--top-module",
+                top,
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-Wno-style",
+                *map(str, _checked_sources(rtl)),
+            ],
+            work,
+            f"Verilator refuses {top}",
+        )
         tree = json.loads((work / "design.json").read_text(encoding="utf-8"))
     types = {node["addr"]: node for node in _nodes(tree) if node.get("type", "").endswith("DTYPE")}
     module = next(node for node in tree["modulesp"] if node["type"] == "MODULE" and node["origName"] == top)
@@ -202,9 +253,15 @@ def _width(dtype: dict[str, object]) -> int:
 
 
 def _check_arguments(
-    ports: Ports, beats_in: np.ndarray, last_in: np.ndarray, expected: np.ndarray, beats_per_image: int,
-    idle: float, backpressure: float, timeout_cycles: int,
-) -> None:  # fmt: skip
+    ports: Ports,
+    beats_in: np.ndarray,
+    last_in: np.ndarray,
+    expected: np.ndarray,
+    beats_per_image: int,
+    idle: float,
+    backpressure: float,
+    timeout_cycles: int,
+) -> None:
     for name, beats, direction in (("beats_in", beats_in, "in"), ("expected", expected, "out")):
         stream = ports.stream(direction)
         if beats.dtype != np.uint8 or beats.ndim != 2 or beats.shape[1] != stream.bytes or not len(beats):
@@ -214,7 +271,9 @@ def _check_arguments(
             )
     images = int(np.count_nonzero(last_in))
     if last_in.shape != (len(beats_in),) or not last_in[-1] or len(beats_in) % images:
-        raise ConfigError("last_in: one flag per input beat expected, one image's last beat at the end, equal images")
+        raise ConfigError(
+            "last_in: one flag per input beat expected, one image's last beat at the end, equal images"
+        )
     if beats_per_image < 1 or len(expected) != images * beats_per_image:
         raise ConfigError(
             f"expected: {images} images of {beats_per_image} beats expected, got {len(expected)} beats"
@@ -257,8 +316,18 @@ def _make(work: Path, cache: Path, flags: Sequence[str]) -> None:
     names = [name for name in listed[1].split() if name != "\\"] if listed else []
     library = cache / f"verilated-{_digest([_toolchain(), *names, *flags, *_OPTIMISE.values()])}"
     objects = [f"{name}.o" for name in names]
-    command = ["make", "-j2", "-f", "Vtop.mk", "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={sys.executable}",
-               "CFG_CXXFLAGS_PCH_I=-include", *(f"{key}={value}" for key, value in _OPTIMISE.items())]  # fmt: skip
+    command = [
+        "make",
+        "-j2",
+        "-f",
+        "Vtop.mk",
+        "CXX=g++",
+        "LINK=g++",
+        "AR=ar",
+        f"PYTHON3={sys.executable}",
+        "CFG_CXXFLAGS_PCH_I=-include",
+        *(f"{key}={value}" for key, value in _OPTIMISE.items()),
+    ]
     if not library.exists():
         _run([*command, *objects], work, "the Verilator library does not compile")
         with tempfile.TemporaryDirectory(dir=cache) as temporary:
@@ -299,8 +368,16 @@ def _run_bench(binary: Path, top: str, job: Path, seed: int, waves: bool) -> Non
     }
     command = [str(binary.resolve()), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
     with (folder / "sim.log").open("w", encoding="utf-8") as log:
-        _wait(subprocess.Popen([*command, *(["--trace"] if waves else [])], cwd=folder, env=environment,
-                               stdout=log, stderr=subprocess.STDOUT, start_new_session=True))  # fmt: skip
+        _wait(
+            subprocess.Popen(
+                [*command, *(["--trace"] if waves else [])],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
 
 
 def _read_result(folder: Path) -> dict[str, object]:
@@ -314,8 +391,14 @@ def _read_result(folder: Path) -> dict[str, object]:
 def _run(command: Sequence[str], folder: Path, failure: str) -> None:
     """Run a build tool; ConfigError with the end of its output when it fails."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(command, cwd=folder, env=_tool_environment(), stdout=log,
-                                   stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=_tool_environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         if _wait(process):
             log.seek(0)
             raise ConfigError(f"{failure}:\n{_tail(log.read())}")
@@ -354,7 +437,9 @@ def _verilator() -> str:
 
 def _tool_environment() -> dict[str, str]:
     """OPT, MAKEFLAGS and the like would leak into Verilator's makefile."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("OPT", "MAKEFLAGS", "MFLAGS")}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("OPT", "MAKEFLAGS", "MFLAGS")
+    }
     if root := _verilator_root():
         environment["VERILATOR_ROOT"] = str(root)
     return environment

@@ -25,7 +25,11 @@ class Layout:
         text = f"image {image}, beat {beat}"
         if self.axes:
             place = np.unravel_index(beat, [size for _, size in self.axes])
-            text += " (" + ", ".join(f"{name} {int(at)}" for (name, _), at in zip(self.axes, place)) + ")"
+            text += (
+                " ("
+                + ", ".join(f"{name} {int(at)}" for (name, _), at in zip(self.axes, place, strict=True))
+                + ")"
+            )
         return text
 
 
@@ -73,9 +77,7 @@ def compare_beats(
     verdict.mismatch_count = len(differs) + max(missing, 0) + max(len(received) - len(expected), 0)
     for index in differs[:MAX_LISTED].tolist():
         image, beat = divmod(index, layout.beats)
-        verdict.mismatches.append(
-            Mismatch(index, image, beat, _hex(expected[index]), _hex(received[index]))
-        )
+        verdict.mismatches.append(Mismatch(index, image, beat, _hex(expected[index]), _hex(received[index])))
     if verdict.mismatch_count:
         verdict.errors += _name_deviations(name, expected, received, layout, complete)
     if received_last is not None:
@@ -95,7 +97,9 @@ def _name_deviations(
             i, j = i + 1, j + 1
         if j == len(got):
             if complete and i < len(want):
-                errors.append(f"scoreboard: {name}: {len(want) - i} beats lost at the end, from {layout.position(i)}")
+                errors.append(
+                    f"scoreboard: {name}: {len(want) - i} beats lost at the end, from {layout.position(i)}"
+                )
             break
         if i == len(want):
             kind = "repeated" if j and got[j] == got[j - 1] else "extra"

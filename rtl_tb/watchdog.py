@@ -30,7 +30,9 @@ class StreamState:
             waiting = f"the {taker} is ready, the {driver} offers no beat"
         else:
             waiting = f"the {driver} offers no beat and the {taker} is not ready"
-        return f"{self.name}: stuck at {self.position}, {self.transferred} of {self.total} beats done: {waiting}"
+        return (
+            f"{self.name}: stuck at {self.position}, {self.transferred} of {self.total} beats done: {waiting}"
+        )
 
 
 class Watchdog:

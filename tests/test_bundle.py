@@ -90,6 +90,22 @@ def test_failed_write_leaves_the_old_bundle(saved: Path, monkeypatch: pytest.Mon
     Bundle.load(saved)
 
 
+def test_crash_between_the_two_files_is_noticed(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, before = os.replace, saved.read_bytes()
+
+    def fail_on_yaml(source: str, target: Path) -> None:
+        if target.suffix == ".yaml":
+            raise OSError("power cut")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fail_on_yaml)
+    with pytest.raises(OSError, match="power cut"):
+        make_bundle(seed=1).save(saved)
+    assert saved.read_bytes() == before
+    with pytest.raises(ConfigError, match="of another bundle"):
+        Bundle.load(saved)
+
+
 def test_names_end_in_yaml(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=".yaml"):
         make_bundle().save(tmp_path / "net.npz")

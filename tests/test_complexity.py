@@ -1,5 +1,6 @@
 """Counts against sums written out by hand, and the papers' claims with the counting that gives each."""
 
+import numpy as np
 import pytest
 
 from pymodel.complexity import compare_variants, complexity
@@ -133,6 +134,13 @@ def test_storage_of_equal_kernels_needs_no_counts() -> None:
     storage = support_storage(UnstructuredSupport(2, 3, 1), 5, 7, 4)
     assert storage["per_weight"] == Storage(70 * 4, 70 * 4)
     assert "periodic" not in storage
+
+
+def test_storage_of_a_pruned_1x1_layer() -> None:
+    mask = np.array([[True, False, True], [True, True, False]])[:, :, None, None]
+    storage = mask_storage(mask, 8)
+    assert storage["per_weight"] == Storage(4 * 8, 4 * 0 + 6 * 1)  # one tap; count 0 or 1
+    assert storage["csr"] == Storage(4 * 8, 4 * 2 + 3 * 3)
 
 
 def test_storage_of_dense_layers_has_no_index() -> None:

@@ -31,7 +31,8 @@ def make_schedule(shape: EngineShape, stages: dict[str, int] = STAGES, **depths:
     names = [sequence.process for sequence in sequences(shape)]
     wide = stream_depths(shape)
     default = {**wide, "pixels": wide["windows"], "pe": stages["pe"] + 3, "output": stages["output"] + 3}
-    inputs, outputs = ["x", *[f"{name}_words" for name in names[:-1]]], [*[f"{name}_words" for name in names[:-1]], "y"]
+    between = [f"{name}_words" for name in names[:-1]]
+    inputs, outputs = ["x", *between], [*between, "y"]
     return {
         "processes": [
             {
@@ -85,8 +86,9 @@ def accesses(shape: EngineShape) -> dict[str, list[tuple[bool, bool]]]:
         for _ in pixels for b in range(shape.NB) for step in range(shape.steps) for f in range(shape.fold)
     ]  # fmt: skip
     nests["output"] = [
-        (True, step == shape.steps - 1 or step % shape.P == shape.P - 1) for _ in pixels for step in range(shape.steps)
-    ]
+        (True, step == shape.steps - 1 or step % shape.P == shape.P - 1)
+        for _ in pixels for step in range(shape.steps)
+    ]  # fmt: skip
     return nests
 
 
@@ -112,7 +114,7 @@ class Fifo:
         self.returned.append(now + 1)
 
 
-def simulated_deliveries(shape: EngineShape, schedule: dict[str, Any], images: int, start: int = 0) -> list[int]:
+def simulated(shape: EngineShape, schedule: dict[str, Any], images: int, start: int = 0) -> list[int]:
     """The cycles of all output beats: every process looked at in every cycle, as the RTL would."""
     nests = [nest * images for nest in accesses(shape).values()]
     stages = [process["writes"][0]["stage"] for process in schedule["processes"]]
@@ -194,10 +196,10 @@ def test_sequences_are_the_loop_nests(shape: EngineShape) -> None:
     depths=st.dictionaries(st.sampled_from(sorted(STAGES)), st.integers(1, 9)),
     start=st.sampled_from([0, 0, 1, 3, 40]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_latency_is_that_of_the_simulation(shape, images, stages, depths, start) -> None:
     schedule = make_schedule(shape, stages, **depths)
-    beats = simulated_deliveries(shape, schedule, 4, start)
+    beats = simulated(shape, schedule, 4, start)
     cycles = latency(shape, schedule, images, start)
     assert cycles.total == beats[images * shape.out_beats - 1] - start + 1
     assert cycles.interval == beats[-1] - beats[-1 - shape.out_beats]
@@ -205,7 +207,10 @@ def test_latency_is_that_of_the_simulation(shape, images, stages, depths, start)
     assert cycles.fill == cycles.total - images * cycles.steady
 
 
-@given(shape=small_shapes(), stages=st.fixed_dictionaries({name: st.integers(0, FEEDER_STAGES) for name in STAGES}))
+@given(
+    shape=small_shapes(),
+    stages=st.fixed_dictionaries({name: st.integers(0, FEEDER_STAGES) for name in STAGES}),
+)
 @settings(max_examples=200, deadline=None)
 def test_computed_depths_keep_the_slowest_process_busy(shape, stages) -> None:
     cycles = latency(shape, make_schedule(shape, stages))
@@ -222,7 +227,7 @@ def test_computed_depths_keep_the_slowest_process_busy(shape, stages) -> None:
     ],
 )
 def test_depths_are_the_least(layer, depths) -> None:
-    """One word less, and the processing element has to wait (with write stages as late as the depths allow for)."""
+    """One word less, and the slowest process has to wait (the write stages being as late as allowed for)."""
     shape = make_shape(**layer)
     stages = {**STAGES, "columns": FEEDER_STAGES, "windows": FEEDER_STAGES}
     computed = stream_depths(shape)
@@ -249,7 +254,8 @@ def test_the_papers_layer() -> None:
 
 def test_utilisation_counts_weights_of_the_layer_only() -> None:
     """24 of 32 channels: the second block is half padding, so a quarter of the work is on zeros."""
-    cycles = latency(make_shape(cin=24, cout=32, height=16, width=16), make_schedule(make_shape(cin=24, cout=32)), 50)
+    shape = make_shape(cin=24, cout=32, height=16, width=16)
+    cycles = latency(shape, make_schedule(shape), 50)
     assert cycles.utilisation == pytest.approx(0.75, abs=0.01)
 
 

@@ -29,7 +29,7 @@ input: {channels: 3, height: 8, width: 12}
 layers:
 - {op: conv, name: a, input: input, out_channels: 8, kernel: 3, padding: 1, relu: true}
 - {op: conv, name: b, input: a, out_channels: 8, kernel: 3, padding: 1, support: PSD1_P8}
-- {op: add, name: c, inputs: [b, a], relu: true}
+- {op: add, name: c, inputs: [b, a]}
 - {op: maxpool, name: d, input: c, kernel: 3, stride: 2, padding: 1}
 - {op: conv, name: e, input: d, out_channels: 8, kernel: 1, groups: 4, bias: false}
 - {op: channel_shuffle, name: f, input: e, groups: 4}
@@ -38,8 +38,8 @@ layers:
 - {op: avgpool, name: i, input: h}
 - {op: conv, name: j, input: i, out_channels: 5, kernel: 3, stride: 2, padding: 2,
    support: {taps: [[0, 8], [4], [1, 2, 3]]}}
-- {op: linear, name: k, input: j, out_features: 4, relu: true}
-- {op: add, name: l, inputs: [k, k]}
+- {op: linear, name: k, input: j, out_features: 4}
+- {op: add, name: l, inputs: [k, k], relu: true}
 - {op: conv, name: m, input: i, out_channels: 4, kernel: 3, padding: 1, stride: 2}
 - {op: avgpool, name: n, input: h, kernel: 4, stride: 1, padding: 2}
 - {op: conv, name: o, input: h, out_channels: 4, kernel: 3}

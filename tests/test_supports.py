@@ -124,8 +124,9 @@ def test_names_for_other_kernels(name: str, kernel: int) -> None:
 
 @pytest.mark.parametrize(
     ("taps", "says"),
-    [([], "period 0"), ([[]], "at least one tap"), ([[9]], "0 to 8"), ([[-1]], "0 to 8"), 
-     ([[1, 1]], "ascend"), ([[2, 1]], "ascend"), ([[True]], "integers"), ([["a", 1]], "integers"), ([[1.0]], "integers")],
+    [([], "period 0"), ([[]], "at least one tap"), ([[9]], "0 to 8"), ([[-1]], "0 to 8"),
+     ([[1, 1]], "ascend"), ([[2, 1]], "ascend"), ([[True]], "integers"), ([["a", 1]], "integers"),
+     ([[1.0]], "integers")],
 )  # fmt: skip
 def test_bad_taps(taps: list, says: str) -> None:
     with pytest.raises(ConfigError, match=says):

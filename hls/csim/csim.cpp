@@ -2,9 +2,10 @@
 //
 // C simulation: csim INPUT OUTPUT runs the engine on whole images.
 //
-// INPUT holds the beats of the images one after the other, each as its bytes of TDATA, least significant first; OUTPUT
-// gets the output beats alike. Exits with 1 and a line on stderr if a file cannot be read or written, INPUT is no
-// whole number of images, or the engine gives a wrong number of beats, or wrong TLAST, TKEEP or TSTRB.
+// INPUT holds the beats of the images one after the other, each as its bytes of TDATA, least significant
+// first; OUTPUT gets the output beats alike. Exits with 1 and a line on stderr if a file cannot be read or
+// written, INPUT is no whole number of images, or the engine gives a wrong number of beats, or wrong TLAST,
+// TKEEP or TSTRB.
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -38,9 +39,10 @@ static InputBeat input_beat(const unsigned char* bytes, bool last) {
 }
 
 static void append(Bytes& output, const OutputBeat& beat, bool last) {
-  if (beat.last.to_int() != int(last)) fail("TLAST is wrong at beat " + std::to_string(output.size() / OUT_BYTES));
+  const std::string position = std::to_string(output.size() / OUT_BYTES);
+  if (beat.last.to_int() != int(last)) fail("TLAST is wrong at output beat " + position);
   const ap_uint<OUT_BYTES> all = -1;
-  if (beat.keep != all || beat.strb != all) fail("TKEEP or TSTRB is not all ones");
+  if (beat.keep != all || beat.strb != all) fail("TKEEP or TSTRB is not all ones at output beat " + position);
   for (int i = 0; i < OUT_BYTES; ++i)
     output.push_back(static_cast<unsigned char>(ap_uint<8>(beat.data.range(8 * i + 7, 8 * i)).to_int()));
 }

@@ -2,10 +2,10 @@
 //
 // Beats -> columns: KERNEL rows of one image column at a time, for KERNEL > 1.
 //
-// One line memory holds, for each beat of an image row, the KERNEL - 1 beats above it. Row r of the image completes the
-// columns that end with it; they are passed on only if some output row ends there (stride). Rows outside the image are
-// zeros: those below are not read, those above are cleared on the way out, so that what the line memory held before
-// the image (the image before, or nothing at all) never gets through.
+// One line memory holds, for each beat of an image row, the KERNEL - 1 beats above it. Row r of the image
+// completes the columns that end with it; they are passed on only if some output row ends there (stride).
+// Rows outside the image are zeros: those below are not read, those above are cleared on the way out, so
+// that what the line memory held before the image (the image before, or nothing at all) never gets through.
 #ifndef PSCONV_COLUMNS_HPP
 #define PSCONV_COLUMNS_HPP
 
@@ -14,7 +14,8 @@
 namespace psconv {
 
 template <class C>
-void columns(hls::stream<typename Geometry<C>::InputBeat>& x, hls::stream<typename Geometry<C>::Column>& column_words) {
+void columns(hls::stream<typename Geometry<C>::InputBeat>& x,
+             hls::stream<typename Geometry<C>::Column>& column_words) {
   typedef Geometry<C> G;
 
   ap_uint<G::LINES_BITS> lines[G::ROW_BEATS];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Word types and derived sizes of an engine. `C` is the generated configuration (engine_config.hpp); its names are
-// explained there. What is defined here follows from it and is not generated a second time.
+// Word types and derived sizes of an engine. `C` is the generated configuration (engine_config.hpp); its
+// names are explained there. What is defined here follows from it and is not generated a second time.
 //
 // Words on the way through the engine, least significant field first:
 //   Beat    the activations of one block set of one pixel: channel c at bits c * IN_BITS
@@ -39,12 +39,15 @@ template <class C> struct Geometry {
 
   // Extents of the loops.
   static constexpr int ROW_BEATS = C::WIDTH * C::BLOCK_SETS;
-  static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;  // padded rows that outputs need
-  static constexpr int RIGHT = (C::OUT_WIDTH - 1) * C::STRIDE + C::KERNEL;    // padded columns that outputs need
+  static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;  // padded rows needed
+  static constexpr int RIGHT = (C::OUT_WIDTH - 1) * C::STRIDE + C::KERNEL;    // padded columns needed
   static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);         // from row 0 of the image
   static constexpr int PADDED_WIDTH = larger(C::PADDING + C::WIDTH, RIGHT);   // from the left padding
   static constexpr int PIXELS = C::OUT_HEIGHT * C::OUT_WIDTH;
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
+
+  // Iterations from the last fold of a step to its first fold in the next block set.
+  static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
 
   typedef ap_int<C::IN_BITS> Activation;
   typedef ap_int<C::ACC_BITS> Accumulator;
@@ -56,8 +59,8 @@ template <class C> struct Geometry {
   typedef ap_axiu<whole_bytes(GROUP_BITS), 0, 0, 0> OutputBeat;
 };
 
-// Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs` output pixels.
-// The remainder costs nothing in hardware for strides 1, 2, 4, ...
+// Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`
+// output pixels. The remainder costs nothing in hardware for strides 1, 2, 4, ...
 template <class C> bool ends_window(int last, int outputs) {
 #pragma HLS INLINE
   return last >= C::KERNEL - 1 && last < (outputs - 1) * C::STRIDE + C::KERNEL &&

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums -> output beats: requantises, and packs the PERIOD * TO channels of a group, which arrive in PERIOD steps.
+// Sums -> output beats: requantises, and packs the PERIOD * TO channels of a group, which arrive in PERIOD
+// steps.
 #ifndef PSCONV_OUTPUT_HPP
 #define PSCONV_OUTPUT_HPP
 
@@ -32,12 +33,14 @@ template <int W, int BITS> ap_uint<W> shift_in(const ap_uint<W>& word, const ap_
 }
 
 template <class C>
-void output(hls::stream<typename Geometry<C>::Sums>& sum_words, hls::stream<typename Geometry<C>::OutputBeat>& y) {
+void output(hls::stream<typename Geometry<C>::Sums>& sum_words,
+            hls::stream<typename Geometry<C>::OutputBeat>& y) {
   typedef Geometry<C> G;
   typedef ap_uint<C::PERIOD * C::OUT_BITS> Channels;
 
-  // Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, one a step: each comes in at the top and
-  // moves down by one channel a step. A last group of fewer steps is moved down the rest of the way at once.
+  // Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, one a step: each comes in
+  // at the top and moves down by one channel a step. A last group of fewer steps is moved down the rest of
+  // the way at once.
   const int idle_bits = (C::PERIOD - C::STEPS % C::PERIOD) % C::PERIOD * C::OUT_BITS;
   Channels channels[C::TO];
 #pragma HLS ARRAY_PARTITION variable=channels complete dim=0

@@ -2,9 +2,10 @@
 //
 // The processing element: windows -> sums of TO output channels.
 //
-// Each iteration is one weight ROM word: MULTIPLIERS weights for each of TO output channels, which share the ring's
-// operands. Every multiplier has work in every iteration, as every (filter, block) pair has the same number of
-// weights; the ROM address is a counter. Iterations of an image: PIXELS * BLOCK_SETS * STEPS * FOLDS.
+// Each iteration is one weight ROM word: MULTIPLIERS weights for each of TO output channels, which share
+// the ring's operands. Every multiplier has work in every iteration, as every (filter, block) pair has the
+// same number of weights; the ROM address is a counter. Iterations of an image: PIXELS * BLOCK_SETS * STEPS
+// * FOLDS.
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
@@ -14,7 +15,8 @@
 namespace psconv {
 
 template <class C>
-void pe(hls::stream<typename Geometry<C>::Window>& window_words, hls::stream<typename Geometry<C>::Sums>& sum_words) {
+void pe(hls::stream<typename Geometry<C>::Window>& window_words,
+        hls::stream<typename Geometry<C>::Sums>& sum_words) {
   typedef Geometry<C> G;
   typedef typename G::Accumulator Accumulator;
   typedef typename G::Sums Sums;
@@ -36,7 +38,7 @@ pixels:
         for (int f = 0; f < C::FOLDS; ++f) {
 #pragma HLS PIPELINE II=1
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
-#pragma HLS DEPENDENCE variable=carried type=inter direction=RAW distance=(C::STEPS-1)*C::FOLDS+1 dependent=true
+#pragma HLS DEPENDENCE variable=carried type=inter direction=RAW distance=G::CARRY dependent=true
           if (s == 0 && f == 0) {
             load<C>(ring, window_words.read());
           } else if (f == 0) {
@@ -60,7 +62,9 @@ pixels:
 #pragma HLS UNROLL
               dot += field<C::WEIGHT_BITS>(weights, k * C::MULTIPLIERS + j) * operand<C>(ring, j, f);
             }
-            if (f == 0) sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);
+            if (f == 0) {
+              sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);
+            }
             sum[k] += dot;
             sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sum[k];
           }

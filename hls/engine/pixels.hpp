@@ -9,7 +9,8 @@
 namespace psconv {
 
 template <class C>
-void pixels(hls::stream<typename Geometry<C>::InputBeat>& x, hls::stream<typename Geometry<C>::Window>& window_words) {
+void pixels(hls::stream<typename Geometry<C>::InputBeat>& x,
+            hls::stream<typename Geometry<C>::Window>& window_words) {
   typedef Geometry<C> G;
   static_assert(C::KERNEL == 1, "a window of more than one pixel needs columns and windows");
 
@@ -21,7 +22,8 @@ rows:
       for (int b = 0; b < C::BLOCK_SETS; ++b) {
 #pragma HLS PIPELINE II=1
         const typename G::InputBeat beat = x.read();
-        if (row % C::STRIDE == 0 && column % C::STRIDE == 0) window_words.write(typename G::Window(beat.data));
+        const bool on_grid = row % C::STRIDE == 0 && column % C::STRIDE == 0;
+        if (on_grid) window_words.write(typename G::Window(beat.data));
       }
     }
   }

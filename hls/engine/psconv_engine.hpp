@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The convolution engine of one layer. A call takes the beats of one image and gives the beats of its output image;
-// in hardware it runs for ever (ap_ctrl_none), one image after the other. TLAST, TKEEP and TSTRB of the input are
-// not looked at: the engine counts beats.
+// The convolution engine of one layer. A call takes the beats of one image and gives the beats of its
+// output image; in hardware it runs for ever (ap_ctrl_none), one image after the other. TLAST, TKEEP and
+// TSTRB of the input are not looked at: the engine counts beats.
 #ifndef PSCONV_ENGINE_HPP
 #define PSCONV_ENGINE_HPP
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring register: the windows of PERIOD input channels (times TB blocks), turned by one channel from one output
-// channel to the next.
+// The ring register: the windows of PERIOD input channels (times TB blocks), turned by one channel from one
+// output channel to the next.
 //
-// The kernel of output channel o and input channel i has variant v(o, i) = (o + i + 1) mod PERIOD. Position v of the
-// ring always holds the channel whose variant is v for the output channel at work, so a lane, which stands for one
-// (variant, tap), is wired to one position for ever: no index, no multiplexer, no decoder.
+// The kernel of output channel o and input channel i has variant v(o, i) = (o + i + 1) mod PERIOD. Position
+// v of the ring always holds the channel whose variant is v for the output channel at work, so a lane,
+// which stands for one (variant, tap), is wired to one position for ever: no index, no multiplexer, no
+// decoder.
 #ifndef PSCONV_RING_HPP
 #define PSCONV_RING_HPP
 
@@ -53,7 +54,8 @@ template <class C> void rotate(Ring<C>& ring) {
   }
 }
 
-// What multiplier j works on in a fold: element fold * MULTIPLIERS + j, a constant place if there is one fold.
+// What multiplier j works on in a fold: element fold * MULTIPLIERS + j, a constant place if there is one
+// fold.
 template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring, int j, int fold) {
 #pragma HLS INLINE
   typename Geometry<C>::Activation activation = 0;
@@ -61,7 +63,8 @@ template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring,
 #pragma HLS UNROLL
     const int element = g * C::MULTIPLIERS + j;
     const int lane = element % C::NONZEROS;
-    // Beyond the last element the weight is zero and any activation will do: the one of the fold before stays.
+    // Beyond the last element the weight is zero and any activation will do: the one of the fold before
+    // stays.
     if (element < C::NONZEROS * C::TB && (g == 0 || fold == g))
       activation = ring[element / C::NONZEROS][C::variant(lane)][C::tap(lane)];
   }

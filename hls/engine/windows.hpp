@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Columns -> windows: the KERNEL x KERNEL neighbourhood of one output pixel and block set at a time, for KERNEL > 1.
+// Columns -> windows: the KERNEL x KERNEL neighbourhood of one output pixel and block set at a time, for
+// KERNEL > 1.
 //
-// For each block set the last KERNEL - 1 columns are kept: in registers if there is one set, else in a memory. Columns
-// outside the image are zeros and are not read.
+// For each block set the last KERNEL - 1 columns are kept: in registers if there is one set, else in a
+// memory. Columns outside the image are zeros and are not read.
 #ifndef PSCONV_WINDOWS_HPP
 #define PSCONV_WINDOWS_HPP
 

@@ -9,7 +9,7 @@ its own. A perfect nest of n innermost trips takes n iterations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from .ir import Function, Instruction
@@ -172,8 +172,12 @@ def _dominators(it: Iteration) -> None:
     it._post[""] = root | 1
 
 
-def live_in(function: Function, it: Iteration) -> dict[str, set[str]]:
-    """Start -> the values it needs from earlier iterations (its own phis not counted)."""
+def live_in(function: Function, it: Iteration, uses_of: Callable[[Instruction], list[str]]) -> dict[str, set[str]]:
+    """Start -> the values it needs from earlier iterations (its own phis not counted).
+
+    Args:
+        uses_of: the values that an instruction other than a phi needs (a pointer needs its indices).
+    """
     uses: dict[str, set[str]] = {}
     defines: dict[str, set[str]] = {}
     phi_uses: dict[str, set[str]] = {b: set() for b in it.order}
@@ -186,7 +190,7 @@ def live_in(function: Function, it: Iteration) -> dict[str, set[str]]:
                     if value.text.startswith("%") and label in phi_uses:
                         phi_uses[label].add(value.text)
             else:
-                used |= {v for v in _names(instruction) if v not in defined}
+                used |= {v for v in uses_of(instruction) if v not in defined}
             if instruction.name:
                 defined.add(instruction.name)
         uses[block], defines[block] = used, defined
@@ -203,6 +207,3 @@ def live_in(function: Function, it: Iteration) -> dict[str, set[str]]:
                 live[block], changed = new, True
     return {start: live[start] for start in it.starts}
 
-
-def _names(instruction: Instruction) -> list[str]:
-    return [v.text for v in instruction.operands if v.text.startswith("%")]

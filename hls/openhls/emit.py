@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from .circt import Session, constant, location, operation, verilog
 from .errors import Location
 from .graph import Design, Node, Process, Stream
+from .narrow import extension
 from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
 from .schedule import Schedule
 
@@ -289,7 +290,11 @@ class _ProcessText:
 
     def _address(self, node: Node, stage: int, depth: int) -> str:
         """The low bits of an address."""
-        value, bits = self.at(node, stage), address_bits(depth)
+        bits = address_bits(depth)
+        found = extension(node)
+        if found is not None and found[0].width >= bits:
+            node = found[0]
+        value = self.at(node, stage)
         if node.width > bits:
             return self.text.put("address", f"comb.extract {value} from 0 : (i{node.width}) -> i{bits}")
         return value if node.width == bits else self._extended(value, node.width, bits, False)
@@ -312,7 +317,10 @@ class _ProcessText:
         else:
             store = next(e for e in self.process.effects if e.op == "store" and e.attrs["memory"] == memory_name)
             s = self.schedule.stage[store]
-            enable = text.all([self.acts(s), self.at(store.args[2], s)], f"{memory_name}_we")
+            when = [self.acts(s), self.at(store.args[2], s)]
+            if contents is not None:
+                when.append("%ap_rst_n")  # before the first reset valid bits are not to be trusted with the contents
+            enable = text.all(when, f"{memory_name}_we")
             inputs += [("we", enable, 1), ("waddr", self._address(store.args[0], s, memory.depth), bits),
                        ("wdata", self.at(store.args[1], s), memory.width)]  # fmt: skip
             shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, held, contents)
@@ -358,6 +366,7 @@ class _ProcessText:
         for s in stages[1:]:
             self.register("", self.fire[s - 1], 1, self.move(s), 0, name=self.live[s])
         self.credit: dict[Node, str] = {w: text.fresh(f"{w.attrs['stream']}_credit") for w in writes}
+        ready: dict[Node, str] = {}
         for s in reversed(stages):
             blocked: dict[Node, str] = {}
             for read in (r for r in reads if self.schedule.stage[r] == s):
@@ -371,14 +380,15 @@ class _ProcessText:
                     blocked[write] = text.all([self._takes(write), none], f"{stream}_waits")
             for read in (r for r in reads if self.schedule.stage[r] == s):
                 others = [text.not_(b) for e, b in blocked.items() if e is not read]
-                ready = text.all([self.live[s], self.at(read.args[0], s), text.not_(self.hold[s + 1]), *others],
-                                 f"{read.attrs['stream']}_ready")  # fmt: skip
-                text.output(f"{read.attrs['stream']}_ready", 1, ready)
+                ready[read] = text.all([self.live[s], self.at(read.args[0], s), text.not_(self.hold[s + 1]), *others],
+                                       f"{read.attrs['stream']}_ready")  # fmt: skip
             waits = text.all([self.live[s], text.any(list(blocked.values()))])
             held = text.any([self.hold[s + 1], waits])
             fires = text.all([self.live[s], text.not_(held)])
             text.lines.append(f"  {self.hold[s]} = hw.wire {held} : i1")
             text.lines.append(f"  {self.fire[s]} = hw.wire {fires} : i1")
+        for read in reads:
+            text.output(f"{read.attrs['stream']}_ready", 1, ready[read])
 
     def _takes(self, write: Node) -> str:
         """Whether the iteration in the last issue stage needs a credit: if that is not known there, it takes one."""

@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 from . import passes
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
-from .ir import Function, Instruction, Types, Value, parse_constant_gep, split
+from .ir import Function, Instruction, Types, Value, parse_constant_gep
 from .partition import pieces_in
 
 _DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
@@ -86,9 +86,9 @@ def global_images(module_text: str, sizes: dict[str, int]) -> dict[str, bytes]:
             continue
         if line.startswith("@"):
             lines.append(_TRAILING_METADATA.sub("", line).replace(" internal ", " ", 1).replace(" private ", " ", 1))
-        elif line.startswith(("%", "target", "$")):
+        elif line.startswith(("%", "$", "target triple")):  # the layout is the engine's own
             lines.append(line)
-    module = passes.parse("\n".join(lines))
+    module = llvm.parse_assembly("\n".join(lines))
     module.verify()
     machine = llvm.Target.from_default_triple().create_target_machine()
     with llvm.create_mcjit_compiler(module, machine) as engine:
@@ -181,8 +181,7 @@ class Objects:
         if name.startswith("@"):
             rest = self._globals[name[1:].strip('"')]
             rest = re.sub(r"^.*?\b(?:global|constant) ", "", rest, count=1)
-            head = split(_first_type(rest))
-            return head[0]
+            return _first_type(rest).rstrip(",")
         return self.definitions[name].element
 
     def collect(self, instruction: Instruction, pointer: Value, size: int) -> None:

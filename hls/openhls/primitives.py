@@ -99,7 +99,9 @@ class Rom:
         ports = ["input  wire clk"]
         ports += [f"input  wire en{k + 1}" for k in range(self.latency)] if self.held else []
         ports += [f"input  wire {_vector(address_bits(self.depth))} raddr", f"output wire {_vector(self.width)} rdata"]
-        body = f'  (* rom_style = "{self.style}" *) logic {_vector(self.width)} mem [0:{self.depth - 1}];\n'
+        # yosys has no distributed ROM by that name; "logic" is what it and Synplify call it
+        attribute = 'rom_style = "block"' if self.style == "block" else 'syn_romstyle = "logic"'
+        body = f"  (* {attribute} *) logic {_vector(self.width)} mem [0:{self.depth - 1}];\n"
         body += _contents(list(self.contents), self.width)
         source = "mem[raddr]"
         for k in range(self.latency):

@@ -1,4 +1,5 @@
-"""python -m pymodel.training train CONFIG --out DIR; python -m pymodel.training quantize DIR --out BUNDLE.yaml
+"""python -m pymodel.training train CONFIG --out DIR; python -m pymodel.training quantize DIR --out X.yaml;
+python -m pymodel.training sweep CONFIG --out DIR --variants A,B --results RESULTS.json
 
 Also the entry point under torchrun: torchrun --nproc-per-node 2 -m pymodel.training train ...
 """
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pymodel.errors import ConfigError
 from pymodel.training.quantise import quantise
+from pymodel.training.sweep import sweep
 from pymodel.training.train import train
 
 
@@ -28,13 +30,28 @@ def main() -> int:
     quantising.add_argument("--weight-bits", type=int)
     quantising.add_argument("--activation-bits", type=int)
     quantising.add_argument("--qat", action="store_true", default=None, help="quantisation-aware training")
+    sweeping = commands.add_parser("sweep", help="train and quantise several variants; table and plot")
+    sweeping.add_argument("config", type=Path)
+    sweeping.add_argument(
+        "--out", type=Path, required=True, help="folder of the runs; begun ones are resumed"
+    )
+    sweeping.add_argument("--variants", required=True, help="such as dense,PSD4_P8,PSD1_P16")
+    sweeping.add_argument(
+        "--results", type=Path, required=True, help=".json table to add to; .md, .svg beside it"
+    )
     for command in (training, quantising):
         command.add_argument("--resume", action="store_true", help="continue after a kill")
+    for command in (training, quantising, sweeping):
         command.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     try:
         if arguments.command == "train":
             result = train(arguments.config, arguments.out, arguments.resume, tuple(arguments.overrides))
+        elif arguments.command == "sweep":
+            variants = tuple(arguments.variants.split(","))
+            result = sweep(
+                arguments.config, arguments.out, variants, arguments.results, tuple(arguments.overrides)
+            )
         else:
             result = quantise(
                 arguments.run,

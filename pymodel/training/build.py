@@ -31,7 +31,7 @@ def choose_network(choice: NetworkChoice, dataset: Dataset) -> Network:
 
 
 class NetworkModule(nn.Module):
-    """A network as torch layers: input [n, C, H, W] (real values), output [n, features of the output layer]."""
+    """A network as torch layers: real input [n, C, H, W] -> output [n, features of the output layer]."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -73,8 +73,13 @@ class ConvBlock(nn.Module):
     def __init__(self, layer: topology.Conv, in_channels: int) -> None:
         super().__init__()
         support = layer.make_support()
-        arguments = (in_channels, layer.out_channels, layer.kernel, layer.stride, layer.padding, 1, layer.groups, layer.bias)
-        self.conv = nn.Conv2d(*arguments) if support.is_dense else PSConv2d(*arguments, support=support)
+        channels, window = (in_channels, layer.out_channels), (layer.kernel, layer.stride, layer.padding)
+        options = {"groups": layer.groups, "bias": layer.bias}
+        self.conv = (
+            nn.Conv2d(*channels, *window, **options)
+            if support.is_dense
+            else PSConv2d(*channels, *window, **options, support=support)
+        )
         self.norm = nn.BatchNorm2d(layer.out_channels) if layer.batch_norm else None
         self.relu = layer.relu
 

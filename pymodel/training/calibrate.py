@@ -16,12 +16,17 @@ SATURATING_CANDIDATES = 4  # how many finer scales than the one that saturates n
 
 
 def calibrate(
-    folded: NetworkModule, images: torch.Tensor, source: Format, weight_bits: int, activation_bits: int, output_bits: int
+    folded: NetworkModule,
+    images: torch.Tensor,
+    source: Format,
+    weight_bits: int,
+    activation_bits: int,
+    output_bits: int,
 ) -> tuple[dict[str, Format], dict[str, Format]]:
-    """(formats of the input and of every layer's output, weight formats), as pymodel.bundle.Bundle wants them.
+    """(formats of the input and of every layer's output, weight formats), as pymodel.bundle has them.
 
-    images: float32 [n, C, H, W], the values that inputs of the format `source` stand for. Each frac minimises
-    the squared error of quantisation; then fracs are lowered where a shift would be negative.
+    images: float32 [n, C, H, W], the values that inputs of the format `source` stand for. Each frac
+    minimises the squared error of quantisation; then fracs are lowered where a shift would be negative.
     """
     network = folded.network
     group = _shared_formats(network)
@@ -30,9 +35,8 @@ def calibrate(
     chosen = {tensor: best_format(np.concatenate(values), bits[tensor]) for tensor, values in samples.items()}
     chosen[group["input"]] = source
     formats = {tensor: chosen[root] for tensor, root in group.items()}
-    weights = {layer.name: _core(folded, layer).weight.detach().cpu().numpy() for layer in network.weighted_layers()}
     weight_formats = {
-        layer.name: best_format(_on_support(_core(folded, layer), weights[layer.name]), weight_bits)
+        layer.name: best_format(_weights_on_support(_core(folded, layer)), weight_bits)
         for layer in network.weighted_layers()
     }
     _settle(folded, formats, weight_formats, group)
@@ -40,7 +44,7 @@ def calibrate(
 
 
 def best_format(values: np.ndarray, bits: int) -> Format:
-    """The format of `bits` with the least squared error over `values`, among those that saturate a little or none."""
+    """The format of `bits` with the least squared error over `values`, saturation included."""
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0.0:
         return Format(bits, bits - 1)
@@ -68,7 +72,9 @@ def _shared_formats(network: Network) -> dict[str, str]:
 
 
 @torch.no_grad()
-def _collect(folded: NetworkModule, images: torch.Tensor, group: dict[str, str]) -> dict[str, list[np.ndarray]]:
+def _collect(
+    folded: NetworkModule, images: torch.Tensor, group: dict[str, str]
+) -> dict[str, list[np.ndarray]]:
     """Evenly spaced values of every tensor over the images, by group."""
     samples: dict[str, list[np.ndarray]] = {}
 
@@ -87,12 +93,16 @@ def _core(folded: NetworkModule, layer: Conv | Linear) -> torch.nn.Conv2d | torc
     return module.conv if isinstance(layer, Conv) else module.linear
 
 
-def _on_support(core: torch.nn.Module, weight: np.ndarray) -> np.ndarray:
-    return weight[~core.pruned.cpu().numpy()] if isinstance(core, PSConv2d) else weight.ravel()
+def _weights_on_support(core: torch.nn.Conv2d | torch.nn.Linear) -> np.ndarray:
+    weight = core.weight.detach()
+    return (weight[~core.pruned] if isinstance(core, PSConv2d) else weight.flatten()).cpu().numpy()
 
 
 def _settle(
-    folded: NetworkModule, formats: dict[str, Format], weight_formats: dict[str, Format], group: dict[str, str]
+    folded: NetworkModule,
+    formats: dict[str, Format],
+    weight_formats: dict[str, Format],
+    group: dict[str, str],
 ) -> None:
     """Lower fracs, in place, until every shift is 0 or more and every bias fits its 32 bits.
 

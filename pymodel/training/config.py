@@ -101,7 +101,8 @@ class TrainConfig(Strict):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 on a GPU that has it
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 where a GPU has it
+    threads: Positive | None = None  # of the CPU; 1 gives the same bits whatever the number of cores
     compile: bool = False  # torch.compile
     deterministic: bool = True  # on a GPU: the same bits each time, a little slower
     checkpoint_steps: Annotated[int, Field(ge=0)] = 0  # within an epoch, besides the one at its end
@@ -110,9 +111,13 @@ class TrainConfig(Strict):
     @model_validator(mode="after")
     def _schedule_fits(self) -> TrainConfig:
         if self.schedule.warmup_epochs >= self.epochs:
-            raise ValueError(f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} must be below epochs {self.epochs}")
+            raise ValueError(
+                f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} must be below epochs {self.epochs}"
+            )
         if self.schedule.milestones and self.schedule.name != "multistep":
-            raise ValueError(f"schedule.milestones: belong to schedule.name multistep, not {self.schedule.name}")
+            raise ValueError(
+                f"schedule.milestones belong to schedule.name multistep, not {self.schedule.name}"
+            )
         return self
 
 

@@ -73,7 +73,7 @@ def _digits(path: Path | None) -> Dataset:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ConfigError("data.dataset: digits needs the package scikit-learn (pip install scikit-learn)") from error
+        raise ConfigError("data.dataset: digits needs scikit-learn (pip install scikit-learn)") from error
     pixels, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(DIGITS_SEED).permutation(len(labels))
     images = pixels.reshape(-1, 1, 8, 8).astype(np.uint8)[order]

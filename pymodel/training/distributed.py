@@ -1,9 +1,9 @@
-"""One process or many: the process group that torchrun describes in the environment, and the device of each."""
+"""One process or many: the process group that torchrun describes in the environment, and the devices."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,16 +26,23 @@ class Process:
         return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model whose backward pass averages gradients over the processes (itself, where there is one)."""
+        """The model, made to average gradients over the processes in its backward pass."""
         if self.world == 1:
             return model
-        return DistributedDataParallel(model, device_ids=[self.device.index] if self.device.type == "cuda" else None)
+        devices = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=devices)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """`values` added up over all processes, in place."""
         if self.world > 1:
             distributed.all_reduce(values)
         return values
+
+    def share(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give every process the main process's values, in place."""
+        if self.world > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, src=0)
 
     def wait(self) -> None:
         """Return when every process has come here."""

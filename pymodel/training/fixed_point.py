@@ -5,8 +5,8 @@ sums of such numbers are exact in float64 (in float32, below 2**24 units), and
 
     fake_quantise(y) = clamp(floor(y * 2**frac + 1/2), low, high) * 2**-frac
 
-is `requantise`: add half, arithmetic shift right, saturate. The gradient passes the rounding unchanged (straight
-through, Bengio et al., arXiv 1308.3432) and stops where the value saturates.
+is `requantise`: add half, arithmetic shift right, saturate. The gradient passes the rounding unchanged
+(straight through, Bengio et al., arXiv 1308.3432) and stops where the value saturates.
 """
 
 from __future__ import annotations
@@ -41,18 +41,24 @@ class _Replace(torch.autograd.Function):
     """Forward: the second argument. Backward: to the first."""
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, _real: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, _real: torch.Tensor, value: torch.Tensor
+    ) -> torch.Tensor:
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(
+        ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor
+    ) -> tuple[torch.Tensor, None]:
         return gradient, None
 
 
 class _Weighted(nn.Module):
     """A convolution or linear layer whose weights, bias and output are in fixed point."""
 
-    def __init__(self, core: nn.Conv2d | nn.Linear, source: Format, weight: Format, out: Format, relu: bool) -> None:
+    def __init__(
+        self, core: nn.Conv2d | nn.Linear, source: Format, weight: Format, out: Format, relu: bool
+    ) -> None:
         super().__init__()
         self.source, self.weight_format, self.out, self.relu = source, weight, out, relu
         self._core = core
@@ -74,7 +80,9 @@ class _Weighted(nn.Module):
     def integers(self) -> tuple[np.ndarray, np.ndarray | None]:
         """(weights, bias) as int64 arrays."""
         weight, bias = self.quantised(torch.float64)
-        return _integers(weight, self.weight_format.frac), None if bias is None else _integers(bias, self.bias_frac)
+        return _integers(weight, self.weight_format.frac), None if bias is None else _integers(
+            bias, self.bias_frac
+        )
 
 
 class FixedConv(_Weighted):

@@ -25,7 +25,8 @@ def fold_batch_norm(module: NetworkModule) -> NetworkModule:
     weights w * g and bias (b - mean) * g + beta, where g = gamma / sqrt(var + eps) for each output channel.
     """
     folded = NetworkModule(folded_network(module.network))
-    state = {name: value.detach().cpu() for name, value in module.state_dict().items() if ".norm." not in name}
+    trained = module.state_dict()
+    state = {name: value.detach().cpu() for name, value in trained.items() if ".norm." not in name}
     for name, block in module.layers.items():
         if isinstance(block, ConvBlock) and block.norm is not None:
             norm = block.norm

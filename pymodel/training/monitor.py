@@ -10,7 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from pymodel.training.checkpoint import write_atomically
 
@@ -40,7 +47,9 @@ class Monitor:
         self.progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.progress.stop()
 
     def advance(self, steps: int) -> None:
@@ -48,8 +57,10 @@ class Monitor:
         self.progress.advance(self.task, steps)
 
     def step(self, totals: Callable[[], list[float]], rate: float) -> None:
-        """One step done. `totals()` gives [loss sum, correct, images]: asked only now and then, for it makes
-        the program wait for the GPU."""
+        """One step done.
+
+        `totals()` gives [loss sum, correct, images]: asked only now and then, for that waits for the GPU.
+        """
         self.progress.advance(self.task)
         now = time.monotonic()
         if self.enabled and now - self.refreshed > REFRESH_SECONDS:

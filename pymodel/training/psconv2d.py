@@ -1,10 +1,10 @@
 """PSConv2d: torch.nn.Conv2d with a pre-defined sparse support.
 
-The taps off the support are removed from the function itself: forward uses `weight.masked_fill(pruned, 0)`,
-whose derivative masks the gradient. So the output and the gradient are right whatever was written into the
-parameter (NaN included), and a parameter that is zero off the support stays exactly zero under every
-optimiser that maps (weight 0, gradient 0) to 0: SGD with momentum and weight decay, Adam, AdamW. Initialisation,
-loading and saving a state dict clear the parameter itself.
+The taps off the support are removed from the function itself: forward uses
+`weight.masked_fill(pruned, 0)`, whose derivative masks the gradient. So output and gradient are right
+whatever was written into the parameter (NaN included), and a parameter that is zero off the support stays
+exactly zero under every optimiser that maps (weight 0, gradient 0) to 0: SGD with momentum and weight decay,
+Adam, AdamW. Initialisation, loading and saving a state dict clear the parameter itself.
 
 Cost per step: one pass over the weights forward and one backward, against Hout*Wout*batch passes in the
 convolution; docs/training.md has the measurement.
@@ -24,7 +24,7 @@ from pymodel.supports import make_support
 
 
 class MaskedSupport(Protocol):
-    """What PSConv2d needs of a support: its mask, bool [cout, cin, K, K], True where a weight may be nonzero."""
+    """What PSConv2d needs of a support: its mask, bool [cout, cin, K, K], True where a weight may lie."""
 
     def mask(self, cout: int, cin: int) -> np.ndarray: ...
 
@@ -32,8 +32,8 @@ class MaskedSupport(Protocol):
 class PSConv2d(nn.Conv2d):
     """Drop-in for nn.Conv2d: the same arguments, plus `support` (a name such as "PSD1_P16", or an object).
 
-    weight: [out_channels, in_channels // groups, K, K]. The mask is a non-persistent buffer `pruned` (True off
-    the support), so the state dict has the keys of nn.Conv2d and loads into the dense twin and back.
+    weight: [out_channels, in_channels // groups, K, K]. The mask is a non-persistent buffer `pruned` (True
+    off the support), so the state dict has the keys of nn.Conv2d and loads into the dense twin and back.
     Raises ConfigError for a kernel that is not square, an unknown support and a sparse grouped convolution.
     """
 
@@ -47,7 +47,9 @@ class PSConv2d(nn.Conv2d):
         self.support = make_support(support, height) if isinstance(support, str) else support
         mask = self.support.mask(self.out_channels, self.in_channels // self.groups)
         if self.groups > 1 and not mask.all():
-            raise ConfigError(f"support: a sparse support needs groups = 1, the convolution has {self.groups}")
+            raise ConfigError(
+                f"support: a sparse support needs groups = 1, the convolution has {self.groups}"
+            )
         pruned = torch.from_numpy(~mask).to(self.weight.device)
         self.register_buffer("pruned", pruned, persistent=False)
         self.register_load_state_dict_post_hook(_clear_after_load)
@@ -55,9 +57,9 @@ class PSConv2d(nn.Conv2d):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """nn.Conv2d's default (uniform, bound 1/sqrt(fan-in)), with each filter's fan-in as the support leaves it."""
+        """nn.Conv2d's default (uniform, bound 1/sqrt(fan-in)), with each filter's fan-in on the support."""
         super().reset_parameters()
-        if "pruned" not in self._buffers:  # called by nn.Conv2d's constructor, before the support is known
+        if "pruned" not in self._buffers:  # called by nn.Conv2d's constructor: the support is not known yet
             return
         gain = self._fan_in_gain()
         with torch.no_grad():
@@ -97,7 +99,7 @@ ConvRule = Callable[[str, nn.Conv2d], MaskedSupport | str | None]
 
 
 def papers_rule(model: nn.Module, support: MaskedSupport | str) -> ConvRule:
-    """The rule of the papers: `support` for every convolution but the first and the 1x1 (and grouped) ones."""
+    """The rule of the papers: `support` for all convolutions but the first, the 1x1 and the grouped ones."""
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
 
     def rule(name: str, conv: nn.Conv2d) -> MaskedSupport | str | None:

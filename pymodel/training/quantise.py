@@ -39,7 +39,9 @@ class QuantiseResult:
     qat_epochs: int
     float_accuracy: float  # before quantisation
     fixed_accuracy: float  # of the bundle, by the golden model
-    identical_images: int  # test images whose every layer is the same integers in torch and in the golden model
+    identical_images: (
+        int  # test images whose every layer is the same integers in torch and in the golden model
+    )
     bundle: str
 
     def to_json(self) -> dict[str, Any]:
@@ -59,10 +61,12 @@ def quantise(
     """Quantise the training in `run_dir`; write the bundle `out` (.yaml, with its .npz beside it).
 
     Arguments that are None come from the run's configuration (keys `quantise`); `overrides` are KEY=VALUE.
-    With `qat`, quantisation-aware training follows the calibration, in the folder run_dir/qat, where `resume`
-    continues a killed one. Raises ConfigError.
+    With `qat`, quantisation-aware training follows the calibration, in the folder run_dir/qat, where
+    `resume` continues a killed one. Raises ConfigError.
     """
-    config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
+    config = _run_config(
+        run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat
+    )
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     network = NetworkModule(choose_network(config.network, dataset))
     network.load_state_dict(checkpoint.load(run_dir / "model.pt"))
@@ -119,7 +123,7 @@ def to_fixed_point(network: NetworkModule, dataset: Dataset, config: TrainConfig
 
 
 def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, str | int | float | bool]) -> Bundle:
-    """The integers of a fixed-point network as a bundle. Raises ConfigError where the bundle's rules are broken."""
+    """The integers of a fixed-point network as a bundle. Raises ConfigError where they break its rules."""
     weights, biases = {}, {}
     for name, module in fixed.layers.items():
         if isinstance(module, FixedConv | FixedLinear):
@@ -149,7 +153,9 @@ def assert_identical(fixed: FixedPointNetwork, bundle: Bundle, images: np.ndarra
     for name, expected in exact.items():
         if not np.array_equal(ours[name], expected):
             wrong = int((ours[name] != expected).sum())
-            raise AssertionError(f"layer {name}: {wrong} of {expected.size} integers differ from the golden model's")
+            raise AssertionError(
+                f"layer {name}: {wrong} of {expected.size} integers are not the golden model's"
+            )
     return len(images)
 
 
@@ -177,7 +183,7 @@ def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) ->
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); {run_dir} should be the folder of a training") from error
+        raise ConfigError(f"{path}: cannot be read ({error}); give the folder of a training") from error
     content["quantise"] |= {key: value for key, value in options.items() if value is not None}
     return validated(TrainConfig, overridden(content, overrides), str(path))
 
@@ -187,4 +193,4 @@ def _float_accuracy(run_dir: Path) -> float:
     try:
         return float(json.loads(path.read_text())["test_accuracy"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); the training in {run_dir} is not finished") from error
+        raise ConfigError(f"{path}: cannot be read ({error}); finish the training first") from error

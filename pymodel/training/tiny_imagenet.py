@@ -35,7 +35,9 @@ def load_folder(root: Path) -> TinyImageNet:
     if not wnids or len(set(wnids)) != len(wnids):
         raise ConfigError(f"{folder / 'wnids.txt'}: should name each class once, one per line")
     label = {wnid: number for number, wnid in enumerate(wnids)}
-    train = [(path, label[wnid]) for wnid in wnids for path in _class_images(folder / "train" / wnid / "images")]
+    train = [
+        (path, label[wnid]) for wnid in wnids for path in _class_images(folder / "train" / wnid / "images")
+    ]
     validation = _validation_entries(folder / "val", label)
     return TinyImageNet(wnids, _load(train), _load(validation))
 
@@ -60,7 +62,9 @@ def _validation_entries(folder: Path, label: dict[str, int]) -> list[tuple[Path,
     for number, line in enumerate(_lines(table), start=1):
         fields = line.split("\t")
         if len(fields) < 2 or fields[1] not in label:
-            raise ConfigError(f"{table}:{number}: should be '<image>\\t<class of wnids.txt>\\t...', is {line!r}")
+            raise ConfigError(
+                f"{table}:{number}: should be '<image> TAB <class of wnids.txt> ...', is {line!r}"
+            )
         entries.append((folder / "images" / fields[0], label[fields[1]]))
     if not entries:
         raise ConfigError(f"{table}: is empty; {ARCHIVE_NOTE}")
@@ -84,7 +88,7 @@ def _decode(path: Path) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError as error:
-        raise ConfigError("data.dataset: tiny-imagenet needs the package pillow (pip install pillow)") from error
+        raise ConfigError("data.dataset: tiny-imagenet needs pillow (pip install pillow)") from error
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))

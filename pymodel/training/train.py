@@ -1,8 +1,8 @@
 """Training: from a configuration to the weights of a network, resumable after a kill at any moment.
 
 Every random choice is a function of (seed, purpose, epoch, step, rank), never of what ran before. So a
-checkpoint needs no generator states: a run that is killed and resumed takes the same steps on the same batches
-as one that is not, and on the same machine ends with the same weights, bit for bit.
+checkpoint needs no generator states: a run that is killed and resumed takes the same steps on the same
+batches as one that is not, and on the same machine ends with the same weights, bit for bit.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
 
 
 class Trainer:
-    """One training run of `network`, in the folder `out`: optimiser, position, and the loop that advances them.
+    """One training run of `network` in the folder `out`: optimiser, position, the loop that advances them.
 
-    Raises ConfigError where the folder holds a training and `resume` is not set, and where it holds another one.
+    Raises ConfigError where the folder holds a training and `resume` is not set, or holds another one.
     """
 
     def __init__(
@@ -98,15 +98,17 @@ class Trainer:
     ) -> None:
         self.config, self.dataset, self.process, self.out = config, dataset, process, out
         if (out / "checkpoint.pt").exists() and not resume:
-            raise ConfigError(f"{out}: holds a training already; resume it (--resume) or choose another folder")
+            raise ConfigError(f"{out}: holds a training; resume it (--resume) or choose another folder")
         self.device = process.device
         self.steps_per_epoch = len(dataset.train) // config.batch_size
         if config.batch_size % process.world or not self.steps_per_epoch:
             raise ConfigError(
-                f"batch_size: {config.batch_size} should be a multiple of the {process.world} processes and at "
-                f"most the {len(dataset.train)} training images"
+                f"batch_size: {config.batch_size} should be a multiple of the {process.world} processes and "
+                f"at most the {len(dataset.train)} training images"
             )
         _choose_algorithms(config.deterministic)
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
         self.network = network
         self.model = network.to(self.device)
         if self.device.type == "cuda":
@@ -119,7 +121,8 @@ class Trainer:
         self.train_split = _on_device(dataset.train, self.device)
         self.test_split = _on_device(dataset.test, self.device)
         self.epoch, self.step = 0, 0
-        self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)  # loss, correct, images of this epoch
+        # Of the epoch so far: sum of losses, correct answers, images.
+        self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.history: list[dict[str, Any]] = []
         self.seconds_before = 0.0
         self.started = time.monotonic()
@@ -201,8 +204,10 @@ class Trainer:
             "seconds": round(self.seconds, 3),
         }
         if not np.isfinite(record["train_loss"]):
-            raise ConfigError(f"optimiser.lr: {self.config.optimiser.lr}: training diverged in epoch {self.epoch} "
-                              "(the loss is not finite); try a smaller rate or a longer warm-up")
+            raise ConfigError(
+                f"optimiser.lr: {self.config.optimiser.lr}: training diverged in epoch {self.epoch} "
+                "(the loss is not finite); try a smaller rate or a longer warm-up"
+            )
         self.history.append(record)
         monitor.epoch(record, self.config.epochs)
         self.save()
@@ -211,6 +216,7 @@ class Trainer:
     def evaluate(self, split: Split) -> tuple[float, float]:
         """(mean loss, accuracy) over a split, shared by the processes."""
         self.model.eval()
+        self.process.share(self.model.buffers())  # each process has its own batch norm statistics
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         size = EVALUATION_BATCH * self.process.world
         for start in range(0, len(split), size):
@@ -230,7 +236,7 @@ class Trainer:
             self.totals.zero_()  # they are in the main process's now
             return
         state = {
-            "config": self.config.model_dump(mode="json"),
+            "config": self._identity(),
             "world": self.process.world,
             "epoch": self.epoch,
             "step": self.step,
@@ -248,7 +254,7 @@ class Trainer:
         """Go on from the checkpoint. Raises ConfigError where it belongs to another configuration."""
         path = self.out / "checkpoint.pt"
         state = checkpoint.load(path, self.device)
-        if state["config"] != self.config.model_dump(mode="json") or state["world"] != self.process.world:
+        if state["config"] != self._identity() or state["world"] != self.process.world:
             raise ConfigError(
                 f"{path}: was made by another configuration or number of processes; resume with the same, or "
                 "choose another folder"
@@ -260,6 +266,10 @@ class Trainer:
         self.seconds_before = state["seconds"]
         if self.process.is_main:
             self.totals.copy_(state["totals"])
+
+    def _identity(self) -> dict[str, Any]:
+        """The configuration as far as it decides the result: the data may move."""
+        return self.config.model_dump(mode="json", exclude={"data": {"path"}})
 
     def _finish(self) -> TrainResult:
         last = self.history[-1]
@@ -273,7 +283,7 @@ class Trainer:
             train_accuracy=last["train_accuracy"],
             train_loss=last["train_loss"],
             weights=self.network.nonzero_weights(),
-            seconds=round(self.seconds, 1),
+            seconds=round(last["seconds"], 1),
             device=_device_name(self.device, self.process.world),
             run_dir=str(self.out),
         )
@@ -308,7 +318,8 @@ def _choose_algorithms(deterministic: bool) -> None:
     """The repeatable GPU algorithms, or the quickest ones."""
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic)
+    # Only a warning where an operation has no repeatable form: max pooling backwards on a GPU.
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
 
 
@@ -325,5 +336,6 @@ def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
 
 
 def _device_name(device: torch.device, world: int) -> str:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    cpu = f"CPU, {torch.get_num_threads()} threads"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     return name if world == 1 else f"{world} x {name}"

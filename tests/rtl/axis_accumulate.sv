@@ -1,4 +1,4 @@
-// Sums COUNT one-byte beats into one beat, after WAIT idle cycles: a stand-in for an engine that is long silent.
+// Sums COUNT one-byte beats into one beat, after WAIT idle cycles: an engine that is long silent.
 // Input and output rate differ, and TLAST comes with every SUMS-th sum.
 module axis_accumulate #(
     parameter int COUNT = 4,

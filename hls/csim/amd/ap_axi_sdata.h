@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ap_axiu / ap_axis for C simulation with AMD's published ap_types, which lack this header: the members and names of
-// the Vitis HLS type. Without side channels (TUSER, TID, TDEST): the engine has none.
+// ap_axiu / ap_axis for C simulation with AMD's published ap_types, which lack this header: the members and
+// names of the Vitis HLS type. Without side channels (TUSER, TID, TDEST): the engine has none.
 #ifndef PSCONV_CSIM_AMD_AP_AXI_SDATA_H
 #define PSCONV_CSIM_AMD_AP_AXI_SDATA_H
 

@@ -1,0 +1,160 @@
+"""Variants side by side: each trained, quantised, judged in fixed point, and put into one table and plot."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pymodel.bundle import Bundle
+from pymodel.complexity import complexity
+from pymodel.errors import ConfigError
+from pymodel.training.checkpoint import write_atomically
+from pymodel.training.quantise import quantise
+from pymodel.training.train import train
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One variant of one network. Accuracies are fractions of the whole test set."""
+
+    dataset: str
+    network: str
+    variant: str
+    epochs: int
+    qat_epochs: int
+    weight_bits: int
+    activation_bits: int
+    weights: int  # nonzero, of convolutions and linear layers
+    macs: int  # per image
+    float_accuracy: float
+    fixed_accuracy: float
+    seconds: float  # of training
+    device: str
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What a later result of the same kind replaces."""
+        return (
+            self.dataset, self.network, self.variant, self.epochs,
+            self.qat_epochs, self.weight_bits, self.activation_bits,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """All results in the table, those of earlier runs included."""
+
+    results: tuple[VariantResult, ...]
+    table: str  # Markdown
+    path: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"results": [asdict(result) for result in self.results], "path": self.path}
+
+
+def sweep(
+    config_path: Path, out: Path, variants: tuple[str, ...], results: Path, overrides: tuple[str, ...] = ()
+) -> SweepResult:
+    """Train and quantise each of `variants` in out/VARIANT; add them to the file `results` (.json).
+
+    Beside it come the same as a Markdown table (.md) and a plot of accuracy against MACs (.svg). A variant
+    that was begun is resumed, one that is finished is not trained again. Raises ConfigError.
+    """
+    if results.suffix != ".json":
+        raise ConfigError(f"results {results}: the name must end in .json")
+    known = {result.key: result for result in _read(results)}
+    for variant in variants:
+        result = _run(config_path, out / variant, variant, overrides)
+        known[result.key] = result
+        _write(results, list(known.values()))
+    ordered = tuple(known.values())
+    return SweepResult(ordered, markdown_table(ordered), str(results))
+
+
+def _run(config_path: Path, folder: Path, variant: str, overrides: tuple[str, ...]) -> VariantResult:
+    trained = train(config_path, folder, True, (*overrides, f"network.variant={variant}"))
+    quantised = quantise(folder, folder / f"{trained.dataset}_{variant}.yaml", resume=True)
+    network = Bundle.load(Path(quantised.bundle)).network
+    return VariantResult(
+        dataset=trained.dataset,
+        network=network.name,
+        variant=variant,
+        epochs=trained.epochs,
+        qat_epochs=quantised.qat_epochs,
+        weight_bits=quantised.weight_bits,
+        activation_bits=quantised.activation_bits,
+        weights=trained.weights,
+        macs=complexity(network).macs,
+        float_accuracy=trained.test_accuracy,
+        fixed_accuracy=quantised.fixed_accuracy,
+        seconds=trained.seconds,
+        device=trained.device,
+    )
+
+
+def markdown_table(results: tuple[VariantResult, ...]) -> str:
+    """One line per result, in the order given."""
+    lines = [
+        "| network | variant | epochs | nonzero weights | MACs / image | float accuracy "
+        "| fixed-point accuracy | bits (w/a) | training | device |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for result in results:
+        epochs = f"{result.epochs}" + (f" + {result.qat_epochs} QAT" if result.qat_epochs else "")
+        lines.append(
+            f"| {result.network} | {result.variant} | {epochs} | {result.weights:,} | {result.macs:,} "
+            f"| {result.float_accuracy:.2%} | {result.fixed_accuracy:.2%} "
+            f"| {result.weight_bits}/{result.activation_bits} | {result.seconds:.0f} s | {result.device} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _read(path: Path) -> list[VariantResult]:
+    if not path.exists():
+        return []
+    try:
+        rows = json.loads(path.read_text())
+        names = {field.name for field in fields(VariantResult)}
+        if not isinstance(rows, list) or any(set(row) != names for row in rows):
+            raise ValueError(f"each entry should have the keys {', '.join(sorted(names))}")
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: not a table of results: {error}") from error
+    return [VariantResult(**row) for row in rows]
+
+
+def _write(path: Path, results: list[VariantResult]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = json.dumps([asdict(result) for result in results], indent=2) + "\n"
+    write_atomically(path, lambda target: target.write_text(rows))
+    table = markdown_table(tuple(results))
+    write_atomically(path.with_suffix(".md"), lambda target: target.write_text(table))
+    _plot(path.with_suffix(".svg"), results)
+
+
+def _plot(path: Path, results: list[VariantResult]) -> None:
+    """Fixed-point accuracy against MACs."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter(
+        [result.macs / 1e6 for result in results], [100 * result.fixed_accuracy for result in results]
+    )
+    for result in results:
+        axes.annotate(
+            result.variant,
+            (result.macs / 1e6, 100 * result.fixed_accuracy),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("million MACs per image")
+    axes.set_ylabel("fixed-point test accuracy, %")
+    axes.grid(alpha=0.3, which="both")
+    axes.margins(x=0.15, y=0.15)
+    with matplotlib.rc_context({"svg.hashsalt": "psconv"}):  # the same results give the same bytes
+        write_atomically(path, lambda target: figure.savefig(target, format="svg", metadata={"Date": None}))

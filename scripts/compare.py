@@ -1,0 +1,163 @@
+"""Compare the integer outputs of two runs, layer by layer, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from rich.table import Table
+
+from pymodel.errors import ConfigError
+
+AXES = ("image", "channel", "row", "column")
+MAX_LISTED = 20
+_MAX_BARS = 41  # entries of a histogram
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One element that differs. `place` has as many of image, channel, row, column as the array has axes."""
+
+    layer: str
+    place: dict[str, int]
+    a: int
+    b: int
+
+
+@dataclass
+class LayerComparison:
+    """One layer. `problem`: why its elements could not be compared; None: they were."""
+
+    name: str
+    elements: int = 0
+    differing: int = 0
+    histogram: dict[int, int] = field(default_factory=dict)  # b - a -> how often, the most frequent ones
+    problem: str | None = None
+
+    @property
+    def equal(self) -> bool:
+        return self.problem is None and self.differing == 0
+
+
+@dataclass
+class Comparison:
+    """Result of `compare`. `differences` are the first ones over all layers."""
+
+    a: str
+    b: str
+    layers: list[LayerComparison]
+    differences: list[Difference]
+
+    @property
+    def equal(self) -> bool:
+        return all(layer.equal for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """For machines; keys of the histograms become strings."""
+        return {
+            "equal": self.equal,
+            "a": self.a,
+            "b": self.b,
+            "layers": [
+                asdict(layer)
+                | {"equal": layer.equal, "histogram": {str(key): n for key, n in layer.histogram.items()}}
+                for layer in self.layers
+            ],
+            "differences": [asdict(difference) for difference in self.differences],
+        }
+
+    def render(self) -> Table:
+        """For a terminal: a row per layer, and below it the first differences."""
+        table = Table(title=f"{self.a}  against  {self.b}", title_justify="left", header_style="bold")
+        for heading, justify in (
+            ("layer", "left"),
+            ("elements", "right"),
+            ("differing", "right"),
+            ("", "left"),
+        ):
+            table.add_column(heading, justify=justify, overflow="fold")
+        for layer in self.layers:
+            if layer.problem:
+                text = f"[red]{layer.problem}[/red]"
+            elif layer.differing:
+                most = ", ".join(f"{delta:+d}: {n}" for delta, n in list(layer.histogram.items())[:5])
+                text = f"[red]b - a: {most}[/red]"
+            else:
+                text = "[green]equal[/green]"
+            table.add_row(layer.name, f"{layer.elements:,}", f"{layer.differing:,}", text)
+        for difference in self.differences:
+            place = ", ".join(f"{axis} {at}" for axis, at in difference.place.items())
+            table.add_row(difference.layer, "", "", f"{place}: {difference.a} against {difference.b}")
+        return table
+
+
+def compare(a: Path, b: Path) -> Comparison:
+    """Compare array `y` of two .npz files, or of the files of equal name in two folders.
+
+    A layer that only one side has, and arrays of different shape, are differences. Raises ConfigError when a
+    path does not exist, holds no .npz file, or a file has no integer array y of one to four axes.
+    """
+    a, b = Path(a), Path(b)
+    if a.is_file() != b.is_file() and a.exists() and b.exists():
+        raise ConfigError(f"two folders or two .npz files are needed, got {a} and {b}")
+    left, right = _files(a), _files(b)
+    if a.is_file():
+        right = dict.fromkeys(left, b)
+    result = Comparison(str(a), str(b), [], [])
+    for name in sorted(left.keys() | right.keys()):
+        if name not in left or name not in right:
+            result.layers.append(LayerComparison(name, problem=f"missing in {b if name in left else a}"))
+            continue
+        layer, places = _compare_arrays(name, _load(left[name]), _load(right[name]))
+        result.layers.append(layer)
+        result.differences += places[: MAX_LISTED - len(result.differences)]
+    return result
+
+
+def _compare_arrays(name: str, a: np.ndarray, b: np.ndarray) -> tuple[LayerComparison, list[Difference]]:
+    if a.shape != b.shape:
+        return LayerComparison(name, problem=f"shapes differ: {list(a.shape)} and {list(b.shape)}"), []
+    differs = a != b
+    where = np.argwhere(differs)
+    values, counts = np.unique(b[differs].astype(np.int64) - a[differs].astype(np.int64), return_counts=True)
+    order = np.lexsort((np.abs(values), -counts))[:_MAX_BARS]
+    histogram = {int(values[i]): int(counts[i]) for i in order}
+    places = [
+        Difference(
+            name, dict(zip(AXES, map(int, index), strict=False)), int(a[tuple(index)]), int(b[tuple(index)])
+        )
+        for index in where[:MAX_LISTED]
+    ]
+    return LayerComparison(name, a.size, len(where), histogram), places
+
+
+def _files(path: Path) -> Mapping[str, Path]:
+    if path.is_file():
+        return {path.stem: path}
+    if not path.is_dir():
+        raise ConfigError(f"{path}: no such file or folder")
+    found = {file.stem: file for file in path.glob("*.npz")}
+    if not found:
+        raise ConfigError(
+            f"{path}: holds no .npz file; the folders to compare are golden, csim and cosim of a run"
+        )
+    return found
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            array = arrays["y"]
+    except KeyError:
+        raise ConfigError(f"{path}: array 'y' expected") from None
+    except (OSError, ValueError, BadZipFile) as error:
+        raise ConfigError(f"{path}: cannot be read as .npz: {error}") from error
+    if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
+        raise ConfigError(
+            f"{path}: y: integers with 1 to 4 axes expected, got {array.dtype} {list(array.shape)}"
+        )
+    return array

@@ -1,0 +1,493 @@
+"""The report of a run: report.json for machines, report.md for a terminal, report.html for people.
+
+`write_report` takes one dictionary, checked against `RunReport`; what a run did not measure is None and shown
+as a dash. Both documents are made from the templates beside this file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from pydantic import Field
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pymodel.errors import Strict, validated
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+DASH = "–"
+
+
+class Stage(Strict):
+    """One process of the generated pipeline."""
+
+    name: str
+    stages: int
+    ii: int = 1
+    iterations: int | None = None
+
+
+class LayerReport(Strict):
+    """One layer. Bits are of the whole layer; cycles are of all `images`."""
+
+    name: str
+    shape: str = Field(description="channels, image and kernel in words")
+    variant: str = Field(description="support: PSD1_P16, dense, ...")
+    images: int = Field(ge=1)
+    elements: int | None = Field(None, description="output values compared at each step")
+    mismatches: dict[str, int | None] = Field(
+        description="by step (csim, cosim, stalled): values unlike golden's"
+    )
+    errors: list[str] = Field([], description="what the bench found, in words")
+    lanes: int = Field(ge=1, description="multipliers")
+    macs: int | None = Field(None, description="useful multiply-accumulates of one image")
+    cycles_model: int | None = None
+    cycles_sim: int | None = None
+    fill: int | None = Field(None, description="cycles of cycles_sim that start and drain the pipeline")
+    cycles_dense: int | None = Field(None, description="the dense engine with the same number of multipliers")
+    utilisation: float | None = Field(None, ge=0, le=1, description="useful MACs / (lanes * cycles)")
+    resources: dict[str, float] | None = Field(None, description="LUT, FF, DSP, BRAM, ...")
+    resources_dense: dict[str, float] | None = Field(
+        None, description="the dense engine, the same multipliers"
+    )
+    fmax_mhz: float | None = None
+    multiplexer_free: bool | None = Field(None, description="no cell between ring register and multiplier")
+    weight_bits: int | None = Field(None, description="nonzero weights")
+    index_bits: int | None = Field(None, description="support of the period")
+    padding_bits: int | None = Field(None, description="zero words of folds and of a short last block")
+    index_bits_per_weight: int | None = Field(None, description="indices of an engine with one per weight")
+    dense_bits: int | None = Field(None, description="weights of the dense layer")
+    stages: list[Stage] = []
+    seconds: dict[str, float] = Field({}, description="by step")
+
+
+class Accuracy(Strict):
+    """Top-1 hits of a classifier, of `images` images."""
+
+    dataset: str
+    images: int = Field(ge=1)
+    golden: int
+    rtl: int | None = None
+
+
+class RunReport(Strict):
+    """A whole run."""
+
+    title: str
+    ok: bool
+    layers: list[LayerReport] = Field(min_length=1)
+    accuracy: Accuracy | None = None
+    clock_ns: float = Field(gt=0)
+    target: str
+    budgets: dict[str, int] = Field({}, description="of the target")
+    provenance: dict[str, str] = Field(description="versions, seed, date, times, in the order of showing")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the layer table: heading, what it means, how to read it off a layer."""
+
+    heading: str
+    meaning: str
+    value: Callable[[LayerReport], str]
+    numeric: bool = True
+    terminal: bool = False  # wide tables do not fit a terminal: only these columns are shown there
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    if value is None:
+        return DASH
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.{max(digits, 1)}f}"
+
+
+def _percent(value: float | None) -> str:
+    return DASH if value is None else f"{100 * value:.1f} %"
+
+
+def _verdict(layer: LayerReport) -> str:
+    if layer.errors or any(layer.mismatches.values()):
+        return "FAIL"
+    if any(value is None for value in layer.mismatches.values()) or not layer.mismatches:
+        return "not all run"
+    return "exact"
+
+
+def _agreement(layer: LayerReport) -> str:
+    if layer.cycles_model is None or layer.cycles_sim is None:
+        return DASH
+    return (
+        "exact" if layer.cycles_model == layer.cycles_sim else f"{layer.cycles_sim - layer.cycles_model:+,d}"
+    )
+
+
+def _speedup(layer: LayerReport) -> str:
+    cycles = layer.cycles_sim or layer.cycles_model
+    return f"{layer.cycles_dense / cycles:.2f}x" if layer.cycles_dense and cycles else DASH
+
+
+def _storage_ratio(layer: LayerReport) -> float | None:
+    """All stored bits over those of the nonzero weights."""
+    if not layer.weight_bits or layer.index_bits is None:
+        return None
+    return (layer.weight_bits + layer.index_bits + (layer.padding_bits or 0)) / layer.weight_bits
+
+
+def _resource(kind: str) -> Callable[[LayerReport], str]:
+    return lambda layer: _number((layer.resources or {}).get(kind), 1)
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("layer", "name in the network", lambda layer: layer.name, numeric=False, terminal=True),
+    Column(
+        "shape",
+        "input channels and image, kernel, output channels, stride",
+        lambda layer: layer.shape,
+        numeric=False,
+    ),
+    Column(
+        "support",
+        "variant of the periodic supports; dense: all taps",
+        lambda layer: layer.variant,
+        numeric=False,
+        terminal=True,
+    ),
+    Column(
+        "result",
+        "exact: every output value of every image equals the golden model's, in the C simulation, in the"
+        " RTL, and in the RTL with random stalls",
+        _verdict,
+        numeric=False,
+        terminal=True,
+    ),
+    Column("images", "images simulated", lambda layer: _number(layer.images)),
+    Column("lanes", "multipliers at work in every cycle", lambda layer: _number(layer.lanes), terminal=True),
+    Column(
+        "cycles",
+        "RTL simulation, first input beat accepted to last output beat accepted, all images",
+        lambda layer: _number(layer.cycles_sim),
+        terminal=True,
+    ),
+    Column("model", "cycles that the analytical model predicts", lambda layer: _number(layer.cycles_model)),
+    Column(
+        "vs model",
+        "exact, or by how many cycles the RTL takes more (+) or less (-) than the model",
+        _agreement,
+        terminal=True,
+    ),
+    Column(
+        "fill",
+        "cycles that start and drain the pipeline, once for all images",
+        lambda layer: _number(layer.fill),
+    ),
+    Column(
+        "use",
+        "useful multiplications / (lanes x cycles)",
+        lambda layer: _percent(layer.utilisation),
+        terminal=True,
+    ),
+    Column(
+        "vs dense",
+        "cycles of the dense engine with as many multipliers, over the cycles here",
+        _speedup,
+        terminal=True,
+    ),
+    Column(
+        "LUT",
+        "look-up tables, those in memories and shift registers included",
+        _resource("LUT"),
+        terminal=True,
+    ),
+    Column("FF", "flip-flops", _resource("FF")),
+    Column("DSP", "multiplier blocks", _resource("DSP"), terminal=True),
+    Column("BRAM", "block RAMs of 36 kbit", _resource("BRAM"), terminal=True),
+    Column("URAM", "UltraRAMs", _resource("URAM")),
+    Column(
+        "Fmax MHz", "after place and route (nextpnr, ECP5 only)", lambda layer: _number(layer.fmax_mhz, 1)
+    ),
+    Column(
+        "mux-free",
+        "yes: in the netlist no cell stands between a ring register and its multiplier",
+        lambda layer: DASH if layer.multiplexer_free is None else "yes" if layer.multiplexer_free else "NO",
+        numeric=False,
+    ),
+    Column("weight bits", "nonzero weights", lambda layer: _number(layer.weight_bits)),
+    Column(
+        "index bits",
+        "the supports of one period, for the whole layer",
+        lambda layer: _number(layer.index_bits),
+    ),
+    Column(
+        "padding bits",
+        "zero weights that fill folds and a short last block",
+        lambda layer: _number(layer.padding_bits),
+    ),
+    Column(
+        "stored / weight",
+        "all stored bits over the bits of the nonzero weights; 1 is the least possible",
+        lambda layer: _number(_storage_ratio(layer), 3),
+    ),
+    Column(
+        "index per weight",
+        "index bits of an engine that keeps an index for each nonzero weight",
+        lambda layer: _number(layer.index_bits_per_weight),
+    ),
+    Column("dense bits", "weights of the layer without pruning", lambda layer: _number(layer.dense_bits)),
+    Column(
+        "seconds",
+        "wall clock of all steps",
+        lambda layer: _number(sum(layer.seconds.values()), 1) if layer.seconds else DASH,
+    ),
+)
+
+
+def write_report(data: dict[str, Any], folder: Path) -> RunReport:
+    """Write report.{json,md,html} into `folder`. Raises ConfigError when `data` is no RunReport."""
+    report = parse_report(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / "report.json", json.dumps(report.model_dump(), indent=2, ensure_ascii=False) + "\n")
+    _write(folder / "report.md", render_markdown(report))
+    _write(folder / "report.html", render_html(report))
+    return report
+
+
+def parse_report(data: dict[str, Any]) -> RunReport:
+    """Check the dictionary of a run. Raises ConfigError naming the key."""
+    return validated(RunReport, data, "report")
+
+
+def render_markdown(report: RunReport) -> str:
+    """The whole report as Markdown."""
+    return _environment(False).get_template("report.md.j2").render(**_context(report))
+
+
+def render_html(report: RunReport) -> str:
+    """The whole report as one HTML page that loads nothing from elsewhere."""
+    plots = [(title, text, Markup(svg)) for title, text, svg in _plots(report)]
+    return _environment(True).get_template("report.html.j2").render(**_context(report), plots=plots)
+
+
+def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
+    """The report for a terminal of 120 columns: a table of layers, then one line for each further fact."""
+    report = data if isinstance(data, RunReport) else parse_report(data)
+    table = Table(
+        title=report.title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD
+    )
+    columns = [column for column in COLUMNS if column.terminal]
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
+    for layer in report.layers:
+        style = "red" if _verdict(layer) == "FAIL" else None
+        table.add_row(*(column.value(layer) for column in columns), style=style)
+    parts: list[RenderableType] = [table]
+    for layer in report.layers:
+        parts += [Text(f"{layer.name}: {error}", style="red") for error in layer.errors]
+    parts += [Text(f"{name}: {value}") for name, value in _facts(report)]
+    return parts
+
+
+def _facts(report: RunReport) -> list[tuple[str, str]]:
+    """What the run comes to, in a few numbers."""
+    layers = report.layers
+    facts = [("Result", "every output value is exact" if report.ok else "FAILED")]
+    if report.accuracy:
+        a = report.accuracy
+        rtl = DASH if a.rtl is None else f"{a.rtl / a.images:.2%}"
+        facts.append(
+            ("Accuracy", f"golden model {a.golden / a.images:.2%}, RTL {rtl}, {a.images:,} of {a.dataset}")
+        )
+    compared = [layer.elements for layer in layers if layer.elements]
+    if compared:
+        facts.append(("Output values compared", f"{sum(compared):,}"))
+    if all(layer.cycles_sim for layer in layers):
+        total = sum(layer.cycles_sim or 0 for layer in layers)
+        facts.append(
+            (
+                "Cycles of all layers",
+                f"{total:,} = {total * report.clock_ns / 1e6:,.3f} ms at {1000 / report.clock_ns:,.1f} MHz",
+            )
+        )
+    stored, indexed = (
+        _sum(layers, "weight_bits", "index_bits", "padding_bits"),
+        _sum(layers, "weight_bits", "index_bits_per_weight"),
+    )
+    if stored and indexed:
+        facts.append(
+            (
+                "Weight storage",
+                f"{stored:,} bits; with an index per weight {indexed:,} bits ({indexed / stored:.2f}x)",
+            )
+        )
+    return facts
+
+
+def _sum(layers: Sequence[LayerReport], *keys: str) -> int | None:
+    values = [getattr(layer, key) for layer in layers for key in keys]
+    return None if any(value is None for value in values) else sum(values)
+
+
+def _context(report: RunReport) -> dict[str, Any]:
+    shown = [c for c in COLUMNS if any(c.value(layer) != DASH for layer in report.layers)]
+    return {
+        "report": report,
+        "columns": shown,
+        "rows": [[column.value(layer) for column in shown] for layer in report.layers],
+        "verdicts": [_verdict(layer) for layer in report.layers],
+        "facts": _facts(report),
+        "errors": [(layer.name, error) for layer in report.layers for error in layer.errors],
+        "stages": [(layer.name, stage) for layer in report.layers for stage in layer.stages],
+        "number": _number,
+    }
+
+
+def _environment(html: bool) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=html,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+_BLUE, _GREY, _ORANGE, _INK = "#2f6fb0", "#b9c2cc", "#e08a3c", "#2b333b"
+
+
+def _plots(report: RunReport) -> list[tuple[str, str, str]]:
+    """(title, explanation, SVG) of each plot that the run has data for."""
+    layers, plots = report.layers, []
+    if all(layer.cycles_sim or layer.cycles_model for layer in layers):
+        here = [layer.cycles_sim or layer.cycles_model or 0 for layer in layers]
+        series = [("this engine", here, _BLUE)]
+        if all(layer.cycles_dense for layer in layers):
+            series.insert(
+                0, ("dense, the same multipliers", [layer.cycles_dense or 0 for layer in layers], _GREY)
+            )
+        plots.append(("Cycles", "Per layer, all images; shorter is faster.", _bars(layers, series, "cycles")))
+    if _sum(layers, "weight_bits", "index_bits", "index_bits_per_weight") is not None:
+        kilobits = [
+            [(getattr(layer, key) or 0) / 1000 for layer in layers]
+            for key in ("weight_bits", "padding_bits", "index_bits", "index_bits_per_weight")
+        ]
+        overhead = [p + i for p, i in zip(kilobits[1], kilobits[2], strict=True)]
+        plots.append(
+            (
+                "Weight storage",
+                "Bits stored for each layer. With periodic supports only the nonzero weights are stored, and the"
+                " supports of one period; an engine without periodicity adds an index to every weight.",
+                _stacks(
+                    layers,
+                    [("index per weight", kilobits[0], kilobits[3]), ("periodic", kilobits[0], overhead)],
+                ),
+            )
+        )
+    if all(layer.utilisation is not None for layer in layers):
+        use = [100 * (layer.utilisation or 0) for layer in layers]
+        plots.append(
+            (
+                "Lane utilisation",
+                "Useful multiplications over lanes x cycles; what is missing to 100 % is"
+                " fill, padding and the image's border.",
+                _bars(layers, [("", use, _BLUE)], "%", 100),
+            )
+        )
+    if report.budgets and all(layer.resources for layer in layers):
+        kinds = [
+            kind
+            for kind, budget in report.budgets.items()
+            if budget and any((layer.resources or {}).get(kind) for layer in layers)
+        ]
+        series = [
+            (
+                kind,
+                [100 * (layer.resources or {}).get(kind, 0) / report.budgets[kind] for layer in layers],
+                colour,
+            )
+            for kind, colour in zip(kinds, (_BLUE, _GREY, _ORANGE, "#6aa84f", "#8e6bb0"), strict=False)
+        ]
+        plots.append(
+            (f"Share of {report.target}", "Each layer's engine alone.", _bars(layers, series, "% of device"))
+        )
+    return plots
+
+
+def _axes(layers: Sequence[LayerReport], rows: int):
+    """Figure and axes for horizontal bars, `rows` of them per layer; first layer on top."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.2, 0.9 + len(layers) * (0.14 + 0.12 * rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_yticks(range(len(layers)), [layer.name for layer in layers])
+    axes.invert_yaxis()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#e6eaee", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _bars(
+    layers: Sequence[LayerReport],
+    series: Sequence[tuple[str, list[float], str]],
+    unit: str,
+    top: float | None = None,
+) -> str:
+    figure, axes = _axes(layers, len(series))
+    height = 0.8 / len(series)
+    for index, (label, values, colour) in enumerate(series):
+        at = [row + (index - (len(series) - 1) / 2) * height for row in range(len(layers))]
+        axes.barh(at, values, height * 0.92, label=label, color=colour)
+    return _svg(figure, axes, unit, top, legend=len(series) > 1)
+
+
+def _stacks(layers: Sequence[LayerReport], series: Sequence[tuple[str, list[float], list[float]]]) -> str:
+    figure, axes = _axes(layers, len(series))
+    height = 0.8 / len(series)
+    for index, (label, weights, overhead) in enumerate(series):
+        at = [row + (index - (len(series) - 1) / 2) * height for row in range(len(layers))]
+        axes.barh(at, weights, height * 0.92, color=_BLUE if index else _GREY, label=f"{label}: weights")
+        axes.barh(
+            at,
+            overhead,
+            height * 0.92,
+            left=weights,
+            color=_ORANGE if index else "#d9b38c",
+            label=f"{label}: indices" + (" and padding" if index else ""),
+        )
+    return _svg(figure, axes, "kbit", None, legend=True)
+
+
+def _svg(figure: Any, axes: Any, unit: str, top: float | None, legend: bool) -> str:
+    """The figure as an <svg> element; the same figure gives the same text."""
+    import matplotlib
+
+    axes.set_xlabel(unit)
+    axes.set_xlim(0, top)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    if legend:
+        figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)
+    text = io.StringIO()
+    style = {"svg.fonttype": "none", "svg.hashsalt": unit, "font.family": "sans-serif", "text.color": _INK}
+    with matplotlib.rc_context(style):
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    svg = text.getvalue()
+    return svg[svg.index("<svg") :]
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

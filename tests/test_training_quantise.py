@@ -1,0 +1,212 @@
+"""Fixed point in torch against the golden model: the same integers, always."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from pymodel import golden, networks  # noqa: E402
+from pymodel.bundle import Bundle  # noqa: E402
+from pymodel.formats import Format, requantise  # noqa: E402
+from pymodel.network import (  # noqa: E402
+    Add,
+    AvgPool,
+    ChannelShuffle,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    InputSpec,
+    Linear,
+    MaxPool,
+    Network,
+    Relu,
+)
+from pymodel.training.build import NetworkModule  # noqa: E402
+from pymodel.training.calibrate import best_format  # noqa: E402
+from pymodel.training.config import TrainConfig  # noqa: E402
+from pymodel.training.data import Dataset, Split  # noqa: E402
+from pymodel.training.fixed_point import FixedPointNetwork, fake_quantise  # noqa: E402
+from pymodel.training.fold import fold_batch_norm  # noqa: E402
+from pymodel.training.quantise import assert_identical, export, to_fixed_point  # noqa: E402
+
+torch.set_num_threads(1)  # tensors are tiny here: threads would only wait for each other
+
+
+def every_operation() -> Network:
+    """A small network with each kind of layer, in the combinations that share a format."""
+    return Network(
+        name="every_operation",
+        input=InputSpec(channels=3, height=8, width=8),
+        layers=[
+            Conv(name="a", input="input", out_channels=8, kernel=3, padding=1, batch_norm=True, relu=True),
+            Conv(name="b", input="a", out_channels=8, kernel=3, padding=1, support="PSD4_P8", batch_norm=True),
+            Conv(name="grouped", input="b", out_channels=8, kernel=3, padding=2, stride=2, groups=4),
+            MaxPool(name="pooled", input="b", kernel=3, stride=2, padding=1),
+            AvgPool(name="mean", input="a"),
+            Concat(name="joined", inputs=["pooled", "mean"]),
+            ChannelShuffle(name="mixed", input="joined", groups=2),
+            Relu(name="positive", input="mixed"),
+            Conv(name="c", input="positive", out_channels=8, kernel=1, support="dense", bias=False),
+            Add(name="sum", inputs=["c", "pooled"], relu=True),
+            Conv(name="custom", input="sum", out_channels=8, kernel=3, padding=1,
+                 support={"taps": [[0, 4], [2], [1, 7, 8]]}, batch_norm=True, relu=True),
+            GlobalAvgPool(name="average", input="custom"),
+            Linear(name="hidden", input="average", out_features=6, relu=True),
+            Linear(name="scores", input="hidden", out_features=5),
+        ],
+        output="scores",
+    )  # fmt: skip
+
+
+def random_network(network: Network, seed: int) -> NetworkModule:
+    """With random statistics in every batch norm, in evaluation mode."""
+    torch.manual_seed(seed)
+    module = NetworkModule(network)
+    for part in module.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.running_mean.normal_(0, 0.3)
+            part.running_var.uniform_(0.05, 2)
+            torch.nn.init.normal_(part.weight, 1, 0.5)
+            torch.nn.init.normal_(part.bias, 0, 0.3)
+    return module.eval()
+
+
+def random_dataset(network: Network, seed: int, images: int = 24) -> Dataset:
+    random = np.random.default_rng(seed)
+    shape = (images, *network.input.shape)
+    split = Split(random.integers(0, 256, shape, dtype=np.uint8), random.integers(0, 5, images))
+    return Dataset("random", tuple("abcde"), split, split, Format(8, 7), 128)
+
+
+def config(**quantise: int) -> TrainConfig:
+    return TrainConfig(
+        name="test", data={"dataset": "digits"}, network={"name": "digits"}, epochs=1, quantise=quantise
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    acc=st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=20),
+    shift=st.integers(0, 31),
+    bits=st.integers(2, 8),
+    relu=st.booleans(),
+)
+def test_fake_quantise_is_requantise(acc: list[int], shift: int, bits: int, relu: bool) -> None:
+    form = Format(bits, 3)
+    real = torch.tensor(acc, dtype=torch.float64) * 2.0 ** -(3 + shift)
+    integers = (fake_quantise(real, form, relu) * 2.0**form.frac).numpy()
+    assert np.array_equal(integers, requantise(np.array(acc), shift, bits, relu))
+
+
+def test_gradient_passes_rounding_and_stops_at_saturation() -> None:
+    x = torch.tensor([-9.0, -0.3, 0.26, 1.9, 9.0], requires_grad=True)
+    fake_quantise(x, Format(4, 2)).sum().backward()
+    assert x.grad.tolist() == [0, 1, 1, 0, 0]
+    x.grad = None
+    fake_quantise(x, Format(4, 2), relu=True).sum().backward()
+    assert x.grad.tolist() == [0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folding_keeps_the_function(seed: int) -> None:
+    module = random_network(every_operation(), seed)
+    x = torch.randn(4, 3, 8, 8)
+    with torch.no_grad():
+        assert torch.allclose(fold_batch_norm(module)(x), module(x), atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000), weight_bits=st.integers(2, 8), activation_bits=st.integers(2, 8),
+    output_bits=st.integers(2, 8),
+)  # fmt: skip
+def test_torch_and_golden_model_give_the_same_integers(
+    seed: int, weight_bits: int, activation_bits: int, output_bits: int
+) -> None:
+    network = every_operation()
+    dataset = random_dataset(network, seed)
+    options = config(weight_bits=weight_bits, activation_bits=activation_bits, output_bits=output_bits)
+    fixed = to_fixed_point(random_network(network, seed), dataset, options)
+    images = np.concatenate([
+        dataset.integers(dataset.test.images),
+        np.full((1, 3, 8, 8), -128, np.int8), np.full((1, 3, 8, 8), 127, np.int8),
+    ])  # fmt: skip
+    assert assert_identical(fixed, export(fixed, dataset, {}), images) == 26
+
+
+@pytest.mark.parametrize("variant", ["dense", "PSD1_P16", "PS1_P9", "pSC2"])
+def test_residual_network_is_identical(variant: str) -> None:
+    network = networks.resnet18(width=8, variant=variant)
+    dataset = random_dataset(network, 1, images=4)
+    fixed = to_fixed_point(random_network(network, 1), dataset, config())
+    bundle = export(fixed, dataset, {})
+    assert_identical(fixed, bundle, dataset.integers(dataset.test.images))
+    for layer in bundle.network.weighted_layers():
+        if isinstance(layer, Conv):
+            mask = layer.make_support().mask(*bundle.weights[layer.name].shape[:2])
+            assert not bundle.weights[layer.name][~mask].any()
+
+
+def test_a_difference_is_found() -> None:
+    network = every_operation()
+    dataset = random_dataset(network, 0)
+    fixed = to_fixed_point(random_network(network, 0), dataset, config())
+    bundle = export(fixed, dataset, {})
+    bundle.biases["a"][0] += 64
+    with pytest.raises(AssertionError, match="layer a: "):
+        assert_identical(fixed, bundle, dataset.integers(dataset.test.images))
+
+
+def test_training_in_fixed_point_moves_weights_on_the_support_only() -> None:
+    network = every_operation()
+    dataset = random_dataset(network, 2)
+    fixed = to_fixed_point(random_network(network, 2), dataset, config(weight_bits=4, activation_bits=4))
+    before = export(fixed, dataset, {})
+    optimiser = torch.optim.SGD(fixed.parameters(), lr=0.05, momentum=0.9)
+    x = torch.from_numpy(dataset.input_format.real(dataset.integers(dataset.train.images))).float()
+    labels = torch.from_numpy(dataset.train.labels)
+    losses = []
+    for _ in range(40):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.cross_entropy(fixed(x), labels)
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    after = export(fixed, dataset, {})  # Bundle refuses a weight off the support
+    assert losses[-1] < 0.8 * losses[0]
+    assert any(not np.array_equal(before.weights[name], after.weights[name]) for name in after.weights)
+    assert_identical(fixed, after, dataset.integers(dataset.test.images))
+
+
+def test_best_format_beats_its_neighbours() -> None:
+    values = np.random.default_rng(0).normal(0, 1, 10_000)
+    for bits in range(2, 9):
+        best = best_format(values, bits)
+        errors = {}
+        for frac in range(best.frac - 2, best.frac + 3):
+            form = Format(bits, frac)
+            errors[frac] = np.square(form.real(form.quantise(values)) - values).sum()
+        assert min(errors, key=errors.get) == best.frac
+    assert best_format(np.zeros(3), 8) == Format(8, 7)
+
+
+def test_fracs_are_lowered_until_every_shift_is_possible() -> None:
+    """Large weights and tiny activations: the output would ask for more fractional bits than there are."""
+    layers = [Conv(name="a", input="input", out_channels=2, kernel=1, relu=True),
+              Add(name="sum", inputs=["a", "a"]), Linear(name="fc", input="sum", out_features=2)]  # fmt: skip
+    network = Network(name="n", input=InputSpec(channels=1, height=2, width=2), layers=layers, output="fc")
+    module = NetworkModule(network).eval()
+    with torch.no_grad():
+        module.layers["a"].conv.weight.copy_(torch.tensor([100.0, 0.001]).view(2, 1, 1, 1))
+        module.layers["a"].conv.bias.copy_(torch.tensor([-50.0, 1e-4]))
+    images = np.full((4, 1, 2, 2), 128, np.uint8)  # all inputs zero: only the tiny bias is left
+    dataset = Dataset("n", ("a", "b"), Split(images, np.zeros(4, int)), Split(images, np.zeros(4, int)),
+                      Format(8, 0), 128)  # fmt: skip
+    fixed = to_fixed_point(module, dataset, config())
+    bundle = export(fixed, dataset, {})  # Bundle refuses shifts outside 0..31
+    assert isinstance(fixed, FixedPointNetwork) and isinstance(bundle, Bundle)
+    assert_identical(fixed, bundle, np.arange(-128, 128).reshape(-1, 1, 2, 2))
+    assert golden.predict(bundle, np.zeros((1, 1, 2, 2), np.int8)).shape == (1,)
