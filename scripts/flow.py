@@ -132,7 +132,7 @@ def cosim_step(engine: Engine, settings: Settings) -> None:
         return simulate(
             rtl, ports, beats, last, pack_output_beats(y, shape), shape.out_beats, layout.build(engine.name) / name,
             seed=settings.seed, idle=idle, backpressure=backpressure, waves=settings.waves,
-            cache=layout.build(engine.name) / "verilator",
+            cache=layout.root / "build" / "verilator",
             axes={"in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
                   "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)]},
         )  # fmt: skip

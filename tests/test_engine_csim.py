@@ -44,31 +44,18 @@ VARIANTS = ("PSD2_P8", "PSD2_P16", "PS4_P4", "PS2_P6")
 FAST = {
     "papers": dict(cin=32, cout=32, height=5, width=7, images=3),
     "cin_not_multiple_of_p": dict(cin=20, cout=19, support="PSD4_P8", padding=0, relu=True, shift=8),
-    "stride_2_fold_2_tb_2": dict(
-        cin=64, cout=18, support="PS1_P9", Tb=2, fold=2, stride=2, height=7, width=6
-    ),
-    "to_2_narrow": dict(
-        cin=8, cout=16, support="PS4_P4", To=2, in_bits=3, weight_bits=2, out_bits=5, shift=2
-    ),
-    "one_pixel_one_output": dict(
-        cin=6, cout=1, support="PS2_P6", height=1, width=1, shift=0, weights="least"
-    ),
+    "stride_2_fold_2_tb_2": dict(cin=64, cout=18, support="PS1_P9", Tb=2, fold=2, stride=2, height=7, width=6),
+    "to_2_narrow": dict(cin=8, cout=16, support="PS4_P4", To=2, in_bits=3, weight_bits=2, out_bits=5, shift=2),
+    "one_pixel_one_output": dict(cin=6, cout=1, support="PS2_P6", height=1, width=1, shift=0, weights="least"),
     "dense_fold_8": dict(cin=3, cout=5, support="dense", fold=8, in_bits=6, weight_bits=5, shift=12),
-    "pointwise_stride_2": dict(
-        cin=12, cout=8, kernel=1, padding=0, support="dense", Tb=4, To=2, stride=2, width=6
-    ),
-    "least_weights_to_2_fold_3": dict(
-        cin=32, cout=32, support="PSD4_P8", To=2, fold=3, weights="least", shift=14
-    ),
+    "pointwise_stride_2": dict(cin=12, cout=8, kernel=1, padding=0, support="dense", Tb=4, To=2, stride=2, width=6),
+    "least_weights_to_2_fold_3": dict(cin=32, cout=32, support="PSD4_P8", To=2, fold=3, weights="least", shift=14),
 }
 FAST_AMD = ("papers", "stride_2_fold_2_tb_2", "pointwise_stride_2")
 
 SLOW = {
     **{f"variant_{name}": dict(support=name, cin=36, cout=33) for name in VARIANTS},
-    **{
-        f"bits_{bits}": dict(in_bits=bits, weight_bits=bits, out_bits=bits, shift=bits)
-        for bits in range(2, 9)
-    },
+    **{f"bits_{bits}": dict(in_bits=bits, weight_bits=bits, out_bits=bits, shift=bits) for bits in range(2, 9)},
     **{f"padding_{padding}": dict(padding=padding, height=3, width=4) for padding in (0, 1, 2)},
     **{f"stride_{stride}": dict(stride=stride, height=9, width=8, cin=5) for stride in (3, 4)},
     "stride_beyond_the_image": dict(stride=7, height=5, width=5),
@@ -184,9 +171,7 @@ def test_program_refuses_input_of_another_shape(tmp_path: Path) -> None:
     shape, images, weights, bias = make_layer(2, cin=4, cout=4, support="PS4_P4")
     header.write(tmp_path / header.FILE_NAME, shape, weights, bias)
     program = csim.build(tmp_path)
-    np.testing.assert_array_equal(
-        csim.run(program, images, shape), golden.conv_layer(images, weights, bias, shape)
-    )
+    np.testing.assert_array_equal(csim.run(program, images, shape), golden.conv_layer(images, weights, bias, shape))
     taller = shape.model_copy(update={"height": shape.height + 1})
     with pytest.raises(ConfigError, match="not a whole number of images"):
         csim.run(program, np.zeros((1, 4, taller.height, taller.width), int), taller)

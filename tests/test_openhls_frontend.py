@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import sys
+from collections import deque
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from openhls import frontend, interpret
 from openhls.clang import HEADERS
 from openhls.errors import HlsError
-from openhls.graph import Design
+from openhls.graph import Design, Node
+from openhls.wires import WireBuilder
 
 KERNELS = Path(__file__).parent / "openhls" / "kernels"
 TOPS = {
@@ -119,3 +124,215 @@ def test_graph_equals_native_program(kernel, top, native):
         expected = run_native(native(kernel), top, design, inputs, runs)
         assert interpret.run(design, inputs, runs) == expected
         assert any(expected.values())
+
+
+# What is refused, and where
+REFUSED = KERNELS / "refused.cpp"
+
+
+def refused_cases() -> list[tuple[int, int, str]]:
+    """(case, line, reason) of every `// refused:` in the file."""
+    found, case = [], 0
+    for number, line in enumerate(REFUSED.read_text().splitlines(), 1):
+        if match := re.match(r"#(?:el)?if CASE == (\d+)", line):
+            case = int(match[1])
+        elif case and "// refused: " in line:
+            found.append((case, number, line.split("// refused: ")[1]))
+    return found
+
+
+@pytest.mark.parametrize("case, line, reason", refused_cases())
+def test_refusal_names_line_and_reason(case, line, reason):
+    with pytest.raises(HlsError) as caught:
+        frontend.import_design([REFUSED], "top", [], {"CASE": str(case)})
+    error = caught.value
+    assert error.loc is not None and Path(error.loc.file).name == "refused.cpp"
+    assert reason in error.message
+    assert error.loc.line == line, str(error)
+
+
+def test_side_channels_are_refused():
+    with pytest.raises(HlsError, match="user, id and dest channels are not supported"):
+        frontend.import_design([REFUSED], "top", [], {"CASE": "21"})
+
+
+def test_missing_source_and_top():
+    with pytest.raises(HlsError, match="no such file"):
+        frontend.import_design([KERNELS / "absent.cpp"], "top", [], {})
+    with pytest.raises(HlsError, match="no function named 'absent'"):
+        frontend.import_design([KERNELS / "control.cpp"], "absent", [], {})
+
+
+# What the graph looks like
+def test_perfect_nest_has_no_start_state():
+    """Counters restart by themselves: no `first` register, one iteration per innermost trip."""
+    design = load("memory", "window")
+    (process,) = design.processes
+    assert not any(r.attrs["name"] == "first" for r in process.regs)
+    assert {m.width for m in process.memories.values()} == {8}
+    assert [m.depth for m in process.memories.values()] == [11, 11]
+
+
+def test_true_widths_storage_and_contents():
+    (process,) = load("memory", "tables").processes
+    words = process.memories["WORDS"]
+    assert (words.width, words.depth, words.storage) == (192, 6, "lutram")
+    assert words.contents[1:] == [1, 2**192 - 5, 2**192 - 1, 12345678901234567890, 7]
+    gain = next(m for m in process.memories.values() if m.contents == [1000, 2, 3, 4, 2047])
+    assert gain.width == 11
+    (process,) = load("memory", "accumulate").processes
+    assert sorted((m.name, m.width, m.depth) for m in process.memories.values()) == [("acc_0", 16, 7), ("acc_1", 16, 7)]
+
+
+def test_registers_of_a_nest_are_shared():
+    """A ring that is carried over every level of a nest is one register per element."""
+    (process,) = load("arithmetic", "wide").processes
+    assert sum(r.width for r in process.regs if r.attrs["name"].startswith("ring")) == 1152
+
+
+def test_packing_a_word_is_wiring():
+    (process,) = load("arithmetic", "wide").processes
+    assert not [n for n in process.topological() if n.width == 1152 and n.op in ("and", "or", "xor", "shl", "shru")]
+
+
+def test_network_streams():
+    design = load("network", "diamond")
+    assert [p.name for p in design.processes] == ["unpack", "scale", "scale_2", "narrow_down", "scale_3", "join"]
+    assert list(design.streams)[:2] == ["x", "y"]
+    assert design.streams["x"].fields == [("data", 16), ("keep", 2), ("strb", 2), ("last", 1)]
+    assert design.streams["low"].depth == 4 and design.streams["right"].depth == 2
+    assert design.streams["left"].depth is None
+    assert (design.streams["left"].producer, design.streams["left"].consumer) == ("scale", "join")
+    assert design.streams["x"].consumer == "unpack" and design.streams["y"].producer == "join"
+
+
+def test_run_ends_once_per_run():
+    (process,) = load("control", "imperfect").processes
+    queues = {name: deque([1] * 200) for name in ("bias", "x", "y")}
+    machine = interpret.Machine(process, queues)
+    for _ in range(70):
+        machine.step()
+    assert machine.runs == 2
+
+
+def test_large_rom_is_quick(tmp_path):
+    """A table of long words is evaluated by the compiler, not by code; its contents come out exact."""
+    rng = random.Random(7)
+    contents = [rng.getrandbits(192) for _ in range(3000)]
+    table = ",".join(f'"0x{w:x}"' for w in contents)
+    (tmp_path / "rom.cpp").write_text(f"""#include "hls_stream.h"
+static const ap_uint<192> ROM[] = {{{table}}};
+void top(hls::stream<ap_uint<192>>& y) {{ for (int i = 0; i < 3000; ++i) y.write(ROM[i]); }}
+""")
+    design, _ = frontend.import_design([tmp_path / "rom.cpp"], "top", [], {})
+    assert design.processes[0].memories["ROM"].contents == contents
+
+
+# Wiring rules
+@settings(max_examples=150, deadline=None)
+@given(a=st.integers(0, 2**40 - 1), b=st.integers(0, 2**40 - 1), data=st.data())
+def test_wires_fold_like_arithmetic(a, b, data):
+    """Every wiring rule gives the value of the operation it stands for."""
+    builder, ones = WireBuilder(), 2**40 - 1
+    inputs = {"x": a, "y": b}
+    pool = [(Node("read", 40, [], stream="x"), a), (Node("read", 40, [], stream="y"), b),
+            (builder.const(0xFF00FF, 40), 0xFF00FF), (builder.const(a, 40), a)]
+    for _ in range(8):
+        (p, u), (q, v) = data.draw(st.sampled_from(pool)), data.draw(st.sampled_from(pool))
+        n = data.draw(st.integers(1, 39))
+        amount = builder.const(n, 40)
+        made, expected = data.draw(st.sampled_from([
+            (lambda: builder.logic("and", p, q), u & v),
+            (lambda: builder.logic("or", p, q), u | v),
+            (lambda: builder.logic("xor", p, q), u ^ v),
+            (lambda: builder.shift("shl", p, amount), u << n & ones),
+            (lambda: builder.shift("shru", p, amount), u >> n),
+            (lambda: builder.shift("shrs", p, amount), interpret.signed(u, 40) >> n & ones),
+            (lambda: builder.sext(builder.trunc(p, n), 40), interpret.signed(u & ((1 << n) - 1), n) & ones),
+            (lambda: builder.join([*builder.cut(p, 40 - n, n), *builder.cut(q, n, 40 - n)]), u >> (40 - n) | v >> n << n),
+        ]))  # fmt: skip
+        node = made()
+        assert node.width == 40 and evaluate(node, inputs) == expected
+        pool.append((node, expected))
+
+
+def evaluate(node: Node, inputs: dict[str, int]) -> int:
+    if node.op == "read":
+        return inputs[node.attrs["stream"]]
+    words = [evaluate(n, inputs) for n in node.args]
+    return interpret.evaluate(node, words) & ((1 << node.width) - 1)
+
+
+# ap_int's rules
+OPERATORS = ("+", "-", "*", "&", "|", "^", "/", "%")
+
+
+def ap_rule(op: str, wa: int, sa: bool, a: int, wb: int, sb: bool, b: int) -> tuple[int, bool, int]:
+    """(width, signedness, value) of `a op b`, from the table in AMD's ap_int_base.h (RType)."""
+    both, sign = max(wa + (sb and not sa), wb + (sa and not sb)), sa or sb
+    quotient = (abs(a) // abs(b)) * (-1 if (a < 0) != (b < 0) else 1) if b else 0
+    width, sign, value = {
+        "+": (both + 1, sign, a + b), "-": (both + 1, True, a - b), "*": (wa + wb, sign, a * b),
+        "&": (both, sign, a & b), "|": (both, sign, a | b), "^": (both, sign, a ^ b),
+        "/": (wa + sb, sign, quotient), "%": (min(wa, wb + (sa and not sb)), sa, a - b * quotient),
+    }[op]  # fmt: skip
+    value &= (1 << width) - 1
+    return width, sign, interpret.signed(value, width) if sign else value
+
+
+def test_header_arithmetic_follows_ap_int(tmp_path):
+    """Widths, signs and values of every operator over random widths, among them 1, 31..33, 63..65 and 127..129."""
+    rng, lines, expected = random.Random(5), [], []
+    for _ in range(60):
+        (wa, sa, a), (wb, sb, b) = [draw_operand(rng) for _ in range(2)]
+        lines.append(f"{{ {declare('a', wa, sa, a)} {declare('b', wb, sb, b)}")
+        for op in OPERATORS:
+            if b == 0 and op in "/%":
+                continue
+            lines.append(f"  show(a {op} b);")
+            expected.append(ap_rule(op, wa, sa, a, wb, sb, b))
+        amount = rng.randint(-wa - 2, wa + 2)
+        lines.append(f"  show(a << ap_int<9>({amount})); show(a >> {amount}); show(~a); show(-a);")
+        left, right = (a << amount, a >> amount) if amount >= 0 else (a >> -amount, a << -amount)
+        expected += [wrapped(wa, sa, left), wrapped(wa, sa, right), wrapped(wa, sa, ~a), ap_rule("-", 1, False, 0, wa, sa, a)]
+        high = rng.randrange(wa)
+        low = rng.randint(0, high)
+        field = (a >> low) & ((1 << (high - low + 1)) - 1)
+        kept = a & ~(((1 << (high - low + 1)) - 1) << low)
+        lines.append(f"  show(ap_uint<{wa}>(a.range({high}, {low}))); a({high}, {low}) = b; a[{low}] = !a[{low}]; show(a); }}")
+        new = kept | (b & ((1 << (high - low + 1)) - 1)) << low
+        expected += [(wa, False, field), wrapped(wa, sa, new ^ 1 << low)]
+    program = """#include "ap_int.h"
+#include <cstdio>
+template <class T> void show(const T& x) {
+  std::printf("%d %d ", T::width, (int)T::is_signed);
+  for (int i = T::width - 1; i >= 0; --i) std::printf("%d", (int)x[i]);
+  std::printf("\\n");
+}
+int main() {
+""" + "\n".join(lines) + "\n}\n"
+    (tmp_path / "rules.cpp").write_text(program)
+    command = [sys.executable, "-m", "ziglang", "c++", "-std=c++14", "-O0", "-Wall", "-Wextra", "-Werror",
+               "-fsanitize=undefined", "-fno-sanitize-recover", f"-I{HEADERS}", str(tmp_path / "rules.cpp"),
+               "-o", str(tmp_path / "rules")]  # fmt: skip
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    ran = subprocess.run([tmp_path / "rules"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    for line, (width, sign, value) in zip(ran.stdout.splitlines(), expected, strict=True):
+        assert line.split() == [str(width), str(int(sign)), f"{value & ((1 << width) - 1):0{width}b}"]
+
+
+def draw_operand(rng: random.Random) -> tuple[int, bool, int]:
+    width, sign = rng.choice([1, 2, 7, 8, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 200]), rng.random() < 0.5
+    value = words(rng, width, 1)[0]
+    return width, sign, interpret.signed(value, width) if sign else value
+
+
+def declare(name: str, width: int, sign: bool, value: int) -> str:
+    return f'ap_{"" if sign else "u"}int<{width}> {name} = "{"-" if value < 0 else ""}0x{abs(value):x}";'
+
+
+def wrapped(width: int, sign: bool, value: int) -> tuple[int, bool, int]:
+    value &= (1 << width) - 1
+    return width, sign, interpret.signed(value, width) if sign else value

@@ -65,6 +65,13 @@ def test_equals_a_dense_convolution_of_masked_weights(support: str) -> None:
         assert np.array_equal(mask, Support.parse(support, 3).mask(10, 7))
 
 
+def test_grouped_convolution() -> None:
+    conv, x = PSConv2d(8, 12, 3, groups=2, support="PSD2_P8"), torch.randn(2, 8, 5, 5)
+    mask = torch.from_numpy(Support.parse("PSD2_P8", 3).mask(12, 4))
+    assert torch.equal(conv(x), functional.conv2d(x, conv.weight * mask, conv.bias, groups=2))
+    assert torch.equal(conv.pruned, ~mask)
+
+
 @pytest.mark.parametrize("poison", [1.0, float("nan"), float("inf")])
 def test_right_whatever_was_written_into_the_parameter(poison: float) -> None:
     conv, x = PSConv2d(6, 6, 3, support="PSD2_P8"), torch.randn(2, 6, 5, 5)
@@ -178,7 +185,6 @@ def test_convert_keeps_what_lies_on_the_support() -> None:
     [
         ({"kernel_size": 3, "support": "PSD3_P8"}, "PSD3_P8"),
         ({"kernel_size": (3, 1), "support": "dense"}, "square"),
-        ({"kernel_size": 3, "support": "PSD4_P8", "groups": 2}, "groups"),
         ({"kernel_size": 1, "support": "PSD4_P8"}, "1x1"),
     ],
 )

@@ -15,6 +15,7 @@ from . import circt, control, emit, narrow, report
 from . import schedule as scheduling
 from .errors import HlsError
 from .graph import Design
+from .merge import merge_registers
 from .targets import target as find_target
 
 
@@ -55,7 +56,7 @@ def compile_design(design: Design, target: str, clock_ns: float, out: Path,
     iterations: dict[str, int | None] = {}
     with circt.Session() as session:
         for process in design.processes:
-            graph = circt.canonicalise(process, session)
+            graph = merge_registers(process, session)
             facts = control.analyse(graph)
             graph = circt.canonicalise(narrow.narrow(graph, facts), session)
             plans[process.name] = scheduling.schedule(graph, facts, model, clock_ns)

@@ -126,11 +126,12 @@ class _Reader:
 
     def _declare(self, i: Instruction) -> None:
         declare = self.function.declares.get(i.name)
-        variable = self.debug.local(declare) if declare else None
-        stream = _stream(self.debug, variable) if variable else None
-        if variable is None or stream is None:
-            raise HlsError(f"'{variable.name if variable else i.name[1:]}' in a DATAFLOW function is no hls::stream",
-                           variable.loc if variable else self.debug.place(self.function.debug),
+        if declare is None:
+            return  # a temporary; the call that it is made for is refused
+        variable = self.debug.local(declare)
+        stream = _stream(self.debug, variable)
+        if stream is None:
+            raise HlsError(f"'{variable.name}' in a DATAFLOW function is no hls::stream", variable.loc,
                            "declare it in the process that uses it")
         if stream.name in self.network.streams:
             raise HlsError(f"a second stream named '{stream.name}'", variable.loc)

@@ -143,8 +143,8 @@ def _range(node: Node, known: dict[Node, Range], table: dict[str, Range]) -> Ran
         result = 0, args[0][1]
     elif op == "shrs":
         result = args[0][0], max(args[0][1], 0)
-    elif op in ("modu", "divu") and args[0][0] >= 0 and args[1][0] > 0:
-        result = (0, min(args[0][1], args[1][1] - 1)) if op == "modu" else (0, args[0][1] // args[1][0])
+    elif op in ("modu", "divu", "mods", "divs") and args[0][0] >= 0 and args[1][0] > 0:
+        result = (0, min(args[0][1], args[1][1] - 1)) if op[:3] == "mod" else (0, args[0][1] // args[1][0])
     else:
         return limit
     return result if limit[0] <= result[0] and result[1] <= limit[1] else limit
@@ -269,6 +269,10 @@ class _Rewriter:
             return b.make(op, width, *(self.fit(a, width) for a in node.args))
         if op == "mul":
             return self._product(node, width)
+        if op in ("divu", "modu", "divs", "mods") and all(self.ranges[a][0] >= 0 for a in node.args):
+            needed = max(1, *(self.ranges[a][1].bit_length() for a in node.args))
+            result = b.make(op[:3] + "u", needed, *(self.fit(a, needed) for a in node.args))
+            return b.zext(result, width) if width > needed else self._cut(result, width)
         if op == "mux":
             condition, true, false = node.args
             return b.mux(self.fit(condition, 1), self.fit(true, width), self.fit(false, width))

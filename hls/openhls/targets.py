@@ -36,6 +36,8 @@ class Target:
         adder = self.carry + self.carry_bit * width
         if op in ("extract", "concat", "replicate", "const", "undef", "reg"):
             return 0.0
+        if sum(a.width for a in node.args if a.op != "const") <= self.lut_inputs and node.width > 1:
+            return self.lut  # a truth table
         if op in ("add", "sub"):
             return adder
         if op == "mux":

@@ -32,13 +32,9 @@ def main() -> int:
     quantising.add_argument("--qat", action="store_true", default=None, help="quantisation-aware training")
     sweeping = commands.add_parser("sweep", help="train and quantise several variants; table and plot")
     sweeping.add_argument("config", type=Path)
-    sweeping.add_argument(
-        "--out", type=Path, required=True, help="folder of the runs; begun ones are resumed"
-    )
+    sweeping.add_argument("--out", type=Path, required=True, help="folder of the runs; begun ones are resumed")
     sweeping.add_argument("--variants", required=True, help="such as dense,PSD4_P8,PSD1_P16")
-    sweeping.add_argument(
-        "--results", type=Path, required=True, help=".json table to add to; .md, .svg beside it"
-    )
+    sweeping.add_argument("--results", type=Path, required=True, help=".json table to add to; .md, .svg beside it")
     for command in (training, quantising):
         command.add_argument("--resume", action="store_true", help="continue after a kill")
     for command in (training, quantising, sweeping):
@@ -49,9 +45,7 @@ def main() -> int:
             result = train(arguments.config, arguments.out, arguments.resume, tuple(arguments.overrides))
         elif arguments.command == "sweep":
             variants = tuple(arguments.variants.split(","))
-            result = sweep(
-                arguments.config, arguments.out, variants, arguments.results, tuple(arguments.overrides)
-            )
+            result = sweep(arguments.config, arguments.out, variants, arguments.results, tuple(arguments.overrides))
         else:
             result = quantise(
                 arguments.run,

@@ -37,9 +37,7 @@ class NetworkModule(nn.Module):
         super().__init__()
         self.network = network
         shapes = network.shapes()
-        self.layers = nn.ModuleDict(
-            {layer.name: _module(layer, shapes[layer.sources[0]]) for layer in network.layers}
-        )
+        self.layers = nn.ModuleDict({layer.name: _module(layer, shapes[layer.sources[0]]) for layer in network.layers})
         self._released = _released_after(network)
 
     def forward(self, x: torch.Tensor, observe: Observer | None = None) -> torch.Tensor:

@@ -72,9 +72,7 @@ def _shared_formats(network: Network) -> dict[str, str]:
 
 
 @torch.no_grad()
-def _collect(
-    folded: NetworkModule, images: torch.Tensor, group: dict[str, str]
-) -> dict[str, list[np.ndarray]]:
+def _collect(folded: NetworkModule, images: torch.Tensor, group: dict[str, str]) -> dict[str, list[np.ndarray]]:
     """Evenly spaced values of every tensor over the images, by group."""
     samples: dict[str, list[np.ndarray]] = {}
 

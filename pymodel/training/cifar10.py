@@ -58,9 +58,7 @@ def parse_batch(name: str, content: bytes, source: Path) -> Batch:
     """One published batch file. Raises ConfigError unless its md5 sum is the published one."""
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != MD5[name]:
-        raise ConfigError(
-            f"{source}: damaged: the md5 of {name} is {found}, should be {MD5[name]}; fetch it again"
-        )
+        raise ConfigError(f"{source}: damaged: the md5 of {name} is {found}, should be {MD5[name]}; fetch it again")
     batch = pickle.load(io.BytesIO(content), encoding="bytes")
     images = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
     return images, np.asarray(batch[b"labels"], dtype=np.int64)
@@ -110,9 +108,7 @@ def _decode(content: bytes, source: Path) -> np.ndarray:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
-        raise ConfigError(
-            f"{source}: reading mosaics needs the package pillow (pip install pillow)"
-        ) from error
+        raise ConfigError(f"{source}: reading mosaics needs the package pillow (pip install pillow)") from error
     try:
         pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:

@@ -115,9 +115,7 @@ class TrainConfig(Strict):
                 f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} must be below epochs {self.epochs}"
             )
         if self.schedule.milestones and self.schedule.name != "multistep":
-            raise ValueError(
-                f"schedule.milestones belong to schedule.name multistep, not {self.schedule.name}"
-            )
+            raise ValueError(f"schedule.milestones belong to schedule.name multistep, not {self.schedule.name}")
         return self
 
 

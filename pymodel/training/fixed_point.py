@@ -41,27 +41,21 @@ class _Replace(torch.autograd.Function):
     """Forward: the second argument. Backward: to the first."""
 
     @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, _real: torch.Tensor, value: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(ctx: torch.autograd.function.FunctionCtx, _real: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         return value.view_as(value)
 
     @staticmethod
-    def backward(
-        ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor
-    ) -> tuple[torch.Tensor, None]:
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient, None
 
 
 class _Weighted(nn.Module):
     """A convolution or linear layer whose weights, bias and output are in fixed point."""
 
-    def __init__(
-        self, core: nn.Conv2d | nn.Linear, source: Format, weight: Format, out: Format, relu: bool
-    ) -> None:
+    def __init__(self, core: nn.Conv2d | nn.Linear, source: Format, weight: Format, out: Format, relu: bool) -> None:
         super().__init__()
         self.source, self.weight_format, self.out, self.relu = source, weight, out, relu
-        self._core = core
+        self.core = core
 
     @property
     def bias_frac(self) -> int:
@@ -70,7 +64,7 @@ class _Weighted(nn.Module):
 
     def quantised(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
         """(weights, bias) as real values of their formats; exactly zero off the support."""
-        core = self._core
+        core = self.core
         weight = core.weight.masked_fill(core.pruned, 0) if isinstance(core, PSConv2d) else core.weight
         weight = fake_quantise(weight.to(dtype), self.weight_format)
         bias = None if core.bias is None else _straight_through(core.bias.to(dtype), self.bias_frac)
@@ -80,9 +74,7 @@ class _Weighted(nn.Module):
     def integers(self) -> tuple[np.ndarray, np.ndarray | None]:
         """(weights, bias) as int64 arrays."""
         weight, bias = self.quantised(torch.float64)
-        return _integers(weight, self.weight_format.frac), None if bias is None else _integers(
-            bias, self.bias_frac
-        )
+        return _integers(weight, self.weight_format.frac), None if bias is None else _integers(bias, self.bias_frac)
 
 
 class FixedConv(_Weighted):
@@ -90,11 +82,10 @@ class FixedConv(_Weighted):
 
     def __init__(self, block: ConvBlock, source: Format, weight: Format, out: Format) -> None:
         super().__init__(block.conv, source, weight, out, block.relu)
-        self.conv = block.conv
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.quantised(x.dtype)
-        conv = self.conv
+        conv = self.core
         x = functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
         return fake_quantise(x, self.out, self.relu)
 
@@ -104,7 +95,6 @@ class FixedLinear(_Weighted):
 
     def __init__(self, block: FullyConnected, source: Format, weight: Format, out: Format) -> None:
         super().__init__(block.linear, source, weight, out, block.relu)
-        self.linear = block.linear
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.quantised(x.dtype)
@@ -130,9 +120,7 @@ class FixedPointNetwork(NetworkModule):
     formats: of "input" and each layer's output; weight_formats: of each layer with weights.
     """
 
-    def __init__(
-        self, folded: NetworkModule, formats: dict[str, Format], weight_formats: dict[str, Format]
-    ) -> None:
+    def __init__(self, folded: NetworkModule, formats: dict[str, Format], weight_formats: dict[str, Format]) -> None:
         super().__init__(folded.network)
         self.load_state_dict(folded.state_dict())
         self.formats, self.weight_formats = formats, weight_formats

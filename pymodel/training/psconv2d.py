@@ -34,7 +34,8 @@ class PSConv2d(nn.Conv2d):
 
     weight: [out_channels, in_channels // groups, K, K]. The mask is a non-persistent buffer `pruned` (True
     off the support), so the state dict has the keys of nn.Conv2d and loads into the dense twin and back.
-    Raises ConfigError for a kernel that is not square, an unknown support and a sparse grouped convolution.
+    In a grouped convolution the support counts the input channels of the group.
+    Raises ConfigError for a kernel that is not square and an unknown support.
     """
 
     pruned: torch.Tensor
@@ -46,10 +47,6 @@ class PSConv2d(nn.Conv2d):
             raise ConfigError(f"kernel_size: {height}x{width}: supports are defined for square kernels")
         self.support = make_support(support, height) if isinstance(support, str) else support
         mask = self.support.mask(self.out_channels, self.in_channels // self.groups)
-        if self.groups > 1 and not mask.all():
-            raise ConfigError(
-                f"support: a sparse support needs groups = 1, the convolution has {self.groups}"
-            )
         pruned = torch.from_numpy(~mask).to(self.weight.device)
         self.register_buffer("pruned", pruned, persistent=False)
         self.register_load_state_dict_post_hook(_clear_after_load)

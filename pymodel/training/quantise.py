@@ -39,9 +39,7 @@ class QuantiseResult:
     qat_epochs: int
     float_accuracy: float  # before quantisation
     fixed_accuracy: float  # of the bundle, by the golden model
-    identical_images: (
-        int  # test images whose every layer is the same integers in torch and in the golden model
-    )
+    identical_images: int  # test images whose every layer is the same integers in torch and in the golden model
     bundle: str
 
     def to_json(self) -> dict[str, Any]:
@@ -64,9 +62,7 @@ def quantise(
     With `qat`, quantisation-aware training follows the calibration, in the folder run_dir/qat, where
     `resume` continues a killed one. Raises ConfigError.
     """
-    config = _run_config(
-        run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat
-    )
+    config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     network = NetworkModule(choose_network(config.network, dataset))
     network.load_state_dict(checkpoint.load(run_dir / "model.pt"))
@@ -153,15 +149,11 @@ def assert_identical(fixed: FixedPointNetwork, bundle: Bundle, images: np.ndarra
     for name, expected in exact.items():
         if not np.array_equal(ours[name], expected):
             wrong = int((ours[name] != expected).sum())
-            raise AssertionError(
-                f"layer {name}: {wrong} of {expected.size} integers are not the golden model's"
-            )
+            raise AssertionError(f"layer {name}: {wrong} of {expected.size} integers are not the golden model's")
     return len(images)
 
 
-def _train_on(
-    fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, out: Path, resume: bool
-) -> None:
+def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, out: Path, resume: bool) -> None:
     """Quantisation-aware training, in place: a training run of its own, with a log and checkpoints."""
     options = config.quantise
     optimiser = config.optimiser.model_copy(update={"lr": options.qat_lr})

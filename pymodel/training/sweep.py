@@ -140,9 +140,7 @@ def _plot(path: Path, results: list[VariantResult]) -> None:
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.scatter(
-        [result.macs / 1e6 for result in results], [100 * result.fixed_accuracy for result in results]
-    )
+    axes.scatter([result.macs / 1e6 for result in results], [100 * result.fixed_accuracy for result in results])
     for result in results:
         axes.annotate(
             result.variant,

@@ -35,9 +35,7 @@ def load_folder(root: Path) -> TinyImageNet:
     if not wnids or len(set(wnids)) != len(wnids):
         raise ConfigError(f"{folder / 'wnids.txt'}: should name each class once, one per line")
     label = {wnid: number for number, wnid in enumerate(wnids)}
-    train = [
-        (path, label[wnid]) for wnid in wnids for path in _class_images(folder / "train" / wnid / "images")
-    ]
+    train = [(path, label[wnid]) for wnid in wnids for path in _class_images(folder / "train" / wnid / "images")]
     validation = _validation_entries(folder / "val", label)
     return TinyImageNet(wnids, _load(train), _load(validation))
 
@@ -62,9 +60,7 @@ def _validation_entries(folder: Path, label: dict[str, int]) -> list[tuple[Path,
     for number, line in enumerate(_lines(table), start=1):
         fields = line.split("\t")
         if len(fields) < 2 or fields[1] not in label:
-            raise ConfigError(
-                f"{table}:{number}: should be '<image> TAB <class of wnids.txt> ...', is {line!r}"
-            )
+            raise ConfigError(f"{table}:{number}: should be '<image> TAB <class of wnids.txt> ...', is {line!r}")
         entries.append((folder / "images" / fields[0], label[fields[1]]))
     if not entries:
         raise ConfigError(f"{table}: is empty; {ARCHIVE_NOTE}")

@@ -1,0 +1,83 @@
+"""Plots of storage and energy: functions from rows (see analysis.py) to figures, and one that writes a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+
+_INK = "#2b333b"
+FORMAT_COLOURS = {"dense": "#b9c2cc", "periodic": "#2f6fb0", "per_weight": "#e08a3c", "bitmap": "#5d9c74",
+                  "csr": "#a05a8c"}  # fmt: skip
+# Parts of an Energy, in the order in which a bar stacks them: (label, keys of a row, colour).
+ENERGY_PARTS = (
+    ("DRAM weights", ("dram_weights_uJ",), "#1f4e79"),
+    ("DRAM indices", ("dram_indices_uJ",), "#c0504d"),
+    ("DRAM activations", ("dram_activations_uJ",), "#7f9db9"),
+    ("on-chip weights", ("weights_uJ",), "#5b9bd5"),
+    ("on-chip indices", ("indices_uJ",), "#e8a09a"),
+    ("on-chip activations and sums", ("activations_uJ", "sums_uJ"), "#b9c2cc"),
+    ("MACs", ("macs_uJ",), "#5d9c74"),
+)
+
+
+def storage_bars(rows: Sequence[Row], title: str) -> Figure:
+    """Bits by variant, one bar a format: weights below, indices hatched above. Rows: analysis.storage_rows."""
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    width = 0.85 / len(FORMAT_COLOURS)
+    figure, axes = _axes(max(6.0, 1.0 + 0.85 * len(variants)), 4.2, title)
+    for at, (form, colour) in enumerate(FORMAT_COLOURS.items()):
+        chosen = [row for row in rows if row["format"] == form]
+        if not chosen:
+            continue
+        x = np.array([variants.index(row["variant"]) for row in chosen]) + (at - 2) * width
+        weights = np.array([row["weight_bits"] for row in chosen]) / 1e6
+        indices = np.array([row["index_bits"] for row in chosen]) / 1e6
+        axes.bar(x, weights, width, color=colour, label=form.replace("_", " "))
+        axes.bar(x, indices, width, bottom=weights, color=colour, hatch="////", edgecolor="white", linewidth=0)
+    axes.bar(0, 0, color="white", hatch="////", edgecolor=_INK, linewidth=0, label="of these, indices")
+    axes.set_xticks(range(len(variants)), variants, rotation=30, ha="right")
+    axes.set_ylabel("Mbit")
+    axes.legend(frameon=False, fontsize=8, ncols=2)
+    return figure
+
+
+def energy_bars(rows: Sequence[Row], title: str) -> Figure:
+    """Energy by variant and format, one bar each, split by where it goes. Rows: analysis.energy_rows."""
+    figure, axes = _axes(9.0, 1.6 + 0.24 * len(rows), title)
+    y = np.arange(len(rows))
+    left = np.zeros(len(rows))
+    for label, keys, colour in ENERGY_PARTS:
+        part = np.array([sum(row[key] for key in keys) for row in rows])
+        axes.barh(y, part, left=left, height=0.75, color=colour, label=label)
+        left += part
+    axes.set_yticks(y, [f"{row['variant']}  {row['format'].replace('_', ' ')}" for row in rows], fontsize=8)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel("uJ")
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
+def write(figure: Figure, stem: Path) -> list[Path]:
+    """Writes STEM.svg and STEM.png, making their folder; returns both paths. Equal figures give equal files."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")]
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": stem.name}):
+        figure.savefig(paths[0], metadata={"Date": None, "Creator": None})
+        figure.savefig(paths[1], dpi=150, metadata={"Software": None})
+    return paths
+
+
+def _axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=10, color=_INK, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
