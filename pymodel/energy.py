@@ -1,8 +1,8 @@
-"""Energy of one image: traffic (see traffic.py) times a published table of costs per access (energy_costs.yaml).
+"""Energy of one image: traffic (traffic.py) times a published table of costs per access (energy_costs.yaml).
 
-A model, not a measurement: it counts accesses and operations, each at the cost that the table's source gives for
-its process. It leaves out leakage, the clock tree, wires between blocks, control, and the arithmetic of pooling,
-residual addition and requantisation, which are the same, or nearly, in the designs compared.
+A model, not a measurement: it counts accesses and operations, each at the cost that the table's source gives
+for its process. It leaves out leakage, the clock tree, wires between blocks, control, and the arithmetic of
+pooling, residual addition and requantisation, which are the same, or nearly, in the designs compared.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Costs(Strict):
     def multiply_accumulate(self, weight_bits: int, activation_bits: int) -> float:
         """pJ of one product and its addition, both as wide as the exact product.
 
-        A multiplier of a x w bits has a * w cells, as a square one of sqrt(a * w) bits. The addition is that of
-        a + w bits: one node of an adder tree on products.
+        A multiplier of a x w bits has a * w cells, as a square one of sqrt(a * w) bits. The addition is that
+        of a + w bits: one node of an adder tree on products.
         """
         return _at(self.multiply, float(np.sqrt(weight_bits * activation_bits))) + _at(
             self.add, weight_bits + activation_bits
@@ -107,10 +107,10 @@ class Energy:
     """Energy of one image in pJ, by where it goes.
 
     dram_weights, dram_indices, dram_activations: DRAM accesses.
-    weights, indices: the engines' weight and index memories, read for every output pixel; and written once per
-        image where they are streamed.
-    activations: on-chip tensors, line and history memories, and operands on their way to the multipliers: ring,
-        windows, streams, or fetched by index.
+    weights, indices: the engines' weight and index memories, read for every output pixel; and written once
+        per image where they are streamed.
+    activations: on-chip tensors, line and history memories, and operands on their way to the multipliers:
+        ring, windows, streams, or fetched by index.
     sums: bias and accumulator memories, accumulator and output registers.
     macs: multiply-accumulates.
     """
@@ -182,9 +182,9 @@ def network_energy(traffic: Traffic, costs: Costs | None = None) -> dict[str, En
 
 
 def power_law(xs: Sequence[float], ys: Sequence[float], x: float) -> float:
-    """y at x on the straight lines through the points in log-log scale; the outer ones go on beyond the points.
+    """y at x on the straight lines through the points in log-log scale.
 
-    xs ascend; a single point is a constant.
+    The outer lines go on beyond the points. xs ascend; a single point is a constant.
     """
     if len(xs) == 1:
         return float(ys[0])
@@ -198,8 +198,8 @@ def _at(points: Sequence[WidthPoint], bits: float) -> float:
 
 
 def _check_ascending(points: list, key: str) -> list:
-    """Raises ValueError, which pydantic reports with the key, unless `key` ascends and energy does not fall."""
+    """The points. Raises ValueError, which pydantic reports, unless `key` ascends and energy never falls."""
     for low, high in pairwise(points):
         if getattr(low, key) >= getattr(high, key) or low.pj > high.pj:
-            raise ValueError(f"points must ascend in {key}, and their pj must not fall; found {low!r} before {high!r}")
+            raise ValueError(f"points must ascend in {key}, pj must not fall; found {low!r} before {high!r}")
     return points

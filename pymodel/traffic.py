@@ -1,16 +1,16 @@
 """Bits moved for one image: through DRAM, and through the memories and registers of the engines.
 
-DRAM traffic depends on the storage format (see storage.py) and on what stays on chip (`Buffers`). On-chip traffic
-is counted off the loop nests of hls/engine at a chosen parallelism, for three kinds of engine:
+DRAM traffic depends on the storage format (see storage.py) and on what stays on chip (`Buffers`). On-chip
+traffic is counted off the loop nests of hls/engine at a chosen parallelism, for three kinds of engine:
 
     format                   engine
     periodic                 ours: no index; the ring turns by one channel from step to step
-    dense                    ours with the dense support: zeros are stored and multiplied, the ring (P = 1) stands still
-    per_weight, bitmap, csr  an engine that reads an index with each weight and fetches the operand that it names
+    dense                    ours with the dense support: zeros are stored and multiplied; P = 1, no turning
+    per_weight, bitmap, csr  an engine that reads an index with each weight and fetches the operand it names
 
-The indexed engine is the best case of its kind: the same loop nest, multipliers and feeders as ours, no multiplier
-ever idle for lack of balance, every index decoded for nothing. What it pays is to read its indices again for
-every output pixel, as it does its weights, and to fetch operands by address instead of by wire.
+The indexed engine is the best case of its kind: the same loop nest, multipliers and feeders as ours, no
+multiplier ever idle for lack of balance, every index decoded for nothing. What it pays is to read its indices
+again for every output pixel, as it does its weights, and to fetch operands by address instead of by wire.
 
 Layers run one after the other on engines of their own; nothing is fused. Numbers are computed, not measured.
 """
@@ -40,10 +40,10 @@ class Buffers(Checked):
     """On-chip memory beside the engines, in KiB. Raises ConfigError."""
 
     weights_kib: Annotated[int, Field(ge=0)] = Field(
-        0, description="layers whose weights and indices fit, first layers first, are loaded once and for all images"
+        0, description="the first layers, as many as fit with weights and indices, are loaded once for all images"
     )
     activations_kib: Annotated[int, Field(ge=0)] = Field(
-        256, description="a tensor stays on chip if, as long as it is needed, it fits with all others then needed"
+        256, description="a tensor stays on chip if, while it is needed, it fits with all others then needed"
     )
 
 
@@ -100,7 +100,7 @@ class LayerTraffic:
 
     dram_weight_bits, dram_index_bits: read from DRAM, 0 where they stay on chip.
     dram_activation_bits: read and written. buffer_activation_bits: the same for tensors kept on chip.
-    engines: how many equal engine runs the layer takes (the groups of a grouped convolution), 0 without weights.
+    engines: how many equal engine runs the layer takes: the groups of a grouped convolution, 0 without weights.
     engine: one of them; None without weights.
     """
 
@@ -150,8 +150,8 @@ def network_traffic(
 
     DRAM, per image:
       weights, indices   the layer's Storage in `form`, once; nothing for layers kept in the weight buffer
-      activations        each tensor not kept: written once, read once by every layer that reads it; the network's
-                         input is always read, its output always written
+      activations        each tensor not kept: written once, read once by every layer that reads it; the
+                         network's input is always read, its output always written
     Raises ConfigError: a format unknown or impossible for this network, a sparse grouped convolution.
     """
     options, buffers = options or EngineOptions(), buffers or Buffers()
@@ -165,15 +165,14 @@ def network_traffic(
     for layer in network.layers:
         moved = [*((source, source in kept) for source in layer.sources), (layer.name, layer.name in kept)]
         dram = sum(tensors[name] for name, on_chip in moved if not on_chip)
-        if layer.name == network.output and layer.name in kept:
-            dram += tensors[layer.name]
         weights = stored.get(layer.name, Storage(0, 0))
         streamed = Storage(0, 0) if layer.name in resident else weights
         engines, engine = 0, None
         if isinstance(layer, Conv | Linear):
             engines = layer.groups if isinstance(layer, Conv) else 1
             index_bits = -(-weights.index_bits // engines) if form in INDEXED else None
-            engine = engine_traffic(fitted_shape(network, layer, form, options), index_bits, not streamed.bits)
+            shape = fitted_shape(network, layer, form, options)
+            engine = engine_traffic(shape, index_bits, resident=not streamed.bits)
         layers.append(LayerTraffic(
             name=layer.name,
             op=layer.op,
@@ -262,12 +261,12 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
 
 
 def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: EngineOptions) -> EngineShape:
-    """The fastest engine of a layer with at most `options.multipliers` multipliers; of equals the smallest, then the
-    one with most blocks at once (it carries the fewest sums over).
+    """The fastest engine of a layer with at most `options.multipliers` multipliers; of equals the smallest,
+    then the one with most blocks at once (it carries the fewest sums over).
 
-    Of a grouped convolution: the engine of one group. A fully connected layer is a 1x1 convolution of one pixel.
-    An indexed engine takes any support with as many taps in each kernel: for an unstructured support it is
-    counted with the same taps in every kernel. Raises ConfigError.
+    Of a grouped convolution: the engine of one group. A fully connected layer is a 1x1 convolution of one
+    pixel. An indexed engine takes any support with as many taps in each kernel: for an unstructured support
+    it is counted with the same taps in every kernel. Raises ConfigError.
     """
     source = network.shapes()[layer.input]
     if isinstance(layer, Linear):
@@ -290,10 +289,10 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
 
 
 def kept_tensors(network: Network, bits: Mapping[str, int], buffers: Buffers) -> set[str]:
-    """The layers whose output stays on chip: those that fit beside everything else that is live, all their life.
+    """The layers whose output stays on chip: all its life, it fits beside everything else that is live.
 
-    A tensor lives from the layer that makes it to the last that reads it. The network's input comes straight
-    from DRAM and takes no room. bits: size of each tensor, by layer name.
+    A tensor lives from the layer that makes it to the last that reads it. The network's output goes to DRAM;
+    its input comes straight from there and takes no room. bits: size of each tensor, by layer name.
     """
     last = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
@@ -328,7 +327,8 @@ def _fit(cin: int, cout: int, kernel: int, height: int, width: int, stride: int,
          relu: bool, options: EngineOptions) -> EngineShape:  # fmt: skip
     blocks = -(-cin // support.period)
     choices = []
-    for To in (To for To in range(1, min(cout, options.multipliers) + 1) if _divides(To, cout, support.period)):
+    outputs = range(1, min(cout, options.multipliers) + 1)
+    for To in (To for To in outputs if To == 1 or cout % (support.period * To) == 0):
         for Tb in (Tb for Tb in range(1, blocks + 1) if blocks % Tb == 0):
             elements = support.nonzeros * Tb
             fold = -(-elements // (options.multipliers // To))
@@ -343,8 +343,4 @@ def _fit(cin: int, cout: int, kernel: int, height: int, width: int, stride: int,
         weight_bits=options.weight_bits, out_bits=options.activation_bits, relu=relu,
         acc_bits=largest.bit_length() + 1,
     )  # fmt: skip
-
-
-def _divides(To: int, cout: int, period: int) -> bool:
-    return To == 1 or cout % (period * To) == 0
 

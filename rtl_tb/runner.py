@@ -118,7 +118,8 @@ def simulate(
         raise ConfigError(f"reset_after: 1 to {len(beats_in)} input beats, got {reset_after}")
 
     start = time.monotonic()
-    binary = build(rtl, ports, cache or out / "build", waves)
+    cache = cache or out / "build"
+    binary = build(rtl, ports, cache, waves)
     built = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     for stale in ("result.json", "beats.npz", "dump.vcd"):
@@ -138,7 +139,7 @@ def simulate(
     )
     job_path = out / "job.json"
     job_path.write_text(json.dumps(asdict(job)), encoding="utf-8")
-    _run_bench(binary, ports.top, job_path.resolve(), seed, waves)
+    _run_bench(binary, ports.top, job_path.resolve(), seed, waves, cache)
     result = _read_result(out)
     seconds = {"build": round(built - start, 3), "run": round(time.monotonic() - built, 3)}
     with np.load(out / "beats.npz") as received:
@@ -338,7 +339,7 @@ def _make(work: Path, cache: Path, flags: Sequence[str]) -> None:
             except OSError:  # another run was quicker
                 shutil.rmtree(f"{temporary}.whole")
     for name in objects:
-        shutil.copy2(library / name, work)
+        shutil.copy(library / name, work)  # with a new date: make takes objects older than Vtop.mk for stale
     _run([*command, "simulator"], work, "the simulator does not compile")
 
 
@@ -349,7 +350,7 @@ def _publish(source: Path, target: Path) -> None:
     os.replace(temporary, target)
 
 
-def _run_bench(binary: Path, top: str, job: Path, seed: int, waves: bool) -> None:
+def _run_bench(binary: Path, top: str, job: Path, seed: int, waves: bool, cache: Path) -> None:
     folder = job.parent
     packages = [str(Path(__file__).resolve().parent.parent), *(entry for entry in sys.path if entry)]
     environment = {
@@ -366,6 +367,9 @@ def _run_bench(binary: Path, top: str, job: Path, seed: int, waves: bool) -> Non
         "TOPLEVEL_LANG": "verilog",
         "RTL_TB_JOB": str(job),
     }
+    if sys.dont_write_bytecode:
+        # Each simulation starts a Python of its own, which would compile every package anew.
+        environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache.resolve() / "pycache")}
     command = [str(binary.resolve()), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
     with (folder / "sim.log").open("w", encoding="utf-8") as log:
         _wait(

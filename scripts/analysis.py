@@ -1,6 +1,6 @@
-"""Storage, traffic and energy of the papers' networks as tables: rows are dicts, for a terminal, JSON and plots.
+"""Storage, traffic and energy of the papers' networks as tables: rows are dicts, for terminal, JSON and plots.
 
-Everything is computed from the definitions in pymodel (storage, traffic, energy): a model, nothing is measured.
+Everything is computed from the definitions in pymodel (storage, traffic, energy): a model, not measured.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def storage_rows(
 ) -> list[Row]:
     """Bits of all weights and indices, for each variant and format.
 
-    bits_per_weight: all bits over the weights that may be nonzero. of_dense, of_periodic: all bits over those of
-    the dense network, and of the periodic format (None where there is none). Raises ConfigError.
+    bits_per_weight: all bits over the weights that may be nonzero. of_dense, of_periodic: all bits over those
+    of the dense network, and of the periodic format (None where there is none). Raises ConfigError.
     """
     rows = []
     for variant in variants:
@@ -49,7 +49,8 @@ def storage_rows(
                 part = storage[form]
                 rows.append({
                     "variant": variant, "format": form, "weight_bits": part.weight_bits,
-                    "index_bits": part.index_bits, "MiB": part.bits / MIB, "bits_per_weight": part.bits / weights,
+                    "index_bits": part.index_bits, "MiB": part.bits / MIB,
+                    "bits_per_weight": part.bits / weights,
                     "of_dense": part.bits / storage["dense"].bits,
                     "of_periodic": _over(part, storage.get("periodic")),
                 })  # fmt: skip
@@ -95,7 +96,8 @@ def energy_rows(
                  setting.costs)  # fmt: skip
     return [
         {"variant": variant, "format": form, **_parts(energy), "total_uJ": energy.total / UJ,
-         "of_dense": energy.total / dense.total, "of_periodic": _ratio(energy, energies.get((variant, "periodic")))}
+         "of_dense": energy.total / dense.total,
+         "of_periodic": _ratio(energy, energies.get((variant, "periodic")))}
         for (variant, form), energy in energies.items()
     ]  # fmt: skip
 
@@ -113,10 +115,10 @@ def layer_energy_rows(
 def periodicity_rows(
     network: str, dataset: str, variants: Sequence[str] = PAPER_VARIANTS, setting: Setting | None = None
 ) -> list[Row]:
-    """The papers' argument: how many times as much the other formats take as the periodic one, at equal weights.
+    """The papers' argument: how many times as much the other formats take as the periodic one.
 
-    One row for each variant with a period and each other format: storage, DRAM bits and energy of one image, as
-    ratios over the periodic format (1 is none lost). "dense" is the dense network. Raises ConfigError.
+    One row for each variant with a period and each other format: storage, DRAM bits and energy of one image,
+    as ratios over the periodic format. "dense" is the dense network. Raises ConfigError.
     """
     setting = setting or Setting()
     stored = {(row["variant"], row["format"]): row["of_periodic"]
@@ -135,7 +137,10 @@ def periodicity_rows(
 
 def plot_storage(network: str, dataset: str, folder: Path, variants: Sequence[str] = PAPER_VARIANTS,
                  weight_bits: int = 8) -> list[Path]:  # fmt: skip
-    """Writes folder/storage.svg and .png: bits by variant and format; returns their paths. Raises ConfigError."""
+    """Writes folder/storage.svg and .png: bits by variant and format; returns their paths.
+
+    Raises ConfigError.
+    """
     rows = storage_rows(network, dataset, variants, weight_bits)
     figure = plots.storage_bars(rows, f"{network}, {dataset}: stored bits, {weight_bits}-bit weights")
     return plots.write(figure, folder / "storage")
@@ -149,14 +154,15 @@ def plot_energy(network: str, dataset: str, folder: Path, variants: Sequence[str
     """
     setting = setting or Setting()
     rows = energy_rows(network, dataset, variants, setting)
-    figure = plots.energy_bars(rows, f"{network}, {dataset}: energy of an image ({setting.costs.name}; a model)")
+    title = f"{network}, {dataset}: energy of an image ({setting.costs.name}; a model)"
+    figure = plots.energy_bars(rows, title)
     return plots.write(figure, folder / "energy")
 
 
 def _traffics(network: str, dataset: str, variants: Sequence[str], setting: Setting,
               with_dense: bool = False) -> Iterator[tuple[str, Traffic]]:  # fmt: skip
-    """Each variant in each format it has. A sparse network in the dense format is the dense network: it comes with
-    `with_dense` only, and the dense network, equal in all formats, in the dense format only."""
+    """Each variant in each format it has. A sparse network in the dense format is the dense network: it comes
+    with `with_dense` only, and the dense network, equal in all formats, in the dense format only."""
     for variant in variants:
         made = make_network(network, dataset, variant)
         storage = network_storage(made, setting.options.weight_bits)

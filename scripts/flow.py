@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from openhls.compile import compile_hls
 from pymodel import csim, cycles, header
 from pymodel import golden as golden_model
+from pymodel.errors import ConfigError
 from pymodel.packing import pack_beats, pack_output_beats, unpack_beats
 from pymodel.storage import support_storage
 from rtl_tb.runner import SimResult, simulate
@@ -70,7 +71,10 @@ def prepare(
     waves: bool = False, pnr: bool = False,
 ) -> Run:  # fmt: skip
     """The run that `config`, read from `path`, describes; writes the resolved configuration. Raises ConfigError."""
-    chosen = load_target(target or config.target)
+    try:
+        chosen = load_target(target or config.target)
+    except ConfigError as error:
+        raise ConfigError(f"{'--target' if target else path}: {error}") from error
     period = clock_ns or config.clock_ns or chosen.clock_ns
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr)
     run = Run(config, path, make_subject(config, path), settings)
@@ -209,11 +213,8 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "variant": shape.support.name,
         "images": len(engine.x),
         "elements": engine.y.size,
-        "mismatches": {
-            "csim": int((_load(layout.csim(name)) != engine.y).sum()),
-            "cosim": free["mismatch_count"],
-            "stalled": simulated["stalled"]["mismatch_count"] if "stalled" in simulated else None,
-        },
+        "mismatches": {"csim": int((_load(layout.csim(name)) != engine.y).sum())}
+        | {"cosim" if run == "free" else run: result["mismatch_count"] for run, result in simulated.items()},
         "errors": [error for result in simulated.values() for error in result["errors"]],
         "lanes": shape.lanes,
         "macs": shape.macs,
@@ -283,12 +284,12 @@ def run_step(name: str, run: Run, console: Console) -> None:
     """Runs a step for every engine, one on each core, the largest first, and shows progress."""
     title, step = STEPS[name]
     engines = sorted(run.subject.engines, key=lambda e: -e.shape.lanes)
-    workers = min(len(engines), os.cpu_count() or 1)
+    count = min(len(engines), os.cpu_count() or 1)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TextColumn("{task.fields[last]}"), TimeElapsedColumn())  # fmt: skip
     with (
         Progress(*columns, console=console, transient=False) as progress,
-        ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool,
+        ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_quiet) as pool,
     ):
         task = progress.add_task(f"{title:<28}", total=len(engines), last="")
         futures = {pool.submit(step, engine, run.settings): engine.name for engine in engines}
@@ -297,9 +298,10 @@ def run_step(name: str, run: Run, console: Console) -> None:
                 future.result()
                 progress.update(task, advance=1, last=futures[future])
         except BaseException:
+            workers = list((pool._processes or {}).values())
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(pool._processes.values()):
-                process.terminate()
+            for worker in workers:
+                worker.terminate()
             raise
 
 

@@ -1,4 +1,4 @@
-"""Plots of storage and energy: functions from rows (see analysis.py) to figures, and one that writes a figure."""
+"""Plots of storage and energy: functions from rows (see analysis.py) to figures; one writes a figure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ENERGY_PARTS = (
 
 
 def storage_bars(rows: Sequence[Row], title: str) -> Figure:
-    """Bits by variant, one bar a format: weights below, indices hatched above. Rows: analysis.storage_rows."""
+    """Bits by variant, one bar a format: weights, indices hatched above. Rows: analysis.storage_rows."""
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     width = 0.85 / len(FORMAT_COLOURS)
     figure, axes = _axes(max(6.0, 1.0 + 0.85 * len(variants)), 4.2, title)
@@ -41,7 +41,8 @@ def storage_bars(rows: Sequence[Row], title: str) -> Figure:
         weights = np.array([row["weight_bits"] for row in chosen]) / 1e6
         indices = np.array([row["index_bits"] for row in chosen]) / 1e6
         axes.bar(x, weights, width, color=colour, label=form.replace("_", " "))
-        axes.bar(x, indices, width, bottom=weights, color=colour, hatch="////", edgecolor="white", linewidth=0)
+        axes.bar(x, indices, width, bottom=weights, color=colour, hatch="////", edgecolor="white",
+                 linewidth=0)  # fmt: skip
     axes.bar(0, 0, color="white", hatch="////", edgecolor=_INK, linewidth=0, label="of these, indices")
     axes.set_xticks(range(len(variants)), variants, rotation=30, ha="right")
     axes.set_ylabel("Mbit")
@@ -66,7 +67,7 @@ def energy_bars(rows: Sequence[Row], title: str) -> Figure:
 
 
 def write(figure: Figure, stem: Path) -> list[Path]:
-    """Writes STEM.svg and STEM.png, making their folder; returns both paths. Equal figures give equal files."""
+    """Writes STEM.svg and STEM.png and their folder; returns both paths. Equal figures give equal files."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_name(f"{stem.name}.svg"), stem.with_name(f"{stem.name}.png")]
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": stem.name}):

@@ -51,7 +51,7 @@ FAST = {
     "pointwise_stride_2": dict(cin=12, cout=8, kernel=1, padding=0, support="dense", Tb=4, To=2, stride=2, width=6),
     "least_weights_to_2_fold_3": dict(cin=32, cout=32, support="PSD4_P8", To=2, fold=3, weights="least", shift=14),
 }
-FAST_AMD = ("papers", "stride_2_fold_2_tb_2", "pointwise_stride_2")
+FAST_AMD = ("stride_2_fold_2_tb_2", "pointwise_stride_2")
 
 SLOW = {
     **{f"variant_{name}": dict(support=name, cin=36, cout=33) for name in VARIANTS},

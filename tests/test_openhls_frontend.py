@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -22,8 +23,17 @@ from openhls.wires import WireBuilder
 KERNELS = Path(__file__).parent / "openhls" / "kernels"
 TOPS = {
     "arithmetic": {"mixed": 20, "wide": 2, "intrinsics": 16, "divide": 12, "requantise": 10},
-    "control": {"conditional": 20, "imperfect": 35, "threshold": 9, "triangle": 54, "until": 40, "sequence": 10,
-                "choose": 25, "once": 1, "state": 4},
+    "control": {
+        "conditional": 20,
+        "imperfect": 35,
+        "threshold": 9,
+        "triangle": 54,
+        "until": 40,
+        "sequence": 10,
+        "choose": 25,
+        "once": 1,
+        "state": 4,
+    },
     "memory": {"histogram": 200, "window": 66, "tables": 40, "accumulate": 21, "sorted": 13},
     "network": {"diamond": 12},
 }  # kernel file -> top -> words per input and run (as many as any input needs)
@@ -42,30 +52,32 @@ template <class T> void put(hls::stream<T>& s, const std::string& line) {{
   for (size_t at = 0; at < line.size();) {{
     size_t end = line.find(' ', at);
     if (end == std::string::npos) end = line.size();
-    s.write(hls::payload<T>::unpack(ap_uint<hls::payload<T>::width>(("0x" + line.substr(at, end - at)).c_str()).V));
+    std::string word = "0x" + line.substr(at, end - at);
+    s.write(hls::payload<T>::unpack(ap_uint<hls::payload<T>::width>(word.c_str()).V));
     at = end + 1;
   }}
 }}
 template <class T> void get(hls::stream<T>& s) {{
   for (; !s.empty();) {{
     ap_uint<hls::payload<T>::width> w = hls::payload<T>::pack(s.read());
-    for (int i = (hls::payload<T>::width - 1) / 4 * 4; i >= 0; i -= 4) std::printf("%x", (unsigned)(w >> i).to_uint() & 15);
+    for (int i = (hls::payload<T>::width - 1) / 4 * 4; i >= 0; i -= 4) std::printf("%x", (w >> i).to_uint() & 15);
     std::printf(" ");
   }}
   std::printf("\n");
 }}
+typedef std::vector<std::string> Lines;
 template <class... T, size_t... I>
-void drive(void (*top)(hls::stream<T>&...), const std::vector<std::string>& lines, int runs, std::index_sequence<I...>) {{
+void drive(void (*top)(hls::stream<T>&...), const Lines& lines, int runs, std::index_sequence<I...>) {{
   std::tuple<hls::stream<T>...> streams;
   (put(std::get<I>(streams), lines[I]), ...);
   for (int i = 0; i < runs; ++i) top(std::get<I>(streams)...);
   (get(std::get<I>(streams)), ...);
 }}
-template <class... T> void drive(void (*top)(hls::stream<T>&...), const std::vector<std::string>& lines, int runs) {{
+template <class... T> void drive(void (*top)(hls::stream<T>&...), const Lines& lines, int runs) {{
   drive(top, lines, runs, std::index_sequence_for<T...>());
 }}
 int main(int, char** argv) {{
-  std::vector<std::string> lines;
+  Lines lines;
   std::string line;
   for (int c; (c = std::getchar()) != EOF;) {{
     if (c == '\n') {{ lines.push_back(line); line.clear(); }} else line += (char)c;
@@ -75,23 +87,24 @@ int main(int, char** argv) {{
 """
 
 
+def build_driver(folder: Path, kernel: Path, tops: Iterable[str]) -> Path:
+    """A program that runs any of a kernel file's tops on words from its standard input."""
+    calls = "\n  ".join(
+        f'if (!std::strcmp(argv[1], "{t}")) drive({t}, lines, std::stoi(argv[2]));' for t in tops
+    )
+    source, program = folder / "driver.cpp", folder / "driver"
+    source.write_text(DRIVER.format(kernel=kernel, calls=calls))
+    flags = ["-std=c++17", "-O0", "-fwrapv", "-fno-sanitize=all", "-w", f"-I{HEADERS}"]
+    command = [sys.executable, "-m", "ziglang", "c++", *flags, str(source), "-o", str(program)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return program
+
+
 @pytest.fixture(scope="session")
 def native(tmp_path_factory):
     """kernel file -> its program, compiled once."""
-
-    @cache
-    def build(kernel: str) -> Path:
-        folder = tmp_path_factory.mktemp("native")
-        calls = "\n  ".join(f'if (!std::strcmp(argv[1], "{t}")) drive({t}, lines, std::stoi(argv[2]));' for t in TOPS[kernel])
-        source = folder / "driver.cpp"
-        source.write_text(DRIVER.format(kernel=KERNELS / f"{kernel}.cpp", calls=calls))
-        command = [sys.executable, "-m", "ziglang", "c++", "-std=c++17", "-O1", "-fno-sanitize=all", "-Wno-unknown-pragmas",
-                   f"-I{HEADERS}", str(source), "-o", str(folder / "driver")]
-        result = subprocess.run(command, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr
-        return folder / "driver"
-
-    return build
+    return cache(lambda k: build_driver(tmp_path_factory.mktemp("native"), KERNELS / f"{k}.cpp", TOPS[k]))
 
 
 def words(rng: random.Random, width: int, count: int) -> list[int]:
@@ -100,15 +113,22 @@ def words(rng: random.Random, width: int, count: int) -> list[int]:
     return [rng.choice(extremes) if rng.random() < 0.2 else rng.getrandbits(width) for _ in range(count)]
 
 
-def run_native(program: Path, top: str, design: Design, inputs: dict[str, list[int]], runs: int) -> dict[str, list[int]]:
+def run_native(
+    program: Path, top: str, design: Design, inputs: dict[str, list[int]], runs: int
+) -> dict[str, list[int]]:
     ports = [s for s in design.streams.values() if s.producer is None or s.consumer is None]
     text = "".join(" ".join(f"{w:x}" for w in inputs.get(s.name, [])) + "\n" for s in ports)
     result = subprocess.run([program, top, str(runs)], input=text, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.split("\n")
-    return {s.name: [int(w, 16) for w in line.split()] for s, line in zip(ports, lines, strict=False) if s.consumer is None}
+    return {
+        s.name: [int(w, 16) for w in line.split()]
+        for s, line in zip(ports, lines, strict=False)
+        if s.consumer is None
+    }
 
 
+@cache
 def load(kernel: str, top: str) -> Design:
     return frontend.import_design([KERNELS / f"{kernel}.cpp"], top, [], {})[0]
 
@@ -117,13 +137,97 @@ def load(kernel: str, top: str) -> Design:
 def test_graph_equals_native_program(kernel, top, native):
     design, rng, runs = load(kernel, top), random.Random(top), 3
     for _ in range(3):
-        inputs = {s.name: words(rng, s.width, TOPS[kernel][top] * runs)
-                  for s in design.streams.values() if s.producer is None}
+        inputs = {
+            s.name: words(rng, s.width, TOPS[kernel][top] * runs)
+            for s in design.streams.values()
+            if s.producer is None
+        }
         if top == "until":
             inputs["x"] += [0] * runs
         expected = run_native(native(kernel), top, design, inputs, runs)
         assert interpret.run(design, inputs, runs) == expected
         assert any(expected.values())
+
+
+# Random loop nests
+class NestWriter:
+    """Writes a random kernel: up to three loops, branches, continue, a RAM, state that survives the run."""
+
+    def __init__(self, rng: random.Random):
+        self.rng, self.names = rng, ["a", "b", "state"]
+
+    def expression(self, depth: int = 2) -> str:
+        rng = self.rng
+        if depth == 0 or rng.random() < 0.25:
+            return rng.choice([*self.names, str(rng.randint(-9, 9))])
+        left, right = self.expression(depth - 1), self.expression(depth - 1)
+        operator = rng.choice(["+", "-", "*", "&", "^", "<", ">>", "?"])
+        if operator == ">>":
+            return f"(({left}) >> {rng.randint(0, 5)})"
+        if operator == "?":
+            return f"(({left}) > ({right}) ? ({self.expression(depth - 1)}) : ({right}))"
+        return f"(({left}) {operator} ({right}))"
+
+    def statement(self, innermost: bool) -> str:
+        target, e, kind = self.rng.choice(["a", "b", "state"]), self.expression, self.rng.randrange(6)
+        if kind == 0:
+            return f"if ({e()} > 2) {{ {target} = {e()}; }} else {{ b += {e(1)}; }}"
+        if kind == 1:
+            return f"if ({e(1)} & 1) {{ if ({e(1)} > 2) {target} = {e(1)}; }}"
+        if kind == 2:
+            return f"switch ({e(1)} & 3) {{ case 0: a = 1; break; case 1: a += 2; case 2: b ^= {e(1)}; }}"
+        if kind == 3 and innermost:
+            return f"if ({e(1)} == 3) continue;"
+        return f"{target} = {e()};"
+
+    def kernel(self, name: str) -> str:
+        rng, e = self.rng, self.expression
+        lines = [f"void {name}(hls::stream<ap_int<8>>& x, hls::stream<ap_int<16>>& y) {{",
+                 "static int state = 3; static int ram[8]; int a = 1, b = 2;"]  # fmt: skip
+        loops = rng.randint(1, 3)
+        for level in range(loops):
+            low = rng.choice(["0", "0", "1", *self.names[3:]])
+            lines.append(f"for (int i{level} = {low}; i{level} < {rng.randint(2, 4)}; ++i{level}) {{")
+            self.names.append(f"i{level}")
+            if level < loops - 1:
+                lines += [self.statement(False) for _ in range(rng.randint(0, 2))]
+        lines.append(
+            rng.choice(
+                [
+                    "int r = x.read();",
+                    f"int r = 0; if ({e(1)} > 0) r = x.read(); else if (b & 1) r = -x.read();",
+                ]
+            )
+        )
+        lines.append("int old = ram[r & 7];")
+        self.names += ["r", "old"]
+        lines += [self.statement(True) for _ in range(rng.randint(1, 4))]
+        lines.append(f"if ({e(1)} > -3) ram[r & 7] = {e()}; else ram[i0 & 7] = {e(1)};")
+        lines.append(rng.choice(["", f"if ({e(1)} == 7) return;"]))
+        lines.append(
+            rng.choice([f"y.write({e()});", f"if ({e()} > 0) y.write({e(1)}); else y.write({e(1)});"])
+        )
+        self.names = self.names[: 3 + loops]
+        for level in range(loops):
+            self.names.pop()
+            lines.append("}")
+            if level < loops - 1:
+                lines += [self.statement(False) for _ in range(rng.randint(0, 2))]
+        return "\n".join([*lines, "}"])
+
+
+@pytest.mark.parametrize("seed, count", [(0, 8), pytest.param(1, 60, marks=pytest.mark.slow)])
+def test_random_nests_equal_native_program(seed, count, tmp_path):
+    rng = random.Random(seed)
+    tops = [f"nest{i}" for i in range(count)]
+    kernels = "\n".join(NestWriter(rng).kernel(t) for t in tops)
+    source = tmp_path / "nests.cpp"
+    source.write_text(f'#include "ap_int.h"\n#include "hls_stream.h"\n{kernels}\n')
+    program = build_driver(tmp_path, source, tops)
+    for top in tops:
+        design, _ = frontend.import_design([source], top, [], {})
+        inputs = {"x": words(rng, 8, 1000)}
+        assert interpret.run(design, inputs, 4) == run_native(program, top, design, inputs, 4), top
 
 
 # What is refused, and where
@@ -181,7 +285,10 @@ def test_true_widths_storage_and_contents():
     gain = next(m for m in process.memories.values() if m.contents == [1000, 2, 3, 4, 2047])
     assert gain.width == 11
     (process,) = load("memory", "accumulate").processes
-    assert sorted((m.name, m.width, m.depth) for m in process.memories.values()) == [("acc_0", 16, 7), ("acc_1", 16, 7)]
+    assert sorted((m.name, m.width, m.depth) for m in process.memories.values()) == [
+        ("acc_0", 16, 7),
+        ("acc_1", 16, 7),
+    ]
 
 
 def test_registers_of_a_nest_are_shared():
@@ -192,12 +299,21 @@ def test_registers_of_a_nest_are_shared():
 
 def test_packing_a_word_is_wiring():
     (process,) = load("arithmetic", "wide").processes
-    assert not [n for n in process.topological() if n.width == 1152 and n.op in ("and", "or", "xor", "shl", "shru")]
+    assert not [
+        n for n in process.topological() if n.width == 1152 and n.op in ("and", "or", "xor", "shl", "shru")
+    ]
 
 
 def test_network_streams():
     design = load("network", "diamond")
-    assert [p.name for p in design.processes] == ["unpack", "scale", "scale_2", "narrow_down", "scale_3", "join"]
+    assert [p.name for p in design.processes] == [
+        "unpack",
+        "scale",
+        "scale_2",
+        "narrow_down",
+        "scale_3",
+        "join",
+    ]
     assert list(design.streams)[:2] == ["x", "y"]
     assert design.streams["x"].fields == [("data", 16), ("keep", 2), ("strb", 2), ("last", 1)]
     assert design.streams["low"].depth == 4 and design.streams["right"].depth == 2
@@ -235,23 +351,29 @@ def test_wires_fold_like_arithmetic(a, b, data):
     """Every wiring rule gives the value of the operation it stands for."""
     builder, ones = WireBuilder(), 2**40 - 1
     inputs = {"x": a, "y": b}
-    pool = [(Node("read", 40, [], stream="x"), a), (Node("read", 40, [], stream="y"), b),
-            (builder.const(0xFF00FF, 40), 0xFF00FF), (builder.const(a, 40), a)]
+    pool = [
+        (Node("read", 40, [], stream="x"), a),
+        (Node("read", 40, [], stream="y"), b),
+        (builder.const(0xFF00FF, 40), 0xFF00FF),
+        (builder.const(a, 40), a),
+    ]
     for _ in range(8):
         (p, u), (q, v) = data.draw(st.sampled_from(pool)), data.draw(st.sampled_from(pool))
         n = data.draw(st.integers(1, 39))
-        amount = builder.const(n, 40)
-        made, expected = data.draw(st.sampled_from([
-            (lambda: builder.logic("and", p, q), u & v),
-            (lambda: builder.logic("or", p, q), u | v),
-            (lambda: builder.logic("xor", p, q), u ^ v),
-            (lambda: builder.shift("shl", p, amount), u << n & ones),
-            (lambda: builder.shift("shru", p, amount), u >> n),
-            (lambda: builder.shift("shrs", p, amount), interpret.signed(u, 40) >> n & ones),
-            (lambda: builder.sext(builder.trunc(p, n), 40), interpret.signed(u & ((1 << n) - 1), n) & ones),
-            (lambda: builder.join([*builder.cut(p, 40 - n, n), *builder.cut(q, n, 40 - n)]), u >> (40 - n) | v >> n << n),
-        ]))  # fmt: skip
-        node = made()
+        kind = data.draw(st.sampled_from(("and", "or", "xor", "shl", "shru", "shrs", "sext", "join")))
+        if kind in ("and", "or", "xor"):
+            node, expected = builder.logic(kind, p, q), {"and": u & v, "or": u | v, "xor": u ^ v}[kind]
+        elif kind == "sext":
+            node = builder.sext(builder.trunc(p, n), 40)
+            expected = interpret.signed(u & ((1 << n) - 1), n) & ones
+        elif kind == "join":
+            node = builder.join([*builder.cut(p, 40 - n, n), *builder.cut(q, n, 40 - n)])
+            expected = u >> (40 - n) | v >> n << n
+        else:
+            node = builder.shift(kind, p, builder.const(n, 40))
+            expected = {"shl": u << n & ones, "shru": u >> n, "shrs": interpret.signed(u, 40) >> n & ones}[
+                kind
+            ]
         assert node.width == 40 and evaluate(node, inputs) == expected
         pool.append((node, expected))
 
@@ -294,15 +416,18 @@ def test_header_arithmetic_follows_ap_int(tmp_path):
         amount = rng.randint(-wa - 2, wa + 2)
         lines.append(f"  show(a << ap_int<9>({amount})); show(a >> {amount}); show(~a); show(-a);")
         left, right = (a << amount, a >> amount) if amount >= 0 else (a >> -amount, a << -amount)
-        expected += [wrapped(wa, sa, left), wrapped(wa, sa, right), wrapped(wa, sa, ~a), ap_rule("-", 1, False, 0, wa, sa, a)]
+        expected += [wrapped(wa, sa, left), wrapped(wa, sa, right), wrapped(wa, sa, ~a)]
+        expected.append(ap_rule("-", 1, False, 0, wa, sa, a))
         high = rng.randrange(wa)
         low = rng.randint(0, high)
         field = (a >> low) & ((1 << (high - low + 1)) - 1)
         kept = a & ~(((1 << (high - low + 1)) - 1) << low)
-        lines.append(f"  show(ap_uint<{wa}>(a.range({high}, {low}))); a({high}, {low}) = b; a[{low}] = !a[{low}]; show(a); }}")
+        lines.append(f"  show(ap_uint<{wa}>(a.range({high}, {low})));")
+        lines.append(f"  a({high}, {low}) = b; a[{low}] = !a[{low}]; show(a); }}")
         new = kept | (b & ((1 << (high - low + 1)) - 1)) << low
         expected += [(wa, False, field), wrapped(wa, sa, new ^ 1 << low)]
-    program = """#include "ap_int.h"
+    program = (
+        """#include "ap_int.h"
 #include <cstdio>
 template <class T> void show(const T& x) {
   std::printf("%d %d ", T::width, (int)T::is_signed);
@@ -310,7 +435,10 @@ template <class T> void show(const T& x) {
   std::printf("\\n");
 }
 int main() {
-""" + "\n".join(lines) + "\n}\n"
+"""
+        + "\n".join(lines)
+        + "\n}\n"
+    )
     (tmp_path / "rules.cpp").write_text(program)
     command = [sys.executable, "-m", "ziglang", "c++", "-std=c++14", "-O0", "-Wall", "-Wextra", "-Werror",
                "-fsanitize=undefined", "-fno-sanitize-recover", f"-I{HEADERS}", str(tmp_path / "rules.cpp"),
@@ -324,7 +452,10 @@ int main() {
 
 
 def draw_operand(rng: random.Random) -> tuple[int, bool, int]:
-    width, sign = rng.choice([1, 2, 7, 8, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 200]), rng.random() < 0.5
+    width, sign = (
+        rng.choice([1, 2, 7, 8, 31, 32, 33, 63, 64, 65, 100, 127, 128, 129, 200]),
+        rng.random() < 0.5,
+    )
     value = words(rng, width, 1)[0]
     return width, sign, interpret.signed(value, width) if sign else value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,37 @@ def test_long_silence_is_counted_exactly(cache: Path, tmp_path: Path, options: d
         assert "watchdog: no beat moved in 40 cycles" in late.errors[0]
 
 
+def test_the_verilator_library_is_compiled_once(
+    cache: Path, fifo_ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second design takes its objects from the cache (they are most of the compile time of a small one)."""
+    runner.build(FIFO, fifo_ports, cache)
+    plans = []
+
+    def plan(command, folder, failure) -> None:
+        if command[0] == "make":
+            dry = [*command, "--dry-run"]
+            plans.append(
+                subprocess.run(
+                    dry,
+                    cwd=folder,
+                    env=runner._tool_environment(),
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout
+            )
+            raise StopIteration
+        real(command, folder, failure)
+
+    real = runner._run
+    monkeypatch.setattr(runner, "_run", plan)
+    with pytest.raises(StopIteration):
+        other = fifo_ports.model_copy(update={"tie": {"fault": 0, "ap_rst_n": 1}})
+        runner.build([*FIFO, RTL / "axis_pass.sv"], other, cache)
+    assert len(plans) == 1 and "Vtop__ALL.cpp" in plans[0] and "verilated_vpi.cpp" not in plans[0]
+
+
 def test_a_broken_design_is_one_clear_error(tmp_path: Path, fifo_ports: Ports) -> None:
     (tmp_path / "bad.sv").write_text("module axis_fifo(input ap_clk; endmodule")
     beats = np.zeros((4, 2), np.uint8)
@@ -181,8 +213,6 @@ def test_a_broken_design_is_one_clear_error(tmp_path: Path, fifo_ports: Ports) -
 
 
 def test_an_interrupt_leaves_no_simulator_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import subprocess
-
     sleeper = subprocess.Popen(["sleep", "60"], start_new_session=True)
     monkeypatch.setattr(sleeper, "wait", _interrupted_once(sleeper.wait))
     with pytest.raises(KeyboardInterrupt):

@@ -1,11 +1,15 @@
-"""Traffic against counts by hand, against the loop nests of hls/engine run step by step, and against itself."""
+"""Traffic against counts by hand, the loop nests of hls/engine run step by step, and the RTL's memories."""
 
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openhls.compile import compile_hls
 
+from pymodel import csim, header
 from pymodel.complexity import complexity
 from pymodel.errors import ConfigError
 from pymodel.network import Add, Conv, InputSpec, Linear, MaxPool, Network
@@ -152,16 +156,23 @@ def test_closed_forms_are_what_the_loops_do(shape: EngineShape) -> None:
     assert traffic.products * shape.weight_bits == traffic.memories["weights"].read_bits
 
 
-@pytest.mark.parametrize("changes", [{}, {"cin": 16, "To": 2}, {"kernel": 1, "padding": 0, "support": "dense", "Tb": 4}])
+RTL = {
+    "block sets": {"support": "PS4_P4"},
+    "one block set": {"support": "PS4_P4", "cin": 4, "To": 2},
+    "1x1": {"support": "dense", "kernel": 1, "padding": 0, "Tb": 4},
+}
+
+
+@pytest.mark.parametrize("changes", RTL.values(), ids=RTL)
 def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Path) -> None:
     """The compiler's memories have the capacities and the ports' widths that traffic is computed from."""
-    shape = small_shape(acc_bits=22, **changes)
+    shape = small_shape(**{"cin": 8, "cout": 8, "acc_bits": 22, **changes})
     rng = np.random.default_rng(1)
-    weights = rng.integers(-128, 128, (32, shape.cin, shape.kernel, shape.kernel))
-    weights = (weights * shape.support.mask(32, shape.cin)).astype(np.int8)
-    header.write(tmp_path / header.FILE_NAME, shape, weights, np.arange(-1000, -968, dtype=np.int32))
-    compiled = compile_hls([ENGINE], "psconv_engine", [HLS / "include", ENGINE.parent, tmp_path], {}, "xcup", 3.33,
-                           tmp_path)  # fmt: skip
+    weights = rng.integers(-128, 128, (8, shape.cin, shape.kernel, shape.kernel))
+    weights *= shape.support.mask(8, shape.cin)
+    header.write(tmp_path / header.FILE_NAME, shape, weights.astype(np.int8), np.arange(-99, -91, dtype=np.int32))
+    include = [csim.INCLUDE, csim.ENGINE, tmp_path]
+    compiled = compile_hls([csim.SOURCE], csim.TOP, include, out=tmp_path / "out")
     names = {"WEIGHT_ROM": "weights", "BIAS_ROM": "biases", "carried": "sums"}
     rtl = {names.get(memory["name"], memory["name"]): memory["depth"] * memory["width"]
            for process in compiled.schedule["processes"] for memory in process["memories"]}  # fmt: skip
@@ -209,6 +220,16 @@ def test_weight_buffer_keeps_the_first_layers() -> None:
     kept = network_traffic(network, "dense", buffers=Buffers(weights_kib=1))
     assert kept.total("dram_weight_bits") == kept.total("dram_index_bits") == 0
     assert all(x.engine.memories["weights"].written_bits == 0 for x in kept.layers if x.engine)
+
+
+@pytest.mark.parametrize(("outputs", "streamed"), [(16, 0), (17, 17 * 64 * 8)])
+def test_a_weight_buffer_can_be_full(outputs: int, streamed: int) -> None:
+    layer = Linear(name="fc", input="input", out_features=outputs)
+    spec = InputSpec(channels=64, height=1, width=1)
+    network = Network(name="fc", input=spec, layers=[layer], output="fc")
+    traffic = network_traffic(network, "dense", buffers=Buffers(weights_kib=1))
+    assert traffic.total("dram_weight_bits") == streamed
+    assert traffic.total("dram_activation_bits") == (64 + outputs) * 8
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -2,9 +2,9 @@
 //
 // ap_axiu<D, 0, 0, 0> / ap_axis<D, 0, 0, 0>: one beat of an AXI4-Stream: data, keep, strb, last.
 //
-// On an hls::stream the fields travel as one word, from bit 0 up: data, keep, strb, last.
-// Not promised: the side channels user, id and dest (their widths must be 0), get_/set_ accessors, default values of
-// the fields.
+// On an hls::stream the fields travel as one word, from bit 0 up: data, keep, strb, last. Not promised: the
+// side channels user, id and dest (their widths must be 0), get_/set_ accessors, default values of the
+// fields.
 #ifndef OPENHLS_AP_AXI_SDATA_H
 #define OPENHLS_AP_AXI_SDATA_H
 
@@ -14,7 +14,8 @@
 namespace ap_detail {
 
 template <class Data, int D, int U, int TI, int TD> struct axi_beat {
-  static_assert(U == 0 && TI == 0 && TD == 0, "ap_axiu: the user, id and dest channels are not supported (widths 0)");
+  static_assert(U == 0 && TI == 0 && TD == 0,
+                "ap_axiu: the user, id and dest channels are not supported (widths 0)");
   Data data;
   ap_uint<(D + 7) / 8> keep;
   ap_uint<(D + 7) / 8> strb;

@@ -3,15 +3,16 @@
 // ap_int<W> / ap_uint<W> on clang's _BitInt: for C simulation and for the open HLS flow (C++14 and later).
 //
 // Promised: the value and the result type of AMD's ap_int for integers: + - * / % & | ^ ~ << >>, unary minus,
-// comparisons, compound assignment, ++ and --, mixed with built-in integers and bool; range(hi, lo), x(hi, lo) and
-// x[i] to read and to assign; construction from any integer (sign- or zero-extended, then truncated) and from a
-// constant string "0x...", "0b..." or decimal, at compile time. Full-precision results: a product has W1 + W2 bits, a
-// sum one bit more than its operands, a difference is signed; shifts and ~ keep the type of their left operand.
-// A shift by a negative amount shifts the other way; a shift by W or more leaves only sign or zero bits.
+// comparisons, compound assignment, ++ and --, mixed with built-in integers and bool; range(hi, lo), x(hi,
+// lo) and x[i] to read and to assign; construction from any integer (sign- or zero-extended, then truncated)
+// and from a constant string "0x...", "0b..." or decimal, at compile time. Full-precision results: a product
+// has W1 + W2 bits, a sum one bit more than its operands, a difference is signed; shifts and ~ keep the type
+// of their left operand. A shift by a negative amount shifts the other way; a shift by W or more leaves only
+// sign or zero bits.
 //
-// Not promised: fixed point, floating point operands, concatenation with `,`, reversed ranges (lo > hi), ranges
-// outside the word (unchecked), printing, volatile objects, digits of a string that are no digits of its base.
-// Unlike AMD's, `if (x)` looks at all bits of a word wider than 64.
+// Not promised: fixed point, floating point operands, concatenation with `,`, reversed ranges (lo > hi),
+// ranges outside the word (unchecked), printing, volatile objects, digits of a string that are no digits of
+// its base. Unlike AMD's, `if (x)` looks at all bits of a word wider than 64.
 #ifndef OPENHLS_AP_INT_H
 #define OPENHLS_AP_INT_H
 
@@ -32,7 +33,8 @@ namespace ap_detail {
 constexpr int max(int a, int b) { return a > b ? a : b; }
 constexpr int min(int a, int b) { return a < b ? a : b; }
 
-// The number behind a word. A signed _BitInt has two bits at least; ap_int<1> keeps its value (0 or -1) in them.
+// The number behind a word. A signed _BitInt has two bits at least; ap_int<1> keeps its value (0 or -1) in
+// them.
 template <int W, bool S> struct raw { typedef unsigned _BitInt(W) type; };
 template <int W> struct raw<W, true> { typedef _BitInt(W < 2 ? 2 : W) type; };
 template <int W, bool S> using raw_t = typename raw<W, S>::type;
@@ -91,7 +93,9 @@ template <int W, bool S> struct operand<ap_range_ref<W, S>, false> {
 template <int W, bool S> struct operand<ap_bit_ref<W, S>, false> {
   static constexpr bool integer = true, is_word = true, sign = false;
   static constexpr int width = 1;
-  static AP_INLINE raw_t<1, false> value(const ap_bit_ref<W, S>& x) { return (raw_t<1, false>)(unsigned)(bool)x; }
+  static AP_INLINE raw_t<1, false> value(const ap_bit_ref<W, S>& x) {
+    return (raw_t<1, false>)(unsigned)(bool)x;
+  }
 };
 
 // Two operands, one of them a word (otherwise C++'s own operators are meant).
@@ -123,11 +127,18 @@ template <class A, class B> struct compare {
   typedef raw_t<as_bits ? unsigned_width : max(wa, wb) + 1, !as_bits> type;
 };
 
-template <class A, class B, class R> using if_words = typename enable<words<A, B>::value, R>::type;
+template <class A, class B, class R>
+using if_words = typename enable<words<A, B>::value, R>::type;
 
 template <class R, class T> AP_INLINE raw_t<R::width, R::is_signed> extend(const T& x) {
   return wrap<R::width, R::is_signed>::of(operand<T>::value(x));
 }
+
+// A shift keeps the type of its left operand, a word.
+template <class A, class B, bool = operand<A>::is_word && operand<B>::integer> struct shifted {};
+template <class A, class B> struct shifted<A, B, true> {
+  typedef word_t<operand<A>::width, operand<A>::sign> type;
+};
 
 // A shift amount: magnitude and direction. Unsigned amounts never turn round.
 template <class T, bool S = operand<T>::sign> struct amount {
@@ -189,10 +200,13 @@ template <int W, bool S> struct ap_int_base {
   template <class T, class = typename ap_detail::enable<ap_detail::operand<T>::integer, T>::type>
   AP_INLINE ap_int_base(const T& x) : V(ap_detail::wrap<W, S>::of(ap_detail::operand<T>::value(x))) {}
   constexpr ap_int_base(const char* s) : V(ap_detail::wrap<W, S>::of(ap_detail::parse<W>(s, 10))) {}
-  constexpr ap_int_base(const char* s, int radix) : V(ap_detail::wrap<W, S>::of(ap_detail::parse<W>(s, radix))) {}
+  constexpr ap_int_base(const char* s, int radix)
+      : V(ap_detail::wrap<W, S>::of(ap_detail::parse<W>(s, radix))) {}
 
   // To built-in integers (low bits); explicit conditions look at every bit.
-  AP_INLINE operator typename ap_detail::host<S>::type() const { return (typename ap_detail::host<S>::type)V; }
+  AP_INLINE operator typename ap_detail::host<S>::type() const {
+    return (typename ap_detail::host<S>::type)V;
+  }
   AP_INLINE explicit operator bool() const { return V != 0; }
   AP_INLINE int to_int() const { return (int)V; }
   AP_INLINE unsigned to_uint() const { return (unsigned)V; }
@@ -221,16 +235,22 @@ template <int W, bool S> struct ap_int_base {
   }
   AP_INLINE bool bit(int i) const { return ((bits)V >> (unsigned)i & (bits)1) != 0; }
 
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator+=(const T& x) { return set(*this + x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator-=(const T& x) { return set(*this - x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator*=(const T& x) { return set(*this * x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator/=(const T& x) { return set(*this / x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator%=(const T& x) { return set(*this % x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator&=(const T& x) { return set(*this & x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator|=(const T& x) { return set(*this | x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator^=(const T& x) { return set(*this ^ x); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator<<=(const T& n) { return set(*this << n); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator>>=(const T& n) { return set(*this >> n); }
+#define AP_ASSIGN(OP) \
+  template <class T> \
+  AP_INLINE ap_detail::if_words<ap_int_base, T, ap_int_base&> operator OP##=(const T& x) { \
+    return set(*this OP x); \
+  }
+  AP_ASSIGN(+)
+  AP_ASSIGN(-)
+  AP_ASSIGN(*)
+  AP_ASSIGN(/)
+  AP_ASSIGN(%)
+  AP_ASSIGN(&)
+  AP_ASSIGN(|)
+  AP_ASSIGN(^)
+  AP_ASSIGN(<<)
+  AP_ASSIGN(>>)
+#undef AP_ASSIGN
 
   AP_INLINE ap_int_base& operator++() { return set(*this + true); }
   AP_INLINE ap_int_base& operator--() { return set(*this - true); }
@@ -274,7 +294,8 @@ template <int W, bool S> struct ap_range_ref {
   AP_INLINE long long to_int64() const { return get().to_int64(); }
   AP_INLINE unsigned long long to_uint64() const { return get().to_uint64(); }
   AP_INLINE int length() const { return hi - lo + 1; }
-  template <class T> AP_INLINE ap_detail::if_words<ap_uint<W>, T, const ap_range_ref&> operator=(const T& x) const {
+  template <class T>
+  AP_INLINE ap_detail::if_words<ap_uint<W>, T, const ap_range_ref&> operator=(const T& x) const {
     word.set_field(hi, lo, ap_uint<W>(x).V);
     return *this;
   }
@@ -293,7 +314,8 @@ template <int W, bool S> struct ap_bit_ref {
   ap_bit_ref(const ap_bit_ref&) = default;
   AP_INLINE operator bool() const { return word.bit(index); }
   AP_INLINE bool to_bool() const { return word.bit(index); }
-  template <class T> AP_INLINE ap_detail::if_words<ap_uint<1>, T, const ap_bit_ref&> operator=(const T& x) const {
+  template <class T>
+  AP_INLINE ap_detail::if_words<ap_uint<1>, T, const ap_bit_ref&> operator=(const T& x) const {
     word.set_field(index, index, (ap_detail::raw_t<W, false>)(x != 0 ? 1u : 0u));
     return *this;
   }
@@ -301,11 +323,11 @@ template <int W, bool S> struct ap_bit_ref {
 };
 
 // Both operands are extended to the result's width and sign first.
-#define AP_BINARY(OP, RESULT)                                                                                       \
-  template <class A, class B>                                                                                       \
+#define AP_BINARY(OP, RESULT) \
+  template <class A, class B> \
   AP_INLINE typename ap_detail::result<A, B>::RESULT operator OP(const A& a, const B& b) { \
-    typedef typename ap_detail::result<A, B>::RESULT R;                                                             \
-    return R((typename R::raw)(ap_detail::extend<R>(a) OP ap_detail::extend<R>(b)));                                \
+    typedef typename ap_detail::result<A, B>::RESULT R; \
+    return R((typename R::raw)(ap_detail::extend<R>(a) OP ap_detail::extend<R>(b))); \
   }
 AP_BINARY(*, mul)
 AP_BINARY(+, add)
@@ -315,22 +337,24 @@ AP_BINARY(|, logic)
 AP_BINARY(^, logic)
 #undef AP_BINARY
 
-#define AP_DIVISION(OP, RESULT)                                                                                     \
-  template <class A, class B>                                                                                       \
+#define AP_DIVISION(OP, RESULT) \
+  template <class A, class B> \
   AP_INLINE typename ap_detail::result<A, B>::RESULT operator OP(const A& a, const B& b) { \
-    typedef typename ap_detail::result<A, B>::logic C;                                                              \
-    return typename ap_detail::result<A, B>::RESULT(                                                                \
-        (typename C::raw)(ap_detail::extend<C>(a) OP ap_detail::extend<C>(b)));                                     \
+    typedef typename ap_detail::result<A, B>::logic C; \
+    return typename ap_detail::result<A, B>::RESULT( \
+        (typename C::raw)(ap_detail::extend<C>(a) OP ap_detail::extend<C>(b))); \
   }
 AP_DIVISION(/, div)
 AP_DIVISION(%, mod)
 #undef AP_DIVISION
 
-// C's rule between signs: numbers compare as numbers, unless the unsigned one has 32 bits or more and is no narrower.
-#define AP_COMPARE(OP)                                                                                   \
-  template <class A, class B> AP_INLINE ap_detail::if_words<A, B, bool> operator OP(const A& a, const B& b) { \
-    typedef typename ap_detail::compare<A, B>::type C;                                                   \
-    return (C)ap_detail::operand<A>::value(a) OP (C)ap_detail::operand<B>::value(b);                     \
+// C's rule between signs: numbers compare as numbers, unless the unsigned one has 32 bits or more and is no
+// narrower.
+#define AP_COMPARE(OP) \
+  template <class A, class B> \
+  AP_INLINE ap_detail::if_words<A, B, bool> operator OP(const A& a, const B& b) { \
+    typedef typename ap_detail::compare<A, B>::type C; \
+    return (C)ap_detail::operand<A>::value(a) OP (C)ap_detail::operand<B>::value(b); \
   }
 AP_COMPARE(<)
 AP_COMPARE(<=)
@@ -340,17 +364,15 @@ AP_COMPARE(==)
 AP_COMPARE(!=)
 #undef AP_COMPARE
 
-#define AP_SHIFT(OP, FORWARD, BACKWARD)                                                                  \
-  template <class A, class B>                                                                            \
-  AP_INLINE typename ap_detail::enable<ap_detail::operand<A>::is_word && ap_detail::operand<B>::integer, \
-                                       ap_detail::word_t<ap_detail::operand<A>::width, ap_detail::operand<A>::sign>>::type \
-  operator OP(const A& a, const B& n) {                                                                  \
-    constexpr int W = ap_detail::operand<A>::width;                                                      \
-    constexpr bool S = ap_detail::operand<A>::sign;                                                      \
-    unsigned k = ap_detail::amount<B>::magnitude(n);                                                     \
-    ap_detail::raw_t<W, S> x = ap_detail::operand<A>::value(a);                                          \
-    return ap_detail::word_t<W, S>(ap_detail::amount<B>::negative(n) ? ap_detail::BACKWARD<W, S>(x, k)   \
-                                                                     : ap_detail::FORWARD<W, S>(x, k));  \
+#define AP_SHIFT(OP, FORWARD, BACKWARD) \
+  template <class A, class B> \
+  AP_INLINE typename ap_detail::shifted<A, B>::type operator OP(const A& a, const B& n) { \
+    constexpr int W = ap_detail::operand<A>::width; \
+    constexpr bool S = ap_detail::operand<A>::sign; \
+    unsigned k = ap_detail::amount<B>::magnitude(n); \
+    ap_detail::raw_t<W, S> x = ap_detail::operand<A>::value(a); \
+    return ap_detail::word_t<W, S>(ap_detail::amount<B>::negative(n) ? ap_detail::BACKWARD<W, S>(x, k) \
+                                                                     : ap_detail::FORWARD<W, S>(x, k)); \
   }
 AP_SHIFT(<<, left, right)
 AP_SHIFT(>>, right, left)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// hls::stream<T>: an unbounded FIFO in C simulation; for the open HLS flow (__SYNTHESIS__) a volatile cell whose loads
-// and stores the compiler keeps in order, drops none of, and turns into the reads and writes of a FIFO.
+// hls::stream<T>: an unbounded FIFO in C simulation; for the open HLS flow (__SYNTHESIS__) a volatile cell
+// whose loads and stores the compiler keeps in order, drops none of, and turns into the reads and writes of a
+// FIFO.
 //
-// T is an ap_int, ap_uint or built-in integer, or a structure that specialises hls::payload (ap_axi_sdata.h does).
-// Not promised: empty() and size() in synthesis (the flow compiles Kahn networks: reads block), full(), non-blocking
-// access, copies of a stream, thread safety.
+// T is an ap_int, ap_uint or built-in integer, or a structure that specialises hls::payload (ap_axi_sdata.h
+// does). Not promised: empty() and size() in synthesis (the flow compiles Kahn networks: reads block),
+// full(), non-blocking access, copies of a stream, thread safety.
 #ifndef OPENHLS_HLS_STREAM_H
 #define OPENHLS_HLS_STREAM_H
 
@@ -23,7 +24,8 @@ namespace hls {
 
 // How a T travels: `width` bits, packed and unpacked.
 template <class T> struct payload {
-  static_assert(ap_detail::operand<T>::integer, "a stream carries integers, or structures that specialise hls::payload");
+  static_assert(ap_detail::operand<T>::integer,
+                "a stream carries integers, or structures that specialise hls::payload");
   static constexpr int width = ap_detail::operand<T>::width;
   typedef unsigned _BitInt(width) bits;
   static constexpr bits pack(const T& x) { return (bits)ap_detail::operand<T>::value(x); }

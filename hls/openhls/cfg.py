@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from .errors import HlsError
 from .ir import Function, Instruction
 
 Edge = tuple[str, str]
@@ -44,7 +45,17 @@ class Iteration:
 
 
 def _successors(function: Function) -> dict[str, list[str]]:
-    return {label: list(dict.fromkeys(block[-1].labels)) for label, block in function.blocks.items()}
+    """Without the blocks that only lead to LLVM's `unreachable`: they are never executed."""
+    successors = {label: list(dict.fromkeys(block[-1].labels)) for label, block in function.blocks.items()}
+    dead = {label for label, block in function.blocks.items() if block[-1].opcode == "unreachable"}
+    while dead:
+        for label in dead:
+            del successors[label]
+        candidates = {label for label, targets in successors.items() if dead & set(targets)}
+        for label in candidates:
+            successors[label] = [t for t in successors[label] if t not in dead]
+        dead = {label for label in candidates if not successors[label]}
+    return successors
 
 
 def _back_edges(entry: str, successors: dict[str, list[str]]) -> tuple[set[Edge], list[str]]:
@@ -106,7 +117,9 @@ def _topological(starts: list[str], successors: dict[str, list[str]], cut: set[E
     return order[::-1]
 
 
-def _reachable(order: list[str], successors: dict[str, list[str]], cut: set[Edge], bit: dict[str, int]) -> dict[str, int]:
+def _reachable(
+    order: list[str], successors: dict[str, list[str]], cut: set[Edge], bit: dict[str, int]
+) -> dict[str, int]:
     after: dict[str, int] = {}
     for block in reversed(order):
         after[block] = 0
@@ -117,9 +130,15 @@ def _reachable(order: list[str], successors: dict[str, list[str]], cut: set[Edge
 
 
 def iteration(function: Function) -> Iteration:
-    """Cut a function's control flow into iterations."""
+    """Cut a function's control flow into iterations.
+
+    Raises:
+        HlsError: no run of the function is defined.
+    """
     entry = next(iter(function.blocks))
     successors = _successors(function)
+    if entry not in successors:
+        raise HlsError("the process function has undefined behaviour in every run")
     cut, blocks = _back_edges(entry, successors)
     loops = _loops(cut, blocks, successors)
     inner = [h for h in loops if not any(other != h and other in loops[h] for other in loops)]
@@ -128,7 +147,9 @@ def iteration(function: Function) -> Iteration:
         order = _topological(starts, successors, cut)
         bit = {b: i for i, b in enumerate(order)}
         after = _reachable(order, successors, cut, bit)
-        reached = {h: {b for b in order if any(x == b or after[x] >> bit[b] & 1 for x in loops[h])} for h in inner}
+        reached = {
+            h: {b for b in order if any(x == b or after[x] >> bit[b] & 1 for x in loops[h])} for h in inner
+        }
         for header in inner:
             others = set().union(*[reached[h] for h in inner if h != header]) - loops[header]
             cut |= {(b, header) for b in others if header in successors[b]}
@@ -172,7 +193,9 @@ def _dominators(it: Iteration) -> None:
     it._post[""] = root | 1
 
 
-def live_in(function: Function, it: Iteration, uses_of: Callable[[Instruction], list[str]]) -> dict[str, set[str]]:
+def live_in(
+    function: Function, it: Iteration, uses_of: Callable[[Instruction], list[str]]
+) -> dict[str, set[str]]:
     """Start -> the values it needs from earlier iterations (its own phis not counted).
 
     Args:
@@ -206,4 +229,3 @@ def live_in(function: Function, it: Iteration, uses_of: Callable[[Instruction], 
             if new != live[block]:
                 live[block], changed = new, True
     return {start: live[start] for start in it.starts}
-

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
 
 import pycde.circt as circt
 from pycde.circt import ir, passmanager
@@ -166,7 +165,8 @@ def canonicalise(process: Process, session: Session) -> Process:
                 fields = [ir.IntegerAttr(a) for a in ir.ArrayAttr(op.attributes["fields"])]
                 node.args = [builder.const(_unsigned(f, f.type.width), f.type.width) for f in fields]
         else:
-            node = Node(kind, op.results[0].type.width, [], builder.loc)
+            width = getattr(op.results[0].type, "width", 0)  # 0: a choice between arrays
+            node = Node(kind, width, [], builder.loc)
             if kind == "icmp":
                 node.attrs["pred"] = PREDICATES[int(str(op.attributes["predicate"]).split()[0])]
             elif kind == "extract":
@@ -191,11 +191,20 @@ def _expand_arrays(process: Process, builder: Builder) -> None:
         if node.op == "array_get":
             array, index = node.args
             builder.loc = node.loc
-            tree[node] = _select(builder, index, array.args[::-1])
+            tree[node] = _select(builder, index, _elements(builder, array))
     for register in process.regs:  # they come before their operands
         register.args = [tree.get(a, a) for a in register.args]
     if process.run_ends is not None:
         process.run_ends = tree.get(process.run_ends, process.run_ends)
+
+
+def _elements(builder: Builder, array: Node) -> list[Node]:
+    """The elements of an array, or of a choice between two, from index 0 on."""
+    if array.op != "mux":
+        return array.args[::-1]
+    condition, true, false = array.args
+    pairs = zip(_elements(builder, true), _elements(builder, false), strict=True)
+    return [builder.mux(condition, a, b) for a, b in pairs]
 
 
 def live(process: Process) -> Process:

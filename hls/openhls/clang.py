@@ -34,10 +34,14 @@ def _run(arguments: list[str]) -> None:
     first = _DIAGNOSTIC.search(result.stderr)
     if first is None:
         raise HlsError(f"clang: {result.stderr.strip() or 'failed without a message'}")
-    raise HlsError(first[3], Location(shown(first[1]), int(first[2])), f"clang says:\n{result.stderr.strip()}")
+    raise HlsError(
+        first[3], Location(shown(first[1]), int(first[2])), f"clang says:\n{result.stderr.strip()}"
+    )
 
 
-def compile_ir(source: Path, include_dirs: list[Path], defines: dict[str, str]) -> tuple[str, pragmas.Directives]:
+def compile_ir(
+    source: Path, include_dirs: list[Path], defines: dict[str, str]
+) -> tuple[str, pragmas.Directives]:
     """One C++ file -> (textual LLVM IR, the promises of its pragmas).
 
     Raises:
@@ -45,7 +49,11 @@ def compile_ir(source: Path, include_dirs: list[Path], defines: dict[str, str]) 
     """
     if not source.is_file():
         raise HlsError(f"{source}: no such file")
-    options = [*DIALECT, *[f"-I{d}" for d in (*include_dirs, HEADERS)], *[f"-D{k}={v}" for k, v in defines.items()]]
+    options = [
+        *DIALECT,
+        *[f"-I{d}" for d in (*include_dirs, HEADERS)],
+        *[f"-D{k}={v}" for k, v in defines.items()],
+    ]
     with tempfile.TemporaryDirectory(prefix="openhls-") as folder:
         preprocessed, rewritten, ir = (Path(folder) / name for name in ("unit.i", "unit.cpp", "unit.ll"))
         _run([*options, "-E", str(source), "-o", str(preprocessed)])

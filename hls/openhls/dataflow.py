@@ -41,11 +41,17 @@ def find_top(text: str, debug: DebugInfo, top: str) -> tuple[str, str]:
     """C++ name -> (symbol, debug node) of its one definition."""
     found = [(m[1][1:].strip('"'), m[2]) for m in _DEFINE.finditer(text) if debug.text(m[2], "name") == top]
     if not found:
-        raise HlsError(f"no function named '{top}' is defined in the sources", None,
-                       "--top names a function with hls::stream arguments, without its namespace")
+        raise HlsError(
+            f"no function named '{top}' is defined in the sources",
+            None,
+            "--top names a function with hls::stream arguments, without its namespace",
+        )
     if len(found) > 1:
-        raise HlsError(f"'{top}' is defined {len(found)} times (overloads)", debug.place(found[1][1]),
-                       f"the first is at {debug.place(found[0][1])}; give the top a name of its own")
+        raise HlsError(
+            f"'{top}' is defined {len(found)} times (overloads)",
+            debug.place(found[1][1]),
+            f"the first is at {debug.place(found[0][1])}; give the top a name of its own",
+        )
     return found[0]
 
 
@@ -66,13 +72,18 @@ def port_streams(debug: DebugInfo, subprogram: str) -> dict[str, Stream]:
     for _, variable in sorted(debug.arguments(subprogram).items()):
         stream = _stream(debug, variable)
         if stream is None:
-            raise HlsError(f"argument '{variable.name}' is no hls::stream", variable.loc,
-                           "a top and its processes take references to hls::stream only; make constants template parameters")
+            raise HlsError(
+                f"argument '{variable.name}' is no hls::stream",
+                variable.loc,
+                "a top and its processes take references to hls::stream only; make constants template parameters",
+            )
         ports[variable.name] = stream
     return ports
 
 
-def read_network(module: llvm.ModuleRef, text: str, debug: DebugInfo, symbol: str, subprogram: str) -> Network:
+def read_network(
+    module: llvm.ModuleRef, text: str, debug: DebugInfo, symbol: str, subprogram: str
+) -> Network:
     """The processes of a top function and the streams that connect them."""
     ports = port_streams(debug, subprogram)
     name = debug.text(subprogram, "name") or symbol
@@ -113,8 +124,11 @@ class _Reader:
         return self.network
 
     def _refuse(self, i: Instruction, what: str) -> None:
-        raise HlsError(f"{what}", self.debug.location(i.debug),
-                       "a DATAFLOW function holds streams and calls of process functions, nothing else")
+        raise HlsError(
+            f"{what}",
+            self.debug.location(i.debug),
+            "a DATAFLOW function holds streams and calls of process functions, nothing else",
+        )
 
     def _instruction(self, i: Instruction) -> None:
         if i.opcode == "alloca":
@@ -131,8 +145,11 @@ class _Reader:
         variable = self.debug.local(declare)
         stream = _stream(self.debug, variable)
         if stream is None:
-            raise HlsError(f"'{variable.name}' in a DATAFLOW function is no hls::stream", variable.loc,
-                           "declare it in the process that uses it")
+            raise HlsError(
+                f"'{variable.name}' in a DATAFLOW function is no hls::stream",
+                variable.loc,
+                "declare it in the process that uses it",
+            )
         if stream.name in self.network.streams:
             raise HlsError(f"a second stream named '{stream.name}'", variable.loc)
         self.network.streams[stream.name] = stream
@@ -156,7 +173,9 @@ class _Reader:
         if None in arguments:
             self._refuse(i, "an argument of a process that is no stream")
         plain = _plain(self.debug.text(subprogram, "name") or i.callee)
-        count = sum(c.name == plain or re.fullmatch(rf"{plain}_\d+", c.name) is not None for c in self.network.calls)
+        count = sum(
+            c.name == plain or re.fullmatch(rf"{plain}_\d+", c.name) is not None for c in self.network.calls
+        )
         name = f"{plain}_{count + 1}" if count else plain
         self.network.calls.append(Call(name, i.callee, [a for a in arguments if a]))
 
@@ -174,11 +193,16 @@ class _Reader:
         for call in self.network.calls:
             for stream in call.streams:
                 if call.streams.count(stream) > 1:
-                    raise HlsError(f"process '{call.name}' has the stream '{stream}' twice as an argument",
-                                   self.network.streams[stream].loc)
+                    raise HlsError(
+                        f"process '{call.name}' has the stream '{stream}' twice as an argument",
+                        self.network.streams[stream].loc,
+                    )
         for name, stream in self.network.streams.items():
             users = [c.name for c in self.network.calls if name in c.streams]
             wanted = 1 if name in list(self.network.streams)[: len(self.function.arguments)] else 2
             if len(users) != wanted:
                 what = "one process" if wanted == 1 else "two processes (one writes it, one reads it)"
-                raise HlsError(f"stream '{name}' is used by {', '.join(users) or 'no process'}; it needs {what}", stream.loc)
+                raise HlsError(
+                    f"stream '{name}' is used by {', '.join(users) or 'no process'}; it needs {what}",
+                    stream.loc,
+                )

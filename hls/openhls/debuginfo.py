@@ -98,8 +98,12 @@ class DebugInfo:
 
     # Variables
     def local(self, node: str) -> Variable:
-        return Variable(self.text(node, "name") or "?", self.ref(node, "type") or "", self.place(node),
-                        self.number(node, "arg") or None)
+        return Variable(
+            self.text(node, "name") or "?",
+            self.ref(node, "type") or "",
+            self.place(node),
+            self.number(node, "arg") or None,
+        )
 
     def global_(self, name: str) -> Variable | None:
         node = self.ref(self.globals.get(name), "var")
@@ -107,8 +111,11 @@ class DebugInfo:
 
     def arguments(self, subprogram: str | None) -> dict[int, Variable]:
         """The parameters of a function by position, from 1."""
-        found = [self.local(n) for n in self.list(self.ref(subprogram, "retainedNodes"))
-                 if self.kind(n) == "DILocalVariable"]
+        found = [
+            self.local(n)
+            for n in self.list(self.ref(subprogram, "retainedNodes"))
+            if self.kind(n) == "DILocalVariable"
+        ]
         return {v.argument: v for v in found if v.argument}
 
     # Types
@@ -138,7 +145,9 @@ class DebugInfo:
         found = []
         for node in self.list(self.ref(self.strip(type_), "elements")):
             tag = self.text(node, "tag")
-            if tag == "DW_TAG_inheritance" or (tag == "DW_TAG_member" and "DIFlagStaticMember" not in self.nodes[node]):
+            if tag == "DW_TAG_inheritance" or (
+                tag == "DW_TAG_member" and "DIFlagStaticMember" not in self.nodes[node]
+            ):
                 name = self.text(node, "name") if tag == "DW_TAG_member" else ""
                 found.append((name or "", self.number(node, "offset") // 8, self.ref(node, "baseType") or ""))
         return found
@@ -155,7 +164,9 @@ class DebugInfo:
             bits = 1 if boolean else self.number(element, "dataSize") or size
             return Leaf(bits, size // 8) if offset == 0 else None
         if self.text(element, "tag") == "DW_TAG_enumeration_type":
-            return Leaf(self.number(element, "size"), self.number(element, "size") // 8) if offset == 0 else None
+            return (
+                Leaf(self.number(element, "size"), self.number(element, "size") // 8) if offset == 0 else None
+            )
         for _, start, member in reversed(self.members(element)):
             if start <= offset:
                 return self.leaf(member, offset - start)
@@ -166,7 +177,14 @@ class DebugInfo:
         stream = self.strip(type_)
         if not (self.text(stream, "name") or "").startswith("stream<"):
             return None
-        width = next((leaf.bits for name, _, t in self.members(stream) if name == "cell" and (leaf := self.leaf(t, 0))), 0)
+        width = next(
+            (
+                leaf.bits
+                for name, _, t in self.members(stream)
+                if name == "cell" and (leaf := self.leaf(t, 0))
+            ),
+            0,
+        )
         payload = next((self.ref(p, "type") for p in self.list(self.ref(stream, "templateParams"))), None)
         if re.match(r"ap_axi[us]<", self.text(self.strip(payload), "name") or ""):
             beat = next(t for name, _, t in self.members(payload) if name == "")

@@ -8,7 +8,11 @@ Control of a pipeline (docs/interfaces.md, "Timing of generated RTL"), R the las
     v[s]'      = hold[s] ? v[s] : fire[s-1]                      s = 1 .. R
     v[s]'      = s = R+1 ? fire[R] : v[s-1]                      after the issue stages nothing ever waits
 
-Registers of the loop take their next value when an iteration leaves their stage: fire[s], or v[s] after the issue stages.
+A write whose predicate is not known in stage R takes a credit at issue all the same and gives it back if it does not
+happen. (So a stream that is full can hold up iterations that would not have written to it.)
+
+Registers of the loop take their next value when an iteration leaves their stage: fire[s], or v[s] after the issue
+stages.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import re
 from dataclasses import dataclass, field
 
 from .circt import Session, constant, location, operation, verilog
-from .errors import Location
+from .errors import HlsError, Location
 from .graph import Design, Node, Process, Stream
 from .narrow import extension
 from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
@@ -32,6 +36,12 @@ class Hardware:
     register_bits: dict[str, int] = field(default_factory=dict)  # by process
     multipliers: dict[str, list[tuple[Multiplier, Location | None]]] = field(default_factory=dict)
     depths: dict[str, int | None] = field(default_factory=dict)  # of the streams; None: an input port
+
+    def add(self, modules: dict[str, str]) -> None:
+        """Add modules; one of the same name must be the same module."""
+        for name, text in modules.items():
+            if self.modules.setdefault(name, text) != text:
+                raise HlsError(f"two different modules would be called '{name}'", hint="rename the process or array")
 
 
 class _Text:
@@ -84,7 +94,7 @@ class _Text:
     def not_(self, a: str, hint: str = "") -> str:
         if a in (self.bit(True), self.bit(False)):  # folded: no `x & 1` reaches the reader
             return self.bit(a == self.bit(False))
-        return self.share(f"comb.xor bin {a}, {self.bit(True)} {_hint(hint)}: i1", hint)
+        return self.share(f"comb.xor bin {a}, {self.bit(True)} {_namehint(hint)}: i1", hint)
 
     def all(self, values: list[str], hint: str = "") -> str:
         values = [v for v in dict.fromkeys(values) if v != self.bit(True)]
@@ -92,7 +102,7 @@ class _Text:
             return self.bit(False)
         if len(values) < 2:
             return values[0] if values else self.bit(True)
-        return self.share(f"comb.and bin {', '.join(values)} {_hint(hint)}: i1", hint)
+        return self.share(f"comb.and bin {', '.join(values)} {_namehint(hint)}: i1", hint)
 
     def any(self, values: list[str], hint: str = "") -> str:
         values = [v for v in dict.fromkeys(values) if v != self.bit(False)]
@@ -100,15 +110,16 @@ class _Text:
             return self.bit(True)
         if len(values) < 2:
             return values[0] if values else self.bit(False)
-        return self.share(f"comb.or bin {', '.join(values)} {_hint(hint)}: i1", hint)
+        return self.share(f"comb.or bin {', '.join(values)} {_namehint(hint)}: i1", hint)
 
     def instance(self, label: str, module: str, inputs: list[tuple[str, str, int]],
                  outputs: list[tuple[str, int, str]], loc: Location | None = None) -> str:  # fmt: skip
-        """Instantiate a module whose first port is the clock; outputs are (port, width, name). Returns its declaration."""
+        """Instantiate a module whose first port is the clock; outputs: (port, width, name). Returns its declaration."""
         names = [name for _, _, name in outputs]
         given = ", ".join(["clk: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
         results = ", ".join(f"{p}: i{w}" for p, w, _ in outputs)
-        self.lines.append(f'  {", ".join(names)} = hw.instance "{label}" @{module}({given}) -> ({results}){location(loc)}')
+        left = ", ".join(names)
+        self.lines.append(f'  {left} = hw.instance "{label}" @{module}({given}) -> ({results}){location(loc)}')
         declared = ["in %clk : !seq.clock", *(f"in %{p} : i{w}" for p, _, w in inputs)]
         declared += [f"out {p} : i{w}" for p, w, _ in outputs]
         return f"hw.module.extern @{module}({', '.join(declared)})"
@@ -145,7 +156,7 @@ class _Text:
         return order + state
 
 
-def _hint(name: str) -> str:
+def _namehint(name: str) -> str:
     """The attribute that asks CIRCT to call a helper wire, should it need one, by this name."""
     return f'{{sv.namehint = "{name}"}} ' if name else ""
 
@@ -167,6 +178,7 @@ class _ProcessText:
         self.wanted: list[Node] = []
         self.holder = {r.args[0]: r for r in reversed(self.process.regs)}
         self.valids: dict[int, str] = {}
+        self.memory_modules: dict[str, str] = {}
 
     # -- registers --
 
@@ -288,6 +300,15 @@ class _ProcessText:
         text.lines.append(f"  {name} = comb.concat {high}, {value} : i{to - width}, i{width}")
         return name
 
+    def _memory_module(self, memory: str) -> str:
+        """A module name of its own for each memory, whatever characters its name holds."""
+        if memory not in self.memory_modules:
+            name = f"{self.text.name}_{re.sub(r'[^A-Za-z0-9_]', '_', memory)}"
+            while name in self.memory_modules.values():
+                name += "_"
+            self.memory_modules[memory] = name
+        return self.memory_modules[memory]
+
     def _address(self, node: Node, stage: int, depth: int) -> str:
         """The low bits of an address."""
         bits = address_bits(depth)
@@ -308,7 +329,7 @@ class _ProcessText:
         if held:
             inputs = [(f"en{k}", self.move(stage + k) or text.bit(True), 1) for k in range(1, plan.read_latency + 1)]
         inputs.append(("raddr", self._address(node.args[0], stage, memory.depth), bits))
-        module = f"{self.text.name}_{re.sub(r'[^A-Za-z0-9_]', '_', memory_name)}"
+        module = self._memory_module(memory_name)
         contents = None if memory.contents is None else tuple(memory.contents)
         if plan.kind == "rom":
             shape = Rom(memory.width, memory.depth, plan.style, plan.read_latency, held,
@@ -335,7 +356,7 @@ class _ProcessText:
         text.clock("ap_clk")
         reset = text.input("ap_rst_n", 1)
         text._used["rst"] = 1
-        text.lines.append(f"  %rst = comb.xor bin {reset}, {text.bit(True)} {_hint('rst')}: i1")
+        text.lines.append(f"  %rst = comb.xor bin {reset}, {text.bit(True)} {_namehint('rst')}: i1")
         reads = [e for e in effects if e.op == "read"]
         writes = [e for e in effects if e.op == "write"]
         for read in reads:
@@ -455,7 +476,7 @@ def emit(design: Design, schedules: dict[str, Schedule], session: Session) -> Ha
         made = _ProcessText(plan, design.top, hardware.depths).build()
         texts.append(made.text.module())
         externals |= made.externals
-        hardware.modules |= made.primitives
+        hardware.add(made.primitives)
         hardware.register_bits[process.name] = made.register_bits
         hardware.multipliers[process.name] = made.multipliers
         headers[made.text.name] = _process_header(process, plan)
@@ -464,22 +485,27 @@ def emit(design: Design, schedules: dict[str, Schedule], session: Session) -> Ha
     pipeline = "\n".join([*externals.values(), *texts, top])
     for name, body in verilog(pipeline, session).items():
         comment = "\n".join(f"// {line}" for line in headers[name].splitlines())
-        hardware.modules[name] = f"{comment}\n{body}"
+        hardware.add({name: f"{comment}\n{body}"})
     return hardware
 
 
 def _process_header(process: Process, plan: Schedule) -> str:
     file = f"{process.loc.file.rsplit('/', 1)[-1]}:{process.loc.line}" if process.loc else "a hand-made graph"
-    return (f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "
-            f"{plan.issue_stages} of which wait.\n"
-            "Reads: data is taken when valid and ready. Writes: a push needs no answer, `popped` returns a credit.\n"
-            "Does not promise what a read's data port holds to be looked at, nor what a write's does without a push.")  # fmt: skip
+    return "\n".join([
+        f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "
+        f"{plan.issue_stages} of which wait.",
+        "Reads: data is taken when valid and ready. Writes: a push needs no answer, `popped` returns a credit.",
+        "Not promised: any meaning of a write's data without its push; that a push is ever refused.",
+    ])  # fmt: skip
 
 
 def _top_header(design: Design) -> str:
-    return (f"{design.top}: AXI4-Stream in and out, free running from the cycle after reset.\n"
-            "A reset (synchronous, active low) at any time empties the pipelines and FIFOs; the words of RAMs stay.\n"
-            "Input ports are not registered: TREADY may depend on the other streams, never on its own TVALID.")  # fmt: skip
+    return "\n".join([
+        f"{design.top}: AXI4-Stream in and out, free running from the cycle after reset.",
+        "A reset (synchronous, active low) at any time empties the pipelines and FIFOs.",
+        "Not promised: the words of RAMs after a reset; registered inputs (TREADY may depend on the other streams,",
+        "never on its own TVALID).",
+    ])  # fmt: skip
 
 
 def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
@@ -502,7 +528,7 @@ def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
             continue
         shape = Fifo(stream.width, hardware.depths[stream.name])
         module = shape.name(design.top)
-        hardware.modules[module] = shape.verilog(module)
+        hardware.add({module: shape.verilog(module)})
         wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else ready[stream.name]
         word, push = pushed[stream.name]
         valid[stream.name], data[stream.name] = text.fresh(f"{stream.name}_valid"), text.fresh(f"{stream.name}_data")
@@ -521,14 +547,17 @@ def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
     return text.module()
 
 
-def _instantiate(text: _Text, design: Design, process: Process, reset: str, data: dict[str, str], valid: dict[str, str],
-                 ready: dict[str, str], popped: dict[str, str], pushed: dict[str, tuple[str, str]]) -> None:  # fmt: skip
+def _instantiate(text: _Text, design: Design, process: Process, reset: str,
+                 data: dict[str, str], valid: dict[str, str],
+                 ready: dict[str, str], popped: dict[str, str],
+                 pushed: dict[str, tuple[str, str]]) -> None:  # fmt: skip
     inputs = [("ap_rst_n", reset, 1)]
     outputs: list[tuple[str, int, str]] = []
     reads = [e for e in process.effects if e.op == "read"]
     writes = [e for e in process.effects if e.op == "write"]
     for stream in (e.attrs["stream"] for e in reads):
-        inputs += [(f"{stream}_data", data[stream], design.streams[stream].width), (f"{stream}_valid", valid[stream], 1)]
+        inputs.append((f"{stream}_data", data[stream], design.streams[stream].width))
+        inputs.append((f"{stream}_valid", valid[stream], 1))
         outputs.append((f"{stream}_ready", 1, ready[stream]))
     for stream in (e.attrs["stream"] for e in writes):
         inputs.append((f"{stream}_popped", popped[stream], 1))

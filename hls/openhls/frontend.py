@@ -31,8 +31,9 @@ class Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def import_design(sources: list[Path], top: str, include_dirs: list[Path],
-                  defines: dict[str, str]) -> tuple[Design, dict[str, float]]:
+def import_design(
+    sources: list[Path], top: str, include_dirs: list[Path], defines: dict[str, str]
+) -> tuple[Design, dict[str, float]]:
     """Compile a top function and what it calls to a network of process graphs.
 
     Args:
@@ -60,7 +61,10 @@ def import_design(sources: list[Path], top: str, include_dirs: list[Path],
         debug = DebugInfo(text)
         symbol, subprogram = dataflow.find_top(text, debug, top)
         network = dataflow.read_network(module, text, debug, symbol, subprogram)
-        flat = {function: passes.optimise(module, function) for function in dict.fromkeys(c.function for c in network.calls)}
+        flat = {
+            function: passes.optimise(module, function)
+            for function in dict.fromkeys(c.function for c in network.calls)
+        }
     _check_interfaces(directives, debug, subprogram)
     design = Design(top, streams=network.streams)
     with clock.step("import"):
@@ -86,8 +90,10 @@ def _process(call: dataflow.Call, text: str, network: dataflow.Network, directiv
     debug = DebugInfo(text)
     function = parse_function(text, call.function)
     dataflow.port_streams(debug, function.debug or "")
-    ports = {argument: Port(stream, network.streams[stream].width)
-             for argument, stream in zip(function.arguments, call.streams, strict=True)}
+    ports = {
+        argument: Port(stream, network.streams[stream].width)
+        for argument, stream in zip(function.arguments, call.streams, strict=True)
+    }
 
     def promise(kind: str, variable: Variable) -> Promise | None:
         return directives.about(kind, variable.name, variable.loc)
@@ -122,5 +128,8 @@ def _check_interfaces(directives: Directives, debug: DebugInfo, subprogram: str)
     for promise in directives.promises:
         in_top = place and promise.loc.file == place.file and promise.first - 2 <= place.line <= promise.last
         if promise.kind == "interface" and in_top and promise.variable not in names:
-            raise HlsError(f"INTERFACE port={promise.variable}: no such argument", promise.loc,
-                           f"arguments: {', '.join(sorted(names - {'return'}))}")
+            raise HlsError(
+                f"INTERFACE port={promise.variable}: no such argument",
+                promise.loc,
+                f"arguments: {', '.join(sorted(names - {'return'}))}",
+            )

@@ -1,12 +1,13 @@
 """LLVM IR of one process function -> `graph.Process`: if-conversion of one iteration.
 
-Predicates: a block's predicate says, for the whole iteration, whether it is executed. A merge selects among the
-incoming values by conditions that hold *given* that the merge's immediate dominator is executed, so that an if/else in a
-loop costs one multiplexer controlled by its own condition.
+Predicates: a block's predicate says, for the whole iteration, whether it is executed. A merge selects among
+the incoming values by conditions that hold *given* that the merge's immediate dominator is executed, so that
+an if/else in a loop costs one multiplexer controlled by its own condition.
 
-Values live from one iteration into the next become registers, one per SSA value, whichever start it is carried to.
-Where a start makes a register's value irrelevant and a constant would be merged in afterwards (a counter set to 0 before
-its loop), the register takes that constant instead, and the merge disappears from the recurrence.
+Values live from one iteration into the next become registers, one per SSA value, whichever start it is
+carried to. Where a start makes a register's value irrelevant and a constant would be merged in afterwards (a
+counter set to 0 before its loop), the register takes that constant instead, and the merge disappears from the
+recurrence.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from .ir import BINARY, Function, Instruction, Value
 from .objects import Access, Field, Objects
 from .wires import WireBuilder
 
-ARITHMETIC = {"add": "add", "sub": "sub", "mul": "mul", "udiv": "divu", "sdiv": "divs", "urem": "modu", "srem": "mods"}
+ARITHMETIC = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "udiv": "divu",
+    "sdiv": "divs",
+    "urem": "modu",
+    "srem": "mods",
+}
 SHIFTS = {"shl": "shl", "lshr": "shru", "ashr": "shrs"}
 IGNORED_CALLS = ("llvm.lifetime.", "llvm.assume", "llvm.experimental.noalias.scope.decl", "llvm.dbg.")
 
@@ -50,12 +59,21 @@ class _Group:
 def _width(type_: str, where: Location | None) -> int:
     if match := re.fullmatch(r"i(\d+)", type_):
         return int(match[1])
-    raise HlsError(f"values of type {type_} are not supported", where, "use ap_int, ap_uint and built-in integers")
+    raise HlsError(
+        f"values of type {type_} are not supported", where, "use ap_int, ap_uint and built-in integers"
+    )
 
 
 class _Importer:
-    def __init__(self, text: str, function: Function, debug: DebugInfo, ports: dict[str, Port], name: str,
-                 promise: Callable):
+    def __init__(
+        self,
+        text: str,
+        function: Function,
+        debug: DebugInfo,
+        ports: dict[str, Port],
+        name: str,
+        promise: Callable,
+    ):
         self.function, self.debug, self.ports = function, debug, ports
         self.b = WireBuilder()
         self.it = cfg.iteration(function)
@@ -77,7 +95,9 @@ class _Importer:
     def run(self) -> Process:
         self._scan()
         self.live = cfg.live_in(self.function, self.it, self._uses)
-        self.phis = {s: {i.name: i for i in self.function.blocks[s] if i.opcode == "phi"} for s in self.it.starts}
+        self.phis = {
+            s: {i.name: i for i in self.function.blocks[s] if i.opcode == "phi"} for s in self.it.starts
+        }
         cells = {f"cell:{id(f)}": f for f in self.fields.values() if f.is_register}
         self.cells = cells
         carried = set().union(*self.live.values()) - set(self.ports) if self.live else set()
@@ -118,7 +138,11 @@ class _Importer:
         for start in self.it.starts:
             for phi in self.phis[start].values():
                 for value, source in zip(phi.operands, phi.labels, strict=True):
-                    if phi.name not in self.leader or value.text not in self.leader or (source, start) in self.it.cut:
+                    if (
+                        phi.name not in self.leader
+                        or value.text not in self.leader
+                        or (source, start) in self.it.cut
+                    ):
                         continue
                     a, b = self._leader(phi.name), self._leader(value.text)
                     if a != b and not self.needed[a] & self.needed[b]:
@@ -191,8 +215,8 @@ class _Importer:
 
     def _or(self, a: Node, b: Node) -> Node:
         """a | b; p&c | p&!c is p."""
-        for x in (a.args if a.op == "and" else []):
-            for y in (b.args if b.op == "and" else []):
+        for x in a.args if a.op == "and" else []:
+            for y in b.args if b.op == "and" else []:
                 p, q = [n for n in a.args if n is not x], [n for n in b.args if n is not y]
                 if p and q and p[0] is q[0] and self.b.not_(x) is y:
                     return p[0]
@@ -274,7 +298,9 @@ class _Importer:
         inputs = self.it.inputs[block]
         self.b.loc = None
         for name in self.carried:
-            choices = [(s, self.at_start(name, block) if s == "" else self.state[s].get(name)) for s in inputs]
+            choices = [
+                (s, self.at_start(name, block) if s == "" else self.state[s].get(name)) for s in inputs
+            ]
             known = [(s, v) for s, v in choices if v is not None]
             if known:
                 state[name] = self.select(block, known)
@@ -371,7 +397,9 @@ class _Importer:
         match = re.fullmatch(r"llvm\.([a-z]+(?:\.sat)?)\.i\d+", name)
         if not match:
             called = f"the call of {name}" if name else "an indirect call"
-            raise HlsError(f"{called} is not supported", b.loc, "define the function in the sources, without recursion")
+            raise HlsError(
+                f"{called} is not supported", b.loc, "define the function in the sources, without recursion"
+            )
         width = _width(i.type, b.loc)
         args = [self.value(v, block) for v in i.operands]
         made = self._intrinsic(match[1], width, args)
@@ -383,7 +411,9 @@ class _Importer:
         b = self.b
         zero = b.const(0, width)
         if name in ("smax", "smin", "umax", "umin"):
-            first = b.make("icmp", 1, args[0], args[1], pred=name[0] + ("gt" if name.endswith("max") else "lt"))
+            first = b.make(
+                "icmp", 1, args[0], args[1], pred=name[0] + ("gt" if name.endswith("max") else "lt")
+            )
             return b.mux(first, args[0], args[1])
         if name == "abs":
             negative = b.make("icmp", 1, args[0], zero, pred="slt")
@@ -461,13 +491,19 @@ class _Importer:
                 if not made.is_register or constant:
                     self._memory(made, obj.name, stored)
             for access in obj.accesses:
-                self.fields[id(access.instruction)] = obj.fields[access.address.offset % (obj.step or made.step)]
-        self.accesses: dict[int, Access] = {id(a.instruction): a for o in self.objects.objects.values() for a in o.accesses}
+                self.fields[id(access.instruction)] = obj.fields[
+                    access.address.offset % (obj.step or made.step)
+                ]
+        self.accesses: dict[int, Access] = {
+            id(a.instruction): a for o in self.objects.objects.values() for a in o.accesses
+        }
 
     def _memory(self, made: Field, object_name: str, stored: bool) -> None:
         if made.is_register:
             return
-        self.process.memories[made.name] = Memory(made.name, made.bits, made.depth, made.initial, made.storage, made.loc)
+        self.process.memories[made.name] = Memory(
+            made.name, made.bits, made.depth, made.initial, made.storage, made.loc
+        )
 
     def _word_address(self, access: Access, made: Field, block: str) -> Node:
         b, width = self.b, max(1, (made.depth - 1).bit_length())
@@ -578,7 +614,9 @@ class _Importer:
             entry = merged.setdefault(id(value), [self.b.const(0, 1), value])
             entry[0] = self._or(entry[0], predicate)
         pairs = list(merged.values())
-        pairs.sort(key=lambda pair: pair[1].op == "const")  # constants outermost: they decide late and cheaply
+        pairs.sort(
+            key=lambda pair: pair[1].op == "const"
+        )  # constants outermost: they decide late and cheaply
         result = self.b.undef(register.width)
         for predicate, value in pairs:
             result = value if result.op == "undef" else self.b.mux(predicate, value, result)
@@ -619,7 +657,9 @@ class _Importer:
 
     def _refuse_two(self, op: str, target: str, groups: list[_Group]) -> None:
         first, second = groups[0], groups[1]
-        clash = next(i for i, b in enumerate(second.blocks) if not all(self._exclusive(a, b) for a in first.blocks))
+        clash = next(
+            i for i, b in enumerate(second.blocks) if not all(self._exclusive(a, b) for a in first.blocks)
+        )
         other = next(i for i, a in enumerate(first.blocks) if not self._exclusive(a, second.blocks[clash]))
         hint = {
             "read": "read once per iteration into a variable, or read in a loop of its own",
@@ -627,8 +667,11 @@ class _Importer:
             "load": f"a RAM is read at one address per iteration: split '{target}' or keep the word in a variable",
             "store": f"a RAM is written at one address per iteration: split '{target}' or choose the word first",
         }[op]
-        raise HlsError(f"second {op} of '{target}' in one iteration (the first is at {first.locs[other]})",
-                       second.locs[clash], hint)
+        raise HlsError(
+            f"second {op} of '{target}' in one iteration (the first is at {first.locs[other]})",
+            second.locs[clash],
+            hint,
+        )
 
     def _order_memory(self, memory: str, stores: _Group) -> None:
         """Loads come before stores in every iteration."""
@@ -638,9 +681,12 @@ class _Importer:
                     if self.it.reaches(store_block, load_block) or (
                         store_block == load_block and self._store_first(memory, store_block)
                     ):
-                        raise HlsError(f"'{memory}' is read after it was written in the same iteration "
-                                       f"(written at {store_loc})", load_loc,
-                                       "keep the written word in a variable, or read before the write")
+                        raise HlsError(
+                            f"'{memory}' is read after it was written in the same iteration "
+                            f"(written at {store_loc})",
+                            load_loc,
+                            "keep the written word in a variable, or read before the write",
+                        )
 
     def _store_first(self, memory: str, block: str) -> bool:
         for i in self.function.blocks[block]:
@@ -708,7 +754,9 @@ def _expand_copies(block: list[Instruction]) -> list[Instruction]:
         elif i.callee.startswith(("llvm.memcpy.", "llvm.memmove.")):
             type_, name = f"i{8 * int(size)}", f"%copy.{id(i)}"
             result.append(Instruction(name, "load", type_, [i.operands[1]], i.text, i.debug, i.block))
-            result.append(Instruction("", "store", "", [Value(type_, name), i.operands[0]], i.text, i.debug, i.block))
+            result.append(
+                Instruction("", "store", "", [Value(type_, name), i.operands[0]], i.text, i.debug, i.block)
+            )
         elif i.callee.startswith("llvm.memset.") and i.operands[1].text == "0":
             value = Value(f"i{8 * int(size)}", "0")
             result.append(Instruction("", "store", "", [value, i.operands[0]], i.text, i.debug, i.block))
@@ -717,8 +765,14 @@ def _expand_copies(block: list[Instruction]) -> list[Instruction]:
     return result
 
 
-def import_process(text: str, function: Function, debug: DebugInfo, ports: dict[str, Port], name: str,
-                   promise: Callable[[str, Variable], object]) -> graph.Process:
+def import_process(
+    text: str,
+    function: Function,
+    debug: DebugInfo,
+    ports: dict[str, Port],
+    name: str,
+    promise: Callable[[str, Variable], object],
+) -> graph.Process:
     """One optimised process function -> its graph.
 
     Args:

@@ -49,7 +49,11 @@ def evaluate(node: Node, args: Sequence[int]) -> int:
         return quotient if op == "divs" else a - b * quotient if b else 0
     if op == "icmp":
         predicate = node.attrs["pred"]
-        a, b = (signed(x, n.width) for x, n in zip(args, node.args, strict=True)) if predicate[0] == "s" else args
+        a, b = (
+            (signed(x, n.width) for x, n in zip(args, node.args, strict=True))
+            if predicate[0] == "s"
+            else args
+        )
         return int(_COMPARE[predicate if predicate in ("eq", "ne") else predicate[1:]](a, b))
     if op == "mux":
         return args[1] if args[0] else args[2]
@@ -142,8 +146,9 @@ class Machine:
         return queue[0]
 
 
-def run(design: Design, inputs: Mapping[str, Sequence[int]], runs: int = 1,
-        limit: int = 1_000_000) -> dict[str, list[int]]:
+def run(
+    design: Design, inputs: Mapping[str, Sequence[int]], runs: int = 1, limit: int = 1_000_000
+) -> dict[str, list[int]]:
     """Run every process `runs` times, or until its input ends.
 
     Args:
@@ -166,7 +171,9 @@ def run(design: Design, inputs: Mapping[str, Sequence[int]], runs: int = 1,
                     machine.step()
                     advanced = True
                     if machine.iterations > limit:
-                        raise HlsError(f"process '{machine.process.name}' runs for more than {limit} iterations")
+                        raise HlsError(
+                            f"process '{machine.process.name}' runs for more than {limit} iterations"
+                        )
             except Starved:
                 continue
     return {name: list(queues[name]) for name, stream in design.streams.items() if stream.consumer is None}

@@ -23,8 +23,10 @@ _WORD = re.compile(r"^(?:tail |notail |musttail )?([\w.]+)\s*(.*)$", re.DOTALL)
 _FLAGS = re.compile(r"^(?:(?:nuw|nsw|exact|disjoint|nneg|samesign|inbounds|nusw)\s+|inrange\([^)]*\)\s+)*")
 _CALLEE = re.compile(rf"({NAME})\((.*)\)[^()]*$", re.DOTALL)
 _DECLARE = re.compile(rf"#dbg_declare\(ptr ({NAME}), !(\d+), ")
-_PARAMETER_ATTRIBUTES = re.compile(r"\b(?:\w+\([^()]*\)|noundef|nonnull|nocapture|readonly|readnone|writeonly|noalias"
-                                   r"|immarg|returned|signext|zeroext|align \d+)\s+")
+_PARAMETER_ATTRIBUTES = re.compile(
+    r"\b(?:\w+\([^()]*\)|noundef|nonnull|nocapture|readonly|readnone|writeonly|noalias"
+    r"|immarg|returned|signext|zeroext|align \d+)\s+"
+)
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,8 @@ def parse_instruction(text: str) -> Instruction:
         head, table = rest.split("[", 1)
         value, default = split(head)
         result.operands, result.labels = [typed(value)], [typed(default).text[1:]]
-        for case, label in re.findall(rf"i\d+ (-?\d+), label ({NAME})", table):
-            result.cases.append(int(case))
+        for case, label in re.findall(rf"i\d+ (\S+), label ({NAME})", table):
+            result.cases.append(int(case == "true") if case in ("true", "false") else int(case))
             result.labels.append(label[1:])
     return result
 

@@ -15,7 +15,6 @@ from math import gcd
 
 import llvmlite.binding as llvm
 
-from . import passes
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
 from .ir import Function, Instruction, Types, Value, parse_constant_gep
@@ -85,7 +84,9 @@ def global_images(module_text: str, sizes: dict[str, int]) -> dict[str, bytes]:
         if line.startswith("@llvm."):
             continue
         if line.startswith("@"):
-            lines.append(_TRAILING_METADATA.sub("", line).replace(" internal ", " ", 1).replace(" private ", " ", 1))
+            lines.append(
+                _TRAILING_METADATA.sub("", line).replace(" internal ", " ", 1).replace(" private ", " ", 1)
+            )
         elif line.startswith(("%", "$", "target triple")):  # the layout is the engine's own
             lines.append(line)
     module = llvm.parse_assembly("\n".join(lines))
@@ -93,7 +94,10 @@ def global_images(module_text: str, sizes: dict[str, int]) -> dict[str, bytes]:
     machine = llvm.Target.from_default_triple().create_target_machine()
     with llvm.create_mcjit_compiler(module, machine) as engine:
         engine.finalize_object()
-        return {name: ctypes.string_at(engine.get_global_value_address(name), size) for name, size in sizes.items()}
+        return {
+            name: ctypes.string_at(engine.get_global_value_address(name), size)
+            for name, size in sizes.items()
+        }
 
 
 class Objects:
@@ -108,8 +112,10 @@ class Objects:
 
     def _global_lines(self) -> dict[str, str]:
         """Global -> its linkage, kind and type, as printed (not its initialiser's end)."""
-        return {m[1].strip('"'): m[2] for m in
-                re.finditer(r'^@("[^"]*"|[-\w.$]+) = ([^\n]*)$', self.text, re.MULTILINE)}
+        return {
+            m[1].strip('"'): m[2]
+            for m in re.finditer(r'^@("[^"]*"|[-\w.$]+) = ([^\n]*)$', self.text, re.MULTILINE)
+        }
 
     # Addresses
     def address(self, pointer: Value, where: Instruction) -> Address:
@@ -126,8 +132,11 @@ class Objects:
             if definition is None or definition.opcode == "alloca":
                 break
             if definition.opcode != "getelementptr":
-                raise HlsError("a pointer chosen at run time", self.debug.location(where.debug),
-                               "index one array, or access the arrays in separate branches")
+                raise HlsError(
+                    "a pointer chosen at run time",
+                    self.debug.location(where.debug),
+                    "index one array, or access the arrays in separate branches",
+                )
             constant, found = self._gep(definition)
             offset += constant
             terms += found
@@ -226,20 +235,35 @@ class Objects:
         for other in obj.fields.values():
             overlaps = other.offset < offset + access.size and offset < other.offset + -(-other.bits // 8)
             if overlaps and (other.offset != offset or other.step < access.size):
-                raise HlsError(f"'{shown}' is accessed in elements of different sizes", loc,
-                               "access it in its own element type only")
+                raise HlsError(
+                    f"'{shown}' is accessed in elements of different sizes",
+                    loc,
+                    "access it in its own element type only",
+                )
         if offset in obj.fields:
             return
         indices = pieces_in(obj.name[1:])[1]
         element, counts = self._piece_type(variable, indices)
-        leaf = self.debug.leaf(element, offset % self.debug.size(element)) if element and self.debug.size(element) else None
+        leaf = (
+            self.debug.leaf(element, offset % self.debug.size(element))
+            if element and self.debug.size(element)
+            else None
+        )
         bits = leaf.bits if leaf and leaf.size == access.size else 8 * access.size
         suffix = "".join(f"_{i}" for i in indices)
         if len({a.address.offset % step for a in obj.accesses}) > 1:
             suffix += f"_{offset // access.size}"
         storage = promise("storage", variable) if variable else None
-        obj.fields[offset] = Field(shown + suffix, bits, depth, offset, step, None,
-                                   storage.value if storage else None, variable.loc if variable else None)
+        obj.fields[offset] = Field(
+            shown + suffix,
+            bits,
+            depth,
+            offset,
+            step,
+            None,
+            storage.value if storage else None,
+            variable.loc if variable else None,
+        )
 
     def _check_partition(self, obj: Object, variable: Variable | None, promise) -> None:
         promised = promise("partition", variable) if variable else None
@@ -247,16 +271,22 @@ class Objects:
             return
         counts, element = self.debug.dimensions(variable.type)
         if promised.value > len(counts):
-            raise HlsError(f"ARRAY_PARTITION dim={promised.value}: '{variable.name}' has {len(counts)} dimensions",
-                           promised.loc)
-        strides = [reduce(lambda a, b: a * b, counts[d + 1 :], self.debug.size(element)) for d in range(len(counts))]
+            raise HlsError(
+                f"ARRAY_PARTITION dim={promised.value}: '{variable.name}' has {len(counts)} dimensions",
+                promised.loc,
+            )
+        strides = [
+            reduce(lambda a, b: a * b, counts[d + 1 :], self.debug.size(element)) for d in range(len(counts))
+        ]
         for access in obj.accesses:
             for _, stride in access.address.terms:
                 dimension = next(d for d in range(len(counts)) if stride >= strides[d]) + 1
                 if promised.value in (0, dimension):
-                    raise HlsError(f"'{variable.name}' is partitioned, but indexed at run time here",
-                                   self.debug.location(access.instruction.debug),
-                                   "unroll the loop around it, or drop the ARRAY_PARTITION")
+                    raise HlsError(
+                        f"'{variable.name}' is partitioned, but indexed at run time here",
+                        self.debug.location(access.instruction.debug),
+                        "unroll the loop around it, or drop the ARRAY_PARTITION",
+                    )
 
     def _check_initialisers(self) -> None:
         """A global that code initialises before main has no contents a ROM could be made of."""
@@ -267,9 +297,11 @@ class Objects:
             for name in self.objects:
                 if name.startswith("@") and re.search(re.escape(name) + r"(?![-\w.$])", match[0]):
                     variable = self.variable(name)
-                    raise HlsError(f"'{variable.name if variable else name}' is initialised by code",
-                                   variable.loc if variable else None,
-                                   "make its initialiser a constant expression (constexpr)")
+                    raise HlsError(
+                        f"'{variable.name if variable else name}' is initialised by code",
+                        variable.loc if variable else None,
+                        "make its initialiser a constant expression (constexpr)",
+                    )
 
 
 def _first_type(text: str) -> str:

@@ -12,7 +12,9 @@ import re
 from .ir import NAME, Types, split
 
 _ALLOCA = re.compile(rf"^  ({NAME}) = alloca (.*?)(, align \d+)?((?:, ![a-z]\w* !\d+)*)$", re.MULTILINE)
-_GLOBAL = re.compile(rf"^({NAME}) = internal (?:unnamed_addr )?global (.*) zeroinitializer(.*)$", re.MULTILINE)
+_GLOBAL = re.compile(
+    rf"^({NAME}) = internal (?:unnamed_addr )?global (.*) zeroinitializer(.*)$", re.MULTILINE
+)
 _GEP = re.compile(rf"^  ({NAME}) = getelementptr ([^%@\[{{<]*)(.*)$")
 _INDEX = re.compile(r"^i\d+ (\d+)$")
 _LIFETIME = re.compile(r"@llvm\.lifetime\.")
@@ -84,7 +86,10 @@ def split_arrays(text: str) -> str:
                         keyword = "internal global" if is_global else "alloca"
                         zero = " zeroinitializer" if is_global else ""
                         indent = "" if is_global else "  "
-                        replaced[use] = [f"{indent}{piece(name, i)} = {keyword} {array[1]}{zero}{tail}" for i in range(count)]
+                        replaced[use] = [
+                            f"{indent}{piece(name, i)} = {keyword} {array[1]}{zero}{tail}"
+                            for i in range(count)
+                        ]
                     elif (new := _split_use(lines[use], name, type_, types, count)) is not None:
                         replaced[use] = new
                     else:

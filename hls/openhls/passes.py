@@ -106,6 +106,7 @@ def optimise(module: llvm.ModuleRef, function: str) -> str:
             other.linkage = "internal"
     builder = llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options(2))
     manager = llvm.create_new_module_pass_manager()
+    manager.add_global_dead_code_eliminate_pass()
     manager.add_always_inliner_pass()
     manager.add_global_dead_code_eliminate_pass()
     manager.run(module, builder)

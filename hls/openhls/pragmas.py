@@ -22,7 +22,16 @@ MARKER_DECLARATIONS = (
 )
 
 ACCEPTED = ("LOOP_FLATTEN", "LOOP_TRIPCOUNT", "INLINE", "DEPENDENCE")  # no effect here
-KNOWN = ("ARRAY_PARTITION", "BIND_STORAGE", "DATAFLOW", "INTERFACE", "PIPELINE", "STREAM", "UNROLL", *ACCEPTED)
+KNOWN = (
+    "ARRAY_PARTITION",
+    "BIND_STORAGE",
+    "DATAFLOW",
+    "INTERFACE",
+    "PIPELINE",
+    "STREAM",
+    "UNROLL",
+    *ACCEPTED,
+)
 STORAGE = {"bram": "bram", "lutram": "lutram", "uram": "uram", "srl": "lutram", "auto": None}
 MEMORY_TYPES = ("ram_1p", "ram_2p", "ram_s2p", "ram_t2p", "rom_1p", "rom_2p", "rom_np")
 
@@ -30,7 +39,8 @@ _LINE_MARKER = re.compile(r'^#(?: |line )\s*(\d+) "((?:[^"\\]|\\.)*)"')
 _PRAGMA = re.compile(r"^\s*#\s*pragma\s+HLS\b(.*)$", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""(?P<raw>R"(?P<delimiter>[^()\s\\"]*)\(.*?\)(?P=delimiter)") | (?P<string>"(?:[^"\\\n]|\\.)*")
-      | (?P<char>(?<![0-9a-fA-F])'(?:[^'\\\n]|\\.)+') | (?P<word>[A-Za-z_]\w*) | (?P<mark>[{}();]) | (?P<hash>^[ \t]*\#[^\n]*)""",
+      | (?P<char>(?<![0-9a-fA-F])'(?:[^'\\\n]|\\.)+') | (?P<word>[A-Za-z_]\w*)
+      | (?P<mark>[{}();]) | (?P<hash>^[ \t]*\#[^\n]*)""",
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
 
@@ -56,7 +66,11 @@ class Directives:
     def about(self, kind: str, variable: str, declared: Location | None) -> Promise | None:
         """The promise about a variable declared at `declared`: one in whose scope it lies, else (a global) any."""
         named = [p for p in self.promises if p.kind == kind and p.variable == variable]
-        inside = [p for p in named if declared and p.loc.file == declared.file and p.first <= declared.line <= p.last]
+        inside = [
+            p
+            for p in named
+            if declared and p.loc.file == declared.file and p.first <= declared.line <= p.last
+        ]
         return next(iter(inside or named), None)
 
 
@@ -113,7 +127,7 @@ class _Rewriter:
 
     def run(self) -> tuple[str, Directives]:
         lines = iter(self.places)
-        offset, here = next(lines, (0, Location("<source>", 1)))
+        here = next(lines, (0, Location("<source>", 1)))[1]
         upcoming = next(lines, None)
         stack: list[_Scope] = []
         loop: int | None = None  # offset of a loop keyword whose statement has not begun
@@ -122,7 +136,7 @@ class _Rewriter:
         last_mark = ""
         for token in _TOKEN.finditer(self.text):
             while upcoming and upcoming[0] <= token.start():
-                (offset, here), upcoming = upcoming, next(lines, None)
+                here, upcoming = upcoming[1], next(lines, None)
             if token["hash"]:
                 if pragma := _PRAGMA.match(token["hash"]):
                     self._pragma(pragma[1].strip(), token.start(), token.end(), here, stack)
@@ -137,7 +151,9 @@ class _Rewriter:
                 after_header = after_header or (loop is not None and depth == 0)
             elif mark == "{" and depth == 0:
                 is_loop = loop is not None and after_header
-                kind = "loop" if is_loop else "function" if last_mark == ")" and not _in_code(stack) else "block"
+                kind = (
+                    "loop" if is_loop else "function" if last_mark == ")" and not _in_code(stack) else "block"
+                )
                 stack.append(_Scope(kind, loop if is_loop and loop is not None else token.start(), here.line))
                 loop = None
             elif mark == "}" and depth == 0 and stack:
@@ -172,8 +188,11 @@ class _Rewriter:
         elif name == "STREAM":
             _only(name, options, ("variable", "depth", "type"), loc)
             if options.get("type", "fifo") != "fifo" or "depth" not in options:
-                raise HlsError("HLS STREAM makes a FIFO of a stated depth", loc,
-                               "write `#pragma HLS STREAM variable=s depth=2`")
+                raise HlsError(
+                    "HLS STREAM makes a FIFO of a stated depth",
+                    loc,
+                    "write `#pragma HLS STREAM variable=s depth=2`",
+                )
             variable = _need(name, options, "variable", loc)
             self.edits[-1] = (start, end, f"{STREAM_MARKER}(&({variable}), (int)({options['depth']}));")
         else:
@@ -181,12 +200,18 @@ class _Rewriter:
 
     def _unroll(self, options: dict[str, str], loc: Location, stack: list[_Scope]) -> None:
         if "factor" in options:
-            raise HlsError("partial unrolling (factor=) is not supported", loc,
-                           "split the loop in two and unroll the inner one")
+            raise HlsError(
+                "partial unrolling (factor=) is not supported",
+                loc,
+                "split the loop in two and unroll the inner one",
+            )
         _only("UNROLL", options, ("skip_exit_check",), loc)
         if stack[-1].kind != "loop":
-            raise HlsError("HLS UNROLL does not stand in the braces of a loop", loc,
-                           "put it on the first line of the loop's body")
+            raise HlsError(
+                "HLS UNROLL does not stand in the braces of a loop",
+                loc,
+                "put it on the first line of the loop's body",
+            )
         start = stack[-1].start
         index = max(i for i, (offset, _) in enumerate(self.places) if offset <= start)
         where = self.places[index][1]
@@ -203,8 +228,11 @@ def _promise(name: str, options: dict[str, str], loc: Location, first: int, last
     if name == "ARRAY_PARTITION":
         _only(name, options, ("variable", "complete", "dim", "type"), loc)
         if "complete" not in options and options.get("type") != "complete":
-            raise HlsError("only complete partitioning is supported", loc,
-                           "write `#pragma HLS ARRAY_PARTITION variable=a complete`")
+            raise HlsError(
+                "only complete partitioning is supported",
+                loc,
+                "write `#pragma HLS ARRAY_PARTITION variable=a complete`",
+            )
         dimension = options.get("dim", "1")
         if not dimension.isdigit():
             raise HlsError(f"ARRAY_PARTITION dim={dimension} is not a number", loc)
@@ -213,8 +241,11 @@ def _promise(name: str, options: dict[str, str], loc: Location, first: int, last
         _only(name, options, ("variable", "type", "impl", "latency"), loc)
         kind, impl = options.get("type", "ram_1p").lower(), options.get("impl", "auto").lower()
         if kind not in MEMORY_TYPES or impl not in STORAGE:
-            raise HlsError(f"BIND_STORAGE type={kind} impl={impl} is not known", loc,
-                           f"type: {', '.join(MEMORY_TYPES)}; impl: {', '.join(STORAGE)}")
+            raise HlsError(
+                f"BIND_STORAGE type={kind} impl={impl} is not known",
+                loc,
+                f"type: {', '.join(MEMORY_TYPES)}; impl: {', '.join(STORAGE)}",
+            )
         return Promise("storage", _variable(name, options, loc), STORAGE[impl], loc, first, last)
     modes = [flag for flag, value in options.items() if not value]
     if "mode" in options:
@@ -222,8 +253,11 @@ def _promise(name: str, options: dict[str, str], loc: Location, first: int, last
     port = _need(name, options, "port", loc)
     wanted = "ap_ctrl_none" if port == "return" else "axis"
     if modes != [wanted]:
-        raise HlsError(f"INTERFACE {' '.join(modes)} port={port} is not supported", loc,
-                       "streams are `axis`, the function itself (port=return) is `ap_ctrl_none`")
+        raise HlsError(
+            f"INTERFACE {' '.join(modes)} port={port} is not supported",
+            loc,
+            "streams are `axis`, the function itself (port=return) is `ap_ctrl_none`",
+        )
     return Promise("interface", port, wanted, loc, first, last)
 
 
@@ -237,7 +271,9 @@ def _quoted(file: str) -> str:
 
 def _only(name: str, options: dict[str, str], allowed: tuple[str, ...], loc: Location) -> None:
     if unknown := sorted(set(options) - set(allowed)):
-        raise HlsError(f"HLS {name} has no option '{unknown[0]}'", loc, f"known: {', '.join(allowed) or 'none'}")
+        raise HlsError(
+            f"HLS {name} has no option '{unknown[0]}'", loc, f"known: {', '.join(allowed) or 'none'}"
+        )
 
 
 def _need(name: str, options: dict[str, str], key: str, loc: Location) -> str:

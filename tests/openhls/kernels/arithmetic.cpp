@@ -65,11 +65,13 @@ void intrinsics(hls::stream<ap_uint<32>>& x, hls::stream<ap_uint<32>>& y) {
     unsigned reversed = __builtin_bswap32((unsigned)a) ^ __builtin_bitreverse32((unsigned)b);
     int magnitude = smallest < 0 ? -smallest : smallest;
     unsigned below = w > 1000u ? w.to_uint() - 1000u : 0u;
-    y.write(ap_uint<32>((unsigned)magnitude + reversed + (unsigned)largest + below + __builtin_popcount(w.to_uint())));
+    unsigned ones = __builtin_popcount(w.to_uint());
+    y.write(ap_uint<32>((unsigned)magnitude + reversed + (unsigned)largest + below + ones));
   }
 }
 
-void divide(hls::stream<ap_int<16>>& x, hls::stream<ap_int<16>>& d, hls::stream<ap_int<17>>& q, hls::stream<ap_int<16>>& r) {
+void divide(hls::stream<ap_int<16>>& x, hls::stream<ap_int<16>>& d, hls::stream<ap_int<17>>& q,
+            hls::stream<ap_int<16>>& r) {
   for (int i = 0; i < 12; ++i) {
     ap_int<16> a = x.read(), b = d.read();
     if (b == 0) b = 1;

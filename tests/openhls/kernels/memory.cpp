@@ -57,9 +57,11 @@ struct Taps {
   ap_int<5> tap[3];
 };
 
-static const ap_uint<192> WORDS[6] = {"0x123456789abcdef0fedcba98765432100011223344556677", "0x1", "-5",
-                                      "0xffffffffffffffffffffffffffffffffffffffffffffffff", "12345678901234567890", 7};
-static constexpr Taps TAPS[5] = {{1000, {-16, 15, 3}}, {2, {1, 2, 3}}, {3, {-1, -2, -3}}, {4, {0, 5, 0}}, {2047, {7, 8, 9}}};
+static const ap_uint<192> WORDS[6] = {
+    "0x123456789abcdef0fedcba98765432100011223344556677", "0x1", "-5",
+    "0xffffffffffffffffffffffffffffffffffffffffffffffff", "12345678901234567890", 7};
+static constexpr Taps TAPS[5] = {
+    {1000, {-16, 15, 3}}, {2, {1, 2, 3}}, {3, {-1, -2, -3}}, {4, {0, 5, 0}}, {2047, {7, 8, 9}}};
 
 // Tables: wide words, structures, an array inside an array.
 void tables(hls::stream<ap_uint<6>>& x, hls::stream<ap_uint<200>>& y) {

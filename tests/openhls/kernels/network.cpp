@@ -5,7 +5,8 @@
 typedef ap_axiu<16, 0, 0, 0> Beat;
 struct Config { static constexpr int N = 12, DEPTH = 3; };
 
-template <class C> void unpack(hls::stream<Beat>& x, hls::stream<ap_int<8>>& low, hls::stream<ap_int<8>>& high) {
+template <class C>
+void unpack(hls::stream<Beat>& x, hls::stream<ap_int<8>>& low, hls::stream<ap_int<8>>& high) {
   for (int i = 0; i < C::N; ++i) {
 #pragma HLS PIPELINE II=1
     Beat beat = x.read();
