@@ -46,7 +46,7 @@ class Cycles:
     """Latency of a run of `images` images, in clock cycles.
 
     total: from the first input beat accepted to the last output beat delivered, both included.
-    interval: between the last beats of two images in the long run.
+    interval: between the last beats of two images once the run is warm (`warm_up`).
     steady: iterations per image of the bottleneck, the least interval this engine can have.
     fill: total - images * steady.
     bottleneck: the process with the most iterations.
@@ -82,13 +82,12 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
         raise ConfigError(f"images: {images}; 1 or more are possible")
     chain = sequences(shape)
     links = _links(chain, schedule)
-    # The long-run interval shows once the first images, which meet empty streams, are through. Later images
-    # never delay earlier ones, so one run gives the total as well.
-    simulated = max(images, 4)
+    slowest = max(chain, key=lambda sequence: sequence.iterations)
+    # Later images never delay earlier ones, so one run gives the total and the interval.
+    simulated = max(images, warm_up(slowest.iterations))
     delivered = _deliveries(chain, links, shape.out_beats, simulated, start)
     ends = delivered[shape.out_beats - 1 :: shape.out_beats]
     total = int(ends[images - 1]) - start + 1
-    slowest = max(chain, key=lambda sequence: sequence.iterations)
     return Cycles(
         images=images,
         total=total,
@@ -100,6 +99,11 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
     )
 
 
+def warm_up(iterations: int) -> int:
+    """Images until the streams, empty at first, are as full as they stay; more where images are small."""
+    return 4 + 2048 // iterations
+
+
 def stream_depths(shape: EngineShape) -> dict[str, int]:
     """Depths of the engine's wide streams: "windows" and, for kernels above 1x1, "columns".
 
@@ -109,21 +113,29 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     """
     *feeders, pe, _ = sequences(shape)
     chain = [*feeders, replace(pe, writes=pe.writes[:0])]  # what becomes of the sums does not matter here
-    images = 2 + 8 * FEEDER_STAGES // len(pe.reads)  # more than two where they are too small to fill a stream
+    images = warm_up(max(sequence.iterations for sequence in chain))
     endless = [_Process(sequence, images) for sequence in chain]
     for producer, consumer in zip(endless, endless[1:], strict=False):
         consumer.raise_to(consumer.read, producer.time[producer.write] + FEEDER_STAGES + 1)
 
+    def image_time(last: _Process) -> int:
+        return int(last.time[-1] - last.time[-1 - len(pe.reads)])
+
     def enough(depths: dict[str, int]) -> bool:
-        # Were the last process to read as with endless streams plus any constant, would it ever have to
-        # wait? The constant, so large that the feeders are in time at the start, is taken off the feeders'
-        # times instead.
+        links = [_Link(FEEDER_STAGES, depth) for depth in depths.values()]
         processes = [_Process(sequence, images) for sequence in chain]
+        # Necessary, and quickly refused: were the last process to read as with endless streams plus any constant,
+        # it would never have to wait. The constant, so large that the feeders are in time at the start, is taken
+        # off the feeders' times instead.
         for process in processes[:-1]:
             process.time -= endless[-1].time[-1]
         processes[-1].time = endless[-1].time.copy()
-        links = [_Link(FEEDER_STAGES, depth) for depth in depths.values()]
-        return _settle(processes, links, last_waits=False)
+        if not _settle(processes, links, last_waits=False):
+            return False
+        # The proof: the last image takes no longer than with endless streams.
+        processes = [_Process(sequence, images) for sequence in chain]
+        _settle(processes, links)
+        return image_time(processes[-1]) == image_time(endless[-1])
 
     depths = {feeder.process: images * shape.in_beats for feeder in feeders}  # as good as endless
     for feeder in reversed(feeders):  # windows are the widest words: theirs first

@@ -31,6 +31,7 @@ TargetName = Annotated[str | None, typer.Option("--target", help="device of cons
 Clock = Annotated[float | None, typer.Option("--clock", help="clock period in ns instead of the target's")]
 Waves = Annotated[bool, typer.Option("--waves", help="keep a waveform (VCD) of each co-simulation")]
 Pnr = Annotated[bool, typer.Option("--pnr", help="place and route with nextpnr for Fmax (ECP5 targets; slow)")]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE over the file's, repeatable")]
 
 STEPS = ("golden", "csim", "synth", "cosim", "resources")
 
@@ -45,7 +46,7 @@ def _flow(
 
     if hls not in flow.HLS_TOOLS:
         raise ConfigError(f"--hls: {hls!r} is unknown: known are {', '.join(flow.HLS_TOOLS)}")
-    console = Console(stderr=as_json)
+    console = _console(as_json)
     run = flow.prepare(load(config), config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr)
     for name in STEPS[: STEPS.index(last) + 1]:
         flow.run_step(name, run, console)
@@ -139,7 +140,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compares outputs element for element: where they differ, how many, by how much. Exit 1 where they do."""
-    _compare(a, b, Console(stderr=as_json), as_json)
+    _compare(a, b, _console(as_json), as_json)
 
 
 @app.command()
@@ -160,7 +161,10 @@ def complexity(
     counts = compare_variants(network, dataset, variants)
     title = f"{network}, {dataset}"
     if storage:
-        _storage(title, network, dataset, variants, bits, as_json)
+        from .analysis import storage_rows
+
+        rows = storage_rows(network, dataset, variants, bits)
+        _table(f"Storage: {title}, {bits}-bit weights", rows, _console(), as_json)
     elif as_json:
         print(json.dumps({"network": network, "dataset": dataset,
                           "variants": {name: count.to_json() for name, count in counts.items()}}, indent=2))  # fmt: skip
@@ -170,7 +174,7 @@ def complexity(
                 {"layer": x.name, "support": x.support, "output": "x".join(map(str, x.out_shape)),
                  "weights": x.weights, "of dense": f"{x.weights / x.dense_weights:.3f}", "MACs": x.macs}
                 for x in count.layers
-            ], Console(), False)  # fmt: skip
+            ], _console(), False)  # fmt: skip
     else:
         _table(title, [
             {"variant": name, "weights": count.total("weights"), "fewer": f"{1 - 1 / count.reduction('weights'):.1%}",
@@ -178,22 +182,36 @@ def complexity(
              "params ÷": f"{count.reduction('parameters'):.2f}x", "MACs": count.macs,
              "MACs ÷": f"{count.reduction('macs'):.2f}x"}
             for name, count in counts.items()
-        ], Console(), False)  # fmt: skip
+        ], _console(), False)  # fmt: skip
 
 
-def _storage(title: str, network: str, dataset: str, variants: tuple[str, ...], bits: int, as_json: bool) -> None:
-    from pymodel.networks import make_network
-    from pymodel.storage import FORMATS, network_storage, total
+@app.command()
+def energy(
+    network: Annotated[str, typer.Option(help="resnet18, vgg16, digits")] = "resnet18",
+    dataset: Annotated[str, typer.Option(help="cifar10, tiny-imagenet, digits")] = "cifar10",
+    variant: Annotated[str, typer.Option(help="such as PSD1_P16, or all")] = "all",
+    multipliers: Annotated[int, typer.Option(help="of each layer's engine", min=1)] = 72,
+    weights_kib: Annotated[int, typer.Option(help="on-chip buffer that keeps weights between images", min=0)] = 0,
+    activations_kib: Annotated[int, typer.Option(help="on-chip buffer for activations", min=0)] = 256,
+    costs: Annotated[Path | None, typer.Option(help="YAML file of costs per access instead of the published")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="DIR", help="write plots (SVG and PNG) there")] = None,
+    as_json: Json = False,
+) -> None:
+    """Memory traffic and energy of an image, in each weight format: a model from published costs, not measured."""
+    from pymodel.energy import Costs
+    from pymodel.supports import PAPER_VARIANTS
+    from pymodel.traffic import Buffers, EngineOptions
 
-    rows = []
-    for name in variants:
-        totals = total(network_storage(make_network(network, dataset, name), bits))
-        for form in FORMATS:
-            if form in totals:
-                part = totals[form]
-                rows.append({"variant": name, "format": form, "weight_bits": part.weight_bits,
-                             "index_bits": part.index_bits, "MiB": round(part.bits / 8 / 2**20, 3)})  # fmt: skip
-    _table(f"Storage: {title}, {bits}-bit weights", rows, Console(), as_json)
+    from . import analysis
+
+    variants = PAPER_VARIANTS if variant == "all" else (variant,)
+    prices = Costs.load(costs) if costs else Costs.load()
+    setting = analysis.Setting(EngineOptions(multipliers=multipliers), Buffers(weights_kib=weights_kib, activations_kib=activations_kib), prices)
+    rows = analysis.energy_rows(network, dataset, variants, setting)
+    _table(f"Energy of an image: {network}, {dataset}", rows, _console(), as_json)
+    if plot:
+        analysis.plot_storage(network, dataset, plot, variants)
+        analysis.plot_energy(network, dataset, plot, variants, setting)
 
 
 @app.command()
@@ -201,7 +219,7 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML file of a training; see docs/training.md")],
     out: Out = Path("out/train"),
     resume: Annotated[bool, typer.Option("--resume", help="continue after a kill, to the same weights")] = False,
-    sets: Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE over the file's, repeatable")] = None,
+    sets: Sets = None,
     as_json: Json = False,
 ) -> None:
     """Trains a pSConv network in PyTorch (needs the package's `train` extra)."""
@@ -217,13 +235,28 @@ def quantize(
     activation_bits: Annotated[int | None, typer.Option(help="2 to 8")] = None,
     qat: Annotated[bool | None, typer.Option("--qat/--no-qat", help="quantisation-aware training")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue after a kill")] = False,
+    sets: Sets = None,
     as_json: Json = False,
 ) -> None:
     """Turns a trained network into a fixed-point bundle that golden model and engine run."""
     quantise = _training("quantise")
     result = quantise.quantise(run_dir, out, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat,
-                               resume=resume)  # fmt: skip
+                               resume=resume, overrides=tuple(sets or ()))  # fmt: skip
     _result("Bundle", result.to_json(), as_json)
+
+
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(help="YAML file of a training")],
+    variants: Annotated[list[str], typer.Argument(help="such as dense PSD1_P16 PS1_P9")],
+    results: Annotated[Path, typer.Option(help="results file (.json) to add to; a table and a plot come beside it")],
+    out: Out = Path("out/sweep"),
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Trains, quantises and judges several variants of a network, side by side."""
+    result = _training("sweep").sweep(config, out, tuple(variants), results, tuple(sets or ()))
+    _result("Sweep", result.to_json(), as_json)
 
 
 def _training(module: str) -> Any:
@@ -262,48 +295,62 @@ def _compare(a: Path, b: Path, console: Console, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+def _console(stderr: bool = False) -> Console:
+    """Standard output, or standard error; a pipe gets lines of 120 columns."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=120)
+
+
 def _table(title: str, rows: list[dict[str, Any]], console: Console, as_json: bool) -> None:
     """One definition of rows for people and for machines."""
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
     for key in rows[0] if rows else ():
-        number = all(isinstance(row[key], int | float) for row in rows)
-        table.add_column(key.replace("_", " "), justify="right" if number else "left", overflow="fold")
+        number = all(isinstance(row[key], int | float | None) for row in rows)
+        table.add_column(key.replace("_", "\n"), justify="right" if number else "left", no_wrap=number, overflow="fold")
     for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
+        table.add_row(*map(_shown, row.values()))
     console.print(table)
 
 
+def _shown(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
 def _result(title: str, result: dict[str, Any], as_json: bool) -> None:
-    _table(title, [{"result": key, "value": json.dumps(value)} for key, value in result.items()], Console(), False) \
+    _table(title, [{"result": key, "value": json.dumps(value)} for key, value in result.items()], _console(), False) \
         if not as_json else print(json.dumps(result, indent=2))  # fmt: skip
 
 
 def main() -> None:
     """Entry point: errors become one message and an exit code."""
-    try:
-        sys.exit(_call(lambda: app(standalone_mode=False)))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(_call(lambda: app(standalone_mode=False)))
 
 
 def _call(command: Callable[[], Any]) -> int:
-    import click
-
     try:
         return command() or 0
-    except (ConfigError, HlsError) as error:
-        print(error if isinstance(error, HlsError) else f"error: {error}", file=sys.stderr)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    except (click.exceptions.Exit, typer.Exit) as leave:
+    except HlsError as error:  # says "file:line: error: ..." itself
+        print(error, file=sys.stderr)
+        return 2
+    except typer.Exit as leave:
         return leave.exit_code
-    except click.Abort:
-        raise KeyboardInterrupt from None
-    except click.ClickException as error:
-        error.show()
+    except (KeyboardInterrupt, typer.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
+            raise
+        error.show()  # wrong use of the command line: typer's own words
         return error.exit_code
 
 

