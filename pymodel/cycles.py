@@ -108,8 +108,8 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     """Depths of the engine's wide streams: "windows" and, for kernels above 1x1, "columns".
 
     The least with which no stream ever holds up the slowest process, the start of a run aside, if the write
-    stages of the feeders are FEEDER_STAGES at most. A feeder pauses where no output pixel ends (row ends, rows
-    skipped by the stride, the first rows of an image), and what it has written ahead has to last until then.
+    stages of the feeders are FEEDER_STAGES at most. A feeder pauses where no output pixel ends (row ends,
+    rows skipped by the stride, the first rows of an image); what it has written ahead has to last so long.
     """
     *feeders, pe, _ = sequences(shape)
     chain = [*feeders, replace(pe, writes=pe.writes[:0])]  # what becomes of the sums does not matter here
@@ -124,9 +124,9 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     def enough(depths: dict[str, int]) -> bool:
         links = [_Link(FEEDER_STAGES, depth) for depth in depths.values()]
         processes = [_Process(sequence, images) for sequence in chain]
-        # Necessary, and quickly refused: were the last process to read as with endless streams plus any constant,
-        # it would never have to wait. The constant, so large that the feeders are in time at the start, is taken
-        # off the feeders' times instead.
+        # Necessary, and quickly refused: were the last process to read as with endless streams plus any
+        # constant, it would never have to wait. The constant, so large that the feeders are in time at the
+        # start, is taken off the feeders' times instead.
         for process in processes[:-1]:
             process.time -= endless[-1].time[-1]
         processes[-1].time = endless[-1].time.copy()

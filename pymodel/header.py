@@ -15,7 +15,7 @@ from pymodel.formats import check_accumulator
 from pymodel.packing import EngineShape, pack_bias, pack_weights
 
 FILE_NAME = "engine_config.hpp"  # as the engine includes it
-LINE = 110
+LINE = 108
 
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -76,7 +76,7 @@ def _constants(shape: EngineShape) -> list[tuple[str, str, str]]:
         ("TO", shape.To, "output channels at once"),
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),
-        ("MULTIPLIERS", shape.M, "for each of the TO output channels: NONZEROS * TB / FOLDS, rounded up"),
+        ("MULTIPLIERS", shape.M, "for each of TO outputs: NONZEROS * TB / FOLDS, rounded up"),
         ("BLOCK_SETS", shape.NB, "sets of TB blocks"),
         ("STEPS", shape.steps, "sets of TO output channels"),
         ("IN_BITS", shape.in_bits, "of an input activation"),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -306,10 +307,11 @@ def _table(title: str, rows: list[dict[str, Any]], console: Console, as_json: bo
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
+    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD,
+                  padding=(0, 1, 0, 0), show_edge=False)  # fmt: skip
     for key in rows[0] if rows else ():
         number = all(isinstance(row[key], int | float | None) for row in rows)
-        table.add_column(key.replace("_", "\n"), justify="right" if number else "left", no_wrap=number, overflow="fold")
+        table.add_column(key.replace("_", "\n"), justify="right" if number else "left", no_wrap=number or len(rows[0]) > 9, overflow="fold")
     for row in rows:
         table.add_row(*map(_shown, row.values()))
     console.print(table)

@@ -12,7 +12,7 @@ import platform
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +54,11 @@ class Settings:
     stalls: Stalls
     waves: bool = False
     pnr: bool = False
+    simulators: Path | None = None  # compiled designs, kept for later runs; none: a folder of this one
+
+    @property
+    def simulator_cache(self) -> Path:
+        return self.simulators or self.layout.root / "build" / "verilator"
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class Run:
 
 def prepare(
     config: RunConfig, path: Path, out: Path, *, target: str | None = None, clock_ns: float | None = None,
-    waves: bool = False, pnr: bool = False,
+    waves: bool = False, pnr: bool = False, simulators: Path | None = None,
 ) -> Run:  # fmt: skip
     """The run that `config`, read from `path`, describes; writes the resolved configuration. Raises ConfigError."""
     try:
@@ -76,7 +81,7 @@ def prepare(
     except ConfigError as error:
         raise ConfigError(f"{'--target' if target else path}: {error}") from error
     period = clock_ns or config.clock_ns or chosen.clock_ns
-    settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr)
+    settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     run = Run(config, path, make_subject(config, path), settings)
     resolved = config.model_dump() | {"target": chosen.name, "clock_ns": period}
     write_json(out / "config.json", {"file": str(path), **resolved})
@@ -136,7 +141,7 @@ def cosim_step(engine: Engine, settings: Settings) -> None:
         return simulate(
             rtl, ports, beats, last, pack_output_beats(y, shape), shape.out_beats, layout.build(engine.name) / name,
             seed=settings.seed, idle=idle, backpressure=backpressure, waves=settings.waves,
-            cache=layout.root / "build" / "verilator",
+            cache=settings.simulator_cache,
             axes={"in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
                   "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)]},
         )  # fmt: skip
@@ -158,7 +163,8 @@ def resources_step(engine: Engine, settings: Settings) -> None:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
     folder = settings.layout.synth(engine.name)
-    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr, ROOT / "scripts" / "resources.py", ROOT / "scripts" / "netlist.py")
+    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr,
+                      ROOT / "scripts" / "resources.py", ROOT / "scripts" / "netlist.py")  # fmt: skip
 
     def make() -> None:
         rtl, target = sorted((folder / "rtl").glob("*.sv")), settings.target
@@ -208,8 +214,8 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     size = f"{shape.height}x{shape.width}"
     return {
         "name": name,
-        "shape": f"{shape.cin}x{size} → {shape.cout}, {shape.kernel}x{shape.kernel}"
-        + (f" /{shape.stride}" if shape.stride > 1 else ""),
+        "shape": f"{shape.cin}x{size}→{shape.cout} {shape.kernel}x{shape.kernel}"
+        + (f"/{shape.stride}" if shape.stride > 1 else ""),
         "variant": shape.support.name,
         "images": len(engine.x),
         "elements": engine.y.size,

@@ -101,7 +101,7 @@ class Column:
     meaning: str
     value: Callable[[LayerReport], str]
     numeric: bool = True
-    terminal: bool = False  # wide tables do not fit a terminal: only these columns are shown there
+    terminal: str = ""  # heading in a terminal, which has room for these columns only
 
 
 def _number(value: float | None, digits: int = 0) -> str:
@@ -149,19 +149,20 @@ def _resource(kind: str) -> Callable[[LayerReport], str]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("layer", "name in the network", lambda layer: layer.name, numeric=False, terminal=True),
+    Column("layer", "name in the network", lambda layer: layer.name, numeric=False, terminal="layer"),
     Column(
         "shape",
         "input channels and image, kernel, output channels, stride",
         lambda layer: layer.shape,
         numeric=False,
+        terminal="shape",
     ),
     Column(
         "support",
         "variant of the periodic supports; dense: all taps",
         lambda layer: layer.variant,
         numeric=False,
-        terminal=True,
+        terminal="support",
     ),
     Column(
         "result",
@@ -169,22 +170,31 @@ COLUMNS: tuple[Column, ...] = (
         " RTL, and in the RTL with random stalls",
         _verdict,
         numeric=False,
-        terminal=True,
+    ),
+    Column(
+        "mismatches",
+        "output values that differ from the golden model's, in all simulations together",
+        lambda layer: _number(sum(value or 0 for value in layer.mismatches.values())),
+        terminal="mis-\nmatches",
     ),
     Column("images", "images simulated", lambda layer: _number(layer.images)),
-    Column("lanes", "multipliers at work in every cycle", lambda layer: _number(layer.lanes), terminal=True),
+    Column("lanes", "multipliers at work in every cycle", lambda layer: _number(layer.lanes)),
     Column(
         "cycles",
         "RTL simulation, first input beat accepted to last output beat accepted, all images",
         lambda layer: _number(layer.cycles_sim),
-        terminal=True,
+        terminal="RTL\ncycles",
     ),
-    Column("model", "cycles that the analytical model predicts", lambda layer: _number(layer.cycles_model)),
+    Column(
+        "model",
+        "cycles that the analytical model predicts",
+        lambda layer: _number(layer.cycles_model),
+        terminal="model\ncycles",
+    ),
     Column(
         "vs model",
         "exact, or by how many cycles the RTL takes more (+) or less (-) than the model",
         _agreement,
-        terminal=True,
     ),
     Column(
         "fill",
@@ -195,38 +205,41 @@ COLUMNS: tuple[Column, ...] = (
         "use",
         "useful multiplications / (lanes x cycles)",
         lambda layer: _percent(layer.utilisation),
-        terminal=True,
+        terminal="use",
     ),
     Column(
         "vs dense",
         "cycles of the dense engine with as many multipliers, over the cycles here",
         _speedup,
-        terminal=True,
     ),
     Column(
         "LUT",
         "look-up tables, those in memories and shift registers included",
         _resource("LUT"),
-        terminal=True,
+        terminal="LUT",
     ),
-    Column("FF", "flip-flops", _resource("FF")),
-    Column("DSP", "multiplier blocks", _resource("DSP"), terminal=True),
-    Column("BRAM", "block RAMs of 36 kbit", _resource("BRAM"), terminal=True),
+    Column("FF", "flip-flops", _resource("FF"), terminal="FF"),
+    Column("DSP", "multiplier blocks", _resource("DSP"), terminal="DSP"),
+    Column("BRAM", "block RAMs of 36 kbit", _resource("BRAM"), terminal="BRAM"),
     Column("URAM", "UltraRAMs", _resource("URAM")),
     Column(
         "Fmax MHz", "after place and route (nextpnr, ECP5 only)", lambda layer: _number(layer.fmax_mhz, 1)
     ),
     Column(
         "mux-free",
-        "yes: in the netlist no cell stands between a ring register and its multiplier",
-        lambda layer: DASH if layer.multiplexer_free is None else "yes" if layer.multiplexer_free else "NO",
+        "yes: in the netlist no cell stands between a ring register and its multiplier (a fold of F puts a"
+        " choice among F registers there)",
+        lambda layer: DASH if layer.multiplexer_free is None else "yes" if layer.multiplexer_free else "no",
         numeric=False,
     ),
-    Column("weight bits", "nonzero weights", lambda layer: _number(layer.weight_bits)),
+    Column(
+        "weight bits", "nonzero weights", lambda layer: _number(layer.weight_bits), terminal="weight\nbits"
+    ),
     Column(
         "index bits",
         "the supports of one period, for the whole layer",
         lambda layer: _number(layer.index_bits),
+        terminal="index\nbits",
     ),
     Column(
         "padding bits",
@@ -287,7 +300,7 @@ def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
     columns = [column for column in COLUMNS if column.terminal]
     for column in columns:
         justify = "right" if column.numeric else "left"
-        table.add_column(column.heading, justify=justify, no_wrap=column.numeric, overflow="fold")
+        table.add_column(column.terminal, justify=justify, no_wrap=column.numeric, overflow="fold")
     for layer in report.layers:
         style = "red" if _verdict(layer) == "FAIL" else None
         table.add_row(*(column.value(layer) for column in columns), style=style)

@@ -119,4 +119,5 @@ def test_the_seed_decides_weights_and_images(folder):
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "layers").glob("*.yaml")), ids=lambda path: path.stem)
 def test_examples_load_and_reach_both_ends_of_the_output_range(path):
     engine = make_subject(load(path), path).engines[0]
-    assert engine.y.max() == 2 ** (engine.shape.out_bits - 1) - 1 or engine.y.min() == -(2 ** (engine.shape.out_bits - 1))
+    reach = 1 << (engine.shape.out_bits - 1)
+    assert engine.y.max() == reach - 1 or engine.y.min() == -reach

@@ -27,6 +27,7 @@ CORNERS = {
                              {"To": 2, "Tb": 2, "fold": 8}),
     "fold with an idle multiplier": ({"in_channels": 8, "out_channels": 3, "height": 3, "width": 4,
                                       "support": "PSD1_P8"}, {"fold": 5}),
+    "fold of one output channel": ({"in_channels": 2, "out_channels": 1, "height": 1, "width": 1}, {"fold": 3}),
     "5x5 kernel": {"in_channels": 3, "out_channels": 2, "height": 5, "width": 6, "kernel": 5, "padding": 2,
                    "support": {"taps": [[0, 12, 24], [4, 20], [7]]}},
     "1x1, stride 2": {"in_channels": 3, "out_channels": 4, "height": 5, "width": 4, "kernel": 1, "stride": 2,
@@ -38,9 +39,15 @@ CORNERS = {
 }  # fmt: skip
 
 
-def run(path: Path, out: Path):
+@pytest.fixture(scope="session")
+def simulators(tmp_path_factory) -> Path:
+    """One Verilator library for all tests, of all workers."""
+    return tmp_path_factory.getbasetemp().parent / "simulators"
+
+
+def run(path: Path, out: Path, simulators: Path):
     """The records of both co-simulations of a configuration, the schedule and the engine."""
-    this = flow.prepare(load(path), path, out)
+    this = flow.prepare(load(path), path, out, simulators=simulators)
     [engine] = this.subject.engines
     flow.synth_step(engine, this.settings)
     flow.cosim_step(engine, this.settings)
@@ -51,8 +58,8 @@ def run(path: Path, out: Path):
     return record, schedule, engine
 
 
-def check(path: Path, out: Path) -> None:
-    record, schedule, engine = run(path, out)
+def check(path: Path, out: Path, simulators: Path) -> None:
+    record, schedule, engine = run(path, out, simulators)
     for name, result in record.items():
         assert result["mismatch_count"] == 0 and not result["errors"], (name, result)
     free = record["free"]
@@ -60,9 +67,11 @@ def check(path: Path, out: Path) -> None:
     assert free["cycles"]["total"] == predicted.total
     if "stalled" in record and engine.shape.in_beats > 8:
         assert record["stalled"]["stalls"]["out_bench_not_ready"] + record["stalled"]["stalls"]["in_design_not_ready"]
-    multipliers = sum(m["count"] for p in schedule["processes"] for m in p["multipliers"])
-    assert multipliers == engine.shape.lanes
     assert {p["ii"] for p in schedule["processes"]} == {1}
+    # Taps that only ever see padding, and weights that are all equal, need no multiplier: the compiler finds them.
+    multipliers = sum(m["count"] for p in schedule["processes"] for m in p["multipliers"])
+    plain = min(engine.x.shape[2:]) >= engine.shape.kernel and len(np.unique(engine.weights)) > 2
+    assert multipliers == engine.shape.lanes if plain else multipliers <= engine.shape.lanes
 
 
 def write(folder: Path, layer: dict, parallelism: dict | None = None, **more) -> Path:
@@ -74,20 +83,20 @@ def write(folder: Path, layer: dict, parallelism: dict | None = None, **more) ->
 
 
 @pytest.mark.parametrize("path", [p for p in EXAMPLES if p.stem != "sustained"], ids=lambda path: path.stem)
-def test_examples(path, tmp_path):
-    check(path, tmp_path)
+def test_examples(path, tmp_path, simulators):
+    check(path, tmp_path, simulators)
 
 
 @pytest.mark.parametrize("name", CORNERS)
-def test_corners(name, tmp_path):
+def test_corners(name, tmp_path, simulators):
     case = CORNERS[name]
-    check(write(tmp_path, *(case if isinstance(case, tuple) else (case,))), tmp_path / "out")
+    check(write(tmp_path, *(case if isinstance(case, tuple) else (case,))), tmp_path / "out", simulators)
 
 
 @pytest.mark.slow
-def test_a_resnet18_layer_sustains_one_step_per_cycle(tmp_path):
+def test_a_resnet18_layer_sustains_one_step_per_cycle(tmp_path, simulators):
     path = ROOT / "examples" / "layers" / "sustained.yaml"
-    record, schedule, engine = run(path, tmp_path)
+    record, schedule, engine = run(path, tmp_path, simulators)
     predicted = cycles.latency(engine.shape, schedule, 1, record["free"]["start"])
     assert predicted.steady == 262_144
     assert record["free"]["cycles"]["total"] == 262_144 + predicted.fill
@@ -95,13 +104,13 @@ def test_a_resnet18_layer_sustains_one_step_per_cycle(tmp_path):
 
 
 @pytest.mark.parametrize("target, clock_ns", [("ulx3s_85f", 8.0), ("zcu104", 2.2), ("zcu104", 20.0)])
-def test_other_targets_and_clocks(target, clock_ns, tmp_path):
+def test_other_targets_and_clocks(target, clock_ns, tmp_path, simulators):
     layer = {"in_channels": 8, "out_channels": 8, "height": 4, "width": 4, "support": "PSD1_P8", "relu": True}
-    check(write(tmp_path, layer, target=target, clock_ns=clock_ns), tmp_path / "out")
+    check(write(tmp_path, layer, target=target, clock_ns=clock_ns), tmp_path / "out", simulators)
 
 
 @pytest.mark.parametrize("after", [1, 17, 40])
-def test_reset_in_the_middle_of_an_image(after, tmp_path):
+def test_reset_in_the_middle_of_an_image(after, tmp_path, simulators):
     """After it the same images come out right, from the first."""
     layer = {"in_channels": 8, "out_channels": 8, "height": 4, "width": 5, "support": "PS4_P4"}
     path = write(tmp_path, layer)
@@ -114,31 +123,30 @@ def test_reset_in_the_middle_of_an_image(after, tmp_path):
     result = simulate(
         sorted((folder / "rtl").glob("*.sv")), json.loads((folder / "ports.json").read_text()), beats, last,
         flow.pack_output_beats(engine.y, shape), shape.out_beats, tmp_path / "sim", reset_after=after, seed=after,
-        idle=0.2, backpressure=0.2,
+        idle=0.2, backpressure=0.2, cache=simulators,
     )  # fmt: skip
     assert result.ok, (result.errors, result.mismatches)
 
 
-def test_a_wrong_expectation_is_found(tmp_path):
+def test_a_wrong_expectation_is_found(tmp_path, simulators):
     """The bench is not blind: one wrong element of the golden output is one mismatch, and its place is named."""
     layer = {"in_channels": 2, "out_channels": 3, "height": 3, "width": 4, "kernel": 1, "padding": 0}
     path = write(tmp_path, layer)
-    this = flow.prepare(load(path), path, tmp_path / "out")
+    this = flow.prepare(load(path), path, tmp_path / "out", simulators=simulators)
     [engine] = this.subject.engines
     engine.y[1, 2, 1, 3] ^= 1
     flow.synth_step(engine, this.settings)
     flow.cosim_step(engine, this.settings)
     record = json.loads(this.settings.layout.cosim(engine.name).with_suffix(".json").read_text())
     assert record["free"]["mismatch_count"] == 1
-    assert {"row": 1, "column": 3, "group": 2}.items() <= record["free"]["mismatches"][0].items() or "row" in str(
-        record["free"]["mismatches"][0]
-    )
+    beat = (1 * 4 + 3) * 3 + 2  # row, column, group
+    assert {"image": 1, "beat": beat}.items() <= record["free"]["mismatches"][0].items()
 
 
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_random_layers(data, tmp_path_factory):
+def test_random_layers(data, tmp_path_factory, simulators):
     draw = data.draw
     kernel = draw(st.sampled_from([1, 3, 3, 3]))
     names = ["dense", "PS4_P4", "PS2_P6", "PS1_P9", "PSD1_P8", "PSD2_P8", "PSD4_P8", "PSD1_P16", "PS1_P3"]
@@ -157,4 +165,4 @@ def test_random_layers(data, tmp_path_factory):
         flow.prepare(load(path), path, folder / "out")
     except ConfigError:
         assume(False)  # no such engine
-    check(path, folder / "out")
+    check(path, folder / "out", simulators)

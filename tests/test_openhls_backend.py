@@ -546,7 +546,10 @@ def test_reads_in_a_later_stage(tmp_path, shared):
     assert result.schedule["processes"][0]["issue_stages"] >= 2
 
 
-@pytest.mark.parametrize("depth", [1, 2, 8, pytest.param(100, marks=pytest.mark.slow), None])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 8, pytest.param(100, marks=SLOW), None])
 def test_timing_contract(depth, tmp_path, shared):
     """Two processes and the FIFO between them take exactly the cycles the contract says."""
     design = chain(depth)
@@ -561,8 +564,9 @@ def test_timing_contract(depth, tmp_path, shared):
         assert got.times["x"] == list(range(got.times["x"][0], got.times["x"][0] + 120))
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_random_graphs(seed, tmp_path_factory, shared):
     folder = tmp_path_factory.mktemp("graph")
     design, words = random_graph(random.Random(seed)), {"x": random_words(12, 150, seed)}

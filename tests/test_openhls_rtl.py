@@ -13,7 +13,7 @@ from openhls.compile import CompileResult, compile_hls
 from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, native, random_words
 
 KERNELS = Path(__file__).parent / "openhls" / "kernels"
-SLOW_CLOCK = 60.0  # division is combinational
+CLOCKS = {"divide": 60.0, "triangle": 12.0}  # ns; division is combinational, three counters are one recurrence
 QUICK = [("memory", "histogram", 200), ("network", "diamond", 12)]
 TOPS = [  # file, function, words per run and input (at least)
     ("arithmetic", "mixed", 20), ("arithmetic", "wide", 2), ("arithmetic", "intrinsics", 16),
@@ -58,8 +58,7 @@ def test_kernel(file, top, words, tmp_path, shared):
 @pytest.mark.parametrize("target, clock_ns", [("xcup", 3.33), ("ecp5", 9.0)])
 @pytest.mark.parametrize("file, top, words", QUICK + TOPS)
 def test_kernel_on_each_target(file, top, words, target, clock_ns, tmp_path, shared):
-    clock_ns = SLOW_CLOCK if top in ("divide", "until") else clock_ns
-    check(KERNELS / f"{file}.cpp", top, words, tmp_path, shared, clock_ns, target=target)
+    check(KERNELS / f"{file}.cpp", top, words, tmp_path, shared, CLOCKS.get(top, clock_ns), target=target)
 
 
 def test_full_rate(tmp_path, shared):

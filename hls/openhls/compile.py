@@ -15,6 +15,7 @@ from . import circt, control, emit, narrow, report
 from . import schedule as scheduling
 from .errors import HlsError
 from .graph import Design
+from .keywords import safe
 from .merge import merge_registers
 from .targets import target as find_target
 
@@ -50,7 +51,7 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
 
 def compile_design(design: Design, target: str, clock_ns: float, out: Path,
                    seconds: Mapping[str, float] | None = None) -> CompileResult:  # fmt: skip
-    """The back end alone: a design graph to the same files."""
+    """The back end alone: a design graph to the same files. A top called by a reserved word gets an underscore."""
     model, seconds, clock = find_target(target), dict(seconds or {}), time.perf_counter()
     plans: dict[str, scheduling.Schedule] = {}
     iterations: dict[str, int | None] = {}
@@ -61,7 +62,7 @@ def compile_design(design: Design, target: str, clock_ns: float, out: Path,
             graph = circt.canonicalise(narrow.narrow(graph, facts), session)
             plans[process.name] = scheduling.schedule(graph, facts, model, clock_ns)
             iterations[process.name] = facts.iterations
-        design = Design(design.top, [plans[p.name].process for p in design.processes], design.streams)
+        design = Design(safe(design.top), [plans[p.name].process for p in design.processes], design.streams)
         seconds["schedule"] = time.perf_counter() - clock
         hardware = emit.emit(design, plans, session)
     seconds["emit"] = time.perf_counter() - clock - seconds["schedule"]

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from .circt import Session, constant, location, operation, verilog
 from .errors import HlsError, Location
 from .graph import Design, Node, Process, Stream
+from .keywords import safe
 from .narrow import extension
 from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
 from .schedule import Schedule
@@ -57,7 +58,7 @@ class _Text:
 
     def fresh(self, hint: str) -> str:
         hint = re.sub(r"\W", "_", hint)
-        hint = hint if hint and not hint[0].isdigit() else f"v{hint}"
+        hint = safe(hint if hint and not hint[0].isdigit() else f"v{hint}")
         count = self._used.get(hint, 0)
         self._used[hint] = count + 1
         return f"%{hint}" if count == 0 else self.fresh(f"{hint}_{count}")
@@ -566,7 +567,8 @@ def _instantiate(text: _Text, design: Design, process: Process, reset: str,
     given = ", ".join(["ap_clk: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
     names = ", ".join(v for _, _, v in outputs)
     types = ", ".join(f"{p}: i{w}" for p, w, _ in outputs)
-    text.lines.append(f'  {names} = hw.instance "{process.name}" @{design.top}_{process.name}({given}) -> ({types})'
+    module = f"{design.top}_{process.name}"
+    text.lines.append(f'  {names} = hw.instance "{safe(process.name)}" @{module}({given}) -> ({types})'
                       f"{location(process.loc)}")  # fmt: skip
 
 

@@ -28,16 +28,20 @@ class Target:
     distributed: float  # a distributed memory's registered output
     block: float  # a block memory's output without its output register
     setup: float  # in front of a memory's address and data pins and a FIFO's input
-    product_bits: int  # a product of two operands up to this wide is one multiplier cell
 
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
+        delay = self._operator(node)
+        inputs = sum(a.width for a in node.args if a.op != "const")
+        if inputs > self.lut_inputs + 2:
+            return delay
+        return min(delay, self.lut if inputs <= self.lut_inputs else 1.5 * self.lut)  # a truth table
+
+    def _operator(self, node: Node) -> float:
         op, width = node.op, max([node.width, *(a.width for a in node.args)])
         adder = self.carry + self.carry_bit * width
         if op in ("extract", "concat", "replicate", "const", "undef", "reg"):
             return 0.0
-        if sum(a.width for a in node.args if a.op != "const") <= self.lut_inputs and node.width > 1:
-            return self.lut  # a truth table
         if op in ("add", "sub"):
             return adder
         if op == "mux":
@@ -64,9 +68,9 @@ class Target:
 
 TARGETS = {
     "xcup": Target("xcup", lut=0.45, lut_inputs=6, carry=0.45, carry_bit=0.012, overhead=0.45, fifo=0.3, issue=0.9,
-                   distributed=0.0, block=1.2, setup=0.3, product_bits=18),
+                   distributed=0.0, block=1.2, setup=0.3),
     "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.0, carry_bit=0.045, overhead=0.6, fifo=0.5, issue=1.8,
-                   distributed=0.0, block=5.2, setup=0.5, product_bits=18),
+                   distributed=0.0, block=5.2, setup=0.5),
 }
 
 
