@@ -34,7 +34,7 @@ lint: $(VENV)/test.stamp          ## ruff
 
 train-digits: $(VENV)/test.stamp  ## train, quantise and export the digits bundle from nothing
 	$(PSCONV) train examples/digits/train.yaml --out $(OUT)/train
-	$(PSCONV) quantize $(OUT)/train --out $(OUT)/bundle
+	$(PSCONV) quantize $(OUT)/train --out $(OUT)/digits_PSD1_P16.yaml
 
 lock: $(VENV)/test.stamp          ## write requirements.lock from what is installed
 	( head -1 requirements.lock; $(BIN)/python -m pip freeze --exclude hls4ml --exclude-editable --all \

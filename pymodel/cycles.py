@@ -217,10 +217,15 @@ def _output(shape: EngineShape) -> Sequence:
 
 @dataclass(frozen=True)
 class _Link:
-    """A stream that a process writes: the stage of the write, and the stream's depth."""
+    """A stream that a process writes.
+
+    stage: of the write, counted from the last issue stage. depth: of the stream. lead: issue stages before the last
+    one of the process that writes.
+    """
 
     stage: int
     depth: int
+    lead: int = 0
 
 
 def _links(chain: list[Sequence], schedule: Mapping[str, Any]) -> list[_Link]:
@@ -236,7 +241,8 @@ def _links(chain: list[Sequence], schedule: Mapping[str, Any]) -> list[_Link]:
         _check_process(process, sequence, stream)
         write = process["writes"][0]
         stream = write["stream"]
-        links.append(_Link(write["stage"], streams[stream]["depth"]))
+        lead = process["issue_stages"] - 1
+        links.append(_Link(write["stage"] - lead, streams[stream]["depth"], lead))
     if stream != OUT_PORT:
         raise ConfigError(f"schedule: the last process writes {stream!r}, {OUT_PORT!r} was expected")
     if len(processes) != len(chain):
@@ -248,11 +254,12 @@ def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) 
     where = f"schedule: process {process['name']!r} ({sequence.process})"
     if process["iterations"] not in (None, sequence.iterations):
         raise ConfigError(f"{where} has {process['iterations']} iterations, this shape {sequence.iterations}")
-    if process["ii"] != 1 or process["issue_stages"] != 1:
-        raise ConfigError(f"{where}: the cycle model needs ii 1 and issue_stages 1")
-    if [(read["stream"], read["stage"]) for read in process["reads"]] != [(stream, 0)]:
+    if process["ii"] != 1:
+        raise ConfigError(f"{where}: the cycle model needs ii 1")
+    last = process["issue_stages"] - 1
+    if [(read["stream"], read["stage"]) for read in process["reads"]] != [(stream, last)]:
         found = process["reads"]
-        raise ConfigError(f"{where}: one read, of {stream!r} in stage 0, was expected, found {found}")
+        raise ConfigError(f"{where}: one read, of {stream!r} in stage {last}, was expected, found {found}")
     if len(process["writes"]) != 1:
         raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
 
@@ -286,6 +293,8 @@ def _deliveries(chain: list[Sequence], links: list[_Link], beats: int, images: i
     every = np.arange(beats)
     sink = Sequence("sink", beats, every, every[:0])
     processes = [_Process(sequence, images) for sequence in [*chain, sink]]
+    for process, link in zip(processes, links, strict=False):
+        process.time += link.lead
     processes[0].raise_to(processes[0].read[:1], np.array([start]))
     _settle(processes, links)
     return processes[-1].time

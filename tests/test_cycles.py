@@ -270,7 +270,7 @@ def test_refuses_a_schedule_that_is_not_this_engines() -> None:
 
     process = "processes"
     refused("has 7 iterations, this shape", lambda s: s[process][2].update(iterations=7))
-    refused("issue_stages 1", lambda s: s[process][1].update(issue_stages=2))
+    refused("in stage 1", lambda s: s[process][1].update(issue_stages=2))
     refused("ii 1", lambda s: s[process][1].update(ii=2))
     refused("one read, of 'columns_words' in stage 0", lambda s: s[process][1]["reads"][0].update(stage=1))
     refused("one write", lambda s: s[process][1]["writes"].append({"stream": "z", "stage": 1}))
