@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from openhls.errors import HlsError
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from openhls.errors import HlsError
 from pymodel.errors import ConfigError
 
 app = typer.Typer(
@@ -167,8 +167,8 @@ def complexity(
         rows = storage_rows(network, dataset, variants, bits)
         _table(f"Storage: {title}, {bits}-bit weights", rows, _console(), as_json)
     elif as_json:
-        print(json.dumps({"network": network, "dataset": dataset,
-                          "variants": {name: count.to_json() for name, count in counts.items()}}, indent=2))  # fmt: skip
+        by_variant = {name: count.to_json() for name, count in counts.items()}
+        print(json.dumps({"network": network, "dataset": dataset, "variants": by_variant}, indent=2))
     elif layers:
         for name, count in counts.items():
             _table(f"{title}, {name}", [
@@ -207,7 +207,8 @@ def energy(
 
     variants = PAPER_VARIANTS if variant == "all" else (variant,)
     prices = Costs.load(costs) if costs else Costs.load()
-    setting = analysis.Setting(EngineOptions(multipliers=multipliers), Buffers(weights_kib=weights_kib, activations_kib=activations_kib), prices)
+    buffers = Buffers(weights_kib=weights_kib, activations_kib=activations_kib)
+    setting = analysis.Setting(EngineOptions(multipliers=multipliers), buffers, prices)
     rows = analysis.energy_rows(network, dataset, variants, setting)
     _table(f"Energy of an image: {network}, {dataset}", rows, _console(), as_json)
     if plot:
@@ -311,7 +312,8 @@ def _table(title: str, rows: list[dict[str, Any]], console: Console, as_json: bo
                   padding=(0, 1, 0, 0), show_edge=False)  # fmt: skip
     for key in rows[0] if rows else ():
         number = all(isinstance(row[key], int | float | None) for row in rows)
-        table.add_column(key.replace("_", "\n"), justify="right" if number else "left", no_wrap=number or len(rows[0]) > 9, overflow="fold")
+        whole = number or len(rows[0]) > 9  # a wide table has no room for folded words
+        table.add_column(key.replace("_", "\n"), justify="right" if number else "left", no_wrap=whole, overflow="fold")
     for row in rows:
         table.add_row(*map(_shown, row.values()))
     console.print(table)

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from openhls.compile import compile_hls
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from openhls.compile import compile_hls
 from pymodel import csim, cycles, header
 from pymodel import golden as golden_model
 from pymodel.errors import ConfigError

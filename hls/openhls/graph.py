@@ -11,7 +11,7 @@ Node operations (operands in this order; `width` is the result's, 0 where there 
 
     const(value)            attrs: value (unsigned, < 2**width)
     undef                   any value will do
-    add sub mul and or xor  two operands of the result's width (mul keeps the low `width` bits: operands are extended first)
+    add sub mul and or xor  two operands of the result's width (of a product: its low bits)
     shl shru shrs           value, amount (equal widths)
     divu divs modu mods     two operands of the result's width
     icmp                    attrs: pred in eq ne slt sle sgt sge ult ule ugt uge; operands of equal width; result i1
@@ -19,7 +19,7 @@ Node operations (operands in this order; `width` is the result's, 0 where there 
     extract                 attrs: low; bits low .. low+width-1 of the operand
     concat                  operands from the most to the least significant
     replicate               operand repeated width/operand.width times
-    reg                     attrs: name, init (unsigned int, or None: any value); args[0] = value for the next iteration.
+    reg                     attrs: name, init (unsigned, or None: any value); args[0] = value for the next iteration.
                             At reset and nowhere else it takes `init`: the front end muxes `init` in where a run ends.
     read                    attrs: stream; args = [predicate]
     write                   attrs: stream; args = [value, predicate]; width 0
@@ -76,7 +76,7 @@ class Stream:
 
     `fields` lists the AXI4-Stream side channels packed in one word, least significant first, for example
     [("data", 128), ("keep", 16), ("strb", 16), ("last", 1)]; a plain stream is [("data", width)].
-    `depth` is what STREAM asked for (None: the compiler chooses). `producer`/`consumer` name processes; None is the port.
+    `depth` is what STREAM asked for (None: the compiler chooses). `producer`, `consumer`: processes; None is the port.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Design:
 
 
 class Builder:
-    """Makes nodes: shares equal pure ones, folds what must be folded before anything else sees it (undef, constants)."""
+    """Makes nodes: shares equal pure ones, folds undefined values and constants where they meet a choice."""
 
     def __init__(self) -> None:
         self._memo: dict[tuple, Node] = {}
