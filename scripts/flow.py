@@ -36,7 +36,7 @@ from rtl_tb.runner import SimResult, simulate
 from .config import RunConfig, Stalls
 from .report import write_report
 from .resources import Target, load_target, place_and_route, synthesise, trace_operands
-from .steps import ENGINE, INCLUDE, ROOT, TOP, Layout, content_key, unless_fresh, write_json, write_npz
+from .steps import ENGINE, INCLUDE, ROOT, TOP, Layout, content_key, unless_fresh, write_json, write_npz, write_text
 from .subject import Engine, Subject, engine_input, make_subject
 
 HLS_TOOLS = ("open",)
@@ -96,11 +96,12 @@ def golden_step(engine: Engine, settings: Settings) -> None:
 def csim_step(engine: Engine, settings: Settings) -> None:
     """C++ compiled as a program, on the same images."""
     result = settings.layout.csim(engine.name)
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel", *_content(engine), engine.x)
+    text = header.render(engine.shape, engine.weights, engine.bias)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", text, engine.x)
 
     def make() -> None:
         folder = settings.layout.build(engine.name) / "csim"
-        header.write(folder / header.FILE_NAME, engine.shape, engine.weights, engine.bias)
+        write_text(folder / header.FILE_NAME, text)
         write_npz(result, y=csim.run(csim.build(folder), engine.x, engine.shape))
 
     unless_fresh(result, key, make)
@@ -110,12 +111,12 @@ def synth_step(engine: Engine, settings: Settings) -> None:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(engine.name)
     ports = folder / "ports.json"
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", ROOT / "pymodel", *_content(engine),
-                      settings.target.openhls, settings.clock_ns)  # fmt: skip
+    text = header.render(engine.shape, engine.weights, engine.bias)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, settings.target.openhls, settings.clock_ns)
 
     def make() -> None:
         config = settings.layout.build(engine.name) / "synth"
-        header.write(config / header.FILE_NAME, engine.shape, engine.weights, engine.bias)
+        write_text(config / header.FILE_NAME, text)
         compile_hls([csim.SOURCE], csim.TOP, include_dirs=[INCLUDE, ENGINE, config],
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
@@ -238,9 +239,32 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "dense_bits": storage["dense"].weight_bits,
         "stages": [{key: process[key] for key in ("name", "stages", "ii", "iterations")}
                    for process in schedule["processes"]],
+        "structure": _structure(resources["operands"]),
+        "modules": _modules(resources["modules"]),
         "seconds": {"co-simulation": sum(free["seconds"].values()), "yosys": resources["seconds"],
                     "HLS": sum(schedule["seconds"].values())},
     }  # fmt: skip
+
+
+def _structure(operands: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "multipliers": operands["multipliers"],
+        "cells_between": sum(operands["cells_between"].values()),
+        "choices": operands["max_choices"],
+        "weights_from_memory": operands["weights_from_memory"],
+        "memories": [f"{m['name']} ({m['kind']}) {m['depth']}x{m['width']}" for m in operands["memories"]],
+    }
+
+
+def _modules(modules: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Of each module that has cells of its own: all its instances together."""
+    found = []
+    for name, counts in modules.items():
+        times = int(counts["instances"])
+        cells = {kind: times * counts[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}
+        if any(cells.values()):
+            found.append({"name": name, "instances": times, "resources": cells})
+    return found
 
 
 def _accuracy(run: Run) -> dict[str, Any] | None:
@@ -264,10 +288,6 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
 def _load(path: Path) -> np.ndarray:
     with np.load(path) as arrays:
         return arrays["y"]
-
-
-def _content(engine: Engine) -> tuple[Any, ...]:
-    return engine.shape.model_dump(), engine.weights, engine.bias
 
 
 def _summary(result: SimResult) -> dict[str, Any]:

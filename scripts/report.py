@@ -37,6 +37,24 @@ class Stage(Strict):
     iterations: int | None = None
 
 
+class Structure(Strict):
+    """What stands between registers and multipliers in the netlist, and which memories there are."""
+
+    multipliers: int
+    cells_between: int = Field(ge=0, description="combinational cells before all activation operands")
+    choices: int = Field(description="words that a ring register is loaded from, at most: load or rotate is 2")
+    weights_from_memory: int = Field(description="multipliers whose weight comes straight from a memory")
+    memories: list[str] = Field(description="name, kind, depth x width")
+
+
+class Module(Strict):
+    """Cells of one module of the RTL, without its submodules; all instances together."""
+
+    name: str
+    instances: int
+    resources: dict[str, float]
+
+
 class LayerReport(Strict):
     """One layer. Bits are of the whole layer; cycles are of all `images`."""
 
@@ -68,6 +86,8 @@ class LayerReport(Strict):
     index_bits_per_weight: int | None = Field(None, description="indices of an engine with one per weight")
     dense_bits: int | None = Field(None, description="weights of the dense layer")
     stages: list[Stage] = []
+    structure: Structure | None = None
+    modules: list[Module] = []
     seconds: dict[str, float] = Field({}, description="by step")
 
 
@@ -361,6 +381,9 @@ def _context(report: RunReport) -> dict[str, Any]:
         "facts": _facts(report),
         "errors": [(layer.name, error) for layer in report.layers for error in layer.errors],
         "stages": [(layer.name, stage) for layer in report.layers for stage in layer.stages],
+        "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
+        "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
+        "kinds": ("LUT", "FF", "DSP", "BRAM"),
         "number": _number,
     }
 

@@ -90,9 +90,13 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def write_json(path: Path, data: Any) -> None:
+def write_text(path: Path, text: str) -> None:
     with replacing(path) as scratch:
-        scratch.write_text(json.dumps(data, indent=2) + "\n")
+        scratch.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, data: Any) -> None:
+    write_text(path, json.dumps(data, indent=2) + "\n")
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:

@@ -1,0 +1,117 @@
+"""The command line: exit codes, JSON beside every table, help for every command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import cli
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = str(ROOT / "examples" / "layers" / "cout1.yaml")
+
+
+@pytest.fixture
+def psconv(monkeypatch, capsys):
+    """Runs the command line in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["psconv", *arguments])
+        with pytest.raises(SystemExit) as leave:
+            cli.main()
+        captured = capsys.readouterr()
+        return leave.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Outputs of two runs that differ in one element of three."""
+    for name, y in (("a", [[[[1, 2, 3]]]]), ("b", [[[[1, 2, 5]]]])):
+        (tmp_path / name).mkdir()
+        np.savez(tmp_path / name / "conv.npz", y=np.array(y, np.int8))
+    return str(tmp_path / "a"), str(tmp_path / "b")
+
+
+COMMANDS = ["run", "golden", "csim", "synth", "cosim", "report", "compare", "complexity", "energy", "train", "quantize",
+            "sweep"]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, psconv):
+    code, out, _ = psconv(command, "--help")
+    assert code == 0
+    assert "Usage" in out and ("--out" in out or "--json" in out)
+
+
+def test_no_command_is_left_out():
+    assert {command.callback.__name__ for command in cli.app.registered_commands} == set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["nonsense"], "nonsense"),
+        (["run"], "CONFIG"),
+        (["run", EXAMPLE, "--nonsense"], "--nonsense"),
+        (["synth", EXAMPLE, "--hls", "nonsense"], "'nonsense' is unknown"),
+        (["complexity", "--network", "nonsense"], "resnet18"),
+        (["complexity", "--variant", "PSD3_P4"], "PSD3_P4"),
+        (["energy", "--multipliers", "0"], "multipliers"),
+        (["compare", "none", "none"], "none"),
+    ],
+)
+def test_wrong_use_exits_with_2(arguments, words, psconv):
+    code, _, err = psconv(*arguments)
+    assert code == 2
+    assert words in err and "Traceback" not in err
+
+
+def test_compare_equal_exits_with_0(folders, psconv):
+    code, out, _ = psconv("compare", folders[0], folders[0])
+    assert code == 0 and "equal" in out
+
+
+def test_compare_names_the_place_and_exits_with_1(folders, psconv):
+    code, out, _ = psconv("compare", *folders)
+    assert code == 1
+    assert "image 0, channel 0, row 0, column 2: 3 against 5" in out
+
+
+def test_compare_as_json(folders, psconv):
+    code, out, _ = psconv("compare", *folders, "--json")
+    result = json.loads(out)
+    assert code == 1 and not result["equal"]
+    assert result["layers"][0]["differing"] == 1 and result["layers"][0]["histogram"] == {"2": 1}
+
+
+def test_complexity_as_json_has_the_papers_reductions(psconv):
+    code, out, _ = psconv("complexity", "--variant", "PSD1_P16", "--json")
+    reduction = json.loads(out)["variants"]["PSD1_P16"]["reduction"]
+    assert code == 0
+    assert round(100 * (1 - 1 / reduction["weights"])) == 82 and round(reduction["macs"], 1) == 5.6
+
+
+@pytest.mark.parametrize("option", ["--layers", "--storage"])
+def test_complexity_tables(option, psconv):
+    code, out, _ = psconv("complexity", "--network", "digits", "--dataset", "digits", "--variant", "PSD1_P16", option)
+    assert code == 0 and ("conv2" in out or "periodic" in out)
+
+
+def test_energy_as_json(psconv):
+    code, out, _ = psconv("energy", "--network", "vgg16", "--variant", "PSD1_P16", "--json")
+    by_format = {row["format"]: row for row in json.loads(out)}
+    assert code == 0
+    assert by_format["periodic"]["total_uJ"] < by_format["per_weight"]["total_uJ"]
+
+
+def test_golden_writes_its_outputs(tmp_path, psconv):
+    code, out, _ = psconv("golden", EXAMPLE, "--out", str(tmp_path), "--json")
+    [row] = json.loads(out)
+    with np.load(tmp_path / "golden" / "layer.npz") as arrays:
+        assert arrays["x"].shape == (2, 16, 6, 6) and arrays["y"].shape == (2, 1, 6, 6)
+        assert row["highest"] == arrays["y"].max()
+    assert code == 0
+    assert json.loads((tmp_path / "config.json").read_text())["layer"]["support"] == "PSD1_P8"
