@@ -172,7 +172,7 @@ def test_the_terminal_table_fits_120_columns(tmp_path: Path) -> None:
     for word in (
         "layer4.1.shortcut",
         "123,456,789",
-        "+1",
+        "123,456,788",
         "312.5",
         "181,848",
         "FAIL",
