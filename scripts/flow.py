@@ -231,7 +231,8 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
-        "multiplexer_free": resources["operands"]["multiplexer_free"],
+        # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
+        "multiplexer_free": resources["operands"]["multiplexer_free"] and shape.fold == 1,
         "weight_bits": storage["periodic"].weight_bits,
         "index_bits": storage["periodic"].index_bits,
         "padding_bits": shape.padding_bits,
