@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +29,7 @@ from pydantic import Field
 from pymodel import formats as fixed
 from pymodel import ops
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.files import write_atomically, write_text
 from pymodel.formats import Format
 from pymodel.network import AvgPool, Conv, GlobalAvgPool, Layer, Linear, Network
 from pymodel.packing import EngineShape
@@ -184,9 +183,8 @@ class Bundle:
             "arrays": {"file": f"{path.stem}.npz", "sha256": hashlib.sha256(packed).hexdigest()},
         }
         text = yaml.safe_dump(content, sort_keys=False, width=110, default_flow_style=None)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path.with_suffix(".npz"), packed)
-        _write_atomically(path, text.encode())
+        write_atomically(path.with_suffix(".npz"), lambda target: target.write_bytes(packed))
+        write_text(path, text)
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
@@ -279,18 +277,3 @@ def _read_npz(path: Path, sha256: str) -> dict[str, np.ndarray]:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path}: not a readable npz file: {error}") from error
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that a reader, or a crash, meets the old content or the new, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import jinja2
 import numpy as np
 
 from pymodel.cycles import stream_depths
+from pymodel.files import write_text
 from pymodel.formats import check_accumulator
 from pymodel.packing import EngineShape, pack_bias, pack_weights
 
@@ -52,12 +51,7 @@ def write(path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray)
 
     Raises ConfigError.
     """
-    text = render(shape, weights, bias)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}") as folder:
-        fresh = Path(folder) / path.name
-        fresh.write_text(text, encoding="utf-8")
-        os.replace(fresh, path)
+    write_text(path, render(shape, weights, bias))
 
 
 def _constants(shape: EngineShape) -> list[tuple[str, str, str]]:

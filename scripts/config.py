@@ -13,8 +13,6 @@ from pydantic import Field, model_validator
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
 from pymodel.supports import Support, make_support
 
-VERSION = 1
-
 Bits = Annotated[int, Field(ge=2, le=8)]
 Size = Annotated[int, Field(ge=1, le=65536)]
 

@@ -29,6 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from pymodel import csim, cycles, header
 from pymodel import golden as golden_model
 from pymodel.errors import ConfigError
+from pymodel.files import write_text
 from pymodel.packing import pack_beats, pack_output_beats, unpack_beats
 from pymodel.storage import support_storage
 from rtl_tb.runner import SimResult, simulate
@@ -36,7 +37,7 @@ from rtl_tb.runner import SimResult, simulate
 from .config import RunConfig, Stalls
 from .report import write_report
 from .resources import Target, load_target, place_and_route, synthesise, trace_operands
-from .steps import ENGINE, INCLUDE, ROOT, TOP, Layout, content_key, unless_fresh, write_json, write_npz, write_text
+from .steps import ENGINE, INCLUDE, ROOT, TOP, Layout, content_key, unless_fresh, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 
 HLS_TOOLS = ("open",)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pymodel.errors import Strict, validated
+from pymodel.files import write_text
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DASH = "–"
@@ -288,10 +288,9 @@ COLUMNS: tuple[Column, ...] = (
 def write_report(data: dict[str, Any], folder: Path) -> RunReport:
     """Write report.{json,md,html} into `folder`. Raises ConfigError when `data` is no RunReport."""
     report = parse_report(data)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "report.json", json.dumps(report.model_dump(), indent=2, ensure_ascii=False) + "\n")
-    _write(folder / "report.md", render_markdown(report))
-    _write(folder / "report.html", render_html(report))
+    write_text(folder / "report.json", json.dumps(report.model_dump(), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "report.md", render_markdown(report))
+    write_text(folder / "report.html", render_html(report))
     return report
 
 
@@ -521,10 +520,3 @@ def _svg(figure: Any, axes: Any, unit: str, top: float | None, legend: bool) -> 
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from pymodel.files import write_atomically, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 ENGINE = ROOT / "hls" / "engine"
@@ -78,27 +76,9 @@ def unless_fresh(result: Path, key: str, make: Callable[[], None]) -> bool:
     return True
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well: never half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield scratch / path.name
-        os.replace(scratch / path.name, path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    with replacing(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
-
-
 def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=2) + "\n")
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    with replacing(path) as scratch:
-        np.savez_compressed(scratch, **arrays)
+    write_atomically(path, lambda target: np.savez_compressed(target, **arrays))

@@ -38,7 +38,6 @@ from dataclasses import dataclass, field
 
 from .errors import Location
 
-EFFECTS = ("read", "write", "load", "store")
 ASSOCIATIVE = ("add", "mul", "and", "or", "xor")
 
 

@@ -1,25 +1,15 @@
-"""Files written whole or not at all: a kill at any moment leaves the old file or the new one."""
+"""Checkpoints: tensors and plain values in files that are whole or not there."""
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pymodel.errors import ConfigError
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, force it to the disk, then give it the name."""
-    temporary = path.with_name(f".{path.name}.partial{path.suffix}")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+from pymodel.files import write_atomically
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pymodel.training.checkpoint import write_atomically
+from pymodel.files import write_atomically
 
 REFRESH_SECONDS = 0.5
 

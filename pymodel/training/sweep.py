@@ -10,7 +10,7 @@ from typing import Any
 from pymodel.bundle import Bundle
 from pymodel.complexity import complexity
 from pymodel.errors import ConfigError
-from pymodel.training.checkpoint import write_atomically
+from pymodel.files import write_atomically
 from pymodel.training.quantise import quantise
 from pymodel.training.train import train
 

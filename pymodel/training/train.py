@@ -20,6 +20,7 @@ import torch
 from torch.nn import functional
 
 from pymodel.errors import ConfigError
+from pymodel.files import write_text
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.build import NetworkModule, choose_network
@@ -329,7 +330,7 @@ def _choose_algorithms(deterministic: bool) -> None:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     text = json.dumps(content, indent=2) + "\n"
-    checkpoint.write_atomically(path, lambda target: target.write_text(text))
+    write_text(path, text)
 
 
 def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
