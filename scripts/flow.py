@@ -28,6 +28,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from pymodel import csim, cycles, header
 from pymodel import golden as golden_model
+from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.packing import pack_beats, pack_output_beats, unpack_beats
@@ -37,7 +38,7 @@ from rtl_tb.runner import SimResult, simulate
 from .config import RunConfig, Stalls
 from .report import write_report
 from .resources import Target, load_target, place_and_route, synthesise, trace_operands
-from .steps import ENGINE, INCLUDE, ROOT, TOP, Layout, content_key, unless_fresh, write_json, write_npz
+from .steps import ROOT, Layout, content_key, unless_fresh, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 
 HLS_TOOLS = ("open",)
@@ -118,7 +119,7 @@ def synth_step(engine: Engine, settings: Settings) -> None:
     def make() -> None:
         config = settings.layout.build(engine.name) / "synth"
         write_text(config / header.FILE_NAME, text)
-        compile_hls([csim.SOURCE], csim.TOP, include_dirs=[INCLUDE, ENGINE, config],
+        compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config],
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
 
@@ -275,16 +276,18 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
     if subject.labels is None:
         return None
     bundle, last = subject.bundle, subject.bundle.network.output
-    simulated = {e.name: _load(layout.cosim(e.name)).reshape(subject.outputs[e.name].shape) for e in subject.engines}
-    outputs = golden_model.run(bundle, subject.images, simulated)
-    # The RTL of a layer saw the golden model's inputs: its outputs count only if those before it led to the same.
-    chained = all(np.array_equal(engine_input(bundle, e.name, outputs), e.x) for e in subject.engines)
 
     def hits(scores: np.ndarray) -> int:
         return int((scores.reshape(len(scores), -1).argmax(axis=1) == subject.labels).sum())
 
-    return {"dataset": run.config.images.source, "images": len(subject.images),
-            "golden": hits(subject.outputs[last]), "rtl": hits(outputs[last]) if chained else None}  # fmt: skip
+    result = {"dataset": run.config.images.source, "images": len(subject.images), "golden": hits(subject.outputs[last])}
+    simulated = {engine.name: _load(layout.cosim(engine.name)) for engine in subject.engines}
+    if any(len(y) != len(subject.images) for y in simulated.values()):
+        return result  # some RTL stopped before the last image
+    outputs = golden_model.run(bundle, subject.images, simulated)
+    # The RTL of a layer saw the golden model's inputs: its outputs count only if those before it led to the same.
+    chained = all(np.array_equal(engine_input(bundle, e.name, outputs), e.x) for e in subject.engines)
+    return result | {"rtl": hits(outputs[last]) if chained else None}
 
 
 def _load(path: Path) -> np.ndarray:

@@ -14,9 +14,6 @@ import numpy as np
 from pymodel.files import write_atomically, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
-ENGINE = ROOT / "hls" / "engine"
-INCLUDE = ROOT / "hls" / "include"
-TOP = "psconv_engine"
 
 
 @dataclass(frozen=True)
