@@ -67,6 +67,7 @@ def _constants(shape: EngineShape) -> list[tuple[str, str, str]]:
         ("OUT_WIDTH", shape.wout, "columns of the output image"),
         ("PERIOD", shape.P, "variants of the kernels; input channels of a block"),
         ("NONZEROS", shape.N, "weights of a block and output channel: lanes"),
+        ("CHANNELS", shape.in_channels_per_beat, "of an input beat"),
         ("TO", shape.To, "output channels at once"),
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),

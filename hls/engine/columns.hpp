@@ -13,10 +13,9 @@
 
 namespace psconv {
 
-template <class C>
-void columns(hls::stream<typename Geometry<C>::InputBeat>& x,
-             hls::stream<typename Geometry<C>::Column>& column_words) {
-  typedef Geometry<C> G;
+template <class C, class X>
+void columns(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Column>& column_words) {
+  typedef WindowGeometry<C> G;
 
   ap_uint<G::LINES_BITS> lines[G::ROW_BEATS];
 rows:
@@ -27,7 +26,7 @@ rows:
 // A beat's neighbours are stored one row before they are loaded again.
 #pragma HLS DEPENDENCE variable=lines type=inter direction=RAW distance=G::ROW_BEATS dependent=true
       typename G::Beat beat = 0;
-      if (r < C::HEIGHT) beat = x.read().data;
+      if (r < C::HEIGHT) beat = payload<G::BEAT_BITS>(x.read());
 
       typename G::Column column = concat(beat, lines[at]);
       lines[at] = upper<G::LINES_BITS>(column);

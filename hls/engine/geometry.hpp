@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Word types and derived sizes of an engine. `C` is the generated configuration (engine_config.hpp); its
-// names are explained there. What is defined here follows from it and is not generated a second time.
+// Word types and derived sizes. `C` is a generated configuration (network_config.hpp or engine_config.hpp);
+// its names are explained there. What is defined here follows from it and is not generated a second time.
 //
-// Words on the way through the engine, least significant field first:
+// Words on the way through an engine, least significant field first:
 //   Beat    the activations of one block set of one pixel: channel c at bits c * IN_BITS
 //   Column  KERNEL beats one above the other: row k (0 on top) at bits k * BEAT_BITS
 //   Window  KERNEL columns side by side: column k (0 on the left) at bits k * COLUMN_BITS
@@ -11,27 +11,21 @@
 #ifndef PSCONV_GEOMETRY_HPP
 #define PSCONV_GEOMETRY_HPP
 
-#include "ap_axi_sdata.h"
-#include "ap_int.h"
-#include "hls_stream.h"
+#include "words.hpp"
 
 namespace psconv {
 
-constexpr int whole_bytes(int bits) { return (bits + 7) / 8 * 8; }
 constexpr int larger(int a, int b) { return a > b ? a : b; }
 
-template <class C> struct Geometry {
+// Of what turns an image into windows.
+template <class C> struct WindowGeometry {
   static_assert(C::KERNEL >= 1 && C::STRIDE >= 1 && C::PADDING < C::KERNEL, "PADDING is 0 .. KERNEL - 1");
-  static_assert(C::TO == 1 || C::STEPS % C::PERIOD == 0, "TO > 1 needs whole groups of PERIOD steps");
 
   // Widths.
   static constexpr int TAPS = C::KERNEL * C::KERNEL;
-  static constexpr int CHANNELS = C::PERIOD * C::TB;  // of one input beat
-  static constexpr int BEAT_BITS = CHANNELS * C::IN_BITS;
+  static constexpr int BEAT_BITS = C::CHANNELS * C::IN_BITS;
   static constexpr int COLUMN_BITS = C::KERNEL * BEAT_BITS;
   static constexpr int WINDOW_BITS = C::KERNEL * COLUMN_BITS;
-  static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
-  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;  // the channels of one output beat
 
   // What an output pixel still needs when its last row or column arrives.
   static constexpr int LINES_BITS = COLUMN_BITS - BEAT_BITS;      // the rows above
@@ -44,6 +38,19 @@ template <class C> struct Geometry {
   static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);         // from row 0 of the image
   static constexpr int PADDED_WIDTH = larger(C::PADDING + C::WIDTH, RIGHT);   // from the left padding
   static constexpr int PIXELS = C::OUT_HEIGHT * C::OUT_WIDTH;
+
+  typedef ap_uint<BEAT_BITS> Beat;
+  typedef ap_uint<COLUMN_BITS> Column;
+  typedef ap_uint<WINDOW_BITS> Window;
+};
+
+// Of a convolution engine.
+template <class C> struct Geometry : WindowGeometry<C> {
+  static_assert(C::CHANNELS == C::PERIOD * C::TB, "a beat has the channels of one block set");
+  static_assert(C::TO == 1 || C::STEPS % C::PERIOD == 0, "TO > 1 needs whole groups of PERIOD steps");
+
+  static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
+  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;  // the channels of one output word
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
 
   // Iterations from the last fold of a step to its first fold in the next block set.
@@ -51,12 +58,8 @@ template <class C> struct Geometry {
 
   typedef ap_int<C::IN_BITS> Activation;
   typedef ap_int<C::ACC_BITS> Accumulator;
-  typedef ap_uint<BEAT_BITS> Beat;
-  typedef ap_uint<COLUMN_BITS> Column;
-  typedef ap_uint<WINDOW_BITS> Window;
   typedef ap_uint<SUMS_BITS> Sums;
-  typedef ap_axiu<whole_bytes(BEAT_BITS), 0, 0, 0> InputBeat;
-  typedef ap_axiu<whole_bytes(GROUP_BITS), 0, 0, 0> OutputBeat;
+  typedef ap_uint<GROUP_BITS> Group;
 };
 
 // Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`
@@ -65,24 +68,6 @@ template <class C> bool ends_window(int last, int outputs) {
 #pragma HLS INLINE
   return last >= C::KERNEL - 1 && last < (outputs - 1) * C::STRIDE + C::KERNEL &&
          last % C::STRIDE == (C::KERNEL - 1) % C::STRIDE;
-}
-
-// `low` with `high` above it, as one word.
-template <int H, int L> ap_uint<H + L> concat(const ap_uint<H>& high, const ap_uint<L>& low) {
-#pragma HLS INLINE
-  return (ap_uint<H + L>(high) << L) | ap_uint<H + L>(low);
-}
-
-// The upper BITS bits of a word.
-template <int BITS, int W> ap_uint<BITS> upper(const ap_uint<W>& word) {
-#pragma HLS INLINE
-  return ap_uint<BITS>(word >> (W - BITS));
-}
-
-// Signed field `index` of a word of BITS-wide fields. A constant index makes it plain wires.
-template <int BITS, int W> ap_int<BITS> field(const ap_uint<W>& word, int index) {
-#pragma HLS INLINE
-  return ap_int<BITS>(word.range((index + 1) * BITS - 1, index * BITS));
 }
 
 }  // namespace psconv

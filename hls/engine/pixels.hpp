@@ -8,10 +8,9 @@
 
 namespace psconv {
 
-template <class C>
-void pixels(hls::stream<typename Geometry<C>::InputBeat>& x,
-            hls::stream<typename Geometry<C>::Window>& window_words) {
-  typedef Geometry<C> G;
+template <class C, class X>
+void pixels(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+  typedef WindowGeometry<C> G;
   static_assert(C::KERNEL == 1, "a window of more than one pixel needs columns and windows");
 
 rows:
@@ -21,9 +20,9 @@ rows:
     block_sets:
       for (int b = 0; b < C::BLOCK_SETS; ++b) {
 #pragma HLS PIPELINE II=1
-        const typename G::InputBeat beat = x.read();
+        const typename G::Window window = payload<G::WINDOW_BITS>(x.read());
         const bool on_grid = row % C::STRIDE == 0 && column % C::STRIDE == 0;
-        if (on_grid) window_words.write(typename G::Window(beat.data));
+        if (on_grid) window_words.write(window);
       }
     }
   }

@@ -1,18 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// Top of the engine: a network of free-running processes. Each is one loop nest of II = 1 whose control
-// depends on its loop counters alone, and reads are blocking: the outputs cannot depend on timing or on the
-// depths of the streams.
-//
-// Depths: those of the wide words are as small as the processing element's pace allows (computed with the
-// configuration, see pymodel/cycles.py); sum_words takes the tool's own default.
 #include "psconv_engine.hpp"
 
-#include "columns.hpp"
-#include "output.hpp"
-#include "pe.hpp"
-#include "pixels.hpp"
-#include "windows.hpp"
+#include "engine.hpp"
 
 void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y) {
 #pragma HLS INTERFACE mode=axis port=x

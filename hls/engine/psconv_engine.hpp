@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The convolution engine of one layer. A call takes the beats of one image and gives the beats of its
-// output image; in hardware it runs for ever (ap_ctrl_none), one image after the other. TLAST, TKEEP and
-// TSTRB of the input are not looked at: the engine counts beats.
-#ifndef PSCONV_ENGINE_HPP
-#define PSCONV_ENGINE_HPP
+// Top for one layer. A call takes the beats of one image and gives the beats of its output image; in hardware
+// it runs for ever (ap_ctrl_none), one image after the other. TLAST, TKEEP and TSTRB of the input are not
+// looked at: the engine counts beats.
+#ifndef PSCONV_PSCONV_ENGINE_HPP
+#define PSCONV_PSCONV_ENGINE_HPP
 
 #include "engine_config.hpp"
 #include "geometry.hpp"
 
-typedef psconv::Geometry<EngineConfig>::InputBeat InputBeat;
-typedef psconv::Geometry<EngineConfig>::OutputBeat OutputBeat;
+typedef psconv::AxiBeat<psconv::Geometry<EngineConfig>::BEAT_BITS> InputBeat;
+typedef psconv::AxiBeat<psconv::Geometry<EngineConfig>::GROUP_BITS> OutputBeat;
 
 void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
 

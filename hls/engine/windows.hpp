@@ -13,9 +13,9 @@
 namespace psconv {
 
 template <class C>
-void windows(hls::stream<typename Geometry<C>::Column>& column_words,
-             hls::stream<typename Geometry<C>::Window>& window_words) {
-  typedef Geometry<C> G;
+void windows(hls::stream<typename WindowGeometry<C>::Column>& column_words,
+             hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+  typedef WindowGeometry<C> G;
 
   ap_uint<G::HISTORY_BITS> history[C::BLOCK_SETS];
 rows:

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Beats -> windows: columns and windows, or pixels where a window is a single pixel.
+//
+// Depths: as small as the pace of what reads the windows allows, these being the widest words (computed with
+// the configuration, see pymodel/cycles.py).
+#ifndef PSCONV_FEEDER_HPP
+#define PSCONV_FEEDER_HPP
+
+#include "columns.hpp"
+#include "pixels.hpp"
+#include "windows.hpp"
+
+namespace psconv {
+
+template <class C, bool ONE_PIXEL = C::KERNEL == 1> struct Feeder {
+  template <class X>
+  static void run(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+#pragma HLS INLINE
+    hls::stream<typename WindowGeometry<C>::Column> column_words;
+#pragma HLS STREAM variable=column_words depth=C::COLUMN_DEPTH
+    columns<C>(x, column_words);
+    windows<C>(column_words, window_words);
+  }
+};
+
+template <class C> struct Feeder<C, true> {
+  template <class X>
+  static void run(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+#pragma HLS INLINE
+    pixels<C>(x, window_words);
+  }
+};
+
+}  // namespace psconv
+
+#endif
