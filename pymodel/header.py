@@ -1,8 +1,8 @@
-"""The C++ configuration header of an engine: sizes, lane tables, ROMs, all that depends on the layer."""
+"""C++ configuration headers: sizes, lane tables, ROMs, all of the engine that depends on the layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import jinja2
@@ -13,8 +13,11 @@ from pymodel.files import write_text
 from pymodel.formats import check_accumulator
 from pymodel.packing import EngineShape, pack_bias, pack_weights
 
-FILE_NAME = "engine_config.hpp"  # as the engine includes it
+FILE_NAME = "engine_config.hpp"  # as the top for one layer includes it
+STRUCT = "EngineConfig"
 LINE = 108
+
+Constant = tuple[str, str, str, str]  # type, name, value, comment
 
 _templates = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -31,19 +34,9 @@ def render(shape: EngineShape, weights: np.ndarray, bias: np.ndarray) -> str:
     weights: int [cout, cin, K, K]; bias: int [cout].
     Raises ConfigError: arrays that do not fit the shape, its formats, its support or its accumulators.
     """
-    words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
-    check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
-    lanes = shape.support.lanes()
-    return _templates.get_template(f"{FILE_NAME}.j2").render(
-        shape=shape,
-        constants=_constants(shape),
-        image_cycles=shape.hout * shape.wout * shape.rom_words,
-        widest=_widest_word(shape),
-        variants=_table(str(variant) for variant, _ in lanes),
-        taps=_table(str(tap) for _, tap in lanes),
-        weights=_rom(words, shape.rom_word_bits),
-        biases=_rom(biases, shape.To * shape.bias_bits),
-    )
+    struct = engine_struct(STRUCT, shape, weights, bias)
+    title = "everything about an engine that depends on its layer"
+    return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct], shape.kernel)
 
 
 def write(path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray) -> None:
@@ -54,8 +47,68 @@ def write(path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray)
     write_text(path, render(shape, weights, bias))
 
 
-def _constants(shape: EngineShape) -> list[tuple[str, str, str]]:
-    """(name, value, comment) of the members of EngineConfig."""
+def render_header(
+    file: str, generator: str, title: str, widest: int, structs: Sequence[str], kernel: int = 0
+) -> str:
+    """Text of a configuration header. widest: bits of the widest word; structs: C++ text."""
+    return render_template(
+        "config.hpp.j2",
+        generator=generator,
+        title=title,
+        guard="PSCONV_" + file.upper().replace(".", "_"),
+        widest=widest,
+        structs="\n".join(structs),
+        kernel=kernel,
+    )
+
+
+def render_template(name: str, **values: object) -> str:
+    """Text of a template of pymodel/templates."""
+    return _templates.get_template(name).render(**values)
+
+
+def engine_struct(
+    name: str, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, prefix: str = ""
+) -> str:
+    """C++ text of an engine's configuration, a structure and its tables; `prefix` stands before their names.
+
+    weights: int [cout, cin, K, K]; bias: int [cout]. Raises ConfigError.
+    """
+    words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
+    check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
+    lanes = shape.support.lanes()
+    return render_template(
+        "engine_struct.hpp.j2",
+        name=name,
+        prefix=prefix,
+        shape=shape,
+        constants=_constants(shape),
+        image_cycles=shape.hout * shape.wout * shape.rom_words,
+        variants=_table(str(variant) for variant, _ in lanes),
+        taps=_table(str(tap) for _, tap in lanes),
+        weights=_rom(words, shape.rom_word_bits),
+        biases=_rom(biases, shape.To * shape.bias_bits),
+    )
+
+
+def integers(numbers: Iterable[tuple[str, int, str]]) -> list[Constant]:
+    """Constants of type int from (name, value, comment)."""
+    return [("int", name, str(value), comment) for name, value, comment in numbers]
+
+
+def flag(name: str, value: bool, comment: str) -> Constant:
+    """A constant of type bool."""
+    return "bool", name, str(value).lower(), comment
+
+
+def widest_word(shape: EngineShape) -> int:
+    """Bits of the widest word in an engine."""
+    window = shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
+    output = 8 * shape.out_beat_bytes
+    return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, shape.To * shape.acc_bits)
+
+
+def _constants(shape: EngineShape) -> list[Constant]:
     depths = stream_depths(shape)
     numbers = [
         ("KERNEL", shape.kernel, "rows and columns of a kernel"),
@@ -67,7 +120,7 @@ def _constants(shape: EngineShape) -> list[tuple[str, str, str]]:
         ("OUT_WIDTH", shape.wout, "columns of the output image"),
         ("PERIOD", shape.P, "variants of the kernels; input channels of a block"),
         ("NONZEROS", shape.N, "weights of a block and output channel: lanes"),
-        ("CHANNELS", shape.in_channels_per_beat, "of an input beat"),
+        ("CHANNELS", shape.in_channels_per_beat, "of an input beat: PERIOD * TB"),
         ("TO", shape.To, "output channels at once"),
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),
@@ -84,16 +137,7 @@ def _constants(shape: EngineShape) -> list[tuple[str, str, str]]:
     ]
     if "columns" in depths:
         numbers.append(("COLUMN_DEPTH", depths["columns"], "columns waiting for their windows"))
-    return [
-        *((f"int {name}", str(value), comment) for name, value, comment in numbers),
-        ("bool RELU", str(shape.relu).lower(), "negative outputs become zero"),
-    ]
-
-
-def _widest_word(shape: EngineShape) -> int:
-    window = shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
-    output = 8 * shape.out_beat_bytes
-    return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, shape.To * shape.acc_bits)
+    return [*integers(numbers), flag("RELU", shape.relu, "negative outputs become zero")]
 
 
 def _rom(words: list[int], bits: int) -> str:

@@ -35,10 +35,10 @@ template <int BITS, int W> ap_int<BITS> field(const ap_uint<W>& word, int index)
 }
 
 // The word moved down by one field, with `value` as its top field.
-template <int W, class Field> ap_uint<W> shift_in(const ap_uint<W>& word, const Field& value) {
+template <int W, int BITS> ap_uint<W> shift_in(const ap_uint<W>& word, const ap_int<BITS>& value) {
 #pragma HLS INLINE
-  ap_uint<W> shifted = word >> Field::width;
-  shifted.range(W - 1, W - Field::width) = value;
+  ap_uint<W> shifted = word >> BITS;
+  shifted.range(W - 1, W - BITS) = value;
   return shifted;
 }
 

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One tensor for two readers.
+#ifndef PSCONV_FORK_HPP
+#define PSCONV_FORK_HPP
+
+#include "words.hpp"
+
+namespace psconv {
+
+template <class C, class X>
+void fork(hls::stream<X>& x, hls::stream<ap_uint<C::WORD_BITS>>& first,
+          hls::stream<ap_uint<C::WORD_BITS>>& second) {
+words:
+  for (int word = 0; word < C::WORDS; ++word) {
+#pragma HLS PIPELINE II=1
+    const ap_uint<C::WORD_BITS> copy = payload<C::WORD_BITS>(x.read());
+    first.write(copy);
+    second.write(copy);
+  }
+}
+
+}  // namespace psconv
+
+#endif
