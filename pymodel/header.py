@@ -9,9 +9,10 @@ import jinja2
 import numpy as np
 
 from pymodel.cycles import stream_depths
+from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.formats import check_accumulator
-from pymodel.packing import EngineShape, pack_bias, pack_weights
+from pymodel.packing import EngineShape, pack_bias, pack_scales, pack_weights
 
 FILE_NAME = "engine_config.hpp"  # as the top for one layer includes it
 STRUCT = "EngineConfig"
@@ -28,23 +29,25 @@ _templates = jinja2.Environment(
 )
 
 
-def render(shape: EngineShape, weights: np.ndarray, bias: np.ndarray) -> str:
+def render(shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None) -> str:
     """Text of engine_config.hpp. The same arguments always give the same text.
 
-    weights: int [cout, cin, K, K]; bias: int [cout].
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits.
     Raises ConfigError: arrays that do not fit the shape, its formats, its support or its accumulators.
     """
-    struct = engine_struct(STRUCT, shape, weights, bias)
+    struct = engine_struct(STRUCT, shape, weights, bias, scales)
     title = "everything about an engine that depends on its layer"
     return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct], shape.kernel)
 
 
-def write(path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray) -> None:
+def write(
+    path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None
+) -> None:
     """Writes `render(...)` to `path`, which is never seen half written. Makes its folder.
 
     Raises ConfigError.
     """
-    write_text(path, render(shape, weights, bias))
+    write_text(path, render(shape, weights, bias, scales))
 
 
 def render_header(
@@ -62,18 +65,26 @@ def render_header(
     )
 
 
-def render_template(name: str, **values: object) -> str:
-    """Text of a template of pymodel/templates."""
-    return _templates.get_template(name).render(**values)
+def render_template(template: str, /, **values: object) -> str:
+    """Text of a file of pymodel/templates."""
+    return _templates.get_template(template).render(**values)
 
 
 def engine_struct(
-    name: str, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, prefix: str = ""
+    name: str,
+    shape: EngineShape,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    scales: np.ndarray | None = None,
+    prefix: str = "",
 ) -> str:
     """C++ text of an engine's configuration, a structure and its tables; `prefix` stands before their names.
 
-    weights: int [cout, cin, K, K]; bias: int [cout]. Raises ConfigError.
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits.
+    Raises ConfigError.
     """
+    if (scales is None) != (shape.scale_bits == 0):
+        raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: it is 0 where there are no scales, and only there")
     words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
     lanes = shape.support.lanes()
@@ -88,6 +99,7 @@ def engine_struct(
         taps=_table(str(tap) for _, tap in lanes),
         weights=_rom(words, shape.rom_word_bits),
         biases=_rom(biases, shape.To * shape.bias_bits),
+        scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
     )
 
 
@@ -105,7 +117,8 @@ def widest_word(shape: EngineShape) -> int:
     """Bits of the widest word in an engine."""
     window = shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
     output = 8 * shape.out_beat_bytes
-    return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, shape.To * shape.acc_bits)
+    sums, scaled = shape.To * max(shape.acc_bits, shape.scale_bits), shape.acc_bits + shape.scale_bits
+    return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, sums, scaled)
 
 
 def _constants(shape: EngineShape) -> list[Constant]:
@@ -132,7 +145,8 @@ def _constants(shape: EngineShape) -> list[Constant]:
         ("BIAS_BITS", shape.bias_bits, "of a bias"),
         ("ACC_BITS", shape.acc_bits, "of a sum: enough for these weights and any input"),
         ("OUT_BITS", shape.out_bits, "of an output activation"),
-        ("SHIFT", shape.shift, "right shift from a sum to an output"),
+        ("SCALE_BITS", shape.scale_bits, "of an output channel's scale; 0: there are none"),
+        ("SHIFT", shape.shift, "right shift from a sum, times its scale, to an output"),
         ("WINDOW_DEPTH", depths["windows"], "windows waiting for the processing element"),
     ]
     if "columns" in depths:
