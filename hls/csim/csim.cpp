@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C simulation: csim INPUT OUTPUT runs the engine on whole images.
+// C simulation: csim INPUT OUTPUT runs the engine on whole images; csim alone, as the HLS tools call it in
+// their own C simulation and C/RTL co-simulation, takes x.dat and compares the outputs with y.dat.
 //
 // INPUT holds the beats of the images one after the other, each as its bytes of TDATA, least significant
 // first; OUTPUT gets the output beats alike. Exits with 1 and a line on stderr if a file cannot be read or
-// written, INPUT is no whole number of images, or the engine gives a wrong number of beats, or wrong TLAST,
-// TKEEP or TSTRB.
+// written, INPUT is no whole number of images, the engine gives a wrong number of beats, wrong TLAST, TKEEP
+// or TSTRB, or an output differs from y.dat.
+//
+// The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -29,38 +32,55 @@ static void fail(const std::string& message) {
   std::exit(1);
 }
 
-static InputBeat input_beat(const unsigned char* bytes, bool last) {
-  InputBeat beat;
-  for (int i = 0; i < IN_BYTES; ++i) beat.data.range(8 * i + 7, 8 * i) = ap_uint<8>(bytes[i]);
-  beat.keep = -1;
-  beat.strb = -1;
-  beat.last = last;
-  return beat;
+static Bytes read_file(const std::string& path) {
+  std::ifstream source(path.c_str(), std::ios::binary);
+  if (!source) fail("cannot read " + path);
+  return Bytes((std::istreambuf_iterator<char>(source)), std::istreambuf_iterator<char>());
 }
 
-static void append(Bytes& output, const OutputBeat& beat, bool last) {
-  const std::string position = std::to_string(output.size() / OUT_BYTES);
+static void send_bytes(hls::stream<InputBeat>& x, const unsigned char* bytes, bool last) {
+  ap_uint<8 * IN_BYTES> word = 0;
+  for (int i = 0; i < IN_BYTES; ++i) word.range(8 * i + 7, 8 * i) = ap_uint<8>(bytes[i]);
+  psconv::send(x, word, last);
+}
+
+template <int W> void check_sides(const ap_uint<W>&, bool, const std::string&) {}  // a word has none
+template <class Beat> void check_sides(const Beat& beat, bool last, const std::string& position) {
   if (beat.last.to_int() != int(last)) fail("TLAST is wrong at output beat " + position);
   const ap_uint<OUT_BYTES> all = -1;
   if (beat.keep != all || beat.strb != all) fail("TKEEP or TSTRB is not all ones at output beat " + position);
+}
+
+static void append(Bytes& output, const OutputBeat& beat, bool last) {
+  check_sides(beat, last, std::to_string(output.size() / OUT_BYTES));
+  ap_uint<8 * OUT_BYTES> word = psconv::payload<8 * OUT_BYTES>(beat);
   for (int i = 0; i < OUT_BYTES; ++i)
-    output.push_back(static_cast<unsigned char>(ap_uint<8>(beat.data.range(8 * i + 7, 8 * i)).to_int()));
+    output.push_back(static_cast<unsigned char>(ap_uint<8>(word.range(8 * i + 7, 8 * i)).to_int()));
+}
+
+static void compare(const Bytes& output, const Bytes& expected) {
+  if (output.size() != expected.size()) fail("y.dat has another number of output beats");
+  for (std::size_t i = 0; i < output.size(); ++i) {
+    if (output[i] != expected[i])
+      fail("output beat " + std::to_string(i / OUT_BYTES) + ", byte " + std::to_string(i % OUT_BYTES) + ": " +
+           std::to_string(int(output[i])) + " instead of " + std::to_string(int(expected[i])));
+  }
+  std::printf("csim: %u output beats, all as expected\n", unsigned(output.size() / OUT_BYTES));
 }
 
 int main(int argc, char** argv) {
-  if (argc != 3) fail("usage: csim INPUT OUTPUT");
-  std::ifstream source(argv[1], std::ios::binary);
-  if (!source) fail(std::string("cannot read ") + argv[1]);
-  const Bytes input((std::istreambuf_iterator<char>(source)), std::istreambuf_iterator<char>());
+  if (argc != 1 && argc != 3) fail("usage: csim [INPUT OUTPUT]");
+  const std::string source = argc == 3 ? argv[1] : "x.dat";
+  const Bytes input = read_file(source);
   const std::size_t image_bytes = std::size_t(IN_BEATS) * IN_BYTES;
-  if (input.size() % image_bytes != 0) fail(std::string(argv[1]) + " is not a whole number of images");
+  if (input.size() % image_bytes != 0) fail(source + " is not a whole number of images");
 
   Bytes output;
   hls::stream<InputBeat> x("x");
   hls::stream<OutputBeat> y("y");
   for (std::size_t image = 0; image < input.size() / image_bytes; ++image) {
     for (int beat = 0; beat < IN_BEATS; ++beat)
-      x.write(input_beat(&input[image * image_bytes + std::size_t(beat) * IN_BYTES], beat == IN_BEATS - 1));
+      send_bytes(x, &input[image * image_bytes + std::size_t(beat) * IN_BYTES], beat == IN_BEATS - 1);
     psconv_engine(x, y);
     if (!x.empty()) fail("the engine left input beats unread");
     for (int beat = 0; beat < OUT_BEATS; ++beat) {
@@ -70,6 +90,10 @@ int main(int argc, char** argv) {
     if (!y.empty()) fail("the engine gave too many beats");
   }
 
+  if (argc == 1) {
+    compare(output, read_file("y.dat"));
+    return 0;
+  }
   std::ofstream sink(argv[2], std::ios::binary);
   sink.write(reinterpret_cast<const char*>(output.data()), static_cast<std::streamsize>(output.size()));
   if (!sink.flush()) fail(std::string("cannot write ") + argv[2]);

@@ -53,9 +53,9 @@ template <int BITS, class Beat> ap_uint<BITS> payload(const Beat& beat) {
 }
 
 // Writes a word; as a beat it has TLAST where `last` says so.
-template <int W> void send(hls::stream<ap_uint<W>>& words, const ap_uint<W>& word, bool) {
+template <int V, int W> void send(hls::stream<ap_uint<V>>& words, const ap_uint<W>& word, bool) {
 #pragma HLS INLINE
-  words.write(word);
+  words.write(ap_uint<V>(word));
 }
 template <class Beat, int W> void send(hls::stream<Beat>& beats, const ap_uint<W>& word, bool last) {
 #pragma HLS INLINE
