@@ -1,15 +1,9 @@
 """Exact latency of an engine, and the stream depths that keep it busy.
 
-An engine is a chain of processes, each a loop nest that issues one iteration per cycle when it can. Which
-iterations read and write is known beforehand (`sequences`), so the issue times are the least solution of the
-max-plus inequalities of docs/interfaces.md, "Timing of generated RTL":
-
-    t[i]         >= t[i - 1] + 1                       one iteration per cycle, in order
-    t[n-th read] >= t'[n-th write] + write stage + 1   a word can be popped one cycle after its push ends
-    t[n-th write] >= t''[(n - depth)-th read] + 1      a credit comes back one cycle after the pop
-
-Nothing is approximated: with a source that always has a beat and a sink that always takes one, the RTL takes
-exactly these cycles. Stages and depths come from schedule.json.
+An engine is a chain of processes, each a loop nest whose reads and writes are known beforehand (`sequences`), so the
+timing contract of generated RTL gives its issue times exactly (pymodel.maxplus). Nothing is approximated: with a
+source that always has a beat and a sink that always takes one, the RTL takes exactly these cycles. Stages and depths
+come from schedule.json.
 """
 
 from __future__ import annotations
@@ -21,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pymodel.errors import ConfigError
+from pymodel.maxplus import Link, Process, Timeline, settle
 from pymodel.packing import EngineShape
 
 IN_PORT, OUT_PORT = "x", "y"
@@ -39,6 +34,10 @@ class Sequence:
     iterations: int
     reads: np.ndarray
     writes: np.ndarray
+
+    def on(self, source: str, sink: str, name: str | None = None) -> Process:
+        """The process with its streams named."""
+        return Process(name or self.process, self.iterations, {source: self.reads}, {sink: self.writes})
 
 
 @dataclass(frozen=True)
@@ -81,11 +80,11 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
     if images < 1:
         raise ConfigError(f"images: {images}; 1 or more are possible")
     chain = sequences(shape)
-    links = _links(chain, schedule)
+    processes, links = scheduled_chain(chain, schedule)
     slowest = max(chain, key=lambda sequence: sequence.iterations)
     # Later images never delay earlier ones, so one run gives the total and the interval.
     simulated = max(images, warm_up(slowest.iterations))
-    delivered = _deliveries(chain, links, shape.out_beats, simulated, start)
+    delivered = _deliveries(processes, links, schedule, shape.out_beats, simulated, start)
     ends = delivered[shape.out_beats - 1 :: shape.out_beats]
     total = int(ends[images - 1]) - start + 1
     return Cycles(
@@ -112,32 +111,39 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     rows skipped by the stride, the first rows of an image); what it has written ahead has to last so long.
     """
     *feeders, pe, _ = sequences(shape)
-    chain = [*feeders, replace(pe, writes=pe.writes[:0])]  # what becomes of the sums does not matter here
+    names = ["x", *(feeder.process for feeder in feeders), "sums"]  # a stream is called by its producer
+    slow = replace(pe, writes=pe.writes[:0])  # what becomes of the sums does not matter here
+    chain = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate([*feeders, slow])]
     images = warm_up(max(sequence.iterations for sequence in chain))
-    endless = [_Process(sequence, images) for sequence in chain]
-    for producer, consumer in zip(endless, endless[1:], strict=False):
-        consumer.raise_to(consumer.read, producer.time[producer.write] + FEEDER_STAGES + 1)
 
-    def image_time(last: _Process) -> int:
+    def timelines() -> list[Timeline]:
+        return [Timeline(process, images) for process in chain]
+
+    def links(depths: Mapping[str, int | None]) -> dict[str, Link]:
+        return {name: Link(FEEDER_STAGES, depth) for name, depth in depths.items()}
+
+    endless = timelines()
+    settle(endless, links({feeder.process: None for feeder in feeders}))
+
+    def image_time(last: Timeline) -> int:
         return int(last.time[-1] - last.time[-1 - len(pe.reads)])
 
-    def enough(depths: dict[str, int]) -> bool:
-        links = [_Link(FEEDER_STAGES, depth) for depth in depths.values()]
-        processes = [_Process(sequence, images) for sequence in chain]
+    def enough(depths: dict[str, int | None]) -> bool:
         # Necessary, and quickly refused: were the last process to read as with endless streams plus any
         # constant, it would never have to wait. The constant, so large that the feeders are in time at the
         # start, is taken off the feeders' times instead.
-        for process in processes[:-1]:
-            process.time -= endless[-1].time[-1]
-        processes[-1].time = endless[-1].time.copy()
-        if not _settle(processes, links, last_waits=False):
+        trial = timelines()
+        for line in trial[:-1]:
+            line.time -= endless[-1].time[-1]
+        trial[-1].time = endless[-1].time.copy()
+        if not settle(trial, links(depths), must_not_wait=trial[-1]):
             return False
         # The proof: the last image takes no longer than with endless streams.
-        processes = [_Process(sequence, images) for sequence in chain]
-        _settle(processes, links)
-        return image_time(processes[-1]) == image_time(endless[-1])
+        trial = timelines()
+        settle(trial, links(depths))
+        return image_time(trial[-1]) == image_time(endless[-1])
 
-    depths = {feeder.process: images * shape.in_beats for feeder in feeders}  # as good as endless
+    depths: dict[str, int | None] = {feeder.process: None for feeder in feeders}
     for feeder in reversed(feeders):  # windows are the widest words: theirs first
         depths[feeder.process] = _least(lambda depth, name=feeder.process: enough({**depths, name: depth}))
     return {"windows" if name == "pixels" else name: depth for name, depth in depths.items()}
@@ -215,39 +221,36 @@ def _output(shape: EngineShape) -> Sequence:
     )
 
 
-@dataclass(frozen=True)
-class _Link:
-    """A stream that a process writes.
+def scheduled_chain(
+    chain: list[Sequence], schedule: Mapping[str, Any], stream: str = IN_PORT
+) -> tuple[list[Process], dict[str, Link]]:
+    """The processes of a chain that starts at `stream`, with the names of the schedule, and their links.
 
-    stage: of the write, counted from the last issue stage. depth: of the stream. lead: issue stages before the last
-    one of the process that writes.
+    Raises ConfigError where the schedule differs.
     """
-
-    stage: int
-    depth: int
-    lead: int = 0
-
-
-def _links(chain: list[Sequence], schedule: Mapping[str, Any]) -> list[_Link]:
-    """The output stream of each process of the chain. Raises ConfigError where the schedule differs."""
-    processes = {process["name"]: process for process in schedule["processes"]}
+    found = {process["name"]: process for process in schedule["processes"]}
     streams = {stream["name"]: stream for stream in schedule["streams"]}
-    links, stream = [], IN_PORT
+    processes, links = [], {}
     for sequence in chain:
         name = streams[stream]["consumer"] if stream in streams else None
-        if name not in processes:
+        if name not in found:
             raise ConfigError(f"schedule: no process reads stream {stream!r}; {sequence.process!r} should")
-        process = processes[name]
+        process = found[name]
         _check_process(process, sequence, stream)
         write = process["writes"][0]
+        processes.append(sequence.on(stream, write["stream"], name))
         stream = write["stream"]
-        lead = process["issue_stages"] - 1
-        links.append(_Link(write["stage"] - lead, streams[stream]["depth"], lead))
+        links[stream] = Link(write["stage"] - lead(process), streams[stream]["depth"])
     if stream != OUT_PORT:
         raise ConfigError(f"schedule: the last process writes {stream!r}, {OUT_PORT!r} was expected")
-    if len(processes) != len(chain):
-        raise ConfigError(f"schedule: {len(processes)} processes, this engine has {len(chain)}")
-    return links
+    if len(found) != len(chain):
+        raise ConfigError(f"schedule: {len(found)} processes, this engine has {len(chain)}")
+    return processes, links
+
+
+def lead(process: Mapping[str, Any]) -> int:
+    """Issue stages of a scheduled process before the last one."""
+    return process["issue_stages"] - 1
 
 
 def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) -> None:
@@ -264,63 +267,13 @@ def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) 
         raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
 
 
-class _Process:
-    """Issue times of the iterations of several images that read or write; between them nothing can wait.
-
-    iteration, time: int64, of these events; read, write: which events read and write.
-    """
-
-    def __init__(self, sequence: Sequence, images: int):
-        events = np.union1d(sequence.reads, sequence.writes)
-        image = np.arange(images)[:, None]
-        self.iteration = (image * sequence.iterations + events).ravel()
-        self.read = (image * len(events) + np.searchsorted(events, sequence.reads)).ravel()
-        self.write = (image * len(events) + np.searchsorted(events, sequence.writes)).ravel()
-        self.time = self.iteration.copy()  # no process issues earlier; `raise_to` only ever raises
-
-    def raise_to(self, events: np.ndarray, times: np.ndarray) -> bool:
-        """Delays these events to `times` at least, and what follows them. True if that changed any time."""
-        late = times > self.time[events]
-        if not late.any():
-            return False
-        self.time[events[late]] = times[late]
-        self.time = self.iteration + np.maximum.accumulate(self.time - self.iteration)
-        return True
-
-
-def _deliveries(chain: list[Sequence], links: list[_Link], beats: int, images: int, start: int) -> np.ndarray:
+def _deliveries(
+    processes: list[Process], links: dict[str, Link], schedule: Mapping[str, Any], beats: int, images: int, start: int
+) -> np.ndarray:
     """Cycle in which each output beat is delivered: int64 [images * beats]. The sink is one more process."""
-    every = np.arange(beats)
-    sink = Sequence("sink", beats, every, every[:0])
-    processes = [_Process(sequence, images) for sequence in [*chain, sink]]
-    for process, link in zip(processes, links, strict=False):
-        process.time += link.lead
-    processes[0].raise_to(processes[0].read[:1], np.array([start]))
-    _settle(processes, links)
-    return processes[-1].time
-
-
-def _settle(processes: list[_Process], links: list[_Link], last_waits: bool = True) -> bool:
-    """Raises the times of a chain of processes to the least solution above them.
-
-    False as soon as the last process has to wait although it must not (`last_waits`).
-    """
-    # A process that was raised raises its consumer by its words and its producer by its credits. From
-    # below, the least solution is reached in any order; downstream first takes the fewest steps.
-    raised = set(range(len(processes)))
-    while raised:
-        at = max(raised)
-        raised.remove(at)
-        process = processes[at]
-        if at + 1 < len(processes):
-            consumer = processes[at + 1]
-            if consumer.raise_to(consumer.read, process.time[process.write] + links[at].stage + 1):
-                if consumer is processes[-1] and not last_waits:
-                    return False
-                raised.add(at + 1)
-        if at > 0:
-            producer = processes[at - 1]
-            waiting = producer.write[links[at - 1].depth :]
-            if producer.raise_to(waiting, process.time[process.read[: len(waiting)]] + 1):
-                raised.add(at - 1)
-    return True
+    leads = {process["name"]: lead(process) for process in schedule["processes"]}
+    lines = [Timeline(process, images, leads[process.name]) for process in processes]
+    sink = Timeline(Process("sink", beats, {OUT_PORT: np.arange(beats)}, {}), images)
+    lines[0].raise_to(IN_PORT, np.array([start]))
+    settle([*lines, sink], links)
+    return sink.time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import islice
@@ -240,11 +239,9 @@ def test_depths_are_the_least(layer, depths) -> None:
 
 
 def test_the_papers_layer() -> None:
-    """A stride-1 layer of ResNet18: 262,144 iterations, known by hand; quickly."""
+    """A stride-1 layer of ResNet18: 262,144 iterations, known by hand."""
     shape = make_shape(cin=64, cout=64, height=32, width=32)
-    began = time.perf_counter()
     cycles = latency(shape, make_schedule(shape), images=3)
-    assert time.perf_counter() - began < 2
     assert cycles.bottleneck == "pe"
     assert cycles.steady == cycles.interval == 262_144
     # The first window needs a row and two pixels of four beats.
