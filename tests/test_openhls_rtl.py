@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, native, random_w
 
 KERNELS = Path(__file__).parent / "openhls" / "kernels"
 CLOCKS = {"divide": 60.0, "triangle": 12.0}  # ns; division is combinational, three counters are one recurrence
-QUICK = [("memory", "histogram", 200), ("network", "diamond", 12)]
+QUICK = [("memory", "histogram", 200), ("network", "diamond", 12), ("nested", "nested", 6)]
 TOPS = [  # file, function, words per run and input (at least)
     ("arithmetic", "mixed", 20), ("arithmetic", "wide", 2), ("arithmetic", "intrinsics", 16),
     ("arithmetic", "divide", 12), ("arithmetic", "requantise", 10), ("control", "conditional", 20),
@@ -73,6 +74,67 @@ def test_full_rate(tmp_path, shared):
     stage = process["writes"][0]["stage"]
     writes = [21 * run + 14 + s for run in range(5) for s in range(7)]
     assert got.times["y"] == [start + i + stage + 1 for i in writes]
+
+
+def test_names_in_a_nested_network(tmp_path):
+    """Names of nested DATAFLOW functions are joined; INLINE ones add nothing; the top's own names stay as they are."""
+    source = KERNELS / "nested.cpp"
+    nested = compile_hls([source], "nested", [INCLUDE], out=tmp_path / "nested").schedule
+    assert [p["name"] for p in nested["processes"]] == [
+        "first_shift", "first_scale", "fork", "block_second_shift", "block_second_scale", "block_second_scale_2",
+        "block_first_shift", "block_first_scale", "add",
+    ]  # fmt: skip
+    streams = {s["name"]: (s["depth"], s["producer"], s["consumer"]) for s in nested["streams"]}
+    assert streams.keys() == {
+        "x", "y", "first_out", "left", "right", "deep", "first_fed", "block_between", "block_second_fed",
+        "block_second_middle", "block_first_fed",
+    }  # fmt: skip
+    assert streams["block_second_middle"] == (6, "block_second_shift", "block_second_scale")
+    assert streams["block_between"][1:] == ("block_second_scale_2", "block_first_shift")
+    assert streams["right"] == (32, "fork", "add")
+    alone = compile_hls([source], "alone", [INCLUDE], out=tmp_path / "alone").schedule
+    assert [p["name"] for p in alone["processes"]] == ["shift", "scale", "scale_2"]
+    assert [s["name"] for s in alone["streams"]] == ["x", "y", "fed", "middle"]
+
+
+RECORDER = """module recorder #(parameter FILE = "") (input wire clk, input wire rst_n, input wire push,
+                                             input wire [23:0] word);
+  integer file;
+  initial file = $fopen(FILE, "w");
+  always @(posedge clk) if (rst_n && push) $fwrite(file, "%h\\n", word);
+  final $fclose(file);
+endmodule
+"""
+
+
+@pytest.mark.parametrize("top", ["nested", "clash"])
+def test_probes(top, tmp_path, shared):
+    """Each stream that a process writes has nets S_push and S_push_data in the top, and they carry its words."""
+    result = compile_hls([KERNELS / "nested.cpp"], top, [INCLUDE], out=tmp_path)
+    streams = [s["name"] for s in result.schedule["streams"] if s["producer"]]
+    assert len(streams) >= 4
+    recorders = [RECORDER]
+    for name in streams:
+        ports = f".clk(ap_clk), .rst_n(ap_rst_n), .push({name}_push), .word({name}_push_data)"
+        recorders.append(f'bind {top} recorder #(.FILE("{tmp_path / name}.log")) recorder_{name} ({ports});\n')
+    (tmp_path / "recorder.sv").write_text("".join(recorders))
+    probed = dataclasses.replace(result, rtl=[*result.rtl, tmp_path / "recorder.sv"])
+    words = random_words(24, 6 * 4, 9)
+    out = Simulator(probed, tmp_path / "sim", shared).run({"x": words}, {"y": len(words)}, stall=0.4, idle=0.2).out["y"]
+    logs = {s: [int(w, 16) for w in (tmp_path / f"{s}.log").read_text().split()] for s in streams}
+    assert logs["y"] == out
+
+    def mapped(rule) -> list[int]:
+        return [rule(w) % 2**24 for w in words]
+
+    if top == "clash":
+        assert logs["a"] == mapped(lambda w: w + 3)
+        assert logs["begin"] == mapped(lambda w: w + 7)
+        assert logs["a_push_word"] == mapped(lambda w: w + 12)
+    else:
+        first = mapped(lambda w: (w + 1) * 2)
+        assert logs["first_out"] == logs["left"] == logs["right"] == first
+        assert logs["block_second_fed"] == [(w + 2) * 4 % 2**24 for w in first]
 
 
 # -- random straight-line kernels --------------------------------------------------------------------------------------

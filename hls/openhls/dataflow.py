@@ -1,23 +1,24 @@
 """The top function: one process, or a network of processes connected by streams.
 
-A top with `#pragma HLS DATAFLOW` may hold streams and calls of process functions, nothing else.
+A function with `#pragma HLS DATAFLOW` holds streams and calls, nothing else. What it calls is a process, unless it has
+
+* `DATAFLOW` itself: a network in the network; its processes and streams get the name of the call and `_` in front;
+* `INLINE`: read as if it stood in its caller, and adding nothing to the names.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
-
-import llvmlite.binding as llvm
 
 from . import passes
 from .debuginfo import DebugInfo, Variable
-from .errors import HlsError
+from .errors import HlsError, Location
 from .graph import Stream
-from .ir import NAME, Function, Instruction, parse_function
-from .pragmas import DATAFLOW_MARKER, STREAM_MARKER
-
-_DEFINE = re.compile(rf"^define [^\n@]*({NAME})\([^\n]*?!dbg !(\d+)", re.MULTILINE)
+from .ir import Function, Instruction, parse_function
+from .pragmas import DATAFLOW_MARKER, INLINE_MARKER, STREAM_MARKER
+from .printed import PrintedModule
 
 
 @dataclass
@@ -37,9 +38,9 @@ class Network:
     streams: dict[str, Stream] = field(default_factory=dict)
 
 
-def find_top(text: str, debug: DebugInfo, top: str) -> tuple[str, str]:
-    """C++ name -> (symbol, debug node) of its one definition."""
-    found = [(m[1][1:].strip('"'), m[2]) for m in _DEFINE.finditer(text) if debug.text(m[2], "name") == top]
+def find_top(module: PrintedModule, debug: DebugInfo, top: str) -> str:
+    """C++ name -> the symbol of its one definition."""
+    found = [s for s in module.functions if debug.text(module.subprogram(s), "name") == top]
     if not found:
         raise HlsError(
             f"no function named '{top}' is defined in the sources",
@@ -47,10 +48,11 @@ def find_top(text: str, debug: DebugInfo, top: str) -> tuple[str, str]:
             "--top names a function with hls::stream arguments, without its namespace",
         )
     if len(found) > 1:
+        first, second = (debug.place(module.subprogram(s)) for s in found[:2])
         raise HlsError(
             f"'{top}' is defined {len(found)} times (overloads)",
-            debug.place(found[1][1]),
-            f"the first is at {debug.place(found[0][1])}; give the top a name of its own",
+            second,
+            f"the first is at {first}; give the top a name of its own",
         )
     return found[0]
 
@@ -62,7 +64,7 @@ def _stream(debug: DebugInfo, variable: Variable) -> Stream | None:
     return Stream(variable.name, sum(w for _, w in fields), fields, loc=variable.loc)
 
 
-def port_streams(debug: DebugInfo, subprogram: str) -> dict[str, Stream]:
+def port_streams(debug: DebugInfo, subprogram: str | None) -> dict[str, Stream]:
     """The streams among a function's arguments by C++ name, in order.
 
     Raises:
@@ -81,25 +83,22 @@ def port_streams(debug: DebugInfo, subprogram: str) -> dict[str, Stream]:
     return ports
 
 
-def read_network(
-    module: llvm.ModuleRef, text: str, debug: DebugInfo, symbol: str, subprogram: str
-) -> Network:
-    """The processes of a top function and the streams that connect them."""
+def read_network(module: PrintedModule, debug: DebugInfo, symbol: str) -> Network:
+    """The processes of a top function and the streams that connect them.
+
+    Args:
+        module: of which `debug` is the metadata; symbol: the top in it.
+    Raises:
+        HlsError: the top or a network in it holds what is neither a stream nor a call, or a stream lacks an end.
+    """
+    subprogram = module.subprogram(symbol)
     ports = port_streams(debug, subprogram)
-    name = debug.text(subprogram, "name") or symbol
-    if f"@{DATAFLOW_MARKER}()" not in _body(text, symbol):
-        network = Network([Call(_plain(name), symbol, list(ports))], ports)
-        return network
-    flat = module.clone()
-    passes.promote(flat, symbol)
-    flat_text = str(flat)
-    flat_debug = DebugInfo(flat_text)
-    return _Reader(flat_text, flat_debug, parse_function(flat_text, symbol), ports).run()
-
-
-def _body(text: str, symbol: str) -> str:
-    start = re.search(rf'^define [^\n@]*@"?{re.escape(symbol)}"?\(', text, re.MULTILINE)
-    return text[start.start() : text.index("\n}\n", start.start())] if start else ""
+    if DATAFLOW_MARKER not in module.callees(symbol):
+        return Network([Call(_plain(debug.text(subprogram, "name") or symbol), symbol, list(ports))], ports)
+    reader = _Reader(module, debug, ports)
+    reader.read(symbol, list(ports), _Scope("", [symbol]))
+    reader.check_ends()
+    return reader.network
 
 
 def _plain(name: str) -> str:
@@ -107,27 +106,96 @@ def _plain(name: str) -> str:
     return re.sub(r"\W.*", "", name) or "process"
 
 
-class _Reader:
-    def __init__(self, text: str, debug: DebugInfo, function: Function, ports: dict[str, Stream]):
-        self.debug, self.function = debug, function
-        self.network = Network([], dict(ports))
-        self.streams = dict(zip(function.arguments, ports, strict=True))  # pointer -> stream
-        self.subprograms = {m[1][1:].strip('"'): m[2] for m in _DEFINE.finditer(text)}
+@dataclass
+class _Scope:
+    """A network while it is read: what goes in front of its names, and the functions being read, outermost first."""
 
-    def run(self) -> Network:
+    prefix: str
+    functions: list[str]
+    calls: Counter[str] = field(default_factory=Counter)  # C++ name -> calls of it so far
+
+    def call(self, function: str) -> str:
+        """The name of a further call of a C++ function: `pe`, `pe_2`, ..."""
+        self.calls[function] += 1
+        count = self.calls[function]
+        return self.prefix + (function if count == 1 else f"{function}_{count}")
+
+
+class _Reader:
+    """Collects processes and streams over all levels of a network."""
+
+    def __init__(self, module: PrintedModule, debug: DebugInfo, ports: dict[str, Stream]):
+        self.module, self.debug = module, debug
+        self.network = Network([], dict(ports))
+        self.ports = list(ports)
+
+    def read(self, symbol: str, arguments: list[str], scope: _Scope) -> None:
+        """Add what a DATAFLOW or INLINE function holds; `arguments`: the streams that it is called with."""
+        text = passes.promote(self.module.slice(symbol, callees=False), symbol)
+        _Body(self, DebugInfo(text), parse_function(text, symbol), arguments, scope).read()
+
+    def add_stream(self, stream: Stream, scope: _Scope) -> str:
+        """Returns the stream's name in the top."""
+        name = scope.prefix + stream.name
+        if other := self.network.streams.get(name):
+            raise HlsError(
+                f"a second stream named '{name}'",
+                stream.loc,
+                f"the first is at {other.loc}; what is INLINE shares the names of its caller",
+            )
+        stream.name = name
+        self.network.streams[name] = stream
+        return name
+
+    def add_process(self, call: Call, loc: Location | None) -> None:
+        if any(call.name == other.name for other in self.network.calls):
+            raise HlsError(f"a second process named '{call.name}'", loc, "rename one of the functions")
+        self.network.calls.append(call)
+
+    def check_ends(self) -> None:
+        """Every stream joins two processes, or one and a port."""
+        users: dict[str, list[str]] = {name: [] for name in self.network.streams}
+        for call in self.network.calls:
+            for stream in call.streams:
+                users[stream].append(call.name)
+        for name, stream in self.network.streams.items():
+            wanted = 1 if name in self.ports else 2
+            if len(users[name]) != wanted:
+                what = "one process" if wanted == 1 else "two processes (one writes it, one reads it)"
+                raise HlsError(
+                    f"stream '{name}' is used by {', '.join(users[name]) or 'no process'}; it needs {what}",
+                    stream.loc,
+                )
+
+
+class _Body:
+    """One DATAFLOW or INLINE function, its local variables promoted to values."""
+
+    def __init__(self, reader: _Reader, debug: DebugInfo, function: Function, arguments: list[str], scope: _Scope):
+        self.reader, self.debug, self.function, self.scope = reader, debug, function, scope
+        self.streams = dict(zip(function.arguments, arguments, strict=True))  # pointer -> stream
+        self.used: set[str] = set()  # pointers that were handed on
+
+    def read(self) -> None:
         if len(self.function.blocks) != 1:
             branch = next(b[-1] for b in self.function.blocks.values() if len(b[-1].labels) != 0)
             self._refuse(branch, "control flow in a dataflow function")
         for i in next(iter(self.function.blocks.values())):
             self._instruction(i)
-        self._check_ends()
-        return self.network
+        for position, variable in self.debug.arguments(self.function.debug).items():
+            if self.function.arguments[position - 1] not in self.used:
+                name = self.debug.text(self.function.debug, "name")
+                raise HlsError(
+                    f"argument '{variable.name}' of '{name}' is used by no process",
+                    variable.loc,
+                    "hand it on to a process, or leave it out",
+                )
 
     def _refuse(self, i: Instruction, what: str) -> None:
         raise HlsError(
-            f"{what}",
+            what,
             self.debug.location(i.debug),
-            "a DATAFLOW function holds streams and calls of process functions, nothing else",
+            "a DATAFLOW function, what is INLINE in it included, holds streams and calls of processes, nothing else",
         )
 
     def _instruction(self, i: Instruction) -> None:
@@ -150,34 +218,50 @@ class _Reader:
                 variable.loc,
                 "declare it in the process that uses it",
             )
-        if stream.name in self.network.streams:
-            raise HlsError(f"a second stream named '{stream.name}'", variable.loc)
-        self.network.streams[stream.name] = stream
-        self.streams[i.name] = stream.name
+        self.streams[i.name] = self.reader.add_stream(stream, self.scope)
 
     def _call(self, i: Instruction) -> None:
-        if i.callee.startswith("llvm.") or i.callee == DATAFLOW_MARKER:
+        if i.callee.startswith("llvm.") or i.callee in (DATAFLOW_MARKER, INLINE_MARKER):
             return
         if i.callee == STREAM_MARKER:
             self._depth(i)
             return
-        subprogram = self.subprograms.get(i.callee)
+        module, debug = self.reader.module, self.reader.debug
+        subprogram = module.subprogram(i.callee)
         if subprogram is None:
             self._refuse(i, f"the function {i.callee} is not defined in the sources")
-        place = self.debug.place(subprogram)
-        if place and self.debug.is_header(place):
-            if (self.debug.text(subprogram, "name") or "").startswith("stream"):
+        place, name = debug.place(subprogram), debug.text(subprogram, "name") or i.callee
+        if place and debug.is_header(place):
+            if name.startswith("stream"):
                 return  # the constructor of a named stream
             self._refuse(i, "a stream is accessed here")
-        arguments = [self.streams.get(v.text) for v in i.operands]
-        if None in arguments:
+        arguments = self._arguments(i, _plain(name))
+        if i.callee in self.scope.functions:
+            self._refuse(i, f"'{name}' calls itself")
+        callees = module.callees(i.callee)
+        functions = [*self.scope.functions, i.callee]
+        if INLINE_MARKER in callees:
+            inlined = _Scope(self.scope.prefix, functions, self.scope.calls)
+            self.reader.read(i.callee, arguments, inlined)
+        elif DATAFLOW_MARKER in callees:
+            self.reader.read(i.callee, arguments, _Scope(f"{self.scope.call(_plain(name))}_", functions))
+        else:
+            call = Call(self.scope.call(_plain(name)), i.callee, arguments)
+            self.reader.add_process(call, self.debug.location(i.debug))
+
+    def _arguments(self, i: Instruction, callee: str) -> list[str]:
+        """The streams that a call hands on."""
+        pointers = [v.text for v in i.operands]
+        self.used |= set(pointers)
+        streams = [self.streams[p] for p in pointers if p in self.streams]
+        if len(streams) != len(pointers):
             self._refuse(i, "an argument of a process that is no stream")
-        plain = _plain(self.debug.text(subprogram, "name") or i.callee)
-        count = sum(
-            c.name == plain or re.fullmatch(rf"{plain}_\d+", c.name) is not None for c in self.network.calls
-        )
-        name = f"{plain}_{count + 1}" if count else plain
-        self.network.calls.append(Call(name, i.callee, [a for a in arguments if a]))
+        for stream in streams:
+            if streams.count(stream) > 1:
+                raise HlsError(
+                    f"'{callee}' has the stream '{stream}' twice as an argument", self.debug.location(i.debug)
+                )
+        return streams
 
     def _depth(self, i: Instruction) -> None:
         where = self.debug.location(i.debug)
@@ -187,22 +271,4 @@ class _Reader:
         depth = i.operands[1].text
         if not depth.isdigit() or int(depth) < 1:
             raise HlsError(f"the depth of '{name}' is no positive constant", where)
-        self.network.streams[name].depth = int(depth)
-
-    def _check_ends(self) -> None:
-        for call in self.network.calls:
-            for stream in call.streams:
-                if call.streams.count(stream) > 1:
-                    raise HlsError(
-                        f"process '{call.name}' has the stream '{stream}' twice as an argument",
-                        self.network.streams[stream].loc,
-                    )
-        for name, stream in self.network.streams.items():
-            users = [c.name for c in self.network.calls if name in c.streams]
-            wanted = 1 if name in list(self.network.streams)[: len(self.function.arguments)] else 2
-            if len(users) != wanted:
-                what = "one process" if wanted == 1 else "two processes (one writes it, one reads it)"
-                raise HlsError(
-                    f"stream '{name}' is used by {', '.join(users) or 'no process'}; it needs {what}",
-                    stream.loc,
-                )
+        self.reader.network.streams[name].depth = int(depth)

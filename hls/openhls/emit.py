@@ -516,9 +516,10 @@ def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
     reset = text.input("ap_rst_n", 1)
     data: dict[str, str] = {}
     valid: dict[str, str] = {}
+    probes = _probes(text, design)
     ready = {s: text.fresh(f"{s}_ready") for s in design.streams}
     popped = {s: text.fresh(f"{s}_popped") for s in design.streams}
-    pushed = {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in design.streams}
+    pushed = {s: (text.fresh(f"{s}_word"), text.fresh(f"{s}_pushed")) for s in probes}
     for stream in design.streams.values():
         signals = port_signals(stream)
         if stream.producer is None:
@@ -531,10 +532,12 @@ def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
         module = shape.name(design.top)
         hardware.add({module: shape.verilog(module)})
         wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else ready[stream.name]
-        word, push = pushed[stream.name]
+        for inner, probe, width in zip(pushed[stream.name], probes[stream.name], (stream.width, 1), strict=True):
+            text.lines.append(f"  {probe} = hw.wire {inner} sym @{probe[1:]} : i{width}")
+        word, push = probes[stream.name]
         valid[stream.name], data[stream.name] = text.fresh(f"{stream.name}_valid"), text.fresh(f"{stream.name}_data")
         externals[module] = text.instance(
-            f"{stream.name}_fifo", module,
+            text.fresh(f"{stream.name}_fifo")[1:], module,
             [("rst_n", reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
             [("valid", 1, valid[stream.name]), ("data", stream.width, data[stream.name]),
              ("popped", 1, popped[stream.name])],
@@ -546,6 +549,15 @@ def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
     for process in design.processes:
         _instantiate(text, design, process, reset, data, valid, ready, popped, pushed)
     return text.module()
+
+
+def _probes(text: _Text, design: Design) -> dict[str, tuple[str, str]]:
+    """Names of the nets `S_push_data` and `S_push` of each stream but the input ports, taken before any other name.
+
+    Benches refer to them. Their symbols keep CIRCT from dropping or renaming them.
+    """
+    streams = [s.name for s in design.streams.values() if s.producer is not None]
+    return {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in streams}
 
 
 def _instantiate(text: _Text, design: Design, process: Process, reset: str,
@@ -568,7 +580,8 @@ def _instantiate(text: _Text, design: Design, process: Process, reset: str,
     names = ", ".join(v for _, _, v in outputs)
     types = ", ".join(f"{p}: i{w}" for p, w, _ in outputs)
     module = f"{design.top}_{process.name}"
-    text.lines.append(f'  {names} = hw.instance "{safe(process.name)}" @{module}({given}) -> ({types})'
+    label = text.fresh(process.name)[1:]
+    text.lines.append(f'  {names} = hw.instance "{label}" @{module}({given}) -> ({types})'
                       f"{location(process.loc)}")  # fmt: skip
 
 

@@ -87,6 +87,16 @@ class Stream:
     loc: Location | None = None
 
 
+@dataclass(frozen=True)
+class Static:
+    """A static or global variable that a process accesses."""
+
+    symbol: str
+    name: str
+    written: bool
+    loc: Location | None
+
+
 @dataclass
 class Process:
     """One loop nest at II = 1."""
@@ -96,6 +106,7 @@ class Process:
     effects: list[Node] = field(default_factory=list)  # in program order
     regs: list[Node] = field(default_factory=list)
     memories: dict[str, Memory] = field(default_factory=dict)
+    statics: list[Static] = field(default_factory=list)  # of the C++; each became memories or registers
     run_ends: Node | None = None  # i1: this iteration is the last of its run
 
     def roots(self) -> list[Node]:

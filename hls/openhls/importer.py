@@ -482,6 +482,7 @@ class _Importer:
                         self.objects.collect(i, pointer, -(-bits // 8))
                         pending.append((i, pointer))
         self.objects.finish(self.promise)
+        self.process.statics = self.objects.statics()
         taken: set[str] = set()
         for obj in self.objects.objects.values():
             stored = any(a.instruction.opcode == "store" for a in obj.accesses)

@@ -17,6 +17,7 @@ import llvmlite.binding as llvm
 
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
+from .graph import Static
 from .ir import Function, Instruction, Types, Value, parse_constant_gep
 from .partition import pieces_in
 
@@ -222,7 +223,17 @@ class Objects:
             for made in obj.fields.values():
                 if image is not None:
                     made.initial = _words(image, made)
-        self._check_initialisers()
+
+    def statics(self) -> list[Static]:
+        """After `finish`: the globals among the objects."""
+        written: dict[str, bool] = {}
+        for obj in self.objects.values():
+            if obj.name.startswith("@"):
+                symbol = pieces_in(obj.name[1:])[0]
+                stored = any(a.instruction.opcode == "store" for a in obj.accesses)
+                written[symbol] = written.get(symbol, False) or stored
+        variables = {symbol: self.debug.global_(symbol) for symbol in written}
+        return [Static(s, v.name if v else s, written[s], v.loc if v else None) for s, v in variables.items()]
 
     def _add_field(self, obj: Object, access: Access, size: int, variable: Variable | None, promise) -> None:
         step = obj.step or size
@@ -286,21 +297,6 @@ class Objects:
                         f"'{variable.name}' is partitioned, but indexed at run time here",
                         self.debug.location(access.instruction.debug),
                         "unroll the loop around it, or drop the ARRAY_PARTITION",
-                    )
-
-    def _check_initialisers(self) -> None:
-        """A global that code initialises before main has no contents a ROM could be made of."""
-        for match in _DEFINITION.finditer(self.text):
-            head = match[0].split("\n", 1)[0]
-            if f"@{self.function.name}(" in head or f'@"{self.function.name}"(' in head:
-                continue
-            for name in self.objects:
-                if name.startswith("@") and re.search(re.escape(name) + r"(?![-\w.$])", match[0]):
-                    variable = self.variable(name)
-                    raise HlsError(
-                        f"'{variable.name if variable else name}' is initialised by code",
-                        variable.loc if variable else None,
-                        "make its initialiser a constant expression (constexpr)",
                     )
 
 

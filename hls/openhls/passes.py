@@ -87,17 +87,16 @@ def parse(text: str) -> llvm.ModuleRef:
     return llvm.parse_assembly(re.sub(r'(target datalayout = "[^"]*?)-n\d+(?::\d+)*', r"\1", text, count=1))
 
 
-def promote(module: llvm.ModuleRef, function: str) -> None:
-    """Local variables of one function to values: what `dataflow` reads of a top."""
+def promote(text: str, function: str) -> str:
+    """A printed module with the local variables of one function made values: what `dataflow` reads of a network."""
+    module = parse(text)
     _run(module, function, _PROMOTE)
+    return str(module)
 
 
-def optimise(module: llvm.ModuleRef, function: str) -> str:
-    """A module and the process function in it -> the printed module with that function alone, flat and simplified.
-
-    The given module is not changed.
-    """
-    module = module.clone()
+def optimise(text: str, function: str) -> str:
+    """A printed module and the process function in it -> the same with that function alone, flat and simplified."""
+    module = parse(text)
     for other in module.functions:
         if other.is_declaration:
             continue

@@ -1,10 +1,10 @@
 """`#pragma HLS ...` read where Vitis HLS reads it, in one preprocessed translation unit.
 
 `rewrite` turns preprocessed text (line markers, pragmas still in place) into text that clang compiles: UNROLL becomes
-clang's own loop pragma in front of its loop, DATAFLOW and STREAM become calls of marker functions that `dataflow` finds
-in the IR, and what is a promise about a variable (ARRAY_PARTITION, BIND_STORAGE, INTERFACE) is kept in a `Directives`
-to be checked or applied later. Pragmas that only relax what a compiler may assume are accepted and not used: what this
-compiler needs, it proves.
+clang's own loop pragma in front of its loop, DATAFLOW, INLINE and STREAM become calls of marker functions that
+`dataflow` finds in the IR, and what is a promise about a variable (ARRAY_PARTITION, BIND_STORAGE, INTERFACE) is kept in
+a `Directives` to be checked or applied later. Pragmas that only relax what a compiler may assume are accepted and not
+used: what this compiler needs, it proves.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from .errors import HlsError, Location
 from .places import shown
 
 DATAFLOW_MARKER = "__openhls_dataflow"
+INLINE_MARKER = "__openhls_inline"
 STREAM_MARKER = "__openhls_stream"
-MARKER_DECLARATIONS = (
+MARKER_DECLARATIONS = (  # functions evaluated at compile time may be INLINE, and processes inline everything
     f'extern "C" void {DATAFLOW_MARKER}(); extern "C" void {STREAM_MARKER}(const volatile void *, int);'
+    f' extern "C" constexpr void {INLINE_MARKER}() {{}}'
 )
 
-ACCEPTED = ("LOOP_FLATTEN", "LOOP_TRIPCOUNT", "INLINE", "DEPENDENCE")  # no effect here
+ACCEPTED = ("LOOP_FLATTEN", "LOOP_TRIPCOUNT", "DEPENDENCE")  # no effect here
 KNOWN = (
     "ARRAY_PARTITION",
     "BIND_STORAGE",
     "DATAFLOW",
+    "INLINE",
     "INTERFACE",
     "PIPELINE",
     "STREAM",
@@ -185,6 +188,10 @@ class _Rewriter:
         elif name == "DATAFLOW":
             _only(name, options, (), loc)
             self.edits[-1] = (start, end, f"{DATAFLOW_MARKER}();")
+        elif name == "INLINE":
+            _only(name, options, ("off",), loc)
+            if not options:
+                self.edits[-1] = (start, end, f"{INLINE_MARKER}();")
         elif name == "STREAM":
             _only(name, options, ("variable", "depth", "type"), loc)
             if options.get("type", "fifo") != "fifo" or "depth" not in options:

@@ -153,12 +153,152 @@ void produce(Stream& x, Stream& a, Stream& b) {
 }
 void top(Stream& x, Stream& y) {
 #pragma HLS DATAFLOW
-  Stream a;  // refused: process 'produce' has the stream 'a' twice as an argument
-  produce(x, a, a);
+  Stream a;
+  produce(x, a, a);  // refused: 'produce' has the stream 'a' twice as an argument
 }
 #elif CASE == 21
 void top(Stream& x, Stream& y) {
   ap_axiu<8, 1, 0, 0> beat;
   y.write(x.read());
+}
+#elif CASE == 22
+void copy(Stream& x, Stream& y) { y.write(x.read()); }
+void inner(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream a;
+  copy(x, a);
+  for (int i = 0; i < 2; ++i) copy(a, y);  // refused: control flow in a dataflow function
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  inner(x, y);
+}
+#elif CASE == 23
+void copy(Stream& x, Stream& y) { y.write(x.read()); }  // refused: stream 'a' has two producers, inner_copy_2 and inner_2_copy_2
+void inner(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream a;
+  copy(x, a);
+  copy(a, y);
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream a;
+  inner(x, a);
+  inner(y, a);
+}
+#elif CASE == 24
+void copy(Stream& x, Stream& y) { y.write(x.read()); }
+void inner(Stream& x, Stream& unread, Stream& y) {  // refused: argument 'unread' of 'inner' is used by no process
+#pragma HLS DATAFLOW
+  copy(x, y);
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream a, b;
+  copy(x, a);
+  inner(a, b, y);
+}
+#elif CASE == 25
+void copy(Stream& x, Stream& y) { y.write(x.read()); }
+void inner(Stream& x, Stream& y) {
+#pragma HLS INLINE
+  Stream a;  // refused: stream 'a' inside the process 'top'
+  copy(x, a);
+  copy(a, y);
+}
+void top(Stream& x, Stream& y) {
+  inner(x, y);
+}
+#elif CASE == 26
+void copy(Stream& x, Stream& y) { y.write(x.read()); }
+void inner(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW  // refused: DATAFLOW inside the process 'wrapper'
+  Stream a;
+  copy(x, a);
+  copy(a, y);
+}
+void wrapper(Stream& x, Stream& y) { inner(x, y); }
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream a;
+  copy(x, a);
+  wrapper(a, y);
+}
+#elif CASE == 27
+void copy(Stream& x, Stream& y) {
+#pragma HLS INLINE
+  y.write(x.read());  // refused: a stream is accessed here
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  copy(x, y);
+}
+#elif CASE == 28
+static ap_int<8> total = 1;  // refused: 'total' is written, and shared by the processes count, copy
+void count(Stream& x, Stream& y) { y.write(total += x.read()); }
+void copy(Stream& x, Stream& y) { y.write(x.read() + total); }
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream a;
+  count(x, a);
+  copy(a, y);
+}
+#elif CASE == 29
+void count(Stream& x, Stream& y) {
+  static ap_int<8> seen[4];  // refused: 'seen' is written, and shared by the processes count, count_2
+  for (int i = 0; i < 4; ++i) {
+    ap_int<8> word = x.read();
+    y.write(seen[i]);
+    seen[i] = word;
+  }
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream a;
+  count(x, a);
+  count(a, y);
+}
+#elif CASE == 30
+void copy(Stream& x, Stream& y) { y.write(x.read()); }
+void inner(Stream& x, Stream& y) {
+#pragma HLS INLINE
+  Stream a;  // refused: a second stream named 'a'
+  copy(x, a);
+  copy(a, y);
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream b;
+  inner(x, b);
+  inner(b, y);
+}
+#elif CASE == 31
+void inner(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  inner(x, y);  // refused: 'inner' calls itself
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  inner(x, y);
+}
+#elif CASE == 32
+void copy(Stream& x, Stream& y) {
+#pragma HLS INLINE recursive  // refused: HLS INLINE has no option 'recursive'
+  y.write(x.read());
+}
+void top(Stream& x, Stream& y) { copy(x, y); }
+#elif CASE == 33
+void a_copy(Stream& x, Stream& y) { y.write(x.read()); }
+void copy(Stream& x, Stream& y) { y.write(x.read()); }
+void a(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  copy(x, y);  // refused: a second process named 'a_copy'
+}
+void top(Stream& x, Stream& y) {
+#pragma HLS DATAFLOW
+  Stream s;
+  a_copy(x, s);
+  a(s, y);
 }
 #endif
