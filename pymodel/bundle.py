@@ -10,7 +10,9 @@
     arrays: {file: NAME.npz, sha256: ...}
 
 The arrays are NAME.weight (int8, [cout, cin / groups, K, K] or [out, in]) and NAME.bias (int32, [cout], at
-scale 2**-(input frac + weight frac)) of each layer NAME that has them. Loading checks everything.
+scale 2**-(input frac + weight frac)) of each layer NAME that has them; and, optional, NAME.scale (uint16, [cout],
+no zeros), the scale of each output channel by which its weights and bias are larger (pymodel.formats).
+Loading checks everything.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ Note = str | int | float | bool
 class Bundle:
     """A quantised network. Raises ConfigError, naming layer and key, unless all of it fits together.
 
-    `weights` and `biases` are by layer name, as the module's text says; `biases` lacks layers without a bias.
+    `weights`, `biases` and `scales` are by layer name, as the module's text says; `biases` lacks layers without a
+    bias, `scales` those whose weights have one power-of-two scale.
     """
 
     network: Network
@@ -51,6 +54,7 @@ class Bundle:
     weight_formats: dict[str, Format]
     weights: dict[str, np.ndarray]
     biases: dict[str, np.ndarray]
+    scales: dict[str, np.ndarray] = field(default_factory=dict)
     accumulator_bits: dict[str, int] = field(default_factory=dict)
     dataset: str | None = None
     notes: dict[str, Note] = field(default_factory=dict)
@@ -62,6 +66,7 @@ class Bundle:
         _same_keys("weight_formats", self.weight_formats, set(weighted))
         _same_keys("weights", self.weights, set(weighted))
         _same_keys("biases", self.biases, with_bias)
+        _known_keys("scales", self.scales, set(weighted))
         _known_keys("accumulator_bits", self.accumulator_bits, set(weighted))
         for key, note in self.notes.items():
             if type(note) not in (str, int, float, bool):
@@ -79,6 +84,9 @@ class Bundle:
         bias = self.bias(name)
         _check_array(f"{name}.bias", bias, np.int32, (len(weights),))
         self.weight_formats[name].check(weights, f"{name}.weight")
+        if name in self.scales:
+            _check_array(f"{name}.scale", self.scales[name], np.uint16, (len(weights),))
+            fixed.check_scales(self.scales[name], f"{name}.scale")
         if isinstance(layer, Conv):
             if layer.batch_norm:
                 raise ConfigError(f"layer {name}: batch_norm: it must be folded into weights and bias")
@@ -158,6 +166,7 @@ class Bundle:
                 relu=layer.relu,
                 shift=self.shift(name),
                 acc_bits=self.acc_bits(name),
+                scale_bits=int(self.scales[name].max()).bit_length() if name in self.scales else 0,
             )
         except ConfigError as error:
             raise ConfigError(f"layer {name}: {error}") from error
@@ -171,6 +180,7 @@ class Bundle:
             raise ConfigError(f"bundle {path}: the name must end in .yaml")
         arrays = {f"{name}.weight": array for name, array in self.weights.items()}
         arrays |= {f"{name}.bias": array for name, array in self.biases.items()}
+        arrays |= {f"{name}.scale": array for name, array in self.scales.items()}
         packed = _npz_bytes(arrays)
         content: dict[str, Any] = {
             "psconv_bundle": SCHEMA,
@@ -192,17 +202,20 @@ class Bundle:
         file = validated(_BundleFile, read_yaml(path), str(path))
         npz = path.parent / file.arrays.file
         arrays = _read_npz(npz, file.arrays.sha256)
-        weights = {name.removesuffix(".weight"): a for name, a in arrays.items() if name.endswith(".weight")}
-        biases = {name.removesuffix(".bias"): a for name, a in arrays.items() if name.endswith(".bias")}
-        if unknown := sorted(set(arrays) - {f"{n}.weight" for n in weights} - {f"{n}.bias" for n in biases}):
-            raise ConfigError(f"{npz}: unknown array {unknown[0]!r}: LAYER.weight or LAYER.bias was expected")
+        kinds: dict[str, dict[str, np.ndarray]] = {"weight": {}, "bias": {}, "scale": {}}
+        for key, array in arrays.items():
+            name, _, kind = key.rpartition(".")
+            if kind not in kinds:
+                raise ConfigError(f"{npz}: unknown array {key!r}: LAYER.weight, LAYER.bias or LAYER.scale was expected")
+            kinds[kind][name] = array
         try:
             return cls(
                 network=file.network,
                 formats=file.formats,
                 weight_formats=file.weight_formats,
-                weights=weights,
-                biases=biases,
+                weights=kinds["weight"],
+                biases=kinds["bias"],
+                scales=kinds["scale"],
                 accumulator_bits=file.accumulator_bits,
                 dataset=file.dataset,
                 notes=file.notes,

@@ -41,14 +41,15 @@ def simulate(
     shape: EngineShape,
     compiler: Compiler = "clang",
     standard: str = "c++14",
+    scales: np.ndarray | None = None,
 ) -> np.ndarray:
     """Output of the engine, int8 [n, cout, hout, wout], compiled and run in a folder that is then removed.
 
-    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias: int [cout].
+    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].
     Raises ConfigError: wrong arrays, a compiler that is missing or refuses, a program that fails.
     """
     with tempfile.TemporaryDirectory(prefix="csim") as folder:
-        header.write(Path(folder) / header.FILE_NAME, shape, weights, bias)
+        header.write(Path(folder) / header.FILE_NAME, shape, weights, bias, scales)
         return run(build(Path(folder), compiler, standard), images, shape)
 
 

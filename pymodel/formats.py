@@ -1,6 +1,9 @@
 """Number formats, requantisation and the accumulator proof: each defined here, once.
 
-All numbers are signed two's complement integers with a power-of-two scale.
+All numbers are signed two's complement integers with a power-of-two scale; weights may have an integer scale
+per output channel on top of it:
+
+    real weight of output channel o = integer * scale[o] * 2**-frac        scale[o] in 1..65535
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ MAX_FRAC = 64  # far beyond use; keeps 2.0**-frac a normal number
 MAX_SHIFT = 31
 BIAS_BITS = 32
 MAX_ACC_BITS = 48
+SCALE_BITS = 16  # with MAX_ACC_BITS: a sum times a scale is an int64; unsigned, it fits the 18-bit port of a DSP block
 
 
 @dataclass(frozen=True)
@@ -92,20 +96,31 @@ def check_range(array: np.ndarray, low: int, high: int, what: str) -> None:
         raise ConfigError(f"{what}: {int(array[where])} at {index} lies outside {low} to {high}")
 
 
-def requantise(acc: np.ndarray, shift: int, out_bits: int, relu: bool) -> np.ndarray:
+def requantise(
+    acc: np.ndarray, shift: int, out_bits: int, relu: bool, scales: np.ndarray | None = None
+) -> np.ndarray:
     """int64 array of `out_bits`-bit integers from accumulators (any integer array).
 
-        r = (acc + (1 << (shift - 1))) >> shift     (arithmetic shift; r = acc where shift is 0)
+        p = acc * scale                             (p = acc where there are no scales)
+        r = (p + (1 << (shift - 1))) >> shift       (arithmetic shift; r = p where shift is 0)
         y = min(max(r, 0 if relu else -2**(out_bits - 1)), 2**(out_bits - 1) - 1)
 
-    Add half, shift right, saturate: rounding is to nearest, halves towards plus infinity. ReLU is
+    Multiply, add half, shift right, saturate: rounding is to nearest, halves towards plus infinity. ReLU is
     saturation at zero. shift = input.frac + weight.frac - output.frac, 0..31.
+
+    scales: integers 1..65535 that broadcast against acc, the scale of each element's output channel. A shift
+    of its own for each channel is the special case scale = m << (shift - own shift), bit for bit.
+    Raises ConfigError: no integers, a shift or scale out of range, scaled accumulators beyond MAX_ACC_BITS.
     """
     acc = np.asarray(acc)
     if acc.dtype.kind not in "iu":
         raise ConfigError(f"requantise: integers are needed, not {acc.dtype}")
     check_shift(shift, "requantise")
     rounded = acc.astype(np.int64)
+    if scales is not None:
+        check_scales(scales, "requantise: scale")
+        check_range(acc, -(1 << (MAX_ACC_BITS - 1)), (1 << (MAX_ACC_BITS - 1)) - 1, "requantise: scaled accumulator")
+        rounded = rounded * np.asarray(scales).astype(np.int64)
     if shift:
         # The same number as in the formula, without a sum that could leave int64.
         rounded = (rounded >> shift) + ((rounded >> (shift - 1)) & 1)
@@ -119,6 +134,11 @@ def check_shift(shift: int, what: str) -> None:
         raise ConfigError(
             f"{what}: shift {shift} (input frac + weight frac - output frac) lies outside 0 to {MAX_SHIFT}"
         )
+
+
+def check_scales(scales: np.ndarray, what: str) -> None:
+    """Raises ConfigError, naming `what`, unless every element is an integer from 1 to 65535."""
+    check_range(scales, 1, (1 << SCALE_BITS) - 1, what)
 
 
 def accumulator_bound(weights: np.ndarray, bias: np.ndarray, in_bits: int) -> int:

@@ -40,15 +40,17 @@ def run(
     return outputs
 
 
-def conv_layer(images: np.ndarray, weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> np.ndarray:
+def conv_layer(
+    images: np.ndarray, weights: np.ndarray, bias: np.ndarray, shape: EngineShape, scales: np.ndarray | None = None
+) -> np.ndarray:
     """Output of one engine: int8 [n, cout, hout, wout].
 
-    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias: int [cout].
+    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].
     Raises ConfigError: an accumulator that is too small.
     """
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "layer")
     acc = ops.conv2d(images, weights, bias, shape.stride, shape.padding)
-    return requantise(acc, shape.shift, shape.out_bits, shape.relu).astype(np.int8)
+    return requantise(acc, shape.shift, shape.out_bits, shape.relu, _of_channels(scales)).astype(np.int8)
 
 
 def quantise_input(bundle: Bundle, images: np.ndarray) -> np.ndarray:
@@ -72,6 +74,11 @@ def accuracy(bundle: Bundle, images: np.ndarray, labels: np.ndarray) -> float:
     return float((predict(bundle, images) == labels).mean())
 
 
+def _of_channels(scales: np.ndarray | None) -> np.ndarray | None:
+    """Scales [c] as [c, 1, 1], against images [n, c, h, w]."""
+    return None if scales is None else scales[:, None, None]
+
+
 def _flat(images: np.ndarray) -> np.ndarray:
     """[n, c * h * w]; n may be 0."""
     return images.reshape(len(images), math.prod(images.shape[1:]))
@@ -84,10 +91,11 @@ def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndar
         case "conv":
             weights, bias = bundle.weights[name], bundle.bias(name)
             acc = ops.conv2d(x, weights, bias, layer.stride, layer.padding, layer.groups)
-            return requantise(acc, bundle.shift(name), out.bits, layer.relu)
+            return requantise(acc, bundle.shift(name), out.bits, layer.relu, _of_channels(bundle.scales.get(name)))
         case "linear":
             acc = ops.linear(_flat(x), bundle.weights[name], bundle.bias(name))
-            return requantise(acc, bundle.shift(name), out.bits, layer.relu)[:, :, None, None]
+            y = requantise(acc, bundle.shift(name), out.bits, layer.relu, bundle.scales.get(name))
+            return y[:, :, None, None]
         case "maxpool":
             return ops.maxpool(x, layer.kernel, layer.stride, layer.padding)
         case "avgpool":

@@ -84,7 +84,7 @@ def engine_struct(
     Raises ConfigError.
     """
     if (scales is None) != (shape.scale_bits == 0):
-        raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: it is 0 where there are no scales, and only there")
+        raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
     words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
     lanes = shape.support.lanes()

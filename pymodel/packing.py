@@ -13,6 +13,7 @@ from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_v
 from pymodel import formats
 from pymodel.errors import Checked, ConfigError
 from pymodel.supports import Support, check_support, make_support
+from pymodel.words import Words, check_shape, pack_fields, signed_fields
 
 Positive = Annotated[int, Field(ge=1, le=1 << 16)]
 Bits = Annotated[int, Field(ge=formats.MIN_BITS, le=formats.MAX_BITS)]
@@ -42,6 +43,9 @@ class EngineShape(Checked):
     shift: Annotated[int, Field(ge=0, le=formats.MAX_SHIFT)] = 0
     acc_bits: Annotated[int, Field(ge=2, le=formats.MAX_ACC_BITS)] = Field(
         description="accumulator width; formats.accumulator_bits proves the least"
+    )
+    scale_bits: Annotated[int, Field(ge=0, le=formats.SCALE_BITS)] = Field(
+        0, description="width of the output channels' scales; 0: there are none, and no multipliers for them"
     )
 
     @model_validator(mode="wrap")
@@ -125,8 +129,13 @@ class EngineShape(Checked):
 
     @property
     def lanes(self) -> int:
-        """Multipliers of the engine."""
+        """Multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
         return self.M * self.To
+
+    @property
+    def scale_multipliers(self) -> int:
+        """Multipliers of the requantisation: one for each of the To output channels where there are scales."""
+        return self.To if self.scale_bits else 0
 
     # Of the loop nest
 
@@ -176,6 +185,16 @@ class EngineShape(Checked):
         return self.P * self.To
 
     @property
+    def in_words(self) -> Words:
+        """The input image as words."""
+        return Words(self.cin, self.height, self.width, self.in_bits, self.in_channels_per_beat)
+
+    @property
+    def out_words(self) -> Words:
+        """The output image as words."""
+        return Words(self.cout, self.hout, self.wout, self.out_bits, self.out_channels_per_beat)
+
+    @property
     def in_beats(self) -> int:
         """Input beats of an image."""
         return self.height * self.width * self.NB
@@ -187,11 +206,11 @@ class EngineShape(Checked):
 
     @property
     def in_beat_bytes(self) -> int:
-        return -(-self.in_channels_per_beat * self.in_bits // 8)
+        return self.in_words.word_bytes
 
     @property
     def out_beat_bytes(self) -> int:
-        return -(-self.out_channels_per_beat * self.out_bits // 8)
+        return self.out_words.word_bytes
 
     # Of the memories
 
@@ -231,7 +250,7 @@ def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
 
     weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
     """
-    _check_shape(weights, (shape.cout, shape.cin, shape.kernel, shape.kernel), "weights")
+    check_shape(weights, (shape.cout, shape.cin, shape.kernel, shape.kernel), "weights")
     formats.check_range(weights, *_range(shape.weight_bits), f"weights ({shape.weight_bits} bits)")
     check_support(weights, shape.support, "weights")
     output, channel, tap = _weight_of_element(shape)
@@ -265,7 +284,7 @@ def pack_bias(bias: np.ndarray, shape: EngineShape) -> list[int]:
 
     Raises ConfigError: wrong shape, out of range.
     """
-    _check_shape(bias, (shape.cout,), "bias")
+    check_shape(bias, (shape.cout,), "bias")
     formats.check_range(bias, *_range(shape.bias_bits), f"bias ({shape.bias_bits} bits)")
     return _to_words(np.asarray(bias)[shape.step_outputs], shape.bias_bits)
 
@@ -277,14 +296,22 @@ def unpack_bias(words: list[int], shape: EngineShape) -> np.ndarray:
     return bias
 
 
+def pack_scales(scales: np.ndarray, shape: EngineShape) -> list[int]:
+    """The scale ROM, one word of To * `scale_bits` for each step. scales: int [cout].
+
+    Raises ConfigError: wrong shape, out of range.
+    """
+    check_shape(scales, (shape.cout,), "scales")
+    formats.check_range(scales, 1, (1 << shape.scale_bits) - 1, f"scales ({shape.scale_bits} bits)")
+    return _to_words(np.asarray(scales)[shape.step_outputs], shape.scale_bits)
+
+
 def pack_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
     """Input beats: uint8 [n * in_beats, in_beat_bytes], little endian. images: int [n, cin, height, width].
 
     Raises ConfigError: wrong shape, out of range.
     """
-    _check_shape(images, (len(images), shape.cin, shape.height, shape.width), "input images")
-    formats.check_range(images, *_range(shape.in_bits), f"input images ({shape.in_bits} bits)")
-    return _to_beats(images, shape.NB, shape.in_channels_per_beat, shape.in_bits)
+    return shape.in_words.pack(images, "input images")
 
 
 def pack_output_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
@@ -292,9 +319,7 @@ def pack_output_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
 
     images: int [n, cout, hout, wout]. Raises ConfigError: wrong shape, out of range.
     """
-    _check_shape(images, (len(images), shape.cout, shape.hout, shape.wout), "output images")
-    formats.check_range(images, *_range(shape.out_bits), f"output images ({shape.out_bits} bits)")
-    return _to_beats(images, shape.groups, shape.out_channels_per_beat, shape.out_bits)
+    return shape.out_words.pack(images, "output images")
 
 
 def unpack_beats(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
@@ -302,17 +327,7 @@ def unpack_beats(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
 
     Raises ConfigError: wrong shape, not a whole number of images, padding that is not zero.
     """
-    per_beat, groups = shape.out_channels_per_beat, shape.groups
-    _check_shape(beats, (len(beats), shape.out_beat_bytes), "output beats")
-    if len(beats) % shape.out_beats:
-        raise ConfigError(f"output beats: {len(beats)} are not whole images of {shape.out_beats} beats")
-    bits = np.unpackbits(beats, axis=1, bitorder="little")
-    used = per_beat * shape.out_bits
-    channels = _signed(bits[:, :used].reshape(-1, per_beat, shape.out_bits))
-    channels = channels.reshape(-1, shape.hout, shape.wout, groups * per_beat)
-    if bits[:, used:].any() or channels[..., shape.cout :].any():
-        raise ConfigError("output beats: padding is not zero")
-    return np.ascontiguousarray(channels[..., : shape.cout].transpose(0, 3, 1, 2)).astype(np.int8)
+    return shape.out_words.unpack(beats, "output beats")
 
 
 def _weight_of_element(shape: EngineShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -330,24 +345,9 @@ def _weight_of_element(shape: EngineShape) -> tuple[np.ndarray, np.ndarray, np.n
     return output, channel, tap
 
 
-def _to_beats(images: np.ndarray, sets: int, per_beat: int, bits: int) -> np.ndarray:
-    """uint8 [n * height * width * sets, bytes]: channels last, padded to `sets` beats of `per_beat`."""
-    count, channels, height, width = images.shape
-    padded = np.zeros((count, height, width, sets * per_beat), np.int64)
-    padded[..., :channels] = images.transpose(0, 2, 3, 1)
-    return _pack_fields(padded.reshape(count * height * width * sets, per_beat), bits)
-
-
-def _pack_fields(values: np.ndarray, bits: int) -> np.ndarray:
-    """uint8 [words, bytes], little endian: field k of values [words, fields] at bits k * `bits`."""
-    octets = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(*values.shape, 8)
-    planes = np.unpackbits(octets, axis=-1, count=bits, bitorder="little")
-    return np.packbits(planes.reshape(len(values), values.shape[1] * bits), axis=1, bitorder="little")
-
-
 def _to_words(values: np.ndarray, bits: int) -> list[int]:
-    """One Python integer for each row of signed fields."""
-    return [int.from_bytes(row.tobytes(), "little") for row in _pack_fields(values, bits)]
+    """One Python integer for each row of fields."""
+    return [int.from_bytes(row.tobytes(), "little") for row in pack_fields(values, bits)]
 
 
 def _from_words(words: list[int], count: int, fields: int, bits: int) -> np.ndarray:
@@ -359,21 +359,8 @@ def _from_words(words: list[int], count: int, fields: int, bits: int) -> np.ndar
     size = -(-fields * bits // 8)
     octets = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8)
     planes = np.unpackbits(octets.reshape(count, size), axis=1, bitorder="little")
-    return _signed(planes[:, : fields * bits].reshape(count, fields, bits))
-
-
-def _signed(planes: np.ndarray) -> np.ndarray:
-    """int64 values from bits [..., bits], least significant first, two's complement."""
-    bits = planes.shape[-1]
-    place = np.int64(1) << np.arange(bits, dtype=np.int64)
-    place[-1] = -place[-1]
-    return planes.astype(np.int64) @ place
+    return signed_fields(planes[:, : fields * bits].reshape(count, fields, bits))
 
 
 def _range(bits: int) -> tuple[int, int]:
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-
-
-def _check_shape(array: np.ndarray, expected: tuple[int, ...], what: str) -> None:
-    if np.shape(array) != expected:
-        raise ConfigError(f"{what}: shape {list(np.shape(array))}, {list(expected)} was expected")

@@ -42,6 +42,7 @@ class LayerConfig(Strict):
     weight_bits: Bits = 8
     output_bits: Bits = 8
     shift: int | Literal["auto"] = Field("auto", description="requantisation shift, 0..31; auto: from the outputs")
+    scale: Literal["none", "per_channel"] = Field("none", description="per_channel: a random scale per output channel")
     accumulator_bits: int | None = Field(None, description="at least what the weights prove; none: exactly that")
     weights: str = Field("random", description="random, min (all -2^(w-1)), max, or an .npz with weight and bias")
     bias: bool = True

@@ -98,7 +98,7 @@ def golden_step(engine: Engine, settings: Settings) -> None:
 def csim_step(engine: Engine, settings: Settings) -> None:
     """C++ compiled as a program, on the same images."""
     result = settings.layout.csim(engine.name)
-    text = header.render(engine.shape, engine.weights, engine.bias)
+    text = header.render(engine.shape, engine.weights, engine.bias, engine.scales)
     key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", text, engine.x)
 
     def make() -> None:
@@ -113,7 +113,7 @@ def synth_step(engine: Engine, settings: Settings) -> None:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(engine.name)
     ports = folder / "ports.json"
-    text = header.render(engine.shape, engine.weights, engine.bias)
+    text = header.render(engine.shape, engine.weights, engine.bias, engine.scales)
     key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, settings.target.openhls, settings.clock_ns)
 
     def make() -> None:

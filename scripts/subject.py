@@ -11,7 +11,7 @@ import numpy as np
 from pymodel import golden, ops
 from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError
-from pymodel.formats import Format, check_range
+from pymodel.formats import SCALE_BITS, Format, check_range
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.packing import EngineShape
 from pymodel.supports import check_support
@@ -30,6 +30,7 @@ class Engine:
     shape: EngineShape
     weights: np.ndarray  # int8 [cout, cin, K, K]
     bias: np.ndarray  # int32 [cout]
+    scales: np.ndarray | None  # uint16 [cout]
     x: np.ndarray
     y: np.ndarray
 
@@ -59,7 +60,7 @@ def make_subject(config: RunConfig, path: Path) -> Subject:
     outputs = golden.run(bundle, images)
     return Subject(bundle, images, labels, outputs, [
         Engine(name, shape, bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
-               bundle.bias(name), engine_input(bundle, name, outputs), outputs[name])
+               bundle.bias(name), bundle.scales.get(name), engine_input(bundle, name, outputs), outputs[name])
         for name, shape in engines.items()
     ])  # fmt: skip
 
@@ -117,13 +118,15 @@ def _generated(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bun
         channels=layer.in_channels, height=layer.height, width=layer.width))  # fmt: skip
     rng = np.random.default_rng([config.seed, zlib.crc32(LAYER.encode())])
     weights, bias = _weights(layer, network.weight_shape(conv), rng, folder)
+    scales = _scales(layer, rng)
     activations = Format(layer.activation_bits, 0)
     images = rng.integers(
         activations.min, activations.max + 1, (config.images.count, *network.input.shape)
     ).astype(np.int8)
     if layer.shift == "auto":
         # One bit less than the largest output needs: most outputs fit, and some saturate.
-        largest = int(np.abs(ops.conv2d(images, weights, bias, layer.stride, layer.padding)).max())
+        sums = ops.conv2d(images, weights, bias, layer.stride, layer.padding)
+        largest = int(np.abs(sums if scales is None else sums * scales.astype(np.int64)[:, None, None]).max())
         shift = min(max(0, largest.bit_length() - layer.output_bits), 31)
     else:
         shift = layer.shift
@@ -133,9 +136,17 @@ def _generated(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bun
         weight_formats={LAYER: Format(layer.weight_bits, 0)},
         weights={LAYER: weights},
         biases={LAYER: bias} if layer.bias else {},
+        scales={} if scales is None else {LAYER: scales},
         accumulator_bits={} if layer.accumulator_bits is None else {LAYER: layer.accumulator_bits},
     )
     return bundle, images
+
+
+def _scales(layer: LayerConfig, rng: np.random.Generator) -> np.ndarray | None:
+    """uint16 [cout], evenly spread over the octaves above 2^8, or none."""
+    if layer.scale == "none":
+        return None
+    return (2 ** rng.uniform(8, SCALE_BITS, layer.out_channels)).astype(np.uint16)
 
 
 def _weights(

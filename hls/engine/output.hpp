@@ -28,13 +28,14 @@ pixels:
     for (int s = 0; s < C::STEPS; ++s) {
 #pragma HLS PIPELINE II=1
       const typename G::Sums sums = sum_words.read();
+      const Scales<C> scales(s);
       const bool last_step = s == C::STEPS - 1;
 
       typename G::Group group = 0;
     outputs:
       for (int k = 0; k < C::TO; ++k) {
 #pragma HLS UNROLL
-        channels[k] = shift_in(channels[k], requantise<C>(field<C::ACC_BITS>(sums, k)));
+        channels[k] = shift_in(channels[k], requantise<C>(scales.times(field<C::ACC_BITS>(sums, k), k)));
         const Channels placed = last_step ? Channels(channels[k] >> idle_bits) : channels[k];
         group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS) = placed;
       }

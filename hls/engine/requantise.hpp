@@ -8,6 +8,31 @@
 
 namespace psconv {
 
+// Sums times the scales of their output channels, in step `step`. Without scales (SCALE_BITS is 0) the sums
+// as they are: no ROM and no multiplier.
+template <class C, int SCALE_BITS = C::SCALE_BITS> class Scales {
+ public:
+  explicit Scales(int step) : word(C::scales(step)) {}
+
+  ap_int<C::ACC_BITS + SCALE_BITS> times(const typename Geometry<C>::Accumulator& sum, int k) const {
+#pragma HLS INLINE
+    return sum * ap_uint<SCALE_BITS>(word.range((k + 1) * SCALE_BITS - 1, k * SCALE_BITS));
+  }
+
+ private:
+  const ap_uint<C::TO * SCALE_BITS> word;
+};
+
+template <class C> class Scales<C, 0> {
+ public:
+  explicit Scales(int) {}
+
+  typename Geometry<C>::Accumulator times(const typename Geometry<C>::Accumulator& sum, int) const {
+#pragma HLS INLINE
+    return sum;
+  }
+};
+
 // Add half, shift right, saturate; ReLU is saturation at zero.
 template <class C, int W> ap_int<C::OUT_BITS> requantise(const ap_int<W>& sum) {
 #pragma HLS INLINE

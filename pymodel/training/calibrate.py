@@ -1,11 +1,14 @@
-"""Formats of a folded network: the power-of-two scale of each tensor that loses least on given images."""
+"""Formats of a folded network: the scales that lose least on given images.
+
+One power of two per tensor; for weights, as an option, an integer scale per output channel on top of it.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from pymodel.formats import BIAS_BITS, Format
+from pymodel.formats import BIAS_BITS, MAX_FRAC, MAX_SHIFT, SCALE_BITS, Format
 from pymodel.network import Add, Conv, Linear, Network
 from pymodel.training.build import NetworkModule
 from pymodel.training.psconv2d import PSConv2d
@@ -13,6 +16,9 @@ from pymodel.training.psconv2d import PSConv2d
 SAMPLES_PER_BATCH = 1 << 16  # values of each tensor that are kept per batch
 BATCH = 128
 SATURATING_CANDIDATES = 4  # how many finer scales than the one that saturates nothing are tried
+SATURATING_RATIOS = 2.0 ** -(np.arange(17) / 8)  # of a channel's scale to the one that saturates nothing
+# Below this a channel's scale would be a coarse number itself, and its biases would widen the accumulators of all.
+LEAST_SCALE = 1 << (SCALE_BITS // 2)
 
 
 def calibrate(
@@ -22,11 +28,13 @@ def calibrate(
     weight_bits: int,
     activation_bits: int,
     output_bits: int,
-) -> tuple[dict[str, Format], dict[str, Format]]:
-    """(formats of the input and of every layer's output, weight formats), as pymodel.bundle has them.
+    per_channel: bool = False,
+) -> tuple[dict[str, Format], dict[str, Format], dict[str, np.ndarray]]:
+    """(formats of the input and of every layer's output, weight formats, scales), as pymodel.bundle has them.
 
-    images: float32 [n, C, H, W], the values that inputs of the format `source` stand for. Each frac
-    minimises the squared error of quantisation; then fracs are lowered where a shift would be negative.
+    images: float32 [n, C, H, W], the values that inputs of the format `source` stand for. Each frac and, with
+    `per_channel`, each scale minimises the squared error of quantisation; then fracs are lowered where a shift
+    or a bias would be out of range. Scales are int64 [cout]; there are none without `per_channel`.
     """
     network = folded.network
     group = _shared_formats(network)
@@ -35,12 +43,15 @@ def calibrate(
     chosen = {tensor: best_format(np.concatenate(values), bits[tensor]) for tensor, values in samples.items()}
     chosen[group["input"]] = source
     formats = {tensor: chosen[root] for tensor, root in group.items()}
-    weight_formats = {
-        layer.name: best_format(_weights_on_support(_core(folded, layer)), weight_bits)
-        for layer in network.weighted_layers()
-    }
-    _settle(folded, formats, weight_formats, group)
-    return formats, weight_formats
+    weight_formats, scales = {}, {}
+    for layer in network.weighted_layers():
+        weights = _weights(_core(folded, layer))
+        if per_channel:
+            weight_formats[layer.name], scales[layer.name] = best_scales(weights, weight_bits)
+        else:
+            weight_formats[layer.name] = best_format(weights, weight_bits)
+    _settle(folded, formats, weight_formats, scales, group)
+    return formats, weight_formats, scales
 
 
 def best_format(values: np.ndarray, bits: int) -> Format:
@@ -51,6 +62,28 @@ def best_format(values: np.ndarray, bits: int) -> Format:
     coarsest = bits - 1 - int(np.ceil(np.log2(largest)))
     candidates = [Format(bits, frac) for frac in range(coarsest - 1, coarsest + SATURATING_CANDIDATES + 1)]
     return min(candidates, key=lambda form: _squared_error(values, form))
+
+
+def best_scales(weights: np.ndarray, bits: int) -> tuple[Format, np.ndarray]:
+    """(format, int64 [cout]): the scale of each output channel with the least squared error over its weights.
+
+    weights: real [cout, n]. The frac is the finest with which no scale exceeds its SCALE_BITS.
+    """
+    weights = np.asarray(weights, np.float64)
+    low, high = Format(bits, 0).min, Format(bits, 0).max
+    unsaturated = np.maximum(weights / high, weights / low).max(axis=1, initial=0.0)
+    largest = float(unsaturated.max(initial=0.0))
+    if largest == 0.0:
+        return Format(bits, bits - 1), np.ones(len(weights), np.int64)
+    limit = (1 << SCALE_BITS) - 1
+    form = Format(bits, min(MAX_FRAC, int(np.floor(np.log2(limit / largest)))))
+    best, least_error = np.zeros(len(weights), np.int64), np.full(len(weights), np.inf)
+    for ratio in SATURATING_RATIOS:
+        scales = np.clip(np.ceil(np.ldexp(unsaturated * ratio, form.frac)), LEAST_SCALE, limit).astype(np.int64)
+        error = np.square(form.real(form.quantise(weights / scales[:, None])) * scales[:, None] - weights).sum(axis=1)
+        best = np.where(error < least_error, scales, best)
+        least_error = np.minimum(error, least_error)
+    return form, best
 
 
 def _squared_error(values: np.ndarray, form: Format) -> float:
@@ -91,20 +124,24 @@ def _core(folded: NetworkModule, layer: Conv | Linear) -> torch.nn.Conv2d | torc
     return module.conv if isinstance(layer, Conv) else module.linear
 
 
-def _weights_on_support(core: torch.nn.Conv2d | torch.nn.Linear) -> np.ndarray:
+def _weights(core: torch.nn.Conv2d | torch.nn.Linear) -> np.ndarray:
+    """[cout, n]; zeros off the support, which every format holds exactly."""
     weight = core.weight.detach()
-    return (weight[~core.pruned] if isinstance(core, PSConv2d) else weight.flatten()).cpu().numpy()
+    if isinstance(core, PSConv2d):
+        weight = weight.masked_fill(core.pruned, 0)
+    return weight.flatten(1).cpu().numpy()
 
 
 def _settle(
     folded: NetworkModule,
     formats: dict[str, Format],
     weight_formats: dict[str, Format],
+    scales: dict[str, np.ndarray],
     group: dict[str, str],
 ) -> None:
-    """Lower fracs, in place, until every shift is 0 or more and every bias fits its 32 bits.
+    """Lower fracs, in place, until every shift is possible and every bias fits its 32 bits.
 
-    Lowering one only ever asks others to be lowered, so this ends.
+    Lowering one only ever asks others to be lowered, so this ends. A weight frac that is lowered halves the scales.
     """
     network = folded.network
 
@@ -125,16 +162,19 @@ def _settle(
             if isinstance(layer, Add):
                 changed |= lower(group[layer.name], max(fracs))
             if isinstance(layer, Conv | Linear):
-                core, form = _core(folded, layer), weight_formats[layer.name]
-                limit = _largest_bias_frac(core) - fracs[0]
-                if form.frac > limit:
-                    weight_formats[layer.name], changed = Format(form.bits, limit), True
+                form, own = weight_formats[layer.name], scales.get(layer.name)
+                bias_limit = _largest_bias_frac(_core(folded, layer), own)
+                if form.frac + fracs[0] > min(bias_limit, formats[layer.name].frac + MAX_SHIFT):
+                    weight_formats[layer.name], changed = Format(form.bits, form.frac - 1), True
+                    if own is not None:
+                        scales[layer.name] = np.maximum(1, (own + 1) >> 1)
                 changed |= lower(group[layer.name], fracs[0] + weight_formats[layer.name].frac)
 
 
-def _largest_bias_frac(core: torch.nn.Conv2d | torch.nn.Linear) -> int:
-    """The finest scale at which every bias is an integer of BIAS_BITS."""
-    largest = 0.0 if core.bias is None else float(core.bias.detach().abs().max())
-    if largest == 0.0:
+def _largest_bias_frac(core: torch.nn.Conv2d | torch.nn.Linear, scales: np.ndarray | None) -> int:
+    """The finest scale at which every bias, over the scale of its channel, is an integer of BIAS_BITS."""
+    if core.bias is None or not core.bias.detach().any():
         return 1 << 10
+    biases = core.bias.detach().abs().cpu().numpy()
+    largest = float((biases if scales is None else biases / scales).max())
     return BIAS_BITS - 2 - int(np.ceil(np.log2(largest)))

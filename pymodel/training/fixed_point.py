@@ -5,8 +5,10 @@ sums of such numbers are exact in float64 (in float32, below 2**24 units), and
 
     fake_quantise(y) = clamp(floor(y * 2**frac + 1/2), low, high) * 2**-frac
 
-is `requantise`: add half, arithmetic shift right, saturate. The gradient passes the rounding unchanged
-(straight through, Bengio et al., arXiv 1308.3432) and stops where the value saturates.
+is `requantise`: add half, arithmetic shift right, saturate. Where output channels have scales (pymodel.formats),
+weights and bias are divided by them before they are rounded, and the accumulators multiplied by them before
+they are. The gradient passes the rounding unchanged (straight through, Bengio et al., arXiv 1308.3432) and
+stops where the value saturates.
 """
 
 from __future__ import annotations
@@ -52,10 +54,20 @@ class _Replace(torch.autograd.Function):
 class _Weighted(nn.Module):
     """A convolution or linear layer whose weights, bias and output are in fixed point."""
 
-    def __init__(self, core: nn.Conv2d | nn.Linear, source: Format, weight: Format, out: Format, relu: bool) -> None:
+    def __init__(
+        self,
+        core: nn.Conv2d | nn.Linear,
+        relu: bool,
+        source: Format,
+        weight: Format,
+        out: Format,
+        scales: np.ndarray | None,
+    ) -> None:
         super().__init__()
         self.source, self.weight_format, self.out, self.relu = source, weight, out, relu
         self.core = core
+        # Not in the state dict, which is the folded network's.
+        self.register_buffer("scales", None if scales is None else torch.from_numpy(scales), persistent=False)
 
     @property
     def bias_frac(self) -> int:
@@ -63,12 +75,20 @@ class _Weighted(nn.Module):
         return self.source.frac + self.weight_format.frac
 
     def quantised(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(weights, bias) as real values of their formats; exactly zero off the support."""
+        """(weights, bias), over the channels' scales, as real values of their formats; exactly zero off the support."""
         core = self.core
         weight = core.weight.masked_fill(core.pruned, 0) if isinstance(core, PSConv2d) else core.weight
-        weight = fake_quantise(weight.to(dtype), self.weight_format)
-        bias = None if core.bias is None else _straight_through(core.bias.to(dtype), self.bias_frac)
-        return weight, bias
+        weight, bias = weight.to(dtype), None if core.bias is None else core.bias.to(dtype)
+        if self.scales is not None:
+            weight = weight / self.scales.view(-1, *[1] * (weight.dim() - 1))
+            bias = None if bias is None else bias / self.scales
+        weight = fake_quantise(weight, self.weight_format)
+        return weight, None if bias is None else _straight_through(bias, self.bias_frac)
+
+    def requantised(self, acc: torch.Tensor) -> torch.Tensor:
+        """The layer's output from its accumulators, [n, c, h, w]."""
+        scaled = acc if self.scales is None else acc * self.scales.view(-1, 1, 1)
+        return fake_quantise(scaled, self.out, self.relu)
 
     @torch.no_grad()
     def integers(self) -> tuple[np.ndarray, np.ndarray | None]:
@@ -80,26 +100,28 @@ class _Weighted(nn.Module):
 class FixedConv(_Weighted):
     """ConvBlock (without batch norm) in fixed point."""
 
-    def __init__(self, block: ConvBlock, source: Format, weight: Format, out: Format) -> None:
-        super().__init__(block.conv, source, weight, out, block.relu)
+    def __init__(
+        self, block: ConvBlock, source: Format, weight: Format, out: Format, scales: np.ndarray | None
+    ) -> None:
+        super().__init__(block.conv, block.relu, source, weight, out, scales)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.quantised(x.dtype)
         conv = self.core
-        x = functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups)
-        return fake_quantise(x, self.out, self.relu)
+        return self.requantised(functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups))
 
 
 class FixedLinear(_Weighted):
     """FullyConnected in fixed point."""
 
-    def __init__(self, block: FullyConnected, source: Format, weight: Format, out: Format) -> None:
-        super().__init__(block.linear, source, weight, out, block.relu)
+    def __init__(
+        self, block: FullyConnected, source: Format, weight: Format, out: Format, scales: np.ndarray | None
+    ) -> None:
+        super().__init__(block.linear, block.relu, source, weight, out, scales)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.quantised(x.dtype)
-        x = functional.linear(x.flatten(1), weight, bias)[:, :, None, None]
-        return fake_quantise(x, self.out, self.relu)
+        return self.requantised(functional.linear(x.flatten(1), weight, bias)[:, :, None, None])
 
 
 class Requantised(nn.Module):
@@ -117,18 +139,27 @@ class Requantised(nn.Module):
 class FixedPointNetwork(NetworkModule):
     """A folded network in fixed point; the parameters stay real numbers, so that it can be trained.
 
-    formats: of "input" and each layer's output; weight_formats: of each layer with weights.
+    formats: of "input" and each layer's output; weight_formats: of each layer with weights; scales: int64 [cout]
+    of those that have them.
     """
 
-    def __init__(self, folded: NetworkModule, formats: dict[str, Format], weight_formats: dict[str, Format]) -> None:
+    def __init__(
+        self,
+        folded: NetworkModule,
+        formats: dict[str, Format],
+        weight_formats: dict[str, Format],
+        scales: dict[str, np.ndarray],
+    ) -> None:
         super().__init__(folded.network)
         self.load_state_dict(folded.state_dict())
-        self.formats, self.weight_formats = formats, weight_formats
+        self.formats, self.weight_formats, self.scales = formats, weight_formats, scales
         for layer in folded.network.layers:
             inner, out = self.layers[layer.name], formats[layer.name]
             if isinstance(layer, Conv | Linear):
                 fixed = FixedConv if isinstance(layer, Conv) else FixedLinear
-                self.layers[layer.name] = fixed(inner, formats[layer.input], weight_formats[layer.name], out)
+                self.layers[layer.name] = fixed(
+                    inner, formats[layer.input], weight_formats[layer.name], out, scales.get(layer.name)
+                )
             elif isinstance(layer, Add | AvgPool | GlobalAvgPool):
                 self.layers[layer.name] = Requantised(inner, out)
 

@@ -36,6 +36,7 @@ class QuantiseResult:
     variant: str
     weight_bits: int
     activation_bits: int
+    per_channel: bool  # weights with a scale per output channel
     qat_epochs: int
     float_accuracy: float  # before quantisation
     fixed_accuracy: float  # of the bundle, by the golden model
@@ -79,6 +80,7 @@ def quantise(
         variant=config.network.variant,
         weight_bits=config.quantise.weight_bits,
         activation_bits=config.quantise.activation_bits,
+        per_channel=config.quantise.per_channel,
         qat_epochs=config.quantise.qat_epochs if config.quantise.qat else 0,
         float_accuracy=_float_accuracy(run_dir),
         fixed_accuracy=accuracy,
@@ -107,15 +109,16 @@ def to_fixed_point(network: NetworkModule, dataset: Dataset, config: TrainConfig
     count = min(options.calibration_images, len(dataset.train))
     chosen = np.linspace(0, len(dataset.train) - 1, count).astype(np.int64)
     images = dataset.input_format.real(dataset.integers(dataset.train.images[chosen]))
-    formats, weight_formats = calibrate(
+    formats, weight_formats, scales = calibrate(
         folded,
         torch.from_numpy(images).float(),
         dataset.input_format,
         options.weight_bits,
         options.activation_bits,
         options.output_bits,
+        options.per_channel,
     )
-    return FixedPointNetwork(folded, formats, weight_formats)
+    return FixedPointNetwork(folded, formats, weight_formats, scales)
 
 
 def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, str | int | float | bool]) -> Bundle:
@@ -135,6 +138,7 @@ def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, str | in
         weight_formats=fixed.weight_formats,
         weights=weights,
         biases=biases,
+        scales={name: own.astype(np.uint16) for name, own in fixed.scales.items()},
         dataset=dataset.name,
         notes=notes,
     )
