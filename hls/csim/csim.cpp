@@ -76,8 +76,8 @@ int main(int argc, char** argv) {
   if (input.size() % image_bytes != 0) fail(source + " is not a whole number of images");
 
   Bytes output;
-  hls::stream<InputBeat> x("x");
-  hls::stream<OutputBeat> y("y");
+  hls::stream<InputBeat> x;  // no names: to Bambu the argument is a file to read from
+  hls::stream<OutputBeat> y;
   for (std::size_t image = 0; image < input.size() / image_bytes; ++image) {
     for (int beat = 0; beat < IN_BEATS; ++beat)
       send_bytes(x, &input[image * image_bytes + std::size_t(beat) * IN_BYTES], beat == IN_BEATS - 1);
