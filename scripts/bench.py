@@ -1,0 +1,47 @@
+"""The bench of rtl_tb on the RTL of one engine, whichever HLS tool made it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pymodel.packing import pack_beats, pack_output_beats
+from rtl_tb.ports import Ports
+from rtl_tb.runner import SimResult, simulate
+
+from .settings import Settings
+from .subject import Engine
+
+
+def bench(
+    engine: Engine, settings: Settings, rtl: Sequence[Path], ports: Ports | Mapping[str, object], out: Path,
+    images: int, idle: float, backpressure: float, *, tables: Sequence[Path] = (),
+) -> SimResult:  # fmt: skip
+    """Runs the engine's first `images` images through its RTL, in the folder `out`, against the golden outputs.
+
+    tables: files that the RTL reads from the folder it runs in. idle, backpressure: chances of a stall in a cycle.
+    """
+    shape = engine.shape
+    x, y = engine.x[:images], engine.y[:images]
+    beats = pack_beats(x, shape)
+    last = np.arange(1, len(beats) + 1) % shape.in_beats == 0
+    out.mkdir(parents=True, exist_ok=True)
+    for table in tables:
+        shutil.copy2(table, out)
+    return simulate(
+        rtl, ports, beats, last, pack_output_beats(y, shape), shape.out_beats, out,
+        seed=settings.seed, idle=idle, backpressure=backpressure, waves=settings.waves, cache=settings.simulator_cache,
+        axes={"in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
+              "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)]},
+    )  # fmt: skip
+
+
+def summary(result: SimResult) -> dict[str, Any]:
+    """What of a simulation goes into its record."""
+    return {"images": len(result.cycles["image_last"]), "cycles": result.cycles, "start": result.cycles["first_in"],
+            "stalls": result.stalls, "mismatch_count": result.mismatch_count, "mismatches": result.mismatches,
+            "errors": result.errors, "seconds": result.seconds}  # fmt: skip

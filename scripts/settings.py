@@ -1,0 +1,28 @@
+"""What the steps of one run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .config import Stalls
+from .resources import Target
+from .steps import Layout
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the steps of one run share."""
+
+    layout: Layout
+    target: Target
+    clock_ns: float
+    seed: int
+    stalls: Stalls
+    waves: bool = False
+    pnr: bool = False
+    simulators: Path | None = None  # compiled designs, kept for later runs; none: a folder of this one
+
+    @property
+    def simulator_cache(self) -> Path:
+        return self.simulators or self.layout.root / "build" / "verilator"
