@@ -115,29 +115,35 @@ class VerilogPort(NamedTuple):
 
 @dataclass(frozen=True)
 class Naming:
-    """How one HLS tool names clock, reset and streams; `prefix` stands before a stream's name."""
+    """How one HLS tool names clock, reset and streams.
+
+    `prefixes` are what may stand before a stream's name, the first that fits; `tie` gives inputs that are held.
+    """
 
     clock: str
     reset: Reset
-    prefix: Mapping[Direction, str]
-    upper: bool
+    prefixes: Mapping[Direction, tuple[str, ...]]
     tie: Mapping[str, int]
 
-    def port(self, stream: str, direction: Direction, role: str) -> str:
-        return f"{self.prefix[direction]}{stream}_{role if self.upper else role.lower()}"
+    def signals(self, stream: str, direction: Direction, ports: Mapping[str, VerilogPort]) -> dict[str, str]:
+        """The stream's signals by role: with the first prefix whose required ones are all there, else the first."""
+        named = [
+            {role: f"{prefix}{stream}_{role}" for role in REQUIRED + OPTIONAL} for prefix in self.prefixes[direction]
+        ]
+        return next((names for names in named if all(names[role] in ports for role in REQUIRED)), named[0])
 
 
-# ap_ctrl_none needs no ap_start; a top kept on ap_ctrl_hs runs for ever with it tied high.
+_PLAIN: Mapping[Direction, tuple[str, ...]] = {"in": ("",), "out": ("",)}
+
+# ap_ctrl_none needs no ap_start; a top kept on ap_ctrl_hs runs for ever with it tied high, as Bambu's with
+# start_port. Bambu's releases before 2024.10 put s_axis_ and m_axis_ before the names of streams.
 NAMINGS: Mapping[str, Naming] = {
-    "open": Naming("ap_clk", Reset(name="ap_rst_n", active_low=True), {"in": "", "out": ""}, True, {}),
-    "vitis": Naming(
-        "ap_clk", Reset(name="ap_rst_n", active_low=True), {"in": "", "out": ""}, True, {"ap_start": 1}
-    ),
+    "open": Naming("ap_clk", Reset(name="ap_rst_n", active_low=True), _PLAIN, {}),
+    "vitis": Naming("ap_clk", Reset(name="ap_rst_n", active_low=True), _PLAIN, {"ap_start": 1}),
     "bambu": Naming(
         "clock",
         Reset(name="reset", active_low=True),
-        {"in": "s_axis_", "out": "m_axis_"},
-        True,
+        {"in": ("", "s_axis_"), "out": ("", "m_axis_")},
         {"start_port": 1},
     ),
 }
@@ -159,7 +165,7 @@ def vendor_ports(
             raise ConfigError(f"{top}: no port '{name}', as {tool} would name it; ports: {', '.join(ports)}")
     described = []
     for stream, direction in streams.items():
-        names = {role: naming.port(stream, direction, role) for role in REQUIRED + OPTIONAL}
+        names = naming.signals(stream, direction, ports)
         missing = [names[role] for role in REQUIRED if names[role] not in ports]
         if missing:
             raise ConfigError(f"{top}: no port {', '.join(missing)}, as {tool} would name stream '{stream}'")

@@ -98,6 +98,7 @@ class Target(Strict):
     openhls: str = Field(description="delay model of the open HLS flow")
     yosys: str = Field(pattern="^synth_", description="yosys's synthesis command without -top")
     nextpnr: str | None = Field(None, description="device options of nextpnr-ecp5; none: no place and route")
+    bambu: str = Field(description="device of PandA Bambu's library with the nearest delays (--device-name)")
     constraints: str = Field(description="clock constraint for the vendor's tool, beside the YAML file")
     budgets: Budget
 
