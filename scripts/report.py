@@ -55,6 +55,34 @@ class Module(Strict):
     resources: dict[str, float]
 
 
+class ToolLoop(Strict):
+    """A pipelined loop in the report of an HLS tool."""
+
+    module: str
+    name: str
+    ii: int
+    depth: int | None = None
+    iterations: int | None = None
+
+
+class ToolReport(Strict):
+    """What an HLS tool of the user made of a layer; there only where that tool has run."""
+
+    version: str | None = None
+    mismatches: int = Field(description="output values of its RTL unlike golden's, in this project's bench")
+    errors: list[str] = []
+    cycles_sim: int = Field(description="of its RTL in this project's bench, all images")
+    resources: dict[str, float] = Field(description="LUT, FF, DSP, BRAM, URAM")
+    resources_by: str = Field(description="who counted them: the tool's estimate, Vivado after routing, yosys")
+    clock_estimate_ns: float | None = Field(None, description="the tool's own estimate")
+    interval: int | None = Field(None, description="cycles from one image to the next, the tool's own estimate")
+    loops: list[ToolLoop] = []
+    cosim: str | None = Field(None, description="result of the tool's own co-simulation")
+    wns_ns: float | None = Field(None, description="worst negative slack after routing")
+    fmax_mhz: float | None = Field(None, description="after routing")
+    provenance: dict[str, str]
+
+
 class LayerReport(Strict):
     """One layer. Bits are of the whole layer; cycles are of all `images`."""
 
@@ -89,6 +117,7 @@ class LayerReport(Strict):
     structure: Structure | None = None
     modules: list[Module] = []
     seconds: dict[str, float] = Field({}, description="by step")
+    tools: dict[str, ToolReport] = Field({}, description="by HLS tool beside the open flow: vitis, bambu")
 
 
 class Accuracy(Strict):
@@ -382,6 +411,7 @@ def _context(report: RunReport) -> dict[str, Any]:
         "stages": [(layer.name, stage) for layer in report.layers for stage in layer.stages],
         "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
         "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
+        "tools": [(layer.name, name, tool) for layer in report.layers for name, tool in layer.tools.items()],
         "kinds": ("LUT", "FF", "DSP", "BRAM"),
         "number": _number,
     }

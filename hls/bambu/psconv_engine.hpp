@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Top for one layer as PandA Bambu takes it: TDATA, TVALID and TREADY are all that its `axis` ports have, so
+// that the streams carry plain words instead of beats.
+#ifndef PSCONV_PSCONV_ENGINE_HPP
+#define PSCONV_PSCONV_ENGINE_HPP
+
+#include "engine_config.hpp"
+#include "geometry.hpp"
+
+typedef ap_uint<psconv::whole_bytes(psconv::Geometry<EngineConfig>::BEAT_BITS)> InputBeat;
+typedef ap_uint<psconv::whole_bytes(psconv::Geometry<EngineConfig>::GROUP_BITS)> OutputBeat;
+
+void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
+
+#endif

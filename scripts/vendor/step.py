@@ -1,0 +1,153 @@
+"""One layer through an HLS tool of the user: project on disk, the tool's run, the project's own bench on its RTL."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pymodel.csim import TOP
+from pymodel.errors import ConfigError
+from rtl_tb.build import elaborated_ports
+from rtl_tb.ports import vendor_ports
+
+from ..bench import bench, summary
+from ..resources import synthesise
+from ..settings import Settings
+from ..steps import write_json
+from ..subject import Engine
+from . import project, reports, tools
+
+TOOLS = ("vitis", "bambu")
+STREAMS = {"x": "in", "y": "out"}  # of the top, as in hls/engine/psconv_engine.hpp
+LOG = "run.log"
+
+
+def write_project(tool: str, engine: Engine, settings: Settings) -> Path:
+    """The folder with everything that the tool needs for this layer."""
+    folder = settings.layout.vendor(tool, engine.name)
+    project.write(tool, folder, engine, settings.target, settings.clock_ns)
+    return folder
+
+
+def check_tools(tool: str, folders: list[Path], named: Path | None, implement: bool) -> None:
+    """Raises ToolMissing if some project still needs a tool that is not installed."""
+    if not all(finished(folder) for folder in folders):
+        tools.find(tool, named)
+    if tool == "vitis" and implement and not all(implemented(folder) for folder in folders):
+        tools.find("vivado")
+
+
+def finished(folder: Path) -> bool:
+    """Whether the tool has run, here or on the machine that the folder was copied back from."""
+    return (folder / "reports" / "done").exists() and any((folder / "rtl").glob("*.v"))
+
+
+def implemented(folder: Path) -> bool:
+    return (folder / "reports" / "timing.rpt").exists()
+
+
+def run_layer(tool: str, engine: Engine, settings: Settings, named: Path | None, implement: bool) -> dict[str, Any]:
+    """The record of a layer, from the tool's results if they are there, else after running it.
+
+    Writes it as result.json. Raises ToolMissing; ConfigError where the tool or a report fails.
+    """
+    folder = write_project(tool, engine, settings)
+    if not finished(folder):
+        _run(folder, ["./run.sh", *(["implement"] if implement and tool == "vitis" else [])], tools.find(tool, named))
+    elif implement and tool == "vitis" and not implemented(folder):
+        _run(folder, ["vivado", "-mode", "batch", "-source", "vivado_ooc.tcl"], tools.find("vivado"))
+    record = collect(tool, folder, engine, settings)
+    write_json(folder / "result.json", record)
+    return record
+
+
+def stored(tool: str, engine: Engine, settings: Settings) -> dict[str, Any] | None:
+    """The record of an earlier run of the tool on the same inputs, if there is one."""
+    folder = settings.layout.vendor(tool, engine.name)
+    result = folder / "result.json"
+    if not result.exists():
+        return None
+    key = project.contents(tool, engine, settings.target, settings.clock_ns).key
+    made = json.loads((folder / project.RECORD).read_text(encoding="utf-8"))
+    return json.loads(result.read_text(encoding="utf-8")) if made["key"] == key else None
+
+
+def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict[str, Any]:
+    """What report.json keeps of a layer (scripts/report.py, ToolReport)."""
+    rtl = sorted((folder / "rtl").glob("*.v"))
+    ports = vendor_ports(tool, TOP, STREAMS, elaborated_ports(rtl, TOP))
+    # The tables of ROMs and RAMs are read while the simulation starts, from its folder.
+    tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]
+    run = settings.layout.build(engine.name) / tool
+    simulated = summary(bench(engine, settings, rtl, ports, run, len(engine.x), 0.0, 0.0, tables=tables))
+    record: dict[str, Any] = {
+        "mismatches": simulated["mismatch_count"],
+        "errors": simulated["errors"],
+        "cycles_sim": simulated["cycles"]["total"],
+        "provenance": {
+            "tool": _first_line(folder / "reports" / "tool.txt"),
+            "target": settings.target.name,
+            "clock_ns": str(settings.clock_ns),
+            "collected": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        },
+    }
+    if tool == "vitis":
+        record |= _vitis_figures(folder / "reports")
+    else:
+        total = synthesise(rtl, TOP, settings.target)["total"]
+        record |= {"resources": _plain(total), "resources_by": "yosys"}
+    return record
+
+
+def _vitis_figures(folder: Path) -> dict[str, Any]:
+    estimate = reports.csynth(folder / f"{TOP}_csynth.xml", folder / "csynth.xml")
+    cosim = reports.cosim(folder / f"{TOP}_cosim.rpt")
+    figures: dict[str, Any] = {
+        "version": estimate["version"],
+        "resources": _plain(estimate["resources"]),
+        "resources_by": "Vitis HLS, estimate",
+        "clock_estimate_ns": estimate["clock_ns"],
+        "interval": estimate["interval"],
+        "loops": estimate["loops"],
+        "cosim": cosim["status"],
+    }
+    if (folder / "timing.rpt").exists():
+        slack = reports.timing(folder / "timing.rpt")
+        used = reports.utilisation(folder / "utilization.rpt")
+        figures |= {"resources": _plain(used), "resources_by": "Vivado, routed"}
+        figures |= {"wns_ns": slack["wns_ns"], "fmax_mhz": slack["fmax_mhz"]}
+    return figures
+
+
+def _plain(counts: dict[str, float]) -> dict[str, float]:
+    return {kind: counts[kind] for kind in ("LUT", "FF", "DSP", "BRAM", "URAM") if kind in counts}
+
+
+def _first_line(path: Path) -> str:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return next((line for line in lines if any(char.isdigit() for char in line)), "unknown version")
+
+
+def _run(folder: Path, command: list[str], program: Path) -> None:
+    """Runs a command of the project with the tool in front of PATH; its output goes to run.log."""
+    path = os.pathsep.join([str(program.parent), os.environ.get("PATH", os.defpath)])
+    environment = {**os.environ, "PATH": path, "BAMBU": str(program)}
+    with (folder / LOG).open("w+", encoding="utf-8", errors="replace") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT,
+                                   start_new_session=True)  # fmt: skip
+        try:
+            status = process.wait()
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        log.seek(0)
+        lines = log.read().splitlines()
+    if status:
+        errors = [line for line in lines if "ERROR" in line or "error:" in line] or lines
+        raise ConfigError(f"{folder / LOG}: {' '.join(command)} failed with {status}:\n" + "\n".join(errors[-15:]))
