@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -64,10 +64,34 @@ class Cycles:
         return asdict(self)
 
 
+class WindowShape(Protocol):
+    """What the feeder of an engine or of a pooling depends on."""
+
+    kernel: int
+    stride: int
+    padding: int
+    height: int
+    width: int
+
+    @property
+    def NB(self) -> int:
+        """Words of an input pixel."""
+
+    @property
+    def hout(self) -> int: ...
+
+    @property
+    def wout(self) -> int: ...
+
+
 def sequences(shape: EngineShape) -> list[Sequence]:
     """The processes of an engine from its input to its output port."""
-    feeders = [_pixels(shape)] if shape.kernel == 1 else [_columns(shape), _windows(shape)]
-    return [*feeders, _pe(shape), _output(shape)]
+    return [*feeder_sequences(shape), _pe(shape), _output(shape)]
+
+
+def feeder_sequences(shape: WindowShape) -> list[Sequence]:
+    """The processes that turn an image into windows."""
+    return [_pixels(shape)] if shape.kernel == 1 else [_columns(shape), _windows(shape)]
 
 
 def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> Cycles:
@@ -161,7 +185,7 @@ def _least(enough: Callable[[int], bool]) -> int:
     return low
 
 
-def _columns(shape: EngineShape) -> Sequence:
+def _columns(shape: WindowShape) -> Sequence:
     beats = shape.width * shape.NB
     bottom = np.arange(shape.hout) * shape.stride - shape.padding + shape.kernel - 1
     return Sequence(
@@ -172,7 +196,7 @@ def _columns(shape: EngineShape) -> Sequence:
     )
 
 
-def _windows(shape: EngineShape) -> Sequence:
+def _windows(shape: WindowShape) -> Sequence:
     inside = np.arange(shape.width) + shape.padding
     right = np.arange(shape.wout) * shape.stride + shape.kernel - 1
     positions = max(int(inside[-1]), int(right[-1])) + 1
@@ -186,13 +210,13 @@ def _windows(shape: EngineShape) -> Sequence:
     )
 
 
-def _pixels(shape: EngineShape) -> Sequence:
+def _pixels(shape: WindowShape) -> Sequence:
     rows, columns = np.arange(shape.hout) * shape.stride, np.arange(shape.wout) * shape.stride
     pixel = (rows[:, None] * shape.width + columns).ravel()
     return Sequence(
         process="pixels",
-        iterations=shape.in_beats,
-        reads=np.arange(shape.in_beats),
+        iterations=shape.height * shape.width * shape.NB,
+        reads=np.arange(shape.height * shape.width * shape.NB),
         writes=(pixel[:, None] * shape.NB + np.arange(shape.NB)).ravel(),
     )
 

@@ -37,7 +37,7 @@ def render(shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np
     """
     struct = engine_struct(STRUCT, shape, weights, bias, scales)
     title = "everything about an engine that depends on its layer"
-    return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct], shape.kernel)
+    return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct])
 
 
 def write(
@@ -50,9 +50,7 @@ def write(
     write_text(path, render(shape, weights, bias, scales))
 
 
-def render_header(
-    file: str, generator: str, title: str, widest: int, structs: Sequence[str], kernel: int = 0
-) -> str:
+def render_header(file: str, generator: str, title: str, widest: int, structs: Sequence[str]) -> str:
     """Text of a configuration header. widest: bits of the widest word; structs: C++ text."""
     return render_template(
         "config.hpp.j2",
@@ -61,7 +59,6 @@ def render_header(
         guard="PSCONV_" + file.upper().replace(".", "_"),
         widest=widest,
         structs="\n".join(structs),
-        kernel=kernel,
     )
 
 
@@ -93,7 +90,7 @@ def engine_struct(
         name=name,
         prefix=prefix,
         shape=shape,
-        constants=_constants(shape),
+        constants=engine_constants(shape),
         image_cycles=shape.hout * shape.wout * shape.rom_words,
         variants=_table(str(variant) for variant, _ in lanes),
         taps=_table(str(tap) for _, tap in lanes),
