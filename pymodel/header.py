@@ -118,7 +118,8 @@ def widest_word(shape: EngineShape) -> int:
     return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, sums, scaled)
 
 
-def _constants(shape: EngineShape) -> list[Constant]:
+def engine_constants(shape: EngineShape) -> list[Constant]:
+    """The members of the configuration of an engine."""
     depths = stream_depths(shape)
     numbers = [
         ("KERNEL", shape.kernel, "rows and columns of a kernel"),
