@@ -1,0 +1,192 @@
+"""A bundle as one piece of hardware: its units and the streams between them.
+
+One unit for each layer; where a tensor has several readers, forks; where its two ends differ in the channels of a
+word, split and gather (docs/interfaces.md, "Networks as one top").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pymodel.bundle import Bundle
+from pymodel.errors import ConfigError
+from pymodel.network import AvgPool, Layer, Linear, MaxPool
+from pymodel.packing import EngineShape
+from pymodel.units import (
+    AddUnit,
+    EngineUnit,
+    ForkUnit,
+    GatherUnit,
+    GlobalAverageUnit,
+    PoolUnit,
+    SplitUnit,
+    Stream,
+    Unit,
+)
+from pymodel.words import Words
+
+TOP = "psconv_network"
+IN_PORT, OUT_PORT = "x", "y"
+INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """The units of a network from its input to its output, each after those that it reads."""
+
+    units: list[Unit]
+
+    @property
+    def source(self) -> Stream:
+        """The input port."""
+        return self.units[0].reads[0]
+
+    @property
+    def sink(self) -> Stream:
+        """The output port."""
+        return next(s for unit in self.units for s in unit.writes if s.name == OUT_PORT)
+
+    @property
+    def streams(self) -> list[Stream]:
+        """The streams between two units."""
+        return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
+
+    @property
+    def engines(self) -> dict[str, EngineUnit]:
+        """The engines, by layer."""
+        return {unit.layer: unit for unit in self.units if isinstance(unit, EngineUnit)}
+
+    @property
+    def probes(self) -> dict[str, Stream]:
+        """The stream that carries the output of each layer, ports included, by layer."""
+        found: dict[str, Stream] = {}
+        for unit in self.units:
+            for stream in unit.writes:
+                found.setdefault(stream.layer, stream)
+        return found
+
+
+def build(bundle: Bundle, shapes: Mapping[str, EngineShape]) -> Dataflow:
+    """The network of a bundle. shapes: of the engine of each layer with weights, by layer.
+
+    Raises ConfigError, naming the layer, for one that is not built in hardware.
+    """
+    return _Builder(bundle, shapes).run()
+
+
+class _Builder:
+    def __init__(self, bundle: Bundle, shapes: Mapping[str, EngineShape]):
+        self.bundle, self.shapes = bundle, shapes
+        self.tensors = bundle.network.shapes()
+        self.layers = _needed(bundle)
+        self.units: list[Unit] = []
+        self.readers: dict[str, list[str]] = {INPUT: []}
+        for layer in self.layers:
+            self.readers[layer.name] = []
+            for source in layer.sources:
+                self.readers[source].append(layer.name)
+        self.waiting: dict[tuple[str, str], list[Stream]] = {}  # (layer, reader) -> its copies of the output
+
+    def run(self) -> Dataflow:
+        output = self.bundle.network.output
+        if self.readers[output]:
+            raise ConfigError(f"layer {output}: the network's output is read by {self.readers[output][0]}, too")
+        if not self.readers[INPUT]:
+            raise ConfigError("network: no layer reads the input")
+        first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
+        group = self.shapes[first.name].in_channels_per_beat if first.name in self.shapes else self.tensors[INPUT][0]
+        self._distribute(Stream(IN_PORT, INPUT, self._words(INPUT, group)))
+        for layer in self.layers:
+            self._layer(layer)
+        return Dataflow(self.units)
+
+    def _words(self, layer: str, group: int) -> Words:
+        return Words(*self.tensors[layer], self.bundle.formats[layer].bits, group)
+
+    def _layer(self, layer: Layer) -> None:
+        name = layer.name
+        if name in self.shapes:
+            shape = self.shapes[name]
+            if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
+                size = "x".join(map(str, self.tensors[layer.input]))
+                raise ConfigError(f"layer {name}: a fully connected layer on {size} activations; in a network's top it "
+                                  "needs one pixel: pool before it")  # fmt: skip
+            source = self._source(layer.input, name, shape.in_channels_per_beat)
+            sink = self._output(name, shape.out_channels_per_beat)
+            weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+            scales = self.bundle.scales.get(name)
+            self.units.append(
+                EngineUnit(name, name, (source,), (sink,), shape, weights, self.bundle.bias(name), scales)
+            )
+        elif layer.op == "add":
+            left = self._source(layer.inputs[0], name)
+            right = self._source(layer.inputs[1], name, left.words.group)
+            formats = self.bundle.formats
+            fracs = tuple(formats[tensor].frac for tensor in (*layer.inputs, name))
+            sink = self._output(name, left.words.group)
+            self.units.append(AddUnit(name, name, (left, right), (sink,), fracs, layer.relu))
+        elif isinstance(layer, MaxPool | AvgPool):
+            maximum = isinstance(layer, MaxPool)
+            if maximum and layer.padding:
+                raise ConfigError(f"layer {name}: padding: {layer.padding}; a maxpool in hardware has none")
+            source = self._source(layer.input, name)
+            sink = self._output(name, source.words.group)
+            window = layer.kernel, layer.stride, layer.padding
+            self.units.append(PoolUnit(name, name, (source,), (sink,), *window, maximum))
+        elif layer.op == "global_avgpool":
+            source = self._source(layer.input, name)
+            sink = self._output(name, source.words.group)
+            self.units.append(GlobalAverageUnit(name, name, (source,), (sink,)))
+        else:
+            raise ConfigError(f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
+                              "avgpool and global_avgpool are")  # fmt: skip
+        self._distribute(self.units[-1].writes[0])
+
+    def _output(self, layer: str, group: int) -> Stream:
+        port = layer == self.bundle.network.output
+        return Stream(OUT_PORT if port else layer, layer, self._words(layer, group))
+
+    def _distribute(self, stream: Stream) -> None:
+        """Copies of a layer's output for its readers."""
+        layer, readers = stream.layer, self.readers[stream.layer]
+        for at, reader in enumerate(readers[:-1]):
+            number = "" if at == 0 else str(at + 1)
+            again = "" if reader not in readers[:at] else "_again"
+            copy = replace(stream, name=f"{layer}_to_{reader}{again}")
+            last = at == len(readers) - 2
+            end = readers[-1]
+            rest = f"{layer}_to_{end}{'_again' if end in readers[:-1] else ''}" if last else f"{layer}_rest{number}"
+            others = replace(stream, name=rest)
+            self.units.append(ForkUnit(f"{layer}_fork{number}", layer, (stream,), (copy, others)))
+            self.waiting.setdefault((layer, reader), []).append(copy)
+            stream = others
+        if readers:
+            self.waiting.setdefault((layer, readers[-1]), []).append(stream)
+
+    def _source(self, layer: str, reader: str, group: int | None = None) -> Stream:
+        """The stream from which `reader` takes a layer's output, in words of `group` channels."""
+        stream = self.waiting[layer, reader].pop(0)
+        if group in (None, stream.words.group):
+            return stream
+        common = math.gcd(stream.words.group, group)
+        origin = stream.name if stream.name != IN_PORT else INPUT
+        for kind, verb, size in ((SplitUnit, "split", common), (GatherUnit, "gather", group)):
+            if size == stream.words.group:
+                continue
+            words = replace(stream.words, group=size)
+            regrouped = Stream(f"{origin}_as_{size}", layer, words)
+            self.units.append(kind(f"{origin}_{verb}", layer, (stream,), (regrouped,)))
+            stream = regrouped
+        return stream
+
+
+def _needed(bundle: Bundle) -> list[Layer]:
+    """The layers that the network's output depends on, in order."""
+    wanted, needed = {bundle.network.output}, []
+    for layer in reversed(bundle.network.layers):
+        if layer.name in wanted:
+            needed.append(layer)
+            wanted.update(layer.sources)
+    return needed[::-1]

@@ -1,0 +1,164 @@
+"""Exact cycles of a whole network, and the depths of the streams between its units.
+
+The timing contract (pymodel.maxplus) over the processes of all units. A source that always has a word and a sink that
+always takes one give the RTL's cycles exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pymodel.cycles import FEEDER_STAGES, lead, stream_depths
+from pymodel.dataflow import IN_PORT, OUT_PORT, Dataflow
+from pymodel.errors import ConfigError
+from pymodel.maxplus import Link, Process, Timeline, occupancy, settle
+from pymodel.units import POOL_DEPTH, EngineUnit
+
+# Write stages that depths are computed with, before anything is compiled: more than any process needs.
+STAGES = 16
+SUMS_DEPTH = STAGES + 2  # at least what the compiler gives a stream without a depth: it never holds up its producer
+IMAGES = 8  # at most until a network's streams are as full as they stay
+
+
+@dataclass(frozen=True)
+class NetworkCycles:
+    """Cycles of a run of `images` images through a network.
+
+    image_last: of each image, the cycle in which its last beat is delivered, counted from the first input beat.
+    total: the last of them + 1. steady: iterations per image of the slowest process, the least interval there can be.
+    interval: between the last two images of a long run. bottleneck: the slowest process.
+    """
+
+    images: int
+    total: int
+    image_last: list[int]
+    interval: int
+    steady: int
+    bottleneck: str
+
+    @property
+    def fill(self) -> int:
+        """Cycles beyond `images` * `steady`."""
+        return self.total - self.images * self.steady
+
+
+def processes(dataflow: Dataflow) -> list[Process]:
+    """All processes, from input to output."""
+    return [process for unit in dataflow.units for process in unit.processes()]
+
+
+def slowest(dataflow: Dataflow) -> Process:
+    """The process with the most iterations: it sets the pace of the network."""
+    return max(processes(dataflow), key=lambda process: process.iterations)
+
+
+def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
+    """Depths of the streams between units with which the network keeps the pace of its slowest process.
+
+    With endless streams between the units and a source that sends words at that pace, each unit works at it, and
+    once that repeats from image to image, what waits in each stream at most is its depth. With these depths the
+    same times are still a solution of the contract's inequalities, so a network that is fed without pause, whose
+    times are the least solution, is no slower (and cannot deadlock).
+    Raises ConfigError: a network that does not get to repeat.
+    """
+    chain, pace = processes(dataflow), slowest(dataflow).iterations
+    source = dataflow.source.words.count
+    links: dict[str, Link] = {stream.name: Link(STAGES, None) for stream in dataflow.streams}
+    for unit in dataflow.units:
+        links |= _inner_links(unit)
+    for images in (4, IMAGES):
+        lines = [Timeline(process, images) for process in chain]
+        sends = (np.arange(images * source, dtype=np.int64) * pace) // source
+        for line in lines:
+            if IN_PORT in line.process.reads:
+                line.raise_to(IN_PORT, sends)
+        settle(lines, links)
+        if all(_repeats(line, images, pace) for line in lines):
+            break
+    else:
+        raise ConfigError(f"network: its streams are not as full as they stay after {IMAGES} images")
+    return {stream.name: _waiting(lines, stream.name) for stream in dataflow.streams}
+
+
+def latency(dataflow: Dataflow, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> NetworkCycles:
+    """Cycles of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
+
+    start: the cycle in which the first beat is offered, counted from the first cycle after reset.
+    Raises ConfigError if the schedule is not one of this network.
+    """
+    chain = processes(dataflow)
+    found = {process["name"]: process for process in schedule["processes"]}
+    depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
+    if set(found) != {process.name for process in chain}:
+        differing = sorted(set(found) ^ {process.name for process in chain})
+        raise ConfigError(f"schedule: it has other processes than this network: {differing[0]!r}, ...")
+    links = {}
+    for process in chain:
+        _check(process, found[process.name])
+        for write in found[process.name]["writes"]:
+            stream = write["stream"]
+            links[stream] = Link(write["stage"] - lead(found[process.name]), depths[stream])
+    simulated = max(images + 1, 3)
+    lines = [Timeline(process, simulated, lead(found[process.name])) for process in chain]
+    beats = dataflow.sink.words.count
+    sink = Timeline(Process("sink", beats, {OUT_PORT: np.arange(beats)}, {}), simulated)
+    for line in lines:
+        if IN_PORT in line.process.reads:
+            line.raise_to(IN_PORT, np.array([start]))
+    settle([*lines, sink], links)
+    ends = sink.times(OUT_PORT)[beats - 1 :: beats]
+    slow = slowest(dataflow)
+    return NetworkCycles(
+        images=images,
+        total=int(ends[images - 1]) - start + 1,
+        image_last=[int(end) - start for end in ends[:images]],
+        interval=int(ends[-1] - ends[-2]),
+        steady=slow.iterations,
+        bottleneck=slow.name,
+    )
+
+
+def _inner_links(unit) -> dict[str, Link]:
+    """The streams inside a unit, at the depths that its configuration gives them."""
+    name = unit.name
+    if isinstance(unit, EngineUnit):
+        depths = stream_depths(unit.shape)
+        inner = {f"{name}_window_words": Link(FEEDER_STAGES, depths["windows"])}
+        if "columns" in depths:
+            inner[f"{name}_column_words"] = Link(FEEDER_STAGES, depths["columns"])
+        return inner | {f"{name}_sum_words": Link(STAGES, SUMS_DEPTH)}
+    if unit.dataflow:
+        return {f"{name}_{words}_words": Link(FEEDER_STAGES, POOL_DEPTH) for words in ("column", "window")}
+    return {}
+
+
+def _repeats(line: Timeline, images: int, pace: int) -> bool:
+    """Whether the last image took the same course as the one before it, `pace` cycles later."""
+    per_image = len(line.time) // images
+    last, before = line.time[-per_image:], line.time[-2 * per_image : -per_image]
+    return bool((last - before == pace).all())
+
+
+def _waiting(lines: list[Timeline], stream: str) -> int:
+    producer = next(line for line in lines if stream in line.process.writes)
+    consumer = next(line for line in lines if stream in line.process.reads)
+    return occupancy(producer, consumer, stream)
+
+
+def _check(process: Process, scheduled: Mapping[str, Any]) -> None:
+    where = f"schedule: process {process.name!r}"
+    if scheduled["iterations"] not in (None, process.iterations):
+        raise ConfigError(f"{where} has {scheduled['iterations']} iterations, this network {process.iterations}")
+    if scheduled["ii"] != 1:
+        raise ConfigError(f"{where}: the cycle model needs ii 1")
+    for kind, expected in (("reads", process.reads), ("writes", process.writes)):
+        found = {access["stream"] for access in scheduled[kind]}
+        if found != set(expected):
+            raise ConfigError(f"{where} {kind} {', '.join(sorted(found))}; {', '.join(sorted(expected))} expected")
+    stages = {read["stage"] for read in scheduled["reads"]}
+    if stages != {lead(scheduled)}:
+        raise ConfigError(f"{where}: reads in stage {lead(scheduled)} expected, found {sorted(stages)}")
