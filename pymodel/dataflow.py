@@ -149,36 +149,41 @@ class _Builder:
         return Stream(OUT_PORT if port else layer, layer, self._words(layer, group))
 
     def _distribute(self, stream: Stream) -> None:
-        """Copies of a layer's output for its readers."""
+        """Copies of a layer's output for its readers, in the words of its engines where they agree."""
         layer, readers = stream.layer, self.readers[stream.layer]
+        groups = {self.shapes[reader].in_channels_per_beat for reader in readers if reader in self.shapes}
+        if len(groups) == 1:
+            stream = self._regrouped(stream, groups.pop())
         for at, reader in enumerate(readers[:-1]):
             number = "" if at == 0 else str(at + 1)
-            again = "" if reader not in readers[:at] else "_again"
-            copy = replace(stream, name=f"{layer}_to_{reader}{again}")
+            copy = replace(stream, name=self._copy_name(layer, at))
             last = at == len(readers) - 2
-            end = readers[-1]
-            rest = f"{layer}_to_{end}{'_again' if end in readers[:-1] else ''}" if last else f"{layer}_rest{number}"
-            others = replace(stream, name=rest)
-            self.units.append(ForkUnit(f"{layer}_fork{number}", layer, (stream,), (copy, others)))
+            rest = replace(stream, name=self._copy_name(layer, at + 1) if last else f"{layer}_rest{number}")
+            self.units.append(ForkUnit(f"{layer}_fork{number}", layer, (stream,), (copy, rest)))
             self.waiting.setdefault((layer, reader), []).append(copy)
-            stream = others
+            stream = rest
         if readers:
             self.waiting.setdefault((layer, readers[-1]), []).append(stream)
 
+    def _copy_name(self, layer: str, at: int) -> str:
+        """The name of the copy for the reader number `at`; one layer may read a tensor twice."""
+        readers = self.readers[layer]
+        return f"{layer}_to_{readers[at]}" + ("_again" if readers[at] in readers[:at] else "")
+
     def _source(self, layer: str, reader: str, group: int | None = None) -> Stream:
-        """The stream from which `reader` takes a layer's output, in words of `group` channels."""
+        """The stream from which `reader` takes a layer's output, in words of `group` channels (None: any)."""
         stream = self.waiting[layer, reader].pop(0)
-        if group in (None, stream.words.group):
-            return stream
+        return stream if group is None else self._regrouped(stream, group)
+
+    def _regrouped(self, stream: Stream, group: int) -> Stream:
+        """The stream in words of `group` channels, through words of their greatest common divisor."""
+        origin = INPUT if stream.name == IN_PORT else stream.name
         common = math.gcd(stream.words.group, group)
-        origin = stream.name if stream.name != IN_PORT else INPUT
         for kind, verb, size in ((SplitUnit, "split", common), (GatherUnit, "gather", group)):
-            if size == stream.words.group:
-                continue
-            words = replace(stream.words, group=size)
-            regrouped = Stream(f"{origin}_as_{size}", layer, words)
-            self.units.append(kind(f"{origin}_{verb}", layer, (stream,), (regrouped,)))
-            stream = regrouped
+            if size != stream.words.group:
+                after = Stream(f"{origin}_as_{size}", stream.layer, replace(stream.words, group=size))
+                self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))
+                stream = after
         return stream
 
 

@@ -1,0 +1,79 @@
+"""The C++ of a network's top: configurations of its units, the function that connects them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pymodel.dataflow import IN_PORT, OUT_PORT, TOP, Dataflow
+from pymodel.errors import ConfigError
+from pymodel.files import write_text
+from pymodel.header import render_header, render_template
+from pymodel.network_cycles import stream_depths_between
+from pymodel.units import AddUnit, Stream, Unit
+
+CONFIG = "network_config.hpp"
+HEADER = f"{TOP}.hpp"
+SOURCE = f"{TOP}.cpp"
+
+# A layer is a function in C++ and must not be called like one of these.
+_KEYWORDS = frozenset(
+    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const constexpr
+    const_cast continue decltype default delete do double dynamic_cast else enum explicit export extern false float for
+    friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected
+    public register reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch
+    template this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t
+    while xor xor_eq x y network psconv hls""".split()
+)
+
+
+def render(dataflow: Dataflow, name: str) -> dict[str, str]:
+    """C++ text by file name: configuration, header, source. The same network always gives the same text.
+
+    name: of the network, for comments. Raises ConfigError: a layer with a name that C++ reserves, ...
+    """
+    for unit in dataflow.units:
+        if unit.name in _KEYWORDS:
+            raise ConfigError(f"layer {unit.name}: C++ reserves this name: choose another for a network's top")
+    depths = stream_depths_between(dataflow)
+    common = {"generator": __name__, "network": name, "top": TOP}
+    widest = max(unit.widest for unit in dataflow.units)
+    structs = [unit.struct() for unit in dataflow.units]
+    return {
+        CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
+        HEADER: render_template(f"{HEADER}.j2", **common, source=dataflow.source.words, sink=dataflow.sink.words),
+        SOURCE: render_template(
+            f"{SOURCE}.j2",
+            **common,
+            headers=sorted({unit.header for unit in dataflow.units}),
+            joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
+            units=[_unit(unit) for unit in dataflow.units],
+            streams=[{"name": s.name, "bits": s.words.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
+        ),
+    }
+
+
+def write(folder: Path, dataflow: Dataflow, name: str) -> None:
+    """Writes the files of `render` to a folder, each whole or not at all. Raises ConfigError."""
+    for file, text in render(dataflow, name).items():
+        write_text(folder / file, text)
+
+
+def _unit(unit: Unit) -> dict[str, object]:
+    streams = [*unit.reads, *unit.writes]
+    names = [f"in{at}" for at in range(len(unit.reads))] + [f"out{at}" for at in range(len(unit.writes))]
+    return {
+        "name": unit.name,
+        "function": unit.function,
+        "config": unit.config,
+        "dataflow": unit.dataflow,
+        "arguments": ", ".join(
+            f"hls::stream<{_type(stream)}>& {name}" for stream, name in zip(streams, names, strict=True)
+        ),
+        "parameters": ", ".join(names),
+        "streams": ", ".join(stream.name for stream in streams),
+    }
+
+
+def _type(stream: Stream) -> str:
+    ports = {IN_PORT: "InputBeat", OUT_PORT: "OutputBeat"}
+    return ports.get(stream.name, f"ap_uint<{stream.words.word_bits}> ")
