@@ -146,7 +146,7 @@ def resources_step(engine: Engine, settings: Settings) -> None:
 
     def make() -> None:
         rtl, target = sorted((folder / "rtl").glob("*.sv")), settings.target
-        record = synthesise(rtl, TOP, target) | {"target": target.name, "operands": trace_operands(rtl, TOP)}
+        record = synthesise(rtl, TOP, target) | {"target": target.name, "operands": trace_operands(rtl, TOP, "pe")}
         if settings.pnr:
             record["pnr"] = place_and_route(rtl, TOP, target, settings.clock_ns)
         write_json(result, record)
@@ -203,6 +203,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         | {"cosim" if run == "free" else run: result["mismatch_count"] for run, result in simulated.items()},
         "errors": [error for result in simulated.values() for error in result["errors"]],
         "lanes": shape.lanes,
+        "scale_multipliers": shape.scale_multipliers,
         "macs": shape.macs,
         "cycles_model": model.total,
         "cycles_sim": free["cycles"]["total"],

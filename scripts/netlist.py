@@ -82,10 +82,11 @@ class Netlist:
                 found.append(Memory(label, kind, value["SIZE"], value["WIDTH"]))
         return sorted(found, key=lambda memory: (-memory.depth * memory.width, memory.name))
 
-    def multipliers(self) -> Iterator[tuple[str, list[Bit], list[Bit]]]:
-        """Name and both operands of every multiplier with two variable operands."""
+    def multipliers(self, instance: str = "") -> Iterator[tuple[str, list[Bit], list[Bit]]]:
+        """Name and both operands of every multiplier with two variable operands, in all or in one instance."""
+        prefix = f"$flatten\\{instance}." if instance else ""  # what yosys puts before a flattened cell's name
         for name, cell in self.cells.items():
-            if cell["type"] == "$mul":
+            if cell["type"] == "$mul" and name.startswith(prefix):
                 a, b = cell["connections"]["A"], cell["connections"]["B"]
                 if self._variable(a) and self._variable(b):
                     yield name, a, b
@@ -163,10 +164,11 @@ class Netlist:
         return earlier if len(earlier) == len(words) and all(w.kind != "port" for w in earlier) else None
 
 
-def trace(design: dict[str, Any], top: str, ring_choices: int = 2) -> dict[str, Any]:
+def trace(design: dict[str, Any], top: str, instance: str = "", ring_choices: int = 2) -> dict[str, Any]:
     """The proof that no multiplexer stands between ring and multipliers, or its refutation.
 
     `design` is write_json's output after `flatten` with `$mul`, `$mux`, `$dff` and `$mem_v2` still whole.
+    `instance`: of `top`, whose multipliers are meant; empty: all of the design's.
     `multiplexer_free`: every activation operand is one register word without a cell in between, and that
     register is loaded from at most `ring_choices` words. The operand that comes from a ROM or, failing that,
     has fewer choices is the weight.
@@ -174,7 +176,7 @@ def trace(design: dict[str, Any], top: str, ring_choices: int = 2) -> dict[str, 
     netlist = Netlist(design, top)
     activations: list[Operand] = []
     weights: list[Operand] = []
-    for _, a, b in netlist.multipliers():
+    for _, a, b in netlist.multipliers(instance):
         pair = sorted(
             (netlist.operand(a), netlist.operand(b)), key=lambda o: (o.origin.kind != "memory", o.choices)
         )

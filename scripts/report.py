@@ -95,7 +95,8 @@ class LayerReport(Strict):
         description="by step (csim, cosim, stalled): values unlike golden's"
     )
     errors: list[str] = Field([], description="what the bench found, in words")
-    lanes: int = Field(ge=1, description="multipliers")
+    lanes: int = Field(ge=1, description="multipliers of weights")
+    scale_multipliers: int = Field(0, ge=0, description="multipliers of the output channels' scales, besides the lanes")
     macs: int | None = Field(None, description="useful multiply-accumulates of one image")
     cycles_model: int | None = None
     cycles_sim: int | None = None
@@ -228,6 +229,11 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("images", "images simulated", lambda layer: _number(layer.images)),
     Column("lanes", "multipliers at work in every cycle", lambda layer: _number(layer.lanes)),
+    Column(
+        "scale mult.",
+        "multipliers of the output channels' scales in the requantisation, where a layer has scales; no lanes",
+        lambda layer: _number(layer.scale_multipliers) if layer.scale_multipliers else DASH,
+    ),
     Column(
         "cycles",
         "RTL simulation, first input beat accepted to last output beat accepted, all images",

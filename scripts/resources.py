@@ -167,8 +167,8 @@ def count_cells(
     return {"total": {kind: _whole(total[kind]) for kind in KINDS}, "modules": table, "other": dict(other)}
 
 
-def trace_operands(rtl: Sequence[Path], top: str) -> dict[str, Any]:
-    """Structural proof of the periodic engine; see `netlist.trace` for the result."""
+def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> dict[str, Any]:
+    """Structural proof of the periodic engine, of the multipliers in one instance or all; see `netlist.trace`."""
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
         _yosys(
             f"{_read(rtl, Path(folder))}; hierarchy -check -top {top}; proc; flatten; opt_expr; opt_dff;"
@@ -176,7 +176,7 @@ def trace_operands(rtl: Sequence[Path], top: str) -> dict[str, Any]:
             Path(folder),
         )
         design = json.loads((Path(folder) / "coarse.json").read_text(encoding="utf-8"))
-    return trace(design, top)
+    return trace(design, top, instance)
 
 
 def place_and_route(

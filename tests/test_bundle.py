@@ -58,6 +58,21 @@ def test_round_trip(saved: Path) -> None:
         assert np.array_equal(tensor, golden.run(two, images)[name])
 
 
+def test_scales_round_trip(saved: Path) -> None:
+    plain, rng = Bundle.load(saved), np.random.default_rng(0)
+    scales = {"conv2": rng.integers(1, 1 << 12, 32).astype(np.uint16), "fc": np.full(10, 65535, np.uint16)}
+    one = dataclasses.replace(plain, scales=scales)
+    one.save(saved)
+    two = Bundle.load(saved)
+    assert set(two.scales) == set(scales) and not plain.scales
+    assert all(np.array_equal(two.scales[name], scales[name]) for name in scales)
+    assert {name: two.engine_shape(name).scale_bits for name in ("conv1", "conv2", "fc")} == {
+        "conv1": 0, "conv2": int(scales["conv2"].max()).bit_length(), "fc": 16}  # fmt: skip
+    images = rng.integers(-128, 128, (2, 1, 8, 8))
+    before, after = golden.run(plain, images), golden.run(two, images)
+    assert np.array_equal(before["conv1"], after["conv1"]) and not np.array_equal(before["conv2"], after["conv2"])
+
+
 def test_same_bytes_for_the_same_content(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = [saved, saved.with_suffix(".npz")]
     before = [file.read_bytes() for file in files]
@@ -246,10 +261,10 @@ def test_wrong_arrays(saved: Path, name: str, array: np.ndarray | None, says: st
         Bundle.load(saved)
 
 
-def test_layers_of_pixels_that_no_shift_averages() -> None:
+def test_layers_of_pixels_that_no_scale_averages() -> None:
     layers = [{"op": "global_avgpool", "name": "g", "input": "input"}]
-    network = Network(name="n", input={"channels": 1, "height": 3, "width": 3}, layers=layers, output="g")
-    with pytest.raises(ConfigError, match="layer g: the mean of 9"):
+    network = Network(name="n", input={"channels": 1, "height": 3, "width": 2}, layers=layers, output="g")
+    with pytest.raises(ConfigError, match="layer g: the mean of 6"):
         Bundle(network, {"input": Format(8, 0), "g": Format(8, 0)}, {}, {}, {})
 
 

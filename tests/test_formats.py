@@ -19,6 +19,7 @@ from pymodel.formats import (
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
+ACC48 = st.integers(-(2**47), 2**47 - 1)
 
 
 def requantise_by_definition(acc: int, shift: int, bits: int, relu: bool) -> int:
@@ -52,6 +53,52 @@ def test_requantise_takes_every_integer_type(dtype: type) -> None:
 def test_requantise_refuses_shifts(shift: int) -> None:
     with pytest.raises(ConfigError, match="shift"):
         requantise(np.array([1]), shift, 8, False)
+
+
+def test_scaled_requantise_is_the_definition_at_the_extremes() -> None:
+    """The largest accumulators and scales: every product is an int64."""
+    for acc, scale, shift in itertools.product((-(2**47), 2**47 - 1), (1, 65535), range(32)):
+        got = requantise(np.array([acc]), shift, 8, False, np.array([scale]))
+        assert got.tolist() == [requantise_by_definition(acc * scale, shift, 8, False)]
+
+
+@given(
+    st.lists(st.tuples(ACC48 | st.integers(-300, 300), st.integers(1, 2**16 - 1)), min_size=1),
+    st.integers(0, 31), st.integers(2, 8), st.booleans(),
+)  # fmt: skip
+def test_scaled_requantise_is_the_definition(
+    pairs: list[tuple[int, int]], shift: int, bits: int, relu: bool
+) -> None:
+    acc, scales = np.array(pairs, np.int64).T
+    expected = [requantise_by_definition(a * m, shift, bits, relu) for a, m in pairs]
+    assert requantise(acc, shift, bits, relu, scales.astype(np.uint16)).tolist() == expected
+
+
+@given(
+    st.lists(st.tuples(ACC48, st.integers(0, 15), st.integers(1, 2**16 - 1)), min_size=1),
+    st.integers(15, 31), st.integers(2, 8), st.booleans(),
+)  # fmt: skip
+def test_a_power_of_two_scale_is_a_shift_of_its_own(
+    channels: list[tuple[int, int, int]], shift: int, bits: int, relu: bool
+) -> None:
+    """The same bits as one multiplier and one shift for each channel; with the multiplier 1, as no scale at all."""
+    for acc, less, multiplier in channels:
+        multiplier = max(1, multiplier >> less)
+        scale, one = np.array([multiplier << less]), np.array([multiplier])
+        both = [requantise(np.array([acc]), shift - n, bits, relu, m)[0] for n, m in ((0, scale), (less, one))]
+        assert both[0] == both[1]
+        plain = requantise(np.array([acc]), shift - less, bits, relu)
+        assert requantise(np.array([acc]), shift, bits, relu, np.array([1 << less])) == plain
+
+
+@pytest.mark.parametrize(
+    ("acc", "scale", "says"),
+    [(1, 0, "scale: 0"), (1, 65536, "scale: 65536"), (1, -1, "scale: -1"), (1, 1.0, "scale: integers"),
+     (2**47, 1, "accumulator"), (-(2**47) - 1, 1, "accumulator")],
+)  # fmt: skip
+def test_scales_and_accumulators_that_are_refused(acc: int, scale: float, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        requantise(np.array([acc]), 8, 8, False, np.array([scale]))
 
 
 def test_requantise_refuses_floats() -> None:

@@ -52,7 +52,7 @@ def random_bundle(network: Network, seed: int, bits: int = 8) -> Bundle:
     """A bundle of `network` with weights and formats at random that keep the numbers moving."""
     rng = np.random.default_rng(seed)
     formats = {"input": Format(bits, int(rng.integers(0, 6)))}
-    weight_formats, weights, biases = {}, {}, {}
+    weight_formats, weights, biases, scales = {}, {}, {}, {}
     for layer in network.layers:
         source = formats[layer.sources[0]]
         formats[layer.name] = source
@@ -74,10 +74,12 @@ def random_bundle(network: Network, seed: int, bits: int = 8) -> Bundle:
             )
         # A shift that leaves about the output's range: sums are mostly well within their bound.
         out_bits = int(rng.integers(3, 9))
-        shift = max(0, min(31, bound - out_bits - 3))
+        if scale_bits := max(0, int(rng.integers(-8, 17))):
+            scales[layer.name] = rng.integers(1, 1 << scale_bits, shape[0]).astype(np.uint16)
+        shift = max(0, min(31, bound + scale_bits - out_bits - 3))
         formats[layer.name] = Format(out_bits, source.frac + form.frac - shift)
         # Concatenated tensors share a format: f comes of e, so nothing else is to be done.
-    return Bundle(network, formats, weight_formats, weights, biases)
+    return Bundle(network, formats, weight_formats, weights, biases, scales)
 
 
 def random_images(bundle: Bundle, count: int, seed: int) -> np.ndarray:
@@ -220,6 +222,7 @@ def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray
         x, unit, out = tensors[layer.sources[0]], scale[layer.sources[0]], bundle.formats[layer.name]
         y = np.zeros(bundle.network.shapes()[layer.name], np.int64)
         name = layer.name
+        scales = [Fraction(int(own)) for own in bundle.scales.get(name, np.ones(y.shape[0], int))]
         for c, row, column in itertools.product(*map(range, y.shape)):
             if layer.op in ("conv", "maxpool", "avgpool"):
                 window = [(layer.stride * row + i - layer.padding, layer.stride * column + j - layer.padding)
@@ -232,11 +235,11 @@ def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray
                     for k in range(per_group):
                         for t, place in enumerate(window):
                             total += int(w[c, k].flat[t]) * at(x, first + k, *place, 0)
-                    factor = unit * Fraction(2) ** -bundle.weight_formats[name].frac / scale[name]
+                    factor = unit * scales[c] * Fraction(2) ** -bundle.weight_formats[name].frac / scale[name]
                     y[c, row, column] = rounded(total * factor, out, layer.relu)
                 case "linear":
                     total = sum(int(a) * int(b) for a, b in zip(bundle.weights[name][c], x.flat, strict=True))
-                    factor = unit * Fraction(2) ** -bundle.weight_formats[name].frac / scale[name]
+                    factor = unit * scales[c] * Fraction(2) ** -bundle.weight_formats[name].frac / scale[name]
                     y[c] = rounded((total + int(bundle.bias(name)[c])) * factor, out, layer.relu)
                 case "maxpool":
                     values = [at(x, c, *place, None) for place in window]
@@ -259,6 +262,47 @@ def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray
                     y[c, row, column] = x[c % layer.groups * per_group + c // layer.groups, row, column]
         tensors[name] = y
     return tensors
+
+
+def quantised_conv_by_onnxruntime(
+    images: np.ndarray, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray, shift: int
+) -> np.ndarray:
+    """int8 QLinearConv, padding 1, of int8 tensors whose weights have one scale per output channel."""
+    fixed = {"x_scale": np.float32(1), "zero": np.int8(0), "w": weights, "w_scale": scales.astype(np.float32),
+             "w_zero": np.zeros(len(weights), np.int8), "y_scale": np.float32(2.0**shift), "b": bias}  # fmt: skip
+    node = onnx.helper.make_node(
+        "QLinearConv", ["x", "x_scale", "zero", "w", "w_scale", "w_zero", "y_scale", "zero", "b"], ["y"], pads=[1] * 4
+    )
+    graph = onnx.helper.make_graph(
+        [node], "conv", [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.INT8, images.shape)],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT8, None)],
+        [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in fixed.items()],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": images})[0]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_scales_equal_onnxruntimes_channel_scales(seed: int) -> None:
+    """Its products and its rounding are of float32, exact below 2**24; it rounds halves to even, so none may occur."""
+    rng = np.random.default_rng(seed)
+    cin, cout = int(rng.integers(1, 4)), int(rng.integers(1, 9))
+    images = rng.integers(-16, 16, (2, cin, 6, 5)).astype(np.int8)
+    weights = rng.integers(-16, 16, (cout, cin, 3, 3)).astype(np.int8)
+    bias, scales = rng.integers(-999, 1000, cout).astype(np.int32), 2 * rng.integers(0, 256, cout) + 1
+    products = ops.conv2d(images, weights, bias, 1, 1) * scales[:, None, None]
+    shift = int(np.abs(products).max()).bit_length() - int(rng.integers(7, 10))
+    assert np.abs(products).max() < 1 << 24
+    tie = (products - (1 << (shift - 1))) % (1 << shift) == 0
+    shape = EngineShape(cin=cin, cout=cout, kernel=3, padding=1, height=6, width=5, support="dense", shift=shift,
+                        acc_bits=accumulator_bits(weights, bias, 8), scale_bits=9)  # fmt: skip
+    result = golden.conv_layer(images, weights, bias, shape, scales)
+    expected = quantised_conv_by_onnxruntime(images, weights, bias, scales, shift)
+    assert np.array_equal(result[~tie], expected[~tie]) and tie.mean() < 0.05
+    assert (np.abs(result[tie].astype(int) - expected[tie]) <= 1).all() and len(np.unique(result)) > 20
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -292,7 +336,7 @@ def test_one_layer_equals_the_network() -> None:
         shape = bundle.engine_shape(layer.name)
         weights, source = bundle.weights[layer.name], outputs[layer.input]
         y = golden.conv_layer(source, weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
-                              bundle.bias(layer.name), shape)  # fmt: skip
+                              bundle.bias(layer.name), shape, bundle.scales.get(layer.name))  # fmt: skip
         assert np.array_equal(y, outputs[layer.name])
 
 
@@ -338,8 +382,20 @@ def test_real_images_are_quantised() -> None:
     assert images.tolist() == [[[[0, 8, 127, -128]]]]
 
 
-def test_means_need_powers_of_two() -> None:
-    with pytest.raises(ConfigError, match="9 elements"):
-        ops.avgpool(np.ones((1, 1, 3, 3), int), 3, 1, 0, 8)
+@pytest.mark.parametrize("count", [1, 3, 5, 9, 25, 49, 127, 255, 2, 64])
+def test_means_are_the_nearest_integers(count: int) -> None:
+    sums = np.arange(-128 * count, 127 * count + 1)
+    images = np.zeros((len(sums), 1, 1, count), np.int64)
+    images[:] = (sums // count)[:, None, None, None]
+    images[:, 0, 0] += np.arange(count) < (sums % count)[:, None]  # of 8 bits, with each possible sum
+    means = ops.global_avgpool(images, 8)[:, 0, 0, 0]
+    assert means.tolist() == [(2 * int(total) + count) // (2 * count) for total in sums]
+
+
+def test_means_that_no_scale_gives() -> None:
+    with pytest.raises(ConfigError, match="36 elements"):
+        ops.avgpool(np.ones((1, 1, 6, 6), int), 6, 1, 0, 8)
     with pytest.raises(ConfigError, match="6 elements"):
         ops.global_avgpool(np.ones((1, 1, 2, 3), int), 8)
+    with pytest.raises(ConfigError, match="257 elements"):
+        ops.mean_scale(257, "x")

@@ -11,6 +11,7 @@ from pymodel.packing import (
     pack_beats,
     pack_bias,
     pack_output_beats,
+    pack_scales,
     pack_weights,
     unpack_beats,
     unpack_bias,
@@ -98,6 +99,22 @@ def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
                             if i < shape.cin:
                                 expected = weights[o, i].flat[t]
                         assert field(word, k * m + j, shape.weight_bits) == expected
+
+
+@settings(deadline=None, max_examples=60)
+@given(shapes(), st.integers(1, 16), st.integers(0, 2**32))
+def test_scale_word_by_word(shape: EngineShape, bits: int, seed: int) -> None:
+    shape = shape.model_copy(update={"scale_bits": bits})
+    scales = np.random.default_rng(seed).integers(1, 1 << bits, shape.cout)
+    words = pack_scales(scales, shape)
+    P, To = shape.P, shape.To
+    assert len(words) == shape.steps and all(0 <= word < 1 << (To * bits) for word in words)
+    for s, word in enumerate(words):
+        for k in range(To):
+            assert word >> (k * bits) & ((1 << bits) - 1) == scales[(s // P) * P * To + k * P + s % P]
+    for wrong in (0, 1 << bits):
+        with pytest.raises(ConfigError, match=f"scales .{bits} bits.: {wrong} at"):
+            pack_scales(np.full(shape.cout, wrong), shape)
 
 
 @settings(deadline=None, max_examples=150)

@@ -85,6 +85,15 @@ def test_ring_is_wired_to_its_multipliers() -> None:
     assert [(m["kind"], m["depth"], m["width"]) for m in proof["memories"]] == [("rom", 64, 16)]
 
 
+def test_the_multipliers_of_one_instance_only() -> None:
+    """A ring and an indexed engine in one top: each is judged by itself, and both together fail."""
+    both = [*LANES, Path(__file__).parent / "rtl" / "lanes_both.sv"]
+    assert trace_operands(both, "lanes_both", "ring")["multiplexer_free"]
+    assert not trace_operands(both, "lanes_both", "indexed")["multiplexer_free"]
+    assert [trace_operands(both, "lanes_both", name)["multipliers"] for name in ("ring", "indexed", "")] == [2, 2, 4]
+    assert not trace_operands(both, "lanes_both")["multiplexer_free"]
+
+
 def test_a_multiplexer_in_front_of_the_multiplier_is_found() -> None:
     proof = trace_operands(LANES, "lanes_indexed")
     assert not proof["multiplexer_free"] and proof["cells_between"]
