@@ -110,10 +110,10 @@ class Bundle:
             raise ConfigError(f"layer {layer.name}: formats: a {layer.op} has the format of its input, "
                               f"{sources[0]}, not {self.formats[layer.name]}")  # fmt: skip
         if isinstance(layer, AvgPool):
-            ops.mean_shift(layer.kernel**2, f"layer {layer.name}")
+            ops.mean_scale(layer.kernel**2, f"layer {layer.name}")
         if isinstance(layer, GlobalAvgPool):
             _, height, width = self.network.shapes()[layer.input]
-            ops.mean_shift(height * width, f"layer {layer.name}")
+            ops.mean_scale(height * width, f"layer {layer.name}")
 
     def bias(self, name: str) -> np.ndarray:
         """int32 [cout], zeros where the layer has none."""

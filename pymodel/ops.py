@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from pymodel.errors import ConfigError
-from pymodel.formats import requantise
+from pymodel.formats import SCALE_BITS, requantise
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
 _FLOAT64_EXACT = 1 << 53
+MAX_ODD_MEAN = 255  # see mean_scale; far more than the 9 elements of a 3x3 window
 _COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
 
 
@@ -87,26 +88,40 @@ def maxpool(images: np.ndarray, kernel: int, stride: int, padding: int = 0) -> n
 def avgpool(images: np.ndarray, kernel: int, stride: int, padding: int, out_bits: int) -> np.ndarray:
     """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout].
 
-    requantise(sum, log2(kernel**2)). Raises ConfigError unless kernel**2 is a power of two.
+    requantise(sum, shift, scale) with `mean_scale` of kernel**2. Raises ConfigError where there is none.
     """
     sums = _windows(images.astype(np.int64), kernel, stride, padding, 0).sum(axis=(4, 5))
-    return requantise(sums, mean_shift(kernel**2, "avgpool"), out_bits, relu=False)
+    return _mean(sums, kernel**2, "avgpool", out_bits)
 
 
 def global_avgpool(images: np.ndarray, out_bits: int) -> np.ndarray:
-    """Mean of each channel: int64 [n, c, 1, 1] = requantise(sum, log2(h * w)).
+    """Mean of each channel: int64 [n, c, 1, 1], as `avgpool` computes it.
 
-    Raises ConfigError unless h * w is a power of two.
+    Raises ConfigError where h * w has no `mean_scale`.
     """
-    shift = mean_shift(images.shape[2] * images.shape[3], "global_avgpool")
-    return requantise(images.sum(axis=(2, 3), dtype=np.int64, keepdims=True), shift, out_bits, relu=False)
+    sums = images.sum(axis=(2, 3), dtype=np.int64, keepdims=True)
+    return _mean(sums, images.shape[2] * images.shape[3], "global_avgpool", out_bits)
 
 
-def mean_shift(count: int, what: str) -> int:
-    """log2(count). Raises ConfigError, naming `what`, unless count is a power of two."""
-    if count & (count - 1):
-        raise ConfigError(f"{what}: the mean of {count} elements is no shift: use a power of two")
-    return count.bit_length() - 1
+def mean_scale(count: int, what: str) -> tuple[int, int]:
+    """(scale, shift) with which `requantise` makes a mean of a sum: 1 / count = scale * 2**-shift.
+
+    Exactly so for a power of two (scale 1). For an odd number the scale has SCALE_BITS bits and is the nearest: a mean
+    of integers of at most 8 bits is never near a half, so the result is the integer nearest to the true one. Raises ConfigError, naming `what`, for other numbers and odd ones above MAX_ODD_MEAN.
+    """
+    if not count & (count - 1):
+        return 1, count.bit_length() - 1
+    if count % 2 == 0 or count > MAX_ODD_MEAN:
+        raise ConfigError(
+            f"{what}: the mean of {count} elements: a power of two or an odd number up to {MAX_ODD_MEAN} is possible"
+        )
+    shift = SCALE_BITS + count.bit_length() - 1
+    return round((1 << shift) / count), shift
+
+
+def _mean(sums: np.ndarray, count: int, what: str, out_bits: int) -> np.ndarray:
+    scale, shift = mean_scale(count, what)
+    return requantise(sums, shift, out_bits, relu=False, scales=np.array(scale))
 
 
 def add_residual(
