@@ -18,9 +18,10 @@ from typing import Literal
 
 import numpy as np
 
-from pymodel import header
+from pymodel import header, network_top
 from pymodel.errors import ConfigError
-from pymodel.packing import EngineShape, pack_beats, unpack_beats
+from pymodel.packing import EngineShape
+from pymodel.words import Words
 
 Compiler = Literal["clang", "amd"]
 
@@ -60,20 +61,33 @@ def build(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -
     """
     if not (folder / header.FILE_NAME).is_file():
         raise ConfigError(f"{folder}: no {header.FILE_NAME}; make it with pymodel.header.write")
+    return _compile(folder, SOURCE, compiler, standard)
+
+
+def build_network(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -> Path:
+    """Compiles the network's top in `folder` (pymodel.network_top) to the program `folder`/csim_<compiler>.
+
+    Raises ConfigError with the compiler's text.
+    """
+    return _compile(folder, folder / network_top.SOURCE, compiler, standard, "-DPSCONV_NETWORK")
+
+
+def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *options: str) -> Path:
     program = folder / f"csim_{compiler}"
     command = [
-        *_compiler(compiler),
+        *compiler_command(compiler),
         f"-std={standard}",
         "-O1",
         *WARNINGS,
+        *options,
         f"-I{folder}",
         f"-I{ENGINE}",
         str(HLS / "csim" / "csim.cpp"),
-        str(SOURCE),
+        str(source),
         "-o",
         str(program),
     ]
-    _execute(command, f"C simulation: {compiler} refused the engine")
+    _execute(command, f"C simulation: {compiler} refused {source.name}")
     return program
 
 
@@ -82,14 +96,19 @@ def run(program: Path, images: np.ndarray, shape: EngineShape) -> np.ndarray:
 
     Raises ConfigError: wrong images, a program that fails (missing, wrong number of beats, wrong TLAST, ...).
     """
+    return run_words(program, images, shape.in_words, shape.out_words)
+
+
+def run_words(program: Path, images: np.ndarray, source: Words, sink: Words) -> np.ndarray:
+    """Output of a program, int8 [n, *sink], for images int [n, *source]. Raises ConfigError as `run` does."""
     with tempfile.TemporaryDirectory(prefix="csim") as folder:
-        source, sink = Path(folder) / "x.bin", Path(folder) / "y.bin"
-        pack_beats(images, shape).tofile(source)
-        _execute([str(program), str(source), str(sink)], "C simulation failed")
-        beats = np.fromfile(sink, np.uint8)
-    if beats.size != len(images) * shape.out_beats * shape.out_beat_bytes:
-        raise ConfigError(f"C simulation: {program} is of another shape: it gave {beats.size} bytes")
-    return unpack_beats(beats.reshape(-1, shape.out_beat_bytes), shape)
+        given, made = Path(folder) / "x.bin", Path(folder) / "y.bin"
+        source.pack(images, "input images").tofile(given)
+        _execute([str(program), str(given), str(made)], "C simulation failed")
+        words = np.fromfile(made, np.uint8)
+    if words.size != len(images) * sink.count * sink.word_bytes:
+        raise ConfigError(f"C simulation: {program} is of another shape: it gave {words.size} bytes")
+    return sink.unpack(words.reshape(-1, sink.word_bytes), "output beats")
 
 
 def amd_include() -> Path | None:
@@ -101,7 +120,8 @@ def amd_include() -> Path | None:
     return folder if (folder / "ap_int.h").is_file() else None
 
 
-def _compiler(compiler: Compiler) -> list[str]:
+def compiler_command(compiler: Compiler) -> list[str]:
+    """The start of a command that compiles C++ with the headers of `compiler`. Raises ConfigError."""
     if compiler == "clang":
         return [sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", f"-I{INCLUDE}"]
     if compiler == "amd":

@@ -5,11 +5,10 @@
 #ifndef PSCONV_PSCONV_ENGINE_HPP
 #define PSCONV_PSCONV_ENGINE_HPP
 
-#include "engine_config.hpp"
-#include "geometry.hpp"
+#include "ports.hpp"
 
-typedef ap_uint<psconv::whole_bytes(psconv::Geometry<EngineConfig>::BEAT_BITS)> InputBeat;
-typedef ap_uint<psconv::whole_bytes(psconv::Geometry<EngineConfig>::GROUP_BITS)> OutputBeat;
+typedef ap_uint<psconv::whole_bytes(INPUT_BITS)> InputBeat;
+typedef ap_uint<psconv::whole_bytes(OUTPUT_BITS)> OutputBeat;
 
 void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
 

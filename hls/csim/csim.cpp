@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C simulation: csim INPUT OUTPUT runs the engine on whole images; csim alone, as the HLS tools call it in
+// C simulation: csim INPUT OUTPUT runs a top, an engine or a network (PSCONV_NETWORK), on whole images; csim alone, as the HLS tools call it in
 // their own C simulation and C/RTL co-simulation, takes x.dat and compares the outputs with y.dat.
 //
 // INPUT holds the beats of the images one after the other, each as its bytes of TDATA, least significant
 // first; OUTPUT gets the output beats alike. Exits with 1 and a line on stderr if a file cannot be read or
-// written, INPUT is no whole number of images, the engine gives a wrong number of beats, wrong TLAST, TKEEP
+// written, INPUT is no whole number of images, the top gives a wrong number of beats, wrong TLAST, TKEEP
 // or TSTRB, or an output differs from y.dat.
 //
 // The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
@@ -16,16 +16,18 @@
 #include <string>
 #include <vector>
 
+#ifdef PSCONV_NETWORK
+#include "psconv_network.hpp"
+#define PSCONV_TOP psconv_network
+#else
 #include "psconv_engine.hpp"
+#define PSCONV_TOP psconv_engine
+#endif
 
-typedef psconv::Geometry<EngineConfig> G;
 typedef std::vector<unsigned char> Bytes;
 
-static const int IN_BYTES = psconv::whole_bytes(G::BEAT_BITS) / 8;
-static const int OUT_BYTES = psconv::whole_bytes(G::GROUP_BITS) / 8;
-static const int IN_BEATS = EngineConfig::HEIGHT * G::ROW_BEATS;
-static const int GROUPS = (EngineConfig::STEPS + EngineConfig::PERIOD - 1) / EngineConfig::PERIOD;
-static const int OUT_BEATS = G::PIXELS * GROUPS;
+static const int IN_BYTES = psconv::whole_bytes(INPUT_BITS) / 8;
+static const int OUT_BYTES = psconv::whole_bytes(OUTPUT_BITS) / 8;
 
 static void fail(const std::string& message) {
   std::fprintf(stderr, "csim: %s\n", message.c_str());
@@ -72,22 +74,22 @@ int main(int argc, char** argv) {
   if (argc != 1 && argc != 3) fail("usage: csim [INPUT OUTPUT]");
   const std::string source = argc == 3 ? argv[1] : "x.dat";
   const Bytes input = read_file(source);
-  const std::size_t image_bytes = std::size_t(IN_BEATS) * IN_BYTES;
+  const std::size_t image_bytes = std::size_t(INPUT_WORDS) * IN_BYTES;
   if (input.size() % image_bytes != 0) fail(source + " is not a whole number of images");
 
   Bytes output;
   hls::stream<InputBeat> x;  // no names: to Bambu the argument is a file to read from
   hls::stream<OutputBeat> y;
   for (std::size_t image = 0; image < input.size() / image_bytes; ++image) {
-    for (int beat = 0; beat < IN_BEATS; ++beat)
-      send_bytes(x, &input[image * image_bytes + std::size_t(beat) * IN_BYTES], beat == IN_BEATS - 1);
-    psconv_engine(x, y);
-    if (!x.empty()) fail("the engine left input beats unread");
-    for (int beat = 0; beat < OUT_BEATS; ++beat) {
-      if (y.empty()) fail("the engine gave too few beats");
-      append(output, y.read(), beat == OUT_BEATS - 1);
+    for (int beat = 0; beat < INPUT_WORDS; ++beat)
+      send_bytes(x, &input[image * image_bytes + std::size_t(beat) * IN_BYTES], beat == INPUT_WORDS - 1);
+    PSCONV_TOP(x, y);
+    if (!x.empty()) fail("the top left input beats unread");
+    for (int beat = 0; beat < OUTPUT_WORDS; ++beat) {
+      if (y.empty()) fail("the top gave too few beats");
+      append(output, y.read(), beat == OUTPUT_WORDS - 1);
     }
-    if (!y.empty()) fail("the engine gave too many beats");
+    if (!y.empty()) fail("the top gave too many beats");
   }
 
   if (argc == 1) {

@@ -6,11 +6,10 @@
 #ifndef PSCONV_PSCONV_ENGINE_HPP
 #define PSCONV_PSCONV_ENGINE_HPP
 
-#include "engine_config.hpp"
-#include "geometry.hpp"
+#include "ports.hpp"
 
-typedef psconv::AxiBeat<psconv::Geometry<EngineConfig>::BEAT_BITS> InputBeat;
-typedef psconv::AxiBeat<psconv::Geometry<EngineConfig>::GROUP_BITS> OutputBeat;
+typedef psconv::AxiBeat<INPUT_BITS> InputBeat;
+typedef psconv::AxiBeat<OUTPUT_BITS> OutputBeat;
 
 void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
 
