@@ -36,6 +36,7 @@ class Complexity:
 
     network: str
     layers: tuple[LayerComplexity, ...]
+    origin: Complexity | None = None  # of the dense network, where that has other layers than the dense twin
 
     def total(self, key: str, op: str | None = None) -> int:
         """The sum of a count of LayerComplexity over all layers, or over those with operation `op`."""
@@ -48,7 +49,9 @@ class Complexity:
 
     @property
     def dense_parameters(self) -> int:
-        """`parameters` of the dense twin."""
+        """`parameters` of the dense network."""
+        if self.origin:
+            return self.origin.parameters
         return self.total("dense_weights") + self.total("batch_norm") + self.total("bias")
 
     @property
@@ -65,12 +68,13 @@ class Complexity:
         conv_macs     multiply-accumulates of the convolutions
         macs          of all layers
         """
+        origin = self.origin or self
         pairs = {
-            "conv_weights": (self.total("dense_weights", "conv"), self.total("weights", "conv")),
-            "weights": (self.total("dense_weights"), self.total("weights")),
+            "conv_weights": (origin.total("dense_weights", "conv"), self.total("weights", "conv")),
+            "weights": (origin.total("dense_weights"), self.total("weights")),
             "parameters": (self.dense_parameters, self.parameters),
-            "conv_macs": (self.total("dense_macs", "conv"), self.total("macs", "conv")),
-            "macs": (self.total("dense_macs"), self.macs),
+            "conv_macs": (origin.total("dense_macs", "conv"), self.total("macs", "conv")),
+            "macs": (origin.total("dense_macs"), self.macs),
         }
         dense, sparse = pairs[what]
         return dense / sparse
@@ -92,21 +96,23 @@ class Complexity:
         }
 
 
-def complexity(network: Network) -> Complexity:
-    """The counts of a network.
+def complexity(network: Network, origin: Network | None = None) -> Complexity:
+    """The counts of a network; its reductions are those against the dense network `origin`, or its dense twin.
 
     convolution      weights = support's taps of all kernels;  macs = hout * wout * weights
     fully connected  weights = macs = out * in
     batch norm       2 parameters a channel (scale and offset; running statistics are not trained)
     """
-    return Complexity(network.name, tuple(_layer(network, layer) for layer in network.weighted_layers()))
+    layers = tuple(_layer(network, layer) for layer in network.weighted_layers())
+    return Complexity(network.name, layers, complexity(origin) if origin else None)
 
 
 def compare_variants(
     name: str, dataset: str, variants: tuple[str, ...] = PAPER_VARIANTS
 ) -> dict[str, Complexity]:
     """The counts of network `name` for `dataset` under each variant. Raises ConfigError for unknown names."""
-    return {variant: complexity(make_network(name, dataset, variant)) for variant in variants}
+    dense = make_network(name, dataset)
+    return {variant: complexity(make_network(name, dataset, variant), dense) for variant in variants}
 
 
 def _layer(network: Network, layer: Conv | Linear) -> LayerComplexity:

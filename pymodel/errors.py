@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+NEEDS_TORCH = "needs PyTorch: pip install -c requirements.lock -e '.[train]'"
+
 
 class ConfigError(ValueError):
     """Wrong input: configuration, file or array."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from pymodel.errors import Checked, ConfigError, Strict
-from pymodel.supports import AnySupport, make_support
+from pymodel.supports import AnySupport, MaskSupport, SupportSpec, make_support
 
 Positive = Annotated[int, Field(ge=1, le=1 << 20)]
 NonNegative = Annotated[int, Field(ge=0, le=1 << 20)]
@@ -91,7 +91,7 @@ class Conv(_Window):
     stride: Positive = 1
     padding: NonNegative = 0
     groups: Positive = 1
-    support: str | dict[str, list[list[int]]] = Field("dense", description="see supports.make_support")
+    support: SupportSpec = Field("dense", description="see supports.make_support")
     relu: bool = False
     bias: bool = True
     batch_norm: bool = False
@@ -233,7 +233,7 @@ class Network(Checked):
     """A network: its layers in order of evaluation; `output` names the one whose output is the result.
 
     Raises ConfigError, naming the layer: a name used twice, an input not defined before, shapes that do not
-    fit.
+    fit, a mask that is not of its layer's shape.
     """
 
     name: str
@@ -253,7 +253,13 @@ class Network(Checked):
             known.add(layer.name)
         if self.output not in known - {"input"}:
             raise ConfigError(f"output: there is no layer {self.output!r}")
-        self.shapes()
+        shapes = self.shapes()
+        for layer in self.layers:
+            if isinstance(layer, Conv) and isinstance(support := layer.make_support(), MaskSupport):
+                try:
+                    support.mask(*layer.weight_shape(shapes[layer.input])[:2])
+                except ConfigError as error:
+                    raise ConfigError(f"layer {layer.name}: {error}") from error
         return self
 
     def shapes(self) -> dict[str, Shape]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from pymodel.errors import ConfigError
+from pymodel.errors import NEEDS_TORCH, ConfigError
 from pymodel.network import (
     Add,
     AvgPool,
@@ -48,10 +49,21 @@ DATASETS = {
 }
 
 
-def apply_variant(network: Network, variant: str) -> Network:
-    """`network` with `variant` on every 3x3 convolution but the network's first convolution."""
+def sparse_convs(network: Network) -> tuple[str, ...]:
+    """The convolutions that a variant changes: every 3x3 one but the network's first convolution."""
     convs = [layer for layer in network.layers if isinstance(layer, Conv)]
-    chosen = {conv.name for conv in convs[1:] if conv.kernel == 3}
+    return tuple(conv.name for conv in convs[1:] if conv.kernel == 3)
+
+
+def apply_variant(network: Network, variant: str, seed: int = 0) -> Network:
+    """The dense `network` under `variant`: the name of a support, or BASELINE@NAME (baselines.py of training):
+    the baseline with as many weights as the support NAME leaves, made from the initial weights of `seed`.
+
+    Raises ConfigError for a name unknown, and where a baseline finds no PyTorch.
+    """
+    if "@" in variant:
+        return _baseline(network, variant, seed)
+    chosen = sparse_convs(network)
 
     def change(conv: Conv) -> Conv:
         if conv.name not in chosen:
@@ -59,6 +71,16 @@ def apply_variant(network: Network, variant: str) -> Network:
         return Conv(**{**conv.model_dump(), "support": variant})
 
     return network.map_convs(change)
+
+
+def _baseline(network: Network, variant: str, seed: int) -> Network:
+    try:
+        from pymodel.training.baselines import compressed
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ConfigError(f"variant {variant} {NEEDS_TORCH}") from error
+    return compressed(network, variant, seed).network
 
 
 def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str = "dense") -> Network:
@@ -164,18 +186,22 @@ def digits(variant: str = "dense") -> Network:
     return _finish("digits", InputSpec(channels=1, height=8, width=8), layers, 10, variant)
 
 
-_BUILDERS: dict[str, Callable[[Dataset, str], Network]] = {
-    "resnet18": lambda data, variant: resnet18(data.classes, data.image, variant=variant),
-    "vgg16": lambda data, variant: vgg16(data.classes, data.image, variant=variant),
-    "mobilenet_v2": lambda data, variant: mobilenet_v2(data.classes, data.image, variant=variant),
-    "shufflenet": lambda data, variant: shufflenet(data.classes, data.image, variant=variant),
-    "digits": lambda data, variant: digits(variant),
+_BUILDERS: dict[str, Callable[[Dataset], Network]] = {
+    "resnet18": lambda data: resnet18(data.classes, data.image),
+    "vgg16": lambda data: vgg16(data.classes, data.image),
+    "mobilenet_v2": lambda data: mobilenet_v2(data.classes, data.image),
+    "shufflenet": lambda data: shufflenet(data.classes, data.image),
+    "digits": lambda data: digits(),
 }
 NETWORKS = tuple(_BUILDERS)
 
 
-def make_network(name: str, dataset: str, variant: str = "dense") -> Network:
-    """The network `name` for `dataset` under `variant`. Raises ConfigError for a name or a pair unknown."""
+@lru_cache
+def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0) -> Network:
+    """The network `name` for `dataset` under `variant` (see apply_variant, also for `seed`).
+
+    Raises ConfigError for a name or a pair unknown.
+    """
     if name not in _BUILDERS:
         raise ConfigError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}")
     if dataset not in DATASETS:
@@ -183,7 +209,7 @@ def make_network(name: str, dataset: str, variant: str = "dense") -> Network:
     if (name == "digits") != (dataset == "digits"):
         fitting = ["digits"] if name == "digits" else [key for key in DATASETS if key != "digits"]
         raise ConfigError(f"network {name} is not made for dataset {dataset!r}: use {' or '.join(fitting)}")
-    return _BUILDERS[name](DATASETS[dataset], variant)
+    return apply_variant(_BUILDERS[name](DATASETS[dataset]), variant, seed)
 
 
 def _conv_bn(name: str, source: str, out: int, kernel: int, stride: int = 1, groups: int = 1,

@@ -107,7 +107,8 @@ def mean_scale(count: int, what: str) -> tuple[int, int]:
     """(scale, shift) with which `requantise` makes a mean of a sum: 1 / count = scale * 2**-shift.
 
     Exactly so for a power of two (scale 1). For an odd number the scale has SCALE_BITS bits and is the nearest: a mean
-    of integers of at most 8 bits is never near a half, so the result is the integer nearest to the true one. Raises ConfigError, naming `what`, for other numbers and odd ones above MAX_ODD_MEAN.
+    of integers of at most 8 bits is never near a half, so the result is the integer nearest to the true one. Raises
+    ConfigError, naming `what`, for other numbers and odd ones above MAX_ODD_MEAN.
     """
     if not count & (count - 1):
         return 1, count.bit_length() - 1

@@ -8,7 +8,10 @@ convolution).
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -199,15 +202,67 @@ class UnstructuredSupport:
         return self.name
 
 
-AnySupport = Support | UnstructuredSupport
+@dataclass(frozen=True)
+class MaskSupport:
+    """A support given weight by weight, for one layer alone: what pruning leaves.
+
+    `packed` is the base64 text of the zlib-compressed bits of the mask (8 to a byte, first bit highest, in the
+    order of the weights). No engine runs it; a kernel, or a whole filter, may be empty.
+    """
+
+    packed: str
+    kernel: int
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> MaskSupport:
+        """mask: bool [cout, cin, K, K], True where a weight may be nonzero."""
+        bits = zlib.compress(np.packbits(mask).tobytes(), 9)
+        return cls(base64.b64encode(bits).decode(), mask.shape[-1])
+
+    @property
+    def name(self) -> str:
+        return "mask"
+
+    @property
+    def is_dense(self) -> bool:
+        return False
+
+    def mask(self, cout: int, cin: int) -> np.ndarray:
+        """bool [cout, cin, K, K]. Raises ConfigError unless the mask is one of exactly this shape."""
+        shape = (cout, cin, self.kernel, self.kernel)
+        count = cout * cin * self.kernel**2
+        size = -(-count // 8)
+        try:
+            # Not one byte more than a right mask has is unpacked, whatever the file says.
+            data = zlib.decompressobj().decompress(base64.b64decode(self.packed, validate=True), size + 1)
+        except (binascii.Error, zlib.error) as error:
+            raise ConfigError(f"support mask: not the base64 text of zlib-compressed bits ({error})") from error
+        bits = np.unpackbits(np.frombuffer(data, np.uint8))
+        if len(data) != size or bits[count:].any():
+            raise ConfigError(f"support mask: the bits of a mask {list(shape)} were expected")
+        return bits[:count].astype(bool).reshape(shape)
+
+    def weights(self, cout: int, cin: int) -> int:
+        """The number of weights that may be nonzero."""
+        return int(self.mask(cout, cin).sum())
+
+    def spec(self) -> dict[str, str]:
+        """The form in which files name this support."""
+        return {"mask": self.packed}
 
 
-def make_support(spec: str | dict[str, list[list[int]]], kernel: int, seed: int = 0) -> AnySupport:
-    """A support from the form configuration files use: a name, or {"taps": [[...], ...]}.
+AnySupport = Support | UnstructuredSupport | MaskSupport
+SupportSpec = str | dict[str, list[list[int]]] | dict[str, str]
+
+
+def make_support(spec: SupportSpec, kernel: int, seed: int = 0) -> AnySupport:
+    """A support from the form files use: a name, {"taps": [[...], ...]} or {"mask": text} (MaskSupport).
 
     `seed` serves the unstructured pSC4, pSC2, pSC1 alone. Raises ConfigError.
     """
     if isinstance(spec, dict):
+        if set(spec) == {"mask"} and isinstance(spec["mask"], str):
+            return MaskSupport(spec["mask"], kernel)
         if set(spec) != {"taps"}:
             raise ConfigError(f"support {spec!r}: a name or {{taps: [[...], ...]}} was expected")
         rows = spec["taps"]

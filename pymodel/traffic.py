@@ -29,7 +29,7 @@ from pymodel.errors import Checked, ConfigError
 from pymodel.network import Conv, Linear, Network
 from pymodel.packing import EngineShape
 from pymodel.storage import FORMATS, Storage, network_storage
-from pymodel.supports import Support, UnstructuredSupport
+from pymodel.supports import MaskSupport, Support, UnstructuredSupport
 
 KIB = 8 * 1024  # bits
 INDEXED = ("per_weight", "bitmap", "csr")
@@ -265,8 +265,8 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
     then the one with most blocks at once (it carries the fewest sums over).
 
     Of a grouped convolution: the engine of one group. A fully connected layer is a 1x1 convolution of one
-    pixel. An indexed engine takes any support with as many taps in each kernel: for an unstructured support
-    it is counted with the same taps in every kernel. Raises ConfigError.
+    pixel. An indexed engine takes any support: for an unstructured one it is counted with the same taps in every
+    kernel, for a mask with the same number of weights, rounded up, in every filter. Raises ConfigError.
     """
     source = network.shapes()[layer.input]
     if isinstance(layer, Linear):
@@ -276,16 +276,32 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
     support = layer.make_support()
     if form == "dense":
         support = Support.parse("dense", layer.kernel)
-    elif isinstance(support, UnstructuredSupport):
+    elif not isinstance(support, Support):
         if form not in INDEXED:
             raise ConfigError(f"layer {layer.name}: {support.name} has no period: use one of {', '.join(INDEXED)}")
-        support = Support(f"{support.name}_count", layer.kernel, (tuple(range(support.kss)),))
+        support = _balanced(support, *layer.weight_shape(source)[:2])
     if layer.groups > 1 and not support.is_dense:
         raise ConfigError(f"layer {layer.name}: groups: {layer.groups} with support {support.name}; "
                           f"engines run grouped convolutions with the dense support only")  # fmt: skip
     return _fit(cin=source[0] // layer.groups, cout=layer.out_channels // layer.groups, kernel=layer.kernel,
                 height=source[1], width=source[2], stride=layer.stride, padding=layer.padding,
                 support=support, relu=layer.relu, options=options)  # fmt: skip
+
+
+class _Counted(Support):
+    """A support that only says how many weights there are where: kernels may be empty."""
+
+    def __post_init__(self) -> None:
+        pass
+
+
+def _balanced(support: UnstructuredSupport | MaskSupport, cout: int, cin: int) -> Support:
+    """A support with as many weights in every filter, rounded up: what an ideal indexed engine has to do."""
+    name = f"{support.name}_count"
+    if isinstance(support, UnstructuredSupport):
+        return Support(name, support.kernel, (tuple(range(support.kss)),))
+    each, more = divmod(max(1, -(-support.weights(cout, cin) // cout)), cin)
+    return _Counted(name, support.kernel, tuple(tuple(range(each + (channel < more))) for channel in range(cin)))
 
 
 def kept_tensors(network: Network, bits: Mapping[str, int], buffers: Buffers) -> set[str]:

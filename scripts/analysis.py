@@ -40,7 +40,7 @@ def storage_rows(
     bits_per_weight: all bits over the weights that may be nonzero. of_dense, of_periodic: all bits over those
     of the dense network, and of the periodic format (None where there is none). Raises ConfigError.
     """
-    rows = []
+    rows, dense = [], total(network_storage(make_network(network, dataset), weight_bits))["dense"]
     for variant in variants:
         storage = total(network_storage(make_network(network, dataset, variant), weight_bits))
         weights = min(part.weight_bits for part in storage.values()) // weight_bits
@@ -51,7 +51,7 @@ def storage_rows(
                     "variant": variant, "format": form, "weight_bits": part.weight_bits,
                     "index_bits": part.index_bits, "MiB": part.bits / MIB,
                     "bits_per_weight": part.bits / weights,
-                    "of_dense": part.bits / storage["dense"].bits,
+                    "of_dense": part.bits / dense.bits,
                     "of_periodic": _over(part, storage.get("periodic")),
                 })  # fmt: skip
     return rows
@@ -162,7 +162,7 @@ def plot_energy(network: str, dataset: str, folder: Path, variants: Sequence[str
 def _traffics(network: str, dataset: str, variants: Sequence[str], setting: Setting,
               with_dense: bool = False) -> Iterator[tuple[str, Traffic]]:  # fmt: skip
     """Each variant in each format it has. A sparse network in the dense format is the dense network: it comes
-    with `with_dense` only, and the dense network, equal in all formats, in the dense format only."""
+    with `with_dense` only, and a network without masks, equal in all formats, in the dense format only."""
     for variant in variants:
         made = make_network(network, dataset, variant)
         storage = network_storage(made, setting.options.weight_bits)

@@ -18,7 +18,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from pymodel.errors import ConfigError
+from pymodel.errors import NEEDS_TORCH, ConfigError
 
 from .vendor.tools import ToolMissing
 
@@ -165,7 +165,7 @@ def compare(
 def complexity(
     network: Annotated[str, typer.Option(help="resnet18, vgg16, shufflenet, mobilenet_v2, digits")] = "resnet18",
     dataset: Annotated[str, typer.Option(help="cifar10, tiny-imagenet, digits")] = "cifar10",
-    variant: Annotated[str, typer.Option(help="such as PSD1_P16, or all")] = "all",
+    variant: Annotated[str, typer.Option(help="such as PSD1_P16,SynFlow@PSD1_P16; or all")] = "all",
     storage: Annotated[bool, typer.Option("--storage", help="bits for weights and indices in five formats")] = False,
     bits: Annotated[int, typer.Option(help="bits of a weight, for --storage", min=1, max=64)] = 8,
     layers: Annotated[bool, typer.Option("--layers", help="a row per layer")] = False,
@@ -175,7 +175,7 @@ def complexity(
     from pymodel.complexity import compare_variants
     from pymodel.supports import PAPER_VARIANTS
 
-    variants = PAPER_VARIANTS if variant == "all" else (variant,)
+    variants = PAPER_VARIANTS if variant == "all" else tuple(variant.split(","))
     counts = compare_variants(network, dataset, variants)
     title = f"{network}, {dataset}"
     if storage:
@@ -207,7 +207,7 @@ def complexity(
 def energy(
     network: Annotated[str, typer.Option(help="resnet18, vgg16, digits")] = "resnet18",
     dataset: Annotated[str, typer.Option(help="cifar10, tiny-imagenet, digits")] = "cifar10",
-    variant: Annotated[str, typer.Option(help="such as PSD1_P16, or all")] = "all",
+    variant: Annotated[str, typer.Option(help="such as PSD1_P16,SynFlow@PSD1_P16; or all")] = "all",
     multipliers: Annotated[int, typer.Option(help="of each layer's engine", min=1)] = 72,
     weights_kib: Annotated[int, typer.Option(help="on-chip buffer that keeps weights between images", min=0)] = 0,
     activations_kib: Annotated[int, typer.Option(help="on-chip buffer for activations", min=0)] = 256,
@@ -222,7 +222,7 @@ def energy(
 
     from . import analysis
 
-    variants = PAPER_VARIANTS if variant == "all" else (variant,)
+    variants = PAPER_VARIANTS if variant == "all" else tuple(variant.split(","))
     prices = Costs.load(costs) if costs else Costs.load()
     buffers = Buffers(weights_kib=weights_kib, activations_kib=activations_kib)
     setting = analysis.Setting(EngineOptions(multipliers=multipliers), buffers, prices)
@@ -320,7 +320,7 @@ def _training(module: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise ConfigError("training needs PyTorch: pip install -c requirements.lock -e '.[train]'") from error
+        raise ConfigError(f"training {NEEDS_TORCH}") from error
 
 
 def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) -> None:

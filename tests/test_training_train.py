@@ -22,7 +22,8 @@ from pymodel.complexity import complexity  # noqa: E402
 from pymodel.errors import ConfigError  # noqa: E402
 from pymodel.networks import NETWORKS, make_network  # noqa: E402
 from pymodel.training.augment import augment  # noqa: E402
-from pymodel.training.build import NetworkModule, choose_network  # noqa: E402
+from pymodel.training.baselines import initialised  # noqa: E402
+from pymodel.training.build import NetworkModule, dense_network  # noqa: E402
 from pymodel.training.config import NetworkChoice, Schedule, load_config  # noqa: E402
 from pymodel.training.data import load_dataset  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402
@@ -305,13 +306,14 @@ def test_modules_follow_the_topology(name: str) -> None:
 
 
 def test_narrow_resnet() -> None:
-    network = choose_network(NetworkChoice(name="resnet18", variant="PSD4_P8", width=16), _Cifar)
+    network = dense_network(NetworkChoice(name="resnet18", variant="PSD4_P8", width=16), _Cifar)
     assert network.layer("stem").out_channels == 16 and network.layer("s4b2_conv2").out_channels == 128
-    assert network.layer("s1b1_conv1").support == "PSD4_P8" and network.layer("stem").support == "dense"
+    sparse = initialised(network, "PSD4_P8", seed=0).network
+    assert sparse.layer("s1b1_conv1").support == "PSD4_P8" and sparse.layer("stem").support == "dense"
 
 
 class _Cifar:
-    """What choose_network asks of a data set."""
+    """What dense_network asks of a data set."""
 
     name = "cifar10"
     classes = tuple(range(10))

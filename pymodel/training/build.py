@@ -11,7 +11,7 @@ from torch.nn import functional
 from pymodel import network as topology
 from pymodel.errors import ConfigError
 from pymodel.network import Network
-from pymodel.networks import apply_variant, make_network, resnet18
+from pymodel.networks import make_network, resnet18
 from pymodel.training.config import NetworkChoice
 from pymodel.training.data import Dataset
 from pymodel.training.psconv2d import PSConv2d
@@ -19,15 +19,14 @@ from pymodel.training.psconv2d import PSConv2d
 Observer = Callable[[str, torch.Tensor], None]
 
 
-def choose_network(choice: NetworkChoice, dataset: Dataset) -> Network:
-    """The topology that a configuration names. Raises ConfigError."""
+def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:
+    """The topology that a configuration names, its variant left out. Raises ConfigError."""
+    standard = make_network(choice.name, dataset.name)
     if choice.width is None:
-        return make_network(choice.name, dataset.name, choice.variant)
+        return standard
     if choice.name != "resnet18":
         raise ConfigError(f"network.width: {choice.width}: only resnet18 has a width, not {choice.name}")
-    standard = make_network(choice.name, dataset.name)
-    slim = resnet18(len(dataset.classes), standard.input.height, choice.width)
-    return apply_variant(slim, choice.variant)
+    return resnet18(len(dataset.classes), standard.input.height, choice.width)
 
 
 class NetworkModule(nn.Module):

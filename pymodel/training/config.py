@@ -36,7 +36,7 @@ class NetworkChoice(Strict):
     """Which network, by the names of pymodel.networks."""
 
     name: str
-    variant: str = "dense"  # the support of every 3x3 convolution but the first
+    variant: str = "dense"  # the support of every 3x3 convolution but the first; or a baseline: SynFlow@PSD1_P16
     width: Positive | None = None  # resnet18: channels of the first stage; default 64
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pymodel.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Process:
@@ -30,7 +32,8 @@ class Process:
         if self.world == 1:
             return model
         devices = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=devices)
+        # Buffers are masks, which never change, and batch norm statistics, which `share` makes equal when needed.
+        return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
         """`values` added up over all processes, in place."""
@@ -55,7 +58,10 @@ def joined(device: str) -> Iterator[Process]:
     """Join the group of torchrun (RANK, WORLD_SIZE, LOCAL_RANK); without torchrun, this process alone.
 
     `device` is "auto" (a GPU where there is one), "cpu" or "cuda". NCCL joins GPUs, gloo CPUs.
+    Raises ConfigError: no GPU where one is asked for.
     """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device: cuda: PyTorch finds no GPU; use cpu or auto")
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
     world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))

@@ -15,14 +15,14 @@ from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError, validated
 from pymodel.formats import BIAS_BITS, check_range
 from pymodel.training import checkpoint
-from pymodel.training.build import NetworkModule, choose_network
+from pymodel.training.build import NetworkModule
 from pymodel.training.calibrate import calibrate
 from pymodel.training.config import Schedule, TrainConfig, overridden
 from pymodel.training.data import Dataset, load_dataset
 from pymodel.training.distributed import joined
 from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
 from pymodel.training.fold import fold_batch_norm
-from pymodel.training.train import Trainer
+from pymodel.training.train import Trainer, load_topology, read_json
 
 IDENTITY_IMAGES = 64
 
@@ -65,7 +65,7 @@ def quantise(
     """
     config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
-    network = NetworkModule(choose_network(config.network, dataset))
+    network = NetworkModule(load_topology(run_dir))
     network.load_state_dict(checkpoint.load(run_dir / "model.pt"))
     fixed = to_fixed_point(network.eval(), dataset, config)
     if config.quantise.qat:
@@ -176,10 +176,7 @@ def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, o
 
 def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) -> TrainConfig:
     path = run_dir / "config.json"
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the folder of a training") from error
+    content = read_json(path)
     content["quantise"] |= {key: value for key, value in options.items() if value is not None}
     return validated(TrainConfig, overridden(content, overrides), str(path))
 

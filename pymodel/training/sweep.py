@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from pymodel.complexity import complexity
 from pymodel.errors import ConfigError
 from pymodel.files import write_atomically
 from pymodel.training.quantise import quantise
-from pymodel.training.train import train
+from pymodel.training.train import load_topology, read_json, train
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,15 @@ class VariantResult:
     weight_bits: int
     activation_bits: int
     weights: int  # nonzero, of convolutions and linear layers
+    parameters: int  # nonzero, batch norm and biases included
     macs: int  # per image
     float_accuracy: float
     fixed_accuracy: float
-    seconds: float  # of training
+    seconds: float  # of training, by the clock
     device: str
+    cores: int  # of the machine
+    versions: dict[str, str]
+    config: dict[str, Any]  # all of it, but for the place of the data; the seed is in it
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -77,6 +84,8 @@ def _run(config_path: Path, folder: Path, variant: str, overrides: tuple[str, ..
     trained = train(config_path, folder, True, (*overrides, f"network.variant={variant}"))
     quantised = quantise(folder, folder / f"{trained.dataset}_{variant}.yaml", resume=True)
     network = Bundle.load(Path(quantised.bundle)).network
+    config = read_json(folder / "config.json")
+    del config["data"]["path"]
     return VariantResult(
         dataset=trained.dataset,
         network=network.name,
@@ -86,25 +95,30 @@ def _run(config_path: Path, folder: Path, variant: str, overrides: tuple[str, ..
         weight_bits=quantised.weight_bits,
         activation_bits=quantised.activation_bits,
         weights=trained.weights,
+        parameters=complexity(load_topology(folder)).parameters,
         macs=complexity(network).macs,
         float_accuracy=trained.test_accuracy,
         fixed_accuracy=quantised.fixed_accuracy,
         seconds=trained.seconds,
         device=trained.device,
+        cores=os.cpu_count() or 1,
+        versions={"python": platform.python_version()} | {name: version(name) for name in ("torch", "numpy")},
+        config=config,
     )
 
 
 def markdown_table(results: tuple[VariantResult, ...]) -> str:
     """One line per result, in the order given."""
     lines = [
-        "| network | variant | epochs | nonzero weights | MACs / image | float accuracy "
+        "| network | variant | epochs | parameters | nonzero weights | MACs / image | float accuracy "
         "| fixed-point accuracy | bits (w/a) | training | device |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---|",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
     ]
     for result in results:
         epochs = f"{result.epochs}" + (f" + {result.qat_epochs} QAT" if result.qat_epochs else "")
         lines.append(
-            f"| {result.network} | {result.variant} | {epochs} | {result.weights:,} | {result.macs:,} "
+            f"| {result.network} | {result.variant} | {epochs} | {result.parameters:,} | {result.weights:,} "
+            f"| {result.macs:,} "
             f"| {result.float_accuracy:.2%} | {result.fixed_accuracy:.2%} "
             f"| {result.weight_bits}/{result.activation_bits} | {result.seconds:.0f} s | {result.device} |"
         )

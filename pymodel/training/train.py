@@ -19,11 +19,13 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from pymodel.errors import ConfigError
+from pymodel.errors import ConfigError, validated
 from pymodel.files import write_text
+from pymodel.network import Network
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
-from pymodel.training.build import NetworkModule, choose_network
+from pymodel.training.baselines import initialised
+from pymodel.training.build import NetworkModule, dense_network
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.data import Dataset, Split, load_dataset
 from pymodel.training.distributed import Process, joined
@@ -65,6 +67,7 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
     """Train as the YAML file `config_path` says, changed by `overrides` (KEY=VALUE); write the folder `out`:
 
         config.json    the resolved configuration
+        network.json   the topology, masks included
         checkpoint.pt  everything that a resumed run needs; replaced atomically
         log.jsonl      one line per epoch
         training.svg   the same as a plot
@@ -77,8 +80,7 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
     config = load_config(config_path, overrides)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     with joined(config.device) as process:
-        torch.manual_seed(config.seed)  # the initial weights
-        network = NetworkModule(choose_network(config.network, dataset))
+        network = initialised(dense_network(config.network, dataset), config.network.variant, config.seed)
         return Trainer(config, dataset, process, out, network, resume).run()
 
 
@@ -111,9 +113,8 @@ class Trainer:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.network = network
-        self.model = network.to(self.device)
-        if self.device.type == "cuda":
-            self.model = self.model.to(memory_format=torch.channels_last)
+        # channels_last: tensor cores read it directly, and it is the quicker one on CPUs too.
+        self.model = network.to(self.device, memory_format=torch.channels_last)
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.precision = _precision(config, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
@@ -133,6 +134,7 @@ class Trainer:
         if process.is_main:
             out.mkdir(parents=True, exist_ok=True)
             _write_json(out / "config.json", config.model_dump(mode="json"))
+            _write_json(out / "network.json", network.network.spec())
 
     @property
     def seconds(self) -> float:
@@ -217,7 +219,8 @@ class Trainer:
     def evaluate(self, split: Split) -> tuple[float, float]:
         """(mean loss, accuracy) over a split, shared by the processes."""
         self.model.eval()
-        self.process.share(self.model.buffers())  # each process has its own batch norm statistics
+        # Each process has batch norm statistics of its own; the masks, not real numbers, are the same everywhere.
+        self.process.share(buffer for buffer in self.model.buffers() if buffer.is_floating_point())
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         size = EVALUATION_BATCH * self.process.world
         for start in range(0, len(split), size):
@@ -260,6 +263,8 @@ class Trainer:
                 f"{path}: was made by another configuration or number of processes; resume with the same, or "
                 "choose another folder"
             )
+        if load_topology(self.out) != self.network.network:
+            raise ConfigError(f"{path}: is of a network with other masks or ranks; choose another folder")
         self.network.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
@@ -304,7 +309,7 @@ class Trainer:
     def _real(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels as the real values that the fixed-point input stands for."""
         real = (pixels.float() - self.dataset.zero_point) * self.dataset.input_format.scale
-        return real.contiguous(memory_format=torch.channels_last) if self.device.type == "cuda" else real
+        return real.contiguous(memory_format=torch.channels_last)
 
     def _generator(self, purpose: _Purpose, *position: int) -> torch.Generator:
         words = np.random.SeedSequence([self.config.seed, purpose, *position]).generate_state(1, np.uint64)
@@ -326,6 +331,20 @@ def _choose_algorithms(deterministic: bool) -> None:
     # Only a warning where an operation has no repeatable form: max pooling backwards on a GPU.
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def load_topology(run_dir: Path) -> Network:
+    """The network that a run trains. Raises ConfigError."""
+    path = run_dir / "network.json"
+    return validated(Network, read_json(path), str(path))
+
+
+def read_json(path: Path) -> Any:
+    """The content of a file of the run's folder. Raises ConfigError."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}); give the folder of a training") from error
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
