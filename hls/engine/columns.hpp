@@ -18,13 +18,15 @@ void columns(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Column>&
   typedef WindowGeometry<C> G;
 
   ap_uint<G::LINES_BITS> lines[G::ROW_BEATS];
+  // A load and a store in every iteration: II = 1 needs a port for each.
+#pragma HLS BIND_STORAGE variable=lines type=ram_s2p
 rows:
   for (int r = 0; r < G::ROWS; ++r) {
   beats:
     for (int at = 0; at < G::ROW_BEATS; ++at) {
 #pragma HLS PIPELINE II=1
 // A beat's neighbours are stored one row before they are loaded again.
-#pragma HLS DEPENDENCE variable=lines type=inter direction=RAW distance=G::ROW_BEATS dependent=true
+#pragma HLS DEPENDENCE variable=lines inter RAW distance=G::ROW_BEATS true
       typename G::Beat beat = 0;
       if (r < C::HEIGHT) beat = payload<G::BEAT_BITS>(x.read());
 

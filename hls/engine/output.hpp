@@ -18,7 +18,7 @@ void output(hls::stream<typename Geometry<C>::Sums>& sum_words, hls::stream<Y>& 
   // at the top and moves down by one channel a step. A last group of fewer steps is moved down the rest of
   // the way at once.
   const int idle_bits = (C::PERIOD - C::STEPS % C::PERIOD) % C::PERIOD * C::OUT_BITS;
-  Channels channels[C::TO];
+  Channels channels[C::TO];  // registers: every iteration moves all of them
 #pragma HLS ARRAY_PARTITION variable=channels complete dim=0
   int slot = 0;  // s % PERIOD
 

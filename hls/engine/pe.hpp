@@ -21,6 +21,7 @@ void pe(hls::stream<typename Geometry<C>::Window>& window_words,
   typedef typename G::Accumulator Accumulator;
   typedef typename G::Sums Sums;
 
+  // Registers: every iteration reads and moves all of the ring, and adds to all sums.
   Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable=ring complete dim=0
   Accumulator sum[C::TO];  // over the folds of one step
@@ -38,7 +39,7 @@ pixels:
         for (int f = 0; f < C::FOLDS; ++f) {
 #pragma HLS PIPELINE II=1
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
-#pragma HLS DEPENDENCE variable=carried type=inter direction=RAW distance=G::CARRY dependent=true
+#pragma HLS DEPENDENCE variable=carried inter RAW distance=G::CARRY true
           if (s == 0 && f == 0) {
             load<C>(ring, window_words.read());
           } else if (f == 0) {

@@ -26,7 +26,7 @@ rows:
       for (int b = 0; b < C::BLOCK_SETS; ++b) {
 #pragma HLS PIPELINE II=1
 // The columns of a block set are stored one position before they are loaded again.
-#pragma HLS DEPENDENCE variable=history type=inter direction=RAW distance=C::BLOCK_SETS dependent=true
+#pragma HLS DEPENDENCE variable=history inter RAW distance=C::BLOCK_SETS true
         typename G::Column column = 0;
         if (x >= C::PADDING && x < C::PADDING + C::WIDTH) column = column_words.read();
 
