@@ -462,3 +462,43 @@ def test_each_target_is_described_once() -> None:
         constraint = (CONSTRAINTS / load_target(name).constraints).read_text()
         assert load_target(name).part.lower() not in constraint.lower()
     assert {path.suffix for path in CONSTRAINTS.iterdir()} == {".yaml", ".xdc", ".lpf"}
+
+
+# Pragmas of hls/engine -> their options, in the forms that UG1399 of 2020.2 has and the later ones still take. A value
+# None is a flag.
+PRAGMAS = {
+    "PIPELINE": {"II": "1"},
+    "UNROLL": {},
+    "INLINE": {},
+    "DATAFLOW": {},
+    "STREAM": {"variable": r"\w+", "depth": r"[\w:]+"},
+    "ARRAY_PARTITION": {"variable": r"\w+", "complete": None, "dim": r"\d+"},
+    "BIND_STORAGE": {"variable": r"\w+", "type": "ram_s2p|rom_1p"},
+    "DEPENDENCE": {"variable": r"\w+", "inter": None, "RAW": None, "distance": r"[\w:]+", "true": None},
+    "INTERFACE": {"axis": None, "ap_ctrl_none": None, "port": "x|y|return"},
+}
+ENGINE_SOURCES = sorted(csim.ENGINE.iterdir())
+
+
+@pytest.mark.parametrize("path", ENGINE_SOURCES, ids=lambda path: path.name)
+def test_pragmas_are_documented_ones(path: Path) -> None:
+    text = path.read_text()
+    for kind, rest in re.findall(r"^[ \t]*#pragma HLS (\w+)(.*)$", text, re.MULTILINE):
+        for word in rest.split():
+            key, equals, value = word.partition("=")
+            pattern = PRAGMAS[kind][key]
+            assert (pattern is None) == (not equals), f"{path.name}: {kind} {word}"
+            assert re.fullmatch(pattern or "", value), f"{path.name}: {kind} {word}"
+
+
+@pytest.mark.parametrize("path", ENGINE_SOURCES, ids=lambda path: path.name)
+def test_loops_are_named_or_unrolled(path: Path) -> None:
+    """A loop that becomes hardware in time has a label, which is its name in a tool's report; a constant bounds it."""
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    for number, line in enumerate(lines):
+        if re.match(r"for \(", line):
+            named = re.fullmatch(r"\w+:", lines[number - 1])
+            assert named or lines[number + 1] == "#pragma HLS UNROLL", f"{path.name}:{number + 1}"
+            bound = re.match(r"for \(int \w+ = [^;]+; \w+ [<>] ([\w:]+|Geometry<C>::\w+|WindowGeometry<C>::\w+);", line)
+            assert bound and (bound[1].isupper() or "::" in bound[1] or bound[1] == "0"), line
+        assert not re.match(r"(while|do)\b", line), line
