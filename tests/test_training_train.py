@@ -248,6 +248,28 @@ def test_wrong_configurations_are_refused(tmp_path: Path, override: str, message
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="device: cuda: PyTorch finds no GPU"):
+        train(DIGITS, tmp_path, overrides=("device=cuda",))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision(precision: str, tmp_path: Path) -> None:
+    result = train(DIGITS, tmp_path, overrides=(f"precision={precision}", "epochs=2", "schedule.warmup_epochs=0"))
+    assert result.test_accuracy > 0.5
+    assert all(value.dtype != getattr(torch, precision) for value in final_weights(tmp_path).values())
+
+
+@pytest.mark.slow
+def test_compiled_training_is_the_same_training(tmp_path: Path) -> None:
+    options = ("epochs=1", "schedule.warmup_epochs=0.5")
+    plain = train(DIGITS, tmp_path / "plain", overrides=options)
+    compiled = train(DIGITS, tmp_path / "compiled", overrides=(*options, "compile=true"))
+    assert compiled.train_loss == pytest.approx(plain.train_loss, rel=1e-2)
+    assert list(final_weights(tmp_path / "plain")) == list(final_weights(tmp_path / "compiled"))
+
+
 def test_divergence_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="optimiser.lr.*diverged"):
         train(DIGITS, tmp_path / "run", overrides=("optimiser.lr=1.0e+30", "epochs=3"))

@@ -10,6 +10,9 @@ ranks allow.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from pymodel.errors import ConfigError
@@ -28,7 +31,8 @@ def compressed(dense: Network, variant: str, seed: int) -> NetworkModule:
         raise ConfigError(f"variant {variant!r}: use {' or '.join(_METHODS)}, @ and a support, such as SVD@PSD1_P16")
     layers = sparse_convs(dense)
     weights = _weights(apply_variant(dense, support), layers)
-    return _METHODS[method](initialised(dense, "dense", seed), layers, weights)
+    with _one_thread():
+        return _METHODS[method](initialised(dense, "dense", seed), layers, weights)
 
 
 def initialised(dense: Network, variant: str, seed: int) -> NetworkModule:
@@ -37,6 +41,17 @@ def initialised(dense: Network, variant: str, seed: int) -> NetworkModule:
         return compressed(dense, variant, seed)
     torch.manual_seed(seed)
     return NetworkModule(apply_variant(dense, variant))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The same masks and ranks whatever the number of cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _weights(network: Network, layers: tuple[str, ...]) -> int:
