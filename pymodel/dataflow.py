@@ -59,6 +59,11 @@ class Dataflow:
         return {unit.layer: unit for unit in self.units if isinstance(unit, EngineUnit)}
 
     @property
+    def shapes(self) -> dict[str, EngineShape]:
+        """The shapes of the engines, by layer."""
+        return {layer: engine.shape for layer, engine in self.engines.items()}
+
+    @property
     def probes(self) -> dict[str, Stream]:
         """The stream that carries the output of each layer, ports included, by layer."""
         found: dict[str, Stream] = {}

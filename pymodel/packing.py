@@ -170,6 +170,12 @@ class EngineShape(Checked):
         return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
 
     @property
+    def summary(self) -> str:
+        """The layer in words: channels, image, kernel, stride."""
+        stride = f"/{self.stride}" if self.stride > 1 else ""
+        return f"{self.cin}x{self.height}x{self.width}→{self.cout} {self.kernel}x{self.kernel}{stride}"
+
+    @property
     def macs(self) -> int:
         """Useful multiply-accumulates of an image: output pixels * weights of the support."""
         return self.hout * self.wout * self.support.weights(self.cout, self.cin)

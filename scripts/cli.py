@@ -78,11 +78,13 @@ def run(
 def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
     """The golden model: exact integer inputs and outputs of every layer, as OUT/golden/LAYER.npz."""
     this, console = _flow(config, out, "golden", as_json)
+    subject = this.subject
+    shapes = subject.whole.dataflow.shapes if subject.whole else {e.name: e.shape for e in subject.engines}
     rows = [
-        {"layer": e.name, "engine": f"{e.shape.cin}->{e.shape.cout}", "images": len(e.y),
-         "output": "x".join(map(str, e.y.shape[1:])), "lowest": int(e.y.min()), "highest": int(e.y.max()),
-         "accumulator_bits": e.shape.acc_bits}
-        for e in this.subject.engines
+        {"layer": name, "engine": shape.summary, "images": len(subject.outputs[name]),
+         "output": "x".join(map(str, subject.outputs[name].shape[1:])), "lowest": int(subject.outputs[name].min()),
+         "highest": int(subject.outputs[name].max()), "accumulator_bits": shape.acc_bits}
+        for name, shape in shapes.items()
     ]  # fmt: skip
     _table("Golden model", rows, console, as_json)
 
@@ -91,7 +93,11 @@ def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> Non
 def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
     """C simulation: the engine's C++ compiled as a program, its outputs against the golden model's."""
     this, console = _flow(config, out, "csim", as_json)
-    _compare(out / "golden", out / "csim", console, as_json)
+    layout, whole = this.settings.layout, this.subject.whole
+    if whole:
+        _compare(layout.golden(whole.name), layout.csim(whole.name), console, as_json)
+    else:
+        _compare(out / "golden", out / "csim", console, as_json)
 
 
 @app.command()
@@ -111,11 +117,11 @@ def synth(
         raise ConfigError("--script-only, --tool, --implement: for --hls vitis or bambu")
     this, console = _flow(config, out, "synth", as_json, hls, target, clock)
     rows = []
-    for engine in this.subject.engines:
-        schedule = json.loads((this.settings.layout.synth(engine.name) / "schedule.json").read_text())
+    for design in this.subject.designs:
+        schedule = json.loads((this.settings.layout.synth(design.name) / "schedule.json").read_text())
         for process in schedule["processes"]:
             rows.append({
-                "layer": engine.name, "process": process["name"], "II": process["ii"], "stages": process["stages"],
+                "design": design.name, "process": process["name"], "II": process["ii"], "stages": process["stages"],
                 "iterations": process["iterations"], "register_bits": process["register_bits"],
                 "multipliers": sum(m["count"] for m in process["multipliers"]),
                 "memories": ", ".join(f"{m['name']} {m['depth']}x{m['width']}" for m in process["memories"]),
@@ -131,10 +137,10 @@ def cosim(
     """Co-simulation: the RTL in Verilator under cocotb, each beat against the golden model."""
     this, console = _flow(config, out, "cosim", as_json, "open", target, clock, waves)
     rows = []
-    for engine in this.subject.engines:
-        record = json.loads(this.settings.layout.cosim(engine.name).with_suffix(".json").read_text())
+    for design in this.subject.designs:
+        record = json.loads(this.settings.layout.cosim(design.name).with_suffix(".json").read_text())
         for name, result in record.items():
-            rows.append({"layer": engine.name, "run": name, "images": result["images"],
+            rows.append({"design": design.name, "run": name, "images": result["images"],
                          "cycles": result["cycles"]["total"], "mismatches": result["mismatch_count"],
                          "errors": "; ".join(result["errors"])})  # fmt: skip
     _table("Co-simulation", rows, console, as_json)

@@ -1,4 +1,4 @@
-"""The configuration of a run: one YAML file that names a bundle, or describes one layer with generated weights.
+"""The configuration of a run: one YAML file that names a bundle, or a layer or network with generated weights.
 
 Every key is documented beside its field; docs/configuration.md shows the same list with examples.
 """
@@ -55,6 +55,16 @@ class LayerConfig(Strict):
         return support
 
 
+class GeneratedNetwork(Strict):
+    """A network of the papers with generated weights, to build its hardware before anything is trained."""
+
+    name: str = Field(description="resnet18, vgg16, digits, ...")
+    dataset: str = Field("cifar10", description="its images' size and classes")
+    variant: str = Field("dense", description="support of its 3x3 convolutions, such as PSD1_P16")
+    activation_bits: Bits = 8
+    weight_bits: Bits = 8
+
+
 class Images(Strict):
     """What goes in. `digits` is scikit-learn's test split; `random` covers the whole input format."""
 
@@ -76,6 +86,8 @@ class RunConfig(Strict):
     psconv: Literal[1] = Field(description="version of this file format")
     bundle: str | None = Field(None, description="a quantised network (YAML), relative to this file")
     layer: LayerConfig | None = Field(None, description="or one layer with generated weights")
+    network: GeneratedNetwork | None = Field(None, description="or a whole network with generated weights")
+    top: Literal["layers", "network"] = Field("layers", description="RTL for each layer, or one for the network")
     images: Images = Images()
     seed: int = Field(0, ge=0, lt=2**32)
     target: str = Field("zcu104", description="a device of constraints/")
@@ -86,12 +98,14 @@ class RunConfig(Strict):
 
     @model_validator(mode="after")
     def _one_subject(self) -> RunConfig:
-        if (self.bundle is None) == (self.layer is None):
-            raise ValueError("exactly one of bundle and layer is needed")
+        if sum(subject is not None for subject in (self.bundle, self.layer, self.network)) != 1:
+            raise ValueError("exactly one of bundle, layer and network is needed")
+        if self.layer and self.top == "network":
+            raise ValueError("top: network needs a bundle or a network; one layer is built by itself")
         if self.layer and self.layers:
             raise ValueError("layers names layers of a bundle; for one layer set parallelism")
-        if self.layer and self.images.source != "random":
-            raise ValueError(f"images.source {self.images.source!r}: one layer runs on random images only")
+        if not self.bundle and self.images.source != "random":
+            raise ValueError(f"images.source {self.images.source!r}: generated weights run on random images only")
         return self
 
 

@@ -7,17 +7,12 @@ nothing that it depends on has changed. They run in worker processes, one engine
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-import signal
-import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +28,14 @@ from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.packing import unpack_beats
 from pymodel.storage import support_storage
+from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
 
+from . import network_steps
 from .bench import bench, summary
 from .config import RunConfig
+from .network_report import network_report
+from .parallel import in_workers
 from .report import write_report
 from .resources import load_target, place_and_route, synthesise, trace_operands
 from .settings import Settings
@@ -157,15 +156,21 @@ def resources_step(engine: Engine, settings: Settings) -> None:
 def report(run: Run) -> dict[str, Any]:
     """Compares and counts what the steps wrote, and writes the report; returns report.json's content."""
     layout, bundle = run.settings.layout, run.subject.bundle
-    layers = [_layer_report(engine, run.settings) for engine in run.subject.engines]
-    ok = all(not layer["errors"] and not any(layer["mismatches"].values())
-             and layer["cycles_model"] == layer["cycles_sim"]
-             and not any(tool["errors"] or tool["mismatches"] for tool in layer["tools"].values())
+    whole = network_report(run.subject.whole, run.settings) if run.subject.whole else None
+    layers = whole["layers"] if whole else [_layer_report(engine, run.settings) for engine in run.subject.engines]
+    ok = all(not layer.get("errors") and not any(layer["mismatches"].values())
+             and layer.get("cycles_model") == layer.get("cycles_sim")
+             and not any(tool["errors"] or tool["mismatches"] for tool in layer.get("tools", {}).values())
              for layer in layers)  # fmt: skip
+    if whole:
+        network = whole["network"]
+        ok &= not network["errors"] and not any(network["mismatches"].values()) and network["image_ends_agree"]
+        ok &= network["cycles_model"] == network["cycles_sim"]
     data = {
         "title": f"{bundle.network.name}: {run.path}",
         "ok": ok,
         "layers": layers,
+        "network": whole["network"] if whole else None,
         "accuracy": _accuracy(run),
         "clock_ns": run.settings.clock_ns,
         "target": run.settings.target.name,
@@ -191,11 +196,9 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     free = simulated["free"]
     model = cycles.latency(shape, schedule, len(engine.x), free["start"])
     storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
-    size = f"{shape.height}x{shape.width}"
     return {
         "name": name,
-        "shape": f"{shape.cin}x{size}→{shape.cout} {shape.kernel}x{shape.kernel}"
-        + (f"/{shape.stride}" if shape.stride > 1 else ""),
+        "shape": shape.summary,
         "variant": shape.support.name,
         "images": len(engine.x),
         "elements": engine.y.size,
@@ -260,6 +263,9 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
         return int((scores.reshape(len(scores), -1).argmax(axis=1) == subject.labels).sum())
 
     result = {"dataset": run.config.images.source, "images": len(subject.images), "golden": hits(subject.outputs[last])}
+    if subject.whole:
+        y = _load(layout.cosim(subject.whole.name))
+        return result | {"rtl": hits(y) if len(y) == len(subject.images) else None}
     simulated = {engine.name: _load(layout.cosim(engine.name)) for engine in subject.engines}
     if any(len(y) != len(subject.images) for y in simulated.values()):
         return result  # some RTL stopped before the last image
@@ -274,41 +280,42 @@ def _load(path: Path) -> np.ndarray:
         return arrays["y"]
 
 
-STEPS: dict[str, tuple[str, Callable[[Engine, Settings], None]]] = {
-    "golden": ("golden model", golden_step),
-    "csim": ("C simulation", csim_step),
-    "synth": ("HLS: C++ to RTL", synth_step),
-    "cosim": ("co-simulation (Verilator)", cosim_step),
-    "resources": ("resources (yosys)", resources_step),
+# Title, the step for one layer's engine, the step for a whole network.
+STEPS: dict[str, tuple[str, Callable[..., None], Callable[..., None]]] = {
+    "golden": ("golden model", golden_step, network_steps.golden_step),
+    "csim": ("C simulation", csim_step, network_steps.csim_step),
+    "synth": ("HLS: C++ to RTL", synth_step, network_steps.synth_step),
+    "cosim": ("co-simulation (Verilator)", cosim_step, network_steps.cosim_step),
+    "resources": ("resources (yosys)", resources_step, network_steps.resources_step),
 }
 
 
 def run_step(name: str, run: Run, console: Console) -> None:
-    """Runs a step for every engine, one on each core, the largest first, and shows progress."""
-    title, step = STEPS[name]
+    """Runs a step for every design, one on each core, the largest first, and shows progress."""
+    title, layer_step, network_step = STEPS[name]
+    if run.subject.whole:
+        _run_network_step(name, title, network_step, run, console)
+        return
     engines = sorted(run.subject.engines, key=lambda e: -e.shape.lanes)
-    count = min(len(engines), os.cpu_count() or 1)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TextColumn("{task.fields[last]}"), TimeElapsedColumn())  # fmt: skip
-    with (
-        Progress(*columns, console=console, transient=False) as progress,
-        ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_quiet) as pool,
-    ):
+    with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=len(engines), last="")
-        futures = {pool.submit(step, engine, run.settings): engine.name for engine in engines}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                progress.update(task, advance=1, last=futures[future])
-        except BaseException:
-            workers = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:
-                worker.terminate()
-            raise
+        in_workers(layer_step, [(engine, run.settings) for engine in engines],
+                   lambda at: progress.update(task, advance=1, last=engines[at].name))  # fmt: skip
 
 
-def _quiet() -> None:
-    """Ctrl-C is the parent's, which ends the workers; a worker's own children go with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run, console: Console) -> None:
+    """One step for a whole network; a simulation tells how far it is."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=console, transient=False) as progress:
+        task = progress.add_task(f"{title:<28}", total=None, state="")
+
+        def show(now: SimProgress) -> None:
+            left = "" if now.seconds_left is None else f", {now.seconds_left:,.0f} s left"
+            progress.update(task, total=now.expected, completed=now.beats,
+                            state=f"{now.cycles:,} cycles, {now.cycles_per_second:,.0f}/s{left}")  # fmt: skip
+
+        step(run.subject.whole, run.settings, **({"progress": show} if name == "cosim" else {}))
+        progress.update(task, total=1, completed=1)

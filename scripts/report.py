@@ -95,9 +95,10 @@ class LayerReport(Strict):
         description="by step (csim, cosim, stalled): values unlike golden's"
     )
     errors: list[str] = Field([], description="what the bench found, in words")
-    lanes: int = Field(ge=1, description="multipliers of weights")
+    lanes: int = Field(ge=0, description="multipliers of weights")
     scale_multipliers: int = Field(0, ge=0, description="multipliers of the output channels' scales, besides the lanes")
     macs: int | None = Field(None, description="useful multiply-accumulates of one image")
+    busy: int | None = Field(None, description="in a network: cycles an image in which its slowest process works")
     cycles_model: int | None = None
     cycles_sim: int | None = None
     fill: int | None = Field(None, description="cycles of cycles_sim that start and drain the pipeline")
@@ -121,6 +122,46 @@ class LayerReport(Strict):
     tools: dict[str, ToolReport] = Field({}, description="by HLS tool beside the open flow: vitis, bambu")
 
 
+class StreamDepth(Strict):
+    """A stream between two units of a network."""
+
+    name: str
+    bits: int
+    depth: int
+
+
+class Simulation(Strict):
+    """Wall clock of a simulation, and of building its simulator."""
+
+    seconds: float
+    build: float
+    cycles_per_second: float
+
+
+class NetworkReport(Strict):
+    """A network as one top. Cycles count from the first beat of the first image to the last of the last."""
+
+    images: int = Field(ge=1)
+    cycles_model: int
+    cycles_sim: int
+    image_ends_agree: bool = Field(description="each image's last beat comes in the cycle that the model says")
+    fill: int = Field(description="cycles beyond images * steady")
+    steady: int = Field(description="iterations per image of the slowest process: the least interval there can be")
+    bottleneck: str
+    interval_model: int = Field(description="cycles between two images in a long run")
+    interval_sim: int | None = Field(None, description="between the last two images of this run")
+    frames_per_second: float = Field(description="at the configured clock")
+    mismatches: dict[str, int] = Field(description="by step: scores unlike golden's")
+    errors: list[str] = []
+    processes: int
+    lanes: int
+    utilisation: float = Field(description="useful MACs / (lanes * cycles), fill included")
+    resources: dict[str, float]
+    streams: list[StreamDepth] = []
+    simulation: dict[str, Simulation] = {}
+    seconds: dict[str, float] = {}
+
+
 class Accuracy(Strict):
     """Top-1 hits of a classifier, of `images` images."""
 
@@ -136,6 +177,7 @@ class RunReport(Strict):
     title: str
     ok: bool
     layers: list[LayerReport] = Field(min_length=1)
+    network: NetworkReport | None = Field(None, description="where the network is one top")
     accuracy: Accuracy | None = None
     clock_ns: float = Field(gt=0)
     target: str
@@ -233,6 +275,12 @@ COLUMNS: tuple[Column, ...] = (
         "scale mult.",
         "multipliers of the output channels' scales in the requantisation, where a layer has scales; no lanes",
         lambda layer: _number(layer.scale_multipliers) if layer.scale_multipliers else DASH,
+    ),
+    Column(
+        "busy",
+        "cycles of an image in which its slowest process works; the most of them all are the network's interval",
+        lambda layer: _number(layer.busy),
+        terminal="busy\ncycles",
     ),
     Column(
         "cycles",
@@ -351,7 +399,7 @@ def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
     table = Table(
         title=report.title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD
     )
-    columns = [column for column in COLUMNS if column.terminal]
+    columns = [column for column in _shown(report) if column.terminal]
     for column in columns:
         justify = "right" if column.numeric else "left"
         table.add_column(column.terminal, justify=justify, no_wrap=column.numeric, overflow="fold")
@@ -375,6 +423,8 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
         facts.append(
             ("Accuracy", f"golden model {a.golden / a.images:.2%}, RTL {rtl}, {a.images:,} of {a.dataset}")
         )
+    if report.network:
+        facts += _network_facts(report.network, report)
     compared = [layer.elements for layer in layers if layer.elements]
     if compared:
         facts.append(("Output values compared", f"{sum(compared):,}"))
@@ -386,9 +436,10 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
                 f"{total:,} = {total * report.clock_ns / 1e6:,.3f} ms at {1000 / report.clock_ns:,.1f} MHz",
             )
         )
+    weighted = [layer for layer in layers if layer.lanes]
     stored, indexed = (
-        _sum(layers, "weight_bits", "index_bits", "padding_bits"),
-        _sum(layers, "weight_bits", "index_bits_per_weight"),
+        _sum(weighted, "weight_bits", "index_bits", "padding_bits"),
+        _sum(weighted, "weight_bits", "index_bits_per_weight"),
     )
     if stored and indexed:
         facts.append(
@@ -400,13 +451,47 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
     return facts
 
 
+def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str, str]]:
+    agreement = "exact, for each image" if network.image_ends_agree else "NOT that of the simulation for each image"
+    measured = "" if network.interval_sim is None else f", {network.interval_sim:,} between the last two simulated"
+    used = ", ".join(
+        f"{kind} {_number(network.resources[kind], 1)} of {budget:,} ({network.resources[kind] / budget:.1%})"
+        for kind, budget in report.budgets.items()
+        if budget
+    )
+    speeds = "; ".join(
+        f"{run}: {one.cycles_per_second:,.0f} cycles/s, {one.seconds:,.1f} s (build {one.build:,.1f} s)"
+        for run, one in network.simulation.items()
+    )
+    return [
+        (
+            "Cycles",
+            f"{network.cycles_sim:,} for {network.images} images, model {network.cycles_model:,} ({agreement})",
+        ),
+        (
+            "Interval",
+            f"{network.interval_model:,} cycles an image{measured}; the slowest process, {network.bottleneck}, "
+            f"has {network.steady:,} iterations; fill {network.fill:,}",
+        ),
+        ("Frames per second", f"{network.frames_per_second:,.1f} at {1000 / report.clock_ns:,.1f} MHz"),
+        ("Multipliers", f"{network.lanes:,}, {network.utilisation:.1%} of their cycles in this run do useful work"),
+        (f"Resources on {report.target}", used),
+        ("Simulation", speeds),
+    ]
+
+
 def _sum(layers: Sequence[LayerReport], *keys: str) -> int | None:
     values = [getattr(layer, key) for layer in layers for key in keys]
-    return None if any(value is None for value in values) else sum(values)
+    return None if not values or any(value is None for value in values) else sum(values)
+
+
+def _shown(report: RunReport) -> list[Column]:
+    """The columns that say something of any layer."""
+    return [column for column in COLUMNS if any(column.value(layer) != DASH for layer in report.layers)]
 
 
 def _context(report: RunReport) -> dict[str, Any]:
-    shown = [c for c in COLUMNS if any(c.value(layer) != DASH for layer in report.layers)]
+    shown = _shown(report)
     return {
         "report": report,
         "columns": shown,
@@ -439,7 +524,7 @@ _BLUE, _GREY, _ORANGE, _INK = "#2f6fb0", "#b9c2cc", "#e08a3c", "#2b333b"
 
 def _plots(report: RunReport) -> list[tuple[str, str, str]]:
     """(title, explanation, SVG) of each plot that the run has data for."""
-    layers, plots = report.layers, []
+    layers, plots = [layer for layer in report.layers if layer.lanes], []
     if all(layer.cycles_sim or layer.cycles_model for layer in layers):
         here = [layer.cycles_sim or layer.cycles_model or 0 for layer in layers]
         series = [("this engine", here, _BLUE)]

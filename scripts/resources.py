@@ -26,6 +26,7 @@ from pydantic import Field
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
 
 from .netlist import trace
+from .parallel import in_workers
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 
@@ -127,12 +128,51 @@ def synthesise(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
     without its submodules; "other" are cells that have no place in the table of this file (none, normally).
     """
     start = time.monotonic()
+    return _counted(_cells(rtl, [], top, target), top, target, start)
+
+
+def synthesise_modules(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
+    """Like `synthesise`, for a large design of which each file is the module of its name.
+
+    Each module below `top` is synthesised by itself, with what it instantiates, several at a time; the hierarchy is
+    kept in either case, so the cells are the same.
+    """
+    start = time.monotonic()
+    files = {path.stem: path for path in rtl}
+    parts = {name: _instantiated(path, files) for name, path in files.items()}
+
+    def whole(name: str) -> set[str]:
+        return {name}.union(*map(whole, parts[name]))
+
+    found = _cells([files[top]], [files[name] for name in sorted(parts[top])], top, target)
+    calls = [([files[module] for module in sorted(whole(name))], [], name, target) for name in sorted(parts[top])]
+    for cells in in_workers(_cells, calls):
+        found |= cells
+    return _counted(found, top, target, start)
+
+
+def _instantiated(path: Path, files: Mapping[str, Path]) -> set[str]:
+    """The modules of `files` that the one in `path` instantiates."""
+    words = re.findall(r"^\s*([A-Za-z_]\w*)\s+(?:#\(.*?\)\s*)?[A-Za-z_]\w*\s*\(", path.read_text(), re.MULTILINE)
+    return (set(words) & files.keys()) - {path.stem}
+
+
+def _cells(rtl: Sequence[Path], boxes: Sequence[Path], top: str, target: Target) -> dict[str, dict[str, int]]:
+    """Cells by type of each module from `top` down after synthesis; boxes: modules whose insides are not wanted."""
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
-        script = f"{_read(rtl, Path(folder))}; {target.yosys} -top {top}; tee -q -o stat.json stat -json"
+        read = _read(rtl, Path(folder))
+        if boxes:
+            read += f"; {_read(boxes, Path(folder), 'box', '-lib')}"
+        script = f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -json"
         _yosys(script, Path(folder))
         modules = json.loads((Path(folder) / "stat.json").read_text(encoding="utf-8"))["modules"]
-    cells = {name.lstrip("\\"): module["num_cells_by_type"] for name, module in modules.items()}
-    cells = {name: {kind.lstrip("\\"): n for kind, n in found.items()} for name, found in cells.items()}
+    return {
+        name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
+        for name, module in modules.items()
+    }
+
+
+def _counted(cells: Mapping[str, Mapping[str, int]], top: str, target: Target, start: float) -> dict[str, Any]:
     counted = count_cells(cells, top, _ECP5 if target.family == "ecp5" else _XILINX)
     budget = target.budgets.model_dump()
     share = {kind: round(counted["total"][kind] / budget[kind], 6) for kind in budget if budget[kind]}
@@ -238,7 +278,7 @@ def place_and_route(
     }
 
 
-def _read(rtl: Sequence[Path], folder: Path) -> str:
+def _read(rtl: Sequence[Path], folder: Path, prefix: str = "source", mode: str = "-defer") -> str:
     """Copy the sources into `folder`; the yosys command that reads them."""
     if not rtl:
         raise ConfigError("rtl: at least one Verilog file needed")
@@ -246,9 +286,9 @@ def _read(rtl: Sequence[Path], folder: Path) -> str:
     for index, path in enumerate(rtl):
         if not Path(path).is_file():
             raise ConfigError(f"rtl: no such file: {path}")
-        names.append(f"source{index}.sv")
+        names.append(f"{prefix}{index}.sv")
         shutil.copyfile(path, folder / names[-1])
-    return f"read_verilog -sv -defer {' '.join(names)}"
+    return f"read_verilog -sv {mode} {' '.join(names)}"
 
 
 def _yosys(script: str, folder: Path) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 
 from pymodel import golden, ops
 from pymodel.bundle import Bundle
+from pymodel.dataflow import Dataflow, build
 from pymodel.errors import ConfigError
 from pymodel.formats import SCALE_BITS, Format, check_range
+from pymodel.generate import random_bundle
 from pymodel.network import Conv, InputSpec, Network
+from pymodel.networks import make_network
 from pymodel.packing import EngineShape
 from pymodel.supports import check_support
 from pymodel.training.data import load_dataset
@@ -20,6 +23,7 @@ from pymodel.training.data import load_dataset
 from .config import LayerConfig, RunConfig
 
 LAYER = "layer"  # the name of the only layer of a one-layer run
+WHOLE = "network"  # the name of a whole network's folder and files
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,39 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A network as one top, what goes into it and what each layer must give (int8 [n, C, H, W], by layer)."""
+
+    name: str
+    network: str
+    dataflow: Dataflow
+    x: np.ndarray
+    outputs: dict[str, np.ndarray]
+
+    @property
+    def y(self) -> np.ndarray:
+        """What comes out."""
+        return self.outputs[self.dataflow.sink.layer]
+
+
+@dataclass(frozen=True)
 class Subject:
-    """A bundle with its images, golden outputs and engines. `labels` is None for random images."""
+    """A bundle with its images, golden outputs, and what is built of it: an engine for each layer, or one top.
+
+    `labels` is None for random images; `whole` is None where each layer is built by itself.
+    """
 
     bundle: Bundle
     images: np.ndarray
     labels: np.ndarray | None
     outputs: dict[str, np.ndarray]
     engines: list[Engine]
+    whole: Whole | None = None
+
+    @property
+    def designs(self) -> list[Engine] | list[Whole]:
+        """What the steps of the flow work on, one after the other."""
+        return [self.whole] if self.whole else self.engines
 
 
 def make_subject(config: RunConfig, path: Path) -> Subject:
@@ -52,16 +81,20 @@ def make_subject(config: RunConfig, path: Path) -> Subject:
         if config.layer:
             bundle, images, labels = *_generated(config.layer, config, path.parent), None
         else:
-            bundle = Bundle.load(path.parent / config.bundle)
+            bundle = _generated_network(config) if config.network else Bundle.load(path.parent / config.bundle)
             images, labels = _images(config, bundle)
-        engines = _engine_shapes(config, bundle)
+        shapes = _engine_shapes(config, bundle)
+        network = build(bundle, shapes) if config.top == "network" else None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     outputs = golden.run(bundle, images)
+    if network:
+        whole = Whole(WHOLE, bundle.network.name, network, images, outputs)
+        return Subject(bundle, images, labels, outputs, [], whole)
     return Subject(bundle, images, labels, outputs, [
         Engine(name, shape, bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
                bundle.bias(name), bundle.scales.get(name), engine_input(bundle, name, outputs), outputs[name])
-        for name, shape in engines.items()
+        for name, shape in shapes.items()
     ])  # fmt: skip
 
 
@@ -88,6 +121,15 @@ def _engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
             )
         shapes[name] = shape
     return shapes
+
+
+def _generated_network(config: RunConfig) -> Bundle:
+    wish = config.network
+    try:
+        network = make_network(wish.name, wish.dataset, wish.variant)
+    except ConfigError as error:
+        raise ConfigError(f"network: {error}") from error
+    return random_bundle(network, config.seed, wish.weight_bits, wish.activation_bits)
 
 
 def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray | None]:

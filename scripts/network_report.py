@@ -1,0 +1,121 @@
+"""What the report of a run says of a network as one top."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from pymodel.dataflow import OUT_PORT, TOP, Dataflow
+from pymodel.network_cycles import latency
+from pymodel.storage import support_storage
+from pymodel.units import EngineUnit
+
+from .settings import Settings
+from .subject import Whole
+
+
+def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
+    """{"layers": [...], "network": {...}}: fields of scripts.report's LayerReport and NetworkReport."""
+    layout, dataflow = settings.layout, whole.dataflow
+    schedule = json.loads((layout.synth(whole.name) / "schedule.json").read_text())
+    simulated = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())
+    resources = json.loads(layout.resources(whole.name).read_text())
+    free = simulated["free"]
+    images, start = len(whole.x), free["start"]
+    model = latency(dataflow, schedule, images, start)
+    ends = [end - start for end in free["cycles"]["image_last"]]
+    with np.load(layout.csim(whole.name)) as arrays:
+        csim = int((arrays["y"] != whole.y).sum())
+    depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
+    interval = int(np.diff(ends)[-1]) if images > 1 else None
+    network = {
+        "images": images,
+        "cycles_model": model.total,
+        "cycles_sim": free["cycles"]["total"],
+        "image_ends_agree": ends == model.image_last,
+        "fill": model.fill,
+        "steady": model.steady,
+        "bottleneck": model.bottleneck,
+        "interval_model": model.interval,
+        "interval_sim": interval,
+        "frames_per_second": 1e9 / (model.interval * settings.clock_ns),
+        "mismatches": {"csim": csim} | {_run_name(run): result["mismatch_count"] for run, result in simulated.items()},
+        "errors": [error for result in simulated.values() for error in result["errors"]],
+        "processes": len(schedule["processes"]),
+        "lanes": sum(engine.shape.lanes for engine in dataflow.engines.values()),
+        "utilisation": sum(engine.shape.macs for engine in dataflow.engines.values()) * images
+        / (sum(engine.shape.lanes for engine in dataflow.engines.values()) * free["cycles"]["total"]),
+        "resources": resources["total"],
+        "streams": [
+            {"name": s.name, "bits": s.words.word_bits, "depth": depths[s.name]} for s in dataflow.streams
+        ],
+        "simulation": {run: {"seconds": result["seconds"]["run"], "build": result["seconds"]["build"],
+                             "cycles_per_second": result["cycles_per_second"]} for run, result in simulated.items()},
+        "seconds": {"HLS": sum(schedule["seconds"].values()), "yosys": resources["seconds"]},
+    }  # fmt: skip
+    parts = _by_layer(dataflow, resources["modules"])
+    layers = [
+        _layer(layer, whole, simulated, parts[layer], model.interval) for layer in dataflow.probes if layer in parts
+    ]
+    return {"layers": layers, "network": network}
+
+
+def _run_name(run: str) -> str:
+    return "cosim" if run == "free" else run
+
+
+def _layer(layer: str, whole: Whole, simulated: dict, resources: dict[str, float], interval: int) -> dict[str, Any]:
+    dataflow = whole.dataflow
+    stream = dataflow.probes[layer]
+    mismatches = {
+        _run_name(run): result["mismatch_count"] if stream.name == OUT_PORT
+        else result["probes"][stream.name]["mismatch_count"]
+        for run, result in simulated.items()
+    }  # fmt: skip
+    common = {
+        "name": layer,
+        "images": len(whole.x),
+        "elements": whole.outputs[layer].size,
+        "mismatches": mismatches,
+        "resources": resources,
+    }
+    unit = next(unit for unit in dataflow.units if unit.name == layer)
+    busy = max(process.iterations for process in unit.processes())
+    out = stream.words
+    if not isinstance(unit, EngineUnit):
+        return common | {"shape": f"→{out.channels}x{out.height}x{out.width}", "variant": unit.function, "lanes": 0,
+                         "busy": busy}  # fmt: skip
+    shape = unit.shape
+    storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
+    return common | {
+        "shape": shape.summary,
+        "variant": shape.support.name,
+        "lanes": shape.lanes,
+        "scale_multipliers": shape.scale_multipliers,
+        "macs": shape.macs,
+        "busy": busy,
+        "utilisation": shape.macs / (shape.lanes * interval),
+        "weight_bits": storage["periodic"].weight_bits,
+        "index_bits": storage["periodic"].index_bits,
+        "padding_bits": shape.padding_bits,
+        "index_bits_per_weight": storage["per_weight"].index_bits,
+        "dense_bits": storage["dense"].weight_bits,
+    }
+
+
+def _by_layer(dataflow: Dataflow, modules: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Cells of the modules of each layer's units: of its processes and their memories and multipliers' share."""
+    kinds = ("LUT", "FF", "DSP", "BRAM", "URAM")
+    prefixes = {f"{TOP}_{process.name}": unit.layer for unit in dataflow.units for process in unit.processes()}
+    found = {layer: dict.fromkeys(kinds, 0) for layer in dataflow.probes if layer != "input"}
+    for name, counts in modules.items():
+        owners = [prefix for prefix in prefixes if name == prefix or name.startswith(f"{prefix}_")]
+        if not owners:
+            continue
+        layer = prefixes[max(owners, key=len)]
+        if layer in found:
+            for kind in kinds:
+                found[layer][kind] += counts["instances"] * counts[kind]
+    return found

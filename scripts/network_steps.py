@@ -1,0 +1,142 @@
+"""The steps of the flow for a network as one top: C simulation, HLS, co-simulation, resources."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from openhls.compile import compile_hls
+
+from pymodel import csim, network_top
+from pymodel.csim import ENGINE, INCLUDE
+from pymodel.dataflow import OUT_PORT, TOP
+from pymodel.files import write_text
+from pymodel.network_cycles import slowest
+from rtl_tb.progress import Progress
+from rtl_tb.runner import SimResult, simulate
+
+from .bench import summary
+from .resources import synthesise_modules
+from .settings import Settings
+from .steps import ROOT, content_key, unless_fresh, write_json, write_npz
+from .subject import Whole
+
+LARGE = 100  # multipliers from which a second simulator thread pays (docs/benches.md)
+
+
+def golden_step(whole: Whole, settings: Settings) -> None:
+    """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
+    layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}
+    write_npz(settings.layout.golden(whole.name), x=whole.x, y=whole.y, **layers)
+
+
+def csim_step(whole: Whole, settings: Settings) -> None:
+    """C++ compiled as a program, on the same images."""
+    result, dataflow = settings.layout.csim(whole.name), whole.dataflow
+    files = network_top.render(dataflow, whole.network)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", files, whole.x)
+
+    def make() -> None:
+        folder = settings.layout.build(whole.name) / "csim"
+        for file, text in files.items():
+            write_text(folder / file, text)
+        program = csim.build_network(folder)
+        write_npz(result, y=csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words))
+
+    unless_fresh(result, key, make)
+
+
+def synth_step(whole: Whole, settings: Settings) -> None:
+    """C++ to SystemVerilog through the open flow."""
+    folder = settings.layout.synth(whole.name)
+    files = network_top.render(whole.dataflow, whole.network)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", files, settings.target.openhls, settings.clock_ns)
+
+    def make() -> None:
+        for file, text in files.items():
+            write_text(folder / file, text)
+        compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder],
+                    target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder)  # fmt: skip
+
+    unless_fresh(folder / "ports.json", key, make)
+
+
+def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], None] | None = None) -> None:
+    """The RTL in Verilator, every layer's output probed: without a stall on all images, with stalls on a few."""
+    layout, folder = settings.layout, settings.layout.synth(whole.name)
+    result, stalls = layout.cosim(whole.name), settings.stalls
+    key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, *whole.outputs.values(),
+                      settings.seed, stalls.model_dump(), settings.waves)  # fmt: skip
+
+    def make() -> None:
+        full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
+        sink = whole.dataflow.sink.words
+        complete = len(full.beats) // sink.count * sink.count
+        record: dict[str, Any] = {"free": _summary(full)}
+        if images := min(stalls.images, len(whole.x)):
+            stalled = run_bench(whole, settings, images, "stalled", stalls.input, stalls.output, progress)
+            record["stalled"] = _summary(stalled) | {
+                "images": images, "input": stalls.input, "output": stalls.output}  # fmt: skip
+        write_json(result.with_suffix(".json"), record)
+        write_npz(result, y=sink.unpack(full.beats[:complete], "output beats"))
+
+    unless_fresh(result, key, make)
+
+
+def run_bench(
+    whole: Whole, settings: Settings, images: int, name: str, idle: float, backpressure: float,
+    progress: Callable[[Progress], None] | None = None, seed: int | None = None,
+) -> SimResult:  # fmt: skip
+    """Runs the first `images` images through the RTL; each layer's stream is a probe, in the order of the data."""
+    folder, dataflow = settings.layout.synth(whole.name), whole.dataflow
+    source, sink = dataflow.source.words, dataflow.sink.words
+    beats = source.pack(whole.x[:images], "images")
+    probes = {layer: stream for layer, stream in dataflow.probes.items() if stream.name != OUT_PORT}
+    words = {"in": source, "out": sink} | {stream.name: stream.words for stream in probes.values()}
+    lanes = sum(engine.shape.lanes for engine in dataflow.engines.values())
+    return simulate(
+        sorted((folder / "rtl").glob("*.sv")),
+        json.loads((folder / "ports.json").read_text()),
+        beats,
+        np.arange(1, len(beats) + 1) % source.count == 0,
+        sink.pack(whole.y[:images], "scores"),
+        sink.count,
+        settings.layout.build(whole.name) / name,
+        seed=settings.seed if seed is None else seed,
+        idle=idle,
+        backpressure=backpressure,
+        waves=settings.waves,
+        cache=settings.simulator_cache,
+        timeout_cycles=_quiet_cycles(whole),
+        axes={stream: tensor.axes for stream, tensor in words.items()},
+        fields={stream: ("channel", tensor.bits, tensor.group) for stream, tensor in words.items()},
+        probes={s.name: s.words.pack(whole.outputs[layer][:images], layer) for layer, s in probes.items()},
+        threads=min(os.cpu_count() or 1, 2) if lanes >= LARGE else 1,
+        progress=progress,
+    )
+
+
+def resources_step(whole: Whole, settings: Settings) -> None:
+    """LUT, FF, DSP, BRAM of every module after yosys."""
+    result = settings.layout.resources(whole.name)
+    rtl = settings.layout.synth(whole.name) / "rtl"
+    key = content_key(rtl, settings.target.model_dump(), ROOT / "scripts" / "resources.py")
+
+    def make() -> None:
+        record = synthesise_modules(sorted(rtl.glob("*.sv")), TOP, settings.target)
+        write_json(result, record | {"target": settings.target.name})
+
+    unless_fresh(result, key, make)
+
+
+def _quiet_cycles(whole: Whole) -> int:
+    """Cycles without a beat at either port that are no deadlock: two images at the network's pace."""
+    return 20_000 + 4 * slowest(whole.dataflow).iterations
+
+
+def _summary(result: SimResult) -> dict[str, Any]:
+    cycles = result.cycles["simulated"]
+    return summary(result) | {"probes": result.probes, "cycles_per_second": cycles / max(result.seconds["run"], 1e-3)}
