@@ -15,6 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pymodel.errors import ConfigError
+
+
+class Deadlock(ConfigError):
+    """Processes that wait for each other for ever."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -82,8 +88,13 @@ def settle(timelines: Sequence[Timeline], links: Mapping[str, Link], must_not_wa
     """Raises the times of processes to the least solution above them.
 
     timelines: from the input to the output; links: of the streams that two of them share. False as soon as
-    `must_not_wait` has to wait.
+    `must_not_wait` has to wait. Raises Deadlock where there is no solution.
     """
+    # As long as nothing stands still, some process issues an iteration or a write is on its way in every cycle.
+    slack = 2 + max((link.stage for link in links.values()), default=0)
+    limit = max(int(line.time.max()) for line in timelines) + slack * sum(
+        int(line.iteration[-1]) + 1 for line in timelines
+    )
     writer = {stream: at for at, line in enumerate(timelines) for stream in line.process.writes}
     reader = {stream: at for at, line in enumerate(timelines) for stream in line.process.reads}
     # A process that was raised raises its consumers by its words and its producers by its credits. From
@@ -93,6 +104,8 @@ def settle(timelines: Sequence[Timeline], links: Mapping[str, Link], must_not_wa
         at = max(raised)
         raised.remove(at)
         line = timelines[at]
+        if line.time[-1] > limit:
+            raise Deadlock(f"process {line.process.name} waits for ever: streams that meet again are too shallow")
         for stream in line.process.writes:
             if stream not in reader or stream not in links:
                 continue
