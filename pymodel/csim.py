@@ -4,6 +4,8 @@ Two compilers with headers of their own read the same source:
 
     clang   the clang of the open flow (ziglang) and hls/include
     amd     g++ and AMD's published ap_types, which the hls4ml package carries (a check, not a dependency)
+
+and amd_clang that clang with AMD's headers, as Vitis HLS has a clang in front.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from pymodel.errors import ConfigError
 from pymodel.packing import EngineShape
 from pymodel.words import Words
 
-Compiler = Literal["clang", "amd"]
+Compiler = Literal["clang", "amd", "amd_clang"]
 
 HLS = Path(__file__).resolve().parents[1] / "hls"
 ENGINE = HLS / "engine"
@@ -124,14 +126,18 @@ def compiler_command(compiler: Compiler) -> list[str]:
     """The start of a command that compiles C++ with the headers of `compiler`. Raises ConfigError."""
     if compiler == "clang":
         return [sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", f"-I{INCLUDE}"]
-    if compiler == "amd":
+    if compiler in ("amd", "amd_clang"):
         include = amd_include()
         if include is None:
-            raise ConfigError("compiler amd: AMD's ap_types headers are missing; install the hls4ml package")
-        # Their default constructors mask bits that were never set; inlined, that is reported in our lines.
-        quiet = ["-Wno-maybe-uninitialized", "-Wno-uninitialized"]
-        return ["g++", *quiet, f"-I{HLS / 'csim' / 'amd'}", "-isystem", str(include)]
-    raise ConfigError(f"compiler {compiler!r} is unknown: use clang or amd")
+            raise ConfigError(f"compiler {compiler}: AMD's ap_types headers are missing; install the hls4ml package")
+        headers = [f"-I{HLS / 'csim' / 'amd'}", "-isystem", str(include)]
+        if compiler == "amd":
+            # Their default constructors mask bits that were never set; inlined, that is reported in our lines.
+            return ["g++", "-Wno-maybe-uninitialized", "-Wno-uninitialized", *headers]
+        # Their specialisations of std::complex clash with the one of clang's library, and nothing here needs them.
+        skipped = ["-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__"]
+        return [sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", *skipped, *headers]
+    raise ConfigError(f"compiler {compiler!r} is unknown: use clang, amd or amd_clang")
 
 
 def _execute(command: list[str], problem: str) -> None:

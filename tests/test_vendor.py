@@ -19,6 +19,7 @@ from pymodel import csim
 from pymodel.errors import ConfigError
 from scripts import cli, flow
 from scripts.config import load
+from scripts.report import parse_report, render_html, render_markdown
 from scripts.resources import CONSTRAINTS, known_targets, load_target
 from scripts.vendor import step, tools
 from scripts.vendor.bambu_sources import UNUSED, bambu_header, bambu_source
@@ -218,22 +219,24 @@ def compiled(folder: Path, command: list[str], standard: str) -> Path:
     return program
 
 
-def amd() -> list[str]:
-    if csim.amd_include() is None:
-        pytest.skip("AMD's ap_types (hls4ml) are not installed")
-    return csim.compiler_command("amd")
+QUICK = {("amd", "c++14"), ("amd_clang", "c++17")}
 
 
+@pytest.mark.skipif(csim.amd_include() is None, reason="AMD's ap_types (hls4ml) are not installed")
 @pytest.mark.parametrize(
-    ("layer", "standard"),
-    [(LAYER, "c++14"), (POINTWISE, "c++17"), pytest.param(LAYER, "c++20", marks=pytest.mark.slow)],
-)
-def test_the_projects_csim_with_amds_headers_finds_a_wrong_vector(layer: dict, standard: str, tmp_path: Path) -> None:
+    ("compiler", "standard"),
+    [pytest.param(compiler, standard, marks=() if (compiler, standard) in QUICK else pytest.mark.slow)
+     for compiler in ("amd", "amd_clang") for standard in ("c++14", "c++17", "c++20")],
+)  # fmt: skip
+def test_the_projects_csim_with_amds_headers_finds_a_wrong_vector(
+    compiler: csim.Compiler, standard: str, tmp_path: Path
+) -> None:
     """What csim_design and cosim_design compile and run; their verdict is the exit status."""
+    layer = LAYER if compiler == "amd" else POINTWISE
     folder = step.write_project("vitis", *prepared(tmp_path, layer))
     moved = tmp_path / "another machine"
     shutil.copytree(folder, moved)
-    program = compiled(moved, amd(), standard)
+    program = compiled(moved, csim.compiler_command(compiler), standard)
     right = subprocess.run([program], cwd=moved, capture_output=True, text=True)
     assert right.returncode == 0 and "all as expected" in right.stdout, right.stderr
     vector = bytearray((moved / "y.dat").read_bytes())
@@ -401,12 +404,27 @@ def test_the_whole_way_through_a_fake_vitis(tmp_path: Path, monkeypatch) -> None
     assert routed["resources_by"] == "Vivado, routed" and routed["resources"]["LUT"] == 3131
     assert routed["fmax_mhz"] == 266.67 and routed["cycles_sim"] == record["cycles_sim"]
     assert step.stored("vitis", engine, settings) == routed
+    check_report(routed)
     other = prepared(tmp_path, clock_ns=9.0)
     assert step.stored("vitis", *other) is None  # of other inputs
 
     engine.y[0, 0, 0, 0] ^= 1  # the bench looks at the tool's RTL, not at what the tool says of it
     folder = settings.layout.vendor("vitis", engine.name)
     assert step.collect("vitis", folder, engine, settings)["mismatches"] == 1
+
+
+def check_report(record: dict) -> None:
+    """The report has a table of the tool, with who counted and where it ran; without a record it has none."""
+    layer = {"name": "conv", "shape": "4x3x4", "variant": "PS4_P4", "images": 1, "mismatches": {"cosim": 0}, "lanes": 4}
+    run = {"title": "t", "ok": True, "clock_ns": 3.333, "target": "zcu104", "provenance": {}}
+    with_tool = parse_report(run | {"layers": [layer | {"tools": {"vitis": record}}]})
+    without = parse_report(run | {"layers": [layer]})
+    for render in (render_markdown, render_html):
+        text = render(with_tool)
+        words = ("Other HLS tools", "vitis 2099.1", "3,131", "Vivado, routed", "266.7", "steps_folds", "a fake vitis_hls")
+        for word in words:
+            assert word in text, word
+        assert "Other HLS tools" not in render(without)
 
 
 def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
