@@ -97,6 +97,48 @@ def test_engine_with_amds_headers(name: str) -> None:
     check(name, FAST[name], "amd")
 
 
+SCALED = {
+    "to_2": dict(cin=8, cout=16, support="PS4_P4", To=2, shift=22),
+    "short_last_group": dict(cin=9, cout=19, support="PSD4_P8", relu=True, shift=21),
+    "widest": dict(cin=32, cout=3, support="dense", kernel=1, padding=0, weights="least", shift=31),
+}
+
+
+def scales_of(shape: EngineShape) -> tuple[EngineShape, np.ndarray]:
+    """The shape for 16-bit scales, and such scales, the largest possible among them."""
+    scales = np.random.default_rng(shape.cout).integers(1, 1 << 16, shape.cout)
+    scales[-1] = (1 << 16) - 1
+    return shape.model_copy(update={"scale_bits": 16}), scales
+
+
+@pytest.mark.parametrize(("name", "compiler"), [*((name, "clang") for name in SCALED), ("to_2", "amd")])
+def test_scales_are_the_golden_models(name: str, compiler: csim.Compiler) -> None:
+    if compiler == "amd" and csim.amd_include() is None:
+        pytest.skip("AMD's ap_types (hls4ml) are not installed")
+    shape, images, weights, bias = make_layer(sum(map(ord, name)), **SCALED[name])
+    plain = golden.conv_layer(images, weights, bias, shape)
+    shape, scales = scales_of(shape)
+    expected = golden.conv_layer(images, weights, bias, shape, scales)
+    assert len(np.unique(expected)) > 20 and not np.array_equal(expected, plain)
+    result = csim.simulate(images, weights, bias, shape, compiler, scales=scales)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_scales_of_one_are_no_scales() -> None:
+    shape, images, weights, bias = make_layer(4, cin=4, cout=8, support="PS4_P4")
+    ones = np.ones(shape.cout, np.uint16)
+    expected = golden.conv_layer(images, weights, bias, shape)
+    shape = shape.model_copy(update={"scale_bits": 1})
+    np.testing.assert_array_equal(golden.conv_layer(images, weights, bias, shape, ones), expected)
+    np.testing.assert_array_equal(csim.simulate(images, weights, bias, shape, scales=ones), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(SCALED) - {"to_2"}))
+def test_more_scales_with_amds_headers(name: str) -> None:
+    test_scales_are_the_golden_models(name, "amd")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
 @pytest.mark.parametrize("compiler", ["clang", "amd"])
@@ -132,6 +174,18 @@ def test_header_is_deterministic_and_complete(layer) -> None:
     members = re.findall(r"static constexpr (?:int|bool) (\w+) = \w+;  // (.+)", text)
     assert len(members) == text.count("static constexpr") and "ACC_BITS" in dict(members)
     assert max(map(len, text.splitlines())) <= 110
+
+
+def test_header_has_scales_where_the_shape_does(layer) -> None:
+    shape, _, weights, bias = layer
+    assert "SCALE_ROM" not in header.render(shape, weights, bias)
+    scaled, scales = scales_of(shape)
+    text = header.render(scaled, weights, bias, scales)
+    words = [int(word, 16) for word in re.findall(r"PSCONV_ROM_WORD\(0x([0-9a-f]+)\)", text)]
+    assert words[-shape.steps :] == scales[shape.step_outputs[:, 0]].tolist() and shape.To == 1
+    for arguments in ((shape, weights, bias, scales), (scaled, weights, bias)):
+        with pytest.raises(ConfigError, match="scale_bits"):
+            header.render(*arguments)
 
 
 def test_header_refuses_what_the_engine_could_not_compute(layer) -> None:

@@ -70,9 +70,14 @@ def check(path: Path, out: Path, simulators: Path) -> None:
         assert record["stalled"]["stalls"]["out_bench_not_ready"] + record["stalled"]["stalls"]["in_design_not_ready"]
     assert {p["ii"] for p in schedule["processes"]} == {1}
     # Taps that only ever see padding, and weights that are all equal, need no multiplier: the compiler finds them.
-    multipliers = sum(m["count"] for p in schedule["processes"] for m in p["multipliers"])
+    multipliers = {p["name"]: sum(m["count"] for m in p["multipliers"]) for p in schedule["processes"]}
+    lanes, scaling = multipliers.pop("pe"), multipliers.pop("output")
     plain = min(engine.x.shape[2:]) >= engine.shape.kernel and len(np.unique(engine.weights)) > 2
-    assert multipliers == engine.shape.lanes if plain else multipliers <= engine.shape.lanes
+    assert lanes == engine.shape.lanes if plain else lanes <= engine.shape.lanes
+    # A scale that is the same in every step is a constant.
+    several = engine.shape.steps > 1
+    assert scaling == engine.shape.scale_multipliers if several else scaling <= engine.shape.scale_multipliers
+    assert not any(multipliers.values())
 
 
 def write(folder: Path, layer: dict, parallelism: dict | None = None, **more) -> Path:
@@ -158,6 +163,7 @@ def test_random_layers(data, tmp_path_factory, simulators):
         "support": draw(st.sampled_from(names)) if kernel == 3 else "dense", "relu": draw(st.booleans()),
         "activation_bits": draw(st.integers(2, 8)), "weight_bits": draw(st.integers(2, 8)),
         "output_bits": draw(st.integers(2, 8)), "weights": draw(st.sampled_from(["random", "min", "max"])),
+        "scale": draw(st.sampled_from(["none", "per_channel"])),
     }  # fmt: skip
     parallelism = {"To": draw(st.integers(1, 2)), "Tb": draw(st.integers(1, 3)), "fold": draw(st.integers(1, 9))}
     folder = tmp_path_factory.mktemp("layer")

@@ -16,7 +16,7 @@ from pymodel.training.psconv2d import PSConv2d
 SAMPLES_PER_BATCH = 1 << 16  # values of each tensor that are kept per batch
 BATCH = 128
 SATURATING_CANDIDATES = 4  # how many finer scales than the one that saturates nothing are tried
-SATURATING_RATIOS = 2.0 ** -(np.arange(17) / 8)  # of a channel's scale to the one that saturates nothing
+RATIOS = 2.0 ** (np.arange(4, -33, -1) / 16)  # of the scales tried for a channel to the one that saturates nothing
 # Below this a channel's scale would be a coarse number itself, and its biases would widen the accumulators of all.
 LEAST_SCALE = 1 << (SCALE_BITS // 2)
 
@@ -78,7 +78,7 @@ def best_scales(weights: np.ndarray, bits: int) -> tuple[Format, np.ndarray]:
     limit = (1 << SCALE_BITS) - 1
     form = Format(bits, min(MAX_FRAC, int(np.floor(np.log2(limit / largest)))))
     best, least_error = np.zeros(len(weights), np.int64), np.full(len(weights), np.inf)
-    for ratio in SATURATING_RATIOS:
+    for ratio in RATIOS:
         scales = np.clip(np.ceil(np.ldexp(unsaturated * ratio, form.frac)), LEAST_SCALE, limit).astype(np.int64)
         error = np.square(form.real(form.quantise(weights / scales[:, None])) * scales[:, None] - weights).sum(axis=1)
         best = np.where(error < least_error, scales, best)
