@@ -1,11 +1,18 @@
-"""Cocotb benches for AXI4-Stream designs: the same bench for the RTL of any HLS tool, told apart by
-ports.json.
+"""Cocotb benches for AXI4-Stream designs: the same bench for the RTL of any HLS tool, told apart by ports.json.
+
+The beats move in SystemVerilog that Verilator compiles together with the design; cocotb starts, supervises and
+judges.
 
 ports        names, clock and reset of a design; the naming rules of the HLS tools
-axis         source and sink: a beat per cycle, with random idle cycles and back-pressure
-protocol     the rules of AXI4-Stream that a design must keep
-scoreboard   received beats against expected ones, in order
-watchdog     ends a run that makes no progress and says who waits for whom
-bench        the cocotb test that joins them (runs inside the simulator)
-runner       Verilator build and run: `simulate`
+sv/          source, sink, protocol checker, probe and run control; the template of the top around a design
+harness      that top, from ports.json
+records      the binary files between Python and sv/
+build        Verilator: a design and its bench become a simulator
+runner       `simulate`: build, run, result
+job          what a run is told
+bench        the cocotb test (runs inside the simulator)
+progress     how far a run is
+scoreboard   recorded beats and words against expected ones, in order
+watchdog     who waits for whom when nothing moves
+processes    child processes that never outlive this one
 """

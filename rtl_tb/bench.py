@@ -1,229 +1,194 @@
-"""The cocotb test: sends beats_in to a design with one input and one output stream, judges what comes out.
+"""The cocotb test: resets the design, starts and supervises the compiled bench around it, judges what came out.
 
-Runs inside the simulator. Environment: RTL_TB_JOB names a JSON file with the fields of `Job`. Writes
-`beats.npz` (beats uint8 [m, bytes], last bool [m]) and then `result.json` beside it; without result.json the
-run did not end.
+Runs inside the simulator, on the top of rtl_tb.harness. The beats move in compiled code (rtl_tb/sv); this test
+sets its variables, lets the clock run, and looks again now and then until the run has halted.
 
-One coroutine, one trigger per cycle: cocotb resumes a RisingEdge before the design evaluates the edge, so
-what is read there are the values at the edge, and what is written takes effect after it.
+Environment: RTL_TB_JOB names the file of a `Job`. Writes `beats.npz` (beats uint8 [m, bytes],
+last bool [m]) and then `result.json` beside it; without result.json the run did not end.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+import time
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 
 import cocotb
 import numpy as np
-from cocotb.clock import Clock
 from cocotb.handle import SimHandleBase
-from cocotb.triggers import First, RisingEdge, Timer
-from cocotb.utils import get_sim_time
+from cocotb.triggers import Timer
 
-from rtl_tb.axis import AxisSink, AxisSource, Pins
-from rtl_tb.ports import Ports, parse_ports
-from rtl_tb.protocol import OutputMonitor
-from rtl_tb.scoreboard import Layout, Verdict, compare_beats
-from rtl_tb.watchdog import StreamState, Watchdog
+from pymodel.files import write_atomically, write_text
+from rtl_tb import records, watchdog
+from rtl_tb.job import Job
+from rtl_tb.ports import Ports, Stream, parse_ports
+from rtl_tb.progress import Meter, Progress, write_progress
+from rtl_tb.scoreboard import Verdict, compare_beats, compare_words
 
 PERIOD_NS = 10
 _RESET_CYCLES = 8
-_RESET_SETTLE = 4  # edges in reset before TVALID must be low; edges after it before the first beat is offered
+_SETTLE_CYCLES = 3  # after the reset, before the first beat is chosen
 _DRAIN_CYCLES = 1000  # how long to look for extra beats after the last expected one
-_QUIET_CYCLES = 4  # edges without any change before the bench waits for events instead of edges
+_FIRST_LOOK = 1000  # cycles until the bench looks for the first time
+_LOOK_SECONDS = 0.5  # seconds between later looks
+_CHANCE = 2**32  # the components count chances in units of 1 / _CHANCE
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run. `reset_after`: input beats after which reset is pulsed and everything starts again."""
-
-    ports: dict[str, object]
-    data: str  # npz: beats_in uint8 [n, bytes], last_in bool [n], expected uint8 [m, bytes]
-    beats_per_image: dict[str, int]  # by direction
-    axes: dict[str, list[tuple[str, int]]]  # by direction; what the beats of an image are, if known
-    seed: int
-    idle: float
-    backpressure: float
-    timeout_cycles: int
-    reset_after: int | None
-
-
-@dataclass
 class Phase:
-    """What one stretch between two resets produced."""
+    """What one stretch between two resets produced. beats, words: structured arrays (rtl_tb/records.py)."""
 
-    sink: AxisSink
-    source: AxisSource
-    first_in: int | None = None
-    last_in: int | None = None
-    end: int = 0
-    errors: list[str] = field(default_factory=list)
+    beats: np.ndarray
+    words: dict[str, np.ndarray]
+    first_in: int | None
+    last_in: int | None
+    stalls: dict[str, int]
+    end: int
+    errors: list[str]
 
 
 class Bench:
-    """Source, sink, monitor, watchdog and scoreboard around one design."""
+    """The compiled bench around one design, seen from Python."""
 
-    def __init__(self, dut: SimHandleBase, job: Job, ports: Ports) -> None:
-        self.job, self.ports = job, ports
-        self._in, self._out = Pins(dut, ports.stream("in")), Pins(dut, ports.stream("out"))
-        self._clock, self._reset = getattr(dut, ports.clock), getattr(dut, ports.reset.name)
-        for name, value in ports.tie.items():
-            getattr(dut, name).value = value
-        data = np.load(job.data)
-        self.expected: np.ndarray = data["expected"]
-        self._beats = [int.from_bytes(beat.tobytes(), "little") for beat in data["beats_in"]]
-        self._last = data["last_in"].tolist()
-        self._random = Random(job.seed)
-        self._payload_roles = tuple(
-            role for role in ("TDATA", "TLAST", "TKEEP", "TSTRB") if role in self._out.handles
-        )
-        self._payload_readers = [self._out.readers[role] for role in self._payload_roles]
-        self._rising = RisingEdge(self._clock)
-        self.monitor = OutputMonitor(self._out.stream.name, self._payload_roles)
-        self.layouts = {
-            direction: Layout(job.beats_per_image[direction], job.axes.get(direction, ()))
-            for direction in ("in", "out")
-        }
-        self._cycle = 0
-
-    def start_clock(self) -> None:
-        Clock(self._clock, PERIOD_NS, "ns").start()
+    def __init__(self, dut: SimHandleBase, job: Job, ports: Ports, folder: Path) -> None:
+        self._dut, self._job, self._ports, self._folder = dut, job, ports, folder
+        self._in, self._out = ports.stream("in"), ports.stream("out")
+        with np.load(job.data) as data:
+            self._expected = data["expected"]
+            self._expected_words = {name: data[f"probe_{name}"] for name in job.probes}
+        self._meter = Meter()
+        self._records_read: dict[str, int] = defaultdict(int)  # by file
+        self._configure()
 
     async def reset(self) -> None:
-        """Pulse the reset with all streams idle."""
-        active = 0 if self.ports.reset.active_low else 1
-        self._reset.value = active
-        source, sink = self._new_source(), self._new_sink()
-        source.reset()
-        sink.reset()
-        for edge in range(_RESET_CYCLES):
-            await self._edge()
-            if edge >= _RESET_SETTLE:
-                self.monitor.sample_reset(self._cycle, self._out.bit("TVALID"))
-        self._reset.value = 1 - active
-        for _ in range(_RESET_SETTLE):
-            await self._edge()
-            self._sample_output(sink)
+        """Pulse the reset with all streams idle; everything starts from the first beat again."""
+        self._dut.enable.value = 0
+        self._dut.reset.value = 1
+        await self._cycles(_RESET_CYCLES)
+        self._dut.reset.value = 0
+        await self._cycles(_SETTLE_CYCLES)
 
-    async def run(self, stop_after: int | None = None) -> Phase:
-        """Send all beats and receive all that are expected, or stop after `stop_after` input beats."""
-        source, sink = self._new_source(), self._new_sink()
-        phase, watchdog = Phase(sink, source), Watchdog(self.job.timeout_cycles)
-        watchdog.progress(self._cycle)
-        drain, quiet, limit = min(_DRAIN_CYCLES, self.job.timeout_cycles), 0, 2 * len(self.expected) + 16
-        while True:
-            active = source.drive()
-            active |= sink.drive()
-            quiet = 0 if active else quiet + 1
-            if quiet > _QUIET_CYCLES:
-                await self._sleep(source, watchdog.remaining(self._cycle))
-                quiet = 0
-            await self._edge()
-            ready = self._in.bit("TREADY") if source.valid else 0
-            if ready < 0:
-                phase.errors.append(f"protocol: {source.name}, cycle {self._cycle}: TREADY is X or Z")
-                break
-            moved_in, moved_out = source.sample(ready), self._sample_output(sink)
-            if moved_in:
-                phase.last_in = self._cycle
-                if phase.first_in is None:
-                    phase.first_in = self._cycle
-                if source.accepted == stop_after:
-                    break
-            if moved_in or moved_out:
-                watchdog.progress(self._cycle)
-                quiet = 0
-                if len(sink.beats) >= limit:
-                    break
-            elif watchdog.remaining(self._cycle) <= self.job.timeout_cycles - drain and self._complete(
-                source, sink
-            ):
-                break
-            elif watchdog.remaining(self._cycle) <= 0:
-                phase.errors.append(watchdog.report(self._cycle, self._states(source, sink)))
-                break
-        phase.end = self._cycle
-        return phase
+    async def run(self, cut_after: int = 0) -> Phase:
+        """Send all beats and receive all that are expected, or stop after `cut_after` input beats."""
+        self._dut.cut_after.value = cut_after
+        self._dut.enable.value = 1
+        look, before = _FIRST_LOOK, time.monotonic()
+        await self._cycles(look)
+        while not self._get("halted"):
+            now = time.monotonic()
+            look = max(int(look * _LOOK_SECONDS / max(now - before, 1e-3)), _FIRST_LOOK)
+            before = now
+            write_progress(self._folder, self._progress())
+            await self._cycles(look)
+        write_progress(self._folder, self._progress())
+        return self._phase()
 
-    def judge(self, phase: Phase, complete: bool) -> Verdict:
-        """Compare what `phase` received with what was expected."""
-        name, size = phase.sink.name, self._out.stream.bytes
-        last = np.array(phase.sink.last, bool) if "TLAST" in self._out.handles else None
+    def judge(self, phase: Phase, complete: bool) -> tuple[Verdict, dict[str, dict[str, object]]]:
+        """Compare what `phase` recorded with what was expected: output beats; words of the probed streams."""
+        last = phase.beats["last"] != 0 if "TLAST" in self._out.signals else None
+        layout = self._job.layouts[self._out.name]
         verdict = compare_beats(
-            name, self.expected, received(phase.sink, size), last, self.layouts["out"], complete
+            self._out.name, self._expected, phase.beats["data"], last, layout, complete
         )
-        verdict.errors = phase.errors + verdict.errors
-        return verdict
+        probes = {
+            name: compare_words(name, expected, phase.words[name], self._job.layouts[name], complete)
+            for name, expected in self._expected_words.items()
+        }
+        # What goes wrong first inside explains what comes out.
+        inner = [error for probe in probes.values() for error in probe.errors]
+        verdict.errors = phase.errors + inner + verdict.errors
+        return verdict, {name: probe.as_dict() for name, probe in probes.items()}
 
-    async def _edge(self) -> None:
-        await self._rising
-        self._cycle += 1
+    def protocol_errors(self) -> tuple[list[str], int]:
+        """The first violations on each stream, in words, and how many there are."""
+        files = [self._folder / records.errors(stream.name) for stream in self._ports.streams]
+        lines = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+        return lines, sum(self._get(f"{stream.name}_errors") for stream in self._ports.streams)
 
-    async def _sleep(self, source: AxisSource, cycles: int) -> None:
-        """Nothing moves until the design raises TREADY or TVALID: wait for that, not for every edge."""
-        if self._out.bit("TVALID") != 0 or (source.valid and self._in.bit("TREADY") != 0):
-            return
-        most = max(min(cycles, _DRAIN_CYCLES if source.done else cycles) - 2, 0)
-        # Half a period off the edge, so that it never falls together with one.
-        events = [Timer(most * PERIOD_NS + PERIOD_NS // 2, "ns"), RisingEdge(self._out.handles["TVALID"])]
-        if source.valid:
-            events.append(RisingEdge(self._in.handles["TREADY"]))
-        before = get_sim_time("ns")
-        await First(*events)
-        passed = int((get_sim_time("ns") - before) // PERIOD_NS)
-        self._cycle += passed
-        source.waiting += passed * source.valid
+    def _configure(self) -> None:
+        seeds = np.random.SeedSequence(self._job.seed).generate_state(len(self._ports.streams), np.uint64)
+        for stream, seed in zip(self._ports.streams, seeds, strict=True):
+            inward = stream.direction == "in"
+            chance = self._job.idle if inward else self._job.backpressure
+            self._set(f"{stream.name}_seed", int(seed) or 1)
+            self._set(f"{stream.name}_stall", min(round(chance * _CHANCE), _CHANCE - 1))
+            self._set(f"{stream.name}_beats", self._total(stream))
+        for name, value in self._ports.tie.items():
+            self._set(f"tie_{name}", value)
+        self._set("timeout", self._job.timeout_cycles)
+        self._set("drain", min(_DRAIN_CYCLES, self._job.timeout_cycles))
 
-    def _sample_output(self, sink: AxisSink) -> bool:
-        valid = self._out.bit("TVALID")
-        payload = tuple([read() for read in self._payload_readers]) if valid == 1 else ()
-        self.monitor.sample(self._cycle, valid, sink.ready, payload)
-        return sink.sample(self._cycle, valid, payload)
+    def _phase(self) -> Phase:
+        """The state of the halted run."""
+        source, sink = self._in.name, self._out.name
+        end = self._get("cycle") - 1
+        errors = []
+        if self._get("stuck"):
+            states = [self._state(stream) for stream in self._ports.streams]
+            errors.append(watchdog.report(self._job.timeout_cycles, end, states))
+        sent = self._get(f"{source}_moved")
+        return Phase(
+            beats=self._new_records(records.sink(sink), records.sink_type(self._out.bytes)),
+            words={
+                name: self._new_records(records.probe(name), records.probe_type(words.shape[1]))
+                for name, words in self._expected_words.items()
+            },
+            first_in=self._get(f"{source}_first") if sent else None,
+            last_in=self._get(f"{source}_last") if sent else None,
+            stalls={
+                "in_design_not_ready": self._get(f"{source}_waited"),
+                "out_bench_not_ready": self._get(f"{sink}_waited"),
+            },
+            end=end,
+            errors=errors,
+        )
 
-    def _complete(self, source: AxisSource, sink: AxisSink) -> bool:
-        return source.done and len(sink.beats) >= len(self.expected)
+    def _state(self, stream: Stream) -> watchdog.StreamState:
+        moved = self._get(f"{stream.name}_moved")
+        return watchdog.StreamState(
+            stream.name,
+            stream.direction,
+            moved,
+            self._total(stream),
+            self._job.layouts[stream.name].position(moved),
+            bool(self._get(f"{stream.name}_tvalid")),
+            bool(self._get(f"{stream.name}_tready")),
+        )
 
-    def _states(self, source: AxisSource, sink: AxisSink) -> list[StreamState]:
-        return [
-            StreamState(
-                source.name,
-                "in",
-                source.accepted,
-                len(self._beats),
-                self.layouts["in"].position(source.accepted),
-                bool(source.valid),
-                self._in.bit("TREADY") == 1,
-            ),
-            StreamState(
-                sink.name,
-                "out",
-                len(sink.beats),
-                len(self.expected),
-                self.layouts["out"].position(len(sink.beats)),
-                self._out.bit("TVALID") == 1,
-                bool(sink.ready),
-            ),
-        ]
+    def _progress(self) -> Progress:
+        streams = self._ports.streams
+        moved = {stream.name: self._get(f"{stream.name}_moved") for stream in streams}
+        total = sum(self._total(stream) for stream in streams)
+        return self._meter.measure(
+            self._get("cycle"), moved[self._out.name], len(self._expected), sum(moved.values()), total
+        )
 
-    def _new_source(self) -> AxisSource:
-        return AxisSource(self._in, self._beats, self._last, self.job.idle, self._random)
+    def _total(self, stream: Stream) -> int:
+        """Beats that are to move on the stream."""
+        return self._job.beats[stream.name] if stream.direction == "in" else len(self._expected)
 
-    def _new_sink(self) -> AxisSink:
-        return AxisSink(self._out, self.job.backpressure, self._random)
+    def _new_records(self, file: str, kind: np.dtype) -> np.ndarray:
+        """The records that came since the last call."""
+        found = records.read_records(self._folder / file, kind, self._records_read[file])
+        self._records_read[file] += len(found)
+        return found
 
+    async def _cycles(self, count: int) -> None:
+        await Timer(count * PERIOD_NS, "ns")
 
-def received(sink: AxisSink, size: int) -> np.ndarray:
-    """Beats of the sink as uint8 [m, size]."""
-    data = b"".join(beat.to_bytes(size, "little") for beat in sink.beats)
-    return np.frombuffer(data, np.uint8).reshape(-1, size)
+    def _get(self, name: str) -> int:
+        return int(getattr(self._dut, name).value)
+
+    def _set(self, name: str, value: int) -> None:
+        getattr(self._dut, name).value = value
 
 
 def cycles_of(phase: Phase, beats_per_image: int) -> dict[str, object]:
     """Cycle numbers of the phase; `total` is from first_in to last_out, both included."""
-    out = phase.sink.cycles
+    out = phase.beats["cycle"].tolist()
     total = out[-1] - phase.first_in + 1 if out and phase.first_in is not None else None
     return {
         "first_in": phase.first_in,
@@ -236,44 +201,37 @@ def cycles_of(phase: Phase, beats_per_image: int) -> dict[str, object]:
     }
 
 
-def stalls_of(phase: Phase) -> dict[str, int]:
-    """Cycles in which one side offered and the other did not take."""
-    return {"in_design_not_ready": phase.source.waiting, "out_bench_not_ready": phase.sink.stalled}
-
-
-def write_result(folder: Path, result: dict[str, object], sink: AxisSink, size: int) -> None:
+def write_result(folder: Path, result: dict[str, object], beats: np.ndarray) -> None:
     """beats.npz first, result.json last: its presence says that both are whole."""
-    temporary = folder / "beats.tmp.npz"
-    np.savez(temporary, beats=received(sink, size), last=np.array(sink.last, bool))
-    os.replace(temporary, folder / "beats.npz")
-    temporary = folder / "result.json.tmp"
-    temporary.write_text(json.dumps(result, indent=1), encoding="utf-8")
-    os.replace(temporary, folder / "result.json")
+    last = beats["last"] != 0
+    write_atomically(folder / "beats.npz", lambda target: np.savez(target, beats=beats["data"], last=last))
+    write_text(folder / "result.json", json.dumps(result, indent=1))
 
 
 @cocotb.test()
 async def stream_in_order(dut: SimHandleBase) -> None:
     """Every expected beat comes out, in order, nothing else, within the rules of the protocol."""
     path = Path(os.environ["RTL_TB_JOB"])
-    job = Job(**json.loads(path.read_text(encoding="utf-8")))
+    job = Job.load(path)
     ports = parse_ports(job.ports)
-    bench = Bench(dut, job, ports)
-    bench.start_clock()
+    bench = Bench(dut, job, ports, path.parent)
     await bench.reset()
     errors: list[str] = []
     if job.reset_after is not None:
-        cut = await bench.run(stop_after=job.reset_after)
-        errors += [f"before the reset: {error}" for error in bench.judge(cut, complete=False).errors]
+        cut, _ = bench.judge(await bench.run(cut_after=job.reset_after), complete=False)
+        errors += [f"before the reset: {error}" for error in cut.errors]
         await bench.reset()
     phase = await bench.run()
-    verdict = bench.judge(phase, complete=True)
-    errors += verdict.errors + bench.monitor.errors
+    verdict, probes = bench.judge(phase, complete=True)
+    protocol, count = bench.protocol_errors()
+    errors += verdict.errors + protocol
     result = {
         **verdict.as_dict(),
         "errors": errors,
-        "protocol_errors": bench.monitor.error_count,
-        "cycles": cycles_of(phase, job.beats_per_image["out"]),
-        "stalls": stalls_of(phase),
+        "protocol_errors": count,
+        "cycles": cycles_of(phase, job.layouts[ports.stream("out").name].beats),
+        "stalls": phase.stalls,
+        "probes": probes,
     }
-    write_result(path.parent, result, phase.sink, ports.stream("out").bytes)
+    write_result(path.parent, result, phase.beats)
     assert not errors, "\n".join(errors)

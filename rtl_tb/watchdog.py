@@ -1,4 +1,4 @@
-"""Ends a run in which nothing moves, and says who waits for whom, and where."""
+"""Says who waits for whom, and where, when a run was ended because nothing moved (rtl_tb/sv/bench_control.sv)."""
 
 from __future__ import annotations
 
@@ -30,25 +30,10 @@ class StreamState:
             waiting = f"the {taker} is ready, the {driver} offers no beat"
         else:
             waiting = f"the {driver} offers no beat and the {taker} is not ready"
-        return (
-            f"{self.name}: stuck at {self.position}, {self.transferred} of {self.total} beats done: {waiting}"
-        )
+        return f"{self.name}: stuck at {self.position}, {self.transferred} of {self.total} beats done: {waiting}"
 
 
-class Watchdog:
-    """`limit` cycles without a transferred beat on any stream end the run."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._last = 0
-
-    def progress(self, cycle: int) -> None:
-        self._last = cycle
-
-    def remaining(self, cycle: int) -> int:
-        """Cycles that may still pass without a beat; 0 or less: expired."""
-        return self._last + self.limit - cycle
-
-    def report(self, cycle: int, states: Iterable[StreamState]) -> str:
-        stuck = "; ".join(state.describe() for state in states)
-        return f"watchdog: no beat moved in {self.limit} cycles (cycle {cycle}): {stuck}"
+def report(limit: int, cycle: int, states: Iterable[StreamState]) -> str:
+    """The message of a run that ended in `cycle`, after `limit` cycles without a transferred beat."""
+    stuck = "; ".join(state.describe() for state in states)
+    return f"watchdog: no beat moved in {limit} cycles (cycle {cycle}): {stuck}"

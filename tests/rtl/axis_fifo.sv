@@ -1,7 +1,7 @@
 // AXI4-Stream FIFO of DEPTH beats, latency 1: a beat written at one edge can be read at the next.
 // `fault` chooses one deliberate defect for the tests of the bench; SOUND is a sound FIFO.
 package axis_fifo_pkg;
-  typedef enum logic [3:0] {
+  typedef enum logic [4:0] {
     SOUND,
     HANG,
     MUTE,
@@ -15,7 +15,10 @@ package axis_fifo_pkg;
     WITHDRAW,
     KEEP,
     VALID_IN_RESET,
-    NO_RESET
+    NO_RESET,
+    BABBLE,
+    TOO_MANY,
+    LAST_UNSTABLE
   } fault_t;
 endpackage
 
@@ -24,11 +27,12 @@ module axis_fifo
 #(
     parameter int BYTES = 2,
     parameter int DEPTH = 4,
-    parameter int AT = 21  // the beat at which the defect shows, counted at the input
+    parameter int AT = 21,  // the beat at which the defect shows, counted at the input
+    parameter int LAST = 96  // beats of a whole run
 ) (
     input  logic               ap_clk,
     input  logic               ap_rst_n,
-    input  logic [        3:0] fault,
+    input  logic [        4:0] fault,
     input  logic [8*BYTES-1:0] x_TDATA,
     input  logic               x_TVALID,
     output logic               x_TREADY,
@@ -55,13 +59,15 @@ module axis_fifo
   logic [31:0] pushed, popped;
   logic [PtrBits-1:0] slot;
   logic [1:0] swap;
-  logic push, pop, hang, withdraw, half_swapped;
+  logic push, pop, hang, withdraw, half_swapped, babble;
 
   assign fill = tail - head;
   assign hang = fault == HANG && pushed >= AT;
   assign x_TREADY = ap_rst_n && !fill[PtrBits] && !hang;
   // Withdraws the offered beat for a cycle once it has waited for one.
-  assign y_TVALID = (fill != 0 && !withdraw && !half_swapped && !(fault == MUTE && popped >= AT)) ||
+  // Sends old beats again once there is no new one: for ever, or one beat behind the last.
+  assign babble = (fault == BABBLE && popped >= LAST) || (fault == TOO_MANY && popped == LAST);
+  assign y_TVALID = ((fill != 0 || babble) && !withdraw && !half_swapped && !(fault == MUTE && popped >= AT)) ||
                     (fault == VALID_IN_RESET && !ap_rst_n);
   assign push = x_TVALID && x_TREADY && !(fault == DROP && pushed == AT);
   assign pop = y_TVALID && y_TREADY;
@@ -80,7 +86,7 @@ module axis_fifo
   assign out = memory[head[PtrBits-1:0]];
 
   assign y_TDATA = out.data ^ ((fault == UNSTABLE && !y_TREADY) ? 1 : 0);
-  assign y_TLAST = out.last;
+  assign y_TLAST = out.last ^ (fault == LAST_UNSTABLE && !y_TREADY);
   assign y_TKEEP = fault == KEEP && popped == AT ? {BYTES{1'b0}} : {BYTES{1'b1}};
   assign y_TSTRB = {BYTES{1'b1}};
 
@@ -100,7 +106,7 @@ module axis_fifo
       end
       if (pop) begin
         popped <= popped + 1;
-        if (!(fault == REPEAT && popped == AT)) head <= head + 1'b1;
+        if (!(fault == REPEAT && popped == AT) && fill != 0) head <= head + 1'b1;
       end
     end
   end

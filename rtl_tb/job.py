@@ -1,0 +1,42 @@
+"""One run of the bench, as the process that starts a simulation describes it to the test inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pymodel.files import write_text
+from rtl_tb.scoreboard import Field, Layout
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run. `data` is an npz with the expected beats and words: `expected` and `probe_NAME`, uint8 [m, bytes].
+
+    beats: by input stream, how many it sends. layouts: by stream or probe. reset_after: input beats after which
+    reset is pulsed and everything starts again. The rest is as in rtl_tb.runner.simulate.
+    """
+
+    ports: dict[str, object]
+    data: str
+    beats: dict[str, int]
+    layouts: dict[str, Layout]
+    probes: list[str]
+    seed: int
+    idle: float
+    backpressure: float
+    timeout_cycles: int
+    reset_after: int | None
+
+    def save(self, path: Path) -> None:
+        write_text(path, json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> Job:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        layouts = {
+            name: Layout(layout["beats"], layout["axes"], layout["field"] and Field(*layout["field"]))
+            for name, layout in fields["layouts"].items()
+        }
+        return cls(**fields | {"layouts": layouts})
