@@ -100,7 +100,7 @@ def test_engine_with_amds_headers(name: str) -> None:
 SCALED = {
     "to_2": dict(cin=8, cout=16, support="PS4_P4", To=2, shift=22),
     "short_last_group": dict(cin=9, cout=19, support="PSD4_P8", relu=True, shift=21),
-    "widest": dict(cin=32, cout=3, support="dense", kernel=1, padding=0, weights="least", shift=31),
+    "widest": dict(cin=32, cout=3, support="dense", kernel=1, padding=0, weights="least", shift=27),
 }
 
 

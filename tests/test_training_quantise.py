@@ -25,7 +25,7 @@ from pymodel.network import (  # noqa: E402
     Relu,
 )
 from pymodel.training.build import NetworkModule  # noqa: E402
-from pymodel.training.calibrate import best_format  # noqa: E402
+from pymodel.training.calibrate import best_format, best_scales  # noqa: E402
 from pymodel.training.config import TrainConfig  # noqa: E402
 from pymodel.training.data import Dataset, Split  # noqa: E402
 from pymodel.training.fixed_point import FixedPointNetwork, fake_quantise  # noqa: E402
@@ -119,20 +119,35 @@ def test_folding_keeps_the_function(seed: int) -> None:
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 1000), weight_bits=st.integers(2, 8), activation_bits=st.integers(2, 8),
-    output_bits=st.integers(2, 8),
+    output_bits=st.integers(2, 8), per_channel=st.booleans(),
 )  # fmt: skip
 def test_torch_and_golden_model_give_the_same_integers(
-    seed: int, weight_bits: int, activation_bits: int, output_bits: int
+    seed: int, weight_bits: int, activation_bits: int, output_bits: int, per_channel: bool
 ) -> None:
     network = every_operation()
     dataset = random_dataset(network, seed)
-    options = config(weight_bits=weight_bits, activation_bits=activation_bits, output_bits=output_bits)
+    options = config(
+        weight_bits=weight_bits, activation_bits=activation_bits, output_bits=output_bits, per_channel=per_channel
+    )
     fixed = to_fixed_point(random_network(network, seed), dataset, options)
     images = np.concatenate([
         dataset.integers(dataset.test.images),
         np.full((1, 3, 8, 8), -128, np.int8), np.full((1, 3, 8, 8), 127, np.int8),
     ])  # fmt: skip
-    assert assert_identical(fixed, export(fixed, dataset, {}), images) == 26
+    bundle = export(fixed, dataset, {})
+    assert set(bundle.scales) == (set(bundle.weights) if per_channel else set())
+    assert assert_identical(fixed, bundle, images) == 26
+
+
+@pytest.mark.parametrize("name", ["shufflenet", "mobilenet_v2"])
+def test_mobile_networks_are_identical(name: str) -> None:
+    network = networks.make_network(name, "cifar10")
+    dataset = random_dataset(network, 2, images=3)
+    fixed = to_fixed_point(random_network(network, 2), dataset, config())
+    bundle = export(fixed, dataset, {})
+    images = dataset.integers(dataset.test.images)
+    assert assert_identical(fixed, bundle, images) == 3
+    assert all(len(np.unique(values)) > 1 for values in golden.run(bundle, images).values())  # nothing died on the way
 
 
 @pytest.mark.parametrize("variant", ["dense", "PSD1_P16", "PS1_P9", "pSC2"])
@@ -158,24 +173,28 @@ def test_a_difference_is_found() -> None:
         assert_identical(fixed, bundle, dataset.integers(dataset.test.images))
 
 
-def test_gradient_follows_that_of_the_real_network() -> None:
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_gradient_follows_that_of_the_real_network(per_channel: bool) -> None:
     network = every_operation()
     dataset = random_dataset(network, 3)
     module = random_network(network, 3)
     x = torch.from_numpy(dataset.input_format.real(dataset.integers(dataset.train.images))).float()
     labels = torch.from_numpy(dataset.train.labels)
     gradients = []
-    for model in (fold_batch_norm(module), to_fixed_point(module, dataset, config())):
+    fixed = to_fixed_point(module, dataset, config(per_channel=per_channel))
+    for model in (fold_batch_norm(module), fixed):
         torch.nn.functional.cross_entropy(model(x), labels).backward()
         reached = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         gradients.append(torch.cat([gradient.flatten() for gradient in reached]))
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.95
 
 
-def test_training_in_fixed_point_moves_weights_on_the_support_only() -> None:
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_training_in_fixed_point_moves_weights_on_the_support_only(per_channel: bool) -> None:
     network = every_operation()
     dataset = random_dataset(network, 2)
-    fixed = to_fixed_point(random_network(network, 2), dataset, config(weight_bits=4, activation_bits=4))
+    options = config(weight_bits=4, activation_bits=4, per_channel=per_channel)
+    fixed = to_fixed_point(random_network(network, 2), dataset, options)
     before = export(fixed, dataset, {})
     optimiser = torch.optim.SGD(fixed.parameters(), lr=0.05, momentum=0.9)
     labels = torch.arange(24) % 5
@@ -205,7 +224,34 @@ def test_best_format_beats_its_neighbours() -> None:
     assert best_format(np.zeros(3), 8) == Format(8, 7)
 
 
-def test_fracs_are_lowered_until_every_shift_is_possible() -> None:
+@settings(max_examples=25, deadline=None)
+@given(bits=st.integers(2, 8), seed=st.integers(0, 2**32), exponent=st.integers(-30, 20), spread=st.integers(0, 6))
+def test_best_scales_lose_less_than_one_scale(bits: int, seed: int, exponent: int, spread: int) -> None:
+    """Channels whose weights are up to 2**spread times those of others; one channel is zero."""
+    random = np.random.default_rng(seed)
+    weights = random.normal(0, 1, (12, 50)) * 2.0 ** random.uniform(exponent, exponent + spread, (12, 1))
+    weights[3] = 0
+    form, scales = best_scales(weights, bits)
+    assert form.bits == bits and scales.shape == (12,) and scales.min() >= 1 and 1 << 13 <= scales.max() < 1 << 16
+
+    def error(scale: np.ndarray) -> np.ndarray:
+        steps = scale.reshape(-1, 1) * 2.0**-form.frac
+        return np.square(np.clip(np.round(weights / steps), form.min, form.max) * steps - weights).sum(axis=1)
+
+    one = best_format(weights, bits)
+    common = error(np.full(12, 2.0 ** (form.frac - one.frac)))
+    assert error(scales).sum() <= common.sum()
+    unsaturated = np.ceil(np.maximum(weights / form.max, weights / form.min).max(axis=1) * 2.0**form.frac)
+    assert (error(scales) <= error(np.maximum(unsaturated, 1))).all()
+
+
+def test_scales_of_weights_that_are_all_zero() -> None:
+    form, scales = best_scales(np.zeros((3, 4)), 5)
+    assert form == Format(5, 4) and scales.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_fracs_are_lowered_until_every_shift_is_possible(per_channel: bool) -> None:
     """Large weights and tiny activations: the output would ask for more fractional bits than there are."""
     layers = [Conv(name="a", input="input", out_channels=2, kernel=1, relu=True),
               Add(name="sum", inputs=["a", "a"]), Linear(name="fc", input="sum", out_features=2)]  # fmt: skip
@@ -217,7 +263,7 @@ def test_fracs_are_lowered_until_every_shift_is_possible() -> None:
     images = np.full((4, 1, 2, 2), 128, np.uint8)  # all inputs zero: only the tiny bias is left
     dataset = Dataset("n", ("a", "b"), Split(images, np.zeros(4, int)), Split(images, np.zeros(4, int)),
                       Format(8, 0), 128)  # fmt: skip
-    fixed = to_fixed_point(module, dataset, config())
+    fixed = to_fixed_point(module, dataset, config(per_channel=per_channel))
     bundle = export(fixed, dataset, {})  # Bundle refuses shifts outside 0..31
     assert isinstance(fixed, FixedPointNetwork) and isinstance(bundle, Bundle)
     assert_identical(fixed, bundle, np.arange(-128, 128).reshape(-1, 1, 2, 2))
