@@ -1,0 +1,185 @@
+"""Networks as one top: units and streams, C++ against the golden model, depths and cycles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pymodel import csim, golden, network_top
+from pymodel.bundle import Bundle
+from pymodel.dataflow import Dataflow, build
+from pymodel.errors import ConfigError
+from pymodel.formats import Format
+from pymodel.generate import random_bundle
+from pymodel.network import Network
+from pymodel.network_cycles import slowest, stream_depths_between
+from pymodel.units import ForkUnit, GatherUnit, SplitUnit
+
+DIGITS = Path(__file__).parents[1] / "examples" / "digits" / "digits_PSD1_P16.yaml"
+
+
+def conv(name: str, source: str, out: int, kernel: int = 3, **more) -> dict:
+    return {"op": "conv", "name": name, "input": source, "out_channels": out, "kernel": kernel,
+            "padding": kernel // 2, **more}  # fmt: skip
+
+
+def network(*layers: dict, channels: int = 3, height: int = 6, width: int = 5) -> Network:
+    size = {"channels": channels, "height": height, "width": width}
+    return Network(name="net", input=size, layers=list(layers), output=layers[-1]["name"])
+
+
+# Every kind of unit, join and change of words; images that are not square; one pixel.
+NETWORKS: dict[str, tuple[Network, dict[str, dict[str, int]]]] = {
+    "residual": (
+        network(
+            conv("a", "input", 16, relu=True),
+            conv("b", "a", 32, support="PSD1_P16", relu=True),
+            conv("c", "b", 32, support="PSD1_P16"),
+            {"op": "add", "name": "sum", "inputs": ["c", "b"], "relu": True},
+            conv("d", "sum", 10, kernel=1),
+        ),
+        {"a": {"Tb": 3, "fold": 4}, "d": {"Tb": 4}},
+    ),
+    "projection with stride": (
+        network(
+            conv("a", "input", 9, support="dense"),
+            conv("b", "a", 18, support="PS1_P9", stride=2, relu=True),
+            conv("p", "a", 18, kernel=1, stride=2),
+            {"op": "add", "name": "sum", "inputs": ["p", "b"]},
+            conv("d", "sum", 4, kernel=1),
+            height=7,
+        ),
+        {},
+    ),
+    "pools": (
+        network(
+            conv("a", "input", 8, relu=True),
+            {"op": "maxpool", "name": "largest", "input": "a"},
+            {"op": "avgpool", "name": "mean", "input": "a"},
+            {"op": "add", "name": "sum", "inputs": ["largest", "mean"]},
+            {"op": "maxpool", "name": "overlapping", "input": "sum", "kernel": 3, "stride": 1},
+            {"op": "global_avgpool", "name": "all", "input": "overlapping"},
+            {"op": "linear", "name": "fc", "input": "all", "out_features": 5},
+            height=8,
+            width=12,
+        ),
+        {},
+    ),
+    "three readers, and one that reads twice": (
+        network(
+            conv("a", "input", 5),
+            conv("b", "a", 5, support="PS4_P4"),
+            conv("c", "a", 5, kernel=1, relu=True),
+            {"op": "add", "name": "s1", "inputs": ["b", "c"]},
+            {"op": "add", "name": "s2", "inputs": ["s1", "a"]},
+            {"op": "add", "name": "twice", "inputs": ["s2", "s2"]},
+            channels=1,
+        ),
+        {},
+    ),
+    "one pixel": (network(conv("a", "input", 3), conv("b", "a", 2, kernel=1), height=1, width=1), {}),
+    "output channels at once": (
+        network(conv("a", "input", 32, support="PSD4_P8"), conv("b", "a", 16, support="PSD4_P8"), channels=8),
+        {"a": {"To": 2, "fold": 3}, "b": {"Tb": 2}},
+    ),
+}
+
+
+def made(name: str) -> tuple[Bundle, Dataflow]:
+    net, parallelism = NETWORKS[name]
+    bundle = random_bundle(net, seed=3)
+    shapes = {
+        layer.name: bundle.engine_shape(layer.name, **parallelism.get(layer.name, {}))
+        for layer in bundle.network.weighted_layers()
+    }
+    return bundle, build(bundle, shapes)
+
+
+def some_images(bundle: Bundle, count: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(-128, 128, (count, *bundle.network.input.shape)).astype(np.int8)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_streams_connect_what_they_should(name: str) -> None:
+    """Each stream has one writer before its one reader; words on both ends are the same; names are unique."""
+    bundle, dataflow = made(name)
+    written: dict[str, object] = {"x": dataflow.source}
+    for unit in dataflow.units:
+        for stream in unit.reads:
+            assert written.pop(stream.name) == stream, "written once, before, in the same words"
+        for stream in unit.writes:
+            assert stream.name not in written
+            written[stream.name] = stream
+    assert list(written) == ["y"]
+    assert len({unit.name for unit in dataflow.units}) == len(dataflow.units)
+    assert set(dataflow.probes) == {layer.name for layer in bundle.network.layers}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_cpp_is_the_golden_model(name: str, tmp_path: Path) -> None:
+    bundle, dataflow = made(name)
+    images = some_images(bundle, 3)
+    network_top.write(tmp_path, dataflow, name)
+    expected = golden.run(bundle, images)[bundle.network.output]
+    assert len(np.unique(expected)) > 3  # not all saturated, not all zero
+    result = csim.run_words(csim.build_network(tmp_path), images, dataflow.source.words, dataflow.sink.words)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_additions_align_their_inputs(tmp_path: Path) -> None:
+    """Inputs of different scales, an output of a third one."""
+    bundle, _ = made("residual")
+    formats = bundle.formats | {"b": Format(8, 3), "c": Format(8, 6), "sum": Format(8, 2)}
+    shifted = Bundle(bundle.network, formats, bundle.weight_formats, bundle.weights, bundle.biases)
+    dataflow = build(shifted, {name: shifted.engine_shape(name) for name in bundle.weights})
+    network_top.write(tmp_path, dataflow, "net")
+    images = some_images(bundle, 3)
+    result = csim.run_words(csim.build_network(tmp_path), images, dataflow.source.words, dataflow.sink.words)
+    np.testing.assert_array_equal(result, golden.run(shifted, images)["d"])
+
+
+def test_words_change_only_where_they_must() -> None:
+    _, dataflow = made("projection with stride")
+    kinds = {unit.name: type(unit) for unit in dataflow.units}
+    assert "input_split" not in kinds  # the port has the words of its first reader
+    # a's readers want words of 9 (PS1_P9) and of 1 (dense), and it gives 1.
+    assert kinds["a_fork"] is ForkUnit
+    assert kinds["a_to_b_gather"] is GatherUnit
+    assert kinds["b_split"] is SplitUnit  # 9 to 1: the addition takes the words of its first input, p
+    assert not {"a_to_p_split", "a_to_p_gather"} & set(kinds)
+
+
+def refused(net: Network, message: str) -> None:
+    bundle = random_bundle(net, seed=0)
+    with pytest.raises(ConfigError, match=message):
+        build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+
+
+def test_refuses_what_is_not_built() -> None:
+    a = conv("a", "input", 4)
+    refused(network(a, {"op": "relu", "name": "r", "input": "a"}), "layer r: op: relu is not built in hardware")
+    refused(network(a, {"op": "concat", "name": "c", "inputs": ["a", "input"]}), "layer c: op: concat")
+    refused(network(a, {"op": "maxpool", "name": "m", "input": "a", "kernel": 3, "padding": 1}), "m: padding: 1")
+    refused(network(a, {"op": "linear", "name": "l", "input": "a", "out_features": 2}), "l: .*pool before it")
+    net = Network(name="n", input={"channels": 1, "height": 4, "width": 4}, output="a",
+                  layers=[a, conv("b", "a", 2), conv("c", "b", 4), a | {"name": "d", "input": "c"}])  # fmt: skip
+    bundle = random_bundle(net, 0)
+    dataflow = build(bundle, {"a": bundle.engine_shape("a")})
+    assert [unit.name for unit in dataflow.units] == ["a"]  # what the output does not depend on is not built
+    bad = random_bundle(network(conv("double", "input", 2)), 0)
+    with pytest.raises(ConfigError, match="layer double: C\\+\\+ reserves this name"):
+        network_top.render(build(bad, {"double": bad.engine_shape("double")}), "net")
+
+
+def test_depths_of_the_digits_network() -> None:
+    """The skip stream holds what passes while the longer path works: a row and two pixels of conv3's window."""
+    bundle = Bundle.load(DIGITS)
+    dataflow = build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+    depths = stream_depths_between(dataflow)
+    assert slowest(dataflow).iterations == 64 * 2 * 32  # conv3: pixels * blocks * output channels
+    words_per_pixel, width = 2, 8
+    assert depths["conv2_to_add"] >= (width + 1) * words_per_pixel
+    assert depths["conv2_to_add"] < 3 * width * words_per_pixel
+    assert set(depths) == {stream.name for stream in dataflow.streams}
