@@ -48,6 +48,7 @@ class Phase:
     stalls: dict[str, int]
     end: int
     errors: list[str]
+    seconds: float  # since the simulation began
 
 
 class Bench:
@@ -144,6 +145,7 @@ class Bench:
             },
             end=end,
             errors=errors,
+            seconds=self._meter.seconds(),
         )
 
     def _state(self, stream: Stream) -> watchdog.StreamState:
@@ -232,6 +234,7 @@ async def stream_in_order(dut: SimHandleBase) -> None:
         "cycles": cycles_of(phase, job.layouts[ports.stream("out").name].beats),
         "stalls": phase.stalls,
         "probes": probes,
+        "seconds": round(phase.seconds, 3),
     }
     write_result(path.parent, result, phase.beats)
     assert not errors, "\n".join(errors)

@@ -29,9 +29,13 @@ class Meter:
     def __init__(self) -> None:
         self._start = time.monotonic()
 
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self._start
+
     def measure(self, cycles: int, beats: int, expected: int, moved: int, to_move: int) -> Progress:
         """moved, to_move: beats on all streams, from which the time left is reckoned."""
-        seconds = time.monotonic() - self._start
+        seconds = self.seconds()
         left = seconds * (to_move - moved) / moved if moved else None
         return Progress(cycles, cycles / seconds, beats, expected, left)
 

@@ -34,7 +34,8 @@ class SimResult:
     cycles: first_in, last_in, first_out, last_out, image_last [per image], total (first_in to last_out, both
     included), simulated. stalls: cycles in which one side of a stream waited for the other.
     mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is
-    right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict.
+    right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict. seconds: build, run, and simulation,
+    which is the run without the start of Python in it.
     """
 
     beats: np.ndarray
@@ -92,7 +93,7 @@ def simulate(
     {"out": [("row", 8), ("column", 8), ("group", 2)]}; fields, what the bits of a beat are (name, bits, count),
     e.g. {"out": ("channel", 8, 16)}.
 
-    threads: of the simulator; more than one pays for large designs only (docs/benches.md). progress: called
+    threads: of the simulator; more than one is for large designs only (docs/benches.md). progress: called
     about once a second, and at the end.
 
     Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that died.
@@ -139,7 +140,11 @@ def simulate(
     job.save(job_path)
     _run_bench(binary, job_path.resolve(), seed, waves, cache, progress)
     result = _read_result(out)
-    seconds = {"build": round(built - start, 3), "run": round(time.monotonic() - built, 3)}
+    seconds = {
+        "build": round(built - start, 3),
+        "run": round(time.monotonic() - built, 3),
+        "simulation": result["seconds"],
+    }
     with np.load(out / "beats.npz") as received:
         beats, last = received["beats"], received["last"]
     _remove_records(out, ports, probes)
