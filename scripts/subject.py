@@ -81,7 +81,7 @@ def make_subject(config: RunConfig, path: Path) -> Subject:
         if config.layer:
             bundle, images, labels = *_generated(config.layer, config, path.parent), None
         else:
-            bundle = _generated_network(config) if config.network else Bundle.load(path.parent / config.bundle)
+            bundle = load_bundle(config, path)
             images, labels = _images(config, bundle)
         shapes = _engine_shapes(config, bundle)
         network = build(bundle, shapes) if config.top == "network" else None
@@ -123,8 +123,11 @@ def _engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
     return shapes
 
 
-def _generated_network(config: RunConfig) -> Bundle:
+def load_bundle(config: RunConfig, path: Path) -> Bundle:
+    """The bundle, or network with generated weights, that `path` names. Raises ConfigError."""
     wish = config.network
+    if wish is None:
+        return Bundle.load(path.parent / config.bundle)
     try:
         network = make_network(wish.name, wish.dataset, wish.variant)
     except ConfigError as error:
