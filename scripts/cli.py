@@ -240,6 +240,42 @@ def energy(
 
 
 @app.command()
+def explore(
+    config: Config,
+    fps: Annotated[float | None, typer.Option(help="frames/s to reach with the least; none: as many as fit")] = None,
+    device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
+    budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
+    minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT or FF")] = "DSP",
+    clock: Clock = None,
+    points: Annotated[int, typer.Option(help="of the frontier", min=1, max=32)] = 8,
+    out: Annotated[Path | None, typer.Option("--out", help="folder for the configuration and the plot")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="scheduler of a Dask cluster to work on")] = None,
+    as_json: Json = False,
+) -> None:
+    """Chooses To, Tb and fold of every layer, provably the best, for a frame rate or a device (docs/explore.md)."""
+    from . import explore as exploration
+
+    console = _console(as_json)
+    wish = exploration.Wish(fps, minimise, tuple(budget or ()), device, clock, points, dask)
+    with console.status("explore"):
+        found = exploration.explore(config, wish)
+    written = []
+    if out:
+        command = f"psconv explore {config.name}" + (f" --fps {fps:g}" if fps else "") + f" --device {found.target.name}"
+        written = [exploration.write_config(found, config, out, command), *exploration.plot(found, out)]
+    if as_json:
+        print(json.dumps(found.to_json() | {"files": list(map(str, written))}, indent=2))
+        return
+    where = f"{found.network} on {found.target.name}, {found.clock_ns:g} ns"
+    _table(f"Frontier of the engines: {where}", found.rows, console, False)
+    _table("Chosen, engines and streams together", [found.summary], console, False)
+    _table("Its layers", found.layers, console, False)
+    console.print("DSP, BRAM, URAM exact; LUT, FF estimates (docs/explore.md)")
+    for path in written:
+        console.print(f"Written: {path}")
+
+
+@app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file of a training; see docs/training.md")],
     out: Out = Path("out/train"),
@@ -290,6 +326,8 @@ def _vendor(
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
     from .vendor import step
 
+    if this.subject.whole:
+        raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
     engines, settings = this.subject.engines, this.settings
     folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
     if script_only:

@@ -104,12 +104,51 @@ def test_three_files_from_one_dictionary(tmp_path: Path) -> None:
     assert html.count("<svg") == 4
     text = (tmp_path / "report" / "report.md").read_text()
     for column in COLUMNS:
-        if column.heading not in ("Fmax MHz",):
+        if column.heading not in ("Fmax MHz", "busy"):
             assert f"*{column.heading}*: {column.meaning}" in text and column.heading in html
     assert "524,421" in text and "524,421" in html
     assert "1,048,842 = 3.496 ms at 300.0 MHz" in text
     assert "98,592 bits; with an index per weight 147,456 bits (1.50x)" in text
     assert "golden model 97.50%, RTL 97.50%" in text
+
+
+NETWORK = {
+    "images": 3,
+    "cycles_model": 1_100_000,
+    "cycles_sim": 1_100_000,
+    "image_ends_agree": True,
+    "fill": 313_568,
+    "steady": 262_144,
+    "bottleneck": "conv1_pe",
+    "interval_model": 262_144,
+    "interval_sim": 262_144,
+    "frames_per_second": 1144.4,
+    "mismatches": {"csim": 0, "cosim": 0},
+    "processes": 105,
+    "lanes": 380,
+    "utilisation": 0.712,
+    "resources": {"LUT": 46080, "FF": 50000, "DSP": 380, "BRAM": 31.2, "URAM": 0},
+    "streams": [{"name": "conv1_to_add", "bits": 128, "depth": 273}],
+    "simulation": {"free": {"seconds": 100.0, "build": 60.0, "cycles_per_second": 11000.0}},
+}
+
+
+def test_a_network_as_one_top(tmp_path: Path) -> None:
+    bare = {"cycles_model": None, "cycles_sim": None, "fill": None, "cycles_dense": None, "busy": 262_144}
+    pool = {"lanes": 0, "weight_bits": None, "utilisation": None, "macs": None}
+    data = run(layer("conv1", **bare), layer("pool", **bare, **pool), network=NETWORK)
+    write_report(data, tmp_path)
+    html, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
+    for shown in (html, text):
+        assert "1,100,000 for 3 images, model 1,100,000 (exact, for each image)" in shown
+        assert "LUT 46,080 of 230,400 (20.0%)" in shown and "BRAM 31.2 of 312 (10.0%)" in shown
+        assert "conv1_to_add" in shown and "273" in shown
+    assert "*busy*" in text and "| RTL" not in text
+    page = Page()
+    page.feed(html)
+    assert page.open == []
+    wrong = run(layer("conv1", **bare), ok=False, network=NETWORK | {"image_ends_agree": False})
+    assert "NOT that of the simulation" in render_markdown(parse_report(wrong))
 
 
 def test_the_markdown_table_is_rectangular() -> None:
