@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openhls import circt, control, narrow, primitives
 from openhls import schedule as scheduling
@@ -574,6 +574,7 @@ def test_random_graphs(seed, tmp_path_factory, shared):
         check(design, words, folder, shared, 2.5, PATTERNS[:5])
     except HlsError as error:
         assert "the recurrence through" in str(error)
+        assume("a multiplication lies inside" not in str(error))  # which no clock period helps
         check(design, words, folder, shared, 25.0, PATTERNS[:5])
 
 

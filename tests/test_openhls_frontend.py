@@ -130,7 +130,7 @@ def run_native(
 
 @cache
 def load(kernel: str, top: str) -> Design:
-    return frontend.import_design([KERNELS / f"{kernel}.cpp"], top, [], {})[0]
+    return frontend.import_design([KERNELS / f"{kernel}.cpp"], top, [], {})
 
 
 @pytest.mark.parametrize("kernel, top", [(k, t) for k, tops in TOPS.items() for t in tops])
@@ -225,7 +225,7 @@ def test_random_nests_equal_native_program(seed, count, tmp_path):
     source.write_text(f'#include "ap_int.h"\n#include "hls_stream.h"\n{kernels}\n')
     program = build_driver(tmp_path, source, tops)
     for top in tops:
-        design, _ = frontend.import_design([source], top, [], {})
+        design = frontend.import_design([source], top, [], {})
         inputs = {"x": words(rng, 8, 1000)}
         assert interpret.run(design, inputs, 4) == run_native(program, top, design, inputs, 4), top
 
@@ -340,7 +340,7 @@ def test_large_rom_is_quick(tmp_path):
 static const ap_uint<192> ROM[] = {{{table}}};
 void top(hls::stream<ap_uint<192>>& y) {{ for (int i = 0; i < 3000; ++i) y.write(ROM[i]); }}
 """)
-    design, _ = frontend.import_design([tmp_path / "rom.cpp"], "top", [], {})
+    design = frontend.import_design([tmp_path / "rom.cpp"], "top", [], {})
     assert design.processes[0].memories["ROM"].contents == contents
 
 

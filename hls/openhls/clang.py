@@ -33,7 +33,7 @@ def _run(arguments: list[str]) -> None:
         return
     first = _DIAGNOSTIC.search(result.stderr)
     if first is None:
-        raise HlsError(f"clang: {result.stderr.strip() or 'failed without a message'}")
+        raise HlsError(f"clang: {result.stderr.strip() or f'ended with status {result.returncode} and no message'}")
     raise HlsError(
         first[3], Location(shown(first[1]), int(first[2])), f"clang says:\n{result.stderr.strip()}"
     )
@@ -59,5 +59,6 @@ def compile_ir(
         _run([*options, "-E", str(source), "-o", str(preprocessed)])
         text, directives = pragmas.rewrite(preprocessed.read_text())
         rewritten.write_text(text)
-        _run([*DIALECT, *IR_OPTIONS, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)])
+        unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
+        _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)])
         return ir.read_text(), directives

@@ -6,18 +6,19 @@ import json
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import circt, control, emit, narrow, report
-from . import schedule as scheduling
+from . import circt, dataflow, emit, frontend, report
+from .build import Built, Job, build_graph
+from .cache import Cache
+from .clock import Clock
 from .errors import HlsError
-from .graph import Design
+from .graph import Design, Stream
 from .keywords import safe
-from .merge import merge_registers
 from .targets import target as find_target
+from .workers import build_all
 
 
 @dataclass(frozen=True)
@@ -31,45 +32,60 @@ class CompileResult:
 
 def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] = (),
                 defines: Mapping[str, str] | None = None, target: str = "xcup", clock_ns: float = 3.33, *,
-                out: Path) -> CompileResult:  # fmt: skip
+                out: Path, jobs: int | None = None, cache: Path | None = None) -> CompileResult:  # fmt: skip
     """Compile a C++ function to OUT/rtl/*.sv, OUT/ports.json and OUT/schedule.json.
 
     Args:
         sources: C++ files; top: the function to compile; include_dirs, defines: as for any compiler.
         target: a name of `targets.TARGETS`; clock_ns: the period to schedule for.
         out: the folder; `rtl` in it is replaced as a whole, and only if all went well.
+        jobs: operating system processes that build the design's processes side by side; None: as many as help.
+            The files do not depend on it.
+        cache: a folder of processes built before, not built again until something that they are made of changes.
     Raises:
         HlsError: the C++ cannot be compiled as asked; the message names the line.
     """
-    from .frontend import import_design
-
     find_target(target)
-    design, seconds = import_design([Path(s) for s in sources], top, [Path(d) for d in include_dirs],
-                                    dict(defines or {}))  # fmt: skip
-    return compile_design(design, target, clock_ns, Path(out), seconds)
+    clock = Clock()
+    program = frontend.read(sources, top, include_dirs, dict(defines or {}), clock)
+    name = safe(top)
+    todo = [Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, target, clock_ns)
+            for source in program.processes]  # fmt: skip
+    built = build_all(todo, jobs, Cache(Path(cache)) if cache else None)
+    dataflow.connect(program.streams, [b.interface for b in built], program.initialised_by_code)
+    return _finish(name, program.streams, built, target, clock_ns, Path(out), clock)
 
 
-def compile_design(design: Design, target: str, clock_ns: float, out: Path,
-                   seconds: Mapping[str, float] | None = None) -> CompileResult:  # fmt: skip
+def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> CompileResult:
     """The back end alone: a design graph to the same files. A top called by a reserved word gets an underscore."""
-    model, seconds, clock = find_target(target), dict(seconds or {}), time.perf_counter()
-    plans: dict[str, scheduling.Schedule] = {}
-    iterations: dict[str, int | None] = {}
-    with circt.Session() as session:
-        for process in design.processes:
-            graph = merge_registers(process, session)
-            facts = control.analyse(graph)
-            graph = circt.canonicalise(narrow.narrow(graph, facts), session)
-            plans[process.name] = scheduling.schedule(graph, facts, model, clock_ns)
-            iterations[process.name] = facts.iterations
-        design = Design(safe(design.top), [plans[p.name].process for p in design.processes], design.streams)
-        seconds["schedule"] = time.perf_counter() - clock
-        hardware = emit.emit(design, plans, session)
-    seconds["emit"] = time.perf_counter() - clock - seconds["schedule"]
-    ports = report.ports(design)
-    schedule = report.schedule(design, plans, iterations, hardware, target, clock_ns, seconds)
-    rtl = _write(out, hardware.modules, ports, schedule)
+    find_target(target)
+    clock, name = Clock(), safe(design.top)
+    depths = {s.name: s.depth for s in design.streams.values()}
+    built = [build_graph(process, depths, name, target, clock_ns, Clock()) for process in design.processes]
+    return _finish(name, design.streams, built, target, clock_ns, out, clock)
+
+
+def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target: str, clock_ns: float, out: Path,
+            clock: Clock) -> CompileResult:  # fmt: skip
+    """The top module around the processes, and the files."""
+    depths = {stream: depth for b in built for stream, depth in b.depths.items()}
+    for b in built:
+        clock.add(b.seconds)
+    with clock.step("emit"), circt.Session() as session:
+        modules = emit.emit_top(top, streams, [b.interface for b in built], depths, session)
+    for b in built:
+        _add(modules, b.modules)
+    ports = report.ports(top, streams)
+    schedule = report.schedule(top, streams, [b.entry for b in built], depths, target, clock_ns, clock.seconds)
+    rtl = _write(out, modules, ports, schedule)
     return CompileResult(rtl, ports, schedule)
+
+
+def _add(modules: dict[str, str], further: dict[str, str]) -> None:
+    """Add modules; one of the same name must be the same module."""
+    for name, text in further.items():
+        if modules.setdefault(name, text) != text:
+            raise HlsError(f"two different modules would be called '{name}'", hint="rename the process or array")
 
 
 def _write(out: Path, modules: dict[str, str], ports: dict, schedule: dict) -> list[Path]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import passes
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
-from .graph import Stream
+from .graph import Interface, Static, Stream
 from .ir import Function, Instruction, parse_function
 from .pragmas import DATAFLOW_MARKER, INLINE_MARKER, STREAM_MARKER
 from .printed import PrintedModule
@@ -272,3 +273,48 @@ class _Body:
         if not depth.isdigit() or int(depth) < 1:
             raise HlsError(f"the depth of '{name}' is no positive constant", where)
         self.reader.network.streams[name].depth = int(depth)
+
+
+def connect(streams: dict[str, Stream], processes: Sequence[Interface], initialised_by_code: set[str]) -> None:
+    """Note, in place, who reads and who writes each stream.
+
+    Args:
+        initialised_by_code: symbols of the globals that get their contents before main.
+    Raises:
+        HlsError: a stream without two different ends; statics that are more than a process's own constants or state.
+    """
+    for process in processes:
+        for role, used in (("consumer", process.reads), ("producer", process.writes)):
+            for name, loc in used.items():
+                stream = streams[name]
+                if (other := getattr(stream, role)) is not None:
+                    raise HlsError(f"stream '{name}' has two {role}s, {other} and {process.name}", loc)
+                setattr(stream, role, process.name)
+    for stream in streams.values():
+        if stream.producer is None and stream.consumer is None:
+            raise HlsError(f"stream '{stream.name}' is neither read nor written", stream.loc)
+        if stream.producer == stream.consumer:
+            raise HlsError(f"process '{stream.producer}' both reads and writes '{stream.name}'", stream.loc)
+    _check_statics(processes, initialised_by_code)
+
+
+def _check_statics(processes: Sequence[Interface], initialised_by_code: set[str]) -> None:
+    """Each process has its own copy of a static, with contents known now."""
+    users: dict[str, list[tuple[str, Static]]] = {}
+    for process in processes:
+        for static in process.statics:
+            users.setdefault(static.symbol, []).append((process.name, static))
+    for symbol, found in users.items():
+        static = found[0][1]
+        if symbol in initialised_by_code:
+            raise HlsError(
+                f"'{static.name}' is initialised by code",
+                static.loc,
+                "make its initialiser a constant expression (constexpr)",
+            )
+        if len(found) > 1 and any(s.written for _, s in found):
+            raise HlsError(
+                f"'{static.name}' is written, and shared by the processes {', '.join(name for name, _ in found)}",
+                static.loc,
+                "processes share streams only; a function that keeps a state can be one process",
+            )

@@ -18,31 +18,25 @@ stages.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from .circt import Session, constant, location, operation, verilog
-from .errors import HlsError, Location
-from .graph import Design, Node, Process, Stream
+from .errors import Location
+from .graph import Interface, Node, Stream
 from .keywords import safe
 from .narrow import extension
 from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
 from .schedule import Schedule
 
 
-@dataclass
-class Hardware:
-    """What emission makes of a design."""
+@dataclass(frozen=True)
+class Pipeline:
+    """What emission makes of a process."""
 
-    modules: dict[str, str] = field(default_factory=dict)  # SystemVerilog by module name
-    register_bits: dict[str, int] = field(default_factory=dict)  # by process
-    multipliers: dict[str, list[tuple[Multiplier, Location | None]]] = field(default_factory=dict)
-    depths: dict[str, int | None] = field(default_factory=dict)  # of the streams; None: an input port
-
-    def add(self, modules: dict[str, str]) -> None:
-        """Add modules; one of the same name must be the same module."""
-        for name, text in modules.items():
-            if self.modules.setdefault(name, text) != text:
-                raise HlsError(f"two different modules would be called '{name}'", hint="rename the process or array")
+    modules: dict[str, str]  # SystemVerilog by module name
+    register_bits: int
+    multipliers: list[tuple[Multiplier, Location | None]]
 
 
 class _Text:
@@ -114,14 +108,15 @@ class _Text:
         return self.share(f"comb.or bin {', '.join(values)} {_namehint(hint)}: i1", hint)
 
     def instance(self, label: str, module: str, inputs: list[tuple[str, str, int]],
-                 outputs: list[tuple[str, int, str]], loc: Location | None = None) -> str:  # fmt: skip
+                 outputs: list[tuple[str, int, str]], loc: Location | None = None,
+                 clock: str = "clk") -> str:  # fmt: skip
         """Instantiate a module whose first port is the clock; outputs: (port, width, name). Returns its declaration."""
         names = [name for _, _, name in outputs]
-        given = ", ".join(["clk: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
+        given = ", ".join([f"{clock}: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
         results = ", ".join(f"{p}: i{w}" for p, w, _ in outputs)
         left = ", ".join(names)
         self.lines.append(f'  {left} = hw.instance "{label}" @{module}({given}) -> ({results}){location(loc)}')
-        declared = ["in %clk : !seq.clock", *(f"in %{p} : i{w}" for p, _, w in inputs)]
+        declared = [f"in %{clock} : !seq.clock", *(f"in %{p} : i{w}" for p, _, w in inputs)]
         declared += [f"out {p} : i{w}" for p, w, _ in outputs]
         return f"hw.module.extern @{module}({', '.join(declared)})"
 
@@ -165,9 +160,9 @@ def _namehint(name: str) -> str:
 class _ProcessText:
     """One pipeline as a hw.module."""
 
-    def __init__(self, schedule: Schedule, top: str, depths: dict[str, int]):
+    def __init__(self, schedule: Schedule, top: str, depths: Mapping[str, int]):
         self.schedule, self.process, self.top = schedule, schedule.process, top
-        self.text = _Text(f"{top}_{schedule.process.name}")
+        self.text = _Text(process_module(top, schedule.process.name))
         self.depths = depths
         self.externals: dict[str, str] = {}
         self.primitives: dict[str, str] = {}
@@ -440,22 +435,25 @@ class _ProcessText:
             text.lines.append(f"  {self.credit[write]} = comb.icmp bin ne {count}, {zero} : i{bits}")
 
 
-# -- the design ------------------------------------------------------------------------------------------------------
-
-
-def stream_depths(design: Design, schedules: dict[str, Schedule]) -> dict[str, int | None]:
-    """The FIFO depth of each stream: as declared, or enough for full rate; None for input ports, which have no FIFO."""
-    depths: dict[str, int | None] = {}
-    for name, stream in design.streams.items():
-        if stream.producer is None:
-            depths[name] = None
-        elif stream.depth is not None:
-            depths[name] = max(1, stream.depth)
-        else:
-            plan = schedules[stream.producer]
-            stages = [plan.stage[e] for e in plan.process.effects if e.op == "write" and e.attrs["stream"] == name]
-            depths[name] = max(stages, default=0) + 3
+def written_depths(plan: Schedule, declared: Mapping[str, int | None]) -> dict[str, int]:
+    """The FIFO depth of each stream that a process writes: as declared, or enough for full rate."""
+    depths = {}
+    for write in (e for e in plan.process.effects if e.op == "write"):
+        stream = write.attrs["stream"]
+        wanted = declared[stream]
+        depths[stream] = plan.stage[write] + 3 if wanted is None else max(1, wanted)
     return depths
+
+
+def emit_process(plan: Schedule, top: str, depths: Mapping[str, int], session: Session) -> Pipeline:
+    """The modules of a process; `depths`: of the streams it writes."""
+    made = _ProcessText(plan, top, depths).build()
+    [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
+    modules = made.primitives | {made.text.name: _comment(_process_header(plan)) + body}
+    return Pipeline(modules, made.register_bits, made.multipliers)
+
+
+# -- the design ------------------------------------------------------------------------------------------------------
 
 
 def port_signals(stream: Stream) -> dict[str, tuple[str, int]]:
@@ -466,31 +464,20 @@ def port_signals(stream: Stream) -> dict[str, tuple[str, int]]:
     return {s: (f"{stream.name}_{s}", w) for s, w in signals.items()}
 
 
-def emit(design: Design, schedules: dict[str, Schedule], session: Session) -> Hardware:
-    """All modules of a design."""
-    hardware = Hardware(depths=stream_depths(design, schedules))
-    externals: dict[str, str] = {}
-    texts: list[str] = []
-    headers: dict[str, str] = {}
-    for process in design.processes:
-        plan = schedules[process.name]
-        made = _ProcessText(plan, design.top, hardware.depths).build()
-        texts.append(made.text.module())
-        externals |= made.externals
-        hardware.add(made.primitives)
-        hardware.register_bits[process.name] = made.register_bits
-        hardware.multipliers[process.name] = made.multipliers
-        headers[made.text.name] = _process_header(process, plan)
-    top = _top(design, hardware, externals)
-    headers[design.top] = _top_header(design)
-    pipeline = "\n".join([*externals.values(), *texts, top])
-    for name, body in verilog(pipeline, session).items():
-        comment = "\n".join(f"// {line}" for line in headers[name].splitlines())
-        hardware.add({name: f"{comment}\n{body}"})
-    return hardware
+def emit_top(top: str, streams: Mapping[str, Stream], processes: Sequence[Interface], depths: Mapping[str, int],
+             session: Session) -> dict[str, str]:  # fmt: skip
+    """The top module and its FIFOs: SystemVerilog by module name."""
+    made = _TopText(top, streams, processes, depths)
+    [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
+    return made.fifos | {top: _comment(_top_header(top)) + body}
 
 
-def _process_header(process: Process, plan: Schedule) -> str:
+def _comment(header: str) -> str:
+    return "".join(f"// {line}\n" for line in header.splitlines())
+
+
+def _process_header(plan: Schedule) -> str:
+    process = plan.process
     file = f"{process.loc.file.rsplit('/', 1)[-1]}:{process.loc.line}" if process.loc else "a hand-made graph"
     return "\n".join([
         f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "
@@ -500,89 +487,91 @@ def _process_header(process: Process, plan: Schedule) -> str:
     ])  # fmt: skip
 
 
-def _top_header(design: Design) -> str:
+def _top_header(top: str) -> str:
     return "\n".join([
-        f"{design.top}: AXI4-Stream in and out, free running from the cycle after reset.",
+        f"{top}: AXI4-Stream in and out, free running from the cycle after reset.",
         "A reset (synchronous, active low) at any time empties the pipelines and FIFOs.",
         "Not promised: the words of RAMs after a reset; registered inputs (TREADY may depend on the other streams,",
         "never on its own TVALID).",
     ])  # fmt: skip
 
 
-def _top(design: Design, hardware: Hardware, externals: dict[str, str]) -> str:
-    """The top module: processes, FIFOs, ports."""
-    text = _Text(design.top)
-    text.clock("ap_clk")
-    reset = text.input("ap_rst_n", 1)
-    data: dict[str, str] = {}
-    valid: dict[str, str] = {}
-    probes = _probes(text, design)
-    ready = {s: text.fresh(f"{s}_ready") for s in design.streams}
-    popped = {s: text.fresh(f"{s}_popped") for s in design.streams}
-    pushed = {s: (text.fresh(f"{s}_word"), text.fresh(f"{s}_pushed")) for s in probes}
-    for stream in design.streams.values():
-        signals = port_signals(stream)
-        if stream.producer is None:
-            data[stream.name] = _packed(text, stream, {s: text.input(n, w) for s, (n, w) in signals.items()
-                                                       if s not in ("TVALID", "TREADY")})  # fmt: skip
-            valid[stream.name] = text.input(signals["TVALID"][0], 1)
-            text.output(signals["TREADY"][0], 1, ready[stream.name])
-            continue
-        shape = Fifo(stream.width, hardware.depths[stream.name])
-        module = shape.name(design.top)
-        hardware.add({module: shape.verilog(module)})
-        wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else ready[stream.name]
-        for inner, probe, width in zip(pushed[stream.name], probes[stream.name], (stream.width, 1), strict=True):
+class _TopText:
+    """The top module as a hw.module: processes, FIFOs, ports."""
+
+    def __init__(self, top: str, streams: Mapping[str, Stream], processes: Sequence[Interface],
+                 depths: Mapping[str, int]):  # fmt: skip
+        self.text, self.streams, self.depths = _Text(top), streams, depths
+        self.externals: dict[str, str] = {}
+        self.fifos: dict[str, str] = {}
+        self.data: dict[str, str] = {}
+        self.valid: dict[str, str] = {}
+        text = self.text
+        text.clock("ap_clk")
+        self.reset = text.input("ap_rst_n", 1)
+        # Benches refer to the nets S_push and S_push_data: named before anything else can take their names.
+        written = [s.name for s in streams.values() if s.producer is not None]
+        self.probes = {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in written}
+        self.ready = {s: text.fresh(f"{s}_ready") for s in streams}
+        self.popped = {s: text.fresh(f"{s}_popped") for s in streams}
+        self.pushed = {s: (text.fresh(f"{s}_word"), text.fresh(f"{s}_pushed")) for s in written}
+        for stream in streams.values():
+            if stream.producer is None:
+                self._input(stream)
+            else:
+                self._fifo(stream)
+        for process in processes:
+            self._process(process)
+
+    def _input(self, stream: Stream) -> None:
+        text, signals = self.text, port_signals(stream)
+        payload = {s: text.input(n, w) for s, (n, w) in signals.items() if s not in ("TVALID", "TREADY")}
+        self.data[stream.name] = _packed(text, stream, payload)
+        self.valid[stream.name] = text.input(signals["TVALID"][0], 1)
+        text.output(signals["TREADY"][0], 1, self.ready[stream.name])
+
+    def _fifo(self, stream: Stream) -> None:
+        text, name, signals = self.text, stream.name, port_signals(stream)
+        shape = Fifo(stream.width, self.depths[name])
+        module = shape.name(text.name)
+        self.fifos[module] = shape.verilog(module)
+        wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else self.ready[name]
+        for inner, probe, width in zip(self.pushed[name], self.probes[name], (stream.width, 1), strict=True):
+            # the symbol keeps CIRCT from dropping or renaming it
             text.lines.append(f"  {probe} = hw.wire {inner} sym @{probe[1:]} : i{width}")
-        word, push = probes[stream.name]
-        valid[stream.name], data[stream.name] = text.fresh(f"{stream.name}_valid"), text.fresh(f"{stream.name}_data")
-        externals[module] = text.instance(
-            text.fresh(f"{stream.name}_fifo")[1:], module,
-            [("rst_n", reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
-            [("valid", 1, valid[stream.name]), ("data", stream.width, data[stream.name]),
-             ("popped", 1, popped[stream.name])],
+        word, push = self.probes[name]
+        self.valid[name], self.data[name] = text.fresh(f"{name}_valid"), text.fresh(f"{name}_data")
+        self.externals[module] = text.instance(
+            text.fresh(f"{name}_fifo")[1:], module,
+            [("rst_n", self.reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
+            [("valid", 1, self.valid[name]), ("data", stream.width, self.data[name]),
+             ("popped", 1, self.popped[name])],
         )  # fmt: skip
         if stream.consumer is None:
-            for signal, value in _unpacked(text, stream, data[stream.name]).items():
+            for signal, value in _unpacked(text, stream, self.data[name]).items():
                 text.output(signals[signal][0], signals[signal][1], value)
-            text.output(signals["TVALID"][0], 1, valid[stream.name])
-    for process in design.processes:
-        _instantiate(text, design, process, reset, data, valid, ready, popped, pushed)
-    return text.module()
+            text.output(signals["TVALID"][0], 1, self.valid[name])
+
+    def _process(self, process: Interface) -> None:
+        inputs = [("ap_rst_n", self.reset, 1)]
+        outputs: list[tuple[str, int, str]] = []
+        for stream in process.reads:
+            inputs.append((f"{stream}_data", self.data[stream], self.streams[stream].width))
+            inputs.append((f"{stream}_valid", self.valid[stream], 1))
+            outputs.append((f"{stream}_ready", 1, self.ready[stream]))
+        for stream in process.writes:
+            word, push = self.pushed[stream]
+            inputs.append((f"{stream}_popped", self.popped[stream], 1))
+            outputs.append((f"{stream}_data", self.streams[stream].width, word))
+            outputs.append((f"{stream}_push", 1, push))
+        module = process_module(self.text.name, process.name)
+        label = self.text.fresh(process.name)[1:]
+        self.externals[module] = self.text.instance(label, module, inputs, outputs, process.loc, clock="ap_clk")
 
 
-def _probes(text: _Text, design: Design) -> dict[str, tuple[str, str]]:
-    """Names of the nets `S_push_data` and `S_push` of each stream but the input ports, taken before any other name.
-
-    Benches refer to them. Their symbols keep CIRCT from dropping or renaming them.
-    """
-    streams = [s.name for s in design.streams.values() if s.producer is not None]
-    return {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in streams}
-
-
-def _instantiate(text: _Text, design: Design, process: Process, reset: str,
-                 data: dict[str, str], valid: dict[str, str],
-                 ready: dict[str, str], popped: dict[str, str],
-                 pushed: dict[str, tuple[str, str]]) -> None:  # fmt: skip
-    inputs = [("ap_rst_n", reset, 1)]
-    outputs: list[tuple[str, int, str]] = []
-    reads = [e for e in process.effects if e.op == "read"]
-    writes = [e for e in process.effects if e.op == "write"]
-    for stream in (e.attrs["stream"] for e in reads):
-        inputs.append((f"{stream}_data", data[stream], design.streams[stream].width))
-        inputs.append((f"{stream}_valid", valid[stream], 1))
-        outputs.append((f"{stream}_ready", 1, ready[stream]))
-    for stream in (e.attrs["stream"] for e in writes):
-        inputs.append((f"{stream}_popped", popped[stream], 1))
-        outputs.append((f"{stream}_data", design.streams[stream].width, pushed[stream][0]))
-        outputs.append((f"{stream}_push", 1, pushed[stream][1]))
-    given = ", ".join(["ap_clk: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
-    names = ", ".join(v for _, _, v in outputs)
-    types = ", ".join(f"{p}: i{w}" for p, w, _ in outputs)
-    module = f"{design.top}_{process.name}"
-    label = text.fresh(process.name)[1:]
-    text.lines.append(f'  {names} = hw.instance "{label}" @{module}({given}) -> ({types})'
-                      f"{location(process.loc)}")  # fmt: skip
+def process_module(top: str, process: str) -> str:
+    """The name of a process's module."""
+    return f"{top}_{process}"
 
 
 def _packed(text: _Text, stream: Stream, signals: dict[str, str]) -> str:

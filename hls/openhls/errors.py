@@ -29,3 +29,6 @@ class HlsError(Exception):
         self.message, self.loc, self.hint = message, loc, hint
         text = f"{loc}: error: {message}" if loc else f"error: {message}"
         super().__init__(text + (f"\n  note: {hint}" if hint else ""))
+
+    def __reduce__(self):
+        return HlsError, (self.message, self.loc, self.hint)

@@ -1,51 +1,56 @@
-"""C++ sources -> `graph.Design`: the whole front end."""
+"""C++ sources -> a network of processes, each as IR of its own; the IR of one -> `graph.Process`."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import clang, dataflow, passes
+from .clock import Clock
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError
-from .graph import Design, Process, Static
+from .graph import Design, Process, Stream
 from .importer import Port, import_process
 from .ir import Function, parse_function
 from .pragmas import DATAFLOW_MARKER, Directives, Promise
 from .printed import PrintedModule
 
 
-class Clock:
-    """Seconds per step, for schedule.json."""
+@dataclass(frozen=True)
+class ProcessSource:
+    """All that one process is made from; it does not change with the rest of the sources."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+    name: str
+    function: str  # symbol
+    text: str  # printed module: the function and what it needs
+    ports: tuple[Port, ...]  # of its arguments
+    promises: tuple[Promise, ...]  # about variables, of all processes
 
 
-def import_design(
-    sources: list[Path], top: str, include_dirs: list[Path], defines: dict[str, str]
-) -> tuple[Design, dict[str, float]]:
-    """Compile a top function and what it calls to a network of process graphs.
+@dataclass(frozen=True)
+class Program:
+    """A top function taken apart: its streams (ports first, ends still open), its processes in the order of calls."""
+
+    streams: dict[str, Stream]
+    processes: list[ProcessSource]
+    initialised_by_code: set[str]  # symbols of globals
+
+
+def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], defines: dict[str, str],
+         clock: Clock) -> Program:  # fmt: skip
+    """Compile C++ as far as the network of a top function can be seen.
 
     Args:
         sources: C++ files; one of them defines the top.
         top: the C++ name of the top function (its namespace left out).
         include_dirs: for #include; the flow's own headers come after them.
         defines: preprocessor macros; `__SYNTHESIS__` is defined in any case.
-    Returns:
-        The design, and the seconds spent in "clang", "llvm" and "import".
+        clock: takes the seconds of "clang" and "llvm".
     Raises:
         HlsError: the sources cannot be compiled as asked; the message names the line.
     """
-    clock, directives = Clock(), Directives()
+    directives = Directives()
     if not sources:
         raise HlsError("no C++ source was given")
     with clock.step("clang"):
@@ -58,21 +63,16 @@ def import_design(
         module = PrintedModule(_link(units))
         debug = DebugInfo(module.debug_text())
         symbol = dataflow.find_top(module, debug, top)
+        _check_interfaces(directives, debug, module.subprogram(symbol))
         network = dataflow.read_network(module, debug, symbol)
-        flat = {
-            function: passes.optimise(module.slice(function), function)
-            for function in dict.fromkeys(c.function for c in network.calls)
-        }
-    _check_interfaces(directives, debug, module.subprogram(symbol))
-    design = Design(top, streams=network.streams)
-    with clock.step("import"):
-        for call in network.calls:
-            process = _process(call, flat[call.function], network, directives)
-            design.processes.append(process)
-            _connect(design, process, call)
-        _check_connections(design)
-        _check_statics(design.processes, module.initialised_by_code())
-    return design, clock.seconds
+        slices = {f: module.slice(f) for f in dict.fromkeys(c.function for c in network.calls)}
+        promises = tuple(p for p in directives.promises if p.kind != "interface")
+        processes = [
+            ProcessSource(c.name, c.function, slices[c.function],
+                          tuple(Port(s, network.streams[s].width) for s in c.streams), promises)
+            for c in network.calls
+        ]  # fmt: skip
+        return Program(network.streams, processes, module.initialised_by_code())
 
 
 def _link(units: list[str]) -> str:
@@ -88,40 +88,31 @@ def _link(units: list[str]) -> str:
     return str(module)
 
 
-def _process(call: dataflow.Call, text: str, network: dataflow.Network, directives: Directives) -> Process:
-    debug = DebugInfo(text)
-    function = parse_function(text, call.function)
-    dataflow.port_streams(debug, function.debug)
-    _check_streams(function, debug, call.name)
-    ports = {
-        argument: Port(stream, network.streams[stream].width)
-        for argument, stream in zip(function.arguments, call.streams, strict=True)
-    }
+def process_graph(source: ProcessSource, clock: Clock) -> Process:
+    """Optimise and import one process; `clock` takes the seconds of "llvm" and "import"."""
+    with clock.step("llvm"):
+        text = passes.optimise(source.text, source.function)
+    with clock.step("import"):
+        debug = DebugInfo(text)
+        function = parse_function(text, source.function)
+        dataflow.port_streams(debug, function.debug)
+        _check_streams(function, debug, source.name)
+        directives = Directives(list(source.promises))
 
-    def promise(kind: str, variable: Variable) -> Promise | None:
-        return directives.about(kind, variable.name, variable.loc)
+        def promise(kind: str, variable: Variable) -> Promise | None:
+            return directives.about(kind, variable.name, variable.loc)
 
-    return import_process(text, function, debug, ports, call.name, promise)
-
-
-def _connect(design: Design, process: Process, call: dataflow.Call) -> None:
-    """Note who reads and who writes each stream."""
-    for effect in process.effects:
-        if effect.op not in ("read", "write"):
-            continue
-        stream = design.streams[effect.attrs["stream"]]
-        role = "consumer" if effect.op == "read" else "producer"
-        if (other := getattr(stream, role)) is not None:
-            raise HlsError(f"stream '{stream.name}' has two {role}s, {other} and {process.name}", effect.loc)
-        setattr(stream, role, process.name)
+        ports = dict(zip(function.arguments, source.ports, strict=True))
+        return import_process(text, function, debug, ports, source.name, promise)
 
 
-def _check_connections(design: Design) -> None:
-    for stream in design.streams.values():
-        if stream.producer is None and stream.consumer is None:
-            raise HlsError(f"stream '{stream.name}' is neither read nor written", stream.loc)
-        if stream.producer == stream.consumer:
-            raise HlsError(f"process '{stream.producer}' both reads and writes '{stream.name}'", stream.loc)
+def import_design(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], defines: dict[str, str]) -> Design:
+    """The front end alone: a top function as a design graph. Arguments and errors: as for `read`."""
+    clock = Clock()
+    program = read(sources, top, include_dirs, defines, clock)
+    processes = [process_graph(source, clock) for source in program.processes]
+    dataflow.connect(program.streams, [p.interface() for p in processes], program.initialised_by_code)
+    return Design(top, processes, program.streams)
 
 
 def _check_streams(function: Function, debug: DebugInfo, process: str) -> None:
@@ -135,28 +126,6 @@ def _check_streams(function: Function, debug: DebugInfo, process: str) -> None:
         variable = debug.local(node)
         if debug.stream_fields(variable.type) is not None:
             raise HlsError(f"stream '{variable.name}' inside the process '{process}'", variable.loc, hint)
-
-
-def _check_statics(processes: list[Process], initialised_by_code: set[str]) -> None:
-    """Each process has its own copy of a static, with contents known now."""
-    users: dict[str, list[tuple[str, Static]]] = {}
-    for process in processes:
-        for static in process.statics:
-            users.setdefault(static.symbol, []).append((process.name, static))
-    for symbol, found in users.items():
-        static = found[0][1]
-        if symbol in initialised_by_code:
-            raise HlsError(
-                f"'{static.name}' is initialised by code",
-                static.loc,
-                "make its initialiser a constant expression (constexpr)",
-            )
-        if len(found) > 1 and any(s.written for _, s in found):
-            raise HlsError(
-                f"'{static.name}' is written, and shared by the processes {', '.join(name for name, _ in found)}",
-                static.loc,
-                "processes share streams only; a function that keeps a state can be one process",
-            )
 
 
 def _check_interfaces(directives: Directives, debug: DebugInfo, subprogram: str | None) -> None:

@@ -97,6 +97,17 @@ class Static:
     loc: Location | None
 
 
+@dataclass(frozen=True)
+class Interface:
+    """What a process is to the others: where in the C++ it reads and writes which stream, and the statics it uses."""
+
+    name: str
+    loc: Location | None
+    reads: dict[str, Location | None]
+    writes: dict[str, Location | None]
+    statics: list[Static]
+
+
 @dataclass
 class Process:
     """One loop nest at II = 1."""
@@ -108,6 +119,10 @@ class Process:
     memories: dict[str, Memory] = field(default_factory=dict)
     statics: list[Static] = field(default_factory=list)  # of the C++; each became memories or registers
     run_ends: Node | None = None  # i1: this iteration is the last of its run
+
+    def interface(self) -> Interface:
+        reads, writes = ({e.attrs["stream"]: e.loc for e in self.effects if e.op == op} for op in ("read", "write"))
+        return Interface(self.name, self.loc, reads, writes, self.statics)
 
     def roots(self) -> list[Node]:
         return [*self.effects, *self.regs, *([self.run_ends] if self.run_ends is not None else [])]

@@ -14,14 +14,9 @@ _DEFINED = re.compile(rf"^(?:define|declare) [^\n@]*({NAME})\(")
 _DEBUG = re.compile(r"!dbg !(\d+) \{$", re.MULTILINE)
 _ASSIGNED = re.compile(r'^([@%$]"[^"]*"|[@%$][-\w.$]+|!\d+|attributes #\d+) = ')
 _REFERENCE = re.compile(r'([@%$](?:"[^"]*"|[-\w.$]+)|[!#]\d+)|"[^"]*"')
-_NUMBER = re.compile(r'"[^"]*"|([!#])(\d+)')
+_NUMBERED = re.compile(r'(%"[^"]*"|%(?:struct|class|union)\.[-\w.$]+|[!#]\d+)|"[^"]*"')
 _UNIT_LISTS = re.compile(r", (?:enums|retainedTypes|globals|imports): !\d+")
 _STARTUP = "@llvm.global_ctors"
-
-
-def _plain(name: str) -> str:
-    """A name without the quotes it may be printed in."""
-    return name.replace('"', "")
 
 
 class PrintedModule:
@@ -39,15 +34,15 @@ class PrintedModule:
         lines = iter(text.split("\n"))
         for line in lines:
             if line.startswith(("define ", "declare ")):
-                name = _plain(_DEFINED.match(line)[1])  # type: ignore[index]
+                name = _DEFINED.match(line)[1]  # type: ignore[index]
                 if line.startswith("define "):
-                    self.functions.append(name[1:])
+                    self.functions.append(name[1:].strip('"'))
                     line = "\n".join([line, *_body(lines)])
                 self._pieces[name] = line
             elif assigned := _ASSIGNED.match(line):
                 if " = distinct !DICompileUnit(" in line[:40]:
                     line = _UNIT_LISTS.sub("", line)
-                self._pieces[_plain(assigned[1]).removeprefix("attributes ")] = line
+                self._pieces[assigned[1].removeprefix("attributes ")] = line
             elif line.startswith("target "):
                 self._head.append(line)
             elif line.startswith("!"):
@@ -55,7 +50,7 @@ class PrintedModule:
 
     def body(self, symbol: str) -> str:
         """A function's definition; empty for one that is only declared."""
-        text = self._pieces.get(f"@{symbol}", "")
+        text = self._pieces.get(self._global(symbol), "")
         return text if text.startswith("define ") else ""
 
     def subprogram(self, symbol: str) -> str | None:
@@ -69,15 +64,16 @@ class PrintedModule:
 
     def callees(self, symbol: str) -> list[str]:
         """The functions that a function refers to, in the order of their first mention."""
-        return [n[1:] for n in self._references(f"@{symbol}") if n.startswith("@") and _is_function(self._pieces[n])]
+        names = self._references(self._global(symbol))
+        return [n[1:].strip('"') for n in names if n.startswith("@") and _is_function(self._pieces[n])]
 
     def initialised_by_code(self) -> set[str]:
         """Globals that functions run before main refer to: what they hold is not in their initialiser."""
         reached = self._closure([_STARTUP], True) if _STARTUP in self._pieces else {}
-        return {n[1:] for n in reached if n.startswith("@") and not _is_function(self._pieces[n])}
+        return {n[1:].strip('"') for n in reached if n.startswith("@") and not _is_function(self._pieces[n])}
 
     def slice(self, symbol: str, *, callees: bool = True) -> str:
-        """A module with one function and all it refers to, metadata numbered in the order of use.
+        """A module with one function and all it refers to, types and metadata numbered in the order of use.
 
         So an unchanged function has an unchanged slice, whatever else changes in the module.
 
@@ -85,16 +81,17 @@ class PrintedModule:
             symbol: a defined function.
             callees: whether the functions that it calls are defined, too, with all they need.
         """
-        wanted = self._closure([f"@{symbol}", *_metadata(self._named)], callees)
-        numbers = {kind: {n: str(k) for k, n in enumerate(n for n in wanted if n[0] == kind)} for kind in "!#"}
+        wanted = self._closure([self._global(symbol), *_metadata(self._named)], callees)
+        numbered = {n: f"{kind}{'type' * (kind == '%')}{k}"
+                    for kind in "%!#" for k, n in enumerate(n for n in wanted if n[0] == kind)}  # fmt: skip
 
         def renumbered(match: re.Match) -> str:
-            return match[1] + numbers[match[1]].get(match[0], match[2]) if match[1] else match[0]
+            return numbered.get(match[0], match[0])
 
-        pieces = {n: self._pieces[n] if whole else f'declare void @"{n[1:]}"()' for n, whole in wanted.items()}
+        pieces = {n: self._pieces[n] if whole else f"declare void {n}()" for n, whole in wanted.items()}
         lines = [piece for kind in "%$@#" for name, piece in pieces.items() if name[0] == kind]
         lines += [*self._named, *(piece for name, piece in pieces.items() if name[0] == "!")]
-        return "\n".join([*self._head, *(_NUMBER.sub(renumbered, line) for line in lines)]) + "\n"
+        return "\n".join([*self._head, *(_NUMBERED.sub(renumbered, line) for line in lines)]) + "\n"
 
     def _closure(self, roots: list[str], callees: bool) -> dict[str, bool]:
         """Names of the pieces needed -> whether the whole piece is."""
@@ -110,10 +107,15 @@ class PrintedModule:
 
     def _references(self, name: str) -> tuple[str, ...]:
         if name not in self._uses:
-            mentioned = dict.fromkeys(_plain(m[1]) for m in _REFERENCE.finditer(self._pieces[name]) if m[1])
-            comdat = f"${name[1:]}" if name[0] == "@" else ""  # a bare `comdat` is the one of the same name
-            self._uses[name] = tuple(n for n in (comdat, *mentioned) if n != name and n in self._pieces)
+            mentioned = dict.fromkeys(_REFERENCE.findall(self._pieces[name]))
+            if name[0] == "@":
+                mentioned[f"${name[1:]}"] = None  # a bare `comdat` is the one of the same name
+            self._uses[name] = tuple(n for n in mentioned if n in self._pieces and n != name)
         return self._uses[name]
+
+    def _global(self, symbol: str) -> str:
+        """A symbol as the module prints it."""
+        return f"@{symbol}" if f"@{symbol}" in self._pieces else f'@"{symbol}"'
 
 
 def _body(lines: Iterator[str]) -> Iterator[str]:
@@ -129,4 +131,4 @@ def _is_function(piece: str) -> bool:
 
 
 def _metadata(lines: list[str]) -> list[str]:
-    return [m[1] for line in lines for m in _REFERENCE.finditer(line) if m[1] and m[1][1:].isdigit()]
+    return [name for line in lines for name in _REFERENCE.findall(line) if name[1:].isdigit()]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from .emit import Hardware, port_signals
+from .emit import Pipeline, port_signals
 from .errors import Location
-from .graph import Design
+from .graph import Stream
 from .schedule import Schedule
 
 
@@ -14,48 +15,53 @@ def _source(loc: Location | None) -> str | None:
     return None if loc is None else f"{loc.file.rsplit('/', 1)[-1]}:{loc.line}"
 
 
-def ports(design: Design) -> dict:
+def ports(top: str, streams: Mapping[str, Stream]) -> dict:
     """What ports.json holds."""
-    streams = []
-    for stream in design.streams.values():
+    found = []
+    for stream in streams.values():
         if stream.producer is None or stream.consumer is None:
             signals = {s: {"name": n, "width": w} for s, (n, w) in port_signals(stream).items()}
             direction = "in" if stream.producer is None else "out"
-            streams.append({"name": stream.name, "direction": direction, "signals": signals})
-    return {"top": design.top, "clock": "ap_clk", "reset": {"name": "ap_rst_n", "active_low": True}, "streams": streams}
+            found.append({"name": stream.name, "direction": direction, "signals": signals})
+    return {"top": top, "clock": "ap_clk", "reset": {"name": "ap_rst_n", "active_low": True}, "streams": found}
 
 
-def _process(plan: Schedule, iterations: int | None, hardware: Hardware) -> dict:
-    process = plan.process
+def process(plan: Schedule, iterations: int | None, pipeline: Pipeline) -> dict:
+    """A process's entry in schedule.json."""
+    graph = plan.process
     memories = []
-    for load in [e for e in process.effects if e.op == "load"]:
-        memory, shape = process.memories[load.attrs["memory"]], plan.memories[load.attrs["memory"]]
+    for load in [e for e in graph.effects if e.op == "load"]:
+        memory, shape = graph.memories[load.attrs["memory"]], plan.memories[load.attrs["memory"]]
         memories.append({
             "name": memory.name, "kind": shape.kind, "depth": memory.depth, "width": memory.width,
             "read_latency": shape.read_latency, "distance": shape.distance, "forwarding": shape.forwarding,
             "source": _source(memory.loc),
         })  # fmt: skip
-    products = Counter((m.a_bits, m.b_bits, m.p_bits, _source(loc)) for m, loc in hardware.multipliers[process.name])
+    products = Counter((m.a_bits, m.b_bits, m.p_bits, _source(loc)) for m, loc in pipeline.multipliers)
     return {
-        "name": process.name, "source": _source(process.loc), "stages": plan.stages,
+        "name": graph.name, "source": _source(graph.loc), "stages": plan.stages,
         "issue_stages": plan.issue_stages, "ii": 1, "iterations": iterations,
-        "reads": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in process.effects if e.op == "read"],
-        "writes": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in process.effects if e.op == "write"],
-        "register_bits": hardware.register_bits[process.name],
+        "reads": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in graph.effects if e.op == "read"],
+        "writes": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in graph.effects if e.op == "write"],
+        "register_bits": pipeline.register_bits,
         "memories": memories,
         "multipliers": [{"a_bits": a, "b_bits": b, "p_bits": p, "count": n, "source": source}
                         for (a, b, p, source), n in products.items()],
     }  # fmt: skip
 
 
-def schedule(design: Design, schedules: dict[str, Schedule], iterations: dict[str, int | None], hardware: Hardware,
-             target: str, clock_ns: float, seconds: dict[str, float]) -> dict:  # fmt: skip
-    """What schedule.json holds."""
+def schedule(top: str, streams: Mapping[str, Stream], processes: Sequence[dict], depths: Mapping[str, int],
+             target: str, clock_ns: float, seconds: Mapping[str, float]) -> dict:  # fmt: skip
+    """What schedule.json holds.
+
+    Args:
+        processes: their entries, of `process`; depths: of the streams that have a FIFO.
+    """
     return {
-        "top": design.top, "target": target, "clock_ns": clock_ns,
-        "processes": [_process(schedules[p.name], iterations[p.name], hardware) for p in design.processes],
-        "streams": [{"name": s.name, "width": s.width, "depth": hardware.depths[s.name], "producer": s.producer,
-                     "consumer": s.consumer} for s in design.streams.values()],
+        "top": top, "target": target, "clock_ns": clock_ns,
+        "processes": list(processes),
+        "streams": [{"name": s.name, "width": s.width, "depth": depths.get(s.name), "producer": s.producer,
+                     "consumer": s.consumer} for s in streams.values()],
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
     }  # fmt: skip
 

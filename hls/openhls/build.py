@@ -1,0 +1,65 @@
+"""One process -> its RTL: everything that needs no other process, so that they can be built side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import circt, control, emit, narrow, report
+from . import schedule as scheduling
+from .clock import Clock
+from .frontend import ProcessSource, process_graph
+from .graph import Interface, Process
+from .merge import merge_registers
+from .targets import target as find_target
+
+
+@dataclass(frozen=True)
+class Job:
+    """A process to build, and all that its RTL depends on."""
+
+    source: ProcessSource
+    depths: dict[str, int | None]  # of its streams, as declared
+    top: str  # the name of the top module
+    target: str
+    clock_ns: float
+
+
+@dataclass(frozen=True)
+class Built:
+    """A process as RTL."""
+
+    interface: Interface
+    modules: dict[str, str]  # SystemVerilog by module name
+    depths: dict[str, int]  # FIFO depths of the streams it writes
+    entry: dict  # in schedule.json
+    seconds: dict[str, float]  # by step
+
+
+def build(job: Job) -> Built:
+    """Both ends of the compiler for one process. Raises HlsError."""
+    clock = Clock()
+    process = process_graph(job.source, clock)
+    return build_graph(process, job.depths, job.top, job.target, job.clock_ns, clock)
+
+
+def build_graph(process: Process, depths: Mapping[str, int | None], top: str, target: str, clock_ns: float,
+                clock: Clock) -> Built:  # fmt: skip
+    """The back end for one process.
+
+    Args:
+        depths: of its streams, as declared; top: the name of the top module.
+        target: a name of `targets.TARGETS`; clock_ns: the period to schedule for.
+        clock: takes the seconds of "schedule" and "emit".
+    """
+    with circt.Session() as session:
+        with clock.step("schedule"):
+            graph = merge_registers(process, session)
+            facts = control.analyse(graph)
+            graph = circt.canonicalise(narrow.narrow(graph, facts), session)
+            plan = scheduling.schedule(graph, facts, find_target(target), clock_ns)
+        with clock.step("emit"):
+            written = emit.written_depths(plan, depths)
+            pipeline = emit.emit_process(plan, top, written, session)
+            entry = report.process(plan, facts.iterations, pipeline)
+    return Built(process.interface(), pipeline.modules, written, entry, clock.seconds)
