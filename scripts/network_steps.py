@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,9 +22,6 @@ from .resources import synthesise_modules
 from .settings import Settings
 from .steps import ROOT, content_key, unless_fresh, write_json, write_npz
 from .subject import Whole
-
-LARGE = 100  # multipliers from which a second simulator thread pays (docs/benches.md)
-
 
 def golden_step(whole: Whole, settings: Settings) -> None:
     """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
@@ -96,7 +92,6 @@ def run_bench(
     beats = source.pack(whole.x[:images], "images")
     probes = {layer: stream for layer, stream in dataflow.probes.items() if stream.name != OUT_PORT}
     words = {"in": source, "out": sink} | {stream.name: stream.words for stream in probes.values()}
-    lanes = sum(engine.shape.lanes for engine in dataflow.engines.values())
     return simulate(
         sorted((folder / "rtl").glob("*.sv")),
         json.loads((folder / "ports.json").read_text()),
@@ -114,7 +109,6 @@ def run_bench(
         axes={stream: tensor.axes for stream, tensor in words.items()},
         fields={stream: ("channel", tensor.bits, tensor.group) for stream, tensor in words.items()},
         probes={s.name: s.words.pack(whole.outputs[layer][:images], layer) for layer, s in probes.items()},
-        threads=min(os.cpu_count() or 1, 2) if lanes >= LARGE else 1,
         progress=progress,
     )
 
@@ -138,5 +132,5 @@ def _quiet_cycles(whole: Whole) -> int:
 
 
 def _summary(result: SimResult) -> dict[str, Any]:
-    cycles = result.cycles["simulated"]
-    return summary(result) | {"probes": result.probes, "cycles_per_second": cycles / max(result.seconds["run"], 1e-3)}
+    rate = result.cycles["simulated"] / max(result.seconds["simulation"], 1e-3)
+    return summary(result) | {"probes": result.probes, "cycles_per_second": rate}
