@@ -261,8 +261,7 @@ def explore(
         found = exploration.explore(config, wish)
     written = []
     if out:
-        command = f"psconv explore {config.name}" + (f" --fps {fps:g}" if fps else "") + f" --device {found.target.name}"
-        written = [exploration.write_config(found, config, out, command), *exploration.plot(found, out)]
+        written = [exploration.write_config(found, config, out, wish), *exploration.plot(found, out)]
     if as_json:
         print(json.dumps(found.to_json() | {"files": list(map(str, written))}, indent=2))
         return

@@ -1,4 +1,4 @@
-"""Plots of storage and energy: functions from rows (see analysis.py) to figures; one writes a figure."""
+"""Plots of storage, energy and the frontier: functions from rows (see analysis.py) to figures; one writes a figure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ Row = Mapping[str, Any]
 _INK = "#2b333b"
 FORMAT_COLOURS = {"dense": "#b9c2cc", "periodic": "#2f6fb0", "per_weight": "#e08a3c", "bitmap": "#5d9c74",
                   "csr": "#a05a8c"}  # fmt: skip
+RESOURCE_COLOURS = {"DSP": "#2f6fb0", "BRAM": "#e08a3c", "LUT": "#5d9c74", "FF": "#a05a8c"}
 # Parts of an Energy, in the order in which a bar stacks them: (label, keys of a row, colour).
 ENERGY_PARTS = (
     ("DRAM weights", ("dram_weights_uJ",), "#1f4e79"),
@@ -63,6 +64,22 @@ def energy_bars(rows: Sequence[Row], title: str) -> Figure:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlabel("uJ")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
+def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Figure:
+    """Share of each resource of a device over frames per second. Rows: explore.Exploration.rows."""
+    figure, axes = _axes(7.0, 4.2, title)
+    x = [row["frames_per_second"] for row in rows]
+    for kind, colour in RESOURCE_COLOURS.items():
+        if budget.get(kind):
+            y = [100 * row[kind] / budget[kind] for row in rows]
+            axes.plot(x, y, marker="o", markersize=4, color=colour, label=kind)
+    axes.axhline(100, color=_INK, linewidth=0.8, linestyle="--")
+    axes.set_xscale("log")
+    axes.set_xlabel("frames/s")
+    axes.set_ylabel("% of the budget")
+    axes.legend(frameon=False, fontsize=8)
     return figure
 
 

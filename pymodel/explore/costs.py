@@ -1,0 +1,199 @@
+"""What an engine costs: multipliers and block RAM exactly, look-up tables and flip-flops by a fitted model.
+
+The fitted part is linear in the bits of the engine's structure (`lut_features`, `ff_features`) with coefficients that
+are never negative; scripts/calibrate_costs.py measures and fits, calibration.yaml keeps both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from scipy.optimize import nnls
+
+from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.explore.memories import memories, total_half_blocks
+from pymodel.packing import EngineShape
+
+CALIBRATION = Path(__file__).with_name("calibration.yaml")
+KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")
+EXACT = ("DSP", "BRAM", "URAM")  # the other two are estimates
+FAMILIES = ("zynq_uplus", "virtex_uplus")  # one silicon, one library of yosys
+_DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
+_DSP_WIDE = 27  # bits of the wide side of a DSP48E2
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Resources. half_blocks: RAMB18, of which a block RAM (36 kbit) is two. No engine uses URAM."""
+
+    DSP: int = 0
+    half_blocks: int = 0
+    LUT: int = 0
+    FF: int = 0
+
+    @property
+    def BRAM(self) -> float:
+        """Block RAMs of 36 kbit."""
+        return self.half_blocks / 2
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(*(a + b for a, b in zip(self.vector, other.vector, strict=True)))
+
+    @property
+    def vector(self) -> tuple[int, int, int, int]:
+        """The integers that the solver works with."""
+        return self.DSP, self.half_blocks, self.LUT, self.FF
+
+    def to_json(self) -> dict[str, float]:
+        return {"DSP": self.DSP, "BRAM": self.BRAM, "LUT": self.LUT, "FF": self.FF, "URAM": 0}
+
+
+class Fit(Strict):
+    """Coefficients of a linear model, by feature, and its relative errors in percent.
+
+    worst, mean: of the engines fitted. unseen_worst, unseen_mean: each engine by a fit to all the others.
+    """
+
+    coefficients: dict[str, float]
+    mean_percent: float
+    worst_percent: float
+    unseen_mean_percent: float
+    unseen_worst_percent: float
+
+
+class Calibration(Strict):
+    """calibration.yaml."""
+
+    family: str
+    LUT: Fit
+    FF: Fit
+    measured: dict[str, dict[str, Any]] = Field(description="of each engine: its shape, and what yosys counts")
+
+
+@cache
+def calibration(path: Path = CALIBRATION) -> Calibration:
+    """The fitted model. Raises ConfigError."""
+    return validated(Calibration, read_yaml(path), str(path))
+
+
+def check_family(family: str) -> None:
+    """Raises ConfigError for a family of devices that the model is not of."""
+    if family not in FAMILIES:
+        raise ConfigError(f"device family {family!r}: the cost model is of {' and '.join(FAMILIES)}; choose a device "
+                          "of these, zcu104 or u250")  # fmt: skip
+
+
+def engine_cost(shape: EngineShape) -> Cost:
+    """What the engine of a shape takes on an UltraScale+ device, the streams between engines aside."""
+    model = calibration()
+    return Cost(
+        DSP=multiplier_blocks(shape),
+        half_blocks=total_half_blocks(memories(shape)),
+        LUT=_predict(model.LUT, lut_features(shape)) + memory_luts(shape),
+        FF=_predict(model.FF, ff_features(shape)),
+    )
+
+
+def multiplier_blocks(shape: EngineShape) -> int:
+    """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
+    lanes = shape.lanes if shape.in_bits + shape.weight_bits >= _DSP_PRODUCT_BITS else 0
+    return lanes + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
+
+
+def memory_luts(shape: EngineShape) -> int:
+    """Look-up tables that are memory."""
+    return sum(memory.luts for memory in memories(shape))
+
+
+def lut_features(shape: EngineShape) -> dict[str, int]:
+    """Bits of what the logic of an engine is made of, memory aside."""
+    product = shape.in_bits + shape.weight_bits
+    return {
+        "engine": 1,
+        "ring": _window_bits(shape) if shape.P > 1 else 0,  # turned and loaded: a multiplexer for each bit
+        "select": shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
+        "tree": _tree_bits(shape),
+        "column": _column_bits(shape),
+        "group": shape.out_channels_per_beat * shape.out_bits,
+        "products": 0 if product >= _DSP_PRODUCT_BITS else shape.lanes * shape.in_bits * shape.weight_bits,
+    }
+
+
+def ff_features(shape: EngineShape) -> dict[str, int]:
+    """Bits of what an engine keeps in flip-flops."""
+    return {
+        "engine": 1,
+        "window": _window_bits(shape),
+        "column": _column_bits(shape),
+        "products": shape.lanes * (shape.in_bits + shape.weight_bits),
+        "tree": _tree_bits(shape),
+        "words": shape.rom_word_bits,
+        "group": shape.out_channels_per_beat * shape.out_bits,
+    }
+
+
+def _window_bits(shape: EngineShape) -> int:
+    return shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
+
+
+def _column_bits(shape: EngineShape) -> int:
+    return shape.kernel * shape.in_channels_per_beat * shape.in_bits if shape.kernel > 1 else 0
+
+
+def _tree_bits(shape: EngineShape) -> int:
+    """Bits of all adders: a balanced tree over the products of an output, and its accumulation."""
+    bits, operands, width = 0, shape.M, shape.in_bits + shape.weight_bits
+    while operands > 1:
+        width += 1
+        bits += operands // 2 * width
+        operands -= operands // 2
+    return shape.To * (bits + shape.acc_bits)
+
+
+def _predict(model: Fit, features: Mapping[str, int]) -> int:
+    return math.ceil(sum(model.coefficients[name] * value for name, value in features.items()))
+
+
+def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any]:
+    """The content of calibration.yaml from measurements: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"}."""
+    shapes = [EngineShape(**record["shape"]) for record in measured.values()]
+    luts = [record["LUT"] for record in measured.values()]
+    ffs = [record["FF"] for record in measured.values()]
+    return {
+        "family": family,
+        "LUT": _fit([lut_features(shape) for shape in shapes], luts, [memory_luts(shape) for shape in shapes]),
+        "FF": _fit([ff_features(shape) for shape in shapes], ffs, [0] * len(shapes)),
+        "measured": {name: dict(record) for name, record in measured.items()},
+    }
+
+
+def _fit(features: list[dict[str, int]], totals: list[int], known: list[int]) -> dict[str, Any]:
+    """Non-negative least squares of the relative errors of `known` + coefficients * features against `totals`."""
+    names = list(features[0])
+    total, offset = np.array(totals, float), np.array(known, float)
+    matrix = np.array([[row[name] for name in names] for row in features], float)
+
+    def solve(rows: np.ndarray) -> np.ndarray:
+        return nnls(matrix[rows] / total[rows, None], (total[rows] - offset[rows]) / total[rows])[0]
+
+    def errors(rows: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        return 100 * np.abs((offset[rows] + matrix[rows] @ coefficients) / total[rows] - 1)
+
+    every = np.arange(len(total))
+    coefficients = solve(every)
+    seen = errors(every, coefficients)
+    unseen = np.concatenate([errors(every[[at]], solve(np.delete(every, at))) for at in every])
+    return {
+        "coefficients": {name: round(float(value), 4) for name, value in zip(names, coefficients, strict=True)},
+        "mean_percent": round(float(seen.mean()), 1),
+        "worst_percent": round(float(seen.max()), 1),
+        "unseen_mean_percent": round(float(unseen.mean()), 1),
+        "unseen_worst_percent": round(float(unseen.max()), 1),
+    }

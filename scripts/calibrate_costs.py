@@ -1,0 +1,92 @@
+"""Calibrates the cost model of `psconv explore`: engines through HLS and yosys, then a fit of LUTs and flip-flops.
+
+    python -m scripts.calibrate_costs --out out/calibration
+
+The engines are those of examples/layers and of ENGINES below. The result is pymodel/explore/calibration.yaml: every
+measurement, the coefficients fitted to them, and how far off the fit is for engines that it has not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from openhls.compile import compile_hls
+
+from pymodel import header
+from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
+from pymodel.explore.costs import CALIBRATION, fit
+from pymodel.files import write_text
+
+from .config import RunConfig, load
+from .parallel import in_workers
+from .resources import load_target, synthesise
+from .steps import ROOT, content_key, unless_fresh, write_json
+from .subject import make_subject
+
+EXAMPLES = ROOT / "examples" / "layers"
+TARGET = "zcu104"
+
+
+def _layer(cin: int, cout: int, size: int, support: str, To: int = 1, Tb: int = 1, fold: int = 1, **keys: Any) -> Any:
+    layer = {"in_channels": cin, "out_channels": cout, "height": 4, "width": size, "support": support, "relu": True}
+    return {"psconv": 1, "layer": layer | keys, "parallelism": {"To": To, "Tb": Tb, "fold": fold}}
+
+
+# What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM.
+ENGINES = {
+    "two_blocks": _layer(64, 64, 8, "PSD1_P16", Tb=2, fold=2),
+    "two_outputs": _layer(32, 64, 24, "PSD1_P16", To=2),
+    "dense_parallel": _layer(16, 32, 32, "dense", To=4, Tb=4, fold=3),
+    "pointwise_parallel": _layer(64, 128, 4, "dense", To=4, Tb=4, kernel=1, padding=0),
+    "psd4_fold": _layer(32, 64, 40, "PSD4_P8", Tb=2, fold=3),
+    "ps1_wide": _layer(36, 72, 70, "PS1_P9", Tb=2),
+    "stem": _layer(3, 16, 32, "dense", Tb=3),
+    "many_outputs": _layer(8, 512, 4, "dense", Tb=8, fold=9),
+}
+
+
+def configurations() -> dict[str, tuple[RunConfig, Path]]:
+    """The engines by name: their configuration and the file that relative paths in it start from."""
+    found = {path.stem: (load(path), path) for path in sorted(EXAMPLES.glob("*.yaml"))}
+    return found | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
+
+
+def measure(name: str, out: Path) -> dict[str, Any]:
+    """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/NAME.json."""
+    config, path = configurations()[name]
+    engine, target = make_subject(config, path).engines[0], load_target(TARGET)
+    text = header.render(engine.shape, engine.weights, engine.bias, engine.scales)
+    result = out / f"{name}.json"
+
+    def make() -> None:
+        with tempfile.TemporaryDirectory(prefix="psconv_calibrate_") as temporary:
+            folder = Path(temporary)
+            write_text(folder / header.FILE_NAME, text)
+            compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder], target=target.openhls,
+                        clock_ns=target.clock_ns, out=folder)  # fmt: skip
+            write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), TOP, target))
+
+    unless_fresh(result, content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.model_dump()), make)
+    total = json.loads(result.read_text())["total"]
+    shape = engine.shape.model_dump(exclude_defaults=True)
+    return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
+    out = parser.parse_args().out
+    names = list(configurations())
+    measured = in_workers(measure, [(name, out) for name in names])
+    data = fit(dict(zip(names, measured, strict=True)), load_target(TARGET).family)
+    comment = "# LUTs and flip-flops of engines: measurements and fit. Made by: python -m scripts.calibrate_costs\n"
+    write_text(CALIBRATION, comment + yaml.safe_dump(data, sort_keys=False, width=118))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""`psconv explore`: the folding of every layer, chosen to the optimum for a frame rate or for a device's budgets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pymodel.errors import ConfigError, read_yaml
+from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
+from pymodel.explore.network import Fitted, Network, cheapest, fastest, fitted
+from pymodel.explore.options import Option, options
+from pymodel.explore.solve import AXES, Answer
+from pymodel.files import write_text
+
+from . import plots
+from .config import RunConfig, load
+from .parallel import in_workers
+from .resources import Target, load_target
+from .subject import load_bundle
+
+Row = dict[str, Any]
+NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for. fps: frame rate to reach; None: the highest. budget: changes to the device's."""
+
+    fps: float | None
+    minimise: str
+    budget: tuple[str, ...]
+    device: str | None = None
+    clock_ns: float | None = None
+    points: int = 8
+    dask: str | None = None
+
+    def command(self, config: Path) -> str:
+        """The command line that asks for it, as far as the choice depends on it."""
+        options = {"--fps": self.fps, "--device": self.device, "--clock": self.clock_ns, "--minimise": self.minimise}
+        words = [f"{key} {value}" for key, value in options.items() if value is not None]
+        return " ".join(["psconv explore", config.name, *words, *(f"--budget {change}" for change in self.budget)])
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Frontier and choice. rows: of the frontier, for people and machines."""
+
+    network: str
+    target: Target
+    clock_ns: float
+    budget: dict[str, float]
+    minimise: str
+    rows: list[Row]
+    best: Fitted
+
+    def fps(self, interval: int) -> float:
+        return 1e9 / (interval * self.clock_ns)
+
+    @property
+    def layers(self) -> list[Row]:
+        """The choice, a row for each layer."""
+        return [
+            {"layer": name, "To": o.To, "Tb": o.Tb, "fold": o.fold, "lanes": o.lanes, "cycles": o.cycles}
+            | _whole(o.cost.to_json())
+            for name, o in self.best.answer.choice.items()
+        ]
+
+    @property
+    def summary(self) -> Row:
+        """The choice in one row: frame rate, bounds, and what engines and streams take together."""
+        best = self.best
+        return {
+            "frames_per_second": round(self.fps(best.interval), 3),
+            "at_most": round(self.fps(best.interval_bound), 3),
+            "cycles": best.interval,
+            "lanes": sum(option.lanes for option in best.answer.choice.values()),
+            **_whole(best.cost.to_json()),
+            f"least_{self.minimise}": best.bound,
+            "proof": self._proof(),
+        }
+
+    def _proof(self) -> str:
+        best, notes = self.best, []
+        if best.interval > best.interval_bound:
+            notes.append(f"frames/s within {best.interval / best.interval_bound - 1:.2%}")
+        found = best.answer.cost.to_json()[self.minimise]
+        if found > best.bound:
+            notes.append(f"{self.minimise} within {found / best.bound - 1:.2%}" if best.bound else self.minimise)
+        return "optimal" if not notes else ", ".join(notes)
+
+    def to_json(self) -> Row:
+        model = calibration()
+        return {
+            "network": self.network,
+            "device": self.target.name,
+            "clock_ns": self.clock_ns,
+            "budget": self.budget,
+            "minimise": self.minimise,
+            "exact": list(EXACT),
+            "estimates": {kind: {"unseen_mean_percent": fit.unseen_mean_percent} for kind, fit in
+                          (("LUT", model.LUT), ("FF", model.FF))},
+            "frontier": self.rows,
+            "chosen": self.summary | {"engines": self.best.answer.cost.to_json(),
+                                      "streams": self.best.streams.to_json()},
+            "layers": self.layers,
+        }  # fmt: skip
+
+
+def explore(path: Path, wish: Wish) -> Exploration:
+    """The frontier of the network that `path` configures, and the choice that `wish` asks for. Raises ConfigError."""
+    config = load(path)
+    if config.layer:
+        raise ConfigError(f"{path}: layer: one layer has nothing to balance; a bundle or a network is explored")
+    if wish.minimise not in AXES:
+        raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
+    target = load_target(wish.device or config.target)
+    check_family(target.family)
+    clock_ns = wish.clock_ns or config.clock_ns or target.clock_ns
+    budget = budgets(target, wish.budget)
+    network = _network(config, path, budget, wish.dask)
+    interval = None if wish.fps is None else int(1e9 / (wish.fps * clock_ns))
+    if interval is not None and interval < 1:
+        raise ConfigError(f"--fps: {wish.fps:g} is more than one frame a clock cycle of {clock_ns:g} ns")
+    best = fitted(network, budget, wish.minimise, interval)
+    if best is None:
+        raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
+    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best)
+    return replace(found, rows=_frontier(network, found, wish))
+
+
+def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
+    """The device's budgets with KIND=AMOUNT over them; KIND=none lifts one. Raises ConfigError."""
+    budget: dict[str, float] = dict(target.budgets.model_dump())
+    for change in changes:
+        kind, _, amount = change.partition("=")
+        if kind not in KINDS:
+            raise ConfigError(f"--budget: {change!r}: KIND=AMOUNT was expected, KIND one of {', '.join(KINDS)}")
+        if amount == "none":
+            budget.pop(kind, None)
+            continue
+        try:
+            budget[kind] = float(amount)
+        except ValueError:
+            raise ConfigError(f"--budget: {change!r}: a number or 'none' was expected after {kind}=") from None
+        if not 0 <= budget[kind] < float("inf"):
+            raise ConfigError(f"--budget: {change!r}: 0 or more is possible")
+    return budget
+
+
+def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
+    """Writes OUT/NAME.yaml: the configuration in `path` with the chosen folding, ready for `psconv run`."""
+    result = out / f"{path.stem}.yaml"
+    if result.resolve() == path.resolve():
+        raise ConfigError(f"--out: {result} is the configuration itself; choose another folder")
+    data = read_yaml(path)
+    if "bundle" in data:
+        data["bundle"] = os.path.relpath(path.parent / data["bundle"], out)
+    data |= {"top": "network", "target": found.target.name, "clock_ns": found.clock_ns}
+    data["layers"] = {row["layer"]: {key: row[key] for key in ("To", "Tb", "fold", "lanes")} for row in found.layers}
+    summary = ", ".join(f"{key} {value}" for key, value in found.summary.items())
+    content = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=118)
+    text = f"# Folding chosen by: {wish.command(path)}\n# {summary}\n{content}"
+    write_text(result, text)
+    load(result)  # what `psconv run` will do
+    return result
+
+
+def plot(found: Exploration, out: Path) -> list[Path]:
+    """Writes OUT/frontier.svg and .png."""
+    title = f"{found.network} on {found.target.name} at {1e3 / found.clock_ns:.0f} MHz: least {found.minimise}"
+    return plots.write(plots.frontier(found.rows, found.budget, title), out / "frontier")
+
+
+def evaluate(function: Callable[..., Any], calls: Sequence[tuple], dask: str | None) -> list[Any]:
+    """Results of `function(*call)` in the order of the calls: in worker processes, or on a Dask cluster."""
+    if dask is None:
+        return in_workers(function, calls)
+    try:
+        from dask.distributed import Client
+    except ImportError as error:
+        raise ConfigError(NO_DASK) from error
+    try:
+        client = Client(dask, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"--dask: no scheduler answers at {dask!r}: {error}") from error
+    with client:
+        return client.gather([client.submit(function, *call) for call in calls])
+
+
+def _network(config: RunConfig, path: Path, budget: Mapping[str, float], dask: str | None) -> Network:
+    try:
+        bundle = load_bundle(config, path)
+        shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
+    lanes = int(min(budget.get("DSP", 1 << 16), 1 << 16))
+    lists = evaluate(options, [(shape, lanes) for shape in distinct], dask)
+    found: dict[str, list[Option]] = {
+        shape.model_dump_json(): each for shape, each in zip(distinct, lists, strict=True)
+    }
+    for name, shape in shapes.items():
+        if not found[shape.model_dump_json()]:
+            raise ConfigError(f"{path}: layer {name}: no folding has {lanes} multipliers or fewer")
+    return Network(bundle, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
+
+
+def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
+    """The least of the minimised resource at the highest frame rate, at halves of it, and at the rate asked for."""
+    fast = found.best.interval_bound
+    if wish.fps is not None:
+        fast = fastest(network, found.budget, wish.minimise).interval
+    slow = max(_cycles_at_fewest_lanes(options) for options in network.options.values())
+    intervals = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
+    intervals = sorted(intervals | {found.best.interval_bound})
+    answers = evaluate(cheapest, [(network, found.budget, each, wish.minimise) for each in intervals], wish.dask)
+    return [_row(network, found, answer) for answer in answers if answer.choice is not None]
+
+
+def _cycles_at_fewest_lanes(found: Sequence[Option]) -> int:
+    """Of a layer: slower than this saves no multiplier."""
+    return min((option.lanes, option.cycles) for option in found)[1]
+
+
+def _row(network: Network, found: Exploration, answer: Answer) -> Row:
+    interval = network.interval(answer.choice)
+    least = answer.cost.to_json()[found.minimise]
+    return {
+        "frames_per_second": round(found.fps(interval), 3),
+        "cycles": interval,
+        "lanes": sum(option.lanes for option in answer.choice.values()),
+        **_whole(answer.cost.to_json()),
+        f"least_{found.minimise}": answer.bound,
+        "proof": "optimal" if least <= answer.bound else f"{found.minimise} within {least / answer.bound - 1:.2%}",
+    }
+
+
+def _why_not(
+    network: Network, budget: Mapping[str, float], interval: int | None, target: Target, fps: float | None
+) -> str:
+    """Why nothing fits: each resource that even its own least choice has too much of."""
+    cycles = interval or max(option.cycles for found in network.options.values() for option in found)
+    reasons = []
+    for kind in AXES:
+        least = cheapest(network, {}, cycles, kind, ties=False)
+        if least.choice is None:
+            return (f"no folding of {network.bundle.network.name} reaches {fps:g} frames/s "
+                    f"({interval:,} cycles per image) with multipliers for all that the budget has")  # fmt: skip
+        if kind in budget and least.bound > budget[kind]:
+            reasons.append(f"{kind}: {least.bound:,g} at least, {budget[kind]:,g} there")
+    rate = "" if fps is None else f" at {fps:g} frames/s"
+    detail = "; ".join(reasons) or "each resource is enough by itself, not all together, or not with the streams"
+    return (f"no folding of {network.bundle.network.name} fits {target.name}{rate}: {detail}. --budget KIND=none lifts "
+            "a budget")  # fmt: skip
+
+
+def _whole(resources: Mapping[str, float]) -> Row:
+    return {kind: int(value) if value == int(value) else value for kind, value in resources.items()}
