@@ -23,6 +23,7 @@ from .settings import Settings
 from .steps import ROOT, content_key, unless_fresh, write_json, write_npz
 from .subject import Whole
 
+
 def golden_step(whole: Whole, settings: Settings) -> None:
     """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
     layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}

@@ -75,7 +75,7 @@ def test_a_wrong_layer_is_named(built) -> None:
     result = run_bench(wrong, settings, IMAGES, "wrong", 0.0, 0.0)
     assert not result.ok
     first = next(error for error in result.errors if "differ" in error)
-    assert first.startswith("p:") and "image 1" in first and "row 2" in first and "column 1" in first, first
+    assert first.startswith("probe: p:") and "image 1" in first and "row 2" in first and "column 1" in first, first
 
 
 def test_configurations_that_no_network_has() -> None:
