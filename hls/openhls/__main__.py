@@ -1,4 +1,4 @@
-"""python -m openhls SRC... --top T [-I DIR] [-D K=V] [--target xcup|ecp5] [--clock NS] [--jobs N] [--cache DIR] --out DIR"""
+"""python -m openhls SRC... --top T [-I DIR] [-D K=V] [--target T] [--clock NS] [--jobs N] [--cache DIR] --out DIR"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME[=VALUE]")
     parser.add_argument("--target", default="xcup", help=f"delay model: {', '.join(TARGETS)}")
     parser.add_argument("--clock", type=float, default=3.33, metavar="NS", help="clock period")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes to build side by side (default: as many as help)")
+    parser.add_argument("--jobs", type=int, metavar="N", help="workers, side by side (default: as many as help)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep built processes here, and use them again")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="rtl/, ports.json, schedule.json")
     args = parser.parse_args(arguments)
