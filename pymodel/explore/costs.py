@@ -114,15 +114,14 @@ def memory_luts(shape: EngineShape) -> int:
 
 def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
-    product = shape.in_bits + shape.weight_bits
     return {
         "engine": 1,
         "ring": _window_bits(shape) if shape.P > 1 else 0,  # turned and loaded: a multiplexer for each bit
         "select": shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
         "tree": _tree_bits(shape),
         "column": _column_bits(shape),
+        "sums": shape.To * shape.acc_bits,
         "group": shape.out_channels_per_beat * shape.out_bits,
-        "products": 0 if product >= _DSP_PRODUCT_BITS else shape.lanes * shape.in_bits * shape.weight_bits,
     }
 
 
@@ -132,9 +131,8 @@ def ff_features(shape: EngineShape) -> dict[str, int]:
         "engine": 1,
         "window": _window_bits(shape),
         "column": _column_bits(shape),
-        "products": shape.lanes * (shape.in_bits + shape.weight_bits),
         "tree": _tree_bits(shape),
-        "words": shape.rom_word_bits,
+        "sums": shape.To * shape.acc_bits,
         "group": shape.out_channels_per_beat * shape.out_bits,
     }
 
@@ -148,13 +146,13 @@ def _column_bits(shape: EngineShape) -> int:
 
 
 def _tree_bits(shape: EngineShape) -> int:
-    """Bits of all adders: a balanced tree over the products of an output, and its accumulation."""
+    """Bits of the adders of balanced trees over the products of each output."""
     bits, operands, width = 0, shape.M, shape.in_bits + shape.weight_bits
     while operands > 1:
         width += 1
         bits += operands // 2 * width
         operands -= operands // 2
-    return shape.To * (bits + shape.acc_bits)
+    return shape.To * bits
 
 
 def _predict(model: Fit, features: Mapping[str, int]) -> int:

@@ -1,0 +1,402 @@
+"""psconv explore against exhaustive search, against yosys' counts and against the model of the whole network."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pymodel.cycles import sequences
+from pymodel.dataflow import build
+from pymodel.errors import ConfigError
+from pymodel.explore import network as network_module
+from pymodel.explore.costs import Cost, calibration, engine_cost, fit, memory_luts, multiplier_blocks
+from pymodel.explore.memories import half_blocks, memories, total_half_blocks
+from pymodel.explore.network import Network, cheapest, conflicts, fastest, fitted, streams_cost, within
+from pymodel.explore.options import Option, options, parallelisms, pareto
+from pymodel.explore.solve import AXES, Problem, minimise, total
+from pymodel.generate import random_bundle
+from pymodel.network import Conv, InputSpec
+from pymodel.network import Network as Layers
+from pymodel.network_cycles import slowest
+from pymodel.networks import make_network
+from pymodel.packing import EngineShape
+from scripts import explore
+from scripts.config import load
+from scripts.subject import load_bundle
+
+ROOT = Path(__file__).resolve().parent.parent
+DIGITS = ROOT / "examples" / "digits" / "network.yaml"
+
+
+def shape_of(cin, cout, size, support="dense", **keys):
+    keys = {"kernel": 3, "padding": 1} | keys
+    return EngineShape(cin=cin, cout=cout, height=size, width=size, support=support, acc_bits=24, **keys)
+
+
+def small_network(channels, supports, size=4):
+    """A chain of 3x3 convolutions."""
+    names = [f"c{at}" for at in range(len(supports))]
+    layers = [
+        Conv(name=name, input=source, out_channels=count, kernel=3, padding=1, support=support, relu=True)
+        for name, source, count, support in zip(names, ["input", *names], channels[1:], supports, strict=False)
+    ]
+    spec = InputSpec(channels=channels[0], height=size, width=size)
+    return random_bundle(Layers(name="chain", input=spec, layers=layers, output=names[-1]), 0, 8, 8)
+
+
+def explored(bundle, lanes=1 << 16):
+    shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
+    return Network(bundle, {name: options(shape, lanes) for name, shape in shapes.items()})
+
+
+# Memories, multipliers: exact
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "written", "halves"),
+    [(1024, 18, True, 1), (1025, 72, True, 6), (128, 256, True, 8), (256, 768, True, 22), (4096, 21, True, 6),
+     (600, 256, True, 15), (70, 100, True, 3), (1024, 192, False, 11), (2048, 40, False, 5), (3000, 48, False, 8),
+     (513, 36, False, 2), (600, 100, False, 6)],
+)  # fmt: skip
+def test_block_rams_as_yosys_maps_them(depth, width, written, halves):
+    """Counted by yosys (synth_xilinx -family xcup) on openhls' Ram and Rom of these sizes."""
+    assert half_blocks(depth, width, written) == halves
+
+
+@given(st.integers(65, 70000), st.integers(1, 3000), st.booleans())
+def test_block_rams_hold_all_bits(depth, width, written):
+    assert half_blocks(depth, width, written) * 18 * 1024 >= depth * width
+
+
+@pytest.mark.parametrize("name", sorted(calibration().measured))
+def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
+    record = calibration().measured[name]
+    shape = EngineShape(**record["shape"])
+    assert multiplier_blocks(shape) == record["DSP"]
+    assert total_half_blocks(memories(shape)) / 2 == record["BRAM"]
+
+
+@pytest.mark.slow
+def test_an_engine_that_the_calibration_has_not_seen(tmp_path):
+    from scripts import calibrate_costs as calibrate
+
+    name, engine = "unseen", calibrate._layer(48, 96, 12, "PSD2_P8", Tb=3, fold=5)
+    calibrate.ENGINES[name] = engine
+    try:
+        record = calibrate.measure(name, tmp_path)
+    finally:
+        del calibrate.ENGINES[name]
+    cost = engine_cost(EngineShape(**record["shape"]))
+    assert (cost.DSP, cost.BRAM) == (record["DSP"], record["BRAM"])
+    for kind, error in (("LUT", calibration().LUT), ("FF", calibration().FF)):
+        estimate = cost.to_json()[kind]
+        assert abs(estimate / record[kind] - 1) * 100 <= 2 * error.unseen_worst_percent
+
+
+def test_the_fit_in_the_file_is_that_of_its_measurements():
+    model = calibration()
+    again = fit(model.measured, model.family)
+    for found, expected in ((model.LUT, again["LUT"]), (model.FF, again["FF"])):
+        assert found.coefficients == pytest.approx(expected.pop("coefficients"), abs=0.01)
+        assert found.model_dump(exclude={"coefficients"}) == pytest.approx(expected, abs=0.11)
+
+
+def test_the_reported_error_is_the_error():
+    """Computed here from the coefficients alone."""
+    model = calibration()
+    errors = []
+    for record in model.measured.values():
+        shape = EngineShape(**record["shape"])
+        errors.append(abs(engine_cost(shape).LUT / record["LUT"] - 1) * 100)
+    assert max(errors) == pytest.approx(model.LUT.worst_percent, abs=0.3)
+    assert sum(errors) / len(errors) == pytest.approx(model.LUT.mean_percent, abs=0.3)
+    assert model.LUT.unseen_mean_percent >= model.LUT.mean_percent
+
+
+def test_distributed_memory_is_part_of_the_look_up_tables():
+    shape = shape_of(32, 32, 6, "PSD1_P16")
+    assert 0 < memory_luts(shape) < engine_cost(shape).LUT
+
+
+# Options
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 24), st.sampled_from(["dense", "PS4_P4", "PSD2_P8"]), st.integers(1, 2))
+def test_options_are_the_legal_foldings_and_their_cycles_are_the_engines(cin, cout, support, stride):
+    shape = shape_of(cin, cout, 4, support, stride=stride)
+    found = {option.key: option for option in options(shape, 1 << 16)}
+    for To, Tb in itertools.product(range(1, cout + 1), range(1, shape.blocks + 1)):
+        least: dict[int, int] = {}  # multipliers -> the least fold with them
+        for fold in range(1, shape.N * Tb + 1):
+            try:
+                folded = EngineShape(**(shape.model_dump() | {"To": To, "Tb": Tb, "fold": fold}))
+            except ConfigError:
+                assert (To, Tb, fold) not in found
+                continue
+            least.setdefault(folded.lanes, fold)
+            if (To, Tb, fold) in found:
+                slow = max(sequence.iterations for sequence in sequences(folded))
+                assert found[To, Tb, fold].cycles == slow and found[To, Tb, fold].lanes == folded.lanes
+        for fold in least.values():
+            assert (To, Tb, fold) in found
+        assert sum(key[:2] == (To, Tb) for key in found) == len(least)
+
+
+def test_the_limit_of_multipliers_holds():
+    shape = shape_of(64, 64, 8, "PSD1_P16")
+    assert max(option.lanes for option in options(shape, 24)) == 24
+    assert parallelisms(shape, 0) == []
+
+
+def option(key, cycles, *cost, groups=(1, 1)):
+    return Option(*key, lanes=cost[0], cycles=cycles, cost=Cost(*cost), groups=groups)
+
+
+def test_pareto_keeps_what_is_not_dominated_and_one_of_equals():
+    a, b = option((1, 1, 1), 10, 4, 2, 9, 9), option((1, 1, 2), 20, 2, 2, 9, 9)
+    c, d = option((1, 1, 3), 20, 2, 3, 9, 9), option((1, 1, 4), 20, 2, 2, 9, 9)
+    assert pareto([a, b, c, d], 20, False) == [b]
+    assert pareto([a, b, c, d], 10, False) == [a]
+    other = option((1, 1, 5), 20, 5, 5, 9, 9, groups=(2, 1))
+    assert other in pareto([a, b, other], 20, True) and other not in pareto([a, b, other], 20, False)
+
+
+# The solver against exhaustive search
+
+
+costs = st.tuples(*[st.integers(0, 9)] * 4)
+layer_options = st.lists(st.tuples(st.integers(1, 6), costs, st.integers(1, 2)), min_size=1, max_size=5)
+
+
+def made(lists):
+    return {
+        f"l{at}": [option((1, 1, k + 1), cycles, *cost, groups=(group, group))
+                   for k, (cycles, cost, group) in enumerate(each)]
+        for at, each in enumerate(lists)
+    }  # fmt: skip
+
+
+def exhaustive(layers, budget, interval, cuts=()):
+    """Every choice that is legal, as (cost vector, choice)."""
+    for picks in itertools.product(*layers.values()):
+        choice = dict(zip(layers, picks, strict=True))
+        if max(o.cycles for o in picks) > interval or not within(total(picks), budget):
+            continue
+        if any(all(choice[layer].groups[side] == group for (layer, side), group in cut.items()) for cut in cuts):
+            continue
+        yield total(picks).vector, choice
+
+
+budgets = st.fixed_dictionaries({}, optional={axis: st.integers(0, 25) for axis in AXES})
+cut_lists = st.lists(st.fixed_dictionaries({("l0", 0): st.integers(1, 2), ("l1", 1): st.integers(1, 2)}), max_size=3)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(layer_options, min_size=2, max_size=3), budgets, st.integers(1, 6), st.sampled_from(AXES), cut_lists)
+def test_the_solver_equals_exhaustive_search(lists, budget, interval, resource, cuts):
+    layers = made(lists)
+    order = [AXES.index(resource), *(at for at, axis in enumerate(AXES) if axis != resource)]
+    legal = [tuple(vector[at] for at in order) for vector, _ in exhaustive(layers, budget, interval, cuts)]
+    answer = minimise(Problem(layers, budget, tuple(cuts)), interval, resource)
+    assert answer.proved
+    if not legal:
+        assert answer.choice is None
+        return
+    assert tuple(answer.cost.vector[at] for at in order) == min(legal)
+    assert answer.bound == answer.cost.to_json()[resource]
+
+
+def test_the_solver_without_time_does_not_claim_a_proof():
+    layers = made([[(1, (k % 7, k * 5 % 11, k * 3 % 13, k), 1) for k in range(60)]] * 40)
+    answer = minimise(Problem(layers, {"BRAM": 60, "LUT": 150}, seconds=0.0), 5, "DSP")
+    least = 0 if answer.choice is None else answer.cost.DSP
+    assert answer.bound <= least or answer.proved
+
+
+# Networks
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from([2, 3, 4, 6]), st.sampled_from([4, 6]), st.sampled_from([4, 6]),
+       st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2), st.integers(40, 400))  # fmt: skip
+def test_networks_equal_exhaustive_search_over_the_network_as_built(cin, middle, cout, supports, budget):
+    """Every pair of foldings is built as a network; its slowest process, of whatever unit, is its interval."""
+    bundle = small_network((cin, middle, cout), supports, size=3)
+    network = explored(bundle, lanes=24)
+    limits = {"DSP": budget / 10, "LUT": budget * 20}
+    legal = []
+    for picks in itertools.product(*network.options.values()):
+        choice = dict(zip(network.options, picks, strict=True))
+        if within(total(picks), limits):
+            legal.append((network.interval(choice), total(picks).DSP))
+    best = fastest(network, limits, "DSP")
+    if not legal:
+        assert best is None
+        return
+    assert best.proved and (best.interval, best.answer.cost.DSP) == min(legal)
+    at = 2 * best.interval
+    assert cheapest(network, limits, at, "DSP").cost.DSP == min(dsp for cycles, dsp in legal if cycles <= at)
+
+
+def test_units_between_engines_are_obeyed():
+    """Words of 9 and 4 channels: a split to single channels between them, 576 iterations, slower than either engine."""
+    everything = explored(small_network((2, 36, 2), ("dense", "dense")))
+    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1)]
+    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1), (2, 9, 1))]
+    network = Network(everything.bundle, {"c0": first, "c1": second})
+    narrow, wide = sorted(second, key=lambda o: o.lanes)
+    pair = {"c0": first[0], "c1": narrow}
+    assert max(o.cycles for o in pair.values()) < 220 < network.interval(pair) == 16 * 36
+    assert conflicts(network.dataflow(pair), 220) == [{("c0", 1): 9, ("c1", 0): 4}]
+    assert cheapest(network, {}, 576, "DSP").choice["c1"] == narrow
+    assert cheapest(network, {}, 575, "DSP").choice["c1"] == wide
+    assert fastest(network, {"DSP": first[0].lanes + narrow.lanes}, "DSP").interval == 576
+
+
+def test_streams_that_do_not_fit_are_kept_free(monkeypatch):
+    network = explored(small_network((4, 8), ("dense",)), lanes=64)
+    engines = fastest(network, {"FF": 3000}, "DSP")
+    monkeypatch.setattr(network_module, "streams_cost", lambda dataflow: Cost(FF=1000))
+    both = fitted(network, {"FF": 3000}, "DSP")
+    assert both.cost.FF <= 3000 and both.interval_bound == engines.bound <= both.interval
+    assert both.interval == fastest(network, {"FF": 2000}, "DSP").interval
+    assert fitted(network, {"FF": 900}, "DSP") is None
+
+
+def test_streams_are_counted_by_their_depths():
+    bundle = load_bundle(load(DIGITS), DIGITS)
+    dataflow = build(bundle, {layer.name: bundle.engine_shape(layer.name, 1, 1, 1)
+                              for layer in bundle.network.weighted_layers()})  # fmt: skip
+    cost = streams_cost(dataflow)
+    assert cost.DSP == 0 and cost.FF > 0
+
+
+@pytest.mark.parametrize(("variant", "lanes"), [("PSD1_P16", 380), ("dense", 2120)])
+def test_resnet18_at_262144_cycles(variant, lanes):
+    """24 lanes for each 3x3 layer of stride 1 (dense: 144), 12 (72) for stride 2, 8 for projections, 7 stem, 1 fc."""
+    bundle = random_bundle(make_network("resnet18", "cifar10", variant), 0, 8, 8)
+    shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
+    found = {}
+    for shape in shapes.values():
+        key = shape.model_dump_json()
+        found[key] = found.get(key) or options(shape, 160)
+    network = Network(bundle, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
+    answer = cheapest(network, {}, 262144, "DSP")
+    assert answer.proved and answer.bound == lanes == sum(o.lanes for o in answer.choice.values())
+    # Independently: the least of each layer by itself, and where every multiplier works in every cycle.
+    alone = [min(o.lanes for o in each if o.cycles <= 262144) for each in network.options.values()]
+    assert sum(alone) == lanes
+    full = 24 if variant == "PSD1_P16" else 144
+    for name, o in answer.choice.items():
+        shape = shapes[name]
+        if shape.kernel == 3 and name != "stem":
+            assert o.lanes == full // shape.stride
+        assert o.lanes >= shape.macs / 262144
+
+
+def test_the_ratio_of_multipliers_is_the_papers_flop_reduction():
+    """5.6x fewer FLOPs for PSD1_P16 [T]; at the same frame rate 2120 and 380 multipliers, proved above."""
+    assert 2120 / 380 == pytest.approx(5.6, abs=0.05)
+
+
+# The command
+
+
+def command(*words, **keys):
+    run = [sys.executable, "-m", "scripts.cli", "explore", *map(str, words)]
+    return subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False, **keys)
+
+
+def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
+    done = command(DIGITS, "--fps", 20000, "--points", 2, "--out", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    path = tmp_path / "network.yaml"
+    config = load(path)
+    assert config.top == "network" and load_bundle(config, path).network.name == "digits"
+    written = {name: (wish.To, wish.Tb, wish.fold, wish.lanes) for name, wish in config.layers.items()}
+    assert written == {row["layer"]: (row["To"], row["Tb"], row["fold"], row["lanes"]) for row in result["layers"]}
+    # What `psconv run` builds from it is as fast as promised.
+    bundle = load_bundle(config, path)
+    shapes = {name: bundle.engine_shape(name, w.To, w.Tb, w.fold) for name, w in config.layers.items()}
+    interval = slowest(build(bundle, shapes)).iterations
+    assert interval == result["chosen"]["cycles"] and 1e9 / (interval * config.clock_ns) >= 20000
+    assert sum(shape.lanes for shape in shapes.values()) == result["chosen"]["lanes"]
+    assert result["chosen"]["proof"] == "optimal"
+    rates = [row["frames_per_second"] for row in result["frontier"]]
+    assert rates == sorted(rates, reverse=True)
+    assert (tmp_path / "frontier.svg").read_text().count("<svg") == 1
+
+
+def test_the_same_exploration_gives_the_same_file(tmp_path):
+    texts = set()
+    for name in ("a", "b"):
+        wish = explore.Wish(None, "DSP", ("DSP=40",), points=1)
+        texts.add(explore.write_config(explore.explore(DIGITS, wish), DIGITS, tmp_path / name, wish).read_bytes())
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--budget", "DSP"], "--budget: 'DSP'"),
+        (["--budget", "GPU=3"], "KIND one of"),
+        (["--budget", "BRAM=lots"], "'none' was expected"),
+        (["--minimise", "URAM"], "--minimise: 'URAM'"),
+        (["--fps", "1e9"], "more than one frame a clock cycle"),
+        (["--fps", "290000", "--budget", "DSP=20"], "no folding"),
+        (["--budget", "DSP=4"], "no folding"),
+        (["--device", "ulx3s_85f"], "device family 'ecp5'"),
+        (["--device", "nowhere"], "unknown device"),
+    ],
+)
+def test_wrong_wishes_are_refused_in_words(words, said, monkeypatch, capsys):
+    from scripts import cli
+
+    monkeypatch.setattr(explore, "in_workers", lambda function, calls: [function(*call) for call in calls])
+    monkeypatch.setattr(sys, "argv", ["psconv", "explore", str(DIGITS), *words])
+    with pytest.raises(SystemExit) as leave:
+        cli.main()
+    assert leave.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_configuration_itself_is_not_overwritten(tmp_path):
+    wish = explore.Wish(None, "DSP", (), points=1)
+    source = tmp_path / "net.yaml"
+    source.write_text(yaml.safe_dump({"psconv": 1, "network": {"name": "digits", "dataset": "digits"}}))
+    with pytest.raises(ConfigError, match="configuration itself"):
+        explore.write_config(None, source, tmp_path, wish)
+
+
+def test_a_single_layer_has_nothing_to_explore():
+    with pytest.raises(ConfigError, match="nothing to balance"):
+        explore.explore(ROOT / "examples" / "layers" / "dense.yaml", explore.Wish(None, "DSP", ()))
+
+
+def test_budgets_of_the_device_can_be_changed_and_lifted():
+    target = explore.load_target("zcu104")
+    assert explore.budgets(target, ("DSP=10", "BRAM=none")) == {"LUT": 230400, "FF": 460800, "DSP": 10, "URAM": 96}
+
+
+def test_a_cluster_without_dask_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask", None)
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with pytest.raises(ConfigError, match="needs Dask"):
+        explore.evaluate(max, [(1, 2)], "tcp://127.0.0.1:8786")
+
+
+def test_a_cluster_computes_the_same():
+    distributed = pytest.importorskip("distributed")
+    options_of_one = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options_of_one) as cluster:
+        shapes = [shape_of(4, 8, 4), shape_of(8, 4, 4)]
+        calls = [(shape, 64) for shape in shapes]
+        assert explore.evaluate(options, calls, cluster.scheduler_address) == [options(*call) for call in calls]
