@@ -33,12 +33,11 @@ def golden_step(whole: Whole, settings: Settings) -> None:
 def csim_step(whole: Whole, settings: Settings) -> None:
     """C++ compiled as a program, on the same images."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
-    files = network_top.render(dataflow, whole.network)
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", files, whole.x)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources, whole.x)
 
     def make() -> None:
         folder = settings.layout.build(whole.name) / "csim"
-        for file, text in files.items():
+        for file, text in whole.sources.items():
             write_text(folder / file, text)
         program = csim.build_network(folder)
         write_npz(result, y=csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words))
@@ -49,14 +48,15 @@ def csim_step(whole: Whole, settings: Settings) -> None:
 def synth_step(whole: Whole, settings: Settings) -> None:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(whole.name)
-    files = network_top.render(whole.dataflow, whole.network)
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", files, settings.target.openhls, settings.clock_ns)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", whole.sources, settings.target.openhls,
+                      settings.clock_ns)  # fmt: skip
 
     def make() -> None:
-        for file, text in files.items():
+        for file, text in whole.sources.items():
             write_text(folder / file, text)
         compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder],
-                    target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder)  # fmt: skip
+                    target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder,
+                    cache=settings.process_cache)  # fmt: skip
 
     unless_fresh(folder / "ports.json", key, make)
 

@@ -26,3 +26,8 @@ class Settings:
     @property
     def simulator_cache(self) -> Path:
         return self.simulators or self.layout.root / "build" / "verilator"
+
+    @property
+    def process_cache(self) -> Path:
+        """Processes that openhls has built, kept by content."""
+        return self.layout.root / "build" / "openhls"

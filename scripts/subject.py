@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from pymodel import golden, ops
+from pymodel import golden, network_top, ops
 from pymodel.bundle import Bundle
 from pymodel.dataflow import Dataflow, build
 from pymodel.errors import ConfigError
@@ -53,6 +54,11 @@ class Whole:
     def y(self) -> np.ndarray:
         """What comes out."""
         return self.outputs[self.dataflow.sink.layer]
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The C++ of the top by file name; the depths of its streams take a while to compute."""
+        return network_top.render(self.dataflow, self.network)
 
 
 @dataclass(frozen=True)
