@@ -126,10 +126,8 @@ def _core(folded: NetworkModule, layer: Conv | Linear) -> torch.nn.Conv2d | torc
 
 def _weights(core: torch.nn.Conv2d | torch.nn.Linear) -> np.ndarray:
     """[cout, n]; zeros off the support, which every format holds exactly."""
-    weight = core.weight.detach()
-    if isinstance(core, PSConv2d):
-        weight = weight.masked_fill(core.pruned, 0)
-    return weight.flatten(1).cpu().numpy()
+    weight = core.masked_weight if isinstance(core, PSConv2d) else core.weight
+    return weight.detach().flatten(1).cpu().numpy()
 
 
 def _settle(

@@ -77,7 +77,7 @@ class _Weighted(nn.Module):
     def quantised(self, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor | None]:
         """(weights, bias), over the channels' scales, as real values of their formats; exactly zero off the support."""
         core = self.core
-        weight = core.weight.masked_fill(core.pruned, 0) if isinstance(core, PSConv2d) else core.weight
+        weight = core.masked_weight if isinstance(core, PSConv2d) else core.weight
         weight, bias = weight.to(dtype), None if core.bias is None else core.bias.to(dtype)
         if self.scales is not None:
             weight = weight / self.scales.view(-1, *[1] * (weight.dim() - 1))

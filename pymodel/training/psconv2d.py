@@ -1,7 +1,7 @@
 """PSConv2d: torch.nn.Conv2d with a pre-defined sparse support.
 
 The taps off the support are removed from the function itself: forward uses
-`weight.masked_fill(pruned, 0)`, whose derivative masks the gradient. So output and gradient are right
+`torch.where(pruned, 0, weight)`, whose derivative masks the gradient. So output and gradient are right
 whatever was written into the parameter (NaN included), and a parameter that is zero off the support stays
 exactly zero under every optimiser that maps (weight 0, gradient 0) to 0: SGD with momentum and weight decay,
 Adam, AdamW. Initialisation, loading and saving a state dict clear the parameter itself.
@@ -75,9 +75,14 @@ class PSConv2d(nn.Conv2d):
         with torch.no_grad():
             self.weight.masked_fill_(self.pruned, 0)
 
+    @property
+    def masked_weight(self) -> torch.Tensor:
+        """The weights that count: the parameter on the support, zero elsewhere; a function of the parameter."""
+        return torch.where(self.pruned, 0, self.weight)  # several times quicker than masked_fill
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """[n, in_channels, H, W] -> [n, out_channels, Hout, Wout]."""
-        return self._conv_forward(input, self.weight.masked_fill(self.pruned, 0), self.bias)
+        return self._conv_forward(input, self.masked_weight, self.bias)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, support={getattr(self.support, 'name', self.support)}"
