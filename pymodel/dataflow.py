@@ -136,11 +136,14 @@ class _Builder:
             maximum = isinstance(layer, MaxPool)
             if maximum and layer.padding:
                 raise ConfigError(f"layer {name}: padding: {layer.padding}; a maxpool in hardware has none")
+            if not maximum:
+                _check_mean(name, layer.kernel**2)
             source = self._source(layer.input, name)
             sink = self._output(name, source.words.group)
             window = layer.kernel, layer.stride, layer.padding
             self.units.append(PoolUnit(name, name, (source,), (sink,), *window, maximum))
         elif layer.op == "global_avgpool":
+            _check_mean(name, math.prod(self.tensors[layer.input][1:]))
             source = self._source(layer.input, name)
             sink = self._output(name, source.words.group)
             self.units.append(GlobalAverageUnit(name, name, (source,), (sink,)))
@@ -190,6 +193,11 @@ class _Builder:
                 self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))
                 stream = after
         return stream
+
+
+def _check_mean(name: str, count: int) -> None:
+    if count & (count - 1):
+        raise ConfigError(f"layer {name}: the mean of {count} elements; in hardware a mean is a shift, of a power of two")
 
 
 def _needed(bundle: Bundle) -> list[Layer]:

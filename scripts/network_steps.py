@@ -85,9 +85,12 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
 
 def run_bench(
     whole: Whole, settings: Settings, images: int, name: str, idle: float, backpressure: float,
-    progress: Callable[[Progress], None] | None = None, seed: int | None = None,
+    progress: Callable[[Progress], None] | None = None, seed: int | None = None, reset_after: int | None = None,
 ) -> SimResult:  # fmt: skip
-    """Runs the first `images` images through the RTL; each layer's stream is a probe, in the order of the data."""
+    """Runs the first `images` images through the RTL; each layer's stream is a probe, in the order of the data.
+
+    reset_after: input beats after which a reset comes, and everything starts again.
+    """
     folder, dataflow = settings.layout.synth(whole.name), whole.dataflow
     source, sink = dataflow.source.words, dataflow.sink.words
     beats = source.pack(whole.x[:images], "images")
@@ -104,6 +107,7 @@ def run_bench(
         seed=settings.seed if seed is None else seed,
         idle=idle,
         backpressure=backpressure,
+        reset_after=reset_after,
         waves=settings.waves,
         cache=settings.simulator_cache,
         timeout_cycles=_quiet_cycles(whole),

@@ -66,6 +66,14 @@ def test_stalls_change_nothing_but_time(built, idle: float, backpressure: float)
         assert result.ok, result.errors
 
 
+@pytest.mark.parametrize("beats", [1, 40, 105, 300])
+def test_a_reset_in_the_middle_of_an_image(built, beats: int) -> None:
+    """Whatever was under way is gone; all images that are sent after the reset are right, in every layer."""
+    result = simulated(built, "reset", reset_after=beats, idle=0.2, backpressure=0.3)
+    assert result.ok, result.errors
+    assert {probe["mismatch_count"] for probe in result.probes.values()} == {0}
+
+
 def test_a_wrong_layer_is_named(built) -> None:
     """A value of the golden model changed: the message says which layer, pixel and channel."""
     whole, settings = built
