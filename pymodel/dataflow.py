@@ -197,7 +197,7 @@ class _Builder:
 
 def _check_mean(name: str, count: int) -> None:
     if count & (count - 1):
-        raise ConfigError(f"layer {name}: the mean of {count} elements; in hardware a mean is a shift, of a power of two")
+        raise ConfigError(f"layer {name}: the mean of {count} elements; in hardware a mean is a shift: of 2, 4, 8, ...")
 
 
 def _needed(bundle: Bundle) -> list[Layer]:
