@@ -72,11 +72,14 @@ class Exploration:
 
     @property
     def summary(self) -> Row:
-        """The choice in one row: frame rate, bounds, and what engines and streams take together."""
+        """The choice in one row: frame rate, bounds, and what engines and streams take together.
+
+        at_most: no folding has more frames/s; None where a rate was asked for.
+        """
         best = self.best
         return {
             "frames_per_second": round(self.fps(best.interval), 3),
-            "at_most": round(self.fps(best.interval_bound), 3),
+            "at_most": best.interval_bound and round(self.fps(best.interval_bound), 3),
             "cycles": best.interval,
             "lanes": sum(option.lanes for option in best.answer.choice.values()),
             **_whole(best.cost.to_json()),
@@ -86,7 +89,7 @@ class Exploration:
 
     def _proof(self) -> str:
         best, notes = self.best, []
-        if best.interval > best.interval_bound:
+        if best.interval_bound and best.interval > best.interval_bound:
             notes.append(f"frames/s within {best.interval / best.interval_bound - 1:.2%}")
         found = best.answer.cost.to_json()[self.minimise]
         if found > best.bound:
@@ -212,12 +215,11 @@ def _network(config: RunConfig, path: Path, budget: Mapping[str, float], dask: s
 
 def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
     """The least of the minimised resource at the highest frame rate, at halves of it, and at the rate asked for."""
-    fast = found.best.interval_bound
-    if wish.fps is not None:
-        fast = fastest(network, found.budget, wish.minimise).interval
+    best = found.best
+    fast = best.interval_bound or fastest(network, found.budget, wish.minimise).interval
     slow = max(_cycles_at_fewest_lanes(options) for options in network.options.values())
     intervals = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
-    intervals = sorted(intervals | {found.best.interval_bound})
+    intervals = sorted(intervals | {best.interval})
     answers = evaluate(cheapest, [(network, found.budget, each, wish.minimise) for each in intervals], wish.dask)
     return [_row(network, found, answer) for answer in answers if answer.choice is not None]
 

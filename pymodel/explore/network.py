@@ -21,6 +21,7 @@ from pymodel.explore.solve import Answer, Cut, Problem, minimise
 from pymodel.network_cycles import slowest, stream_depths_between
 from pymodel.units import EngineUnit, PoolUnit, Unit
 
+_UNLIMITED = 1 << 62  # cycles per image: slower than any network, whatever stands between its engines
 _ROUNDS = 4  # of `fitted`: each leaves at least as much free as the one before
 _BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as large lie in block RAM
 
@@ -73,7 +74,7 @@ def fastest(network: Network, budget: Mapping[str, float], resource: str) -> Fas
     None: no folding fits the budget (or none was found in the solver's time). The intervals of the options are
     searched by bisection; then the solver proves that one cycle less is impossible.
     """
-    intervals = sorted({option.cycles for found in network.options.values() for option in found})
+    intervals = sorted({option.cycles for found in network.options.values() for option in found} | {_UNLIMITED})
     impossible = max(min((option.cycles for option in found), default=0) for found in network.options.values()) - 1
     low, high = bisect_left(intervals, impossible + 1), len(intervals)
     while low < high:
@@ -175,13 +176,14 @@ class Fitted:
     """A choice that fits a budget with its streams.
 
     interval: cycles per image; streams: what the streams take, beside answer.cost of the engines.
-    interval_bound, bound: the least that any choice can have of the two, streams left out, hence below what any has.
+    interval_bound (None where a rate was asked for), bound: the least cycles per image, and the least of the minimised
+    resource at these, that any choice can have: streams left out, hence below what any has.
     """
 
     answer: Answer
     interval: int
     streams: Cost
-    interval_bound: int
+    interval_bound: int | None
     bound: float
 
     @property
@@ -202,7 +204,7 @@ def fitted(network: Network, budget: Mapping[str, float], resource: str, interva
             found = fastest(network, left, resource)
             answer, least = (found.answer, found.bound) if found else (None, 0)
         else:
-            answer, least = cheapest(network, left, interval, resource), interval
+            answer, least = cheapest(network, left, interval, resource), None
         if answer is None or answer.choice is None:
             return None
         bounds = bounds or (least, answer.bound)
