@@ -36,7 +36,7 @@ def folders(tmp_path):
 
 
 COMMANDS = ["run", "golden", "csim", "synth", "cosim", "report", "compare", "complexity", "energy", "train", "quantize",
-            "sweep"]  # fmt: skip
+            "sweep", "explore"]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
