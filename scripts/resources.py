@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +72,7 @@ _ECP5: dict[str, dict[str, float]] = {
     **{cell: {"MUXF": 1} for cell in ("PFUMX", "L6MUX21")},
 }
 _FREE = frozenset({"GND", "VCC", "VHI", "VLO", "$scopeinfo", "BUFG"})
+_LARGE_ROM_BITS = 1 << 19
 KINDS = ("LUT", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
 
 
@@ -287,8 +287,24 @@ def _read(rtl: Sequence[Path], folder: Path, prefix: str = "source", mode: str =
         if not Path(path).is_file():
             raise ConfigError(f"rtl: no such file: {path}")
         names.append(f"{prefix}{index}.sv")
-        shutil.copyfile(path, folder / names[-1])
+        (folder / names[-1]).write_text(_without_contents(Path(path).read_text(encoding="utf-8")), encoding="utf-8")
     return f"read_verilog -sv {mode} {' '.join(names)}"
+
+
+def _without_contents(text: str) -> str:
+    """A module with a large ROM in block RAM -> the same with two words that differ in every bit, for yosys.
+
+    Which block RAMs it takes depends on its size alone, and yosys takes tens of minutes over megabits of contents.
+    """
+    memory = re.search(r'rom_style = "block" \*\) logic \[(\d+):0\] mem \[0:(\d+)\];', text)
+    if memory is None or (int(memory[1]) + 1) * (int(memory[2]) + 1) < _LARGE_ROM_BITS:
+        return text
+    contents = re.compile(r"(?:  localparam [^;]*;\n)*  initial begin\n(?:    .*\n)*  end\n")
+    two = f"  initial begin\n    mem[0] = {int(memory[1]) + 1}'d0;\n    mem[1] = ~{int(memory[1]) + 1}'d0;\n  end\n"
+    replaced, count = contents.subn(two, text, count=1)
+    if not count:
+        raise ConfigError("rtl: a ROM without initial contents")
+    return replaced
 
 
 def _yosys(script: str, folder: Path) -> None:

@@ -43,8 +43,8 @@ WRONG = {
     "weights of no kind": (layer(weights="some"), ["'some'", "random"]),
     "weights out of range": (layer(weights="large.npz"), ["large.npz", "200", "-128 to 127"]),
     "weights off the support": (layer(weights="stray.npz"), ["stray.npz", "outside the support"]),
-    "no subject": ({"psconv": 1}, ["exactly one of bundle and layer"]),
-    "two subjects": (layer() | {"bundle": "x.yaml"}, ["exactly one of bundle and layer"]),
+    "no subject": ({"psconv": 1}, ["exactly one of bundle, layer and network"]),
+    "two subjects": (layer() | {"bundle": "x.yaml"}, ["exactly one of bundle, layer and network"]),
     "missing bundle": ({"psconv": 1, "bundle": "none.yaml"}, ["none.yaml", "cannot be read"]),
     "unknown layer": (
         {"psconv": 1, "bundle": str(ROOT / "examples/digits/digits_PSD1_P16.yaml"), "layers": {"conv9": {}}},

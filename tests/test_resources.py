@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from openhls.primitives import Rom
 
 from pymodel.errors import ConfigError
 from scripts import resources
@@ -141,3 +143,16 @@ def test_synthesis_and_place_and_route_for_ecp5() -> None:
         1000 / placed["fmax_mhz"], rel=0.1
     )
     assert placed["used"]["MULT18X18D"] == 2
+
+
+def test_contents_of_large_roms_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same cells with random words and with the two words that stand in for them."""
+    rng = np.random.default_rng(0)
+    words = [int.from_bytes(rng.bytes(9), "little") for _ in range(1024)]
+    path = tmp_path / "rom.sv"
+    path.write_text(Rom(72, 1024, "block", 2, False, tuple(words)).verilog("rom"))
+    target = load_target("zcu104")
+    whole = synthesise([path], "rom", target)["total"]
+    monkeypatch.setattr(resources, "_LARGE_ROM_BITS", 1)
+    assert synthesise([path], "rom", target)["total"] == whole
+    assert whole["BRAM"] == 2
