@@ -41,7 +41,7 @@ SCHEMA = 1
 Note = str | int | float | bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bundle:
     """A quantised network. Raises ConfigError, naming layer and key, unless all of it fits together.
 

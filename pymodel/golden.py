@@ -1,8 +1,13 @@
-"""The golden model: what every C simulation and every RTL must equal, element for element."""
+"""The golden model: what every C simulation and every RTL must equal, element for element.
+
+pymodel.ops is its definition. Where pymodel.native has a compiled kernel, that computes convolutions and residual
+additions, to the same integers; PSCONV_NATIVE=off in the environment leaves all to numpy.
+"""
 
 from __future__ import annotations
 
 import math
+import os
 
 import numpy as np
 
@@ -10,21 +15,29 @@ from pymodel import ops
 from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError
 from pymodel.formats import check_accumulator, requantise
-from pymodel.network import Layer
+from pymodel.native import build
+from pymodel.native.convolution import MAX_ADD_SHIFT, add, convolve
+from pymodel.native.plan import plan_of
+from pymodel.network import Add, Conv, Layer
 from pymodel.packing import EngineShape
 
 BATCH = 256
 
 
 def run(
-    bundle: Bundle, images: np.ndarray, given: dict[str, np.ndarray] | None = None
+    bundle: Bundle,
+    images: np.ndarray,
+    given: dict[str, np.ndarray] | None = None,
+    threads: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """Output of every layer, int8 [n, c, h, w], by name; "input" is the images themselves.
+    """Output of every layer, int8 [n, c, h, w] in any order of memory, by name; "input" is the images themselves.
 
     images: int [n, c, h, w] of the format of the input. given: outputs, by layer, that are taken as they are
-    instead of being computed: those of a simulation, say. Raises ConfigError: wrong shape, out of range.
+    instead of being computed: those of a simulation, say. threads: of the compiled kernel, as many as there are
+    processors where None. Raises ConfigError: wrong shape, out of range.
     """
     given = given or {}
+    threads = threads or len(os.sched_getaffinity(0))
     expected = bundle.network.input.shape
     if images.ndim != 4 or images.shape[1:] != expected:
         wanted = ", ".join(map(str, expected))
@@ -36,7 +49,10 @@ def run(
             outputs[layer.name] = given[layer.name]
             continue
         inputs = [outputs[source] for source in layer.sources]
-        outputs[layer.name] = _evaluate(bundle, layer, inputs).astype(np.int8)
+        result = _by_kernel(bundle, layer, inputs, threads)
+        if result is None:
+            result = _evaluate(bundle, layer, inputs).astype(np.int8)
+        outputs[layer.name] = result
     return outputs
 
 
@@ -82,6 +98,27 @@ def _of_channels(scales: np.ndarray | None) -> np.ndarray | None:
 def _flat(images: np.ndarray) -> np.ndarray:
     """[n, c * h * w]; n may be 0."""
     return images.reshape(len(images), math.prod(images.shape[1:]))
+
+
+def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: int) -> np.ndarray | None:
+    """The output of one layer by the compiled kernel; None where there is no kernel, or none for this layer."""
+    native = build.chosen()
+    if native is None or any(array.dtype != np.int8 for array in inputs):
+        return None
+    out = bundle.formats[layer.name]
+    if isinstance(layer, Conv):
+        plan = plan_of(bundle, layer)
+        if plan is None:
+            return None
+        return convolve(native, plan, inputs[0], bundle.bias(layer.name), bundle.scales.get(layer.name), layer.stride,
+                        layer.padding, bundle.shift(layer.name), (0 if layer.relu else out.min, out.max),
+                        threads)  # fmt: skip
+    if isinstance(layer, Add):
+        fracs = [bundle.formats[source].frac for source in layer.sources]
+        shifts = (max(fracs) - fracs[0], max(fracs) - fracs[1], max(fracs) - out.frac)
+        if max(shifts) <= MAX_ADD_SHIFT:
+            return add(native, *inputs, shifts, (0 if layer.relu else out.min, out.max))
+    return None
 
 
 def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:

@@ -68,7 +68,8 @@ def exact_dtype(images: np.ndarray, weights: np.ndarray, bias: np.ndarray | None
     No partial sum, in any order, exceeds max |image| * max over channels of sum |weight|.
     Raises ConfigError where that bound, with the bias, leaves 64 bits.
     """
-    magnitudes = np.abs(weights.astype(np.int64)).reshape(len(weights), -1).sum(axis=1)
+    wide = weights.astype(np.result_type(weights, np.int16), copy=False)  # in which |-128| exists; narrow is quick
+    magnitudes = np.abs(wide).reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
     bound = _largest(images) * int(magnitudes.max(initial=0))
     if bound <= _FLOAT32_EXACT:
         return np.float32
@@ -81,8 +82,11 @@ def exact_dtype(images: np.ndarray, weights: np.ndarray, bias: np.ndarray | None
 
 def maxpool(images: np.ndarray, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
     """Largest element of each window: [n, c, hout, wout] of the type of images. Padding never wins."""
-    lowest = np.iinfo(images.dtype).min
-    return _windows(images, kernel, stride, padding, lowest).max(axis=(4, 5))
+    windows = _windows(images, kernel, stride, padding, np.iinfo(images.dtype).min)
+    largest = windows[..., 0, 0].copy()
+    for row, column in np.ndindex(kernel, kernel):  # whole images at a time: far quicker than a maximum over short axes
+        np.maximum(largest, windows[..., row, column], out=largest)
+    return largest
 
 
 def avgpool(images: np.ndarray, kernel: int, stride: int, padding: int, out_bits: int) -> np.ndarray:

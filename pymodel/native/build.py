@@ -1,0 +1,127 @@
+"""The compiled kernel's library: built on first use, kept by its content, loaded; or the reason why there is none."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pymodel.errors import ConfigError
+
+INSTRUCTION_SETS = ("plain", "avx2", "avx512vnni")  # by their number in convolution.cpp, slowest first
+SWITCH = "PSCONV_NATIVE"  # environment: an instruction set, or "off"; the best one otherwise
+
+_SOURCE = Path(__file__).with_name("convolution.cpp")
+_SOURCES = (_SOURCE, _SOURCE.with_name("kernel.hpp"))
+_OPTIONS = ("-std=c++17", "-O3", "-shared", "-fPIC")
+_COMPILERS = (
+    # Options that undo what it adds: checks, the builder's own processor, a C++ library. Its code is the faster one.
+    (sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
+    ("g++",),
+)
+
+
+@dataclass(frozen=True)
+class Native:
+    """The library and the instruction set, an index of INSTRUCTION_SETS, with which it is called."""
+
+    library: ctypes.CDLL
+    instruction_set: int
+
+
+class Unavailable(Exception):
+    """There is no compiled kernel; the text says why."""
+
+
+def chosen() -> Native | None:
+    """What computes now: the kernel, or None for numpy. Raises ConfigError where SWITCH has no meaning."""
+    return _chosen(os.environ.get(SWITCH, ""))
+
+
+def describe() -> str:
+    """One line for people: the instruction set, or why numpy computes."""
+    native = chosen()
+    if native:
+        return INSTRUCTION_SETS[native.instruction_set]
+    try:
+        load()
+    except Unavailable as error:
+        return f"numpy ({error})"
+    return f"numpy ({SWITCH}=off)"
+
+
+@cache
+def _chosen(wish: str) -> Native | None:
+    if wish not in ("", "off", *INSTRUCTION_SETS):
+        raise ConfigError(f"environment: {SWITCH}: {wish!r}: off or one of {', '.join(INSTRUCTION_SETS)} was expected")
+    if wish == "off":
+        return None
+    try:
+        library = load()
+    except Unavailable:
+        return None
+    if wish:
+        number = INSTRUCTION_SETS.index(wish)
+        if not library.psconv_supports(number):
+            raise ConfigError(f"environment: {SWITCH}: this processor has no {wish}")
+        return Native(library, number)
+    return Native(library, max(supported()))
+
+
+def supported() -> list[int]:
+    """The instruction sets that the library has and this processor too. Raises Unavailable."""
+    return [number for number in range(len(INSTRUCTION_SETS)) if load().psconv_supports(number)]
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library. Raises Unavailable, naming what failed."""
+    try:
+        library = ctypes.CDLL(str(build(cache_folder())))
+    except (OSError, RuntimeError) as error:
+        raise Unavailable(str(error)) from error
+    pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
+    library.psconv_supports.argtypes = [number]
+    library.psconv_convolve.argtypes = [number, pointer, pointer, pointer, size, size, size]
+    library.psconv_add.argtypes = [number, pointer, pointer, pointer, pointer, size]
+    library.psconv_add.restype = None
+    return library
+
+
+def cache_folder() -> Path:
+    """Where built libraries are kept. Raises RuntimeError where the user has no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "psconv"
+
+
+def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> Path:
+    """The library in `folder`, compiled by the first of `compilers` that can unless it lies there already.
+
+    Several processes may build at once: each gives its result the name in one step. Raises Unavailable.
+    """
+    content = b"\0".join(path.read_bytes() for path in _SOURCES)
+    digest = hashlib.sha256(" ".join((*_OPTIONS, platform.platform(), "")).encode() + content).hexdigest()
+    path = folder / f"convolution-{digest[:32]}.so"
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    problems = []
+    with tempfile.TemporaryDirectory(prefix=".native-", dir=folder) as scratch:
+        made = Path(scratch) / path.name
+        for compiler in compilers:
+            if not shutil.which(compiler[0]):
+                problems.append(f"no {compiler[0]}")
+                continue
+            done = subprocess.run([*compiler, *_OPTIONS, str(_SOURCE), "-o", str(made)], capture_output=True, text=True)
+            if done.returncode == 0:
+                os.replace(made, path)
+                return path
+            problems.append(f"{' '.join(compiler)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
+    raise Unavailable("; ".join(problems))

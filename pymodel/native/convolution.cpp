@@ -1,0 +1,222 @@
+// Exact int8 convolution that skips the weights outside a support, for pymodel.native; C interface at the end.
+//
+// Activations are int8 [channel][row][column][image]. A row of the padded input is packed as pairs of int16, one pair
+// of channels beside another: [row][pair][phase][column / stride][image], where phase = column % stride. So the taps of
+// any kernel, at any stride, are shifted runs of the same lanes (column, image); each multiply-add takes two channels,
+// and products of int16 never saturate. No C++ library: nothing to link.
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
+namespace {
+
+constexpr int TILE = 4;     // output channels summed at a time
+constexpr int VECTORS = 3;  // vectors of lanes summed at a time: 12 sums, 3 activations and a weight are 16 registers
+constexpr int BLOCK = 16;
+constexpr int64_t CACHE = 320 << 10;  // bytes of packed rows that one output row reads: within an L2 of 512 KiB
+
+struct Pair {
+    int16_t first, second;
+};
+
+}  // namespace
+
+extern "C" {
+
+// Output channels whose weights may be nonzero at the same places; pymodel.native.plan makes these structures.
+struct Tile {
+    int32_t outputs, output[TILE];
+    int32_t taps;                // places, each a pair of channels and a tap
+    int64_t positions, weights;  // where its places and its weights [taps][outputs] start
+};
+
+struct Layer {
+    int64_t height, width, cout, hout, wout, kernel, stride, padding;
+    int64_t columns;                // of one phase of the padded input: ceil((width + 2 padding) / stride)
+    int64_t pairs, tiles, places;   // lengths of the arrays below
+    const int32_t *first, *second;  // channels of each pair; second -1: none
+    const Tile* tile;
+    const int32_t* position;  // of places, counted from the pair of the window's first row, column and image; one image
+    const Pair* weights;
+    const int32_t *bias, *scale;  // by output channel; scale null: none
+    int32_t shift, low, high;
+};
+
+struct Addition {
+    int32_t left, right, shift, low, high;  // shifts left of both, right of the sum; saturation
+};
+
+}  // extern "C"
+
+namespace {
+
+struct Kernel {
+    int64_t lanes;  // computed at a time
+    void (*pack_row)(const Layer&, const int8_t*, int64_t, int64_t, int64_t, int64_t, Pair*);
+    void (*output_row)(const Layer&, const Pair*, const int32_t*, int64_t, int64_t, int8_t*);
+    void (*add)(const int8_t*, const int8_t*, int8_t*, int64_t, Addition);
+};
+
+inline int64_t round_up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+
+namespace plain {
+#define PSCONV_TARGET
+constexpr int LANES = 8;
+struct Vector {
+    int32_t lane[LANES];
+};
+struct PairVector {
+    Pair lane[LANES];
+};
+inline Vector splat(int32_t value) {
+    Vector out;
+    for (int i = 0; i < LANES; ++i) out.lane[i] = value;
+    return out;
+}
+inline PairVector load(const Pair* from) {
+    PairVector out;
+    memcpy(&out, from, sizeof out);
+    return out;
+}
+inline Pair broadcast(Pair pair) { return pair; }
+inline Vector multiply_add(Vector sum, const PairVector& a, Pair b) {
+    for (int i = 0; i < LANES; ++i) sum.lane[i] += a.lane[i].first * b.first + a.lane[i].second * b.second;
+    return sum;
+}
+inline void store(int32_t* to, const Vector& from) { memcpy(to, &from, sizeof from); }
+#include "kernel.hpp"
+#undef PSCONV_TARGET
+}  // namespace plain
+
+#if defined(__x86_64__)
+inline int32_t bits_of(Pair pair) {
+    int32_t bits;
+    memcpy(&bits, &pair, sizeof bits);
+    return bits;
+}
+
+namespace avx2 {
+#define PSCONV_TARGET __attribute__((target("avx2")))
+using Vector = __m256i;
+using PairVector = __m256i;
+constexpr int LANES = 8;
+PSCONV_TARGET inline Vector splat(int32_t value) { return _mm256_set1_epi32(value); }
+PSCONV_TARGET inline Vector load(const Pair* from) { return _mm256_loadu_si256((const __m256i*)from); }
+PSCONV_TARGET inline Vector broadcast(Pair pair) { return _mm256_set1_epi32(bits_of(pair)); }
+PSCONV_TARGET inline Vector multiply_add(Vector sum, Vector a, Vector b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+PSCONV_TARGET inline void store(int32_t* to, Vector from) { _mm256_storeu_si256((__m256i*)to, from); }
+#include "kernel.hpp"
+#undef PSCONV_TARGET
+}  // namespace avx2
+
+namespace avx512vnni {
+#define PSCONV_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+using Vector = __m512i;
+using PairVector = __m512i;
+constexpr int LANES = 16;
+PSCONV_TARGET inline Vector splat(int32_t value) { return _mm512_set1_epi32(value); }
+PSCONV_TARGET inline Vector load(const Pair* from) { return _mm512_loadu_si512(from); }
+PSCONV_TARGET inline Vector broadcast(Pair pair) { return _mm512_set1_epi32(bits_of(pair)); }
+PSCONV_TARGET inline Vector multiply_add(Vector sum, Vector a, Vector b) { return _mm512_dpwssd_epi32(sum, a, b); }
+PSCONV_TARGET inline void store(int32_t* to, Vector from) { _mm512_storeu_si512(to, from); }
+#include "kernel.hpp"
+#undef PSCONV_TARGET
+}  // namespace avx512vnni
+#endif
+
+#if defined(__x86_64__)
+// Whether the processor has the instructions and the system saves their registers (Intel's manual, volume 1, 14.3 and
+// 15.2). Not __builtin_cpu_supports: Zig's linker finds no variables for it in a shared library.
+bool has_avx2() {
+    uint32_t a, b, c, d, saved;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return false;
+    __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+    return (saved & 0x06) == 0x06 && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
+}
+
+bool has_avx512vnni() {
+    uint32_t a, b, c, d, saved;
+    if (!has_avx2() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+    const uint32_t needed = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
+    return (saved & 0xe6) == 0xe6 && (b & needed) == needed && (c & bit_AVX512VNNI);
+}
+#endif
+
+// The kernel of an instruction set by its number, slowest first; null: this processor has none of that number.
+const Kernel* kernel_of(int32_t set) {
+    if (set == 0) return &plain::kernel;
+#if defined(__x86_64__)
+    if (set == 1 && has_avx2()) return &avx2::kernel;
+    if (set == 2 && has_avx512vnni()) return &avx512vnni::kernel;
+#endif
+    return nullptr;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Whether this processor has instruction set `set`: 0 plain, 1 avx2, 2 avx512vnni.
+int32_t psconv_supports(int32_t set) { return kernel_of(set) != nullptr; }
+
+// Output int8 [cout][hout][wout][image] of images begin to end of x, int8 [channel][height][width][image].
+// Other images of y stay as they are. Returns 0, or 1 where memory is short.
+int32_t psconv_convolve(int32_t set, const Layer* given, const int8_t* x, int8_t* y, int64_t images, int64_t begin,
+                        int64_t end) {
+    const Layer& layer = *given;
+    const Kernel& kernel = *kernel_of(set);
+    const int64_t row_pairs = layer.pairs * layer.stride * layer.columns, rows = layer.height + 2 * layer.padding;
+    int64_t most = CACHE / int64_t(layer.kernel * row_pairs * sizeof(Pair));
+    most = most < 1 ? 1 : most < BLOCK ? most : most / BLOCK * BLOCK;
+    if (most > end - begin) most = end - begin;
+    const int64_t stride = round_up(layer.wout * most, kernel.lanes);
+
+    // Zeros: the padding is never written. The last lanes computed may lie beyond the last row.
+    Pair* packed = (Pair*)calloc(rows * row_pairs * most + kernel.lanes, sizeof(Pair));
+    int32_t* positions = (int32_t*)malloc((layer.places + 1) * sizeof(int32_t));
+    int8_t* results = (int8_t*)malloc(layer.cout * stride + 1);
+    const bool enough = packed && positions && results;
+    for (int64_t first = begin, count; enough && first < end; first += count) {
+        count = most < end - first ? most : end - first;
+        if (count != most) memset(packed, 0, rows * row_pairs * most * sizeof(Pair));  // its padding lies elsewhere
+        if (first == begin || count != most)
+            for (int64_t k = 0; k < layer.places; ++k) positions[k] = int32_t(layer.position[k] * count);
+        const int64_t lanes = layer.wout * count, step = round_up(lanes, kernel.lanes);
+        int64_t ready = 0;  // rows packed
+        for (int64_t row = 0; row < layer.hout; ++row) {
+            for (; ready < row * layer.stride + layer.kernel; ++ready)
+                kernel.pack_row(layer, x, images, first, count, ready, packed);
+            kernel.output_row(layer, packed, positions, count, row, results);
+            for (int64_t output = 0; output < layer.cout; ++output) {
+                int8_t* to = y + (output * layer.hout + row) * layer.wout * images + first;
+                const int8_t* from = results + output * step;
+                if (count == images) {
+                    memcpy(to, from, lanes);
+                    continue;
+                }
+                for (int64_t column = 0; column < layer.wout; ++column)
+                    memcpy(to + column * images, from + column * count, count);
+            }
+        }
+    }
+    free(packed);
+    free(positions);
+    free(results);
+    return !enough;
+}
+
+// Residual addition of `count` elements.
+void psconv_add(int32_t set, const Addition* addition, const int8_t* left, const int8_t* right, int8_t* out,
+                int64_t count) {
+    kernel_of(set)->add(left, right, out, count, *addition);
+}
+
+}  // extern "C"

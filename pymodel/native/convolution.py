@@ -1,0 +1,116 @@
+"""Calls of the compiled kernel: convolution with requantisation, and residual addition.
+
+Its arrays are images last, int8 [c, h, w, n], because then the images fill the lanes. Here they are seen as
+[n, c, h, w] all the same: results are views, and arguments that are such views need no copy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from pymodel.native.build import Native
+from pymodel.native.plan import Plan
+
+MAX_ADD_SHIFT = 22  # 2 * 128 * 2**22 and the rounding are an int32
+THREAD_IMAGES = 16  # images that a thread gets at least: convolution.cpp's BLOCK
+
+
+class _Layer(ctypes.Structure):
+    """`Layer` of convolution.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in
+          ("height", "width", "cout", "hout", "wout", "kernel", "stride", "padding", "columns", "pairs", "tiles",
+           "places")),
+        *((name, ctypes.c_void_p) for name in
+          ("first", "second", "tile", "position", "weights", "bias", "scale")),
+        *((name, ctypes.c_int32) for name in ("shift", "low", "high")),
+    ]  # fmt: skip
+
+
+class _Addition(ctypes.Structure):
+    """`Addition` of convolution.cpp."""
+
+    _fields_ = [(name, ctypes.c_int32) for name in ("left", "right", "shift", "low", "high")]
+
+
+def convolve(
+    native: Native,
+    plan: Plan,
+    images: np.ndarray,
+    bias: np.ndarray,
+    scales: np.ndarray | None,
+    stride: int,
+    padding: int,
+    shift: int,
+    saturation: tuple[int, int],
+    threads: int = 1,
+) -> np.ndarray:
+    """Convolution and pymodel.formats.requantise: exactly: int8 [n, cout, hout, wout].
+
+    images: int8 [n, cin, h, w]; bias, scales: int [cout]; saturation: lowest and highest output. `plan_of` proves
+    that the sums fit.
+    Raises MemoryError.
+    """
+    cout, _, kernel, _ = plan.shape
+    inner = _images_last(images)
+    _, height, width, count = inner.shape
+    columns = -(-(width + 2 * padding) // stride)
+    hout, wout = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    arrays = {
+        "first": plan.first,
+        "second": plan.second,
+        "tile": plan.tiles,
+        "position": plan.positions(stride, columns).astype(np.int32),
+        "weights": plan.weights,
+        "bias": np.ascontiguousarray(bias, np.int32),
+    }
+    if scales is not None:
+        arrays["scale"] = np.ascontiguousarray(scales, np.int32)
+    layer = _Layer(
+        height=height, width=width, cout=cout, hout=hout, wout=wout, kernel=kernel, stride=stride, padding=padding,
+        columns=columns, pairs=len(plan.first), tiles=len(plan.tiles), places=len(plan.places),
+        shift=shift, low=saturation[0], high=saturation[1],
+        **{name: array.ctypes.data for name, array in arrays.items()},
+    )  # fmt: skip
+    out = np.empty((cout, hout, wout, count), np.int8)
+
+    def part(begin: int, end: int) -> None:
+        if native.library.psconv_convolve(native.instruction_set, ctypes.byref(layer), inner.ctypes.data,
+                                          out.ctypes.data, count, begin, end):  # fmt: skip
+            raise MemoryError(f"convolution of {count} images {list(images.shape[1:])}")
+
+    share = max(THREAD_IMAGES, -(-count // threads))
+    parts = [(begin, min(begin + share, count)) for begin in range(0, count, share)]
+    if len(parts) <= 1:
+        part(0, count)
+    else:
+        with ThreadPoolExecutor(len(parts)) as pool:
+            list(pool.map(part, *zip(*parts, strict=True)))
+    return _images_first(out)
+
+
+def add(
+    native: Native, left: np.ndarray, right: np.ndarray, shifts: tuple[int, int, int], saturation: tuple[int, int]
+) -> np.ndarray:
+    """Residual addition: int8 of the shape of left and right, int8 [n, c, h, w].
+
+    shifts: left of each, then right of the sum, each 0 to MAX_ADD_SHIFT. saturation: lowest and highest output.
+    """
+    one, two = _images_last(left), _images_last(right)
+    out = np.empty(one.shape, np.int8)
+    addition = _Addition(*shifts, *saturation)
+    native.library.psconv_add(native.instruction_set, ctypes.byref(addition), one.ctypes.data, two.ctypes.data,
+                              out.ctypes.data, out.size)  # fmt: skip
+    return _images_first(out)
+
+
+def _images_last(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(1, 2, 3, 0))
+
+
+def _images_first(images: np.ndarray) -> np.ndarray:
+    return images.transpose(3, 0, 1, 2)

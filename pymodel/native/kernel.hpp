@@ -1,0 +1,126 @@
+// The inner loops of convolution, included once for each instruction set by convolution.cpp.
+//
+// The including file defines, in a namespace for it, the attribute PSCONV_TARGET of that instruction set, the types
+// Vector (LANES int32) and PairVector (LANES pairs), and splat, load, broadcast, multiply_add and store.
+
+constexpr int64_t STEP = VECTORS * LANES;  // lanes computed at a time
+
+// Sums of one tile: M output channels that use the same places, T vectors of lanes each.
+//
+// lanes: the pair of the first lane at position 0; weights [taps][M]; bias [M]; out [M][STEP].
+template <int M, int T>
+PSCONV_TARGET static void dot_products(const Pair* lanes, const int32_t* positions, int64_t taps, const Pair* weights,
+                                       const int32_t* bias, int32_t* out) {
+    Vector sums[M][T];
+    for (int m = 0; m < M; ++m)
+        for (int t = 0; t < T; ++t) sums[m][t] = splat(bias[m]);
+    for (int64_t k = 0; k < taps; ++k) {
+        const Pair* x = lanes + positions[k];
+        PairVector activations[T];
+        for (int t = 0; t < T; ++t) activations[t] = load(x + t * LANES);
+        for (int m = 0; m < M; ++m) {
+            const auto weight = broadcast(weights[k * M + m]);
+            for (int t = 0; t < T; ++t) sums[m][t] = multiply_add(sums[m][t], activations[t], weight);
+        }
+    }
+    for (int m = 0; m < M; ++m)
+        for (int t = 0; t < T; ++t) store(out + m * STEP + t * LANES, sums[m][t]);
+}
+
+using DotProducts = void (*)(const Pair*, const int32_t*, int64_t, const Pair*, const int32_t*, int32_t*);
+
+static constexpr DotProducts dot_products_of[TILE][VECTORS] = {
+    {dot_products<1, 1>, dot_products<1, 2>, dot_products<1, 3>},
+    {dot_products<2, 1>, dot_products<2, 2>, dot_products<2, 3>},
+    {dot_products<3, 1>, dot_products<3, 2>, dot_products<3, 3>},
+    {dot_products<4, 1>, dot_products<4, 2>, dot_products<4, 3>},
+};
+
+// pymodel.formats.requantise of the sums of one output channel, STEP of them; without a scale (0), 32 bits hold the
+// rounded sum.
+PSCONV_TARGET static void requantise(const int32_t* sums, int8_t* __restrict out, const Layer& layer,
+                                     int32_t scale) {
+    const int32_t shift = layer.shift, low = layer.low, high = layer.high;
+    const int64_t half = shift ? int64_t{1} << (shift - 1) : 0;
+    if (scale) {
+        for (int64_t i = 0; i < STEP; ++i) {
+            const int64_t rounded = (int64_t{sums[i]} * scale + half) >> shift;
+            out[i] = int8_t(rounded < low ? low : rounded > high ? high : rounded);
+        }
+    } else {
+        for (int64_t i = 0; i < STEP; ++i) {
+            const int32_t rounded = (sums[i] + int32_t(half)) >> shift;
+            out[i] = int8_t(rounded < low ? low : rounded > high ? high : rounded);
+        }
+    }
+}
+
+// Pairs of int16 from two rows of int8; without a second channel its half is zero.
+PSCONV_TARGET static void interleave(const int8_t* first, const int8_t* second, Pair* __restrict out,
+                                     int64_t count) {
+    const int8_t keep = second ? -1 : 0;
+    if (!second) second = first;
+    int64_t i = 0;
+    for (; i + BLOCK <= count; i += BLOCK)  // a fixed count, for the compiler to make it a few instructions
+        for (int j = 0; j < BLOCK; ++j) out[i + j] = Pair{first[i + j], int8_t(second[i + j] & keep)};
+    for (; i < count; ++i) out[i] = Pair{first[i], int8_t(second[i] & keep)};
+}
+
+// Row `row` of images begin to begin + count of the padded input, as `Layer` describes it.
+PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t images, int64_t begin, int64_t count,
+                                   int64_t row, Pair* packed) {
+    const int64_t inner = row - layer.padding, phases = layer.stride, columns = layer.columns;
+    if (inner < 0 || inner >= layer.height) return;  // zero ever since the buffer was made
+    const bool contiguous = phases == 1 && count == images;
+    for (int64_t pair = 0; pair < layer.pairs; ++pair) {
+        const int8_t* first = x + (layer.first[pair] * layer.height + inner) * layer.width * images + begin;
+        const int8_t* second = nullptr;
+        if (layer.second[pair] >= 0)
+            second = x + (layer.second[pair] * layer.height + inner) * layer.width * images + begin;
+        Pair* out = packed + (row * layer.pairs + pair) * phases * columns * count;
+        if (contiguous) {
+            interleave(first, second, out + layer.padding * count, layer.width * count);
+            continue;
+        }
+        for (int64_t column = 0; column < layer.width; ++column) {
+            const int64_t place = column + layer.padding, from = column * images;
+            interleave(first + from, second ? second + from : nullptr,
+                       out + (place % phases * columns + place / phases) * count, count);
+        }
+    }
+}
+
+// Output row `row` of images begin to begin + count: one row of lanes (column, image) per output channel.
+PSCONV_TARGET static void output_row(const Layer& layer, const Pair* packed, const int32_t* positions, int64_t count,
+                                     int64_t row, int8_t* results) {
+    const int64_t lanes = layer.wout * count, padded = round_up(lanes, STEP);
+    const Pair* rows = packed + row * layer.stride * layer.pairs * layer.stride * layer.columns * count;
+    alignas(64) int32_t sums[TILE * STEP] = {};  // all are requantised, needed or not
+    for (int64_t lane = 0; lane < lanes; lane += STEP) {
+        const int64_t left = (lanes - lane + LANES - 1) / LANES;
+        const int vectors = int(left < VECTORS ? left : VECTORS);
+        for (int64_t t = 0; t < layer.tiles; ++t) {
+            const Tile& tile = layer.tile[t];
+            int32_t bias[TILE];
+            for (int m = 0; m < tile.outputs; ++m) bias[m] = layer.bias[tile.output[m]];
+            dot_products_of[tile.outputs - 1][vectors - 1](rows + lane, positions + tile.positions, tile.taps,
+                                                           layer.weights + tile.weights, bias, sums);
+            for (int m = 0; m < tile.outputs; ++m) {
+                const int64_t output = tile.output[m];
+                requantise(sums + m * STEP, results + output * padded + lane, layer,
+                           layer.scale ? layer.scale[output] : 0);
+            }
+        }
+    }
+}
+
+PSCONV_TARGET static void add(const int8_t* left, const int8_t* right, int8_t* __restrict out, int64_t count,
+                              Addition to) {
+    const int32_t half = to.shift ? 1 << (to.shift - 1) : 0, by_left = 1 << to.left, by_right = 1 << to.right;
+    for (int64_t i = 0; i < count; ++i) {
+        const int32_t sum = (left[i] * by_left + right[i] * by_right + half) >> to.shift;
+        out[i] = int8_t(sum < to.low ? to.low : sum > to.high ? to.high : sum);
+    }
+}
+
+static constexpr Kernel kernel = {STEP, pack_row, output_row, add};
