@@ -15,9 +15,11 @@
 
 namespace {
 
-constexpr int TILE = 4;     // output channels summed at a time
-constexpr int VECTORS = 3;  // vectors of lanes summed at a time: 12 sums, 3 activations and a weight are 16 registers
-constexpr int BLOCK = 16;
+constexpr int TILE = 4;    // output channels summed at a time, at most
+constexpr int NARROW = 3;  // vectors of lanes summed at a time: 12 sums, 3 activations and a weight are 16 registers
+constexpr int WIDE = 6;    // the same where each output channel has places of its own, and is summed alone
+constexpr int BLOCK = 16;  // images packed at a time, where there are as many
+constexpr int64_t LINE = 64;  // bytes of a cache line
 constexpr int64_t CACHE = 320 << 10;  // bytes of packed rows that one output row reads: within an L2 of 512 KiB
 
 struct Pair {
@@ -56,9 +58,10 @@ struct Addition {
 namespace {
 
 struct Kernel {
-    int64_t lanes;  // computed at a time
+    int64_t lanes;  // of a vector
     void (*pack_row)(const Layer&, const int8_t*, int64_t, int64_t, int64_t, int64_t, Pair*);
-    void (*output_row)(const Layer&, const Pair*, const int32_t*, int64_t, int64_t, int8_t*);
+    void (*narrow_row)(const Layer&, const Pair*, const int32_t*, int64_t, int64_t, int8_t*);
+    void (*wide_row)(const Layer&, const Pair*, const int32_t*, int64_t, int64_t, int8_t*);
     void (*add)(const int8_t*, const int8_t*, int8_t*, int64_t, Addition);
 };
 
@@ -177,24 +180,28 @@ int32_t psconv_convolve(int32_t set, const Layer* given, const int8_t* x, int8_t
     int64_t most = CACHE / int64_t(layer.kernel * row_pairs * sizeof(Pair));
     most = most < 1 ? 1 : most < BLOCK ? most : most / BLOCK * BLOCK;
     if (most > end - begin) most = end - begin;
-    const int64_t stride = round_up(layer.wout * most, kernel.lanes);
+    const bool wide = layer.tiles == layer.cout;
+    const int64_t at_once = kernel.lanes * (wide ? WIDE : NARROW), stride = round_up(layer.wout * most, at_once);
 
-    // Zeros: the padding is never written. The last lanes computed may lie beyond the last row.
-    Pair* packed = (Pair*)calloc(rows * row_pairs * most + kernel.lanes, sizeof(Pair));
+    // Aligned, so that no vector of a whole BLOCK of images straddles two cache lines. The last lanes computed may lie
+    // beyond the last row.
+    const size_t bytes = round_up((rows * row_pairs * most + at_once) * sizeof(Pair), LINE);
+    Pair* packed = (Pair*)aligned_alloc(LINE, bytes);
     int32_t* positions = (int32_t*)malloc((layer.places + 1) * sizeof(int32_t));
     int8_t* results = (int8_t*)malloc(layer.cout * stride + 1);
     const bool enough = packed && positions && results;
     for (int64_t first = begin, count; enough && first < end; first += count) {
         count = most < end - first ? most : end - first;
-        if (count != most) memset(packed, 0, rows * row_pairs * most * sizeof(Pair));  // its padding lies elsewhere
-        if (first == begin || count != most)
+        if (first == begin || count != most) {
+            memset(packed, 0, bytes);  // the padding, which is never written; where it lies depends on the count
             for (int64_t k = 0; k < layer.places; ++k) positions[k] = int32_t(layer.position[k] * count);
-        const int64_t lanes = layer.wout * count, step = round_up(lanes, kernel.lanes);
+        }
+        const int64_t lanes = layer.wout * count, step = round_up(lanes, at_once);
         int64_t ready = 0;  // rows packed
         for (int64_t row = 0; row < layer.hout; ++row) {
             for (; ready < row * layer.stride + layer.kernel; ++ready)
                 kernel.pack_row(layer, x, images, first, count, ready, packed);
-            kernel.output_row(layer, packed, positions, count, row, results);
+            (wide ? kernel.wide_row : kernel.narrow_row)(layer, packed, positions, count, row, results);
             for (int64_t output = 0; output < layer.cout; ++output) {
                 int8_t* to = y + (output * layer.hout + row) * layer.wout * images + first;
                 const int8_t* from = results + output * step;

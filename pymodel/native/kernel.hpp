@@ -3,14 +3,12 @@
 // The including file defines, in a namespace for it, the attribute PSCONV_TARGET of that instruction set, the types
 // Vector (LANES int32) and PairVector (LANES pairs), and splat, load, broadcast, multiply_add and store.
 
-constexpr int64_t STEP = VECTORS * LANES;  // lanes computed at a time
-
 // Sums of one tile: M output channels that use the same places, T vectors of lanes each.
 //
-// lanes: the pair of the first lane at position 0; weights [taps][M]; bias [M]; out [M][STEP].
+// lanes: the pair of the first lane at position 0; weights [taps][M]; bias [M]; out [M][step].
 template <int M, int T>
 PSCONV_TARGET static void dot_products(const Pair* lanes, const int32_t* positions, int64_t taps, const Pair* weights,
-                                       const int32_t* bias, int32_t* out) {
+                                       const int32_t* bias, int32_t* out, int64_t step) {
     Vector sums[M][T];
     for (int m = 0; m < M; ++m)
         for (int t = 0; t < T; ++t) sums[m][t] = splat(bias[m]);
@@ -24,31 +22,33 @@ PSCONV_TARGET static void dot_products(const Pair* lanes, const int32_t* positio
         }
     }
     for (int m = 0; m < M; ++m)
-        for (int t = 0; t < T; ++t) store(out + m * STEP + t * LANES, sums[m][t]);
+        for (int t = 0; t < T; ++t) store(out + m * step + t * LANES, sums[m][t]);
 }
 
-using DotProducts = void (*)(const Pair*, const int32_t*, int64_t, const Pair*, const int32_t*, int32_t*);
+using DotProducts = void (*)(const Pair*, const int32_t*, int64_t, const Pair*, const int32_t*, int32_t*, int64_t);
 
-static constexpr DotProducts dot_products_of[TILE][VECTORS] = {
-    {dot_products<1, 1>, dot_products<1, 2>, dot_products<1, 3>},
+static constexpr DotProducts dot_products_of[TILE][WIDE] = {
+    {dot_products<1, 1>, dot_products<1, 2>, dot_products<1, 3>, dot_products<1, 4>, dot_products<1, 5>,
+     dot_products<1, 6>},
     {dot_products<2, 1>, dot_products<2, 2>, dot_products<2, 3>},
     {dot_products<3, 1>, dot_products<3, 2>, dot_products<3, 3>},
     {dot_products<4, 1>, dot_products<4, 2>, dot_products<4, 3>},
 };
 
-// pymodel.formats.requantise of the sums of one output channel, STEP of them; without a scale (0), 32 bits hold the
+// pymodel.formats.requantise of VECTORS vectors of sums of one output channel; without a scale (0), 32 bits hold the
 // rounded sum.
+template <int VECTORS>
 PSCONV_TARGET static void requantise(const int32_t* sums, int8_t* __restrict out, const Layer& layer,
                                      int32_t scale) {
     const int32_t shift = layer.shift, low = layer.low, high = layer.high;
     const int64_t half = shift ? int64_t{1} << (shift - 1) : 0;
     if (scale) {
-        for (int64_t i = 0; i < STEP; ++i) {
+        for (int64_t i = 0; i < VECTORS * LANES; ++i) {
             const int64_t rounded = (int64_t{sums[i]} * scale + half) >> shift;
             out[i] = int8_t(rounded < low ? low : rounded > high ? high : rounded);
         }
     } else {
-        for (int64_t i = 0; i < STEP; ++i) {
+        for (int64_t i = 0; i < VECTORS * LANES; ++i) {
             const int32_t rounded = (sums[i] + int32_t(half)) >> shift;
             out[i] = int8_t(rounded < low ? low : rounded > high ? high : rounded);
         }
@@ -90,9 +90,12 @@ PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t 
     }
 }
 
-// Output row `row` of images begin to begin + count: one row of lanes (column, image) per output channel.
+// Output row `row` of images begin to begin + count: one row of lanes (column, image) per output channel, rounded up to
+// VECTORS vectors, which are computed at a time.
+template <int VECTORS>
 PSCONV_TARGET static void output_row(const Layer& layer, const Pair* packed, const int32_t* positions, int64_t count,
                                      int64_t row, int8_t* results) {
+    constexpr int64_t STEP = VECTORS * LANES;
     const int64_t lanes = layer.wout * count, padded = round_up(lanes, STEP);
     const Pair* rows = packed + row * layer.stride * layer.pairs * layer.stride * layer.columns * count;
     alignas(64) int32_t sums[TILE * STEP] = {};  // all are requantised, needed or not
@@ -104,11 +107,11 @@ PSCONV_TARGET static void output_row(const Layer& layer, const Pair* packed, con
             int32_t bias[TILE];
             for (int m = 0; m < tile.outputs; ++m) bias[m] = layer.bias[tile.output[m]];
             dot_products_of[tile.outputs - 1][vectors - 1](rows + lane, positions + tile.positions, tile.taps,
-                                                           layer.weights + tile.weights, bias, sums);
+                                                           layer.weights + tile.weights, bias, sums, STEP);
             for (int m = 0; m < tile.outputs; ++m) {
                 const int64_t output = tile.output[m];
-                requantise(sums + m * STEP, results + output * padded + lane, layer,
-                           layer.scale ? layer.scale[output] : 0);
+                requantise<VECTORS>(sums + m * STEP, results + output * padded + lane, layer,
+                                    layer.scale ? layer.scale[output] : 0);
             }
         }
     }
@@ -123,4 +126,4 @@ PSCONV_TARGET static void add(const int8_t* left, const int8_t* right, int8_t* _
     }
 }
 
-static constexpr Kernel kernel = {STEP, pack_row, output_row, add};
+static constexpr Kernel kernel = {LANES, pack_row, output_row<NARROW>, output_row<WIDE>, add};
