@@ -55,9 +55,11 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
                              "cycles_per_second": result["cycles_per_second"]} for run, result in simulated.items()},
         "seconds": {"HLS": sum(schedule["seconds"].values()), "yosys": resources["seconds"]},
     }  # fmt: skip
-    parts = _by_layer(dataflow, resources["modules"])
+    parts = _by_layer(dataflow, resources["parts"])
     layers = [
-        _layer(layer, whole, simulated, parts[layer], model.interval) for layer in dataflow.probes if layer in parts
+        _layer(layer, whole, simulated, parts[layer], model.interval)
+        for layer in dataflow.probes
+        if layer in {unit.name for unit in dataflow.units}
     ]
     return {"layers": layers, "network": network}
 
@@ -105,17 +107,13 @@ def _layer(layer: str, whole: Whole, simulated: dict, resources: dict[str, float
     }
 
 
-def _by_layer(dataflow: Dataflow, modules: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Cells of the modules of each layer's units: of its processes and their memories and multipliers' share."""
+def _by_layer(dataflow: Dataflow, parts: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Cells of the processes of each layer's units, their memories and multipliers included; streams aside."""
     kinds = ("LUT", "FF", "DSP", "BRAM", "URAM")
-    prefixes = {f"{TOP}_{process.name}": unit.layer for unit in dataflow.units for process in unit.processes()}
-    found = {layer: dict.fromkeys(kinds, 0) for layer in dataflow.probes if layer != "input"}
-    for name, counts in modules.items():
-        owners = [prefix for prefix in prefixes if name == prefix or name.startswith(f"{prefix}_")]
-        if not owners:
-            continue
-        layer = prefixes[max(owners, key=len)]
-        if layer in found:
+    found = {layer: dict.fromkeys(kinds, 0) for layer in dataflow.probes}
+    for unit in dataflow.units:
+        for process in unit.processes():
             for kind in kinds:
-                found[layer][kind] += counts["instances"] * counts[kind]
+                if unit.layer in found:
+                    found[unit.layer][kind] += parts[f"{TOP}_{process.name}"][kind]
     return found

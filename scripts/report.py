@@ -555,8 +555,8 @@ def _plots(report: RunReport) -> list[tuple[str, str, str]]:
         plots.append(
             (
                 "Lane utilisation",
-                "Useful multiplications over lanes x cycles; what is missing to 100 % is"
-                " fill, padding and the image's border.",
+                "Useful multiplications over lanes x cycles; what is missing to 100 % is fill, padding and the image's"
+                " border, and in a network the wait for its slowest layer.",
                 _bars(layers, [("", use, _BLUE)], "%", 100),
             )
         )

@@ -135,7 +135,8 @@ def synthesise_modules(rtl: Sequence[Path], top: str, target: Target) -> dict[st
     """Like `synthesise`, for a large design of which each file is the module of its name.
 
     Each module below `top` is synthesised by itself, with what it instantiates, several at a time; the hierarchy is
-    kept in either case, so the cells are the same.
+    kept in either case, so the cells are the same. "parts" are the totals of each of them, one instance with its
+    submodules.
     """
     start = time.monotonic()
     files = {path.stem: path for path in rtl}
@@ -145,10 +146,13 @@ def synthesise_modules(rtl: Sequence[Path], top: str, target: Target) -> dict[st
         return {name}.union(*map(whole, parts[name]))
 
     found = _cells([files[top]], [files[name] for name in sorted(parts[top])], top, target)
-    calls = [([files[module] for module in sorted(whole(name))], [], name, target) for name in sorted(parts[top])]
-    for cells in in_workers(_cells, calls):
+    names = sorted(parts[top])
+    calls = [([files[module] for module in sorted(whole(name))], [], name, target) for name in names]
+    totals = {}
+    for name, cells in zip(names, in_workers(_cells, calls), strict=True):
         found |= cells
-    return _counted(found, top, target, start)
+        totals[name] = _counted(cells, name, target, start)["total"]
+    return {**_counted(found, top, target, start), "parts": totals}
 
 
 def _instantiated(path: Path, files: Mapping[str, Path]) -> set[str]:
