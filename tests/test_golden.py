@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pymodel import golden, ops
 from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError
-from pymodel.formats import Format, accumulator_bits
+from pymodel.formats import MAX_FRAC, Format, accumulator_bits
 from pymodel.network import Network
 from pymodel.networks import digits
 from pymodel.packing import EngineShape
@@ -66,7 +66,7 @@ def random_bundle(network: Network, seed: int, bits: int = 8) -> Bundle:
         values = rng.integers(form.min, form.max + 1, shape)
         if layer.op == "conv":
             values = values * layer.make_support().mask(*shape[:2])
-        weights[layer.name], weight_formats[layer.name] = values.astype(np.int8), form
+        weights[layer.name] = values.astype(np.int8)
         bound = accumulator_bits(weights[layer.name], np.zeros(shape[0], int), source.bits)
         if layer.bias:
             biases[layer.name] = rng.integers(-(2**bound) // 32, 2**bound // 32 + 1, shape[0]).astype(
@@ -77,6 +77,9 @@ def random_bundle(network: Network, seed: int, bits: int = 8) -> Bundle:
         if scale_bits := max(0, int(rng.integers(-8, 17))):
             scales[layer.name] = rng.integers(1, 1 << scale_bits, shape[0]).astype(np.uint16)
         shift = max(0, min(31, bound + scale_bits - out_bits - 3))
+        # Deep networks would run out of fracs.
+        form = Format(form.bits, max(form.frac, -MAX_FRAC - source.frac + shift))
+        weight_formats[layer.name] = form
         formats[layer.name] = Format(out_bits, source.frac + form.frac - shift)
         # Concatenated tensors share a format: f comes of e, so nothing else is to be done.
     return Bundle(network, formats, weight_formats, weights, biases, scales)
