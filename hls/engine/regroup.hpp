@@ -48,10 +48,12 @@ pixels:
     for (int piece = 0; piece < C::PIECES; ++piece) {
 #pragma HLS PIPELINE II=1
       const bool last_piece = piece == C::PIECES - 1;
-      // Each piece comes in at the top and moves down; a last word of fewer pieces the rest of the way at once.
+      // Each piece comes in at the top and moves down; a last word of fewer pieces the rest of the way at
+      // once.
       word = shift_in(word, ap_int<piece_bits>(payload<piece_bits>(x.read())));
       if (last_piece || slot == ratio - 1) {
-        send(y, last_piece ? ap_uint<word_bits>(word >> idle_bits) : word, last_piece && pixel == C::PIXELS - 1);
+        const ap_uint<word_bits> placed = last_piece ? ap_uint<word_bits>(word >> idle_bits) : word;
+        send(y, placed, last_piece && pixel == C::PIXELS - 1);
       }
       slot = last_piece || slot == ratio - 1 ? 0 : slot + 1;
     }
