@@ -7,9 +7,11 @@
 #include "engine_config.hpp"
 #include "geometry.hpp"
 
-static const int INPUT_BITS = psconv::Geometry<EngineConfig>::BEAT_BITS;
-static const int OUTPUT_BITS = psconv::Geometry<EngineConfig>::GROUP_BITS;
-static const int INPUT_WORDS = EngineConfig::HEIGHT * psconv::Geometry<EngineConfig>::ROW_BEATS;
-static const int OUTPUT_WORDS = psconv::Geometry<EngineConfig>::PIXELS * psconv::Geometry<EngineConfig>::GROUPS;
+typedef psconv::Geometry<EngineConfig> EngineGeometry;
+
+static const int INPUT_BITS = EngineGeometry::BEAT_BITS;
+static const int OUTPUT_BITS = EngineGeometry::GROUP_BITS;
+static const int INPUT_WORDS = EngineConfig::HEIGHT * EngineGeometry::ROW_BEATS;
+static const int OUTPUT_WORDS = EngineGeometry::PIXELS * EngineGeometry::GROUPS;
 
 #endif
