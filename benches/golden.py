@@ -4,10 +4,10 @@
 
 onnxruntime runs the dense network of the same shapes, formats and shifts as QLinearConv, QLinearAdd and
 QLinearGlobalAveragePool on uint8 activations with zero point 0, where ReLU is saturation and costs nothing, and int8
-weights: its quickest form here (int8 activations took ten times as long). It is a yardstick of speed alone: uint8 has
-another range than the int8 formats, and on AVX2 its sums of two products saturate at 16 bits. What is exact is compared
-with its ConvInteger in the tests. The two take turns within a round, and the table has the median of the rounds'
-ratios, which a busy machine moves less than it moves times.
+weights: its quickest form (on AVX2, int8 activations took several times as long). It is a yardstick of speed alone:
+uint8 has another range than the int8 formats, and on AVX2 sums of two products saturate at 16 bits. What is exact is
+compared with its ConvInteger in the tests. The two take turns within a round, and the table has the median of the
+rounds' ratios, which a busy machine moves less than it moves times.
 """
 
 from __future__ import annotations
