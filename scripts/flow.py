@@ -26,6 +26,7 @@ from pymodel import golden as golden_model
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
+from pymodel.native import build as native
 from pymodel.packing import unpack_beats
 from pymodel.storage import support_storage
 from rtl_tb.progress import Progress as SimProgress
@@ -179,6 +180,7 @@ def report(run: Run) -> dict[str, Any]:
             "configuration": str(run.path),
             "seed": str(run.settings.seed),
             "images": f"{len(run.subject.images)} ({run.config.images.source})",
+            "golden model": f"convolutions by {native.describe()}",
             "HLS": "open (embedded: clang, LLVM, CIRCT)",
             "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             "python": platform.python_version(),
