@@ -10,7 +10,7 @@ PSCONV  := $(BIN)/psconv
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
 PYTEST  := $(BIN)/python -m pytest
 
-.PHONY: run golden csim synth cosim compare report pnr test test-all lint train-digits lock clean help
+.PHONY: run golden csim synth cosim compare report pnr test test-all bench lint train-digits lock clean help
 
 run: $(VENV)/run.stamp            ## golden model -> HLS -> RTL -> co-simulation -> comparison -> report
 	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS)
@@ -29,6 +29,9 @@ test: $(VENV)/test.stamp          ## the tests, without those marked slow
 
 test-all: $(VENV)/test.stamp      ## every test, slow ones too
 	$(PYTEST) -n 2 --dist worksteal
+
+bench: $(VENV)/test.stamp         ## the golden model's speed beside onnxruntime (docs/performance.md)
+	$(BIN)/python -m scripts.bench_golden --rounds 5 --out $(OUT)/bench/golden.json
 
 lint: $(VENV)/test.stamp          ## ruff
 	$(BIN)/ruff check .

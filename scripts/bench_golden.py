@@ -1,6 +1,6 @@
 """Golden model against onnxruntime: images per second of whole ResNet18, int8, for each variant.
 
-    python benches/golden.py --out golden.json
+    python -m scripts.bench_golden --out golden.json
 
 onnxruntime runs the dense network of the same shapes, formats and shifts as QLinearConv, QLinearAdd and
 QLinearGlobalAveragePool on uint8 activations with zero point 0, where ReLU is saturation and costs nothing, and int8
