@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C simulation: csim INPUT OUTPUT runs a top, an engine or a network (PSCONV_NETWORK), on whole images; csim alone, as the HLS tools call it in
-// their own C simulation and C/RTL co-simulation, takes x.dat and compares the outputs with y.dat.
+// C simulation: csim INPUT OUTPUT runs a top, an engine or a network (PSCONV_NETWORK), on whole images; csim
+// alone, as the HLS tools call it in their own C simulation and C/RTL co-simulation, takes x.dat and compares
+// the outputs with y.dat.
 //
 // INPUT holds the beats of the images one after the other, each as its bytes of TDATA, least significant
 // first; OUTPUT gets the output beats alike. Exits with 1 and a line on stderr if a file cannot be read or
