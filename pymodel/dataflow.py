@@ -64,6 +64,16 @@ class Dataflow:
         return {layer: engine.shape for layer, engine in self.engines.items()}
 
     @property
+    def lanes(self) -> int:
+        """Multipliers of all engines."""
+        return sum(shape.lanes for shape in self.shapes.values())
+
+    @property
+    def macs(self) -> int:
+        """Useful multiply-accumulates of an image."""
+        return sum(shape.macs for shape in self.shapes.values())
+
+    @property
     def probes(self) -> dict[str, Stream]:
         """The stream that carries the output of each layer, ports included, by layer."""
         found: dict[str, Stream] = {}

@@ -7,7 +7,6 @@ streams are called UNIT_PROCESS and UNIT_STREAM, as openhls calls them; a unit t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -121,7 +120,7 @@ class EngineUnit(Unit):
 
 @dataclass(frozen=True)
 class PoolUnit(Unit):
-    """Maximum or mean of square windows. shift: log2 of the elements of a window, for a mean."""
+    """Maximum or mean of square windows."""
 
     function = "pool"
     header = "pool.hpp"
@@ -328,14 +327,3 @@ class ForkUnit(Unit):
     def processes(self) -> list[Process]:
         every = np.arange(self.reads[0].words.count)
         return self._single(len(every), every, every)
-
-
-def internal_streams(units: list[Unit]) -> Mapping[str, int]:
-    """Streams inside units, by name, with the number of their unit."""
-    found = {}
-    for at, unit in enumerate(units):
-        for process in unit.processes():
-            for stream in process.writes:
-                if stream not in {s.name for s in unit.writes}:
-                    found[stream] = at
-    return found

@@ -85,11 +85,6 @@ class Ports(Strict):
             )
         return found[0]
 
-    def signal_names(self) -> list[str]:
-        """Every Verilog port that the bench touches."""
-        names = [signal.name for stream in self.streams for signal in stream.signals.values()]
-        return [self.clock, self.reset.name, *self.tie, *names]
-
 
 def parse_ports(data: object, source: str = "ports") -> Ports:
     """Ports from the contents of ports.json. Raises ConfigError."""

@@ -44,9 +44,8 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "mismatches": {"csim": csim} | {_run_name(run): result["mismatch_count"] for run, result in simulated.items()},
         "errors": [error for result in simulated.values() for error in result["errors"]],
         "processes": len(schedule["processes"]),
-        "lanes": sum(engine.shape.lanes for engine in dataflow.engines.values()),
-        "utilisation": sum(engine.shape.macs for engine in dataflow.engines.values()) * images
-        / (sum(engine.shape.lanes for engine in dataflow.engines.values()) * free["cycles"]["total"]),
+        "lanes": dataflow.lanes,
+        "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "streams": [
             {"name": s.name, "bits": s.words.word_bits, "depth": depths[s.name]} for s in dataflow.streams

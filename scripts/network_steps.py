@@ -13,7 +13,6 @@ from pymodel import csim, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP
 from pymodel.files import write_text
-from pymodel.network_cycles import slowest
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
@@ -132,8 +131,9 @@ def resources_step(whole: Whole, settings: Settings) -> None:
 
 
 def _quiet_cycles(whole: Whole) -> int:
-    """Cycles without a beat at either port that are no deadlock: two images at the network's pace."""
-    return 20_000 + 4 * slowest(whole.dataflow).iterations
+    """Cycles without a beat at either port that are no deadlock: an image through one unit after the other."""
+    busiest = (max(process.iterations for process in unit.processes()) for unit in whole.dataflow.units)
+    return 20_000 + sum(busiest)
 
 
 def _summary(result: SimResult) -> dict[str, Any]:

@@ -13,20 +13,6 @@ EXAMPLE = str(ROOT / "examples" / "layers" / "cout1.yaml")
 
 
 @pytest.fixture
-def psconv(monkeypatch, capsys):
-    """Runs the command line in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["psconv", *arguments])
-        with pytest.raises(SystemExit) as leave:
-            cli.main()
-        captured = capsys.readouterr()
-        return leave.value.code, captured.out, captured.err
-
-    return run
-
-
-@pytest.fixture
 def folders(tmp_path):
     """Outputs of two runs that differ in one element of three."""
     for name, y in (("a", [[[[1, 2, 3]]]]), ("b", [[[[1, 2, 5]]]])):

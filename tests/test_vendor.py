@@ -17,7 +17,7 @@ import yaml
 
 from pymodel import csim
 from pymodel.errors import ConfigError
-from scripts import cli, flow
+from scripts import flow
 from scripts.config import load
 from scripts.report import parse_report, render_html, render_markdown
 from scripts.resources import CONSTRAINTS, known_targets, load_target
@@ -77,18 +77,6 @@ def prepared(tmp_path: Path, layer: dict = LAYER, **more):
                         simulators=simulators)  # fmt: skip
     [engine] = this.subject.engines
     return engine, this.settings
-
-
-@pytest.fixture
-def psconv(monkeypatch, capsys):
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["psconv", *arguments])
-        with pytest.raises(SystemExit) as leave:
-            cli.main()
-        captured = capsys.readouterr()
-        return leave.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

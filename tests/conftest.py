@@ -1,0 +1,21 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts import cli
+
+
+@pytest.fixture
+def psconv(monkeypatch, capsys):
+    """Runs the command line in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["psconv", *arguments])
+        with pytest.raises(SystemExit) as leave:
+            cli.main()
+        captured = capsys.readouterr()
+        return leave.value.code, captured.out, captured.err
+
+    return run
