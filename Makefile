@@ -30,8 +30,8 @@ test: $(VENV)/test.stamp          ## the tests, without those marked slow
 test-all: $(VENV)/test.stamp      ## every test, slow ones too
 	$(PYTEST) -n 2 --dist worksteal
 
-bench: $(VENV)/test.stamp         ## the golden model's speed beside onnxruntime (docs/performance.md)
-	$(BIN)/python -m scripts.bench_golden --rounds 5 --out $(OUT)/bench/golden.json
+bench: $(VENV)/test.stamp         ## every measurement of docs/performance.md: tables, and JSON in OUT/bench (slow)
+	$(PSCONV) bench all --out $(OUT)/bench
 
 lint: $(VENV)/test.stamp          ## ruff
 	$(BIN)/ruff check .

@@ -20,6 +20,8 @@ from rich.table import Table
 
 from pymodel.errors import NEEDS_TORCH, ConfigError
 
+from .benchmarks import BENCHMARKS
+from .benchmarks.frame import shown
 from .vendor.tools import ToolMissing
 
 app = typer.Typer(
@@ -275,6 +277,33 @@ def explore(
 
 
 @app.command()
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="which; all: every one")] = None,
+    out: Annotated[Path, typer.Option("--out", help="folder for NAME.json, NAME.md and scratch")] = Path("out/bench"),
+    as_json: Json = False,
+) -> None:
+    """Measures: prints the tables and writes them with machine and versions. Without a name: says what there is."""
+    from .benchmarks.frame import measure
+
+    console = _console(as_json)
+    if not names:
+        rows = [{"name": name, "measures": what} for name, what in BENCHMARKS.items()]
+        _table("Benchmarks", rows, console, as_json)
+        return
+    results = []
+    for name in BENCHMARKS if names == ["all"] else names:
+        with console.status(name) as status:
+            results.append(measure(name, out, lambda text, name=name: status.update(f"{name}: {text}")))
+        for table in results[-1]["tables"]:
+            _table(table["title"], table["rows"], console, False)
+            for note in table["notes"]:
+                console.print(note)
+        console.print(f"Written: {out / name}.json")
+    if as_json:
+        print(json.dumps(results, indent=2))
+
+
+@app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file of a training; see docs/training.md")],
     out: Out = Path("out/train"),
@@ -409,16 +438,8 @@ def _table(title: str, rows: list[dict[str, Any]], console: Console, as_json: bo
         whole = number or len(rows[0]) > 9  # a wide table has no room for folded words
         table.add_column(key.replace("_", "\n"), justify="right" if number else "left", no_wrap=whole, overflow="fold")
     for row in rows:
-        table.add_row(*map(_shown, row.values()))
+        table.add_row(*map(shown, row.values()))
     console.print(table)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def _result(title: str, result: dict[str, Any], as_json: bool) -> None:

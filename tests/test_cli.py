@@ -22,7 +22,7 @@ def folders(tmp_path):
 
 
 COMMANDS = ["run", "golden", "csim", "synth", "cosim", "report", "compare", "complexity", "energy", "train", "quantize",
-            "sweep", "explore"]  # fmt: skip
+            "sweep", "explore", "bench"]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -47,6 +47,7 @@ def test_no_command_is_left_out():
         (["complexity", "--variant", "PSD3_P4"], "PSD3_P4"),
         (["energy", "--multipliers", "0"], "multipliers"),
         (["compare", "none", "none"], "none"),
+        (["bench", "nonsense"], "golden"),
     ],
 )
 def test_wrong_use_exits_with_2(arguments, words, psconv):

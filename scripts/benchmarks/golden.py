@@ -1,7 +1,5 @@
 """Golden model against onnxruntime: images per second of whole ResNet18, int8, for each variant.
 
-    python -m scripts.bench_golden --out golden.json
-
 onnxruntime runs the dense network of the same shapes, formats and shifts as QLinearConv, QLinearAdd and
 QLinearGlobalAveragePool on uint8 activations with zero point 0, where ReLU is saturation and costs nothing, and int8
 weights: its quickest form (on AVX2, int8 activations took several times as long). It is a yardstick of speed alone:
@@ -12,15 +10,11 @@ rounds' ratios, which a busy machine moves less than it moves times.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +25,15 @@ from threadpoolctl import threadpool_limits
 
 from pymodel import golden
 from pymodel.bundle import Bundle
-from pymodel.files import write_text
 from pymodel.generate import random_bundle
 from pymodel.native import build
 from pymodel.networks import make_network
 from pymodel.supports import PAPER_VARIANTS
 
+from .frame import Table
+
+PACKAGES = ("numpy", "onnxruntime")
+BATCH, ROUNDS = 64, 5
 NUMPY_IMAGES = 8  # numpy is slow, and no quicker by the image in larger batches
 
 
@@ -105,7 +102,9 @@ def numpy_only():
         os.environ[build.SWITCH] = before
 
 
-def measure(variants: list[str], batch: int, threads: int, rounds: int) -> list[dict]:
+def measure(
+    variants: list[str], batch: int, threads: int, rounds: int, progress: Callable[[str], None]
+) -> list[dict]:
     """One row a variant: images per second, and the ratio to onnxruntime, median over the rounds.
 
     Raises AssertionError where kernel and numpy differ.
@@ -117,6 +116,7 @@ def measure(variants: list[str], batch: int, threads: int, rounds: int) -> list[
     dense.run(None, positive)
     rows = []
     for variant in variants:
+        progress(variant)
         bundle = random_bundle(make_network("resnet18", "cifar10", variant), 0)
         few = images[:NUMPY_IMAGES]
         made = golden.run(bundle, few, threads=threads)  # plans are made here, as onnxruntime's are with its session
@@ -142,50 +142,16 @@ def measure(variants: list[str], batch: int, threads: int, rounds: int) -> list[
     return rows
 
 
-def table(rows: list[dict]) -> str:
-    """Markdown."""
-    lines = ["| variant | golden, images/s | onnxruntime dense, images/s | ratio, median (range) | numpy, images/s |",
-             "|---|--:|--:|--:|--:|"]  # fmt: skip
-    for row in rows:
-        lines.append(f"| {row['variant']} | {row['golden_images_per_s']:.0f} "
-                     f"| {row['onnxruntime_dense_images_per_s']:.0f} "
-                     f"| {row['ratio']:.2f} ({row['ratio_least']:.2f} to {row['ratio_most']:.2f}) "
-                     f"| {row['numpy_images_per_s']:.1f} |")  # fmt: skip
-    return "\n".join(lines)
-
-
-def machine(threads: int) -> dict:
-    """What the numbers depend on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "threads": threads,
-        "kernel": build.describe(),
-        "versions": {name: version(name) for name in ("numpy", "onnxruntime")},
-    }
-
-
-def main() -> None:
-    """Prints the table and writes it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--variants", nargs="+", default=list(PAPER_VARIANTS))
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, help="also write machine and rows here, as JSON")
-    given = parser.parse_args()
-    before = machine(given.threads)
-    with threadpool_limits(given.threads):
-        rows = measure(given.variants, given.batch, given.threads, given.rounds)
-    result = {"machine": before | {"load_after": os.getloadavg()[0]}, "batch": given.batch, "rows": rows}
-    print(table(rows))
-    print(json.dumps(result["machine"]))
-    if given.out:
-        write_text(given.out, json.dumps(result, indent=1) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
+    """All variants of the papers with one thread, two of them with two."""
+    tables = []
+    for threads, variants in ((1, list(PAPER_VARIANTS)), (2, ["dense", "PSD1_P16"])):
+        count = "one thread" if threads == 1 else f"{threads} threads"
+        with threadpool_limits(threads):
+            rows = measure(variants, BATCH, threads, ROUNDS, progress)
+        notes = (
+            f"Batch {BATCH}, {count}, kernel: {build.describe()}. ratio: median of {ROUNDS} rounds in which the two "
+            f"take turns. numpy: batch {NUMPY_IMAGES}, the definition, equal in every layer.",
+        )
+        tables.append(Table(f"Golden model, whole ResNet18, int8, {count}", rows, notes))
+    return tables

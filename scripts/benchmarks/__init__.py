@@ -1,0 +1,16 @@
+"""Measurements: `psconv bench NAME` runs one, prints its tables and writes them with the machine and the versions.
+
+A benchmark is a module here with
+
+    PACKAGES                       names of the installed packages that its numbers depend on
+    run(folder, progress)          -> list[Table]; scratch and plots go to `folder`, `progress(text)` says what is next
+
+and a line in BENCHMARKS. What it prints is what was just measured; docs/performance.md shows such tables.
+"""
+
+from __future__ import annotations
+
+# Name -> what it measures. In the order in which `psconv bench all` runs them.
+BENCHMARKS = {
+    "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
+}

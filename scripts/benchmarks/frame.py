@@ -1,0 +1,98 @@
+"""What all benchmarks share: tables, the machine, the files of a result."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pymodel.errors import ConfigError
+from pymodel.files import write_text
+
+from ..steps import write_json
+from . import BENCHMARKS
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with the same keys, of JSON values. notes: what the numbers are of, as sentences."""
+
+    title: str
+    rows: list[dict[str, Any]]
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """The table as docs/performance.md shows it."""
+        keys = list(self.rows[0])
+        numbers = [all(isinstance(row[key], int | float | None) for row in self.rows) for key in keys]
+        lines = [f"### {self.title}", "", _line(key.replace("_", " ") for key in keys)]
+        lines.append("|" + "|".join("--:" if number else "---" for number in numbers) + "|")
+        lines += [_line(shown(row[key]) for key in keys) for row in self.rows]
+        return "\n".join([*lines, "", *self.notes]) + "\n"
+
+
+def shown(value: Any) -> str:
+    """A value of a table for people: thousands apart, four digits of a fraction."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def measure(name: str, out: Path, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Runs one benchmark and writes OUT/NAME.json and OUT/NAME.md. Returns what the JSON file holds.
+
+    Raises ConfigError: an unknown name, a package of the benchmark that is missing.
+    """
+    if name not in BENCHMARKS:
+        raise ConfigError(f"bench: {name!r} is unknown; known are {', '.join(BENCHMARKS)}, all")
+    try:
+        module = import_module(f"{__package__}.{name}")
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"bench {name}: the package {error.name} is missing: pip install -e '.[test]'") from error
+    before, start = machine(), time.perf_counter()
+    tables = module.run(out / name, progress)
+    result = {
+        "benchmark": name,
+        "what": BENCHMARKS[name],
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": before | {"load_after": os.getloadavg()[0]},
+        "versions": {package: version(package) for package in module.PACKAGES},
+        "seconds": time.perf_counter() - start,
+        "tables": [asdict(table) for table in tables],
+    }
+    write_json(out / f"{name}.json", result)
+    write_text(out / f"{name}.md", "\n".join(table.markdown() for table in tables) + "\n" + _provenance(result))
+    return result
+
+
+def machine() -> dict[str, Any]:
+    """What times depend on. load: processes that want a core, over the last minute."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    load = os.getloadavg()[0]
+    return {"processor": model, "cores": os.cpu_count(), "load": load, "python": platform.python_version()}
+
+
+def _provenance(result: Mapping[str, Any]) -> str:
+    at, versions = result["machine"], result["versions"]
+    return (
+        f"`psconv bench {result['benchmark']}`, {result['date']}, {result['seconds']:.0f} s; {at['processor']}, "
+        f"{at['cores']} cores, load {at['load']:.1f} before and {at['load_after']:.1f} after; "
+        + ", ".join(f"{name} {number}" for name, number in versions.items())
+        + ".\n"
+    )
+
+
+def _line(cells) -> str:
+    return "| " + " | ".join(cells) + " |"
