@@ -15,13 +15,16 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from pymodel import header, network_top
+from pymodel.dataflow import Dataflow
 from pymodel.errors import ConfigError
+from pymodel.loading import Packet
 from pymodel.packing import EngineShape
 from pymodel.words import Words
 
@@ -111,6 +114,22 @@ def run_words(program: Path, images: np.ndarray, source: Words, sink: Words) -> 
     if words.size != len(images) * sink.count * sink.word_bytes:
         raise ConfigError(f"C simulation: {program} is of another shape: it gave {words.size} bytes")
     return sink.unpack(words.reshape(-1, sink.word_bytes), "output beats")
+
+
+def run_packets(program: Path, packets: Sequence[Packet], dataflow: Dataflow) -> np.ndarray:
+    """Output beats of a network that loads its weights: uint8 [n * out_beats, bytes].
+
+    Raises ConfigError as `run` does.
+    """
+    size = dataflow.sink.words.word_bytes
+    with tempfile.TemporaryDirectory(prefix="csim") as folder:
+        given, made = Path(folder) / "x.bin", Path(folder) / "y.bin"
+        given.write_bytes(b"".join(len(p.beats).to_bytes(4, "little") + p.beats.tobytes() for p in packets))
+        _execute([str(program), str(given), str(made)], "C simulation failed")
+        beats = np.fromfile(made, np.uint8)
+    if beats.size != len(packets) * dataflow.out_beats * size:
+        raise ConfigError(f"C simulation: {program} is of another shape: it gave {beats.size} bytes")
+    return beats.reshape(-1, size)
 
 
 def amd_include() -> Path | None:

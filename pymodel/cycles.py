@@ -141,7 +141,7 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     images = warm_up(max(sequence.iterations for sequence in chain))
 
     def timelines() -> list[Timeline]:
-        return [Timeline(process, images) for process in chain]
+        return [Timeline([process] * images) for process in chain]
 
     def links(depths: Mapping[str, int | None]) -> dict[str, Link]:
         return {name: Link(FEEDER_STAGES, depth) for name, depth in depths.items()}
@@ -296,8 +296,8 @@ def _deliveries(
 ) -> np.ndarray:
     """Cycle in which each output beat is delivered: int64 [images * beats]. The sink is one more process."""
     leads = {process["name"]: lead(process) for process in schedule["processes"]}
-    lines = [Timeline(process, images, leads[process.name]) for process in processes]
-    sink = Timeline(Process("sink", beats, {OUT_PORT: np.arange(beats)}, {}), images)
+    lines = [Timeline([process] * images, leads[process.name]) for process in processes]
+    sink = Timeline([Process("sink", beats, {OUT_PORT: np.arange(beats)}, {})] * images)
     lines[0].raise_to(IN_PORT, np.array([start]))
     settle([*lines, sink], links)
     return sink.time

@@ -16,10 +16,14 @@ from pymodel.network import AvgPool, Layer, Linear, MaxPool
 from pymodel.packing import EngineShape
 from pymodel.units import (
     AddUnit,
+    AnswerUnit,
+    Control,
     EngineUnit,
     ForkUnit,
+    GateUnit,
     GatherUnit,
     GlobalAverageUnit,
+    LoaderUnit,
     PoolUnit,
     SplitUnit,
     Stream,
@@ -49,7 +53,23 @@ class Dataflow:
         return next(s for unit in self.units for s in unit.writes if s.name == OUT_PORT)
 
     @property
-    def streams(self) -> list[Stream]:
+    def gate(self) -> GateUnit | None:
+        """The entrance where weights are loaded; None where they are in ROM."""
+        first = self.units[0]
+        return first if isinstance(first, GateUnit) else None
+
+    @property
+    def in_beats(self) -> int:
+        """Input beats of an image that comes without weights."""
+        return self.source.words.count + (self.gate is not None)
+
+    @property
+    def out_beats(self) -> int:
+        """Output beats of an image."""
+        return self.sink.words.count + (self.gate is not None)
+
+    @property
+    def streams(self) -> list[Stream | Control]:
         """The streams between two units."""
         return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
 
@@ -79,21 +99,29 @@ class Dataflow:
         found: dict[str, Stream] = {}
         for unit in self.units:
             for stream in unit.writes:
-                found.setdefault(stream.layer, stream)
+                if isinstance(stream, Stream):
+                    found.setdefault(stream.layer, stream)
         return found
 
 
-def build(bundle: Bundle, shapes: Mapping[str, EngineShape]) -> Dataflow:
+def build(bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool = False) -> Dataflow:
     """The network of a bundle. shapes: of the engine of each layer with weights, by layer.
 
+    loaded: weights are in RAM and come with images (docs/weights.md), the shapes are those of `pymodel.loading`.
     Raises ConfigError, naming the layer, for one that is not built in hardware.
     """
-    return _Builder(bundle, shapes).run()
+    if loaded and bundle.scales:
+        raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
+    dataflow = _Builder(bundle, shapes, loaded).run()
+    for names in ([unit.name for unit in dataflow.units], [stream.name for stream in dataflow.streams]):
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f"layer {min(twice)}: a network's top has something else of this name: choose another")
+    return dataflow
 
 
 class _Builder:
-    def __init__(self, bundle: Bundle, shapes: Mapping[str, EngineShape]):
-        self.bundle, self.shapes = bundle, shapes
+    def __init__(self, bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool):
+        self.bundle, self.shapes, self.loaded = bundle, shapes, loaded
         self.tensors = bundle.network.shapes()
         self.layers = _needed(bundle)
         self.units: list[Unit] = []
@@ -112,10 +140,32 @@ class _Builder:
             raise ConfigError("network: no layer reads the input")
         first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
         group = self.shapes[first.name].in_channels_per_beat if first.name in self.shapes else self.tensors[INPUT][0]
-        self._distribute(Stream(IN_PORT, INPUT, self._words(INPUT, group)))
+        self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, group)))
         for layer in self.layers:
             self._layer(layer)
+        if self.loaded:
+            self._load_weights(self._words(INPUT, group))
         return Dataflow(self.units)
+
+    def _load_weights(self, words: Words) -> None:
+        """Gate, loaders and answer around the units."""
+        bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
+        engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
+        loaders: list[LoaderUnit] = []
+        behind: tuple[Control, ...] = ()
+        for engine in reversed(engines):
+            beats = Control(f"{engine.name}_loads", bits)
+            rest = loaders[0].own_beats + loaders[0].rest_beats if loaders else 0
+            loader = LoaderUnit(f"{engine.name}_loader", engine.layer, (beats,), (*engine.reads[1:], *behind),
+                                engine.shape.rom_words, rest)  # fmt: skip
+            loaders.insert(0, loader)
+            behind = (beats,)
+        image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
+        load_beats = loaders[0].own_beats + loaders[0].rest_beats
+        gate = GateUnit("gate", INPUT, (x,), (*behind, image, verdicts), load_beats, check_beats(bits))
+        scores = self.units[-1].writes[0]
+        answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
+        self.units = [gate, *loaders, *self.units, answer]
 
     def _words(self, layer: str, group: int) -> Words:
         return Words(*self.tensors[layer], self.bundle.formats[layer].bits, group)
@@ -132,8 +182,9 @@ class _Builder:
             sink = self._output(name, shape.out_channels_per_beat)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
             scales = self.bundle.scales.get(name)
+            loads = (Control(f"{name}_orders", 1), Control(f"{name}_words", shape.load_bits)) if self.loaded else ()
             self.units.append(
-                EngineUnit(name, name, (source,), (sink,), shape, weights, self.bundle.bias(name), scales)
+                EngineUnit(name, name, (source, *loads), (sink,), shape, weights, self.bundle.bias(name), scales)
             )
         elif layer.op == "add":
             left = self._source(layer.inputs[0], name)
@@ -163,7 +214,7 @@ class _Builder:
         self._distribute(self.units[-1].writes[0])
 
     def _output(self, layer: str, group: int) -> Stream:
-        port = layer == self.bundle.network.output
+        port = layer == self.bundle.network.output and not self.loaded
         return Stream(OUT_PORT if port else layer, layer, self._words(layer, group))
 
     def _distribute(self, stream: Stream) -> None:
@@ -195,7 +246,7 @@ class _Builder:
 
     def _regrouped(self, stream: Stream, group: int) -> Stream:
         """The stream in words of `group` channels, through words of their greatest common divisor."""
-        origin = INPUT if stream.name == IN_PORT else stream.name
+        origin = INPUT if stream.layer == INPUT and stream.name in (IN_PORT, "image") else stream.name
         common = math.gcd(stream.words.group, group)
         for kind, verb, size in ((SplitUnit, "split", common), (GatherUnit, "gather", group)):
             if size != stream.words.group:
@@ -203,6 +254,11 @@ class _Builder:
                 self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))
                 stream = after
         return stream
+
+
+def check_beats(beat_bits: int) -> int:
+    """Beats of the check sum after the weights: two sums of 32 bits, or of a beat's where that is more."""
+    return -(-2 * max(32, beat_bits) // beat_bits)
 
 
 def _check_mean(name: str, count: int) -> None:

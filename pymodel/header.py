@@ -84,20 +84,31 @@ def engine_struct(
         raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
     words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
-    lanes = shape.support.lanes()
     return render_template(
         "engine_struct.hpp.j2",
         name=name,
-        prefix=prefix,
-        shape=shape,
-        constants=engine_constants(shape),
-        image_cycles=shape.hout * shape.wout * shape.rom_words,
-        variants=_table(str(variant) for variant, _ in lanes),
-        taps=_table(str(tap) for _, tap in lanes),
+        **_of_shape(shape, prefix),
         weights=_rom(words, shape.rom_word_bits),
         biases=_rom(biases, shape.To * shape.bias_bits),
         scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
     )
+
+
+def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str:
+    """The same of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
+    return render_template("engine_struct.hpp.j2", name=name, **_of_shape(shape, prefix), weights="", scales="")
+
+
+def _of_shape(shape: EngineShape, prefix: str) -> dict[str, object]:
+    lanes = shape.support.lanes()
+    return {
+        "prefix": prefix,
+        "shape": shape,
+        "constants": engine_constants(shape),
+        "image_cycles": shape.hout * shape.wout * shape.rom_words,
+        "variants": _table(str(variant) for variant, _ in lanes),
+        "taps": _table(str(tap) for _, tap in lanes),
+    }
 
 
 def integers(numbers: Iterable[tuple[str, int, str]]) -> list[Constant]:

@@ -31,8 +31,8 @@ class Process:
 
     name: str
     iterations: int
-    reads: Mapping[str, np.ndarray]
-    writes: Mapping[str, np.ndarray]
+    reads: dict[str, np.ndarray]
+    writes: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,20 @@ class Timeline:
     before the last one, in which times are counted.
     """
 
-    def __init__(self, process: Process, images: int, lead: int = 0):
-        accesses = {**process.reads, **process.writes}
-        events = np.unique(np.concatenate(list(accesses.values())))
-        image = np.arange(images)[:, None]
-        self.process = process
-        self.iteration = (image * process.iterations + events).ravel()
+    def __init__(self, runs: Sequence[Process], lead: int = 0):
+        """runs: what the process does for each image, one after the other; all have the same streams."""
+        events = {id(run): _events(run) for run in runs}
+        begins = np.cumsum([0, *(run.iterations for run in runs)])
+        firsts = np.cumsum([0, *(len(events[id(run)]) for run in runs)])
+        self.process = runs[0]
+        self.iteration = np.concatenate([begin + events[id(run)] for begin, run in zip(begins, runs, strict=False)])
         self.accesses = {
-            stream: (image * len(events) + np.searchsorted(events, iterations)).ravel()
-            for stream, iterations in accesses.items()
-        }
+            stream: np.concatenate([
+                first + np.searchsorted(events[id(run)], (run.reads | run.writes)[stream])
+                for first, run in zip(firsts, runs, strict=False)
+            ])
+            for stream in self.process.reads | self.process.writes
+        }  # fmt: skip
         self.time = self.iteration + lead  # no process issues earlier; `raise_to` only ever raises
 
     def times(self, stream: str) -> np.ndarray:
@@ -82,6 +86,11 @@ class Timeline:
         self.time[events[late]] = times[late]
         self.time = self.iteration + np.maximum.accumulate(self.time - self.iteration)
         return True
+
+
+def _events(run: Process) -> np.ndarray:
+    """The iterations that access any stream."""
+    return np.unique(np.concatenate(list((run.reads | run.writes).values())))
 
 
 def settle(timelines: Sequence[Timeline], links: Mapping[str, Link], must_not_wait: Timeline | None = None) -> bool:

@@ -21,6 +21,7 @@ from pymodel.units import POOL_DEPTH, EngineUnit
 # Write stages that depths are computed with, before anything is compiled: more than any process needs.
 STAGES = 16
 SUMS_DEPTH = STAGES + 2  # at least what the compiler gives a stream without a depth: it never holds up its producer
+LOAD_DEPTH = 2  # of the streams that weights come through
 IMAGES = 8  # at most until a network's streams are as full as they stay
 
 
@@ -46,9 +47,9 @@ class NetworkCycles:
         return self.total - self.images * self.steady
 
 
-def processes(dataflow: Dataflow) -> list[Process]:
-    """All processes, from input to output."""
-    return [process for unit in dataflow.units for process in unit.processes()]
+def processes(dataflow: Dataflow, reload: bool = False) -> list[Process]:
+    """All processes, from input to output, and what they do for an image; reload: one before which weights come."""
+    return [process for unit in dataflow.units for process in unit.processes(reload)]
 
 
 def slowest(dataflow: Dataflow) -> Process:
@@ -66,12 +67,13 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     Raises ConfigError: a network that does not get to repeat.
     """
     chain, pace = processes(dataflow), slowest(dataflow).iterations
-    source = dataflow.source.words.count
+    source = dataflow.in_beats
+    weights = {unit.reads[2].name for unit in dataflow.engines.values() if unit.loaded}
     links: dict[str, Link] = {stream.name: Link(STAGES, None) for stream in dataflow.streams}
     for unit in dataflow.units:
         links |= _inner_links(unit)
     for images in (4, IMAGES):
-        lines = [Timeline(process, images) for process in chain]
+        lines = [Timeline([process] * images) for process in chain]
         sends = (np.arange(images * source, dtype=np.int64) * pace) // source
         for line in lines:
             if IN_PORT in line.process.reads:
@@ -81,14 +83,19 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
             break
     else:
         raise ConfigError(f"network: its streams are not as full as they stay after {IMAGES} images")
-    return {stream.name: _waiting(lines, stream.name) for stream in dataflow.streams}
+    # Weights move one word at a time: what they wait for is the engine before theirs.
+    waiting = {stream.name: _waiting(lines, stream.name) for stream in dataflow.streams if stream.name not in weights}
+    return {stream.name: waiting.get(stream.name, LOAD_DEPTH) for stream in dataflow.streams}
 
 
-def latency(dataflow: Dataflow, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> NetworkCycles:
+def latency(
+    dataflow: Dataflow, schedule: Mapping[str, Any], images: int = 1, start: int = 0,
+    reloads: frozenset[int] = frozenset(),
+) -> NetworkCycles:  # fmt: skip
     """Cycles of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
 
-    start: the cycle in which the first beat is offered, counted from the first cycle after reset.
-    Raises ConfigError if the schedule is not one of this network.
+    start: the cycle in which the first beat is offered, counted from the first cycle after reset. reloads: the images
+    before which weights come. Raises ConfigError if the schedule is not one of this network.
     """
     chain = processes(dataflow)
     found = {process["name"]: process for process in schedule["processes"]}
@@ -103,9 +110,13 @@ def latency(dataflow: Dataflow, schedule: Mapping[str, Any], images: int = 1, st
             stream = write["stream"]
             links[stream] = Link(write["stage"] - lead(found[process.name]), depths[stream])
     simulated = max(images + 1, 3)
-    lines = [Timeline(process, simulated, lead(found[process.name])) for process in chain]
-    beats = dataflow.sink.words.count
-    sink = Timeline(Process("sink", beats, {OUT_PORT: np.arange(beats)}, {}), simulated)
+    reloading = processes(dataflow, reload=True)
+    lines = [
+        Timeline([(two if at in reloads else one) for at in range(simulated)], lead(found[one.name]))
+        for one, two in zip(chain, reloading, strict=True)
+    ]
+    beats = dataflow.out_beats
+    sink = Timeline([Process("sink", beats, {OUT_PORT: np.arange(beats)}, {})] * simulated)
     for line in lines:
         if IN_PORT in line.process.reads:
             line.raise_to(IN_PORT, np.array([start]))

@@ -40,14 +40,15 @@ def render(dataflow: Dataflow, name: str) -> dict[str, str]:
     structs = [unit.struct() for unit in dataflow.units]
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
-        HEADER: render_template(f"{HEADER}.j2", **common, source=dataflow.source.words, sink=dataflow.sink.words),
+        HEADER: render_template(f"{HEADER}.j2", **common, source=dataflow.source.words,
+                                sink=dataflow.sink.words, gate=dataflow.gate),
         SOURCE: render_template(
             f"{SOURCE}.j2",
             **common,
             headers=sorted({unit.header for unit in dataflow.units}),
             joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
             units=[_unit(unit) for unit in dataflow.units],
-            streams=[{"name": s.name, "bits": s.words.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
+            streams=[{"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
         ),
     }
 
@@ -76,4 +77,4 @@ def _unit(unit: Unit) -> dict[str, object]:
 
 def _type(stream: Stream) -> str:
     ports = {IN_PORT: "InputBeat", OUT_PORT: "OutputBeat"}
-    return ports.get(stream.name, f"ap_uint<{stream.words.word_bits}> ")
+    return ports.get(stream.name, f"ap_uint<{stream.word_bits}> ")

@@ -235,6 +235,11 @@ class EngineShape(Checked):
         return self.lanes * self.weight_bits
 
     @property
+    def load_bits(self) -> int:
+        """Bits of a word as it is loaded into an engine with its weights in RAM: weights, above them biases."""
+        return self.rom_word_bits + self.To * self.bias_bits
+
+    @property
     def weight_bits_stored(self) -> int:
         """Bits of the weights of the support."""
         return self.support.weights(self.cout, self.cin) * self.weight_bits
@@ -266,6 +271,18 @@ def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
     values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
     values = values.reshape(shape.NB, shape.steps, shape.To, shape.fold, shape.M)
     return _to_words(values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1), shape.weight_bits)
+
+
+def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> list[int]:
+    """What an engine with its weights in RAM is loaded with: `rom_words` integers of `load_bits`.
+
+    Each is a word of the weight ROM; above it, in the first word of each step of the first block set, the bias word of
+    that step. Raises ConfigError as `pack_weights` and `pack_bias` do.
+    """
+    words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
+    for step, word in enumerate(biases):
+        words[step * shape.fold] |= word << shape.rom_word_bits
+    return words
 
 
 def unpack_weights(words: list[int], shape: EngineShape) -> np.ndarray:

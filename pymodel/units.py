@@ -30,10 +30,22 @@ class Stream:
     layer: str
     words: Words
 
+    @property
+    def word_bits(self) -> int:
+        return self.words.word_bits
+
+
+@dataclass(frozen=True)
+class Control:
+    """A stream between two units that carries no tensor: orders, weights, verdicts."""
+
+    name: str
+    word_bits: int
+
 
 @dataclass(frozen=True)
 class Unit(ABC):
-    """One unit: its name, the layer that it belongs to, the streams that it reads and writes."""
+    """One unit: its name, the layer that it belongs to, the streams that it reads and writes, tensors first to last."""
 
     function: ClassVar[str]  # of namespace psconv
     header: ClassVar[str]  # of hls/engine
@@ -41,8 +53,8 @@ class Unit(ABC):
 
     name: str
     layer: str
-    reads: tuple[Stream, ...]
-    writes: tuple[Stream, ...]
+    reads: tuple[Stream | Control, ...]
+    writes: tuple[Stream | Control, ...]
 
     @property
     def config(self) -> str:
@@ -52,7 +64,7 @@ class Unit(ABC):
     @property
     def widest(self) -> int:
         """Bits of the widest word in it."""
-        return max(8 * stream.words.word_bytes for stream in (*self.reads, *self.writes))
+        return max(-(-stream.word_bits // 8) * 8 for stream in (*self.reads, *self.writes))
 
     def struct(self) -> str:
         """C++ text of its configuration."""
@@ -63,8 +75,8 @@ class Unit(ABC):
         """The members of its configuration."""
 
     @abstractmethod
-    def processes(self) -> list[Process]:
-        """Its processes, from input to output."""
+    def processes(self, reload: bool = False) -> list[Process]:
+        """Its processes, from input to output, and what they do for an image; reload: one before which weights come."""
 
     def _chain(self, chain: list[Sequence], between: list[str]) -> list[Process]:
         """A chain of processes; between: the streams that connect them."""
@@ -92,7 +104,10 @@ def _feeder_streams(kernel: int) -> list[str]:
 
 @dataclass(frozen=True)
 class EngineUnit(Unit):
-    """A convolution or fully connected layer. weights: int [cout, cin, K, K]; bias, scales: int [cout]."""
+    """A convolution or fully connected layer. weights: int [cout, cin, K, K]; bias, scales: int [cout].
+
+    Where its weights are loaded it also reads orders and load words from its loader.
+    """
 
     function = "engine"
     header = "engine.hpp"
@@ -104,18 +119,34 @@ class EngineUnit(Unit):
     scales: np.ndarray | None
 
     @property
+    def loaded(self) -> bool:
+        """Whether its weights are in RAM."""
+        return len(self.reads) > 1
+
+    @property
     def widest(self) -> int:
-        return header.widest_word(self.shape)
+        return max(header.widest_word(self.shape), self.shape.load_bits)
 
     def struct(self) -> str:
         prefix = f"{self.name}_"
+        if self.loaded:
+            return header.loaded_engine_struct(self.config, self.shape, prefix)
         return header.engine_struct(self.config, self.shape, self.weights, self.bias, self.scales, prefix)
 
     def constants(self) -> list[Constant]:
         return header.engine_constants(self.shape)
 
-    def processes(self) -> list[Process]:
-        return self._chain(sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"])
+    def processes(self, reload: bool = False) -> list[Process]:
+        chain = self._chain(sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"])
+        return [self._with_loads(p, reload) if p.name == f"{self.name}_pe" and self.loaded else p for p in chain]
+
+    def _with_loads(self, pe: Process, reload: bool) -> Process:
+        """The processing element with its weights in RAM: new ones take as many iterations as a pixel."""
+        more = self.shape.rom_words if reload else 0
+        orders, words = (stream.name for stream in self.reads[1:])
+        own = {orders: np.arange(1), words: np.arange(more)}
+        later = [{stream: at + more for stream, at in side.items()} for side in (pe.reads, pe.writes)]
+        return Process(pe.name, pe.iterations + more, later[0] | own, later[1])
 
 
 @dataclass(frozen=True)
@@ -182,7 +213,7 @@ class PoolUnit(Unit):
             flag("MAXIMUM", self.maximum, "the largest element, else the mean"),
         ]
 
-    def processes(self) -> list[Process]:
+    def processes(self, reload: bool = False) -> list[Process]:
         every = np.arange(self.writes[0].words.count)
         reduce = Sequence("reduce", len(every), every, every)
         return self._chain([*feeder_sequences(self), reduce], _feeder_streams(self.kernel))
@@ -221,7 +252,7 @@ class GlobalAverageUnit(Unit):
             flag("RELU", False, "negative outputs stay"),
         ]
 
-    def processes(self) -> list[Process]:
+    def processes(self, reload: bool = False) -> list[Process]:
         words = self.reads[0].words
         every = np.arange(words.count)
         return self._single(words.count, every, every[-words.per_pixel :])
@@ -260,7 +291,7 @@ class AddUnit(Unit):
             flag("RELU", self.relu, "negative outputs become zero"),
         ]
 
-    def processes(self) -> list[Process]:
+    def processes(self, reload: bool = False) -> list[Process]:
         every = np.arange(self.writes[0].words.count)
         return self._single(len(every), every, every)
 
@@ -275,7 +306,7 @@ class SplitUnit(Unit):
     def constants(self) -> list[Constant]:
         return _regroup_constants(self, self.writes[0].words.per_pixel)
 
-    def processes(self) -> list[Process]:
+    def processes(self, reload: bool = False) -> list[Process]:
         pieces, pixels = self.writes[0].words.per_pixel, self.reads[0].words.pixels
         ratio = self.reads[0].words.group // self.writes[0].words.group
         reads = (np.arange(pixels)[:, None] * pieces + np.arange(0, pieces, ratio)).ravel()
@@ -292,7 +323,7 @@ class GatherUnit(Unit):
     def constants(self) -> list[Constant]:
         return _regroup_constants(self, self.reads[0].words.per_pixel)
 
-    def processes(self) -> list[Process]:
+    def processes(self, reload: bool = False) -> list[Process]:
         pieces, pixels = self.reads[0].words.per_pixel, self.reads[0].words.pixels
         ratio = self.writes[0].words.group // self.reads[0].words.group
         ends = np.union1d(np.arange(ratio - 1, pieces, ratio), [pieces - 1])
@@ -324,6 +355,97 @@ class ForkUnit(Unit):
         words = self.reads[0].words
         return integers([("WORDS", words.count, "of an image"), ("WORD_BITS", words.word_bits, "of a word")])
 
-    def processes(self) -> list[Process]:
+    def processes(self, reload: bool = False) -> list[Process]:
         every = np.arange(self.reads[0].words.count)
         return self._single(len(every), every, every)
+
+
+@dataclass(frozen=True)
+class GateUnit(Unit):
+    """The entrance where weights are loaded. load_beats: of all engines; check_beats: of the check sum after them."""
+
+    function = "gate"
+    header = "gate.hpp"
+
+    load_beats: int
+    check_beats: int
+
+    def constants(self) -> list[Constant]:
+        words, beats = self.reads[0].words, 1 + self.load_beats + self.check_beats + self.reads[0].words.count
+        return integers(
+            [
+                ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
+                ("WORD_BITS", words.word_bits, "of a word of the image"),
+                ("LOAD_BEATS", self.load_beats, "of the weights"),
+                ("CHECK_BEATS", self.check_beats, "of their check sum"),
+                ("IMAGE_WORDS", words.count, "of the image"),
+                ("COUNT_BITS", beats.bit_length(), "of a number of beats"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        load, check = (self.load_beats, self.check_beats) if reload else (0, 0)
+        first, count = 1 + load + check, self.reads[0].words.count
+        end = first + count
+        loads, image, verdicts = (stream.name for stream in self.writes)
+        writes = {loads: np.arange(1 + load), image: first + np.arange(count), verdicts: np.array([end])}
+        return [Process(self.name, end + 1, {self.reads[0].name: np.arange(end)}, writes)]
+
+
+@dataclass(frozen=True)
+class LoaderUnit(Unit):
+    """A link of the chain that brings weights to the engines. rest_beats: what it passes on, for those behind it."""
+
+    function = "loader"
+    header = "loader.hpp"
+
+    load_words: int
+    rest_beats: int
+
+    @property
+    def word_beats(self) -> int:
+        """Beats of a load word."""
+        return -(-self.writes[1].word_bits // self.reads[0].word_bits)
+
+    @property
+    def own_beats(self) -> int:
+        """Beats of its engine's weights."""
+        return self.load_words * self.word_beats
+
+    def constants(self) -> list[Constant]:
+        return integers(
+            [
+                ("BEAT_BITS", self.reads[0].word_bits, "of a beat"),
+                ("LOAD_BITS", self.writes[1].word_bits, "of a word for the engine"),
+                ("WORD_BEATS", self.word_beats, "of such a word"),
+                ("OWN_BEATS", self.own_beats, "for the engine"),
+                ("REST_BEATS", self.rest_beats, "for the engines behind it"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        own, rest = (self.own_beats, self.rest_beats) if reload else (0, 0)
+        orders, words, *behind = (stream.name for stream in self.writes)
+        writes = {orders: np.arange(1), words: np.arange(1, own // self.word_beats + 1) * self.word_beats}
+        for name in behind:
+            writes[name] = np.concatenate([np.arange(1), own + np.arange(1, rest + 1)])
+        iterations = 1 + own + rest
+        return [Process(self.name, iterations, {self.reads[0].name: np.arange(iterations)}, writes)]
+
+
+@dataclass(frozen=True)
+class AnswerUnit(Unit):
+    """The exit where weights are loaded: scores, then the verdict."""
+
+    function = "answer"
+    header = "answer.hpp"
+
+    def constants(self) -> list[Constant]:
+        words = self.reads[0].words
+        return integers([("WORDS", words.count, "of scores"), ("WORD_BITS", words.word_bits, "of a word")])
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        count = self.reads[0].words.count
+        scores, verdicts = (stream.name for stream in self.reads)
+        reads = {scores: np.arange(count), verdicts: np.array([count])}
+        return [Process(self.name, count + 1, reads, {self.writes[0].name: np.arange(count + 1)})]

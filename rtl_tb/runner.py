@@ -104,7 +104,9 @@ def simulate(
     images = int(last_in.sum())
     _check_probes(probes, images)
     source, sink = ports.stream("in"), ports.stream("out")
-    beats = {"in": len(beats_in) // images, "out": beats_per_image}
+    equal = bool((np.diff(np.flatnonzero(last_in), prepend=-1) * images == len(beats_in)).all())
+    # Messages count the beats of input packets of different lengths from the first packet on.
+    beats = {"in": len(beats_in) // images if equal else len(beats_in), "out": beats_per_image}
     beats |= {name: len(words) // images for name, words in probes.items()}
     layouts = _layouts(beats, axes or {}, fields or {})
     layouts |= {source.name: layouts.pop("in"), sink.name: layouts.pop("out")}
@@ -180,10 +182,8 @@ def _check_arguments(
                 f" got {beats.dtype} {list(beats.shape)}"
             )
     images = int(np.count_nonzero(last_in))
-    if last_in.shape != (len(beats_in),) or not last_in[-1] or len(beats_in) % images:
-        raise ConfigError(
-            "last_in: one flag per input beat expected, one image's last beat at the end, equal images"
-        )
+    if last_in.shape != (len(beats_in),) or not last_in[-1]:
+        raise ConfigError("last_in: one flag per input beat expected, one image's last beat at the end")
     if beats_per_image < 1 or len(expected) != images * beats_per_image:
         raise ConfigError(
             f"expected: {images} images of {beats_per_image} beats expected, got {len(expected)} beats"

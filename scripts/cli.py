@@ -241,6 +241,24 @@ def energy(
         analysis.plot_energy(network, dataset, plot, variants, setting)
 
 
+@app.command(name="pack-weights")
+def pack_weights(
+    config: Config,
+    out: Annotated[Path, typer.Option("--out", help="file for the beats, as bytes in the order of TDATA")],
+    bundle: Annotated[Path | None, typer.Option(help="another training of the network; none: CONFIG's")] = None,
+    as_json: Json = False,
+) -> None:
+    """The weights of a bundle as beats for a network that loads them (weights: loaded; docs/weights.md)."""
+    from . import loading
+    from .config import load
+
+    record = loading.pack(load(config), config, bundle, out)
+    if as_json:
+        print(json.dumps(record, indent=2))
+    else:
+        _table("Weights", [record], _console(), False)
+
+
 @app.command()
 def explore(
     config: Config,

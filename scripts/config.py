@@ -88,6 +88,7 @@ class RunConfig(Strict):
     layer: LayerConfig | None = Field(None, description="or one layer with generated weights")
     network: GeneratedNetwork | None = Field(None, description="or a whole network with generated weights")
     top: Literal["layers", "network"] = Field("layers", description="RTL for each layer, or one for the network")
+    weights: Literal["rom", "loaded"] = Field("rom", description="loaded: by packets into RAM (top: network)")
     images: Images = Images()
     seed: int = Field(0, ge=0, lt=2**32)
     target: str = Field("zcu104", description="a device of constraints/")
@@ -102,6 +103,8 @@ class RunConfig(Strict):
             raise ValueError("exactly one of bundle, layer and network is needed")
         if self.layer and self.top == "network":
             raise ValueError("top: network needs a bundle or a network; one layer is built by itself")
+        if self.weights == "loaded" and self.top != "network":
+            raise ValueError("weights: loaded needs top: network")
         if self.layer and self.layers:
             raise ValueError("layers names layers of a bundle; for one layer set parallelism")
         if not self.bundle and self.images.source != "random":

@@ -24,7 +24,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
     resources = json.loads(layout.resources(whole.name).read_text())
     free = simulated["free"]
     images, start = len(whole.x), free["start"]
-    model = latency(dataflow, schedule, images, start)
+    model = latency(dataflow, schedule, images, start, whole.reloads)
     ends = [end - start for end in free["cycles"]["image_last"]]
     with np.load(layout.csim(whole.name)) as arrays:
         csim = int((arrays["y"] != whole.y).sum())
@@ -48,7 +48,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "streams": [
-            {"name": s.name, "bits": s.words.word_bits, "depth": depths[s.name]} for s in dataflow.streams
+            {"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams
         ],
         "simulation": {run: {"seconds": result["seconds"]["run"], "build": result["seconds"]["build"],
                              "cycles_per_second": result["cycles_per_second"]} for run, result in simulated.items()},

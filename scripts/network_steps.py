@@ -32,14 +32,19 @@ def golden_step(whole: Whole, settings: Settings) -> None:
 def csim_step(whole: Whole, settings: Settings) -> None:
     """C++ compiled as a program, on the same images."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources, whole.x)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources, whole.x,
+                      whole.weights)  # fmt: skip
 
     def make() -> None:
         folder = settings.layout.build(whole.name) / "csim"
         for file, text in whole.sources.items():
             write_text(folder / file, text)
         program = csim.build_network(folder)
-        write_npz(result, y=csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words))
+        if whole.weights is None:
+            y = csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words)
+        else:
+            y = whole.scores(csim.run_packets(program, whole.packets(len(whole.x)), dataflow))
+        write_npz(result, y=y)
 
     unless_fresh(result, key, make)
 
@@ -64,20 +69,18 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
     """The RTL in Verilator, every layer's output probed: without a stall on all images, with stalls on a few."""
     layout, folder = settings.layout, settings.layout.synth(whole.name)
     result, stalls = layout.cosim(whole.name), settings.stalls
-    key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, *whole.outputs.values(),
-                      settings.seed, stalls.model_dump(), settings.waves)  # fmt: skip
+    key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, whole.weights,
+                      *whole.outputs.values(), settings.seed, stalls.model_dump(), settings.waves)  # fmt: skip
 
     def make() -> None:
         full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
-        sink = whole.dataflow.sink.words
-        complete = len(full.beats) // sink.count * sink.count
         record: dict[str, Any] = {"free": _summary(full)}
         if images := min(stalls.images, len(whole.x)):
             stalled = run_bench(whole, settings, images, "stalled", stalls.input, stalls.output, progress)
             record["stalled"] = _summary(stalled) | {
                 "images": images, "input": stalls.input, "output": stalls.output}  # fmt: skip
         write_json(result.with_suffix(".json"), record)
-        write_npz(result, y=sink.unpack(full.beats[:complete], "output beats"))
+        write_npz(result, y=whole.scores(full.beats))
 
     unless_fresh(result, key, make)
 
@@ -91,17 +94,18 @@ def run_bench(
     reset_after: input beats after which a reset comes, and everything starts again.
     """
     folder, dataflow = settings.layout.synth(whole.name), whole.dataflow
-    source, sink = dataflow.source.words, dataflow.sink.words
-    beats = source.pack(whole.x[:images], "images")
+    packets = whole.packets(images)
     probes = {layer: stream for layer, stream in dataflow.probes.items() if stream.name != OUT_PORT}
-    words = {"in": source, "out": sink} | {stream.name: stream.words for stream in probes.values()}
+    words = {stream.name: stream.words for stream in probes.values()}
+    if whole.weights is None:
+        words |= {"in": dataflow.source.words, "out": dataflow.sink.words}
     return simulate(
         sorted((folder / "rtl").glob("*.sv")),
         json.loads((folder / "ports.json").read_text()),
-        beats,
-        np.arange(1, len(beats) + 1) % source.count == 0,
-        sink.pack(whole.y[:images], "scores"),
-        sink.count,
+        np.concatenate([packet.beats for packet in packets]),
+        np.concatenate([packet.last for packet in packets]),
+        whole.answers(images),
+        dataflow.out_beats,
         settings.layout.build(whole.name) / name,
         seed=settings.seed if seed is None else seed,
         idle=idle,
@@ -132,7 +136,8 @@ def resources_step(whole: Whole, settings: Settings) -> None:
 
 def _quiet_cycles(whole: Whole) -> int:
     """Cycles without a beat at either port that are no deadlock: an image through one unit after the other."""
-    busiest = (max(process.iterations for process in unit.processes()) for unit in whole.dataflow.units)
+    reload = whole.weights is not None
+    busiest = (max(process.iterations for process in unit.processes(reload)) for unit in whole.dataflow.units)
     return 20_000 + sum(busiest)
 
 

@@ -15,6 +15,7 @@ from pymodel.dataflow import Dataflow, build
 from pymodel.errors import ConfigError
 from pymodel.formats import SCALE_BITS, Format, check_range
 from pymodel.generate import random_bundle
+from pymodel.loading import Packet, Verdict, answers, loadable, packet, weight_beats
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape
@@ -49,6 +50,35 @@ class Whole:
     dataflow: Dataflow
     x: np.ndarray
     outputs: dict[str, np.ndarray]
+    weights: np.ndarray | None = None  # what comes before the first image (loading.weight_beats); none: they are in ROM
+
+    @property
+    def reloads(self) -> frozenset[int]:
+        """The images before which weights come."""
+        return frozenset() if self.weights is None else frozenset([0])
+
+    def packets(self, images: int) -> list[Packet]:
+        """The beats of the first `images` images, with what comes before them."""
+        x = self.x[:images]
+        if self.weights is None:
+            words = self.dataflow.source.words
+            return [Packet(beats) for beats in words.pack(x, "images").reshape(len(x), words.count, words.word_bytes)]
+        loads = [self.weights if at in self.reloads else None for at in range(len(x))]
+        return [packet(self.dataflow, image, load) for image, load in zip(x, loads, strict=True)]
+
+    def answers(self, images: int) -> np.ndarray:
+        """Output beats for the first `images` images: uint8 [n, bytes]."""
+        y, sink = self.y[:images], self.dataflow.sink.words
+        if self.weights is None:
+            return sink.pack(y, "scores")
+        given = [Verdict.GOOD | (Verdict.RELOADED if at in self.reloads else 0) for at in range(images)]
+        return answers(self.dataflow, y, given)
+
+    def scores(self, beats: np.ndarray) -> np.ndarray:
+        """int8 [n, channels, height, width] of the whole answers in output beats, uint8 [m, bytes]."""
+        count, words = self.dataflow.out_beats, self.dataflow.sink.words
+        whole = beats[: len(beats) // count * count].reshape(-1, count, words.word_bytes)[:, : words.count]
+        return words.unpack(whole.reshape(-1, words.word_bytes), "output beats")
 
     @property
     def y(self) -> np.ndarray:
@@ -89,13 +119,16 @@ def make_subject(config: RunConfig, path: Path) -> Subject:
         else:
             bundle = load_bundle(config, path)
             images, labels = _images(config, bundle)
-        shapes = _engine_shapes(config, bundle)
-        network = build(bundle, shapes) if config.top == "network" else None
+        shapes = engine_shapes(config, bundle)
+        network, weights = None, None
+        if config.top == "network":
+            network = build(bundle, shapes, config.weights == "loaded")
+            weights = weight_beats(network, bundle) if network.gate else None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     outputs = golden.run(bundle, images)
     if network:
-        whole = Whole(WHOLE, bundle.network.name, network, images, outputs)
+        whole = Whole(WHOLE, bundle.network.name, network, images, outputs, weights)
         return Subject(bundle, images, labels, outputs, [], whole)
     return Subject(bundle, images, labels, outputs, [
         Engine(name, shape, bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
@@ -111,7 +144,7 @@ def engine_input(bundle: Bundle, name: str, outputs: dict[str, np.ndarray]) -> n
     return x if isinstance(layer, Conv) else x.reshape(len(x), -1, 1, 1)
 
 
-def _engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
+def engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
     names = [layer.name for layer in bundle.network.weighted_layers()]
     if unknown := sorted(set(config.layers) - set(names)):
         raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
@@ -125,7 +158,7 @@ def _engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
                 f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold} has "
                 f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes} multipliers"
             )
-        shapes[name] = shape
+        shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     return shapes
 
 

@@ -69,7 +69,7 @@ def diamonds(draw: st.DrawFn) -> tuple[list[Process], dict[str, Link]]:
 def test_times_are_those_of_the_simulation(graph, images: int) -> None:
     chain, links = graph
     expected = run(chain, links, images)
-    lines = [Timeline(process, images) for process in chain]
+    lines = [Timeline([process] * images) for process in chain]
     if expected is None:
         with pytest.raises(Deadlock, match="waits for ever"):
             settle(lines, links)
@@ -86,17 +86,17 @@ def test_occupancy_is_a_depth_that_changes_nothing(graph, images: int) -> None:
     """With the occupancy of endless streams as depth the times stay; with a word less, some write waits."""
     chain, links = graph
     endless = {stream: Link(link.stage, None) for stream, link in links.items()}
-    free = [Timeline(process, images) for process in chain]
+    free = [Timeline([process] * images) for process in chain]
     settle(free, endless)
     for name in links:
         producer = next(line for line in free if name in line.process.writes)
         consumer = next(line for line in free if name in line.process.reads)
         depth = occupancy(producer, consumer, name)
-        same = [Timeline(process, images) for process in chain]
+        same = [Timeline([process] * images) for process in chain]
         settle(same, endless | {name: Link(links[name].stage, depth)})
         assert all((a.time == b.time).all() for a, b in zip(same, free, strict=True))
         if depth > 1:
-            less = [Timeline(process, images) for process in chain]
+            less = [Timeline([process] * images) for process in chain]
             try:
                 settle(less, endless | {name: Link(links[name].stage, depth - 1)})
             except Deadlock:

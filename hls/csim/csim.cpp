@@ -9,6 +9,9 @@
 // written, INPUT is no whole number of images, the top gives a wrong number of beats, wrong TLAST, TKEEP
 // or TSTRB, or an output differs from y.dat.
 //
+// A network whose weights are loaded (PSCONV_PACKETS) takes packets of any number of beats in the place of
+// images; INPUT has that number before the beats of each, in four bytes, least significant first.
+//
 // The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
 #include <cstdio>
 #include <cstdlib>
@@ -54,6 +57,19 @@ template <class Beat> void check_sides(const Beat& beat, bool last, const std::s
   if (beat.keep != all || beat.strb != all) fail("TKEEP or TSTRB is not all ones at output beat " + position);
 }
 
+// Beats of what stands in the input at `at`, which moves to the first of them.
+static int beats_at(const Bytes& input, std::size_t& at) {
+#ifdef PSCONV_PACKETS
+  if (at + 4 > input.size()) fail("the number of beats of a packet is cut short");
+  const int beats = input[at] | input[at + 1] << 8 | input[at + 2] << 16 | input[at + 3] << 24;
+  at += 4;
+#else
+  const int beats = INPUT_WORDS;
+#endif
+  if (at + std::size_t(beats) * IN_BYTES > input.size()) fail("the input is not a whole number of images");
+  return beats;
+}
+
 static void append(Bytes& output, const OutputBeat& beat, bool last) {
   check_sides(beat, last, std::to_string(output.size() / OUT_BYTES));
   ap_uint<8 * OUT_BYTES> word = psconv::payload<8 * OUT_BYTES>(beat);
@@ -75,15 +91,13 @@ int main(int argc, char** argv) {
   if (argc != 1 && argc != 3) fail("usage: csim [INPUT OUTPUT]");
   const std::string source = argc == 3 ? argv[1] : "x.dat";
   const Bytes input = read_file(source);
-  const std::size_t image_bytes = std::size_t(INPUT_WORDS) * IN_BYTES;
-  if (input.size() % image_bytes != 0) fail(source + " is not a whole number of images");
 
   Bytes output;
   hls::stream<InputBeat> x;  // no names: to Bambu the argument is a file to read from
   hls::stream<OutputBeat> y;
-  for (std::size_t image = 0; image < input.size() / image_bytes; ++image) {
-    for (int beat = 0; beat < INPUT_WORDS; ++beat)
-      send_bytes(x, &input[image * image_bytes + std::size_t(beat) * IN_BYTES], beat == INPUT_WORDS - 1);
+  for (std::size_t at = 0; at < input.size();) {
+    const int beats = beats_at(input, at);
+    for (int beat = 0; beat < beats; ++beat, at += IN_BYTES) send_bytes(x, &input[at], beat == beats - 1);
     PSCONV_TOP(x, y);
     if (!x.empty()) fail("the top left input beats unread");
     for (int beat = 0; beat < OUTPUT_WORDS; ++beat) {

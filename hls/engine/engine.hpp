@@ -24,6 +24,20 @@ template <class C, class X, class Y> void engine(hls::stream<X>& x, hls::stream<
   output<C>(sum_words, y);
 }
 
+// The same with weights that are loaded.
+template <class C, class X, class Y>
+void engine(hls::stream<X>& x, hls::stream<ap_uint<1>>& orders,
+            hls::stream<typename Geometry<C>::Load>& load_words, hls::stream<Y>& y) {
+#pragma HLS INLINE
+  hls::stream<typename Geometry<C>::Window> window_words;
+#pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
+  hls::stream<typename Geometry<C>::Sums> sum_words;
+
+  Feeder<C>::run(x, window_words);
+  pe<C>(orders, load_words, window_words, sum_words);
+  output<C>(sum_words, y);
+}
+
 }  // namespace psconv
 
 #endif

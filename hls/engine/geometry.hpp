@@ -61,6 +61,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   typedef ap_int<C::ACC_BITS> Accumulator;
   typedef ap_uint<SUMS_BITS> Sums;
   typedef ap_uint<GROUP_BITS> Group;
+  typedef ap_uint<C::TO * C::MULTIPLIERS * C::WEIGHT_BITS> Weights;  // of an iteration
+  typedef ap_uint<C::TO * C::BIAS_BITS> Biases;                      // of a step
+  typedef ap_uint<C::TO*(C::MULTIPLIERS * C::WEIGHT_BITS + C::BIAS_BITS)> Load;  // both, as they are loaded
 };
 
 // Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`

@@ -9,14 +9,15 @@
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
-#include "geometry.hpp"
 #include "ring.hpp"
+#include "weights.hpp"
 
 namespace psconv {
 
-template <class C>
-void pe(hls::stream<typename Geometry<C>::Window>& window_words,
-        hls::stream<typename Geometry<C>::Sums>& sum_words) {
+template <class C, class Store>
+void multiply(const Store& store, hls::stream<typename Geometry<C>::Window>& window_words,
+              hls::stream<typename Geometry<C>::Sums>& sum_words) {
+#pragma HLS INLINE
   typedef Geometry<C> G;
   typedef typename G::Accumulator Accumulator;
   typedef typename G::Sums Sums;
@@ -28,9 +29,12 @@ void pe(hls::stream<typename Geometry<C>::Window>& window_words,
 #pragma HLS ARRAY_PARTITION variable=sum complete dim=0
   Sums carried[C::STEPS];  // from one block set to the next; vanishes if there is one set
   int address = 0;
+  int pixel = 0;
+  bool first = true, storing = false, more = true;
 
+  // Where new weights are ordered they come first, in the iterations of one pixel more.
 pixels:
-  for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
+  do {
   block_sets:
     for (int b = 0; b < C::BLOCK_SETS; ++b) {
     steps:
@@ -40,16 +44,24 @@ pixels:
 #pragma HLS PIPELINE II=1
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
 #pragma HLS DEPENDENCE variable=carried inter RAW distance=G::CARRY true
-          if (s == 0 && f == 0) {
-            load<C>(ring, window_words.read());
-          } else if (f == 0) {
-            rotate<C>(ring);
-          }
+          if (first) storing = store.ordered();
+          first = false;
 
-          const ap_uint<C::TO * C::MULTIPLIERS * C::WEIGHT_BITS> weights = C::weights(address);
+          typename G::Weights weights = 0;
+          typename G::Biases biases = 0;
+          if (storing) {
+            store.take(address, s, b == 0 && f == 0);
+          } else {
+            weights = store.weights(address);
+            biases = store.biases(s);
+            if (s == 0 && f == 0) {
+              load<C>(ring, window_words.read());
+            } else if (f == 0) {
+              rotate<C>(ring);
+            }
+          }
           address = address == G::ROM_WORDS - 1 ? 0 : address + 1;
 
-          const ap_uint<C::TO * C::BIAS_BITS> biases = C::biases(s);
           Sums start = 0;
           if (b > 0 && f == 0) start = carried[s];
 
@@ -70,7 +82,7 @@ pixels:
             sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sum[k];
           }
 
-          if (f == C::FOLDS - 1) {
+          if (f == C::FOLDS - 1 && !storing) {
             if (b == C::BLOCK_SETS - 1) {
               sum_words.write(sums);
             } else {
@@ -80,7 +92,30 @@ pixels:
         }
       }
     }
-  }
+    if (!storing) {
+      more = pixel != G::PIXELS - 1;
+      ++pixel;
+    }
+    storing = false;
+  } while (more);
+}
+
+template <class C>
+void pe(hls::stream<typename Geometry<C>::Window>& window_words,
+        hls::stream<typename Geometry<C>::Sums>& sum_words) {
+  multiply<C>(Rom<C>(), window_words, sum_words);
+}
+
+template <class C>
+void pe(hls::stream<ap_uint<1>>& orders, hls::stream<typename Geometry<C>::Load>& load_words,
+        hls::stream<typename Geometry<C>::Window>& window_words,
+        hls::stream<typename Geometry<C>::Sums>& sum_words) {
+  static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];  // kept from one image to the next
+  static typename Geometry<C>::Biases biases[C::STEPS];
+#pragma HLS BIND_STORAGE variable=weights type=ram_s2p
+#pragma HLS BIND_STORAGE variable=biases type=ram_s2p
+  const Ram<C> ram = {orders, load_words, weights, biases};
+  multiply<C>(ram, window_words, sum_words);
 }
 
 }  // namespace psconv

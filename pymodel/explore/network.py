@@ -155,7 +155,7 @@ def streams_cost(dataflow: Dataflow) -> Cost:
             halves += total_half_blocks([feeder_lines(unit.width * unit.NB, unit.kernel, words.word_bits), history])
         for stream in unit.writes:
             if stream.name in depths:
-                fifo = _fifo(depths[stream.name], stream.words.word_bits)
+                fifo = _fifo(depths[stream.name], stream.word_bits)
                 # An engine's model has the logic of a FIFO at its output.
                 rest += Cost(half_blocks=fifo.half_blocks) if isinstance(unit, EngineUnit) else fifo
     return rest + Cost(half_blocks=halves)

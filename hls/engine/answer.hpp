@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The exit of a network whose weights are loaded: the scores of an image, and the verdict on its packet as the
+// last beat.
+#ifndef PSCONV_ANSWER_HPP
+#define PSCONV_ANSWER_HPP
+
+#include "words.hpp"
+
+namespace psconv {
+
+template <class C, class Y>
+void answer(hls::stream<ap_uint<C::WORD_BITS>>& scores, hls::stream<ap_uint<8>>& verdicts,
+            hls::stream<Y>& y) {
+words:
+  for (int word = 0; word <= C::WORDS; ++word) {
+#pragma HLS PIPELINE II=1
+    ap_uint<C::WORD_BITS> score = 0;
+    ap_uint<8> verdict = 0;
+    if (word < C::WORDS) score = scores.read();
+    if (word == C::WORDS) verdict = verdicts.read();
+    const ap_uint<whole_bytes(C::WORD_BITS)> beat = ap_uint<whole_bytes(C::WORD_BITS)>(score) | verdict;
+    send(y, beat, word == C::WORDS);
+  }
+}
+
+}  // namespace psconv
+
+#endif

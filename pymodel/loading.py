@@ -1,0 +1,137 @@
+"""Weights that are loaded: shapes for any weights, the packets that a network reads, the verdicts that it gives.
+
+The format of packets and verdicts is defined in docs/weights.md; the hardware's side of it is hls/engine/gate.hpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+
+from pymodel.bundle import Bundle
+from pymodel.dataflow import Dataflow
+from pymodel.errors import ConfigError
+from pymodel.formats import MAX_ACC_BITS, check_accumulator
+from pymodel.packing import EngineShape, pack_loads
+
+
+class Verdict(IntFlag):
+    """What the last beat of an answer says about its packet. GOOD: the scores are right; else why they are not."""
+
+    GOOD = 1
+    NO_WEIGHTS = 2  # none came since reset, or those that came last were damaged or incomplete
+    RELOADED = 4  # weights were in this packet
+    BAD_HEADER = 8
+    TRUNCATED = 16  # TLAST before the end of the image
+    OVERLONG = 32  # beats after the image
+
+
+def loadable(shape: EngineShape) -> EngineShape:
+    """The same engine with accumulators for any weights of its format, and biases as large as their products.
+
+    Raises ConfigError where that takes more than MAX_ACC_BITS.
+    """
+    products = shape.N * shape.blocks << (shape.weight_bits + shape.in_bits - 2)
+    bits = (2 * products).bit_length() + 1
+    if bits > MAX_ACC_BITS:
+        raise ConfigError(f"an accumulator for any weights has {bits} bits; {MAX_ACC_BITS} are possible")
+    return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits})
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Beats on their way into a network, uint8 [n, bytes], TLAST with the last."""
+
+    beats: np.ndarray
+
+    @property
+    def last(self) -> np.ndarray:
+        """bool [n]: TLAST."""
+        return np.arange(1, len(self.beats) + 1) == len(self.beats)
+
+
+def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = None) -> Packet:
+    """A header, weights as `weight_beats` gives them or none, an image, int [channels, height, width].
+
+    Raises ConfigError: an image of another shape, out of range.
+    """
+    words = dataflow.source.words
+    header = np.zeros((1, words.word_bytes), np.uint8)
+    header[0, 0] = weights is not None
+    parts = [header, words.pack(image[None], "image")] if weights is None else \
+        [header, weights, words.pack(image[None], "image")]  # fmt: skip
+    return Packet(np.concatenate(parts))
+
+
+def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
+    """uint8 [beats, bytes]: the weights and biases of a bundle for a network that loads them, and their check sum.
+
+    Raises ConfigError, naming the layer: a bundle of another network, format or shift, weights off the support, a bias
+    that is too large for the accumulator.
+    """
+    size = dataflow.source.words.word_bytes
+    parts = [
+        _engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()
+    ]
+    beats = np.concatenate(parts)
+    return np.concatenate([beats, check_sum(beats)])
+
+
+def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, object]:
+    """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
+    if dataflow.gate is None:
+        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
+    layers = [layer.name for layer in bundle.network.weighted_layers()]
+    if sorted(layers) != sorted(dataflow.engines):
+        differing = sorted(set(layers) ^ set(dataflow.engines))
+        raise ConfigError(f"bundle: its layers are not those of the hardware: {differing[0]} is in one of them only")
+    if bundle.scales:
+        raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
+    for name, engine in dataflow.engines.items():
+        shape = engine.shape
+        mine = bundle.engine_shape(name, shape.To, shape.Tb, shape.fold)
+        for key, value in mine.model_dump(exclude={"acc_bits"}).items():
+            if value != (built := shape.model_dump()[key]):
+                raise ConfigError(f"layer {name}: {key}: {value} in the bundle, {built} in the hardware")
+    return dataflow.engines
+
+
+def check_sum(beats: np.ndarray) -> np.ndarray:
+    """uint8 [check beats, bytes] for beats uint8 [n, bytes]: Fletcher's, over beats as unsigned numbers.
+
+    The sum of the beats and the sum of the sums before each, modulo 2 ** max(32, bits of a beat), in this order.
+    """
+    count, size = beats.shape
+    bits = max(32, 8 * size)
+    after = np.arange(count - 1, -1, -1)
+    columns = beats.astype(np.int64)
+    totals = [sum(int(total) << 8 * at for at, total in enumerate(weights @ columns)) % (1 << bits)
+              for weights in (np.ones(count, np.int64), after)]  # fmt: skip
+    length = -(-2 * bits // (8 * size)) * size
+    both = (totals[0] | totals[1] << bits).to_bytes(length, "little")
+    return np.frombuffer(both, np.uint8).reshape(-1, size)
+
+
+def verdicts(answers: np.ndarray) -> list[Verdict]:
+    """The verdict of each answer, from its last beat: uint8 [n, bytes]."""
+    return [Verdict(int(beat[0])) for beat in answers]
+
+
+def answers(dataflow: Dataflow, scores: np.ndarray, given: Sequence[Verdict]) -> np.ndarray:
+    """Output beats for scores, int [n, channels, height, width], with the verdicts: uint8 [n * out_beats, bytes]."""
+    words = dataflow.sink.words
+    beats = np.zeros((len(scores), dataflow.out_beats, words.word_bytes), np.uint8)
+    beats[:, :-1] = words.pack(scores, "scores").reshape(len(scores), words.count, -1)
+    beats[:, -1, 0] = [int(verdict) for verdict in given]
+    return beats.reshape(-1, words.word_bytes)
+
+
+def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> np.ndarray:
+    weights = bundle.weights[layer].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+    check_accumulator(weights, bundle.bias(layer), shape.in_bits, shape.acc_bits, f"layer {layer}")
+    length = -(-shape.load_bits // (8 * size)) * size
+    octets = b"".join(word.to_bytes(length, "little") for word in pack_loads(weights, bundle.bias(layer), shape))
+    return np.frombuffer(octets, np.uint8).reshape(-1, size)

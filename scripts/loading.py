@@ -1,0 +1,39 @@
+"""`psconv pack-weights`: the weights of a bundle as a file of beats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pymodel.bundle import Bundle
+from pymodel.dataflow import build
+from pymodel.errors import ConfigError
+from pymodel.files import write_atomically
+from pymodel.loading import weight_beats
+
+from .config import RunConfig
+from .subject import engine_shapes, load_bundle
+
+
+def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict[str, Any]:
+    """Writes the beats of the weights of `trained` (none: the configured bundle) and returns their numbers.
+
+    Raises ConfigError: a configuration whose weights are not loaded, a bundle that does not fit its hardware.
+    """
+    if config.weights != "loaded":
+        raise ConfigError(f"{path}: weights: {config.weights}; a network that loads them has weights: loaded")
+    configured = load_bundle(config, path)
+    dataflow = build(configured, engine_shapes(config, configured), loaded=True)
+    bundle = Bundle.load(trained) if trained else configured
+    try:
+        beats = weight_beats(dataflow, bundle)
+    except ConfigError as error:
+        raise ConfigError(f"{trained or path}: {error}") from error
+    write_atomically(out, lambda target: target.write_bytes(beats.tobytes()))
+    return {
+        "file": str(out),
+        "beats": len(beats),
+        "bytes_per_beat": beats.shape[1],
+        "check_beats": dataflow.gate.check_beats,
+        "engines": len(dataflow.engines),
+    }
