@@ -26,24 +26,29 @@ void deal(LoadBeats<C>& beats, LoadOrders<C>& orders, LoadWords<C>& words, Rest&
 #pragma HLS INLINE
   ap_uint<C::WORD_BEATS * C::BEAT_BITS> word = 0;
   bool reloading = false, more = false;
+  bool first = true, own = false, ends = false;  // what this beat is: for the engine, the last of a word
   int at = 0, slot = 0;
 
 beats:
   do {
 #pragma HLS PIPELINE II=1
     const ap_uint<C::BEAT_BITS> beat = beats.read();
-    if (at == 0) {
+    if (first) {
       reloading = beat[0];
       orders.write(ap_uint<1>(reloading));
     }
-    if (at == 0 || at > C::OWN_BEATS) {
-      rest.write(beat);
-    } else {
+    if (own) {
       word = shift_in(word, ap_int<C::BEAT_BITS>(beat));
-      if (slot == C::WORD_BEATS - 1) words.write(ap_uint<C::LOAD_BITS>(word));
-      slot = slot == C::WORD_BEATS - 1 ? 0 : slot + 1;
+      if (ends) words.write(ap_uint<C::LOAD_BITS>(word));
+    } else {
+      rest.write(beat);
     }
-    more = reloading && at < C::OWN_BEATS + C::REST_BEATS;
+
+    own = first || (own && at != C::OWN_BEATS);
+    slot = first || ends ? 0 : slot + 1;
+    ends = slot == C::WORD_BEATS - 1;
+    first = false;
+    more = reloading && at != C::OWN_BEATS + C::REST_BEATS;
     ++at;
   } while (more);
 }
