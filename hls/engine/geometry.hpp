@@ -52,6 +52,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
   static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;  // the channels of one output word
   static constexpr int GROUPS = (C::STEPS + C::PERIOD - 1) / C::PERIOD;  // output words of a pixel
+  static constexpr int LANES = C::TO * C::MULTIPLIERS;
+  static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
+  static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
 
   // Iterations from the last fold of a step to its first fold in the next block set.
