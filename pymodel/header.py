@@ -12,7 +12,7 @@ from pymodel.cycles import stream_depths
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.formats import check_accumulator
-from pymodel.packing import EngineShape, pack_bias, pack_scales, pack_weights
+from pymodel.packing import EngineShape, pack_bias, pack_rom, pack_scales
 
 FILE_NAME = "engine_config.hpp"  # as the top for one layer includes it
 STRUCT = "EngineConfig"
@@ -82,7 +82,7 @@ def engine_struct(
     """
     if (scales is None) != (shape.scale_bits == 0):
         raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
-    words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
+    words, biases = pack_rom(weights, shape), pack_bias(bias, shape)
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
     return render_template(
         "engine_struct.hpp.j2",
@@ -100,7 +100,7 @@ def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str
 
 
 def _of_shape(shape: EngineShape, prefix: str) -> dict[str, object]:
-    lanes = shape.support.lanes()
+    lanes = shape.support.lanes() if shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,
@@ -151,6 +151,7 @@ def engine_constants(shape: EngineShape) -> list[Constant]:
         ("STEPS", shape.steps, "sets of TO output channels"),
         ("IN_BITS", shape.in_bits, "of an input activation"),
         ("WEIGHT_BITS", shape.weight_bits, "of a weight"),
+        ("INDEX_BITS", shape.index_bits, "of the index beside a weight; 0: the ring chooses the operands"),
         ("BIAS_BITS", shape.bias_bits, "of a bias"),
         ("ACC_BITS", shape.acc_bits, "of a sum: enough for these weights and any input"),
         ("OUT_BITS", shape.out_bits, "of an output activation"),

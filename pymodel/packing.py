@@ -5,14 +5,14 @@ The layouts are those of docs/interfaces.md ("Supports, lanes, ROM words" and "S
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_validator, model_validator
 
 from pymodel import formats
 from pymodel.errors import Checked, ConfigError
-from pymodel.supports import Support, check_support, make_support
+from pymodel.supports import BlockSupport, Support, check_support, make_support
 from pymodel.words import Words, check_shape, pack_fields, signed_fields
 
 Positive = Annotated[int, Field(ge=1, le=1 << 16)]
@@ -32,7 +32,10 @@ class EngineShape(Checked):
     padding: Annotated[int, Field(ge=0)] = Field(0, description="rows and columns of zeros on each side")
     height: Positive = Field(description="rows of the input image")
     width: Positive = Field(description="columns of the input image")
-    support: Support = Field(description='a Support, its name, or {"taps": [[...], ...]}')
+    support: Support | BlockSupport = Field(description='a Support, its name, or {"taps": [[...], ...]}')
+    engine: Literal["periodic", "indexed"] = Field(
+        "periodic", description="operands by the ring, or by an index beside each weight"
+    )
     To: Positive = Field(1, description="output channels at once")
     Tb: Positive = Field(1, description="blocks of P input channels at once")
     fold: Positive = Field(1, description="F, cycles in which the multipliers work off one step")
@@ -69,19 +72,21 @@ class EngineShape(Checked):
         if "kernel" not in info.data:  # refused already
             return value
         kernel = info.data["kernel"]
-        support = value if isinstance(value, Support) else make_support(value, kernel)
-        if not isinstance(support, Support):
+        support = value if isinstance(value, Support | BlockSupport) else make_support(value, kernel)
+        if not isinstance(support, Support | BlockSupport):
             raise ConfigError(f"{support.name} is unstructured: an engine needs a periodic support")
         if support.kernel != kernel:
             raise ConfigError(f"{support.name} is for kernel size {support.kernel}, the layer's is {kernel}")
         return support
 
     @field_serializer("support")
-    def _write_support(self, support: Support) -> Any:
+    def _write_support(self, support: Support | BlockSupport) -> Any:
         return support.spec()
 
     @model_validator(mode="after")
     def _possible(self) -> EngineShape:
+        if self.engine == "periodic" and not isinstance(self.support, Support):
+            raise ConfigError(f"engine: periodic, but {self.support.name} has no period: indexed would run it")
         if self.padding > self.kernel - 1:
             raise ConfigError(
                 f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible"
@@ -231,8 +236,24 @@ class EngineShape(Checked):
         return self.NB * self.steps * self.fold
 
     @property
+    def positions(self) -> int:
+        """Activations that an index chooses from: taps of the channels of a block set."""
+        return self.P * self.kernel**2 * self.Tb
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of the index beside each weight; 0 in the periodic engine, which has none."""
+        return max(1, (self.positions - 1).bit_length()) if self.engine == "indexed" else 0
+
+    @property
     def rom_word_bits(self) -> int:
-        return self.lanes * self.weight_bits
+        """All the weights of a word, and above them all their indices."""
+        return self.lanes * (self.weight_bits + self.index_bits)
+
+    @property
+    def index_rom_bits(self) -> int:
+        """Bits of the weight ROM that hold indices."""
+        return self.rom_words * self.lanes * self.index_bits
 
     @property
     def load_bits(self) -> int:
@@ -246,8 +267,8 @@ class EngineShape(Checked):
 
     @property
     def padding_bits(self) -> int:
-        """ROM bits that hold no weight: of a short last block, and of multipliers idle in the last fold."""
-        return self.rom_words * self.rom_word_bits - self.weight_bits_stored
+        """Weight fields of the ROM that hold none: of a short last block, and of multipliers idle in the last fold."""
+        return self.rom_words * self.lanes * self.weight_bits - self.weight_bits_stored
 
     @property
     def step_outputs(self) -> np.ndarray:
@@ -256,8 +277,38 @@ class EngineShape(Checked):
         return (step // self.P) * self.P * self.To + np.arange(self.To) * self.P + step % self.P
 
 
+def pack_rom(weights: np.ndarray, shape: EngineShape) -> list[int]:
+    """The ROM of an engine, one non-negative integer of `rom_word_bits` for each address: weights, above them indices.
+
+    Raises ConfigError as `pack_weights` does.
+    """
+    words = pack_weights(weights, shape)
+    if shape.engine == "periodic":
+        return words
+    above = shape.lanes * shape.weight_bits
+    return [word | index << above for word, index in zip(words, pack_indices(shape), strict=True)]
+
+
+def pack_indices(shape: EngineShape) -> list[int]:
+    """The index fields of an indexed engine's ROM: lanes * `index_bits` bits for each address, fields as the weights'.
+
+    An index is (sub-block * P + channel) * K * K + tap; that of a padding field is 0.
+    """
+    indices = (np.arange(shape.elements) // shape.N) * (shape.P * shape.kernel**2) + _positions(shape)
+    return _to_words(_by_address(np.ascontiguousarray(indices), shape), shape.index_bits)
+
+
+def unpack_indices(words: list[int], shape: EngineShape) -> np.ndarray:
+    """int64 [NB, steps, To, E], index of each element: the inverse of `pack_indices`.
+
+    Raises ConfigError: wrong number of words, a word too wide.
+    """
+    signed = _from_words(words, shape.rom_words, shape.lanes, shape.index_bits)
+    return _by_element(signed % (1 << shape.index_bits), shape)[..., : shape.elements]
+
+
 def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
-    """The weight ROM, one non-negative integer of `rom_word_bits` for each address.
+    """The weight fields of the ROM, one non-negative integer of lanes * `weight_bits` bits for each address.
 
     weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
     """
@@ -267,10 +318,7 @@ def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
     output, channel, tap = _weight_of_element(shape)
     flat = np.asarray(weights).reshape(shape.cout, shape.cin, -1)
     values = np.where(channel < shape.cin, flat[output, np.minimum(channel, shape.cin - 1), tap], 0)
-    # [NB, steps, To, E] -> multiplier j of fold f holds element f * M + j -> [words, To * M]
-    values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
-    values = values.reshape(shape.NB, shape.steps, shape.To, shape.fold, shape.M)
-    return _to_words(values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1), shape.weight_bits)
+    return _to_words(_by_address(values, shape), shape.weight_bits)
 
 
 def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> list[int]:
@@ -279,7 +327,7 @@ def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> lis
     Each is a word of the weight ROM; above it, in the first word of each step of the first block set, the bias word of
     that step. Raises ConfigError as `pack_weights` and `pack_bias` do.
     """
-    words, biases = pack_weights(weights, shape), pack_bias(bias, shape)
+    words, biases = pack_rom(weights, shape), pack_bias(bias, shape)
     for step, word in enumerate(biases):
         words[step * shape.fold] |= word << shape.rom_word_bits
     return words
@@ -291,8 +339,7 @@ def unpack_weights(words: list[int], shape: EngineShape) -> np.ndarray:
     Raises ConfigError: wrong number of words, a word too wide, padding that is not zero.
     """
     values = _from_words(words, shape.rom_words, shape.lanes, shape.weight_bits)
-    values = values.reshape(shape.NB, shape.steps, shape.fold, shape.To, shape.M).transpose(0, 1, 3, 2, 4)
-    values = values.reshape(shape.NB, shape.steps, shape.To, -1)
+    values = _by_element(values, shape)
     output, channel, tap = _weight_of_element(shape)
     inside = channel < shape.cin
     if values[..., shape.elements :].any() or values[..., : shape.elements][~inside].any():
@@ -354,18 +401,35 @@ def unpack_beats(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
 
 
 def _weight_of_element(shape: EngineShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(output, input channel, tap) of each element, all [NB, steps, To, E].
+    """(output, input channel, tap) of each element, all [NB, steps, To, E]; channels beyond cin are padding.
 
-    Element e = tb * N + lane. A lane of variant v meets, for output o, channel i = (v - o - 1) mod P of its
-    block; channels beyond cin are padding.
+    Element e = tb * N + lane.
     """
-    variant, tap = np.array(shape.support.lanes()).T
-    block = np.arange(shape.NB)[:, None] * shape.Tb + np.arange(shape.Tb)
-    output = shape.step_outputs[None, :, :, None, None]
-    channel = block[:, None, None, :, None] * shape.P + (variant - output - 1) % shape.P
-    arrays = np.broadcast_arrays(output, channel, tap)
-    output, channel, tap = (a.reshape(shape.NB, shape.steps, shape.To, shape.elements) for a in arrays)
-    return output, channel, tap
+    position, taps = _positions(shape), shape.kernel**2
+    block = np.arange(shape.NB)[:, None] * shape.Tb + np.arange(shape.elements) // shape.N
+    channel = block[:, None, None, :] * shape.P + position // taps
+    output = np.broadcast_to(shape.step_outputs[None, :, :, None], position.shape)
+    return output, channel, position % taps
+
+
+def _positions(shape: EngineShape) -> np.ndarray:
+    """int [NB, steps, To, E]: where in its block each element's weight is."""
+    found = shape.support.positions(shape.cout, shape.blocks)[shape.step_outputs]  # [steps, To, blocks, N]
+    found = found.reshape(shape.steps, shape.To, shape.NB, shape.elements)
+    return found.transpose(2, 0, 1, 3)
+
+
+def _by_address(values: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """[NB, steps, To, E] -> [words, To * M]: multiplier j of fold f has element f * M + j, zero beyond the last."""
+    values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
+    values = values.reshape(shape.NB, shape.steps, shape.To, shape.fold, shape.M)
+    return values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1)
+
+
+def _by_element(values: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """[words, To * M] -> [NB, steps, To, fold * M], the inverse of `_by_address`, padding left in."""
+    values = values.reshape(shape.NB, shape.steps, shape.fold, shape.To, shape.M).transpose(0, 1, 3, 2, 4)
+    return values.reshape(shape.NB, shape.steps, shape.To, -1)
 
 
 def _to_words(values: np.ndarray, bits: int) -> list[int]:

@@ -129,6 +129,16 @@ class Support:
         """The N pairs (variant, tap) in lane order: by variant, then by tap."""
         return [(variant, tap) for variant, taps in enumerate(self.taps) for tap in taps]
 
+    def positions(self, cout: int, blocks: int) -> np.ndarray:
+        """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, by lane.
+
+        A lane of variant v meets, for output o, channel (v - o - 1) mod P of the block.
+        """
+        variant, tap = np.array(self.lanes()).T
+        channel = (variant - np.arange(cout)[:, None] - 1) % self.period
+        one = channel * self.kernel**2 + tap
+        return np.broadcast_to(one[:, None, :], (cout, blocks, self.nonzeros))
+
     def variant(self, output: int, channel: int) -> int:
         """v(o, i), the variant of the kernel for output channel o and input channel i."""
         return (output + channel + 1) % self.period
@@ -157,6 +167,49 @@ class Support:
     def spec(self) -> str | dict[str, list[list[int]]]:
         """The form in which configuration files name this support; `make_support` reads it."""
         return {"taps": [list(taps) for taps in self.taps]} if self.name.startswith("custom") else self.name
+
+
+@dataclass(frozen=True)
+class BlockSupport:
+    """A random support with the same number of weights in each block of `period` channels of each filter.
+
+    `nonzeros` of the period * K * K positions of a block, drawn anew for each filter and block, fixed by `seed`: what
+    an engine with an index beside each weight can run, and the periodic one cannot.
+    """
+
+    kernel: int
+    period: int
+    nonzeros: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_kernel(self.name, self.kernel)
+        if not 1 <= self.nonzeros <= self.period * self.kernel**2:
+            raise ConfigError(f"support {self.name}: 1 to {self.period * self.kernel**2} weights a block are possible")
+
+    @property
+    def name(self) -> str:
+        return f"block_random_P{self.period}_N{self.nonzeros}"
+
+    def positions(self, cout: int, blocks: int) -> np.ndarray:
+        """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, ascending."""
+        order = np.random.default_rng(self.seed).random((cout, blocks, self.period * self.kernel**2)).argsort(axis=-1)
+        return np.sort(order[..., : self.nonzeros], axis=-1)
+
+    def mask(self, cout: int, cin: int) -> np.ndarray:
+        """bool [cout, cin, K, K]: True where a weight may be nonzero."""
+        blocks = -(-cin // self.period)
+        mask = np.zeros((cout, blocks, self.period * self.kernel**2), bool)
+        np.put_along_axis(mask, self.positions(cout, blocks), True, axis=-1)
+        return mask.reshape(cout, -1, self.kernel, self.kernel)[:, :cin]
+
+    def weights(self, cout: int, cin: int) -> int:
+        """The number of weights that may be nonzero."""
+        return int(self.mask(cout, cin).sum())
+
+    def spec(self) -> BlockSupport:
+        """Itself: no configuration file names it."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -251,7 +304,7 @@ class MaskSupport:
         return {"mask": self.packed}
 
 
-AnySupport = Support | UnstructuredSupport | MaskSupport
+AnySupport = Support | BlockSupport | UnstructuredSupport | MaskSupport
 SupportSpec = str | dict[str, list[list[int]]] | dict[str, str]
 
 

@@ -442,7 +442,13 @@ class AnswerUnit(Unit):
 
     def constants(self) -> list[Constant]:
         words = self.reads[0].words
-        return integers([("WORDS", words.count, "of scores"), ("WORD_BITS", words.word_bits, "of a word")])
+        return integers(
+            [
+                ("WORDS", words.count, "of scores"),
+                ("BEATS", words.count + 1, "of an answer: scores and verdict"),
+                ("WORD_BITS", words.word_bits, "of a word"),
+            ]
+        )
 
     def processes(self, reload: bool = False) -> list[Process]:
         count = self.reads[0].words.count

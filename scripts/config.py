@@ -37,6 +37,9 @@ class LayerConfig(Strict):
     stride: int = Field(1, ge=1, le=2)
     padding: int = Field(1, ge=0, description="zeros on each side, at most K - 1")
     support: str | dict[str, list[list[int]]] = Field("dense", description="a name or {taps: [[...], ...]}")
+    engine: Literal["periodic", "indexed"] = Field(
+        "periodic", description="operands by the ring, or for comparison by an index beside each weight"
+    )
     relu: bool = False
     activation_bits: Bits = 8
     weight_bits: Bits = 8

@@ -151,7 +151,8 @@ def engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
     shapes = {}
     for name in names:
         wish = config.layers.get(name, config.parallelism)
-        shape = bundle.engine_shape(name, wish.To, wish.Tb, wish.fold)
+        engine = config.layer.engine if config.layer else "periodic"
+        shape = bundle.engine_shape(name, wish.To, wish.Tb, wish.fold, engine)
         if wish.lanes not in (None, shape.lanes):
             raise ConfigError(
                 f"{f'layers.{name}' if name in config.layers else 'parallelism'}.lanes: {wish.lanes}, but "

@@ -14,7 +14,7 @@ from pymodel import csim, golden, header
 from pymodel.errors import ConfigError
 from pymodel.formats import accumulator_bits
 from pymodel.packing import EngineShape, pack_weights
-from pymodel.supports import make_support
+from pymodel.supports import BlockSupport, make_support
 
 CROSS = {"taps": [[1, 3, 4, 5, 7], [4], [0, 8]]}  # of unequal sizes, with a period that divides nothing
 
@@ -29,7 +29,10 @@ def make_layer(seed: int, images: int = 2, weights: str = "random", **changes: A
     least = -(1 << (layer["weight_bits"] - 1))
     size = (layer["cout"], layer["cin"], layer["kernel"], layer["kernel"])
     values = np.full(size, least) if weights == "least" else rng.integers(least, -least, size)
-    values = values * make_support(layer["support"], layer["kernel"]).mask(layer["cout"], layer["cin"])
+    support = layer["support"]
+    if not isinstance(support, BlockSupport):
+        support = make_support(support, layer["kernel"])
+    values = values * support.mask(layer["cout"], layer["cin"])
     bias = rng.integers(-2000, 2001, layer["cout"])
     shape = EngineShape(**layer, acc_bits=accumulator_bits(values, bias, layer["in_bits"]))
     low = -(1 << (shape.in_bits - 1))
@@ -51,7 +54,13 @@ FAST = {
     "pointwise_stride_2": dict(cin=12, cout=8, kernel=1, padding=0, support="dense", Tb=4, To=2, stride=2, width=6),
     "least_weights_to_2_fold_3": dict(cin=32, cout=32, support="PSD4_P8", To=2, fold=3, weights="least", shift=14),
 }
-FAST_AMD = ("stride_2_fold_2_tb_2", "pointwise_stride_2")
+# The engine with an index beside each weight: periodic supports, and random ones that only it can run.
+FAST |= {
+    "indexed_periodic": dict(cin=20, cout=19, engine="indexed", relu=True),
+    "indexed_random": dict(cin=40, cout=6, engine="indexed", support=BlockSupport(3, 5, 7, 1), Tb=2, fold=3),
+    "indexed_random_to_2": dict(cin=8, cout=16, engine="indexed", support=BlockSupport(3, 4, 9, 2), To=2, stride=2),
+}
+FAST_AMD = ("stride_2_fold_2_tb_2", "pointwise_stride_2", "indexed_random")
 
 SLOW = {
     **{f"variant_{name}": dict(support=name, cin=36, cout=33) for name in VARIANTS},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The exit of a network whose weights are loaded: the scores of an image, and the verdict on its packet as the
-// last beat.
+// The exit of a network whose weights are loaded: the scores of an image, and the verdict on its packet as
+// the last beat.
 #ifndef PSCONV_ANSWER_HPP
 #define PSCONV_ANSWER_HPP
 
@@ -13,7 +13,7 @@ template <class C, class Y>
 void answer(hls::stream<ap_uint<C::WORD_BITS>>& scores, hls::stream<ap_uint<8>>& verdicts,
             hls::stream<Y>& y) {
 words:
-  for (int word = 0; word <= C::WORDS; ++word) {
+  for (int word = 0; word < C::BEATS; ++word) {
 #pragma HLS PIPELINE II=1
     ap_uint<C::WORD_BITS> score = 0;
     ap_uint<8> verdict = 0;

@@ -52,6 +52,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
   static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;  // the channels of one output word
   static constexpr int GROUPS = (C::STEPS + C::PERIOD - 1) / C::PERIOD;  // output words of a pixel
+  static constexpr int LANES = C::TO * C::MULTIPLIERS;
+  static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
+  static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
 
   // Iterations from the last fold of a step to its first fold in the next block set.
@@ -61,9 +64,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   typedef ap_int<C::ACC_BITS> Accumulator;
   typedef ap_uint<SUMS_BITS> Sums;
   typedef ap_uint<GROUP_BITS> Group;
-  typedef ap_uint<C::TO * C::MULTIPLIERS * C::WEIGHT_BITS> Weights;  // of an iteration
-  typedef ap_uint<C::TO * C::BIAS_BITS> Biases;                      // of a step
-  typedef ap_uint<C::TO*(C::MULTIPLIERS * C::WEIGHT_BITS + C::BIAS_BITS)> Load;  // both, as they are loaded
+  typedef ap_uint<ROM_BITS> Weights;                      // of an iteration
+  typedef ap_uint<C::TO * C::BIAS_BITS> Biases;           // of a step
+  typedef ap_uint<ROM_BITS + C::TO * C::BIAS_BITS> Load;  // both, as they are loaded
 };
 
 // Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`

@@ -2,14 +2,14 @@
 //
 // The processing element: windows -> sums of TO output channels.
 //
-// Each iteration is one weight ROM word: MULTIPLIERS weights for each of TO output channels, which share
-// the ring's operands. Every multiplier has work in every iteration, as every (filter, block) pair has the
-// same number of weights; the ROM address is a counter. Iterations of an image: PIXELS * BLOCK_SETS * STEPS
-// * FOLDS.
+// Each iteration is one ROM word: MULTIPLIERS weights for each of TO output channels, which in the periodic
+// engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
+// pair has the same number of weights; the ROM address is a counter. Iterations of an image: PIXELS *
+// BLOCK_SETS * STEPS * FOLDS.
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
-#include "ring.hpp"
+#include "operands.hpp"
 #include "weights.hpp"
 
 namespace psconv {
@@ -22,7 +22,7 @@ void multiply(const Store& store, hls::stream<typename Geometry<C>::Window>& win
   typedef typename G::Accumulator Accumulator;
   typedef typename G::Sums Sums;
 
-  // Registers: every iteration reads and moves all of the ring, and adds to all sums.
+  // Registers: any iteration may read and move all of them, and adds to all sums.
   Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable=ring complete dim=0
   Accumulator sum[C::TO];  // over the folds of one step
@@ -47,17 +47,17 @@ pixels:
           if (first) storing = store.ordered();
           first = false;
 
-          typename G::Weights weights = 0;
+          typename G::Weights word = 0;
           typename G::Biases biases = 0;
           if (storing) {
             store.take(address, s, b == 0 && f == 0);
           } else {
-            weights = store.weights(address);
+            word = store.weights(address);
             biases = store.biases(s);
             if (s == 0 && f == 0) {
-              load<C>(ring, window_words.read());
+              Operands<C>::load(ring, window_words.read());
             } else if (f == 0) {
-              rotate<C>(ring);
+              Operands<C>::next(ring);
             }
           }
           address = address == G::ROM_WORDS - 1 ? 0 : address + 1;
@@ -73,7 +73,8 @@ pixels:
           multipliers:
             for (int j = 0; j < C::MULTIPLIERS; ++j) {
 #pragma HLS UNROLL
-              dot += field<C::WEIGHT_BITS>(weights, k * C::MULTIPLIERS + j) * operand<C>(ring, j, f);
+              const ap_int<C::WEIGHT_BITS> weight = field<C::WEIGHT_BITS>(word, k * C::MULTIPLIERS + j);
+              dot += weight * Operands<C>::at(ring, word, k, j, f);
             }
             if (f == 0) {
               sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);

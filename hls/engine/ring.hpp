@@ -17,8 +17,8 @@ namespace psconv {
 template <class C>
 using Ring = typename Geometry<C>::Activation[C::TB][C::PERIOD][Geometry<C>::TAPS];
 
-// For output channel 0 channel i has variant i + 1. A window lists its taps column by column.
-template <class C> void load(Ring<C>& ring, const typename Geometry<C>::Window& window) {
+// Channel i goes to position i + turned. A window lists its taps column by column.
+template <class C> void load(Ring<C>& ring, const typename Geometry<C>::Window& window, int turned) {
 #pragma HLS INLINE
   for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
@@ -29,7 +29,7 @@ template <class C> void load(Ring<C>& ring, const typename Geometry<C>::Window& 
         for (int column = 0; column < C::KERNEL; ++column) {
 #pragma HLS UNROLL
           const int beat = column * C::KERNEL + row;
-          ring[block][(i + 1) % C::PERIOD][row * C::KERNEL + column] =
+          ring[block][(i + turned) % C::PERIOD][row * C::KERNEL + column] =
               field<C::IN_BITS>(window, (beat * C::TB + block) * C::PERIOD + i);
         }
       }
