@@ -16,12 +16,12 @@ from pymodel.cycles import FEEDER_STAGES, lead, stream_depths
 from pymodel.dataflow import IN_PORT, OUT_PORT, Dataflow
 from pymodel.errors import ConfigError
 from pymodel.maxplus import Link, Process, Timeline, occupancy, settle
-from pymodel.units import POOL_DEPTH, EngineUnit
+from pymodel.units import POOL_DEPTH, EngineUnit, LoaderUnit
 
 # Write stages that depths are computed with, before anything is compiled: more than any process needs.
 STAGES = 16
 SUMS_DEPTH = STAGES + 2  # at least what the compiler gives a stream without a depth: it never holds up its producer
-LOAD_DEPTH = 2  # of the streams that weights come through
+LOAD_DEPTH = 4  # of the streams that weights come through: enough for a word a cycle
 IMAGES = 8  # at most until a network's streams are as full as they stay
 
 
@@ -68,7 +68,8 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     """
     chain, pace = processes(dataflow), slowest(dataflow).iterations
     source = dataflow.in_beats
-    weights = {unit.reads[2].name for unit in dataflow.engines.values() if unit.loaded}
+    loaders = [unit for unit in dataflow.units if isinstance(unit, LoaderUnit)]
+    weights = {name for loader in loaders for name in (loader.reads[0].name, loader.writes[1].name)}
     links: dict[str, Link] = {stream.name: Link(STAGES, None) for stream in dataflow.streams}
     for unit in dataflow.units:
         links |= _inner_links(unit)
@@ -83,7 +84,7 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
             break
     else:
         raise ConfigError(f"network: its streams are not as full as they stay after {IMAGES} images")
-    # Weights move one word at a time: what they wait for is the engine before theirs.
+    # Weights come at full rate, and wait for nothing but their engine.
     waiting = {stream.name: _waiting(lines, stream.name) for stream in dataflow.streams if stream.name not in weights}
     return {stream.name: waiting.get(stream.name, LOAD_DEPTH) for stream in dataflow.streams}
 

@@ -13,4 +13,5 @@ from __future__ import annotations
 # Name -> what it measures. In the order in which `psconv bench all` runs them.
 BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
+    "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
 }
