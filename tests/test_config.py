@@ -56,6 +56,7 @@ WRONG = {
         ["images.count", "99999", "360"],
     ),
     "unknown target": (layer() | {"target": "zcu999"}, ["zcu999", "zcu104"]),
+    "unknown engine": (layer(engine="spare"), ["layer.engine", "spare", "indexed"]),
     "another version": ({"psconv": 2, "layer": LAYER}, ["psconv", "2"]),
     "not a mapping": ([1, 2], ["a mapping of keys"]),
 }  # fmt: skip

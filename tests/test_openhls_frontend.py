@@ -360,12 +360,19 @@ def test_wires_fold_like_arithmetic(a, b, data):
     for _ in range(8):
         (p, u), (q, v) = data.draw(st.sampled_from(pool)), data.draw(st.sampled_from(pool))
         n = data.draw(st.integers(1, 39))
-        kind = data.draw(st.sampled_from(("and", "or", "xor", "shl", "shru", "shrs", "sext", "join")))
+        kind = data.draw(st.sampled_from(("and", "or", "xor", "shl", "shru", "shrs", "sext", "join", "sign")))
         if kind in ("and", "or", "xor"):
             node, expected = builder.logic(kind, p, q), {"and": u & v, "or": u | v, "xor": u ^ v}[kind]
         elif kind == "sext":
             node = builder.sext(builder.trunc(p, n), 40)
             expected = interpret.signed(u & ((1 << n) - 1), n) & ones
+        elif kind == "sign":
+            predicate, limit = data.draw(st.sampled_from([("slt", 0), ("sgt", -1), ("slt", 1), ("sgt", 0)]))
+            node = builder.compare(predicate, p, builder.const(limit, 40))
+            value = interpret.signed(u, 40)
+            expected = int(value < limit if predicate == "slt" else value > limit)
+            assert limit not in (0, -1) or (predicate, limit) == ("sgt", 0) or node.op != "icmp"
+            node = builder.zext(node, 40)
         elif kind == "join":
             node = builder.join([*builder.cut(p, 40 - n, n), *builder.cut(q, n, 40 - n)])
             expected = u >> (40 - n) | v >> n << n

@@ -383,7 +383,7 @@ class _Importer:
         if op in ("and", "or", "xor"):
             return b.logic(op, *args)
         if op == "icmp":
-            return b.make("icmp", 1, *args, pred=i.predicate)
+            return b.compare(i.predicate, *args)
         if op == "select":
             return b.mux(*args)
         if op == "freeze":

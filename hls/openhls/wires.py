@@ -109,6 +109,16 @@ class WireBuilder(Builder):
             return a.args[0]
         return super().not_(a)
 
+    def compare(self, predicate: str, x: Node, y: Node) -> Node:
+        """x `predicate` y; the sign of a word is its top bit, however wide the word."""
+        if y.op == "const":
+            value, top = y.attrs["value"], x.width - 1
+            if predicate == "slt" and value == 0:
+                return self.extract(x, top, 1)
+            if predicate == "sgt" and value == (1 << x.width) - 1:
+                return self.not_(self.extract(x, top, 1))
+        return self.make("icmp", 1, x, y, pred=predicate)
+
     def shift(self, op: str, x: Node, amount: Node) -> Node:
         """shl, shru or shrs; by a constant it is wiring."""
         if amount.op != "const":
