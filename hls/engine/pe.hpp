@@ -9,7 +9,7 @@
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
-#include "ring.hpp"
+#include "products.hpp"
 #include "weights.hpp"
 
 namespace psconv {
@@ -65,20 +65,18 @@ pixels:
           Sums start = 0;
           if (b > 0 && f == 0) start = carried[s];
 
+          Accumulator dot[C::TO];
+#pragma HLS ARRAY_PARTITION variable=dot complete dim=0
+          dot_products<C>(weights, ring, f, dot);
+
           Sums sums = 0;
         outputs:
           for (int k = 0; k < C::TO; ++k) {
 #pragma HLS UNROLL
-            Accumulator dot = 0;
-          multipliers:
-            for (int j = 0; j < C::MULTIPLIERS; ++j) {
-#pragma HLS UNROLL
-              dot += field<C::WEIGHT_BITS>(weights, k * C::MULTIPLIERS + j) * operand<C>(ring, j, f);
-            }
             if (f == 0) {
               sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);
             }
-            sum[k] += dot;
+            sum[k] += dot[k];
             sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sum[k];
           }
 
