@@ -240,6 +240,7 @@ def _structure(operands: dict[str, Any]) -> dict[str, Any]:
         "cells_between": sum(operands["cells_between"].values()),
         "choices": operands["max_choices"],
         "weights_from_memory": operands["weights_from_memory"],
+        "packing_adders": operands["packing_adders"],
         "memories": [f"{m['name']} ({m['kind']}) {m['depth']}x{m['width']}" for m in operands["memories"]],
     }
 
