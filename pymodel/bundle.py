@@ -132,17 +132,15 @@ class Bundle:
         in_bits = self.formats[self.network.layer(name).input].bits
         return fixed.accumulator_bits(self.weights[name], self.bias(name), in_bits)
 
-    def engine_shape(
-        self, name: str, To: int = 1, Tb: int = 1, fold: int = 1, engine: str = "periodic"
-    ) -> EngineShape:
+    def engine_shape(self, name: str, To: int = 1, Tb: int = 1, fold: int = 1, **more: Any) -> EngineShape:
         """The engine of a convolution or fully connected layer at the given parallelism.
 
-        A fully connected layer is a 1x1 convolution of one pixel, whose channels are the flattened input.
-        Raises ConfigError: no such layer, or none that an engine runs.
+        A fully connected layer is a 1x1 convolution of one pixel, whose channels are the flattened input. `more` may be
+        EngineShape's engine, packing, multiplier_bits. Raises ConfigError: no such layer, or none that an engine runs.
         """
         layer = self.network.layer(name)
         channels, height, width = self.network.shapes()[layer.sources[0]]
-        common: dict[str, Any] = {"To": To, "Tb": Tb, "fold": fold, "engine": engine}
+        common: dict[str, Any] = {"To": To, "Tb": Tb, "fold": fold} | more
         if isinstance(layer, Conv):
             if layer.groups != 1:
                 raise ConfigError(f"layer {name}: groups: {layer.groups}; engines run ungrouped convolutions")

@@ -85,8 +85,13 @@ class Dataflow:
 
     @property
     def lanes(self) -> int:
-        """Multipliers of all engines."""
+        """Multiply-accumulates of all engines in each cycle."""
         return sum(shape.lanes for shape in self.shapes.values())
+
+    @property
+    def multipliers(self) -> int:
+        """Hardware multipliers of all engines, those of scales aside."""
+        return sum(shape.multipliers for shape in self.shapes.values())
 
     @property
     def macs(self) -> int:

@@ -12,6 +12,7 @@ from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_v
 
 from pymodel import formats
 from pymodel.errors import Checked, ConfigError
+from pymodel.products import Fields, fields
 from pymodel.supports import BlockSupport, Support, check_support, make_support
 from pymodel.words import Words, check_shape, pack_fields, signed_fields
 
@@ -39,6 +40,10 @@ class EngineShape(Checked):
     To: Positive = Field(1, description="output channels at once")
     Tb: Positive = Field(1, description="blocks of P input channels at once")
     fold: Positive = Field(1, description="F, cycles in which the multipliers work off one step")
+    packing: Positive = Field(1, description="output channels whose products share a multiplier; must divide To")
+    multiplier_bits: Annotated[int, Field(ge=formats.MAX_BITS)] = Field(
+        27, description="of the wide operand of the device's multipliers: room for packed weights"
+    )
     in_bits: Bits = 8
     weight_bits: Bits = 8
     out_bits: Bits = 8
@@ -54,14 +59,14 @@ class EngineShape(Checked):
     @model_validator(mode="wrap")
     @classmethod
     def _lanes_agree(cls, data: Any, make: ModelWrapValidatorHandler[EngineShape]) -> EngineShape:
-        """`lanes` may be given as a check: it must equal the multipliers that To, Tb and fold lead to."""
+        """`lanes` may be given as a check: it must equal what To, Tb and fold lead to."""
         if not isinstance(data, dict):
             return make(data)
         shape = make({key: value for key, value in data.items() if key != "lanes"})
         lanes = data.get("lanes")
         if lanes is not None and (isinstance(lanes, bool) or lanes != shape.lanes):
             raise ConfigError(
-                f"lanes: {lanes!r} multipliers, but {shape.support.name} with To {shape.To}, Tb {shape.Tb}, "
+                f"lanes: {lanes!r}, but {shape.support.name} with To {shape.To}, Tb {shape.Tb}, "
                 f"fold {shape.fold} has ceil({shape.elements} / {shape.fold}) * {shape.To} = {shape.lanes}"
             )
         return shape
@@ -108,6 +113,13 @@ class EngineShape(Checked):
             )
         if self.fold > self.elements:
             raise ConfigError(f"fold: {self.fold}; 1 to N * Tb = {self.elements} is possible")
+        if self.engine == "indexed" and self.packing > 1:
+            raise ConfigError(f"packing: {self.packing}, but outputs share no activation where an index chooses it: 1")
+        if self.To % self.packing:
+            raise ConfigError(
+                f"packing: {self.packing} output channels share a multiplier; that must divide To, which is {self.To}"
+            )
+        _ = self.product_fields
         return self
 
     # Of the support and its folding
@@ -129,13 +141,23 @@ class EngineShape(Checked):
 
     @property
     def M(self) -> int:
-        """Multipliers for each of the To output channels."""
+        """Lanes of each of the To output channels."""
         return -(-self.elements // self.fold)
 
     @property
     def lanes(self) -> int:
-        """Multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
+        """Multiply-accumulates in each cycle."""
         return self.M * self.To
+
+    @property
+    def multipliers(self) -> int:
+        """Hardware multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
+        return self.lanes // self.packing
+
+    @property
+    def product_fields(self) -> Fields:
+        """Where the products of a multiplier stand. Raises ConfigError where they do not fit (never once made)."""
+        return fields(self.packing, self.weight_bits, self.in_bits, self.M, self.multiplier_bits)
 
     @property
     def scale_multipliers(self) -> int:

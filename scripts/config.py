@@ -22,8 +22,9 @@ class Parallelism(Strict):
 
     To: int = Field(1, ge=1, description="output channels at once; more than 1 needs Cout to be a multiple of P*To")
     Tb: int = Field(1, ge=1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
-    fold: int = Field(1, ge=1, description="cycles that share the N*Tb lanes; 1 is one multiplier per nonzero")
-    lanes: int | None = Field(None, ge=1, description="if given, the multipliers that To, Tb and fold must give")
+    fold: int = Field(1, ge=1, description="cycles that share the N*Tb lanes; 1 is one lane per nonzero")
+    packing: int = Field(1, ge=1, description="output channels whose products share a multiplier; must divide To")
+    lanes: int | None = Field(None, ge=1, description="if given, what To, Tb and fold must give")
 
 
 class LayerConfig(Strict):

@@ -69,7 +69,7 @@ def prepare(
         raise ConfigError(f"{'--target' if target else path}: {error}") from error
     period = clock_ns or config.clock_ns or chosen.clock_ns
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
-    run = Run(config, path, make_subject(config, path), settings)
+    run = Run(config, path, make_subject(config, path, chosen), settings)
     resolved = config.model_dump() | {"target": chosen.name, "clock_ns": period}
     write_json(out / "config.json", {"file": str(path), **resolved})
     return run
@@ -208,6 +208,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         | {"cosim" if run == "free" else run: result["mismatch_count"] for run, result in simulated.items()},
         "errors": [error for result in simulated.values() for error in result["errors"]],
         "lanes": shape.lanes,
+        "multipliers": shape.multipliers,
         "scale_multipliers": shape.scale_multipliers,
         "macs": shape.macs,
         "cycles_model": model.total,
@@ -239,6 +240,7 @@ def _structure(operands: dict[str, Any]) -> dict[str, Any]:
         "cells_between": sum(operands["cells_between"].values()),
         "choices": operands["max_choices"],
         "weights_from_memory": operands["weights_from_memory"],
+        "packing_adders": operands["packing_adders"],
         "memories": [f"{m['name']} ({m['kind']}) {m['depth']}x{m['width']}" for m in operands["memories"]],
     }
 

@@ -12,6 +12,7 @@ from pymodel.files import write_atomically
 from pymodel.loading import weight_beats
 
 from .config import RunConfig
+from .resources import load_target
 from .subject import engine_shapes, load_bundle
 
 
@@ -23,7 +24,7 @@ def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict
     if config.weights != "loaded":
         raise ConfigError(f"{path}: weights: {config.weights}; a network that loads them has weights: loaded")
     configured = load_bundle(config, path)
-    dataflow = build(configured, engine_shapes(config, configured), loaded=True)
+    dataflow = build(configured, engine_shapes(config, configured, load_target(config.target)), loaded=True)
     bundle = Bundle.load(trained) if trained else configured
     try:
         beats = weight_beats(dataflow, bundle)

@@ -15,6 +15,7 @@ Bit = int | str  # a net number, or "0", "1", "x"
 _REGISTERS = frozenset(
     {"$dff", "$dffe", "$sdff", "$sdffe", "$sdffce", "$adff", "$adffe", "$aldff", "$aldffe"}
 )
+_ADDERS = frozenset({"$add", "$sub", "$alu"})
 _MULTIPLEXERS = frozenset({"$mux", "$pmux", "$bmux", "$shiftx", "$shift", "$shr"})
 
 
@@ -111,6 +112,24 @@ class Netlist:
                 choices |= self._cone(self.cells[word.name]["connections"]["D"], data_only=True)[1] - {word}
         return Operand(dict(between), len(words), delay, label, len(choices))
 
+    def stored(self, bits: Iterable[Bit]) -> set[str] | None:
+        """The adders on the way of `bits` from memories, through registers; None: they come from elsewhere too."""
+        adders: set[str] = set()
+        passed: set[Source] = set()
+        queue = [list(bits)]
+        while queue:
+            cells, words = self._cone(queue.pop())
+            adders |= cells
+            if any(self.cells[name]["type"] not in _ADDERS for name in cells):
+                return None
+            for word in words - passed:
+                if word.kind == "port":
+                    return None
+                if word.kind == "register":
+                    queue.append(self.cells[word.name]["connections"]["D"])
+            passed |= words
+        return adders
+
     def _variable(self, bits: Iterable[Bit]) -> bool:
         return any(not isinstance(bit, str) for bit in bits)
 
@@ -170,18 +189,18 @@ def trace(design: dict[str, Any], top: str, instance: str = "", ring_choices: in
     `design` is write_json's output after `flatten` with `$mul`, `$mux`, `$dff` and `$mem_v2` still whole.
     `instance`: of `top`, whose multipliers are meant; empty: all of the design's.
     `multiplexer_free`: every activation operand is one register word without a cell in between, and that
-    register is loaded from at most `ring_choices` words. The operand that comes from a ROM or, failing that,
-    has fewer choices is the weight.
+    register is loaded from at most `ring_choices` words. The operand that comes from memories alone (through the
+    adders that pack several weights into it) or, failing that, has fewer choices is the weight.
     """
     netlist = Netlist(design, top)
     activations: list[Operand] = []
-    weights: list[Operand] = []
+    from_memory, adders = 0, set()
     for _, a, b in netlist.multipliers(instance):
-        pair = sorted(
-            (netlist.operand(a), netlist.operand(b)), key=lambda o: (o.origin.kind != "memory", o.choices)
-        )
-        weights.append(pair[0])
-        activations.append(pair[1])
+        sides = [(netlist.stored(bits), netlist.operand(bits)) for bits in (a, b)]
+        (passed, _), (_, activation) = sorted(sides, key=lambda side: (side[0] is None, side[1].choices))
+        activations.append(activation)
+        from_memory += passed is not None
+        adders |= passed or set()
     between: Counter[str] = Counter()
     for operand in activations:
         between.update(operand.between)
@@ -196,7 +215,8 @@ def trace(design: dict[str, Any], top: str, instance: str = "", ring_choices: in
         "max_choices": max((o.choices for o in activations), default=0),
         "max_delay": max((o.delay for o in activations), default=0),
         "ring_registers": len({o.origin for o in activations}),
-        "weights_from_memory": sum(o.origin.kind == "memory" for o in weights),
+        "weights_from_memory": from_memory,
+        "packing_adders": len(adders),
         "activations": [asdict(operand) for operand in activations],
         "memories": [asdict(memory) for memory in netlist.memories()],
     }

@@ -45,6 +45,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "errors": [error for result in simulated.values() for error in result["errors"]],
         "processes": len(schedule["processes"]),
         "lanes": dataflow.lanes,
+        "multipliers": dataflow.multipliers,
         "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "streams": [
@@ -94,6 +95,7 @@ def _layer(layer: str, whole: Whole, simulated: dict, resources: dict[str, float
         "shape": shape.summary,
         "variant": shape.support.name,
         "lanes": shape.lanes,
+        "multipliers": shape.multipliers,
         "scale_multipliers": shape.scale_multipliers,
         "macs": shape.macs,
         "busy": busy,

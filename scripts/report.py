@@ -43,7 +43,8 @@ class Structure(Strict):
     multipliers: int
     cells_between: int = Field(ge=0, description="combinational cells before all activation operands")
     choices: int = Field(description="words that a ring register is loaded from, at most: load or rotate is 2")
-    weights_from_memory: int = Field(description="multipliers whose weight comes straight from a memory")
+    weights_from_memory: int = Field(description="multipliers whose weights come from a memory and nowhere else")
+    packing_adders: int = Field(0, ge=0, description="adders on that way: they pack weights that share a multiplier")
     memories: list[str] = Field(description="name, kind, depth x width")
 
 
@@ -95,7 +96,8 @@ class LayerReport(Strict):
         description="by step (csim, cosim, stalled): values unlike golden's"
     )
     errors: list[str] = Field([], description="what the bench found, in words")
-    lanes: int = Field(ge=0, description="multipliers of weights")
+    lanes: int = Field(ge=0, description="multiply-accumulates in each cycle")
+    multipliers: int | None = Field(None, ge=0, description="that the lanes take: fewer where products share one")
     scale_multipliers: int = Field(0, ge=0, description="multipliers of the output channels' scales, besides the lanes")
     macs: int | None = Field(None, description="useful multiply-accumulates of one image")
     busy: int | None = Field(None, description="in a network: cycles an image in which its slowest process works")
@@ -155,6 +157,7 @@ class NetworkReport(Strict):
     errors: list[str] = []
     processes: int
     lanes: int
+    multipliers: int | None = Field(None, description="that the lanes take")
     utilisation: float = Field(description="useful MACs / (lanes * cycles), fill included")
     resources: dict[str, float]
     streams: list[StreamDepth] = []
@@ -270,7 +273,13 @@ COLUMNS: tuple[Column, ...] = (
         terminal="mis-\nmatches",
     ),
     Column("images", "images simulated", lambda layer: _number(layer.images)),
-    Column("lanes", "multipliers at work in every cycle", lambda layer: _number(layer.lanes)),
+    Column("lanes", "multiply-accumulates in every cycle", lambda layer: _number(layer.lanes)),
+    Column(
+        "multipliers",
+        "hardware multipliers that the lanes take, where several products share one (parallelism.packing)",
+        lambda layer: DASH if layer.multipliers in (None, layer.lanes) else _number(layer.multipliers),
+        terminal="multi-\npliers",
+    ),
     Column(
         "scale mult.",
         "multipliers of the output channels' scales in the requantisation, where a layer has scales; no lanes",
@@ -463,6 +472,7 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
         f"{run}: {one.cycles_per_second:,.0f} cycles/s, {one.seconds:,.1f} s (build {one.build:,.1f} s)"
         for run, one in network.simulation.items()
     )
+    shared = "" if network.multipliers in (None, network.lanes) else f" on {network.multipliers:,} multipliers"
     return [
         (
             "Cycles",
@@ -474,7 +484,7 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
             f"has {network.steady:,} iterations; fill {network.fill:,}",
         ),
         ("Frames per second", f"{network.frames_per_second:,.1f} at {1000 / report.clock_ns:,.1f} MHz"),
-        ("Multipliers", f"{network.lanes:,}, {network.utilisation:.1%} of their cycles in this run do useful work"),
+        ("Lanes", f"{network.lanes:,}{shared}, {network.utilisation:.1%} of their cycles in this run do useful work"),
         (f"Resources on {report.target}", used),
         ("Simulation", speeds),
     ]

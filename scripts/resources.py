@@ -18,11 +18,12 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.formats import MAX_BITS
 
 from .netlist import trace
 from .parallel import in_workers
@@ -96,6 +97,9 @@ class Target(Strict):
     package: str
     speed_grade: str
     clock_ns: float = Field(gt=0, description="clock period that a run takes unless told otherwise")
+    multiplier: list[Annotated[int, Field(ge=MAX_BITS)]] = Field(
+        min_length=2, max_length=2, description="bits of the two operands, signed, of its multipliers"
+    )
     openhls: str = Field(description="delay model of the open HLS flow")
     yosys: str = Field(pattern="^synth_", description="yosys's synthesis command without -top")
     nextpnr: str | None = Field(None, description="device options of nextpnr-ecp5; none: no place and route")

@@ -23,6 +23,7 @@ from pymodel.supports import check_support
 from pymodel.training.data import load_dataset
 
 from .config import LayerConfig, RunConfig
+from .resources import Target, load_target
 
 LAYER = "layer"  # the name of the only layer of a one-layer run
 WHOLE = "network"  # the name of a whole network's folder and files
@@ -111,15 +112,18 @@ class Subject:
         return [self.whole] if self.whole else self.engines
 
 
-def make_subject(config: RunConfig, path: Path) -> Subject:
-    """Everything of the run that `path` configures, golden outputs included. Raises ConfigError."""
+def make_subject(config: RunConfig, path: Path, target: Target | None = None) -> Subject:
+    """Everything of the run that `path` configures, golden outputs included. Raises ConfigError.
+
+    target: instead of the configured one.
+    """
     try:
         if config.layer:
             bundle, images, labels = *_generated(config.layer, config, path.parent), None
         else:
             bundle = load_bundle(config, path)
             images, labels = _images(config, bundle)
-        shapes = engine_shapes(config, bundle)
+        shapes = engine_shapes(config, bundle, target)
         network, weights = None, None
         if config.top == "network":
             network = build(bundle, shapes, config.weights == "loaded")
@@ -144,7 +148,9 @@ def engine_input(bundle: Bundle, name: str, outputs: dict[str, np.ndarray]) -> n
     return x if isinstance(layer, Conv) else x.reshape(len(x), -1, 1, 1)
 
 
-def engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
+def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = None) -> dict[str, EngineShape]:
+    """The engine of each layer with weights, by its name, for `target` or the configured one. Raises ConfigError."""
+    device = target or load_target(config.target)
     names = [layer.name for layer in bundle.network.weighted_layers()]
     if unknown := sorted(set(config.layers) - set(names)):
         raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
@@ -152,12 +158,17 @@ def engine_shapes(config: RunConfig, bundle: Bundle) -> dict[str, EngineShape]:
     for name in names:
         wish = config.layers.get(name, config.parallelism)
         engine = config.layer.engine if config.layer else "periodic"
-        shape = bundle.engine_shape(name, wish.To, wish.Tb, wish.fold, engine)
+        key = f"layers.{name}" if name in config.layers else "parallelism"
+        try:
+            shape = bundle.engine_shape(name, wish.To, wish.Tb, wish.fold, engine=engine, packing=wish.packing,
+                                        multiplier_bits=max(device.multiplier))  # fmt: skip
+        except ConfigError as error:
+            raise ConfigError(f"{key}: {device.name}: {error}") from error
         if wish.lanes not in (None, shape.lanes):
             raise ConfigError(
-                f"{f'layers.{name}' if name in config.layers else 'parallelism'}.lanes: {wish.lanes}, but "
+                f"{key}.lanes: {wish.lanes}, but "
                 f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold} has "
-                f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes} multipliers"
+                f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes}"
             )
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     return shapes

@@ -71,9 +71,9 @@ def check(path: Path, out: Path, simulators: Path) -> None:
     assert {p["ii"] for p in schedule["processes"]} == {1}
     # Taps that only ever see padding, and weights that are all equal, need no multiplier: the compiler finds them.
     multipliers = {p["name"]: sum(m["count"] for m in p["multipliers"]) for p in schedule["processes"]}
-    lanes, scaling = multipliers.pop("pe"), multipliers.pop("output")
+    found, scaling = multipliers.pop("pe"), multipliers.pop("output")
     plain = min(engine.x.shape[2:]) >= engine.shape.kernel and len(np.unique(engine.weights)) > 2
-    assert lanes == engine.shape.lanes if plain else lanes <= engine.shape.lanes
+    assert found == engine.shape.multipliers if plain else found <= engine.shape.multipliers
     # A scale that is the same in every step is a constant.
     several = engine.shape.steps > 1
     assert scaling == engine.shape.scale_multipliers if several else scaling <= engine.shape.scale_multipliers

@@ -9,7 +9,7 @@
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
-#include "operands.hpp"
+#include "products.hpp"
 #include "weights.hpp"
 
 namespace psconv {
@@ -65,21 +65,18 @@ pixels:
           Sums start = 0;
           if (b > 0 && f == 0) start = carried[s];
 
+          Accumulator dot[C::TO];
+#pragma HLS ARRAY_PARTITION variable=dot complete dim=0
+          dot_products<C>(word, ring, f, dot);
+
           Sums sums = 0;
         outputs:
           for (int k = 0; k < C::TO; ++k) {
 #pragma HLS UNROLL
-            Accumulator dot = 0;
-          multipliers:
-            for (int j = 0; j < C::MULTIPLIERS; ++j) {
-#pragma HLS UNROLL
-              const ap_int<C::WEIGHT_BITS> weight = field<C::WEIGHT_BITS>(word, k * C::MULTIPLIERS + j);
-              dot += weight * Operands<C>::at(ring, word, k, j, f);
-            }
             if (f == 0) {
               sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);
             }
-            sum[k] += dot;
+            sum[k] += dot[k];
             sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sum[k];
           }
 

@@ -20,6 +20,7 @@ from scipy.optimize import nnls
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
 from pymodel.explore.memories import memories, total_half_blocks
 from pymodel.packing import EngineShape
+from pymodel.products import operand_bits
 
 CALIBRATION = Path(__file__).with_name("calibration.yaml")
 KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")
@@ -103,8 +104,9 @@ def engine_cost(shape: EngineShape) -> Cost:
 
 def multiplier_blocks(shape: EngineShape) -> int:
     """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
-    lanes = shape.lanes if shape.in_bits + shape.weight_bits >= _DSP_PRODUCT_BITS else 0
-    return lanes + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
+    product_bits = shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
+    multipliers = shape.multipliers if product_bits >= _DSP_PRODUCT_BITS else 0
+    return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
 
 
 def memory_luts(shape: EngineShape) -> int:
