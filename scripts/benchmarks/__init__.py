@@ -13,4 +13,5 @@ from __future__ import annotations
 # Name -> what it measures. In the order in which `psconv bench all` runs them.
 BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
+    "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
 }
