@@ -52,7 +52,9 @@ ENGINES = {
 
 def configurations() -> dict[str, tuple[RunConfig, Path]]:
     """The engines by name: their configuration and the file that relative paths in it start from."""
-    found = {path.stem: (load(path), path) for path in sorted(EXAMPLES.glob("*.yaml"))}
+    examples = {path.stem: (load(path), path) for path in sorted(EXAMPLES.glob("*.yaml"))}
+    # Packed engines are no options of `psconv explore`, whose features know nothing of them.
+    found = {name: (config, path) for name, (config, path) in examples.items() if config.parallelism.packing == 1}
     return found | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
 
 

@@ -38,6 +38,15 @@ WRONG = {
     "lanes that differ": (layer() | {"parallelism": {"lanes": 25}}, ["lanes", "25", "24"]),
     "To that does not divide": (layer() | {"parallelism": {"To": 3}}, ["To", "48"]),
     "Tb that does not divide": (layer() | {"parallelism": {"Tb": 2}}, ["Tb", "2"]),
+    "packing that does not divide": (layer() | {"parallelism": {"packing": 2}}, ["parallelism", "packing: 2", "To"]),
+    "packing beyond the multiplier": (
+        layer(out_channels=64) | {"parallelism": {"To": 4, "packing": 4}},
+        ["parallelism", "zcu104", "packing: 4", "27", "1 to 2 are possible"],
+    ),
+    "packing that another device has": (
+        layer(out_channels=32) | {"parallelism": {"To": 2, "packing": 2}, "target": "ulx3s_85f"},
+        ["parallelism", "ulx3s_85f", "packing: 2", "18", "1 is possible"],
+    ),
     "fold beyond the work": (layer() | {"parallelism": {"fold": 25}}, ["fold", "25", "24"]),
     "missing weights": (layer(weights="none.npz"), ["none.npz", "cannot be read"]),
     "weights of no kind": (layer(weights="some"), ["'some'", "random"]),

@@ -53,14 +53,19 @@ FAST = {
     "dense_fold_8": dict(cin=3, cout=5, support="dense", fold=8, in_bits=6, weight_bits=5, shift=12),
     "pointwise_stride_2": dict(cin=12, cout=8, kernel=1, padding=0, support="dense", Tb=4, To=2, stride=2, width=6),
     "least_weights_to_2_fold_3": dict(cin=32, cout=32, support="PSD4_P8", To=2, fold=3, weights="least", shift=14),
-}
+    "packing_2_of_to_4_fold_3": dict(cin=20, cout=32, support="PSD4_P8", To=4, packing=2, fold=3, stride=2),
+    "packing_4_least_weights": dict(cin=7, cout=16, support="PS4_P4", To=4, packing=4, in_bits=4, weight_bits=4,
+                                    out_bits=4, weights="least", shift=5),
+}  # fmt: skip
 # The engine with an index beside each weight: periodic supports, and random ones that only it can run.
 FAST |= {
     "indexed_periodic": dict(cin=20, cout=19, engine="indexed", relu=True),
     "indexed_random": dict(cin=40, cout=6, engine="indexed", support=BlockSupport(3, 5, 7, 1), Tb=2, fold=3),
     "indexed_random_to_2": dict(cin=8, cout=16, engine="indexed", support=BlockSupport(3, 4, 9, 2), To=2, stride=2),
 }
-FAST_AMD = ("stride_2_fold_2_tb_2", "pointwise_stride_2", "indexed_random")
+FAST_AMD = (
+    "stride_2_fold_2_tb_2", "pointwise_stride_2", "indexed_random", "packing_2_of_to_4_fold_3",
+)  # fmt: skip
 
 SLOW = {
     **{f"variant_{name}": dict(support=name, cin=36, cout=33) for name in VARIANTS},
@@ -82,8 +87,19 @@ SLOW = {
     "pointwise": dict(kernel=1, padding=0, support="dense", cin=5, cout=7, stride=3, height=8, width=7),
     "wide_window": dict(support="PSD1_P16", cin=64, cout=4, Tb=4, height=3, width=3),
     "longest_shift": dict(cin=3, cout=2, support="PS4_P4", shift=31),
+    "packing_2_least_weights": dict(cin=40, cout=32, To=2, packing=2, weights="least", shift=14),
+    "packing_2_two_blocks": dict(cin=64, cout=36, support="PS1_P9", To=2, Tb=2, packing=2, fold=2, relu=True),
+    "packing_at_least_spacing": dict(cin=20, cout=32, support="PSD4_P8", To=2, packing=2, multiplier_bits=24),
+    "packing_in_18_bits": dict(cin=9, cout=48, support="PSD2_P8", To=6, packing=2, weight_bits=4, multiplier_bits=18),
+    "packing_9": dict(cin=5, cout=36, support="PS4_P4", To=9, packing=9, in_bits=2, weight_bits=2, shift=2),
+    "packing_9_pointwise": dict(kernel=1, padding=0, support="dense", cin=14, cout=18, Tb=7, To=18, packing=9,
+                                in_bits=2, weight_bits=2, out_bits=3, shift=1, weights="least"),
+    "packing_5": dict(cin=7, cout=15, support=CROSS, To=5, packing=5, in_bits=3, weight_bits=3, out_bits=4, shift=2),
+    "packing_3_of_8_and_2": dict(cin=4, cout=12, support="PS4_P4", To=3, packing=3, in_bits=2, shift=5),
+    "packing_2_of_2_and_8": dict(cin=4, cout=8, support="PS4_P4", To=2, packing=2, weight_bits=2, weights="least"),
+    "packing_dense_fold_8": dict(cin=3, cout=4, support="dense", To=4, fold=8, packing=4, in_bits=4, weight_bits=4),
     "no_shift": dict(support="PS1_P9", cin=4, cout=4, weight_bits=2, in_bits=2, shift=0),
-}
+}  # fmt: skip
 
 
 def check(name: str, case: dict[str, Any], compiler: csim.Compiler, standard: str = "c++14") -> None:

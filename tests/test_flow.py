@@ -29,6 +29,10 @@ CORNERS = {
     "fold with an idle multiplier": ({"in_channels": 8, "out_channels": 3, "height": 3, "width": 4,
                                       "support": "PSD1_P8"}, {"fold": 5}),
     "fold of one output channel": ({"in_channels": 2, "out_channels": 1, "height": 1, "width": 1}, {"fold": 3}),
+    "two products in a multiplier, folded": ({"in_channels": 8, "out_channels": 16, "height": 4, "width": 4,
+                                              "support": "PSD1_P8"}, {"To": 2, "fold": 2, "packing": 2}),
+    "four products in a multiplier": ({"in_channels": 4, "out_channels": 16, "height": 3, "width": 4, "weight_bits": 4,
+                                       "activation_bits": 4, "support": "PS4_P4"}, {"To": 4, "packing": 4}),
     "5x5 kernel": {"in_channels": 3, "out_channels": 2, "height": 5, "width": 6, "kernel": 5, "padding": 2,
                    "support": {"taps": [[0, 12, 24], [4, 20], [7]]}},
     "1x1, stride 2": {"in_channels": 3, "out_channels": 4, "height": 5, "width": 4, "kernel": 1, "stride": 2,
@@ -165,7 +169,8 @@ def test_random_layers(data, tmp_path_factory, simulators):
         "output_bits": draw(st.integers(2, 8)), "weights": draw(st.sampled_from(["random", "min", "max"])),
         "scale": draw(st.sampled_from(["none", "per_channel"])),
     }  # fmt: skip
-    parallelism = {"To": draw(st.integers(1, 2)), "Tb": draw(st.integers(1, 3)), "fold": draw(st.integers(1, 9))}
+    parallelism = {"To": draw(st.integers(1, 2)), "Tb": draw(st.integers(1, 3)), "fold": draw(st.integers(1, 9)),
+                   "packing": draw(st.integers(1, 2))}  # fmt: skip
     folder = tmp_path_factory.mktemp("layer")
     path = write(folder, layer, parallelism, seed=draw(st.integers(0, 1000)))
     try:

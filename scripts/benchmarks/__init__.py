@@ -14,4 +14,5 @@ from __future__ import annotations
 BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
+    "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
 }
