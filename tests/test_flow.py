@@ -153,6 +153,36 @@ def test_a_wrong_expectation_is_found(tmp_path, simulators):
     assert {"image": 1, "beat": beat}.items() <= record["free"]["mismatches"][0].items()
 
 
+# target, bits of weights and activations, parallelism -> lanes, DSP blocks
+PACKED = {
+    "int8 by two": ("zcu104", 8, 8, {"To": 2, "packing": 2}, 48, 24),
+    "int8 by two, folded": ("zcu104", 8, 8, {"To": 2, "fold": 2, "packing": 2}, 24, 12),
+    "4 bits by four": ("zcu104", 4, 4, {"To": 4, "packing": 4}, 96, 24),
+    "int8 by two in a DSP48E1": ("pynq_z2", 8, 8, {"To": 2, "packing": 2}, 48, 24),
+    "4 x 8 bits by two on an ECP5": ("ulx3s_85f", 4, 8, {"To": 2, "packing": 2}, 48, 24),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_engines_take_one_block_for_several_products(name, tmp_path):
+    target, weight_bits, activation_bits, parallelism, lanes, blocks = PACKED[name]
+    layer = {"in_channels": 16, "out_channels": 64, "height": 3, "width": 4, "support": "PSD1_P16",
+             "weight_bits": weight_bits, "activation_bits": activation_bits}  # fmt: skip
+    path = write(tmp_path, layer, parallelism, target=target)
+    this = flow.prepare(load(path), path, tmp_path / "out")
+    [engine] = this.subject.engines
+    flow.synth_step(engine, this.settings)
+    flow.resources_step(engine, this.settings)
+    found = json.loads(this.settings.layout.resources(engine.name).read_text())
+    assert (engine.shape.lanes, engine.shape.multipliers, found["total"]["DSP"]) == (lanes, blocks, blocks)
+    assert found["other"] == {}
+    operands = found["operands"]
+    assert operands["multipliers"] == operands["weights_from_memory"] == blocks
+    assert operands["packing_adders"] == blocks * (engine.shape.packing - 1)
+    assert operands["multiplexer_free"] or engine.shape.fold > 1
+
+
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

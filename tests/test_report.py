@@ -89,7 +89,7 @@ class Page(HTMLParser):
 
 
 def test_three_files_from_one_dictionary(tmp_path: Path) -> None:
-    data = run(layer("conv1"), layer("conv2", variant="dense", lanes=576, scale_multipliers=2))
+    data = run(layer("conv1"), layer("conv2", variant="dense", lanes=576, multipliers=288, scale_multipliers=2))
     report = write_report(data, tmp_path / "report")
     files = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert files == ["report.html", "report.json", "report.md"]

@@ -96,6 +96,17 @@ def test_the_multipliers_of_one_instance_only() -> None:
     assert not trace_operands(both, "lanes_both")["multiplexer_free"]
 
 
+def test_packed_weights_are_followed_to_their_memory() -> None:
+    rtl = [*LANES, Path(__file__).parent / "rtl" / "lanes_packed.sv"]
+    proof = trace_operands(rtl, "lanes_packed")
+    assert proof["multipliers"] == 1 and proof["multiplexer_free"]
+    assert (proof["weights_from_memory"], proof["packing_adders"]) == (1, 1)
+    assert [o["origin"]["name"] for o in proof["activations"]] == ["ring[1]"]
+    assert trace_operands(LANES, "lanes_ring")["packing_adders"] == 0
+    chosen = trace_operands(rtl, "lanes_packed_chosen")
+    assert (chosen["weights_from_memory"], chosen["packing_adders"]) == (0, 0)
+
+
 def test_a_multiplexer_in_front_of_the_multiplier_is_found() -> None:
     proof = trace_operands(LANES, "lanes_indexed")
     assert not proof["multiplexer_free"] and proof["cells_between"]
