@@ -33,9 +33,10 @@ template <class C>
 typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights& word, int first, int j) {
 #pragma HLS INLINE
   typename Packing<C>::Operand packed = 0;
-  for (int i = C::PACKING - 1; i >= 0; --i) {
+  for (int i = 0; i < C::PACKING; ++i) {
 #pragma HLS UNROLL
-    packed = (packed << C::SPACING) + field<C::WEIGHT_BITS>(word, (first + i) * C::MULTIPLIERS + j);
+    const int output = first + C::PACKING - 1 - i;
+    packed = (packed << C::SPACING) + field<C::WEIGHT_BITS>(word, output * C::MULTIPLIERS + j);
   }
   return packed;
 }
