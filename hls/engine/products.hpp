@@ -76,8 +76,9 @@ void dot_products(const typename Geometry<C>::Weights& word, const Ring<C>& ring
     for (int start = 0; start < C::MULTIPLIERS; start += Packing<C>::GROUP) {
 #pragma HLS UNROLL
       typename Packing<C>::Sum sum = 0;
-      for (int j = start; j < start + Packing<C>::GROUP; ++j) {
+      for (int i = 0; i < Packing<C>::GROUP; ++i) {
 #pragma HLS UNROLL
+        const int j = start + i;
         if (j < C::MULTIPLIERS) {
           sum += packed_weights<C>(word, k, j) * Operands<C>::at(ring, word, k, j, fold);
         }
