@@ -107,7 +107,7 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: 
         return None
     out = bundle.formats[layer.name]
     if isinstance(layer, Conv):
-        plan = plan_of(bundle, layer)
+        plan = plan_of(bundle, layer, native.group)
         if plan is None:
             return None
         return convolve(native, plan, inputs[0], bundle.bias(layer.name), bundle.scales.get(layer.name), layer.stride,

@@ -23,7 +23,7 @@ from pymodel.errors import ConfigError
 from pymodel.formats import Format, requantise
 from pymodel.native import build, convolution
 from pymodel.native.build import INSTRUCTION_SETS, Native
-from pymodel.native.plan import Plan, make_plan, pair_channels, plan_of
+from pymodel.native.plan import Plan, group_channels, make_plan, plan_of
 from pymodel.network import Network
 from pymodel.networks import digits, make_network
 from pymodel.supports import PAPER_VARIANTS, Support, make_support
@@ -88,7 +88,7 @@ def test_convolution_equals_numpy(
     sums = ops.conv2d(images, weights, bias, stride, padding)
     expected = requantise(sums, shift, bits, relu, None if scales is None else scales[:, None, None])
     saturation = (0 if relu else -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    plan = make_plan(weights, mask, period)
+    plan = make_plan(weights, mask, period, native.group)
     result = convolution.convolve(native, plan, images, bias, scales, stride, padding, shift, saturation, threads)
     assert result.dtype == np.int8 and np.array_equal(result, expected)
 
@@ -104,7 +104,7 @@ def test_exact_sums_equal_onnxruntime(native: Native, kernel: int) -> None:
     padding = kernel // 2
     sums = conv_by_onnxruntime(images, weights, 1, padding, 1)
     assert sums.max() == 128 * 128 * 70 * kernel**2
-    plan = make_plan(weights, np.ones_like(weights, bool), 1)
+    plan = make_plan(weights, np.ones_like(weights, bool), 1, native.group)
     for threshold in (*np.unique(sums)[:: max(1, len(np.unique(sums)) // 50)].tolist(), 0):
         bias = np.full(9, -threshold, np.int32)
         result = convolution.convolve(native, plan, images, bias, None, 1, padding, 0, (-1, 0))
@@ -117,7 +117,7 @@ def test_sums_at_the_end_of_32_bits(native: Native) -> None:
     for shift in (0, 1, 22, 31):
         half = 1 << shift >> 1
         weights, images = np.full((1, 1, 1, 1), 1, np.int8), np.zeros((1, 1, 1, 1), np.int8)
-        plan = make_plan(weights, np.ones_like(weights, bool), 1)
+        plan = make_plan(weights, np.ones_like(weights, bool), 1, native.group)
         for bias in ((1 << 31) - 1 - half, -(1 << 31) + 1 + half):
             exact = requantise(np.array([bias]), shift, 8, False)
             result = convolution.convolve(native, plan, images, np.array([bias]), None, 1, 0, shift, (-128, 127))
@@ -131,8 +131,8 @@ def test_images_wider_than_the_cache(native: Native) -> None:
     weights, mask, period = random_layer(rng, "PSD1_P8", 3, 9, 64, 8, extreme=False)
     images = rng.integers(-128, 128, (2, 64, 5, 1500)).astype(np.int8)
     expected = requantise(ops.conv2d(images, weights, None, 2, 1), 7, 8, False)
-    result = convolution.convolve(native, make_plan(weights, mask, period), images, np.zeros(9), None, 2, 1, 7,
-                                  (-128, 127))  # fmt: skip
+    result = convolution.convolve(native, make_plan(weights, mask, period, native.group), images, np.zeros(9), None,
+                                  2, 1, 7, (-128, 127))  # fmt: skip
     assert np.array_equal(result, expected)
 
 
@@ -154,22 +154,25 @@ def test_addition_equals_numpy(
 
 
 @settings(deadline=None)
-@given(st.integers(1, 80), st.integers(1, 40))
-def test_each_channel_is_in_one_pair(count: int, period: int) -> None:
-    first, second = pair_channels(count, period)
-    assert sorted([*first, *second[second >= 0]]) == list(range(count))
-    assert (second < 0).sum() == count % 2 and len(first) == len(second)
+@given(st.integers(1, 80), st.integers(1, 40), st.sampled_from([2, 4]))
+def test_each_channel_is_in_one_group(count: int, period: int, size: int) -> None:
+    channels = group_channels(count, period, size)
+    assert sorted(channels[channels >= 0]) == list(range(count))
+    assert len(channels) == -(-count // size) and (channels[:, 0] >= 0).all()
+    alike = (channels % period == channels[:, :1] % period).all(axis=1) & (channels >= 0).all(axis=1)
+    assert alike.sum() >= sum(len(range(residue, count, period)) // size for residue in range(period))
 
 
+@pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize(("name", "places"), [("PSD1_P16", 24), ("PSD4_P8", 37), ("PS1_P9", 9), ("dense", 9)])
-def test_structure_leaves_no_multiplications_by_zero(name: str, places: int) -> None:
-    """N places a period, as in hardware: whole periods, so every pair's two channels have their taps in common."""
+def test_structure_leaves_no_multiplications_by_zero(name: str, places: int, size: int) -> None:
+    """N places a period, as in hardware: whole periods, so all channels of a group have their taps in common."""
     support = Support.parse(name, 3)
-    size = 2 * support.period
-    mask = support.mask(size, size)
-    plan = make_plan(mask.astype(np.int8), mask, support.period)
+    count = size * support.period
+    mask = support.mask(count, count)
+    plan = make_plan(mask.astype(np.int8), mask, support.period, size)
     assert set(plan.tiles["taps"]) == {places}
-    assert plan.weights.sum() == plan.weights.size == mask.sum() and plan.tiles["outputs"].sum() == size
+    assert plan.weights.sum() == plan.weights.size == mask.sum() and plan.tiles["outputs"].sum() == count
 
 
 # In the golden model
@@ -215,15 +218,15 @@ def test_sums_beyond_32_bits_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch) 
     for bias, accepted in ((2**31 - 1 - 256, True), (2**31 - 256, False)):  # 2 * 128 is the rest of the bound
         bundle = Bundle(network, {"input": form, "c": form}, {"c": form}, {"c": np.full((1, 1, 1, 1), 2, np.int8)},
                         {"c": np.array([bias], np.int32)})  # fmt: skip
-        assert (plan_of(bundle, bundle.network.layer("c")) is not None) == accepted
+        assert (plan_of(bundle, bundle.network.layer("c"), 2) is not None) == accepted
         assert outputs_by(bundle, np.full((1, 1, 1, 1), 127), SETS[-1], monkeypatch)["c"].item() == 127
 
 
 def test_a_plan_lives_as_long_as_its_bundle_and_its_weights_stay() -> None:
     bundle = random_bundle(digits().folded(), 1)
     layer = bundle.network.weighted_layers()[0]
-    plan = plan_of(bundle, layer)
-    assert isinstance(plan, Plan) and plan_of(bundle, layer) is plan
+    plan = plan_of(bundle, layer, 2)
+    assert isinstance(plan, Plan) and plan_of(bundle, layer, 2) is plan
     with pytest.raises(ValueError, match="read-only"):
         bundle.weights[layer.name][0] = 1
     gone = weakref.ref(plan)

@@ -36,6 +36,11 @@ class Native:
     library: ctypes.CDLL
     instruction_set: int
 
+    @property
+    def group(self) -> int:
+        """Input channels that the kernel multiplies at a time: what plans are made for."""
+        return self.library.psconv_group(self.instruction_set)
+
 
 class Unavailable(Exception):
     """There is no compiled kernel; the text says why."""
@@ -89,7 +94,7 @@ def load() -> ctypes.CDLL:
     except (OSError, RuntimeError) as error:
         raise Unavailable(str(error)) from error
     pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
-    library.psconv_supports.argtypes = [number]
+    library.psconv_supports.argtypes = library.psconv_group.argtypes = [number]
     library.psconv_convolve.argtypes = [number, pointer, pointer, pointer, size, size, size]
     library.psconv_add.argtypes = [number, pointer, pointer, pointer, pointer, size]
     library.psconv_add.restype = None

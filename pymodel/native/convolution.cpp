@@ -1,9 +1,10 @@
 // Exact int8 convolution that skips the weights outside a support, for pymodel.native; C interface at the end.
 //
-// Activations are int8 [channel][row][column][image]. A row of the padded input is packed as pairs of int16, one pair
-// of channels beside another: [row][pair][phase][column / stride][image], where phase = column % stride. So the taps of
-// any kernel, at any stride, are shifted runs of the same lanes (column, image); each multiply-add takes two channels,
-// and products of int16 never saturate. No C++ library: nothing to link.
+// Activations are int8 [channel][row][column][image]. A row of the padded input is packed as cells of four bytes, one
+// group of channels beside another: [row][group][phase][column / stride][image], where phase = column % stride. So the
+// taps of any kernel, at any stride, are shifted runs of the same lanes (column, image), and each multiply-add takes the
+// channels of a group: two as int16, or four as uint8 where 8-bit products are added without saturation. Unsigned
+// activations are 128 too large; the bias makes up for that (pymodel.native.plan). No C++ library: nothing to link.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,16 @@ constexpr int BLOCK = 16;  // images packed at a time, where there are as many
 constexpr int64_t LINE = 64;  // bytes of a cache line
 constexpr int64_t CACHE = 320 << 10;  // bytes of packed rows that one output row reads: within an L2 of 512 KiB
 
+// Two channels, for instructions that multiply int16. Products never saturate.
 struct Pair {
-    int16_t first, second;
+    int16_t channel[2];
+    static constexpr int16_t of(int8_t value) { return value; }
+};
+
+// Four channels, for instructions that multiply uint8 by int8; as weights the bytes are int8.
+struct Quad {
+    uint8_t channel[4];
+    static constexpr uint8_t of(int8_t value) { return uint8_t(value + 128); }
 };
 
 }  // namespace
@@ -33,18 +42,18 @@ extern "C" {
 // Output channels whose weights may be nonzero at the same places; pymodel.native.plan makes these structures.
 struct Tile {
     int32_t outputs, output[TILE];
-    int32_t taps;                // places, each a pair of channels and a tap
+    int32_t taps;                // places, each a group of channels and a tap
     int64_t positions, weights;  // where its places and its weights [taps][outputs] start
 };
 
 struct Layer {
     int64_t height, width, cout, hout, wout, kernel, stride, padding;
     int64_t columns;                // of one phase of the padded input: ceil((width + 2 padding) / stride)
-    int64_t pairs, tiles, places;   // lengths of the arrays below
-    const int32_t *first, *second;  // channels of each pair; second -1: none
+    int64_t groups, tiles, places;  // lengths of the arrays below
+    const int32_t* channel;         // of each group, as many as a cell has; -1: none, never the first
     const Tile* tile;
-    const int32_t* position;  // of places, counted from the pair of the window's first row, column and image; one image
-    const Pair* weights;
+    const int32_t* position;  // of places, counted from the cell of the window's first row, column and image; one image
+    const void* weights;      // cells
     const int32_t *bias, *scale;  // by output channel; scale null: none
     int32_t shift, low, high;
 };
@@ -57,11 +66,16 @@ struct Addition {
 
 namespace {
 
+constexpr int64_t CELL = sizeof(Pair);
+static_assert(sizeof(Pair) == sizeof(Quad), "a lane is four bytes");
+
 struct Kernel {
-    int64_t lanes;  // of a vector
-    void (*pack_row)(const Layer&, const int8_t*, int64_t, int64_t, int64_t, int64_t, Pair*);
-    void (*narrow_row)(const Layer&, const Pair*, const int32_t*, int64_t, int64_t, int8_t*);
-    void (*wide_row)(const Layer&, const Pair*, const int32_t*, int64_t, int64_t, int8_t*);
+    int64_t lanes;   // of a vector
+    int32_t group;   // channels of a cell
+    int32_t zero;    // the bytes of a cell of zeros
+    void (*pack_row)(const Layer&, const int8_t*, int64_t, int64_t, int64_t, int64_t, void*);
+    void (*narrow_row)(const Layer&, const void*, const int32_t*, int64_t, int64_t, int8_t*);
+    void (*wide_row)(const Layer&, const void*, const int32_t*, int64_t, int64_t, int8_t*);
     void (*add)(const int8_t*, const int8_t*, int8_t*, int64_t, Addition);
 };
 
@@ -69,26 +83,28 @@ inline int64_t round_up(int64_t value, int64_t step) { return (value + step - 1)
 
 namespace plain {
 #define PSCONV_TARGET
-constexpr int LANES = 8;
+using Cell = Pair;
+constexpr int GROUP = 2, LANES = 8;
 struct Vector {
     int32_t lane[LANES];
 };
-struct PairVector {
-    Pair lane[LANES];
+struct CellVector {
+    Cell lane[LANES];
 };
 inline Vector splat(int32_t value) {
     Vector out;
     for (int i = 0; i < LANES; ++i) out.lane[i] = value;
     return out;
 }
-inline PairVector load(const Pair* from) {
-    PairVector out;
+inline CellVector load(const Cell* from) {
+    CellVector out;
     memcpy(&out, from, sizeof out);
     return out;
 }
-inline Pair broadcast(Pair pair) { return pair; }
-inline Vector multiply_add(Vector sum, const PairVector& a, Pair b) {
-    for (int i = 0; i < LANES; ++i) sum.lane[i] += a.lane[i].first * b.first + a.lane[i].second * b.second;
+inline Cell broadcast(Cell cell) { return cell; }
+inline Vector multiply_add(Vector sum, const CellVector& a, Cell b) {
+    for (int i = 0; i < LANES; ++i)
+        for (int k = 0; k < GROUP; ++k) sum.lane[i] += a.lane[i].channel[k] * b.channel[k];
     return sum;
 }
 inline void store(int32_t* to, const Vector& from) { memcpy(to, &from, sizeof from); }
@@ -97,20 +113,21 @@ inline void store(int32_t* to, const Vector& from) { memcpy(to, &from, sizeof fr
 }  // namespace plain
 
 #if defined(__x86_64__)
-inline int32_t bits_of(Pair pair) {
+template <class Cell> inline int32_t bits_of(Cell cell) {
     int32_t bits;
-    memcpy(&bits, &pair, sizeof bits);
+    memcpy(&bits, &cell, sizeof bits);
     return bits;
 }
 
 namespace avx2 {
 #define PSCONV_TARGET __attribute__((target("avx2")))
+using Cell = Pair;
 using Vector = __m256i;
-using PairVector = __m256i;
-constexpr int LANES = 8;
+using CellVector = __m256i;
+constexpr int GROUP = 2, LANES = 8;
 PSCONV_TARGET inline Vector splat(int32_t value) { return _mm256_set1_epi32(value); }
-PSCONV_TARGET inline Vector load(const Pair* from) { return _mm256_loadu_si256((const __m256i*)from); }
-PSCONV_TARGET inline Vector broadcast(Pair pair) { return _mm256_set1_epi32(bits_of(pair)); }
+PSCONV_TARGET inline Vector load(const Cell* from) { return _mm256_loadu_si256((const __m256i*)from); }
+PSCONV_TARGET inline Vector broadcast(Cell cell) { return _mm256_set1_epi32(bits_of(cell)); }
 PSCONV_TARGET inline Vector multiply_add(Vector sum, Vector a, Vector b) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
 }
@@ -121,13 +138,14 @@ PSCONV_TARGET inline void store(int32_t* to, Vector from) { _mm256_storeu_si256(
 
 namespace avx512vnni {
 #define PSCONV_TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+using Cell = Quad;
 using Vector = __m512i;
-using PairVector = __m512i;
-constexpr int LANES = 16;
+using CellVector = __m512i;
+constexpr int GROUP = 4, LANES = 16;
 PSCONV_TARGET inline Vector splat(int32_t value) { return _mm512_set1_epi32(value); }
-PSCONV_TARGET inline Vector load(const Pair* from) { return _mm512_loadu_si512(from); }
-PSCONV_TARGET inline Vector broadcast(Pair pair) { return _mm512_set1_epi32(bits_of(pair)); }
-PSCONV_TARGET inline Vector multiply_add(Vector sum, Vector a, Vector b) { return _mm512_dpwssd_epi32(sum, a, b); }
+PSCONV_TARGET inline Vector load(const Cell* from) { return _mm512_loadu_si512(from); }
+PSCONV_TARGET inline Vector broadcast(Cell cell) { return _mm512_set1_epi32(bits_of(cell)); }
+PSCONV_TARGET inline Vector multiply_add(Vector sum, Vector a, Vector b) { return _mm512_dpbusd_epi32(sum, a, b); }
 PSCONV_TARGET inline void store(int32_t* to, Vector from) { _mm512_storeu_si512(to, from); }
 #include "kernel.hpp"
 #undef PSCONV_TARGET
@@ -170,14 +188,17 @@ extern "C" {
 // Whether this processor has instruction set `set`: 0 plain, 1 avx2, 2 avx512vnni.
 int32_t psconv_supports(int32_t set) { return kernel_of(set) != nullptr; }
 
+// Channels of a group of instruction set `set`.
+int32_t psconv_group(int32_t set) { return kernel_of(set)->group; }
+
 // Output int8 [cout][hout][wout][image] of images begin to end of x, int8 [channel][height][width][image].
 // Other images of y stay as they are. Returns 0, or 1 where memory is short.
 int32_t psconv_convolve(int32_t set, const Layer* given, const int8_t* x, int8_t* y, int64_t images, int64_t begin,
                         int64_t end) {
     const Layer& layer = *given;
     const Kernel& kernel = *kernel_of(set);
-    const int64_t row_pairs = layer.pairs * layer.stride * layer.columns, rows = layer.height + 2 * layer.padding;
-    int64_t most = CACHE / int64_t(layer.kernel * row_pairs * sizeof(Pair));
+    const int64_t row_cells = layer.groups * layer.stride * layer.columns, rows = layer.height + 2 * layer.padding;
+    int64_t most = CACHE / int64_t(layer.kernel * row_cells * CELL);
     most = most < 1 ? 1 : most < BLOCK ? most : most / BLOCK * BLOCK;
     if (most > end - begin) most = end - begin;
     const bool wide = layer.tiles == layer.cout;
@@ -185,15 +206,15 @@ int32_t psconv_convolve(int32_t set, const Layer* given, const int8_t* x, int8_t
 
     // Aligned, so that no vector of a whole BLOCK of images straddles two cache lines. The last lanes computed may lie
     // beyond the last row.
-    const size_t bytes = round_up((rows * row_pairs * most + at_once) * sizeof(Pair), LINE);
-    Pair* packed = (Pair*)aligned_alloc(LINE, bytes);
+    const size_t bytes = round_up((rows * row_cells * most + at_once) * CELL, LINE);
+    void* packed = aligned_alloc(LINE, bytes);
     int32_t* positions = (int32_t*)malloc((layer.places + 1) * sizeof(int32_t));
     int8_t* results = (int8_t*)malloc(layer.cout * stride + 1);
     const bool enough = packed && positions && results;
     for (int64_t first = begin, count; enough && first < end; first += count) {
         count = most < end - first ? most : end - first;
         if (first == begin || count != most) {
-            memset(packed, 0, bytes);  // the padding, which is never written; where it lies depends on the count
+            memset(packed, kernel.zero, bytes);  // the padding, which is never written; where it lies depends on the count
             for (int64_t k = 0; k < layer.places; ++k) positions[k] = int32_t(layer.position[k] * count);
         }
         const int64_t lanes = layer.wout * count, step = round_up(lanes, at_once);

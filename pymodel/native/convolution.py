@@ -23,10 +23,10 @@ class _Layer(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in
-          ("height", "width", "cout", "hout", "wout", "kernel", "stride", "padding", "columns", "pairs", "tiles",
+          ("height", "width", "cout", "hout", "wout", "kernel", "stride", "padding", "columns", "groups", "tiles",
            "places")),
         *((name, ctypes.c_void_p) for name in
-          ("first", "second", "tile", "position", "weights", "bias", "scale")),
+          ("channel", "tile", "position", "weights", "bias", "scale")),
         *((name, ctypes.c_int32) for name in ("shift", "low", "high")),
     ]  # fmt: skip
 
@@ -51,8 +51,8 @@ def convolve(
 ) -> np.ndarray:
     """Convolution and pymodel.formats.requantise: exactly: int8 [n, cout, hout, wout].
 
-    images: int8 [n, cin, h, w]; bias, scales: int [cout]; saturation: lowest and highest output. `plan_of` proves
-    that the sums fit.
+    images: int8 [n, cin, h, w]; bias, scales: int [cout]; saturation: lowest and highest output. The plan has
+    `native.group` channels in a group; `plan_of` proves that the sums fit.
     Raises MemoryError.
     """
     cout, _, kernel, _ = plan.shape
@@ -61,18 +61,18 @@ def convolve(
     columns = -(-(width + 2 * padding) // stride)
     hout, wout = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
     arrays = {
-        "first": plan.first,
-        "second": plan.second,
+        "channel": plan.channels,
         "tile": plan.tiles,
         "position": plan.positions(stride, columns).astype(np.int32),
         "weights": plan.weights,
-        "bias": np.ascontiguousarray(bias, np.int32),
+        # Modulo 2^32, as the kernel's sums on the way to one that fits.
+        "bias": (np.asarray(bias, np.int64) - plan.excess).astype(np.int32),
     }
     if scales is not None:
         arrays["scale"] = np.ascontiguousarray(scales, np.int32)
     layer = _Layer(
         height=height, width=width, cout=cout, hout=hout, wout=wout, kernel=kernel, stride=stride, padding=padding,
-        columns=columns, pairs=len(plan.first), tiles=len(plan.tiles), places=len(plan.places),
+        columns=columns, groups=len(plan.channels), tiles=len(plan.tiles), places=len(plan.places),
         shift=shift, low=saturation[0], high=saturation[1],
         **{name: array.ctypes.data for name, array in arrays.items()},
     )  # fmt: skip

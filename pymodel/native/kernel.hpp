@@ -1,20 +1,21 @@
 // The inner loops of convolution, included once for each instruction set by convolution.cpp.
 //
 // The including file defines, in a namespace for it, the attribute PSCONV_TARGET of that instruction set, the types
-// Vector (LANES int32) and PairVector (LANES pairs), and splat, load, broadcast, multiply_add and store.
+// Cell (the activations of GROUP channels in a lane, or their weights), Vector (LANES int32) and CellVector (LANES
+// cells), and splat, load, broadcast, multiply_add and store.
 
 // Sums of one tile: M output channels that use the same places, T vectors of lanes each.
 //
-// lanes: the pair of the first lane at position 0; weights [taps][M]; bias [M]; out [M][step].
+// lanes: the cell of the first lane at position 0; weights [taps][M]; bias [M]; out [M][step].
 template <int M, int T>
-PSCONV_TARGET static void dot_products(const Pair* lanes, const int32_t* positions, int64_t taps, const Pair* weights,
+PSCONV_TARGET static void dot_products(const Cell* lanes, const int32_t* positions, int64_t taps, const Cell* weights,
                                        const int32_t* bias, int32_t* out, int64_t step) {
     Vector sums[M][T];
     for (int m = 0; m < M; ++m)
         for (int t = 0; t < T; ++t) sums[m][t] = splat(bias[m]);
     for (int64_t k = 0; k < taps; ++k) {
-        const Pair* x = lanes + positions[k];
-        PairVector activations[T];
+        const Cell* x = lanes + positions[k];
+        CellVector activations[T];
         for (int t = 0; t < T; ++t) activations[t] = load(x + t * LANES);
         for (int m = 0; m < M; ++m) {
             const auto weight = broadcast(weights[k * M + m]);
@@ -25,7 +26,7 @@ PSCONV_TARGET static void dot_products(const Pair* lanes, const int32_t* positio
         for (int t = 0; t < T; ++t) store(out + m * step + t * LANES, sums[m][t]);
 }
 
-using DotProducts = void (*)(const Pair*, const int32_t*, int64_t, const Pair*, const int32_t*, int32_t*, int64_t);
+using DotProducts = void (*)(const Cell*, const int32_t*, int64_t, const Cell*, const int32_t*, int32_t*, int64_t);
 
 static constexpr DotProducts dot_products_of[TILE][WIDE] = {
     {dot_products<1, 1>, dot_products<1, 2>, dot_products<1, 3>, dot_products<1, 4>, dot_products<1, 5>,
@@ -55,37 +56,39 @@ PSCONV_TARGET static void requantise(const int32_t* sums, int8_t* __restrict out
     }
 }
 
-// Pairs of int16 from two rows of int8; without a second channel its half is zero.
-PSCONV_TARGET static void interleave(const int8_t* first, const int8_t* second, Pair* __restrict out,
-                                     int64_t count) {
-    const int8_t keep = second ? -1 : 0;
-    if (!second) second = first;
+// Cells from the rows of GROUP channels.
+PSCONV_TARGET static void interleave(const int8_t* const (&rows)[GROUP], Cell* __restrict out, int64_t count) {
     int64_t i = 0;
     for (; i + BLOCK <= count; i += BLOCK)  // a fixed count, for the compiler to make it a few instructions
-        for (int j = 0; j < BLOCK; ++j) out[i + j] = Pair{first[i + j], int8_t(second[i + j] & keep)};
-    for (; i < count; ++i) out[i] = Pair{first[i], int8_t(second[i] & keep)};
+        for (int j = 0; j < BLOCK; ++j)
+            for (int k = 0; k < GROUP; ++k) out[i + j].channel[k] = Cell::of(rows[k][i + j]);
+    for (; i < count; ++i)
+        for (int k = 0; k < GROUP; ++k) out[i].channel[k] = Cell::of(rows[k][i]);
 }
 
 // Row `row` of images begin to begin + count of the padded input, as `Layer` describes it.
 PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t images, int64_t begin, int64_t count,
-                                   int64_t row, Pair* packed) {
+                                   int64_t row, void* cells) {
+    Cell* packed = (Cell*)cells;
     const int64_t inner = row - layer.padding, phases = layer.stride, columns = layer.columns;
     if (inner < 0 || inner >= layer.height) return;  // zero ever since the buffer was made
     const bool contiguous = phases == 1 && count == images;
-    for (int64_t pair = 0; pair < layer.pairs; ++pair) {
-        const int8_t* first = x + (layer.first[pair] * layer.height + inner) * layer.width * images + begin;
-        const int8_t* second = nullptr;
-        if (layer.second[pair] >= 0)
-            second = x + (layer.second[pair] * layer.height + inner) * layer.width * images + begin;
-        Pair* out = packed + (row * layer.pairs + pair) * phases * columns * count;
+    for (int64_t group = 0; group < layer.groups; ++group) {
+        const int32_t* channels = layer.channel + group * GROUP;
+        const int8_t* rows[GROUP];
+        for (int k = 0; k < GROUP; ++k) {  // in the place of no channel any one will do: its weight is zero
+            const int64_t channel = channels[k] < 0 ? channels[0] : channels[k];
+            rows[k] = x + (channel * layer.height + inner) * layer.width * images + begin;
+        }
+        Cell* out = packed + (row * layer.groups + group) * phases * columns * count;
         if (contiguous) {
-            interleave(first, second, out + layer.padding * count, layer.width * count);
+            interleave(rows, out + layer.padding * count, layer.width * count);
             continue;
         }
         for (int64_t column = 0; column < layer.width; ++column) {
-            const int64_t place = column + layer.padding, from = column * images;
-            interleave(first + from, second ? second + from : nullptr,
-                       out + (place % phases * columns + place / phases) * count, count);
+            const int64_t place = column + layer.padding;
+            interleave(rows, out + (place % phases * columns + place / phases) * count, count);
+            for (const int8_t*& from : rows) from += images;
         }
     }
 }
@@ -93,11 +96,12 @@ PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t 
 // Output row `row` of images begin to begin + count: one row of lanes (column, image) per output channel, rounded up to
 // VECTORS vectors, which are computed at a time.
 template <int VECTORS>
-PSCONV_TARGET static void output_row(const Layer& layer, const Pair* packed, const int32_t* positions, int64_t count,
+PSCONV_TARGET static void output_row(const Layer& layer, const void* packed, const int32_t* positions, int64_t count,
                                      int64_t row, int8_t* results) {
     constexpr int64_t STEP = VECTORS * LANES;
     const int64_t lanes = layer.wout * count, padded = round_up(lanes, STEP);
-    const Pair* rows = packed + row * layer.stride * layer.pairs * layer.stride * layer.columns * count;
+    const Cell* rows = (const Cell*)packed + row * layer.stride * layer.groups * layer.stride * layer.columns * count;
+    const Cell* weights = (const Cell*)layer.weights;
     alignas(64) int32_t sums[TILE * STEP] = {};  // all are requantised, needed or not
     for (int64_t lane = 0; lane < lanes; lane += STEP) {
         const int64_t left = (lanes - lane + LANES - 1) / LANES;
@@ -107,7 +111,7 @@ PSCONV_TARGET static void output_row(const Layer& layer, const Pair* packed, con
             int32_t bias[TILE];
             for (int m = 0; m < tile.outputs; ++m) bias[m] = layer.bias[tile.output[m]];
             dot_products_of[tile.outputs - 1][vectors - 1](rows + lane, positions + tile.positions, tile.taps,
-                                                           layer.weights + tile.weights, bias, sums, STEP);
+                                                           weights + tile.weights, bias, sums, STEP);
             for (int m = 0; m < tile.outputs; ++m) {
                 const int64_t output = tile.output[m];
                 requantise<VECTORS>(sums + m * STEP, results + output * padded + lane, layer,
@@ -126,4 +130,4 @@ PSCONV_TARGET static void add(const int8_t* left, const int8_t* right, int8_t* _
     }
 }
 
-static constexpr Kernel kernel = {LANES, pack_row, output_row<NARROW>, output_row<WIDE>, add};
+static constexpr Kernel kernel = {LANES, GROUP, Cell::of(0), pack_row, output_row<NARROW>, output_row<WIDE>, add};
