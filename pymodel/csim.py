@@ -104,12 +104,24 @@ def run(program: Path, images: np.ndarray, shape: EngineShape) -> np.ndarray:
     return run_words(program, images, shape.in_words, shape.out_words)
 
 
-def run_words(program: Path, images: np.ndarray, source: Words, sink: Words) -> np.ndarray:
-    """Output of a program, int8 [n, *sink], for images int [n, *source]. Raises ConfigError as `run` does."""
+def run_words(
+    program: Path, images: np.ndarray, source: Words, sink: Words, weights: Sequence[np.ndarray] = ()
+) -> np.ndarray:
+    """Output of a program, int8 [n, *sink], for images int [n, *source].
+
+    weights: where a network has ports for them, the beats of each port for an image, uint8 [words, bytes], one port
+    after the other; for one image, which the others then get as well, or for image after image.
+    Raises ConfigError as `run` does.
+    """
     with tempfile.TemporaryDirectory(prefix="csim") as folder:
         given, made = Path(folder) / "x.bin", Path(folder) / "y.bin"
         source.pack(images, "input images").tofile(given)
-        _execute([str(program), str(given), str(made)], "C simulation failed")
+        command = [str(program), str(given), str(made)]
+        if len(weights):
+            beats = Path(folder) / "w.bin"
+            beats.write_bytes(b"".join(port.tobytes() for port in weights))
+            command.append(str(beats))
+        _execute(command, "C simulation failed")
         words = np.fromfile(made, np.uint8)
     if words.size != len(images) * sink.count * sink.word_bytes:
         raise ConfigError(f"C simulation: {program} is of another shape: it gave {words.size} bytes")

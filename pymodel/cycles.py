@@ -89,6 +89,17 @@ def sequences(shape: EngineShape) -> list[Sequence]:
     return [*feeder_sequences(shape), _pe(shape), _output(shape)]
 
 
+def streamed_sequences(shape: EngineShape) -> list[Sequence]:
+    """The same of an engine whose weights come by a port. The reads of its weights: `weight_reads`."""
+    return [*feeder_sequences(shape), _streamed_pe(shape), _streamed_output(shape)]
+
+
+def weight_reads(shape: EngineShape) -> np.ndarray:
+    """int64 [rom_words]: the iterations of a streamed engine's processing element that read weights."""
+    pixels = shape.hout * shape.wout
+    return (shape.NB + np.arange(shape.rom_words)) * pixels
+
+
 def feeder_sequences(shape: WindowShape) -> list[Sequence]:
     """The processes that turn an image into windows."""
     return [_pixels(shape)] if shape.kernel == 1 else [_columns(shape), _windows(shape)]
@@ -173,6 +184,17 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     return {"windows" if name == "pixels" else name: depth for name, depth in depths.items()}
 
 
+def streamed_depths(shape: EngineShape) -> dict[str, int]:
+    """The same depths for an engine whose weights come by a port.
+
+    It takes all windows of an image at once, so a stream of them never makes up for a pause of the feeders unless it
+    holds a good part of the image, in words K*K times as wide as those of the stream in front. These are as deep as a
+    window a cycle needs.
+    """
+    depth = FEEDER_STAGES + 2  # from a credit's use to its return
+    return {"windows": depth} if shape.kernel == 1 else {"windows": depth, "columns": depth}
+
+
 def _least(enough: Callable[[int], bool]) -> int:
     """The least number from 1 up that is enough; all above it are. Small ones take the fewest trials."""
     high = 1
@@ -242,6 +264,28 @@ def _output(shape: EngineShape) -> Sequence:
         iterations=pixels * shape.steps,
         reads=np.arange(pixels * shape.steps),
         writes=(np.arange(pixels)[:, None] * shape.steps + full).ravel(),
+    )
+
+
+def _streamed_pe(shape: EngineShape) -> Sequence:
+    words = shape.hout * shape.wout * shape.NB
+    pixels, turn = np.arange(shape.hout * shape.wout), shape.fold * words
+    last_set = words + np.arange(1, shape.steps + 1) * turn - len(pixels)
+    return Sequence(
+        process="streamed_pe",
+        iterations=words + shape.steps * turn,
+        reads=np.arange(words),
+        writes=(last_set[:, None] + pixels).ravel(),
+    )
+
+
+def _streamed_output(shape: EngineShape) -> Sequence:
+    taken = shape.hout * shape.wout * shape.steps
+    return Sequence(
+        process="streamed_output",
+        iterations=taken + shape.out_beats,
+        reads=np.arange(taken),
+        writes=taken + np.arange(shape.out_beats),
     )
 
 

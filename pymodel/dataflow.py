@@ -7,7 +7,7 @@ word, split and gather (docs/interfaces.md, "Networks as one top").
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from pymodel.bundle import Bundle
@@ -27,7 +27,9 @@ from pymodel.units import (
     PoolUnit,
     SplitUnit,
     Stream,
+    StreamedEngineUnit,
     Unit,
+    WeightPort,
 )
 from pymodel.words import Words
 
@@ -79,6 +81,11 @@ class Dataflow:
         return {unit.layer: unit for unit in self.units if isinstance(unit, EngineUnit)}
 
     @property
+    def streamed(self) -> dict[str, StreamedEngineUnit]:
+        """The engines whose weights come by a port of their own, by layer."""
+        return {layer: unit for layer, unit in self.engines.items() if isinstance(unit, StreamedEngineUnit)}
+
+    @property
     def shapes(self) -> dict[str, EngineShape]:
         """The shapes of the engines, by layer."""
         return {layer: engine.shape for layer, engine in self.engines.items()}
@@ -109,24 +116,32 @@ class Dataflow:
         return found
 
 
-def build(bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool = False) -> Dataflow:
+def build(
+    bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool = False, streamed: Collection[str] = ()
+) -> Dataflow:
     """The network of a bundle. shapes: of the engine of each layer with weights, by layer.
 
     loaded: weights are in RAM and come with images (docs/weights.md), the shapes are those of `pymodel.loading`.
+    streamed: the layers whose weights come by a port, once an image.
     Raises ConfigError, naming the layer, for one that is not built in hardware.
     """
+    if loaded and streamed:
+        raise ConfigError(f"layer {min(streamed)}: its weights are streamed; where weights are loaded, all of them are")
     if loaded and bundle.scales:
         raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
-    dataflow = _Builder(bundle, shapes, loaded).run()
-    for names in ([unit.name for unit in dataflow.units], [stream.name for stream in dataflow.streams]):
+    dataflow = _Builder(bundle, shapes, loaded, streamed).run()
+    ports = [engine.port.name for engine in dataflow.streamed.values()]
+    for names in ([unit.name for unit in dataflow.units], [stream.name for stream in dataflow.streams] + ports):
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError(f"layer {min(twice)}: a network's top has something else of this name: choose another")
     return dataflow
 
 
 class _Builder:
-    def __init__(self, bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool):
-        self.bundle, self.shapes, self.loaded = bundle, shapes, loaded
+    def __init__(
+        self, bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool, streamed: Collection[str]
+    ):
+        self.bundle, self.shapes, self.loaded, self.streamed = bundle, shapes, loaded, streamed
         self.tensors = bundle.network.shapes()
         self.layers = _needed(bundle)
         self.units: list[Unit] = []
@@ -187,9 +202,13 @@ class _Builder:
             sink = self._output(name, shape.out_channels_per_beat)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
             scales = self.bundle.scales.get(name)
-            loads = (Control(f"{name}_orders", 1), Control(f"{name}_words", shape.load_bits)) if self.loaded else ()
+            kind, ports = EngineUnit, ()
+            if self.loaded:
+                ports = Control(f"{name}_orders", 1), Control(f"{name}_words", shape.load_bits)
+            elif name in self.streamed:
+                kind, ports = StreamedEngineUnit, (WeightPort(f"w_{name}", name, shape.rom_word_bits),)
             self.units.append(
-                EngineUnit(name, name, (source, *loads), (sink,), shape, weights, self.bundle.bias(name), scales)
+                kind(name, name, (source, *ports), (sink,), shape, weights, self.bundle.bias(name), scales)
             )
         elif layer.op == "add":
             left = self._source(layer.inputs[0], name)

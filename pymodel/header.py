@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from pymodel.cycles import stream_depths
+from pymodel.cycles import stream_depths, streamed_depths
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.formats import check_accumulator
@@ -74,37 +74,40 @@ def engine_struct(
     bias: np.ndarray,
     scales: np.ndarray | None = None,
     prefix: str = "",
+    streamed: bool = False,
 ) -> str:
     """C++ text of an engine's configuration, a structure and its tables; `prefix` stands before their names.
 
-    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits.
-    Raises ConfigError.
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits. streamed: the
+    weights come by a port, and are in no table. Raises ConfigError.
     """
     if (scales is None) != (shape.scale_bits == 0):
         raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
-    words, biases = pack_rom(weights, shape), pack_bias(bias, shape)
+    words = pack_rom(weights, shape)  # checked whether they are stored here or not
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
     return render_template(
         "engine_struct.hpp.j2",
         name=name,
-        **_of_shape(shape, prefix),
-        weights=_rom(words, shape.rom_word_bits),
-        biases=_rom(biases, shape.To * shape.bias_bits),
+        **_of_shape(shape, prefix, streamed),
+        weights="" if streamed else _rom(words, shape.rom_word_bits),
+        biases=_rom(pack_bias(bias, shape), shape.To * shape.bias_bits),
         scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
     )
 
 
 def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str:
     """The same of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
-    return render_template("engine_struct.hpp.j2", name=name, **_of_shape(shape, prefix), weights="", scales="")
+    return render_template(
+        "engine_struct.hpp.j2", name=name, **_of_shape(shape, prefix), weights="", biases="", scales=""
+    )
 
 
-def _of_shape(shape: EngineShape, prefix: str) -> dict[str, object]:
+def _of_shape(shape: EngineShape, prefix: str, streamed: bool = False) -> dict[str, object]:
     lanes = shape.support.lanes() if shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,
-        "constants": engine_constants(shape),
+        "constants": engine_constants(shape, streamed),
         "image_cycles": shape.hout * shape.wout * shape.rom_words,
         "variants": _table(str(variant) for variant, _ in lanes),
         "taps": _table(str(tap) for _, tap in lanes),
@@ -129,9 +132,9 @@ def widest_word(shape: EngineShape) -> int:
     return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, sums, scaled)
 
 
-def engine_constants(shape: EngineShape) -> list[Constant]:
-    """The members of the configuration of an engine."""
-    depths = stream_depths(shape)
+def engine_constants(shape: EngineShape, streamed: bool = False) -> list[Constant]:
+    """The members of the configuration of an engine; streamed: of one whose weights come by a port."""
+    depths = streamed_depths(shape) if streamed else stream_depths(shape)
     numbers = [
         ("KERNEL", shape.kernel, "rows and columns of a kernel"),
         ("STRIDE", shape.stride, "input pixels from one output pixel to the next"),

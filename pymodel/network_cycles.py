@@ -7,16 +7,16 @@ always takes one give the RTL's cycles exactly.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pymodel.cycles import FEEDER_STAGES, lead, stream_depths
+from pymodel.cycles import FEEDER_STAGES, lead, stream_depths, streamed_depths, warm_up
 from pymodel.dataflow import IN_PORT, OUT_PORT, Dataflow
 from pymodel.errors import ConfigError
 from pymodel.maxplus import Link, Process, Timeline, occupancy, settle
-from pymodel.units import POOL_DEPTH, EngineUnit, LoaderUnit
+from pymodel.units import POOL_DEPTH, EngineUnit, LoaderUnit, StreamedEngineUnit, Unit
 
 # Write stages that depths are computed with, before anything is compiled: more than any process needs.
 STAGES = 16
@@ -57,8 +57,17 @@ def slowest(dataflow: Dataflow) -> Process:
     return max(processes(dataflow), key=lambda process: process.iterations)
 
 
+def pace(dataflow: Dataflow) -> int:
+    """Cycles an image that the network is laid out for: those of its slowest unit by itself.
+
+    A unit takes as many as its slowest process has iterations, but where weights are streamed: there the processing
+    element waits for its feeders while windows come in.
+    """
+    return max(slowest(dataflow).iterations, *(_interval(engine) for engine in dataflow.streamed.values()), 0)
+
+
 def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
-    """Depths of the streams between units with which the network keeps the pace of its slowest process.
+    """Depths of the streams between units with which the network keeps its `pace`.
 
     With endless streams between the units and a source that sends words at that pace, each unit works at it, and
     once that repeats from image to image, what waits in each stream at most is its depth. With these depths the
@@ -66,7 +75,9 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     times are the least solution, is no slower (and cannot deadlock).
     Raises ConfigError: a network that does not get to repeat.
     """
-    chain, pace = processes(dataflow), slowest(dataflow).iterations
+    ports = {engine.port.name for engine in dataflow.streamed.values()}  # nothing waits for what is always there
+    chain = [replace(one, reads={s: at for s, at in one.reads.items() if s not in ports}) for one in processes(dataflow)]
+    cycles = pace(dataflow)
     source = dataflow.in_beats
     loaders = [unit for unit in dataflow.units if isinstance(unit, LoaderUnit)]
     weights = {name for loader in loaders for name in (loader.reads[0].name, loader.writes[1].name)}
@@ -75,12 +86,12 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
         links |= _inner_links(unit)
     for images in (4, IMAGES):
         lines = [Timeline([process] * images) for process in chain]
-        sends = (np.arange(images * source, dtype=np.int64) * pace) // source
+        sends = (np.arange(images * source, dtype=np.int64) * cycles) // source
         for line in lines:
             if IN_PORT in line.process.reads:
                 line.raise_to(IN_PORT, sends)
         settle(lines, links)
-        if all(_repeats(line, images, pace) for line in lines):
+        if all(_repeats(line, images, cycles) for line in lines):
             break
     else:
         raise ConfigError(f"network: its streams are not as full as they stay after {IMAGES} images")
@@ -134,11 +145,24 @@ def latency(
     )
 
 
-def _inner_links(unit) -> dict[str, Link]:
+def _interval(engine: StreamedEngineUnit) -> int:
+    """Cycles from an image to the next of an engine by itself. Raises ConfigError where that does not settle."""
+    chain = engine.processes()
+    images = warm_up(max(process.iterations for process in chain))
+    lines = [Timeline([process] * images) for process in chain]
+    settle(lines, _inner_links(engine))
+    last = lines[-1].time
+    cycles = int(last[-1] - last[-1 - len(last) // images])
+    if not all(_repeats(line, images, cycles) for line in lines):
+        raise ConfigError(f"layer {engine.layer}: its streams are not as full as they stay after {images} images")
+    return cycles
+
+
+def _inner_links(unit: Unit) -> dict[str, Link]:
     """The streams inside a unit, at the depths that its configuration gives them."""
     name = unit.name
     if isinstance(unit, EngineUnit):
-        depths = stream_depths(unit.shape)
+        depths = (streamed_depths if isinstance(unit, StreamedEngineUnit) else stream_depths)(unit.shape)
         inner = {f"{name}_window_words": Link(FEEDER_STAGES, depths["windows"])}
         if "columns" in depths:
             inner[f"{name}_column_words"] = Link(FEEDER_STAGES, depths["columns"])
@@ -148,11 +172,11 @@ def _inner_links(unit) -> dict[str, Link]:
     return {}
 
 
-def _repeats(line: Timeline, images: int, pace: int) -> bool:
-    """Whether the last image took the same course as the one before it, `pace` cycles later."""
+def _repeats(line: Timeline, images: int, cycles: int) -> bool:
+    """Whether the last image took the same course as the one before it, so many cycles later."""
     per_image = len(line.time) // images
     last, before = line.time[-per_image:], line.time[-2 * per_image : -per_image]
-    return bool((last - before == pace).all())
+    return bool((last - before == cycles).all())
 
 
 def _waiting(lines: list[Timeline], stream: str) -> int:

@@ -9,7 +9,7 @@ from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.header import render_header, render_template
 from pymodel.network_cycles import stream_depths_between
-from pymodel.units import AddUnit, Stream, Unit
+from pymodel.units import AddUnit, Control, Stream, Unit, WeightPort
 
 CONFIG = "network_config.hpp"
 HEADER = f"{TOP}.hpp"
@@ -41,13 +41,15 @@ def render(dataflow: Dataflow, name: str) -> dict[str, str]:
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
         HEADER: render_template(f"{HEADER}.j2", **common, source=dataflow.source.words,
-                                sink=dataflow.sink.words, gate=dataflow.gate),
+                                sink=dataflow.sink.words, gate=dataflow.gate, streamed=dataflow.streamed.values()),
         SOURCE: render_template(
             f"{SOURCE}.j2",
             **common,
             headers=sorted({unit.header for unit in dataflow.units}),
             joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
             units=[_unit(unit) for unit in dataflow.units],
+            ports=[IN_PORT, *(engine.port.name for engine in dataflow.streamed.values()), OUT_PORT],
+            streamed=dataflow.streamed.values(),
             streams=[{"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
         ),
     }
@@ -75,6 +77,8 @@ def _unit(unit: Unit) -> dict[str, object]:
     }
 
 
-def _type(stream: Stream) -> str:
+def _type(stream: Stream | Control | WeightPort) -> str:
+    if isinstance(stream, WeightPort):
+        return f"psconv::AxiBeat<{stream.word_bits}> "
     ports = {IN_PORT: "InputBeat", OUT_PORT: "OutputBeat"}
     return ports.get(stream.name, f"ap_uint<{stream.word_bits}> ")

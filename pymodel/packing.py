@@ -283,6 +283,24 @@ class EngineShape(Checked):
         return self.rom_word_bits + self.To * self.bias_bits
 
     @property
+    def stream_beat_bytes(self) -> int:
+        """Bytes of a beat of weights where they are streamed: a ROM word."""
+        return -(-self.rom_word_bits // 8)
+
+    @property
+    def held_bits(self) -> dict[str, int]:
+        """Bits of the RAMs that an engine with streamed weights has in the place of the weight ROM.
+
+        windows: of all block sets and output pixels; sums: of all output pixels; outputs: the output image.
+        """
+        pixels = self.hout * self.wout
+        return {
+            "windows": pixels * self.NB * self.positions * self.in_bits,
+            "sums": pixels * self.To * self.acc_bits,
+            "outputs": self.out_beats * self.out_words.word_bits,
+        }
+
+    @property
     def weight_bits_stored(self) -> int:
         """Bits of the weights of the support."""
         return self.support.weights(self.cout, self.cin) * self.weight_bits
@@ -353,6 +371,35 @@ def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> lis
     for step, word in enumerate(biases):
         words[step * shape.fold] |= word << shape.rom_word_bits
     return words
+
+
+def stream_order(shape: EngineShape) -> np.ndarray:
+    """int [rom_words]: the ROM address of each word of an engine's weight stream.
+
+    Word (s * F + f) * NB + b is that of step s, fold f and block set b: with block sets inside folds each turn of the
+    engine's windows is one fold of a step.
+    """
+    addresses = np.arange(shape.rom_words).reshape(shape.NB, shape.steps * shape.fold)
+    return addresses.T.ravel()
+
+
+def pack_stream(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """The weight beats of an image: uint8 [rom_words, stream_beat_bytes], little endian, in `stream_order`.
+
+    Raises ConfigError as `pack_weights` does.
+    """
+    words = pack_rom(weights, shape)
+    octets = b"".join(words[at].to_bytes(shape.stream_beat_bytes, "little") for at in stream_order(shape))
+    return np.frombuffer(octets, np.uint8).reshape(-1, shape.stream_beat_bytes)
+
+
+def unpack_stream(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """int8 [cout, cin, K, K], the inverse of `pack_stream`. Raises ConfigError as `unpack_weights` does."""
+    check_shape(beats, (shape.rom_words, shape.stream_beat_bytes), "weight beats")
+    words = [0] * shape.rom_words
+    for at, beat in zip(stream_order(shape), beats, strict=True):
+        words[at] = int.from_bytes(beat.tobytes(), "little")
+    return unpack_weights(words, shape)
 
 
 def unpack_weights(words: list[int], shape: EngineShape) -> np.ndarray:

@@ -7,13 +7,13 @@ streams are called UNIT_PROCESS and UNIT_STREAM, as openhls calls them; a unit t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from pymodel import header
-from pymodel.cycles import Sequence, feeder_sequences, sequences
+from pymodel.cycles import Sequence, feeder_sequences, sequences, streamed_sequences, weight_reads
 from pymodel.header import Constant, flag, integers
 from pymodel.maxplus import Process
 from pymodel.packing import EngineShape
@@ -44,6 +44,15 @@ class Control:
 
 
 @dataclass(frozen=True)
+class WeightPort:
+    """An input port that brings a layer's weights, each once an image."""
+
+    name: str
+    layer: str
+    word_bits: int
+
+
+@dataclass(frozen=True)
 class Unit(ABC):
     """One unit: its name, the layer that it belongs to, the streams that it reads and writes, tensors first to last."""
 
@@ -53,7 +62,7 @@ class Unit(ABC):
 
     name: str
     layer: str
-    reads: tuple[Stream | Control, ...]
+    reads: tuple[Stream | Control | WeightPort, ...]
     writes: tuple[Stream | Control, ...]
 
     @property
@@ -147,6 +156,37 @@ class EngineUnit(Unit):
         own = {orders: np.arange(1), words: np.arange(more)}
         later = [{stream: at + more for stream, at in side.items()} for side in (pe.reads, pe.writes)]
         return Process(pe.name, pe.iterations + more, later[0] | own, later[1])
+
+
+@dataclass(frozen=True)
+class StreamedEngineUnit(EngineUnit):
+    """The same with weights from outside memory: it also reads their port."""
+
+    function = "streamed_engine"
+    header = "streamed.hpp"
+
+    @property
+    def loaded(self) -> bool:
+        return False
+
+    @property
+    def port(self) -> WeightPort:
+        """Where its weights come in."""
+        return self.reads[1]
+
+    def struct(self) -> str:
+        return header.engine_struct(
+            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", streamed=True
+        )
+
+    def constants(self) -> list[Constant]:
+        return header.engine_constants(self.shape, streamed=True)
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        *feeders, pe, output = self._chain(
+            streamed_sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"]
+        )
+        return [*feeders, replace(pe, reads=pe.reads | {self.port.name: weight_reads(self.shape)}), output]
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,16 @@ _CHANCE = 2**32  # the components count chances in units of 1 / _CHANCE
 
 @dataclass(frozen=True)
 class Phase:
-    """What one stretch between two resets produced. beats, words: structured arrays (rtl_tb/records.py)."""
+    """What one stretch between two resets produced.
+
+    beats, words: structured arrays (rtl_tb/records.py). moved: beats transferred, by stream.
+    """
 
     beats: np.ndarray
     words: dict[str, np.ndarray]
     first_in: int | None
     last_in: int | None
+    moved: dict[str, int]
     stalls: dict[str, int]
     end: int
     errors: list[str]
@@ -56,7 +60,7 @@ class Bench:
 
     def __init__(self, dut: SimHandleBase, job: Job, ports: Ports, folder: Path) -> None:
         self._dut, self._job, self._ports, self._folder = dut, job, ports, folder
-        self._in, self._out = ports.stream("in"), ports.stream("out")
+        self._in, self._out = ports.named(job.source, "in"), ports.stream("out")
         with np.load(job.data) as data:
             self._expected = data["expected"]
             self._expected_words = {name: data[f"probe_{name}"] for name in job.probes}
@@ -73,8 +77,8 @@ class Bench:
         await self._cycles(_SETTLE_CYCLES)
 
     async def run(self, cut_after: int = 0) -> Phase:
-        """Send all beats and receive all that are expected, or stop after `cut_after` input beats."""
-        self._dut.cut_after.value = cut_after
+        """Send all beats and receive all that are expected, or stop after `cut_after` beats of the job's reset_on."""
+        self._set(f"{self._job.reset_on}_cut", cut_after)
         self._dut.enable.value = 1
         look, before = _FIRST_LOOK, time.monotonic()
         await self._cycles(look)
@@ -139,6 +143,7 @@ class Bench:
             },
             first_in=self._get(f"{source}_first") if sent else None,
             last_in=self._get(f"{source}_last") if sent else None,
+            moved={stream.name: self._get(f"{stream.name}_moved") for stream in self._ports.streams},
             stalls={
                 "in_design_not_ready": self._get(f"{source}_waited"),
                 "out_bench_not_ready": self._get(f"{sink}_waited"),
@@ -232,6 +237,7 @@ async def stream_in_order(dut: SimHandleBase) -> None:
         "errors": errors,
         "protocol_errors": count,
         "cycles": cycles_of(phase, job.layouts[ports.stream("out").name].beats),
+        "moved": phase.moved,
         "stalls": phase.stalls,
         "probes": probes,
         "seconds": round(phase.seconds, 3),

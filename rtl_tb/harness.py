@@ -27,10 +27,11 @@ def components() -> list[Path]:
 def render_top(ports: Ports, probes: Mapping[str, int]) -> str:
     """SystemVerilog of the top. probes: bytes of a word of each inner stream that is to be recorded.
 
-    Raises ConfigError: no stream of one of the two directions.
+    Raises ConfigError: no input stream, no output stream or several.
     """
-    for direction in ("in", "out"):
-        ports.stream(direction)
+    ports.stream("out")
+    if not any(stream.direction == "in" for stream in ports.streams):
+        raise ConfigError(f"ports of {ports.top}: an input stream needed, found none")
     return _templates.get_template("bench_top.sv.j2").render(
         top=TOP, ports=ports, probes=dict(probes), records=records
     )

@@ -14,12 +14,14 @@ from rtl_tb.scoreboard import Field, Layout
 class Job:
     """One run. `data` is an npz with the expected beats and words: `expected` and `probe_NAME`, uint8 [m, bytes].
 
-    beats: by input stream, how many it sends. layouts: by stream or probe. reset_after: input beats after which
-    reset is pulsed and everything starts again. The rest is as in rtl_tb.runner.simulate.
+    source: the input stream with the images. beats: by input stream, how many it sends. layouts: by stream or probe.
+    reset_after: beats of the stream reset_on after which reset is pulsed and everything starts again. The rest is as
+    in rtl_tb.runner.simulate.
     """
 
     ports: dict[str, object]
     data: str
+    source: str
     beats: dict[str, int]
     layouts: dict[str, Layout]
     probes: list[str]
@@ -28,6 +30,7 @@ class Job:
     backpressure: float
     timeout_cycles: int
     reset_after: int | None
+    reset_on: str
 
     def save(self, path: Path) -> None:
         write_text(path, json.dumps(asdict(self)))

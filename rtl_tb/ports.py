@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -75,15 +75,25 @@ class Ports(Strict):
     streams: list[Stream] = Field(min_length=1)
     tie: dict[str, int] = Field(default_factory=dict, description="other inputs, held at a constant")
 
-    def stream(self, direction: Direction) -> Stream:
-        """The only stream of that direction. Raises ConfigError when there are none or several."""
-        found = [stream for stream in self.streams if stream.direction == direction]
+    def stream(self, direction: Direction, besides: Collection[str] = ()) -> Stream:
+        """The only stream of that direction besides those named. Raises ConfigError when there are none or several."""
+        found = [stream for stream in self.streams if stream.direction == direction and stream.name not in besides]
         if len(found) != 1:
             names = ", ".join(stream.name for stream in found) or "none"
+            aside = f" besides {', '.join(besides)}" if besides else ""
             raise ConfigError(
-                f"ports of {self.top}: one stream of direction '{direction}' needed, found {names}"
+                f"ports of {self.top}: one stream of direction '{direction}'{aside} needed, found {names}"
             )
         return found[0]
+
+    def named(self, name: str, direction: Direction) -> Stream:
+        """The stream of that name and direction. Raises ConfigError when there is none."""
+        found = [stream for stream in self.streams if stream.direction == direction]
+        for stream in found:
+            if stream.name == name:
+                return stream
+        names = ", ".join(stream.name for stream in found) or "none"
+        raise ConfigError(f"ports of {self.top}: no stream '{name}' of direction '{direction}'; there are: {names}")
 
 
 def parse_ports(data: object, source: str = "ports") -> Ports:

@@ -19,7 +19,7 @@ from pymodel.errors import ConfigError
 from rtl_tb import harness, records
 from rtl_tb.build import build
 from rtl_tb.job import Job
-from rtl_tb.ports import Ports, parse_ports
+from rtl_tb.ports import Ports, Stream, parse_ports
 from rtl_tb.processes import log_tail, wait
 from rtl_tb.progress import FILE as PROGRESS_FILE
 from rtl_tb.progress import Progress, read_progress
@@ -32,7 +32,8 @@ class SimResult:
 
     beats: uint8 [m, bytes], last: bool [m] (False without TLAST), as received.
     cycles: first_in, last_in, first_out, last_out, image_last [per image], total (first_in to last_out, both
-    included), simulated. stalls: cycles in which one side of a stream waited for the other.
+    included), simulated. moved: beats transferred, by stream. stalls: cycles in which one side of a stream waited
+    for the other.
     mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is
     right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict. seconds: build, run, and simulation,
     which is the run without the start of Python in it.
@@ -41,6 +42,7 @@ class SimResult:
     beats: np.ndarray
     last: np.ndarray
     cycles: dict[str, object]
+    moved: dict[str, int]
     stalls: dict[str, int]
     mismatch_count: int
     mismatches: list[dict[str, object]]
@@ -63,12 +65,14 @@ def simulate(
     beats_per_image: int,
     out: Path,
     *,
+    further: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     seed: int = 1,
     idle: float = 0.0,
     backpressure: float = 0.0,
     waves: bool = False,
     timeout_cycles: int = 20_000,
     reset_after: int | None = None,
+    reset_on: str | None = None,
     axes: Mapping[str, Sequence[tuple[str, int]]] | None = None,
     fields: Mapping[str, tuple[str, int, int]] | None = None,
     probes: Mapping[str, np.ndarray] | None = None,
@@ -80,10 +84,12 @@ def simulate(
 
     rtl: Verilog files. ports: ports.json, parsed or not. beats_in: uint8 [n, bytes], byte 0 = TDATA[7:0].
     last_in: bool [n], TLAST of the input. expected: uint8 [m, bytes]. beats_per_image: output beats per
-    image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). idle, backpressure: chance per
-    cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without a beat until the
-    watchdog ends the run. reset_after: pulse the reset after so many input beats, then start again from the
-    first. cache: folder of compiled designs (default out/build); share it between runs.
+    image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). further: (beats, TLAST) of each
+    input stream besides that of the images, by name; it stalls by itself, with a seed of its own. idle,
+    backpressure: chance per cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without
+    a beat until the watchdog ends the run. reset_after: pulse the reset after so many input beats, of the
+    images or of the further stream `reset_on`, then start again from the first. cache: folder of compiled
+    designs (default out/build); share it between runs.
 
     probes: expected words of streams inside the top module, uint8 [k, ceil(width / 8)] by stream name; the top
     has the nets NAME_push and NAME_push_data. Name them in the order of the data: the first message is then
@@ -99,19 +105,28 @@ def simulate(
     Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that died.
     """
     ports = ports if isinstance(ports, Ports) else parse_ports(dict(ports))
-    probes = dict(probes or {})
-    _check_arguments(ports, beats_in, last_in, expected, beats_per_image, idle, backpressure, timeout_cycles)
+    probes, further = dict(probes or {}), dict(further or {})
+    source, sink = ports.stream("in", further), ports.stream("out")
+    _check_arguments(source, sink, beats_in, last_in, expected, beats_per_image, idle, backpressure, timeout_cycles)
     images = int(last_in.sum())
     _check_probes(probes, images)
-    source, sink = ports.stream("in"), ports.stream("out")
+    inputs = {source.name: (beats_in, last_in)} | further
+    for name, (beats, last) in further.items():
+        _check_input(f"further['{name}']", ports.named(name, "in"), beats, last)
+        if int(last.sum()) != images:
+            raise ConfigError(f"further['{name}']: {int(last.sum())} packets, but there are {images} images")
     equal = bool((np.diff(np.flatnonzero(last_in), prepend=-1) * images == len(beats_in)).all())
     # Messages count the beats of input packets of different lengths from the first packet on.
     beats = {"in": len(beats_in) // images if equal else len(beats_in), "out": beats_per_image}
     beats |= {name: len(words) // images for name, words in probes.items()}
+    beats |= {name: len(stream) // images for name, (stream, _) in further.items()}
     layouts = _layouts(beats, axes or {}, fields or {})
     layouts |= {source.name: layouts.pop("in"), sink.name: layouts.pop("out")}
-    if reset_after is not None and not 1 <= reset_after <= len(beats_in):
-        raise ConfigError(f"reset_after: 1 to {len(beats_in)} input beats, got {reset_after}")
+    reset_on = reset_on or source.name
+    if reset_on not in inputs:
+        raise ConfigError(f"reset_on: '{reset_on}' is none of the input streams {', '.join(inputs)}")
+    if reset_after is not None and not 1 <= reset_after <= len(inputs[reset_on][0]):
+        raise ConfigError(f"reset_after: 1 to {len(inputs[reset_on][0])} beats of {reset_on}, got {reset_after}")
     if threads < 1:
         raise ConfigError(f"threads: at least 1 expected, got {threads}")
 
@@ -123,13 +138,15 @@ def simulate(
     out.mkdir(parents=True, exist_ok=True)
     for stale in ("result.json", "beats.npz", "dump.vcd", PROGRESS_FILE):
         (out / stale).unlink(missing_ok=True)
-    records.write_source(out / records.source(source.name), beats_in, last_in.astype(bool))
+    for name, (stream, last) in inputs.items():
+        records.write_source(out / records.source(name), stream, last.astype(bool))
     data = out / "expected.npz"
     np.savez(data, expected=expected, **{f"probe_{name}": words for name, words in probes.items()})
     job = Job(
         ports=ports.model_dump(mode="json"),
         data=str(data.resolve()),
-        beats={source.name: len(beats_in)},
+        source=source.name,
+        beats={name: len(stream) for name, (stream, _) in inputs.items()},
         layouts=layouts,
         probes=list(probes),
         seed=seed,
@@ -137,6 +154,7 @@ def simulate(
         backpressure=backpressure,
         timeout_cycles=timeout_cycles,
         reset_after=reset_after,
+        reset_on=reset_on,
     )
     job_path = out / "job.json"
     job.save(job_path)
@@ -154,6 +172,7 @@ def simulate(
         beats=beats,
         last=last,
         cycles=result["cycles"],
+        moved=result["moved"],
         stalls=result["stalls"],
         mismatch_count=result["mismatch_count"],
         mismatches=result["mismatches"],
@@ -165,7 +184,8 @@ def simulate(
 
 
 def _check_arguments(
-    ports: Ports,
+    source: Stream,
+    sink: Stream,
     beats_in: np.ndarray,
     last_in: np.ndarray,
     expected: np.ndarray,
@@ -174,16 +194,9 @@ def _check_arguments(
     backpressure: float,
     timeout_cycles: int,
 ) -> None:
-    for name, beats, direction in (("beats_in", beats_in, "in"), ("expected", expected, "out")):
-        stream = ports.stream(direction)
-        if beats.dtype != np.uint8 or beats.ndim != 2 or beats.shape[1] != stream.bytes or not len(beats):
-            raise ConfigError(
-                f"{name}: uint8 [beats > 0, {stream.bytes}] expected for stream '{stream.name}',"
-                f" got {beats.dtype} {list(beats.shape)}"
-            )
+    _check_beats("expected", sink, expected)
+    _check_input("beats_in", source, beats_in, last_in, "last_in")
     images = int(np.count_nonzero(last_in))
-    if last_in.shape != (len(beats_in),) or not last_in[-1]:
-        raise ConfigError("last_in: one flag per input beat expected, one image's last beat at the end")
     if beats_per_image < 1 or len(expected) != images * beats_per_image:
         raise ConfigError(
             f"expected: {images} images of {beats_per_image} beats expected, got {len(expected)} beats"
@@ -193,6 +206,21 @@ def _check_arguments(
             raise ConfigError(f"{name}: a chance in [0, 1) expected, got {chance}")
     if timeout_cycles < 1:
         raise ConfigError(f"timeout_cycles: at least 1 expected, got {timeout_cycles}")
+
+
+def _check_beats(name: str, stream: Stream, beats: np.ndarray) -> None:
+    if beats.dtype != np.uint8 or beats.ndim != 2 or beats.shape[1] != stream.bytes or not len(beats):
+        raise ConfigError(
+            f"{name}: uint8 [beats > 0, {stream.bytes}] expected for stream '{stream.name}',"
+            f" got {beats.dtype} {list(beats.shape)}"
+        )
+
+
+def _check_input(name: str, stream: Stream, beats: np.ndarray, last: np.ndarray, flags: str = "") -> None:
+    """flags: the name of `last`, where it is an argument by itself."""
+    _check_beats(name, stream, beats)
+    if last.shape != (len(beats),) or not last[-1]:
+        raise ConfigError(f"{flags or name}: one flag per input beat expected, one image's last beat at the end")
 
 
 def _check_probes(probes: Mapping[str, np.ndarray], images: int) -> None:

@@ -43,5 +43,5 @@ def bench(
 def summary(result: SimResult) -> dict[str, Any]:
     """What of a simulation goes into its record."""
     return {"images": len(result.cycles["image_last"]), "cycles": result.cycles, "start": result.cycles["first_in"],
-            "stalls": result.stalls, "mismatch_count": result.mismatch_count, "mismatches": result.mismatches,
-            "errors": result.errors, "seconds": result.seconds}  # fmt: skip
+            "moved": result.moved, "stalls": result.stalls, "mismatch_count": result.mismatch_count,
+            "mismatches": result.mismatches, "errors": result.errors, "seconds": result.seconds}  # fmt: skip

@@ -27,6 +27,14 @@ class Parallelism(Strict):
     lanes: int | None = Field(None, ge=1, description="if given, what To, Tb and fold must give")
 
 
+class LayerSettings(Parallelism):
+    """Settings of a single layer of a bundle."""
+
+    weights: Literal["rom", "streamed"] | None = Field(
+        None, description="where this layer's weights are; none: as `weights` says (top: network)"
+    )
+
+
 class LayerConfig(Strict):
     """One convolution with generated weights."""
 
@@ -92,14 +100,21 @@ class RunConfig(Strict):
     layer: LayerConfig | None = Field(None, description="or one layer with generated weights")
     network: GeneratedNetwork | None = Field(None, description="or a whole network with generated weights")
     top: Literal["layers", "network"] = Field("layers", description="RTL for each layer, or one for the network")
-    weights: Literal["rom", "loaded"] = Field("rom", description="loaded: by packets into RAM (top: network)")
+    weights: Literal["rom", "loaded", "streamed"] = Field(
+        "rom", description="loaded: by packets into RAM; streamed: by ports, once an image (top: network)"
+    )
     images: Images = Images()
     seed: int = Field(0, ge=0, lt=2**32)
     target: str = Field("zcu104", description="a device of constraints/")
     clock_ns: float | None = Field(None, gt=0.5, le=1000, description="clock period; none: the target's")
     parallelism: Parallelism = Parallelism()
-    layers: dict[str, Parallelism] = Field({}, description="parallelism of single layers of a bundle, by name")
+    layers: dict[str, LayerSettings] = Field({}, description="settings of single layers of a bundle, by name")
     stalls: Stalls = Stalls()
+
+    def streams(self, layer: str) -> bool:
+        """Whether the weights of a layer are streamed."""
+        own = self.layers[layer].weights if layer in self.layers else None
+        return (own or self.weights) == "streamed"
 
     @model_validator(mode="after")
     def _one_subject(self) -> RunConfig:
@@ -107,8 +122,16 @@ class RunConfig(Strict):
             raise ValueError("exactly one of bundle, layer and network is needed")
         if self.layer and self.top == "network":
             raise ValueError("top: network needs a bundle or a network; one layer is built by itself")
-        if self.weights == "loaded" and self.top != "network":
-            raise ValueError("weights: loaded needs top: network")
+        if self.weights != "rom" and self.top != "network":
+            raise ValueError(f"weights: {self.weights} needs top: network")
+        for name, layer in self.layers.items():
+            if layer.weights == "streamed" and self.top != "network":
+                raise ValueError(f"layers.{name}.weights: streamed needs top: network")
+            if layer.weights and self.weights == "loaded":
+                raise ValueError(
+                    f"layers.{name}.weights: {layer.weights}, but weights: loaded is for all layers; rom and streamed "
+                    "can be mixed"
+                )
         if self.layer and self.layers:
             raise ValueError("layers names layers of a bundle; for one layer set parallelism")
         if not self.bundle and self.images.source != "random":

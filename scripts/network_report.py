@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from pymodel.dataflow import OUT_PORT, TOP, Dataflow
 from pymodel.network_cycles import latency
 from pymodel.storage import support_storage
-from pymodel.units import EngineUnit
+from pymodel.units import EngineUnit, StreamedEngineUnit
 
 from .settings import Settings
 from .subject import Whole
@@ -30,6 +31,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         csim = int((arrays["y"] != whole.y).sum())
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     interval = int(np.diff(ends)[-1]) if images > 1 else None
+    frames_per_second = 1e9 / (model.interval * settings.clock_ns)
     network = {
         "images": images,
         "cycles_model": model.total,
@@ -40,7 +42,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "bottleneck": model.bottleneck,
         "interval_model": model.interval,
         "interval_sim": interval,
-        "frames_per_second": 1e9 / (model.interval * settings.clock_ns),
+        "frames_per_second": frames_per_second,
         "mismatches": {"csim": csim} | {_run_name(run): result["mismatch_count"] for run, result in simulated.items()},
         "errors": [error for result in simulated.values() for error in result["errors"]],
         "processes": len(schedule["processes"]),
@@ -51,6 +53,8 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "streams": [
             {"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams
         ],
+        "weights": [_traffic(engine, free["moved"], images, frames_per_second)
+                    for engine in dataflow.streamed.values()],
         "simulation": {run: {"seconds": result["seconds"]["run"], "build": result["seconds"]["build"],
                              "cycles_per_second": result["cycles_per_second"]} for run, result in simulated.items()},
         "seconds": {"HLS": sum(schedule["seconds"].values()), "yosys": resources["seconds"]},
@@ -62,6 +66,25 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         if layer in {unit.name for unit in dataflow.units}
     ]
     return {"layers": layers, "network": network}
+
+
+def _traffic(
+    engine: StreamedEngineUnit, moved: Mapping[str, int], images: int, frames_per_second: float
+) -> dict[str, Any]:
+    """Fields of WeightTraffic. moved: beats counted in a simulation of `images` images, by port."""
+    shape, beats = engine.shape, moved[engine.port.name]
+    octets = beats * shape.stream_beat_bytes / images
+    return {
+        "layer": engine.layer,
+        "port": engine.port.name,
+        "beats": shape.rom_words,
+        "beats_sim": beats / images,
+        "beat_bytes": shape.stream_beat_bytes,
+        "bytes": round(octets),
+        "megabytes_per_second": octets * frames_per_second / 1e6,
+        "rom_bits": shape.rom_words * shape.rom_word_bits,
+        "held_bits": shape.held_bits,
+    }
 
 
 def _run_name(run: str) -> str:

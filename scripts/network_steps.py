@@ -33,7 +33,7 @@ def csim_step(whole: Whole, settings: Settings) -> None:
     """C++ compiled as a program, on the same images."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
     key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources, whole.x,
-                      whole.weights)  # fmt: skip
+                      whole.weights, *whole.streamed.values())  # fmt: skip
 
     def make() -> None:
         folder = settings.layout.build(whole.name) / "csim"
@@ -41,7 +41,8 @@ def csim_step(whole: Whole, settings: Settings) -> None:
             write_text(folder / file, text)
         program = csim.build_network(folder)
         if whole.weights is None:
-            y = csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words)
+            weights = list(whole.streamed.values())
+            y = csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words, weights)
         else:
             y = whole.scores(csim.run_packets(program, whole.packets(len(whole.x)), dataflow))
         write_npz(result, y=y)
@@ -70,7 +71,8 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
     layout, folder = settings.layout, settings.layout.synth(whole.name)
     result, stalls = layout.cosim(whole.name), settings.stalls
     key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, whole.weights,
-                      *whole.outputs.values(), settings.seed, stalls.model_dump(), settings.waves)  # fmt: skip
+                      *whole.streamed.values(), *whole.outputs.values(), settings.seed, stalls.model_dump(),
+                      settings.waves)  # fmt: skip
 
     def make() -> None:
         full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
@@ -88,10 +90,12 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
 def run_bench(
     whole: Whole, settings: Settings, images: int, name: str, idle: float, backpressure: float,
     progress: Callable[[Progress], None] | None = None, seed: int | None = None, reset_after: int | None = None,
+    reset_on: str | None = None,
 ) -> SimResult:  # fmt: skip
     """Runs the first `images` images through the RTL; each layer's stream is a probe, in the order of the data.
 
-    reset_after: input beats after which a reset comes, and everything starts again.
+    reset_after: input beats after which a reset comes, and everything starts again; of the images, or of the port
+    `reset_on`.
     """
     folder, dataflow = settings.layout.synth(whole.name), whole.dataflow
     packets = whole.packets(images)
@@ -107,10 +111,12 @@ def run_bench(
         whole.answers(images),
         dataflow.out_beats,
         settings.layout.build(whole.name) / name,
+        further=whole.further(images),
         seed=settings.seed if seed is None else seed,
         idle=idle,
         backpressure=backpressure,
         reset_after=reset_after,
+        reset_on=reset_on,
         waves=settings.waves,
         cache=settings.simulator_cache,
         timeout_cycles=_quiet_cycles(whole),

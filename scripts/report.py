@@ -132,6 +132,25 @@ class StreamDepth(Strict):
     depth: int
 
 
+class WeightTraffic(Strict):
+    """Weights of a layer that come from outside memory, by a port of their own, for each image."""
+
+    layer: str
+    port: str
+    beats: int = Field(description="of an image, by the model: each weight word once")
+    beats_sim: float = Field(description="of an image, as counted in the simulation")
+    beat_bytes: int
+    bytes: int = Field(description="of an image: beats_sim * beat_bytes")
+    megabytes_per_second: float = Field(description="at the network's frame rate; 10^6 bytes")
+    rom_bits: int = Field(description="of the weight ROM that the engine does not have")
+    held_bits: dict[str, int] = Field(description="RAM that it has instead: windows, sums, outputs")
+
+    @property
+    def held(self) -> int:
+        """All bits that it has instead."""
+        return sum(self.held_bits.values())
+
+
 class Simulation(Strict):
     """Wall clock of a simulation, and of building its simulator."""
 
@@ -161,6 +180,7 @@ class NetworkReport(Strict):
     utilisation: float = Field(description="useful MACs / (lanes * cycles), fill included")
     resources: dict[str, float]
     streams: list[StreamDepth] = []
+    weights: list[WeightTraffic] = Field([], description="of the layers whose weights are streamed")
     simulation: dict[str, Simulation] = {}
     seconds: dict[str, float] = {}
 
@@ -472,6 +492,23 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
         f"{run}: {one.cycles_per_second:,.0f} cycles/s, {one.seconds:,.1f} s (build {one.build:,.1f} s)"
         for run, one in network.simulation.items()
     )
+    traffic = []
+    if network.weights:
+        beats = sum(one.beats_sim for one in network.weights)
+        agree = all(one.beats == one.beats_sim for one in network.weights)
+        traffic = [
+            (
+                "Weights streamed",
+                f"{_number(beats)} beats, {sum(one.bytes for one in network.weights):,} bytes an image, counted in the "
+                f"simulation ({'each word once, as the model says' if agree else 'NOT each word once'}); "
+                f"{sum(one.megabytes_per_second for one in network.weights):,.1f} MB/s at this rate",
+            ),
+            (
+                "RAM in the place of weights",
+                f"{sum(one.held for one in network.weights):,} bits for windows, sums and outputs; the weight ROMs of "
+                f"these layers would have {sum(one.rom_bits for one in network.weights):,}",
+            ),
+        ]
     shared = "" if network.multipliers in (None, network.lanes) else f" on {network.multipliers:,} multipliers"
     return [
         (
@@ -484,6 +521,7 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
             f"has {network.steady:,} iterations; fill {network.fill:,}",
         ),
         ("Frames per second", f"{network.frames_per_second:,.1f} at {1000 / report.clock_ns:,.1f} MHz"),
+        *traffic,
         ("Lanes", f"{network.lanes:,}{shared}, {network.utilisation:.1%} of their cycles in this run do useful work"),
         (f"Resources on {report.target}", used),
         ("Simulation", speeds),

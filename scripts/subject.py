@@ -18,7 +18,7 @@ from pymodel.generate import random_bundle
 from pymodel.loading import Packet, Verdict, answers, loadable, packet, weight_beats
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.networks import make_network
-from pymodel.packing import EngineShape
+from pymodel.packing import EngineShape, pack_stream
 from pymodel.supports import check_support
 from pymodel.training.data import load_dataset
 
@@ -81,6 +81,19 @@ class Whole:
         whole = beats[: len(beats) // count * count].reshape(-1, count, words.word_bytes)[:, : words.count]
         return words.unpack(whole.reshape(-1, words.word_bytes), "output beats")
 
+    @cached_property
+    def streamed(self) -> dict[str, np.ndarray]:
+        """The weight beats of an image for each port that brings weights, by its name: uint8 [words, bytes]."""
+        return {engine.port.name: pack_stream(engine.weights, engine.shape)
+                for engine in self.dataflow.streamed.values()}  # fmt: skip
+
+    def further(self, images: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Beats and TLAST of each of these ports for the first `images` images."""
+        return {
+            port: (np.tile(beats, (images, 1)), np.tile(np.arange(1, len(beats) + 1) == len(beats), images))
+            for port, beats in self.streamed.items()
+        }
+
     @property
     def y(self) -> np.ndarray:
         """What comes out."""
@@ -126,7 +139,7 @@ def make_subject(config: RunConfig, path: Path, target: Target | None = None) ->
         shapes = engine_shapes(config, bundle, target)
         network, weights = None, None
         if config.top == "network":
-            network = build(bundle, shapes, config.weights == "loaded")
+            network = build(bundle, shapes, config.weights == "loaded", list(filter(config.streams, shapes)))
             weights = weight_beats(network, bundle) if network.gate else None
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error

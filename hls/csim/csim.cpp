@@ -12,6 +12,10 @@
 // A network whose weights are loaded (PSCONV_PACKETS) takes packets of any number of beats in the place of
 // images; INPUT has that number before the beats of each, in four bytes, least significant first.
 //
+// A network with layers whose weights come by ports of their own (PSCONV_WEIGHT_PORTS) is run as csim INPUT OUTPUT
+// WEIGHTS: the weight beats of the images, of each image those of one port after the other, as bytes of TDATA.
+// Where WEIGHTS ends before the images do, it is given again from its start.
+//
 // The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
 #include <cstdio>
 #include <cstdlib>
@@ -44,11 +48,24 @@ static Bytes read_file(const std::string& path) {
   return Bytes((std::istreambuf_iterator<char>(source)), std::istreambuf_iterator<char>());
 }
 
-static void send_bytes(hls::stream<InputBeat>& x, const unsigned char* bytes, bool last) {
-  ap_uint<8 * IN_BYTES> word = 0;
-  for (int i = 0; i < IN_BYTES; ++i) word.range(8 * i + 7, 8 * i) = ap_uint<8>(bytes[i]);
+template <int BYTES, class Beat>
+static void send_bytes(hls::stream<Beat>& x, const unsigned char* bytes, bool last) {
+  ap_uint<8 * BYTES> word = 0;
+  for (int i = 0; i < BYTES; ++i) word.range(8 * i + 7, 8 * i) = ap_uint<8>(bytes[i]);
   psconv::send(x, word, last);
 }
+
+#ifdef PSCONV_WEIGHT_PORTS
+// Sends the weights of an image by one port, from `at` on, which moves behind them.
+template <int BITS>
+static void send_weights(hls::stream<psconv::AxiBeat<BITS> >& port, int words, const Bytes& weights,
+                         std::size_t& at) {
+  const int bytes = psconv::whole_bytes(BITS) / 8;
+  if (at + std::size_t(words) * bytes > weights.size()) fail("WEIGHTS is not a whole number of images");
+  for (int word = 0; word < words; ++word, at += bytes)
+    send_bytes<psconv::whole_bytes(BITS) / 8>(port, &weights[at], word == words - 1);
+}
+#endif
 
 template <int W> void check_sides(const ap_uint<W>&, bool, const std::string&) {}  // a word has none
 template <class Beat> void check_sides(const Beat& beat, bool last, const std::string& position) {
@@ -88,8 +105,20 @@ static void compare(const Bytes& output, const Bytes& expected) {
 }
 
 int main(int argc, char** argv) {
+#ifdef PSCONV_WEIGHT_PORTS
+  if (argc != 4) fail("usage: csim INPUT OUTPUT WEIGHTS");
+  const Bytes weights = read_file(argv[3]);
+  std::size_t next_weight = 0;
+#define PSCONV_STREAM(name, bits, words) hls::stream<psconv::AxiBeat<bits> > name;
+  PSCONV_WEIGHT_PORTS(PSCONV_STREAM)
+#define PSCONV_SEND(name, bits, words) send_weights<bits>(name, words, weights, next_weight);
+#define PSCONV_EMPTY(name, bits, words) \
+  if (!name.empty()) fail("the top left beats of " #name " unread");
+#define PSCONV_ARGUMENT(name, bits, words) name,
+#else
   if (argc != 1 && argc != 3) fail("usage: csim [INPUT OUTPUT]");
-  const std::string source = argc == 3 ? argv[1] : "x.dat";
+#endif
+  const std::string source = argc > 1 ? argv[1] : "x.dat";
   const Bytes input = read_file(source);
 
   Bytes output;
@@ -97,8 +126,15 @@ int main(int argc, char** argv) {
   hls::stream<OutputBeat> y;
   for (std::size_t at = 0; at < input.size();) {
     const int beats = beats_at(input, at);
-    for (int beat = 0; beat < beats; ++beat, at += IN_BYTES) send_bytes(x, &input[at], beat == beats - 1);
+    for (int beat = 0; beat < beats; ++beat, at += IN_BYTES) send_bytes<IN_BYTES>(x, &input[at], beat == beats - 1);
+#ifdef PSCONV_WEIGHT_PORTS
+    if (next_weight == weights.size()) next_weight = 0;
+    PSCONV_WEIGHT_PORTS(PSCONV_SEND)
+    PSCONV_TOP(x, PSCONV_WEIGHT_PORTS(PSCONV_ARGUMENT) y);
+    PSCONV_WEIGHT_PORTS(PSCONV_EMPTY)
+#else
     PSCONV_TOP(x, y);
+#endif
     if (!x.empty()) fail("the top left input beats unread");
     for (int beat = 0; beat < OUTPUT_WORDS; ++beat) {
       if (y.empty()) fail("the top gave too few beats");

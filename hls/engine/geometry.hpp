@@ -60,6 +60,11 @@ template <class C> struct Geometry : WindowGeometry<C> {
   // Iterations from the last fold of a step to its first fold in the next block set.
   static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
 
+  // The same where weights are streamed, at the least: from a window's arrival, pixel by pixel, to its first use, set
+  // by set; from a pixel's outputs in one step to those in the next, or to their sending.
+  static constexpr int WAITING = WindowGeometry<C>::PIXELS + C::BLOCK_SETS - 1;
+  static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (C::PERIOD == 1 ? GROUPS - 1 : 0);
+
   typedef ap_int<C::IN_BITS> Activation;
   typedef ap_int<C::ACC_BITS> Accumulator;
   typedef ap_uint<SUMS_BITS> Sums;

@@ -9,16 +9,49 @@
 
 namespace psconv {
 
+// Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, one a step: each comes in at the
+// top and moves down by one channel a step.
+template <class C> using Channels = ap_uint<C::PERIOD * C::OUT_BITS>[C::TO];
+
+// Takes in the sums of step s.
+template <class C> void take(Channels<C>& channels, const typename Geometry<C>::Sums& sums, int s) {
+#pragma HLS INLINE
+  const Scales<C> scales(s);
+outputs:
+  for (int k = 0; k < C::TO; ++k) {
+#pragma HLS UNROLL
+    channels[k] = shift_in(channels[k], requantise<C>(scales.times(field<C::ACC_BITS>(sums, k), k)));
+  }
+}
+
+// The word of a group. A last group of fewer steps is moved down the rest of the way at once.
+template <class C> typename Geometry<C>::Group together(const Channels<C>& channels, bool last_step) {
+#pragma HLS INLINE
+  typedef ap_uint<C::PERIOD * C::OUT_BITS> One;
+  const int idle_bits = (C::PERIOD - C::STEPS % C::PERIOD) % C::PERIOD * C::OUT_BITS;
+  typename Geometry<C>::Group group = 0;
+  for (int k = 0; k < C::TO; ++k) {
+#pragma HLS UNROLL
+    const One placed = last_step ? One(channels[k] >> idle_bits) : channels[k];
+    group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS) = placed;
+  }
+  return group;
+}
+
+// The channels of a word, the inverse of `together` before the last step.
+template <class C> void apart(Channels<C>& channels, const typename Geometry<C>::Group& group) {
+#pragma HLS INLINE
+  for (int k = 0; k < C::TO; ++k) {
+#pragma HLS UNROLL
+    channels[k] = group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS);
+  }
+}
+
 template <class C, class Y>
 void output(hls::stream<typename Geometry<C>::Sums>& sum_words, hls::stream<Y>& y) {
   typedef Geometry<C> G;
-  typedef ap_uint<C::PERIOD * C::OUT_BITS> Channels;
 
-  // Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, one a step: each comes in
-  // at the top and moves down by one channel a step. A last group of fewer steps is moved down the rest of
-  // the way at once.
-  const int idle_bits = (C::PERIOD - C::STEPS % C::PERIOD) % C::PERIOD * C::OUT_BITS;
-  Channels channels[C::TO];  // registers: every iteration moves all of them
+  Channels<C> channels;  // registers: every iteration moves all of them
 #pragma HLS ARRAY_PARTITION variable=channels complete dim=0
   int slot = 0;  // s % PERIOD
 
@@ -27,18 +60,9 @@ pixels:
   steps:
     for (int s = 0; s < C::STEPS; ++s) {
 #pragma HLS PIPELINE II=1
-      const typename G::Sums sums = sum_words.read();
-      const Scales<C> scales(s);
       const bool last_step = s == C::STEPS - 1;
-
-      typename G::Group group = 0;
-    outputs:
-      for (int k = 0; k < C::TO; ++k) {
-#pragma HLS UNROLL
-        channels[k] = shift_in(channels[k], requantise<C>(scales.times(field<C::ACC_BITS>(sums, k), k)));
-        const Channels placed = last_step ? Channels(channels[k] >> idle_bits) : channels[k];
-        group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS) = placed;
-      }
+      take<C>(channels, sum_words.read(), s);
+      const typename G::Group group = together<C>(channels, last_step);
 
       if (last_step || slot == C::PERIOD - 1) {
         send(y, group, last_step && pixel == G::PIXELS - 1);

@@ -54,6 +54,24 @@ template <class C> void rotate(Ring<C>& ring) {
   }
 }
 
+// The same as a word: a window with every channel one position higher. A window that is turned is a ring as
+// it lies in memory: `load` takes it as it stands.
+template <class C>
+typename Geometry<C>::Window turned(const typename Geometry<C>::Window& window) {
+#pragma HLS INLINE
+  const int channels = C::PERIOD * C::IN_BITS;
+  typename Geometry<C>::Window result = 0;
+  for (int group = 0; group < Geometry<C>::TAPS * C::TB; ++group) {
+#pragma HLS UNROLL
+    for (int i = 0; i < C::PERIOD; ++i) {
+#pragma HLS UNROLL
+      const int to = group * channels + (i + 1) % C::PERIOD * C::IN_BITS;
+      result.range(to + C::IN_BITS - 1, to) = field<C::IN_BITS>(window, group * C::PERIOD + i);
+    }
+  }
+  return result;
+}
+
 // What multiplier j works on in a fold: element fold * MULTIPLIERS + j, a constant place if there is one
 // fold.
 template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring, int j, int fold) {

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums -> output words, where the sums of all pixels come step by step: the words of an image are put
+// together in a RAM, a channel of each pixel a step, and then sent in the order of the stream.
+#ifndef PSCONV_STREAMED_OUTPUT_HPP
+#define PSCONV_STREAMED_OUTPUT_HPP
+
+#include "output.hpp"
+
+namespace psconv {
+
+template <class C, class Y>
+void streamed_output(hls::stream<typename Geometry<C>::Sums>& sum_words, hls::stream<Y>& y) {
+  typedef Geometry<C> G;
+
+  const int words = G::PIXELS * G::GROUPS;
+
+  typename G::Group groups[G::PIXELS * G::GROUPS];  // group g of pixel p: p * GROUPS + g
+#pragma HLS BIND_STORAGE variable=groups type=ram_s2p
+  int address = 0;
+  int group = 0;
+  int slot = 0;  // s % PERIOD
+
+turns:
+  for (int turn = 0; turn < C::STEPS + G::GROUPS; ++turn) {
+  pixels:
+    for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
+#pragma HLS PIPELINE II=1
+#pragma HLS DEPENDENCE variable=groups inter RAW distance=G::PUT_BY true
+      const bool taking = turn < C::STEPS, last_step = turn == C::STEPS - 1;
+      typename G::Group word = groups[address];
+      if (taking) {
+        Channels<C> channels;
+#pragma HLS ARRAY_PARTITION variable=channels complete dim=0
+        apart<C>(channels, word);
+        take<C>(channels, sum_words.read(), turn);
+        word = together<C>(channels, last_step);
+        groups[address] = word;
+      } else {
+        send(y, word, address == words - 1);
+      }
+
+      const bool step_ends = pixel == G::PIXELS - 1;
+      const bool group_ends = slot == C::PERIOD - 1;
+      if (!taking) {
+        ++address;
+      } else if (!step_ends) {
+        address += G::GROUPS;
+      } else {
+        if (group_ends) ++group;
+        slot = group_ends ? 0 : slot + 1;
+        address = last_step ? 0 : group;
+      }
+    }
+  }
+}
+
+}  // namespace psconv
+
+#endif
