@@ -78,6 +78,10 @@ class WindowShape(Protocol):
         """Words of an input pixel."""
 
     @property
+    def pieces(self) -> int:
+        """Pieces of each word that the feeder moves one after the other."""
+
+    @property
     def hout(self) -> int: ...
 
     @property
@@ -209,12 +213,13 @@ def _least(enough: Callable[[int], bool]) -> int:
 
 def _columns(shape: WindowShape) -> Sequence:
     beats = shape.width * shape.NB
+    pieces = beats * shape.pieces
     bottom = np.arange(shape.hout) * shape.stride - shape.padding + shape.kernel - 1
     return Sequence(
         process="columns",
-        iterations=max(shape.height, int(bottom[-1]) + 1) * beats,
-        reads=np.arange(shape.height * beats),
-        writes=(bottom[:, None] * beats + np.arange(beats)).ravel(),
+        iterations=max(shape.height, int(bottom[-1]) + 1) * pieces,
+        reads=np.arange(shape.height * beats) * shape.pieces,
+        writes=(bottom[:, None] * pieces + np.arange(pieces)).ravel(),
     )
 
 
@@ -223,12 +228,12 @@ def _windows(shape: WindowShape) -> Sequence:
     right = np.arange(shape.wout) * shape.stride + shape.kernel - 1
     positions = max(int(inside[-1]), int(right[-1])) + 1
     row = np.arange(shape.hout)[:, None] * positions
-    sets = np.arange(shape.NB)
+    pieces = np.arange(shape.NB * shape.pieces)
     return Sequence(
         process="windows",
-        iterations=shape.hout * positions * shape.NB,
-        reads=((row + inside)[..., None] * shape.NB + sets).ravel(),
-        writes=((row + right)[..., None] * shape.NB + sets).ravel(),
+        iterations=shape.hout * positions * len(pieces),
+        reads=((row + inside)[..., None] * len(pieces) + pieces).ravel(),
+        writes=((row + right)[..., None] * len(pieces) + pieces).ravel(),
     )
 
 
@@ -245,13 +250,17 @@ def _pixels(shape: WindowShape) -> Sequence:
 
 def _pe(shape: EngineShape) -> Sequence:
     pixels, turn = shape.hout * shape.wout, shape.steps * shape.fold
-    last_set = (np.arange(pixels) * shape.NB + shape.NB - 1) * turn
+    sets = np.arange(pixels * shape.NB) * turn
+    last_set = sets[shape.NB - 1 :: shape.NB]
     last_fold = np.arange(shape.steps) * shape.fold + shape.fold - 1
+    # In pieces a set is taken while the one before it is at work, the first one before there is any work.
+    fill = shape.pieces if shape.pieces > 1 else 0
+    taken = np.concatenate([[0], fill + sets[:-1]]) if fill else sets
     return Sequence(
         process="pe",
-        iterations=pixels * shape.NB * turn,
-        reads=np.arange(pixels * shape.NB) * turn,
-        writes=(last_set[:, None] + last_fold).ravel(),
+        iterations=fill + pixels * shape.NB * turn,
+        reads=(taken[:, None] + np.arange(shape.pieces)).ravel(),
+        writes=(fill + last_set[:, None] + last_fold).ravel(),
     )
 
 

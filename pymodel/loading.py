@@ -93,7 +93,7 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, object]:
     for name, engine in dataflow.engines.items():
         shape = engine.shape
         mine = bundle.engine_shape(name, shape.To, shape.Tb, shape.fold)
-        for key, value in mine.model_dump(exclude={"acc_bits", "packing", "multiplier_bits"}).items():
+        for key, value in mine.model_dump(exclude={"acc_bits", "packing", "feed", "multiplier_bits"}).items():
             if value != (built := shape.model_dump()[key]):
                 raise ConfigError(f"layer {name}: {key}: {value} in the bundle, {built} in the hardware")
     return dataflow.engines

@@ -41,6 +41,9 @@ class EngineShape(Checked):
     Tb: Positive = Field(1, description="blocks of P input channels at once")
     fold: Positive = Field(1, description="F, cycles in which the multipliers work off one step")
     packing: Positive = Field(1, description="output channels whose products share a multiplier; must divide To")
+    feed: Literal["windows", "channels"] = Field(
+        "windows", description="what the processing element takes at once: a window set, or a channel of each block of it"
+    )
     multiplier_bits: Annotated[int, Field(ge=formats.MAX_BITS)] = Field(
         27, description="of the wide operand of the device's multipliers: room for packed weights"
     )
@@ -115,6 +118,13 @@ class EngineShape(Checked):
             raise ConfigError(f"fold: {self.fold}; 1 to N * Tb = {self.elements} is possible")
         if self.engine == "indexed" and self.packing > 1:
             raise ConfigError(f"packing: {self.packing}, but outputs share no activation where an index chooses it: 1")
+        if self.feed == "channels" and self.engine == "indexed":
+            raise ConfigError("feed: channels, but an indexed engine has no ring to be fed one by one: windows")
+        if self.steps * self.fold < self.pieces:
+            raise ConfigError(
+                f"feed: channels, but a window set is at work for steps * fold = {self.steps} * {self.fold} cycles only: "
+                f"too short to take the {self.P} channels of the next one; windows would do"
+            )
         if self.To % self.packing:
             raise ConfigError(
                 f"packing: {self.packing} output channels share a multiplier; that must divide To, which is {self.To}"
@@ -180,6 +190,11 @@ class EngineShape(Checked):
     def steps(self) -> int:
         """Steps of To output channels."""
         return self.cout // self.To
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of a window set, that the processing element takes one after the other."""
+        return self.P if self.feed == "channels" and self.kernel > 1 else 1
 
     @property
     def groups(self) -> int:

@@ -198,15 +198,18 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     weights   ROM words * word       pixels * capacity               capacity, if not resident
     indices   index_bits             pixels * capacity               capacity, if not resident
     biases    steps * To * bbits     iterations * To * bbits         0
-    lines     W * NB * line word     columns iterations * word       as read        K > 1; word = (K - 1) beats
-    history   NB * (K - 1) columns   windows iterations * (K - 1)    as read        K > 1, NB > 1
-                                     columns
+    lines     W * NB * (K - 1) beats columns iterations * (K - 1)    as read        K > 1
+                                     pieces
+    history   NB * (K - 1) columns   windows iterations * (K - 1)    as read        K > 1, NB * pieces > 1
+                                     columns, in pieces
+    taps      2 sets of operands     iterations * operands           as many as     where windows come in pieces, in place
+                                                                     come in        of the ring
     sums      steps * To * abits     pixels * (NB - 1) * steps * To  as read        NB > 1
                                      * abits
     registers
     columns   each column word into its stream (K > 1)
     windows   each window word into its stream
-    history   as above, in registers where NB = 1
+    history   as above, in registers where NB * pieces = 1
     ring      P * Tb * K * K * in_bits for each load, pixels * NB of them, and, if P > 1 and hard-wired, for
               each turn, the other turns
     sums      To * abits for each step's sums into their stream; for each iteration too if F > 1
@@ -217,9 +220,9 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     runs = {sequence.process: sequence for sequence in sequences(shape)}
     pixels, turns = shape.hout * shape.wout, shape.hout * shape.wout * shape.NB * shape.steps
     iterations = turns * shape.fold
-    beat = shape.in_channels_per_beat * shape.in_bits
-    column = shape.kernel * beat
-    window, lines, history = shape.kernel * column, column - beat, (shape.kernel - 1) * column
+    piece, pieces = shape.in_channels_per_beat * shape.in_bits // shape.pieces, shape.NB * shape.pieces
+    column = shape.kernel * piece
+    window, lines, history = shape.kernel * column, column - piece, (shape.kernel - 1) * column
     sums, biases = shape.To * shape.acc_bits, shape.To * shape.bias_bits
     loads, ring_moves = pixels * shape.NB, pixels * shape.NB
     if index_bits is None and shape.P > 1:
@@ -237,18 +240,22 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     stored("biases", shape.steps * biases, iterations * biases, 0)
     if shape.kernel > 1:
         moved = runs["columns"].iterations * lines
-        stored("lines", shape.width * shape.NB * lines, moved, moved)
+        stored("lines", shape.width * pieces * lines, moved, moved)
         registers["columns"] = len(runs["columns"].writes) * column
         moved = runs["windows"].iterations * history
-        if shape.NB > 1:
-            stored("history", shape.NB * history, moved, moved)
+        if pieces > 1:
+            stored("history", pieces * history, moved, moved)
         else:
             registers["history"] = moved
     if shape.NB > 1:
         moved = (turns - pixels * shape.steps) * sums
         stored("sums", shape.steps * sums, moved, moved)
-    registers["windows"] = loads * window
-    registers["ring"] = ring_moves * window
+    registers["windows"] = loads * shape.pieces * window
+    if shape.pieces > 1:
+        operands = shape.elements * shape.in_bits
+        stored("taps", 2 * shape.pieces * operands, iterations * operands, loads * shape.pieces * operands)
+    else:
+        registers["ring"] = ring_moves * window
     registers["sums"] = pixels * shape.steps * sums + (iterations * sums if shape.fold > 1 else 0)
     registers["output"] = runs["output"].iterations * shape.out_channels_per_beat * shape.out_bits
     products = iterations * shape.lanes

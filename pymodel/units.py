@@ -216,6 +216,10 @@ class PoolUnit(Unit):
         return self.reads[0].words.per_pixel
 
     @property
+    def pieces(self) -> int:
+        return 1
+
+    @property
     def hout(self) -> int:
         return self.writes[0].words.height
 
@@ -241,6 +245,7 @@ class PoolUnit(Unit):
                     ("OUT_WIDTH", self.wout, "columns of the output image"),
                     ("CHANNELS", words.group, "of a word"),
                     ("BLOCK_SETS", self.NB, "words of a pixel"),
+                    ("PIECES", self.pieces, "of a word"),
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", words.bits + (self.kernel**2 - 1).bit_length(), "of a window's sum"),
                     ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),

@@ -24,6 +24,9 @@ class Parallelism(Strict):
     Tb: int = Field(1, ge=1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
     fold: int = Field(1, ge=1, description="cycles that share the N*Tb lanes; 1 is one lane per nonzero")
     packing: int = Field(1, ge=1, description="output channels whose products share a multiplier; must divide To")
+    feed: Literal["windows", "channels"] = Field(
+        "windows", description="what goes into the ring at once: windows of P*Tb channels, or one channel of each block"
+    )
     lanes: int | None = Field(None, ge=1, description="if given, what To, Tb and fold must give")
 
 

@@ -35,6 +35,8 @@ class Operand:
     extension are no cells). words: registers or memories at the far end of them. delay: plain registers
     passed after that, up to `origin`. choices: words that the origin's own input selects from, itself aside:
     2 in a ring that is loaded or rotated, as many as there are positions behind an index decoder.
+    counted: of a memory, whether its read addresses come from registers that no memory and no port ever feeds, that
+    is from counters: nothing that is stored or comes in chooses a word.
     """
 
     between: dict[str, int]
@@ -42,6 +44,7 @@ class Operand:
     delay: int
     origin: Source
     choices: int
+    counted: bool | None
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,26 @@ class Netlist:
         for word in words:
             if word.kind == "register":
                 choices |= self._cone(self.cells[word.name]["connections"]["D"], data_only=True)[1] - {word}
-        return Operand(dict(between), len(words), delay, label, len(choices))
+        counted = self._counted(origin) if origin.kind == "memory" else None
+        return Operand(dict(between), len(words), delay, label, len(choices), counted)
+
+    def bits(self, source: Source) -> int:
+        """Of a memory; 0 of anything else."""
+        return sum(m.depth * m.width for m in self.memories() if source == Source("memory", m.name))
+
+    def _counted(self, memory: Source) -> bool:
+        queue = [
+            cell["connections"]["RD_ADDR"] for cell in self.cells.values()
+            if cell["type"].startswith("$mem") and str(cell["parameters"].get("MEMID")).lstrip("\\") == memory.name
+        ]  # fmt: skip
+        passed: set[Source] = set()
+        while queue:
+            words = self._cone(queue.pop())[1] - passed
+            if any(word.kind != "register" for word in words):
+                return False
+            queue += [self.cells[word.name]["connections"]["D"] for word in words]
+            passed |= words
+        return True
 
     def stored(self, bits: Iterable[Bit]) -> set[str] | None:
         """The adders on the way of `bits` from memories, through registers; None: they come from elsewhere too."""
@@ -188,16 +210,19 @@ def trace(design: dict[str, Any], top: str, instance: str = "", ring_choices: in
 
     `design` is write_json's output after `flatten` with `$mul`, `$mux`, `$dff` and `$mem_v2` still whole.
     `instance`: of `top`, whose multipliers are meant; empty: all of the design's.
-    `multiplexer_free`: every activation operand is one register word without a cell in between, and that
-    register is loaded from at most `ring_choices` words. The operand that comes from memories alone (through the
-    adders that pack several weights into it) or, failing that, has fewer choices is the weight.
+    `multiplexer_free`: every activation operand is one word without a cell in between, of a register that is loaded
+    from at most `ring_choices` words, or of a memory that counters address. The operand that comes from memories alone
+    (through the adders that pack several weights into it), of two the one from the larger memory, or, failing that, the
+    one with fewer choices is the weight.
     """
     netlist = Netlist(design, top)
     activations: list[Operand] = []
     from_memory, adders = 0, set()
     for _, a, b in netlist.multipliers(instance):
         sides = [(netlist.stored(bits), netlist.operand(bits)) for bits in (a, b)]
-        (passed, _), (_, activation) = sorted(sides, key=lambda side: (side[0] is None, side[1].choices))
+        (passed, _), (_, activation) = sorted(sides, key=lambda side: (
+            side[0] is None, side[1].choices, -netlist.bits(side[1].origin)
+        ))  # fmt: skip
         activations.append(activation)
         from_memory += passed is not None
         adders |= passed or set()
@@ -205,7 +230,7 @@ def trace(design: dict[str, Any], top: str, instance: str = "", ring_choices: in
     for operand in activations:
         between.update(operand.between)
     free = bool(activations) and all(
-        not o.between and o.words == 1 and o.choices <= ring_choices for o in activations
+        not o.between and o.words == 1 and o.choices <= ring_choices and o.counted is not False for o in activations
     )
     return {
         "multipliers": len(activations),

@@ -31,8 +31,11 @@ from .parallel import in_workers
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 
 # What one cell counts as. BRAM in units of 36 kbit. LUT counts every look-up table, those used as memory
-# (LUTRAM) and as shift registers (SRL) included.
+# (LUTRAM) and as shift registers (SRL) included; LC is yosys' estimate of how many six-input sites they come to, two
+# small ones in one site where that can be (`stat -tech xilinx`: "Estimated number of LCs", of logic only).
+_ESTIMATED = "$estimated_lc"
 _XILINX: dict[str, dict[str, float]] = {
+    _ESTIMATED: {"LC": 1},
     **{f"LUT{n}": {"LUT": 1} for n in range(1, 7)},
     "INV": {"LUT": 1},
     **{f"FD{kind}E": {"FF": 1} for kind in ("R", "S", "C", "P")},
@@ -41,9 +44,9 @@ _XILINX: dict[str, dict[str, float]] = {
     **{cell: {"BRAM": 1} for cell in ("RAMB36E1", "RAMB36E2")},
     **{cell: {"BRAM": 0.5} for cell in ("RAMB18E1", "RAMB18E2")},
     "URAM288": {"URAM": 1},
-    **{cell: {"LUT": 1, "SRL": 1} for cell in ("SRL16E", "SRLC16E", "SRLC32E")},
+    **{cell: {"LUT": 1, "LC": 1, "SRL": 1} for cell in ("SRL16E", "SRLC16E", "SRLC32E")},
     **{
-        cell: {"LUT": luts, "LUTRAM": luts}
+        cell: {"LUT": luts, "LC": luts, "LUTRAM": luts}
         for cell, luts in (
             ("RAM32X1S", 1),
             ("RAM64X1S", 1),
@@ -72,9 +75,9 @@ _ECP5: dict[str, dict[str, float]] = {
     "DP16KD": {"BRAM": 0.5},
     **{cell: {"MUXF": 1} for cell in ("PFUMX", "L6MUX21")},
 }
-_FREE = frozenset({"GND", "VCC", "VHI", "VLO", "$scopeinfo", "BUFG"})
+_FREE = frozenset({_ESTIMATED, "GND", "VCC", "VHI", "VLO", "$scopeinfo", "BUFG"})
 _LARGE_ROM_BITS = 1 << 19
-KINDS = ("LUT", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
+KINDS = ("LUT", "LC", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
 
 
 class Budget(Strict):
@@ -171,11 +174,12 @@ def _cells(rtl: Sequence[Path], boxes: Sequence[Path], top: str, target: Target)
         read = _read(rtl, Path(folder))
         if boxes:
             read += f"; {_read(boxes, Path(folder), 'box', '-lib')}"
-        script = f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -json"
+        script = f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -tech xilinx -json"
         _yosys(script, Path(folder))
         modules = json.loads((Path(folder) / "stat.json").read_text(encoding="utf-8"))["modules"]
     return {
         name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
+        | {_ESTIMATED: module["estimated_num_lc"]}
         for name, module in modules.items()
     }
 

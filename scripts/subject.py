@@ -174,7 +174,7 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
         key = f"layers.{name}" if name in config.layers else "parallelism"
         try:
             shape = bundle.engine_shape(name, wish.To, wish.Tb, wish.fold, engine=engine, packing=wish.packing,
-                                        multiplier_bits=max(device.multiplier))  # fmt: skip
+                                        feed=wish.feed, multiplier_bits=max(device.multiplier))  # fmt: skip
         except ConfigError as error:
             raise ConfigError(f"{key}: {device.name}: {error}") from error
         if wish.lanes not in (None, shape.lanes):

@@ -63,8 +63,16 @@ FAST |= {
     "indexed_random": dict(cin=40, cout=6, engine="indexed", support=BlockSupport(3, 5, 7, 1), Tb=2, fold=3),
     "indexed_random_to_2": dict(cin=8, cout=16, engine="indexed", support=BlockSupport(3, 4, 9, 2), To=2, stride=2),
 }
+# The ring in memories, fed channel by channel: periods that are and are not powers of two, a set at work for as long as
+# the next one takes to come and for longer, one set in all, blocks and outputs at once, folds.
+FAST |= {
+    "channels": dict(cin=40, cout=18, feed="channels", height=5, width=7, images=3),
+    "channels_period_9": dict(cin=36, cout=18, support="PS1_P9", Tb=2, To=2, fold=3, stride=2, feed="channels"),
+    "channels_one_set": dict(cin=6, cout=7, support="PS2_P6", height=1, width=1, feed="channels", images=3),
+    "channels_packed": dict(cin=16, cout=32, To=2, packing=2, feed="channels", padding=0, relu=True),
+}
 FAST_AMD = (
-    "stride_2_fold_2_tb_2", "pointwise_stride_2", "indexed_random", "packing_2_of_to_4_fold_3",
+    "channels_period_9", "stride_2_fold_2_tb_2", "pointwise_stride_2", "indexed_random", "packing_2_of_to_4_fold_3",
 )  # fmt: skip
 
 SLOW = {
@@ -98,6 +106,11 @@ SLOW = {
     "packing_3_of_8_and_2": dict(cin=4, cout=12, support="PS4_P4", To=3, packing=3, in_bits=2, shift=5),
     "packing_2_of_2_and_8": dict(cin=4, cout=8, support="PS4_P4", To=2, packing=2, weight_bits=2, weights="least"),
     "packing_dense_fold_8": dict(cin=3, cout=4, support="dense", To=4, fold=8, packing=4, in_bits=4, weight_bits=4),
+    "channels_kernel_5": dict(kernel=5, padding=2, support={"taps": [[0, 12, 24], [4, 20], [7]]}, cin=7, cout=5,
+                              in_bits=5, feed="channels"),
+    "channels_fold_of_few_outputs": dict(cin=32, cout=3, fold=6, Tb=2, feed="channels", padding=2),
+    "channels_stride_3": dict(support="PSD4_P8", cin=9, cout=9, stride=3, height=8, width=7, feed="channels"),
+    "channels_dense": dict(support="dense", cin=3, cout=2, feed="channels"),
     "no_shift": dict(support="PS1_P9", cin=4, cout=4, weight_bits=2, in_bits=2, shift=0),
 }  # fmt: skip
 

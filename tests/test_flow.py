@@ -33,6 +33,13 @@ CORNERS = {
                                               "support": "PSD1_P8"}, {"To": 2, "fold": 2, "packing": 2}),
     "four products in a multiplier": ({"in_channels": 4, "out_channels": 16, "height": 3, "width": 4, "weight_bits": 4,
                                        "activation_bits": 4, "support": "PS4_P4"}, {"To": 4, "packing": 4}),
+    "channel by channel": ({"in_channels": 12, "out_channels": 8, "height": 4, "width": 5, "support": "PS4_P4"},
+                           {"feed": "channels"}),
+    "channel by channel, folded, stride 2": (
+        {"in_channels": 18, "out_channels": 18, "height": 5, "width": 6, "stride": 2, "support": "PS1_P9"},
+        {"Tb": 2, "fold": 2, "feed": "channels"}),
+    "channel by channel, one set": ({"in_channels": 4, "out_channels": 5, "height": 1, "width": 1, "support": "PS4_P4"},
+                                    {"feed": "channels"}),
     "5x5 kernel": {"in_channels": 3, "out_channels": 2, "height": 5, "width": 6, "kernel": 5, "padding": 2,
                    "support": {"taps": [[0, 12, 24], [4, 20], [7]]}},
     "1x1, stride 2": {"in_channels": 3, "out_channels": 4, "height": 5, "width": 4, "kernel": 1, "stride": 2,

@@ -87,6 +87,17 @@ def test_ring_is_wired_to_its_multipliers() -> None:
     assert [(m["kind"], m["depth"], m["width"]) for m in proof["memories"]] == [("rom", 64, 16)]
 
 
+def test_a_ring_in_memories_is_addressed_by_counters() -> None:
+    rtl = [*LANES, Path(__file__).parent / "rtl" / "lanes_memory.sv"]
+    proof = trace_operands(rtl, "lanes_memory")
+    assert proof["multiplexer_free"] and proof["multipliers"] == proof["weights_from_memory"] == 2
+    assert [o["counted"] for o in proof["activations"]] == [True, True]
+    assert sorted(o["origin"]["name"] for o in proof["activations"]) == ["even", "odd"]
+    chosen = trace_operands(rtl, "lanes_memory_indexed")
+    assert not chosen["multiplexer_free"]
+    assert [o["counted"] for o in chosen["activations"]] == [False, False]
+
+
 def test_the_multipliers_of_one_instance_only() -> None:
     """A ring and an indexed engine in one top: each is judged by itself, and both together fail."""
     both = [*LANES, Path(__file__).parent / "rtl" / "lanes_both.sv"]

@@ -5,7 +5,8 @@
 //
 // Words on the way through an engine, least significant field first:
 //   Beat    the activations of one block set of one pixel: channel c at bits c * IN_BITS
-//   Column  KERNEL beats one above the other: row k (0 on top) at bits k * BEAT_BITS
+//   Piece   what the feeder moves at once: a beat (PIECES = 1), or channel p of each block (PIECES = PERIOD)
+//   Column  KERNEL pieces one above the other: row k (0 on top) at bits k * PIECE_BITS
 //   Window  KERNEL columns side by side: column k (0 on the left) at bits k * COLUMN_BITS
 //   Sums    TO accumulators: output k at bits k * ACC_BITS
 #ifndef PSCONV_GEOMETRY_HPP
@@ -24,15 +25,17 @@ template <class C> struct WindowGeometry {
   // Widths.
   static constexpr int TAPS = C::KERNEL * C::KERNEL;
   static constexpr int BEAT_BITS = C::CHANNELS * C::IN_BITS;
-  static constexpr int COLUMN_BITS = C::KERNEL * BEAT_BITS;
+  static constexpr int PIECE_BITS = BEAT_BITS / C::PIECES;
+  static constexpr int COLUMN_BITS = C::KERNEL * PIECE_BITS;
   static constexpr int WINDOW_BITS = C::KERNEL * COLUMN_BITS;
 
   // What an output pixel still needs when its last row or column arrives.
-  static constexpr int LINES_BITS = COLUMN_BITS - BEAT_BITS;      // the rows above
+  static constexpr int LINES_BITS = COLUMN_BITS - PIECE_BITS;     // the rows above
   static constexpr int HISTORY_BITS = WINDOW_BITS - COLUMN_BITS;  // the columns to the left
 
   // Extents of the loops.
-  static constexpr int ROW_BEATS = C::WIDTH * C::BLOCK_SETS;
+  static constexpr int PIXEL_PIECES = C::BLOCK_SETS * C::PIECES;
+  static constexpr int ROW_PIECES = C::WIDTH * PIXEL_PIECES;
   static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;  // padded rows needed
   static constexpr int RIGHT = (C::OUT_WIDTH - 1) * C::STRIDE + C::KERNEL;    // padded columns needed
   static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);         // from row 0 of the image
@@ -40,6 +43,7 @@ template <class C> struct WindowGeometry {
   static constexpr int PIXELS = C::OUT_HEIGHT * C::OUT_WIDTH;
 
   typedef ap_uint<BEAT_BITS> Beat;
+  typedef ap_uint<PIECE_BITS> Piece;
   typedef ap_uint<COLUMN_BITS> Column;
   typedef ap_uint<WINDOW_BITS> Window;
 };
@@ -47,6 +51,8 @@ template <class C> struct WindowGeometry {
 // Of a convolution engine.
 template <class C> struct Geometry : WindowGeometry<C> {
   static_assert(C::CHANNELS == C::PERIOD * C::TB, "a beat has the channels of one block set");
+  static_assert(C::PIECES == 1 || (C::PIECES == C::PERIOD && C::STEPS * C::FOLDS >= C::PIECES),
+                "a window set is there in pieces before the one at work is done with");
   static_assert(C::TO == 1 || C::STEPS % C::PERIOD == 0, "TO > 1 needs whole groups of PERIOD steps");
 
   static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
@@ -55,6 +61,7 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static constexpr int LANES = C::TO * C::MULTIPLIERS;
   static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
   static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
+  static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
 
   // Iterations from the last fold of a step to its first fold in the next block set.

@@ -6,10 +6,14 @@
 // engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
 // pair has the same number of weights; the ROM address is a counter. Iterations of an image: PIXELS *
 // BLOCK_SETS * STEPS * FOLDS.
+//
+// Where window sets come in pieces, those of the next set are put into memories during the first iterations of
+// a set; for the first set of an image there are PIECES iterations more.
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
 #include "products.hpp"
+#include "turn.hpp"
 #include "weights.hpp"
 
 namespace psconv {
@@ -19,82 +23,125 @@ void multiply(const Store& store, hls::stream<typename Geometry<C>::Window>& win
               hls::stream<typename Geometry<C>::Sums>& sum_words) {
 #pragma HLS INLINE
   typedef Geometry<C> G;
+  typedef Turn<C> T;
+  const bool pieces = C::PIECES > 1;
   typedef typename G::Accumulator Accumulator;
   typedef typename G::Sums Sums;
 
   // Registers: any iteration may read and move all of them, and adds to all sums.
   Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable=ring complete dim=0
+  typename T::Channels channels;
+#pragma HLS ARRAY_PARTITION variable=channels complete dim=0
   Accumulator sum[C::TO];  // over the folds of one step
 #pragma HLS ARRAY_PARTITION variable=sum complete dim=0
+  typename T::Memories taps;
+#pragma HLS ARRAY_PARTITION variable=taps complete dim=1
+#pragma HLS BIND_STORAGE variable=taps type=ram_s2p impl=lutram
   Sums carried[C::STEPS];  // from one block set to the next; vanishes if there is one set
-  int address = 0;
-  int pixel = 0;
+  int address = 0, pixel = 0, b = 0, s = 0, f = 0;
+  int p = 0;          // piece of the next window set
+  bool half = false;  // which half of the memories has the window set at work
+  bool taking = pieces, filling = pieces;  // pieces: in this iteration; before there is work
   bool first = true, storing = false, more = true;
 
   // Where new weights are ordered they come first, in the iterations of one pixel more.
-pixels:
+iterations:
   do {
-  block_sets:
-    for (int b = 0; b < C::BLOCK_SETS; ++b) {
-    steps:
-      for (int s = 0; s < C::STEPS; ++s) {
-      folds:
-        for (int f = 0; f < C::FOLDS; ++f) {
 #pragma HLS PIPELINE II=1
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
 #pragma HLS DEPENDENCE variable=carried inter RAW distance=G::CARRY true
-          if (first) storing = store.ordered();
-          first = false;
+    if (first) storing = store.ordered();
+    first = false;
 
-          typename G::Weights word = 0;
-          typename G::Biases biases = 0;
-          if (storing) {
-            store.take(address, s, b == 0 && f == 0);
-          } else {
-            word = store.weights(address);
-            biases = store.biases(s);
-            if (s == 0 && f == 0) {
-              Operands<C>::load(ring, window_words.read());
-            } else if (f == 0) {
-              Operands<C>::next(ring);
-            }
-          }
-          address = address == G::ROM_WORDS - 1 ? 0 : address + 1;
+    typename G::Weights word = 0;
+    typename G::Biases biases = 0;
+    if (storing) {
+      store.take(address, s, b == 0 && f == 0);
+    } else {
+      word = store.weights(address);
+      biases = store.biases(s);
+      if (pieces) {
+        if (s == 0 && f == 0) {
+          T::start(channels);
+        } else if (f == 0) {
+          T::next(channels);
+        }
+        T::get(ring, taps, channels, half);
+        if (taking) T::put(taps, window_words.read(), p, !half);
+      } else if (s == 0 && f == 0) {
+        Operands<C>::load(ring, window_words.read());
+      } else if (f == 0) {
+        Operands<C>::next(ring);
+      }
+    }
 
-          Sums start = 0;
-          if (b > 0 && f == 0) start = carried[s];
+    Sums start = 0;
+    if (b > 0 && f == 0) start = carried[s];
 
-          Accumulator dot[C::TO];
+    Accumulator dot[C::TO];
 #pragma HLS ARRAY_PARTITION variable=dot complete dim=0
-          dot_products<C>(word, ring, f, dot);
+    dot_products<C>(word, ring, f, dot);
 
-          Sums sums = 0;
-        outputs:
-          for (int k = 0; k < C::TO; ++k) {
+    Sums sums = 0;
+  outputs:
+    for (int k = 0; k < C::TO; ++k) {
 #pragma HLS UNROLL
-            if (f == 0) {
-              sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);
-            }
-            sum[k] += dot[k];
-            sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sum[k];
-          }
+      if (f == 0) {
+        sum[k] = b == 0 ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(start, k);
+      }
+      sum[k] += dot[k];
+      sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sum[k];
+    }
 
-          if (f == C::FOLDS - 1 && !storing) {
-            if (b == C::BLOCK_SETS - 1) {
-              sum_words.write(sums);
-            } else {
-              carried[s] = sums;
+    const bool working = !storing && !filling;
+    if (f == C::FOLDS - 1 && working) {
+      if (b == C::BLOCK_SETS - 1) {
+        sum_words.write(sums);
+      } else {
+        carried[s] = sums;
+      }
+    }
+
+    // What the next iteration is.
+    const bool filled = p == C::PIECES - 1;
+    if (!storing) {
+      p = filled ? 0 : p + 1;
+      if (filled) taking = false;
+    }
+    if (filling && !storing) {
+      if (filled) {
+        filling = false;
+        taking = G::PIXELS * C::BLOCK_SETS > 1;
+        half = !half;
+      }
+    } else {
+      address = address == G::ROM_WORDS - 1 ? 0 : address + 1;
+      if (f != C::FOLDS - 1) {
+        ++f;
+      } else {
+        f = 0;
+        if (s != C::STEPS - 1) {
+          ++s;
+        } else {
+          s = 0;
+          const bool last_set = b == C::BLOCK_SETS - 1;
+          if (working) {
+            // The set after the next one is taken during the next one, if both are of this image.
+            taking = pieces && (C::BLOCK_SETS == 1 ? pixel != G::PIXELS - 2
+                                                    : pixel != G::PIXELS - 1 || b != C::BLOCK_SETS - 2);
+            half = !half;
+            p = 0;
+            if (last_set) {
+              more = pixel != G::PIXELS - 1;
+              ++pixel;
             }
           }
+          if (last_set) storing = false;
+          b = last_set ? 0 : b + 1;
         }
       }
     }
-    if (!storing) {
-      more = pixel != G::PIXELS - 1;
-      ++pixel;
-    }
-    storing = false;
   } while (more);
 }
 

@@ -11,7 +11,7 @@ typedef psconv::Geometry<EngineConfig> EngineGeometry;
 
 static const int INPUT_BITS = EngineGeometry::BEAT_BITS;
 static const int OUTPUT_BITS = EngineGeometry::GROUP_BITS;
-static const int INPUT_WORDS = EngineConfig::HEIGHT * EngineGeometry::ROW_BEATS;
+static const int INPUT_WORDS = EngineConfig::HEIGHT * EngineConfig::WIDTH * EngineConfig::BLOCK_SETS;
 static const int OUTPUT_WORDS = EngineGeometry::PIXELS * EngineGeometry::GROUPS;
 
 #endif

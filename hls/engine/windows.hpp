@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Columns -> windows: the KERNEL x KERNEL neighbourhood of one output pixel and block set at a time, for
-// KERNEL > 1.
+// Columns -> windows: the KERNEL x KERNEL neighbourhood of one output pixel at a time, of one block set or one
+// piece of it, for KERNEL > 1.
 //
-// For each block set the last KERNEL - 1 columns are kept: in registers if there is one set, else in a
-// memory. Columns outside the image are zeros and are not read.
+// For each of them the last KERNEL - 1 columns are kept: in registers if there is only one, else in a memory. Columns outside the image are zeros and are not read.
 #ifndef PSCONV_WINDOWS_HPP
 #define PSCONV_WINDOWS_HPP
 
@@ -17,21 +16,21 @@ void windows(hls::stream<typename WindowGeometry<C>::Column>& column_words,
              hls::stream<typename WindowGeometry<C>::Window>& window_words) {
   typedef WindowGeometry<C> G;
 
-  ap_uint<G::HISTORY_BITS> history[C::BLOCK_SETS];
+  ap_uint<G::HISTORY_BITS> history[G::PIXEL_PIECES];
 rows:
   for (int y = 0; y < C::OUT_HEIGHT; ++y) {
   positions:
     for (int x = 0; x < G::PADDED_WIDTH; ++x) {
-    block_sets:
-      for (int b = 0; b < C::BLOCK_SETS; ++b) {
+    pieces:
+      for (int n = 0; n < G::PIXEL_PIECES; ++n) {
 #pragma HLS PIPELINE II=1
-// The columns of a block set are stored one position before they are loaded again.
-#pragma HLS DEPENDENCE variable=history inter RAW distance=C::BLOCK_SETS true
+// The columns of a piece are stored one position before they are loaded again.
+#pragma HLS DEPENDENCE variable=history inter RAW distance=G::PIXEL_PIECES true
         typename G::Column column = 0;
         if (x >= C::PADDING && x < C::PADDING + C::WIDTH) column = column_words.read();
 
-        const typename G::Window window = concat(column, history[b]);
-        history[b] = upper<G::HISTORY_BITS>(window);
+        const typename G::Window window = concat(column, history[n]);
+        history[n] = upper<G::HISTORY_BITS>(window);
         if (ends_window<C>(x, C::OUT_WIDTH)) window_words.write(window);
       }
     }

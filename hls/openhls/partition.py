@@ -40,13 +40,19 @@ def _split_use(line: str, name: str, type_: str, types: Types, count: int) -> li
     """One line that uses the array -> the lines that use its pieces; None where that cannot be."""
     if _LIFETIME.search(line) or line.lstrip().startswith("#dbg_declare"):
         return [line.replace(name, piece(name, i), 1) for i in range(count)]
+    if line.lstrip().startswith("#dbg_value"):
+        return []  # a reference to all of the array
     gep = _GEP.match(line)
     if not gep:
         return None
     body, tail = re.split(r"(?=, !dbg )", gep[3] + ", !dbg ", maxsplit=1)
     tail = tail.removesuffix(", !dbg ")
     element, pointer, *indices = split(body)
-    if element != type_ or pointer != f"ptr {name}" or len(indices) < 2 or indices[0].split()[-1] != "0":
+    if pointer != f"ptr {name}" or len(indices) < 2 or indices[0].split()[-1] != "0":
+        return None
+    if element == _element(type_, types, 0):  # LLVM has dropped an outer index of 0
+        return [line.replace(name, piece(name, 0), 1)]
+    if element != type_:
         return None
     constant = _INDEX.match(indices[1])
     if not constant or int(constant[1]) >= count:

@@ -118,7 +118,7 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
     return {
         "engine": 1,
-        "ring": _window_bits(shape) if shape.P > 1 else 0,  # turned and loaded: a multiplexer for each bit
+        "ring": _window_bits(shape) if shape.P > shape.pieces else 0,  # turned and loaded: a multiplexer for each bit
         "select": shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
         "tree": _tree_bits(shape),
         "column": _column_bits(shape),

@@ -73,7 +73,8 @@ def memories(shape: EngineShape) -> list[Memory]:
 
     Arrays of one word are registers. A bias is assumed: without one its ROM vanishes.
     """
-    beat = shape.in_channels_per_beat * shape.in_bits
+    piece = shape.in_channels_per_beat * shape.in_bits // shape.pieces
+    pieces = shape.NB * shape.pieces
     found = [
         Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False),
         Memory("BIAS_ROM", shape.steps, shape.To * shape.bias_bits, False),
@@ -83,8 +84,11 @@ def memories(shape: EngineShape) -> list[Memory]:
     if shape.NB > 1:
         found.append(Memory("carried", shape.steps, shape.To * shape.acc_bits, True))
     if shape.kernel > 1:
-        found.append(feeder_lines(shape.width * shape.NB, shape.kernel, beat))
-        found.append(Memory("history", shape.NB, (shape.kernel - 1) * shape.kernel * beat, True))
+        found.append(feeder_lines(shape.width * pieces, shape.kernel, piece))
+        found.append(Memory("history", pieces, (shape.kernel - 1) * shape.kernel * piece, True))
+    if shape.pieces > 1:  # two halves, each of a power of two
+        words = 2 << (shape.pieces - 1).bit_length()
+        found += [Memory(f"taps_{element}", words, shape.in_bits, True) for element in range(shape.elements)]
     return [memory for memory in found if memory.depth > 1]
 
 

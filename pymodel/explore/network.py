@@ -145,9 +145,9 @@ def streams_cost(dataflow: Dataflow) -> Cost:
     halves, rest = 0, Cost()
     for unit in dataflow.units:
         if isinstance(unit, EngineUnit):
-            beat = unit.shape.in_channels_per_beat * unit.shape.in_bits
+            piece = unit.shape.in_channels_per_beat * unit.shape.in_bits // unit.shape.pieces
             taps = {"columns": unit.shape.kernel, "windows": unit.shape.kernel**2}
-            halves += sum(_fifo(depth, beat * taps[name]).half_blocks
+            halves += sum(_fifo(depth, piece * taps[name]).half_blocks
                           for name, depth in stream_depths(unit.shape).items())  # fmt: skip
         elif isinstance(unit, PoolUnit):
             words = unit.reads[0].words

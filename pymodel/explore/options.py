@@ -43,11 +43,14 @@ def parallelisms(shape: EngineShape, lanes: int) -> list[tuple[int, int, int]]:
 
 
 def options(shape: EngineShape, lanes: int) -> list[Option]:
-    """All options of a layer with at most `lanes` multipliers. The shape's own To, Tb and fold do not matter."""
+    """All options of a layer with at most `lanes` multipliers. The shape's own To, Tb, fold and feed do not matter.
+
+    Windows come whole: the cost model is of such engines.
+    """
     keys = parallelisms(shape, lanes)
 
     def folded(To: int, Tb: int, fold: int) -> EngineShape:
-        return shape.model_copy(update={"To": To, "Tb": Tb, "fold": fold})
+        return shape.model_copy(update={"To": To, "Tb": Tb, "fold": fold, "feed": "windows"})
 
     # The feeder depends on Tb alone and the output process on To alone: an engine each tells their iterations.
     feeder = {Tb: _iterations(folded(1, Tb, 1), feeding=True) for Tb in {Tb for _, Tb, _ in keys}}
