@@ -16,7 +16,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cocotb_tools.config
@@ -27,23 +28,11 @@ from rtl_tb.ports import Ports, VerilogPort
 from rtl_tb.processes import log_tail, wait
 
 # Every X becomes a random bit, and so does every register at time 0: Verilator knows two values only.
-_VERILATOR_FLAGS = (
-    "-O3",
-    "--timing",
-    "--x-assign",
-    "unique",
-    "--x-initial",
-    "unique",
-    "--assert",
-    "-Wno-fatal",
-    "-Wno-lint",
-    "-Wno-style",
-    "--timescale",
-    "1ns/1ps",
-    "--vpi",
-    "--prefix",
-    "Vtop",
-)
+_FLAGS = (
+    "--cc", "--exe", "--prefix", "Vtop", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+    "--x-assign", "unique", "--x-initial", "unique",
+)  # fmt: skip
+_BENCH_FLAGS = ("--timing", "--assert", "--timescale", "1ns/1ps", "--vpi")
 _CXX_STANDARD = "-std=c++20 -fcoroutines"
 _OPTIMISE = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
 
@@ -65,42 +54,36 @@ def build(
     sources, probes = _checked_sources(rtl), dict(probes or {})
     harness.check_probes(sources, ports.top, probes)
     top, components = harness.render_top(ports, probes), harness.components()
-    flags = [*_VERILATOR_FLAGS, "--threads", str(threads), *(["--trace"] if waves else [])]
+    flags = [*_BENCH_FLAGS, "--threads", str(threads), *(["--trace"] if waves else [])]
     contents = [path.read_bytes() for path in (*components, *sources)]
-    key = _digest([_toolchain(), top, *flags, *_OPTIMISE.values(), *contents])
+    key = _digest([_toolchain(), top, *_FLAGS, *flags, *_OPTIMISE.values(), *contents])
     cache.mkdir(parents=True, exist_ok=True)
     binary = cache / f"{ports.top}-{key}"
     if binary.exists():
         return binary
     libraries = cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    # make refuses folders with a space in their path, so the work is done in a temporary folder.
-    with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
-        work = Path(temporary)
+    options = [*flags, "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator", str(main)]
+    with _work_folder() as work:
         (work / "top.sv").write_text(top, encoding="utf-8")
-        command = [
-            _verilator(),
-            "--cc",
-            "--exe",
-            "--Mdir",
-            str(work),
-            "--top-module",
-            harness.TOP,
-            "-o",
-            "simulator",
-            *flags,
-            "-CFLAGS",
-            _CXX_STANDARD,
-            "-LDFLAGS",
-            f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
-            str(main),
-            *map(str, components),
-            *map(str, sources),
-            str(work / "top.sv"),
-        ]
-        _run_tool(command, work, f"Verilator refuses {ports.top}")
-        _make(work, cache)
+        _compile([*components, *sources, work / "top.sv"], harness.TOP, options, work, cache, ports.top)
         _publish(work / "simulator", binary)
+    return binary
+
+
+def build_program(rtl: Sequence[Path], top: str, main: Path, cache: Path) -> Path:
+    """The simulator of module `top` under a C++ program of its own, `main`, which finds it as Vtop in Vtop.h.
+
+    Registers and X as in `build`, but no delays and no cocotb. Raises ConfigError with the tool's message.
+    """
+    sources = _checked_sources([*rtl, main])
+    key = _digest([_toolchain(), top, *_FLAGS, *_OPTIMISE.values(), *(path.read_bytes() for path in sources)])
+    cache.mkdir(parents=True, exist_ok=True)
+    binary = cache / f"{top}-{key}"
+    if not binary.exists():
+        with _work_folder() as work:
+            _compile(sources, top, [], work, cache, top)
+            _publish(work / "simulator", binary)
     return binary
 
 
@@ -162,6 +145,22 @@ def _checked_sources(rtl: Sequence[Path]) -> list[Path]:
         if not Path(path).is_file():
             raise ConfigError(f"rtl: no such file: {path}")
     return [Path(path).resolve() for path in rtl]
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """A temporary folder: make refuses folders with a space in their path, such as the user's may have."""
+    with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
+        yield Path(temporary)
+
+
+def _compile(
+    sources: Sequence[Path], top: str, options: Sequence[str], work: Path, cache: Path, name: str
+) -> None:
+    """Verilog and C++ to the program work/simulator. name: of the design, for messages."""
+    place = ["--Mdir", str(work), "--top-module", top, "-o", "simulator", "-CFLAGS", _CXX_STANDARD]
+    _run_tool([_verilator(), *_FLAGS, *place, *options, *map(str, sources)], work, f"Verilator refuses {name}")
+    _make(work, cache)
 
 
 def _make(work: Path, cache: Path) -> None:

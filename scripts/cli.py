@@ -20,7 +20,7 @@ from rich.table import Table
 
 from pymodel.errors import NEEDS_TORCH, ConfigError
 
-from .benchmarks import BENCHMARKS
+from .benchmarks import BENCHMARKS, OPTIONAL
 from .benchmarks.frame import shown
 from .vendor.tools import ToolMissing
 
@@ -301,15 +301,24 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measures: prints the tables and writes them with machine and versions. Without a name: says what there is."""
-    from .benchmarks.frame import measure
+    from .benchmarks.frame import load, measure
 
     console = _console(as_json)
     if not names:
         rows = [{"name": name, "measures": what} for name, what in BENCHMARKS.items()]
         _table("Benchmarks", rows, console, as_json)
         return
-    results = []
-    for name in BENCHMARKS if names == ["all"] else names:
+    chosen, results = [], []
+    for name in BENCHMARKS if names == ["all"] else names:  # what is wrong is said before anything runs
+        try:
+            load(name)
+        except ConfigError as error:
+            if names != ["all"] or name not in OPTIONAL:
+                raise
+            console.print(f"Left out: {error}", markup=False)
+        else:
+            chosen.append(name)
+    for name in chosen:
         with console.status(name) as status:
             results.append(measure(name, out, lambda text, name=name: status.update(f"{name}: {text}")))
         for table in results[-1]["tables"]:

@@ -12,7 +12,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import tcl
 import yaml
 
 from pymodel import csim
@@ -23,6 +22,7 @@ from scripts.report import parse_report, render_html, render_markdown
 from scripts.resources import CONSTRAINTS, known_targets, load_target
 from scripts.vendor import step, tools
 from scripts.vendor.bambu_sources import UNUSED, bambu_header, bambu_source
+from tests import tcl
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = Path(__file__).parent / "vendor"

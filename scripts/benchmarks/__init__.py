@@ -15,4 +15,9 @@ BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
+    "peer": "NNgen's engines beside ours on the same layers: multipliers, resources, cycles",
 }
+
+# Those whose packages no other part of the project needs, and the optional extra of pyproject.toml that brings them.
+# `psconv bench all` leaves them out where they are missing.
+OPTIONAL = {"peer": "peer"}

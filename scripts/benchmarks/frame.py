@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
 
 from ..steps import write_json
-from . import BENCHMARKS
+from . import BENCHMARKS, OPTIONAL
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,24 @@ def shown(value: Any) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
-def measure(name: str, out: Path, progress: Callable[[str], None]) -> dict[str, Any]:
-    """Runs one benchmark and writes OUT/NAME.json and OUT/NAME.md. Returns what the JSON file holds.
-
-    Raises ConfigError: an unknown name, a package of the benchmark that is missing.
-    """
+def load(name: str) -> ModuleType:
+    """The module of a benchmark. Raises ConfigError: an unknown name, a package of the benchmark that is missing."""
     if name not in BENCHMARKS:
         raise ConfigError(f"bench: {name!r} is unknown; known are {', '.join(BENCHMARKS)}, all")
     try:
-        module = import_module(f"{__package__}.{name}")
+        return import_module(f"{__package__}.{name}")
     except ModuleNotFoundError as error:
-        raise ConfigError(f"bench {name}: the package {error.name} is missing: pip install -e '.[test]'") from error
+        extra = OPTIONAL.get(name, "test")
+        raise ConfigError(f"bench {name}: the package {error.name} is missing: "
+                          f"pip install -c requirements.lock -e '.[{extra}]'") from error  # fmt: skip
+
+
+def measure(name: str, out: Path, progress: Callable[[str], None]) -> dict[str, Any]:
+    """Runs one benchmark and writes OUT/NAME.json and OUT/NAME.md. Returns what the JSON file holds.
+
+    Raises ConfigError as `load`.
+    """
+    module = load(name)
     before, start = machine(), time.perf_counter()
     tables = module.run(out / name, progress)
     result = {

