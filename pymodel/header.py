@@ -96,15 +96,17 @@ def engine_struct(
 
 def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str:
     """The same of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
-    return render_template("engine_struct.hpp.j2", name=name, **_of_shape(shape, prefix), weights="", scales="")
+    own = flag("ULTRA_WEIGHTS", shape.ultra_weights, "weights lie in UltraRAM, not in block RAM")
+    values = _of_shape(shape, prefix, [own])
+    return render_template("engine_struct.hpp.j2", name=name, **values, weights="", scales="")
 
 
-def _of_shape(shape: EngineShape, prefix: str) -> dict[str, object]:
+def _of_shape(shape: EngineShape, prefix: str, more: Sequence[Constant] = ()) -> dict[str, object]:
     lanes = shape.support.lanes() if shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,
-        "constants": engine_constants(shape),
+        "constants": [*engine_constants(shape), *more],
         "image_cycles": shape.hout * shape.wout * shape.rom_words,
         "variants": _table(str(variant) for variant, _ in lanes),
         "taps": _table(str(tap) for _, tap in lanes),

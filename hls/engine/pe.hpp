@@ -108,12 +108,19 @@ template <class C>
 void pe(hls::stream<ap_uint<1>>& orders, hls::stream<typename Geometry<C>::Load>& load_words,
         hls::stream<typename Geometry<C>::Window>& window_words,
         hls::stream<typename Geometry<C>::Sums>& sum_words) {
-  static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];  // kept from one image to the next
-  static typename Geometry<C>::Biases biases[C::STEPS];
-#pragma HLS BIND_STORAGE variable=weights type=ram_s2p
+  static typename Geometry<C>::Biases biases[C::STEPS];  // kept from one image to the next, as the weights
 #pragma HLS BIND_STORAGE variable=biases type=ram_s2p
-  const Ram<C> ram = {orders, load_words, weights, biases};
-  multiply<C>(ram, window_words, sum_words);
+  if (C::ULTRA_WEIGHTS) {
+    static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
+#pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=uram
+    const Ram<C> ram = {orders, load_words, weights, biases};
+    multiply<C>(ram, window_words, sum_words);
+  } else {
+    static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
+#pragma HLS BIND_STORAGE variable=weights type=ram_s2p
+    const Ram<C> ram = {orders, load_words, weights, biases};
+    multiply<C>(ram, window_words, sum_words);
+  }
 }
 
 }  // namespace psconv
