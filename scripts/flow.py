@@ -167,6 +167,7 @@ def report(run: Run) -> dict[str, Any]:
         network = whole["network"]
         ok &= not network["errors"] and not any(network["mismatches"].values()) and network["image_ends_agree"]
         ok &= network["cycles_model"] == network["cycles_sim"]
+        ok &= all(memory["model"] in (None, memory["bits"]) for memory in network["memory"])
     data = {
         "title": f"{bundle.network.name}: {run.path}",
         "ok": ok,

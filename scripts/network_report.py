@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pymodel import network_memory
 from pymodel.dataflow import OUT_PORT, TOP, Dataflow
 from pymodel.network_cycles import latency
 from pymodel.storage import support_storage
@@ -30,6 +31,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         csim = int((arrays["y"] != whole.y).sum())
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     interval = int(np.diff(ends)[-1]) if images > 1 else None
+    stored = network_memory.weights(dataflow)
     network = {
         "images": images,
         "cycles_model": model.total,
@@ -48,6 +50,10 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "multipliers": dataflow.multipliers,
         "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
+        "modules": resources["distinct"],
+        "memory": _memory(dataflow, schedule),
+        "nonzero_bits": stored["nonzero"],
+        "padding_bits": stored["padding"],
         "streams": [
             {"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams
         ],
@@ -62,6 +68,16 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         if layer in {unit.name for unit in dataflow.units}
     ]
     return {"layers": layers, "network": network}
+
+
+def _memory(dataflow: Dataflow, schedule: dict[str, Any]) -> list[dict[str, Any]]:
+    """Bits of memory by what they hold, most first, as built and as the model says (which has no FIFOs)."""
+    here, model = network_memory.built(schedule), network_memory.needed(dataflow)
+    missing = {holds: 0 for holds in model if holds not in here}
+    return [
+        {"holds": holds, "bits": bits, "model": None if holds == network_memory.FIFOS else model.get(holds, 0)}
+        for holds, bits in sorted((here | missing).items(), key=lambda item: -item[1])
+    ]
 
 
 def _run_name(run: str) -> str:

@@ -113,6 +113,17 @@ class Target(Strict):
     budgets: Budget
 
 
+def lacking(used: Mapping[str, float], budget: Mapping[str, int]) -> list[str]:
+    """The resources of which more is used than the device has."""
+    return [kind for kind, amount in budget.items() if used[kind] > amount]
+
+
+def verdict(used: Mapping[str, float], budget: Mapping[str, int]) -> str:
+    """Whether that fits a device, and because of what it does not."""
+    short = [f"{kind} {used[kind]:,.10g} of {budget[kind]:,}" for kind in lacking(used, budget)]
+    return f"no, because of {', '.join(short)}" if short else "yes"
+
+
 def known_targets() -> list[str]:
     """Names of the devices of constraints/."""
     return sorted(path.stem for path in CONSTRAINTS.glob("*.yaml"))

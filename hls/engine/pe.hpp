@@ -14,8 +14,10 @@
 
 namespace psconv {
 
+// carried: sums from one block set to the next; vanishes if there is one set.
 template <class C, class Store>
-void multiply(const Store& store, hls::stream<typename Geometry<C>::Window>& window_words,
+void multiply(const Store& store, typename Geometry<C>::Sums (&carried)[C::STEPS],
+              hls::stream<typename Geometry<C>::Window>& window_words,
               hls::stream<typename Geometry<C>::Sums>& sum_words) {
 #pragma HLS INLINE
   typedef Geometry<C> G;
@@ -27,7 +29,6 @@ void multiply(const Store& store, hls::stream<typename Geometry<C>::Window>& win
 #pragma HLS ARRAY_PARTITION variable=ring complete dim=0
   Accumulator sum[C::TO];  // over the folds of one step
 #pragma HLS ARRAY_PARTITION variable=sum complete dim=0
-  Sums carried[C::STEPS];  // from one block set to the next; vanishes if there is one set
   int address = 0;
   int pixel = 0;
   bool first = true, storing = false, more = true;
@@ -101,7 +102,8 @@ pixels:
 template <class C>
 void pe(hls::stream<typename Geometry<C>::Window>& window_words,
         hls::stream<typename Geometry<C>::Sums>& sum_words) {
-  multiply<C>(Rom<C>(), window_words, sum_words);
+  typename Geometry<C>::Sums carried[C::STEPS];
+  multiply<C>(Rom<C>(), carried, window_words, sum_words);
 }
 
 template <class C>
@@ -110,16 +112,20 @@ void pe(hls::stream<ap_uint<1>>& orders, hls::stream<typename Geometry<C>::Load>
         hls::stream<typename Geometry<C>::Sums>& sum_words) {
   static typename Geometry<C>::Biases biases[C::STEPS];  // kept from one image to the next, as the weights
 #pragma HLS BIND_STORAGE variable=biases type=ram_s2p
+  // Data say whether weights come, so how far a load of sums is from their store is not proved: the path from
+  // one to the other has to fit a cycle, and block RAM takes half of that.
+  typename Geometry<C>::Sums carried[C::STEPS];
+#pragma HLS BIND_STORAGE variable=carried type=ram_s2p impl=lutram
   if (C::ULTRA_WEIGHTS) {
     static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=uram
     const Ram<C> ram = {orders, load_words, weights, biases};
-    multiply<C>(ram, window_words, sum_words);
+    multiply<C>(ram, carried, window_words, sum_words);
   } else {
     static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable=weights type=ram_s2p
     const Ram<C> ram = {orders, load_words, weights, biases};
-    multiply<C>(ram, window_words, sum_words);
+    multiply<C>(ram, carried, window_words, sum_words);
   }
 }
 
