@@ -88,7 +88,7 @@ def engine_struct(
     return render_template(
         "engine_struct.hpp.j2",
         name=name,
-        **_of_shape(shape, prefix, streamed),
+        **_of_shape(shape, prefix, engine_constants(shape, streamed)),
         weights="" if streamed else _rom(words, shape.rom_word_bits),
         biases=_rom(pack_bias(bias, shape), shape.To * shape.bias_bits),
         scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
@@ -97,17 +97,17 @@ def engine_struct(
 
 def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str:
     """The same of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
-    return render_template(
-        "engine_struct.hpp.j2", name=name, **_of_shape(shape, prefix), weights="", biases="", scales=""
-    )
+    own = flag("ULTRA_WEIGHTS", shape.ultra_weights, "weights lie in UltraRAM, not in block RAM")
+    values = _of_shape(shape, prefix, [*engine_constants(shape), own])
+    return render_template("engine_struct.hpp.j2", name=name, **values, weights="", biases="", scales="")
 
 
-def _of_shape(shape: EngineShape, prefix: str, streamed: bool = False) -> dict[str, object]:
+def _of_shape(shape: EngineShape, prefix: str, constants: Sequence[Constant]) -> dict[str, object]:
     lanes = shape.support.lanes() if shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,
-        "constants": engine_constants(shape, streamed),
+        "constants": constants,
         "image_cycles": shape.hout * shape.wout * shape.rom_words,
         "variants": _table(str(variant) for variant, _ in lanes),
         "taps": _table(str(tap) for _, tap in lanes),

@@ -14,6 +14,7 @@ import numpy as np
 from pymodel.bundle import Bundle
 from pymodel.dataflow import Dataflow
 from pymodel.errors import ConfigError
+from pymodel.explore.memories import Memory, ultra_blocks
 from pymodel.formats import MAX_ACC_BITS, check_accumulator
 from pymodel.packing import EngineShape, pack_loads
 
@@ -39,6 +40,26 @@ def loadable(shape: EngineShape) -> EngineShape:
     if bits > MAX_ACC_BITS:
         raise ConfigError(f"an accumulator for any weights has {bits} bits; {MAX_ACC_BITS} are possible")
     return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits})
+
+
+def in_ultra_ram(shapes: Mapping[str, EngineShape], blocks: int, ultras: int) -> dict[str, EngineShape]:
+    """The engines on a device with so many block RAMs (36 kbit) and UltraRAMs, by layer: which weights lie where.
+
+    In UltraRAM: weights that take a smaller share of the device there, those first that spare the most block RAM for
+    each UltraRAM, as long as there are any left.
+    """
+    spared = {}
+    for layer, shape in shapes.items():
+        words = shape.rom_words, shape.rom_word_bits
+        block, ultra = Memory("weights", *words, True).half_blocks / 2, ultra_blocks(*words)
+        if ultra * blocks < block * ultras:
+            spared[layer] = block / ultra, ultra
+    found = dict(shapes)
+    for layer, (_, ultra) in sorted(spared.items(), key=lambda item: -item[1][0]):
+        if ultra <= ultras:
+            ultras -= ultra
+            found[layer] = shapes[layer].model_copy(update={"ultra_weights": True})
+    return found
 
 
 @dataclass(frozen=True)
@@ -93,7 +114,8 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, object]:
     for name, engine in dataflow.engines.items():
         shape = engine.shape
         mine = bundle.engine_shape(name, shape.To, shape.Tb, shape.fold)
-        for key, value in mine.model_dump(exclude={"acc_bits", "packing", "feed", "multiplier_bits"}).items():
+        exclude = {"acc_bits", "packing", "feed", "multiplier_bits", "ultra_weights"}
+        for key, value in mine.model_dump(exclude=exclude).items():
             if value != (built := shape.model_dump()[key]):
                 raise ConfigError(f"layer {name}: {key}: {value} in the bundle, {built} in the hardware")
     return dataflow.engines

@@ -59,6 +59,8 @@ class EngineShape(Checked):
         0, description="width of the output channels' scales; 0: there are none, and no multipliers for them"
     )
 
+    ultra_weights: bool = Field(False, description="weights that are loaded lie in UltraRAM, not in block RAM")
+
     @model_validator(mode="wrap")
     @classmethod
     def _lanes_agree(cls, data: Any, make: ModelWrapValidatorHandler[EngineShape]) -> EngineShape:

@@ -272,13 +272,14 @@ class GlobalAverageUnit(Unit):
     header = "global_average.hpp"
 
     @property
-    def _sum_bits(self) -> int:
+    def sum_bits(self) -> int:
+        """Of the sum of a channel."""
         words = self.reads[0].words
         return words.bits + (words.pixels - 1).bit_length()
 
     @property
     def widest(self) -> int:
-        return max(super().widest, self.reads[0].words.group * self._sum_bits)
+        return max(super().widest, self.reads[0].words.group * self.sum_bits)
 
     def constants(self) -> list[Constant]:
         words = self.reads[0].words
@@ -289,7 +290,7 @@ class GlobalAverageUnit(Unit):
                     ("GROUPS", words.per_pixel, "words of a pixel"),
                     ("CHANNELS", words.group, "of a word"),
                     ("IN_BITS", words.bits, "of an input activation"),
-                    ("SUM_BITS", self._sum_bits, "of a channel's sum"),
+                    ("SUM_BITS", self.sum_bits, "of a channel's sum"),
                     ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
                     ("SHIFT", words.pixels.bit_length() - 1, "right shift from a sum to an output"),
                 ]

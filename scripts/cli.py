@@ -295,6 +295,25 @@ def explore(
 
 
 @app.command()
+def fits(
+    config: Config,
+    device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
+    as_json: Json = False,
+) -> None:
+    """Whether a network with its weights in ROM fits a device, and whether its dense twin would at the same pace."""
+    from . import fits as fitting
+
+    console = _console(as_json)
+    with console.status("fits"):
+        found = fitting.fits(config, device)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2))
+        return
+    _table(f"{found.network} on {found.target.name}, {found.interval:,} cycles an image", found.rows, console, False)
+    console.print(f"{found.note}. DSP, BRAM exact; LUT, FF estimates (docs/explore.md)")
+
+
+@app.command()
 def bench(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="which; all: every one")] = None,
     out: Annotated[Path, typer.Option("--out", help="folder for NAME.json, NAME.md and scratch")] = Path("out/bench"),

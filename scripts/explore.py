@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError, read_yaml
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.network import Fitted, Network, cheapest, fastest, fitted
@@ -18,7 +19,7 @@ from pymodel.explore.solve import AXES, Answer
 from pymodel.files import write_text
 
 from . import plots
-from .config import RunConfig, load
+from .config import load
 from .parallel import in_workers
 from .resources import Target, load_target
 from .subject import load_bundle
@@ -125,7 +126,11 @@ def explore(path: Path, wish: Wish) -> Exploration:
     check_family(target.family)
     clock_ns = wish.clock_ns or config.clock_ns or target.clock_ns
     budget = budgets(target, wish.budget)
-    network = _network(config, path, budget, wish.dask)
+    try:
+        bundle = load_bundle(config, path)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    network = explored(bundle, path, budget, wish.dask)
     interval = None if wish.fps is None else int(1e9 / (wish.fps * clock_ns))
     if interval is not None and interval < 1:
         raise ConfigError(f"--fps: {wish.fps:g} is more than one frame a clock cycle of {clock_ns:g} ns")
@@ -195,9 +200,9 @@ def evaluate(function: Callable[..., Any], calls: Sequence[tuple], dask: str | N
         return client.gather([client.submit(function, *call) for call in calls])
 
 
-def _network(config: RunConfig, path: Path, budget: Mapping[str, float], dask: str | None) -> Network:
+def explored(bundle: Bundle, path: Path, budget: Mapping[str, float], dask: str | None = None) -> Network:
+    """The options of each layer of a bundle, which `path` configures. Raises ConfigError."""
     try:
-        bundle = load_bundle(config, path)
         shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error

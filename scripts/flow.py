@@ -38,7 +38,7 @@ from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
 from .report import write_report
-from .resources import load_target, place_and_route, synthesise, trace_operands
+from .resources import YOSYS_STEP, load_target, place_and_route, synthesise, trace_operands
 from .settings import Settings
 from .steps import ROOT, Layout, content_key, unless_fresh, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
@@ -141,8 +141,8 @@ def resources_step(engine: Engine, settings: Settings) -> None:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
     folder = settings.layout.synth(engine.name)
-    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr,
-                      ROOT / "scripts" / "resources.py", ROOT / "scripts" / "netlist.py")  # fmt: skip
+    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr, *YOSYS_STEP,
+                      ROOT / "scripts" / "netlist.py")  # fmt: skip
 
     def make() -> None:
         rtl, target = sorted((folder / "rtl").glob("*.sv")), settings.target
@@ -168,6 +168,7 @@ def report(run: Run) -> dict[str, Any]:
         ok &= not network["errors"] and not any(network["mismatches"].values()) and network["image_ends_agree"]
         ok &= network["cycles_model"] == network["cycles_sim"]
         ok &= all(port["beats"] == port["beats_sim"] for port in network["weights"])
+        ok &= all(memory["model"] in (None, memory["bits"]) for memory in network["memory"])
     data = {
         "title": f"{bundle.network.name}: {run.path}",
         "ok": ok,
@@ -311,7 +312,7 @@ def run_step(name: str, run: Run, console: Console) -> None:
 
 
 def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run, console: Console) -> None:
-    """One step for a whole network; a simulation tells how far it is."""
+    """One step for a whole network; those that take long tell how far they are."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
                TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
@@ -322,5 +323,8 @@ def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run
             progress.update(task, total=now.expected, completed=now.beats,
                             state=f"{now.cycles:,} cycles, {now.cycles_per_second:,.0f}/s{left}")  # fmt: skip
 
-        step(run.subject.whole, run.settings, **({"progress": show} if name == "cosim" else {}))
+        def count(now: int, all: int) -> None:
+            progress.update(task, total=all, completed=now, state=f"{now} of {all} modules")
+
+        step(run.subject.whole, run.settings, *{"cosim": [show], "resources": [count]}.get(name, []))
         progress.update(task, total=1, completed=1)

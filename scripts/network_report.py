@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pymodel import network_memory
 from pymodel.dataflow import OUT_PORT, TOP, Dataflow
 from pymodel.network_cycles import latency
 from pymodel.storage import support_storage
@@ -32,6 +33,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     interval = int(np.diff(ends)[-1]) if images > 1 else None
     frames_per_second = 1e9 / (model.interval * settings.clock_ns)
+    stored = network_memory.weights(dataflow)
     network = {
         "images": images,
         "cycles_model": model.total,
@@ -50,6 +52,10 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "multipliers": dataflow.multipliers,
         "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
+        "modules": resources["distinct"],
+        "memory": _memory(dataflow, schedule),
+        "nonzero_bits": stored["nonzero"],
+        "padding_bits": stored["padding"],
         "streams": [
             {"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams
         ],
@@ -85,6 +91,16 @@ def _traffic(
         "rom_bits": shape.rom_words * shape.rom_word_bits,
         "held_bits": shape.held_bits,
     }
+
+
+def _memory(dataflow: Dataflow, schedule: dict[str, Any]) -> list[dict[str, Any]]:
+    """Bits of memory by what they hold, most first, as built and as the model says (which has no FIFOs)."""
+    here, model = network_memory.built(schedule), network_memory.needed(dataflow)
+    missing = {holds: 0 for holds in model if holds not in here}
+    return [
+        {"holds": holds, "bits": bits, "model": None if holds == network_memory.FIFOS else model.get(holds, 0)}
+        for holds, bits in sorted((here | missing).items(), key=lambda item: -item[1])
+    ]
 
 
 def _run_name(run: str) -> str:

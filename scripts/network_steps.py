@@ -17,7 +17,7 @@ from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
 from .bench import summary
-from .resources import synthesise_modules
+from .resources import YOSYS_STEP, synthesise_modules
 from .settings import Settings
 from .steps import ROOT, content_key, unless_fresh, write_json, write_npz
 from .subject import Whole
@@ -127,14 +127,14 @@ def run_bench(
     )
 
 
-def resources_step(whole: Whole, settings: Settings) -> None:
-    """LUT, FF, DSP, BRAM of every module after yosys."""
+def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], None] = lambda now, all: None) -> None:
+    """LUT, FF, DSP, BRAM of every module after yosys; `done` is told how many of how many modules there are."""
     result = settings.layout.resources(whole.name)
     rtl = settings.layout.synth(whole.name) / "rtl"
-    key = content_key(rtl, settings.target.model_dump(), ROOT / "scripts" / "resources.py")
+    key = content_key(rtl, settings.target.model_dump(), *YOSYS_STEP)
 
     def make() -> None:
-        record = synthesise_modules(sorted(rtl.glob("*.sv")), TOP, settings.target)
+        record = synthesise_modules(sorted(rtl.glob("*.sv")), TOP, settings.target, settings.module_cache, done)
         write_json(result, record | {"target": settings.target.name})
 
     unless_fresh(result, key, make)

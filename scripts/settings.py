@@ -31,3 +31,8 @@ class Settings:
     def process_cache(self) -> Path:
         """Processes that openhls has built, kept by content."""
         return self.layout.root / "build" / "openhls"
+
+    @property
+    def module_cache(self) -> Path:
+        """Cells of modules that yosys has synthesised, kept by content."""
+        return self.layout.root / "build" / "yosys"

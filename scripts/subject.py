@@ -15,7 +15,7 @@ from pymodel.dataflow import Dataflow, build
 from pymodel.errors import ConfigError
 from pymodel.formats import SCALE_BITS, Format, check_range
 from pymodel.generate import random_bundle
-from pymodel.loading import Packet, Verdict, answers, loadable, packet, weight_beats
+from pymodel.loading import Packet, Verdict, answers, in_ultra_ram, loadable, packet, weight_beats
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape, pack_stream
@@ -184,6 +184,8 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
                 f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes}"
             )
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
+    if config.weights == "loaded":
+        return in_ultra_ram(shapes, device.budgets.BRAM, device.budgets.URAM)
     return shapes
 
 

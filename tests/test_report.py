@@ -128,6 +128,10 @@ NETWORK = {
     "lanes": 380,
     "utilisation": 0.712,
     "resources": {"LUT": 46080, "FF": 50000, "DSP": 380, "BRAM": 31.2, "URAM": 0},
+    "modules": 150,
+    "memory": [{"holds": "weights", "bits": 16_078_848, "model": 16_078_848}, {"holds": "FIFOs", "bits": 646_025}],
+    "nonzero_bits": 16_078_336,
+    "padding_bits": 512,
     "streams": [{"name": "conv1_to_add", "bits": 128, "depth": 273}],
     "simulation": {"free": {"seconds": 100.0, "build": 60.0, "cycles_per_second": 11000.0}},
 }
@@ -143,10 +147,17 @@ def test_a_network_as_one_top(tmp_path: Path) -> None:
         assert "1,100,000 for 3 images, model 1,100,000 (exact, for each image)" in shown
         assert "LUT 46,080 of 230,400 (20.0%)" in shown and "BRAM 31.2 of 312 (10.0%)" in shown
         assert "conv1_to_add" in shown and "273" in shown
+        assert "Fits zcu104: yes" in shown and "16,078,336 bits are nonzero" in shown.replace("\n", " ")
+        assert "weights 16,078,848, FIFOs 646,025 (all but the FIFOs equal to the model" in shown
+    assert "| BRAM | 31.2 | 312 | 10.0 % |" in text and "| weights | 16,078,848 | 16,078,848 |" in text
     assert "*busy*" in text and "| RTL" not in text
     page = Page()
     page.feed(html)
     assert page.open == []
+    memory = [{"holds": "sums", "bits": 640, "model": 608}]
+    large = NETWORK | {"resources": NETWORK["resources"] | {"BRAM": 327.5}, "memory": memory}
+    short = render_markdown(parse_report(run(layer("conv1", **bare), network=large)))
+    assert "Fits zcu104: no, because of BRAM 327.5 of 312." in short and "(NOT the model's: sums)" in short
     wrong = run(layer("conv1", **bare), ok=False, network=NETWORK | {"image_ends_agree": False})
     assert "NOT that of the simulation" in render_markdown(parse_report(wrong))
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from openhls.primitives import Rom
+from openhls.primitives import Ram, Rom
 
 from pymodel.errors import ConfigError
+from pymodel.explore.memories import ultra_blocks
 from scripts import resources
+from scripts.modules import distinct, instantiated, without_contents
 from scripts.resources import CONSTRAINTS, count_cells, known_targets, load_target, synthesise, trace_operands
 
 LANES = [Path(__file__).parent / "rtl" / "lanes.sv"]
@@ -167,14 +169,104 @@ def test_synthesis_and_place_and_route_for_ecp5() -> None:
     assert placed["used"]["MULT18X18D"] == 2
 
 
-def test_contents_of_large_roms_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same cells with random words and with the two words that stand in for them."""
+@pytest.mark.parametrize(("same", "blocks"), [(0, 2), (0xF << 40, 2), ((1 << 36) - 1, 1)])
+def test_contents_of_block_roms_do_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: int, blocks: int
+) -> None:
+    """The same cells with all words and with two: random words, some bits of which are the same in all of them."""
     rng = np.random.default_rng(0)
-    words = [int.from_bytes(rng.bytes(9), "little") for _ in range(1024)]
+    words = [int.from_bytes(rng.bytes(9), "little") & ~same for _ in range(1024)]
+    text = Rom(72, 1024, "block", 2, False, tuple(words)).verilog("rom")
+    assert without_contents(text) != text and "mem[1]" in without_contents(text)
     path = tmp_path / "rom.sv"
-    path.write_text(Rom(72, 1024, "block", 2, False, tuple(words)).verilog("rom"))
+    path.write_text(text)
     target = load_target("zcu104")
+    short = synthesise([path], "rom", target)["total"]
+    monkeypatch.setattr(resources, "without_contents", lambda text: text)
     whole = synthesise([path], "rom", target)["total"]
-    monkeypatch.setattr(resources, "_LARGE_ROM_BITS", 1)
-    assert synthesise([path], "rom", target)["total"] == whole
-    assert whole["BRAM"] == 2
+    assert short == whole and whole["BRAM"] == blocks
+
+
+def test_zeros_in_a_ram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, target = tmp_path / "ram.sv", load_target("zcu104")
+    path.write_text(Ram(72, 512, "block", True, False, (0,) * 512).verilog("ram"))
+    short = synthesise([path], "ram", target)["total"]
+    monkeypatch.setattr(resources, "without_contents", lambda text: text)
+    assert "initial" in path.read_text() and short == synthesise([path], "ram", target)["total"]
+
+
+@pytest.mark.parametrize(("depth", "width", "contents"), [(4096, 72, None), (8192, 100, None), (300, 150, (0,) * 300)])
+def test_ultra_ram(tmp_path: Path, depth: int, width: int, contents: tuple[int, ...] | None) -> None:
+    path = tmp_path / "ram.sv"
+    path.write_text(Ram(width, depth, "ultra", False, True, contents).verilog("ram"))
+    total = synthesise([path], "ram", load_target("zcu104"))["total"]
+    assert (total["URAM"], total["BRAM"], total["LUTRAM"]) == (ultra_blocks(depth, width), 0, 0)
+
+
+PAIR = """// two of a kind
+module NAME_pair(input clk, input [7:0] A_data, output [7:0] A_sum);
+  NAME_reg first_reg (.clk (clk), .d (A_data), .q (A_sum));
+endmodule
+"""
+REG = """module NAME_reg(input wire clk, input wire [7:0] d,
+  output wire [7:0] q);
+  logic [7:0] NAME_word;  // kept
+  always_ff @(posedge clk) NAME_word <= d OP 8'hd1;
+  assign q = NAME_word;
+endmodule
+"""
+
+
+def design(operators: dict[str, str]) -> dict[str, str]:
+    """A top with a pair of modules for each name, which differ in names and in the operator."""
+    texts = {}
+    for name, operator in operators.items():
+        texts[f"{name}_pair"] = PAIR.replace("NAME", name).replace("A_", f"{name}_")
+        texts[f"{name}_reg"] = REG.replace("NAME", name).replace("OP", operator)
+    body = "".join(
+        f"  wire [7:0] {name}_out;\n"
+        f"  {name}_pair {name}_inst (.clk (clk), .{name}_data (x), .{name}_sum ({name}_out));\n"
+        for name in operators
+    )
+    total = " ^ ".join(f"{name}_out" for name in operators)
+    texts["top"] = f"module top(input clk, input [7:0] x, output [7:0] y);\n{body}  assign y = {total};\nendmodule\n"
+    return texts
+
+
+def test_modules_that_differ_in_names_alone_are_one() -> None:
+    found = distinct(design({"left": "+", "right": "+", "other": "-"}))
+    assert len(found.name_of) == 7 and len(found.modules) == 5
+    assert found.name_of["left_pair"] == found.name_of["right_pair"] != found.name_of["other_pair"]
+    assert found.name_of["left_reg"] == found.name_of["right_reg"] != found.name_of["other_reg"]
+    assert found.first[found.name_of["right_reg"]] == "left_reg"
+    texts = design({"left": "+"})
+    assert instantiated(texts["top"], texts) == {"left_pair"}
+    swapped = texts | {"left_pair": texts["left_pair"].replace(".d (left_data)", ".d (left_sum)")}
+    assert distinct(swapped).name_of["left_pair"] != distinct(texts).name_of["left_pair"]
+
+
+def test_a_design_module_by_module_costs_what_it_costs_as_a_whole(tmp_path: Path) -> None:
+    """Also from the cache, and where one module has changed only its batch is synthesised again."""
+    target, told = load_target("zcu104"), []
+
+    def counted(operators: dict[str, str]) -> dict:
+        folder = tmp_path / "-".join(map(str, map(ord, operators.values())))
+        folder.mkdir(exist_ok=True)
+        for name, text in design(operators).items():
+            (folder / f"{name}.sv").write_text(text)
+        told.clear()
+        rtl = sorted(folder.glob("*.sv"))
+        found = resources.synthesise_modules(
+            rtl, "top", target, tmp_path / "cache", lambda now, all: told.append((now, all))
+        )
+        assert found["total"] == synthesise(rtl, "top", target)["total"] and found["other"] == {}
+        assert told[-1] == (found["distinct"], found["distinct"])
+        return found
+
+    first = counted({"left": "+", "right": "+"})
+    assert first["synthesised"] == first["distinct"] == 3 and told[0] == (0, 3)
+    assert first["parts"]["left_pair"] == first["parts"]["right_pair"] and first["parts"]["left_pair"]["FF"] == 8
+    assert first["modules"]["left_reg"]["instances"] == 2
+    again = counted({"left": "+", "right": "+"})
+    assert again["synthesised"] == 0 and again["total"] == first["total"]
+    assert counted({"left": "+", "right": "-"})["synthesised"] == 5

@@ -18,8 +18,10 @@
 
 namespace psconv {
 
+// carried: sums from one block set to the next; vanishes if there is one set.
 template <class C, class Store>
-void multiply(const Store& store, hls::stream<typename Geometry<C>::Window>& window_words,
+void multiply(const Store& store, typename Geometry<C>::Sums (&carried)[C::STEPS],
+              hls::stream<typename Geometry<C>::Window>& window_words,
               hls::stream<typename Geometry<C>::Sums>& sum_words) {
 #pragma HLS INLINE
   typedef Geometry<C> G;
@@ -38,7 +40,6 @@ void multiply(const Store& store, hls::stream<typename Geometry<C>::Window>& win
   typename T::Memories taps;
 #pragma HLS ARRAY_PARTITION variable=taps complete dim=1
 #pragma HLS BIND_STORAGE variable=taps type=ram_s2p impl=lutram
-  Sums carried[C::STEPS];  // from one block set to the next; vanishes if there is one set
   int address = 0, pixel = 0, b = 0, s = 0, f = 0;
   int p = 0;          // piece of the next window set
   bool half = false;  // which half of the memories has the window set at work
@@ -148,19 +149,31 @@ iterations:
 template <class C>
 void pe(hls::stream<typename Geometry<C>::Window>& window_words,
         hls::stream<typename Geometry<C>::Sums>& sum_words) {
-  multiply<C>(Rom<C>(), window_words, sum_words);
+  typename Geometry<C>::Sums carried[C::STEPS];
+  multiply<C>(Rom<C>(), carried, window_words, sum_words);
 }
 
 template <class C>
 void pe(hls::stream<ap_uint<1>>& orders, hls::stream<typename Geometry<C>::Load>& load_words,
         hls::stream<typename Geometry<C>::Window>& window_words,
         hls::stream<typename Geometry<C>::Sums>& sum_words) {
-  static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];  // kept from one image to the next
-  static typename Geometry<C>::Biases biases[C::STEPS];
-#pragma HLS BIND_STORAGE variable=weights type=ram_s2p
+  static typename Geometry<C>::Biases biases[C::STEPS];  // kept from one image to the next, as the weights
 #pragma HLS BIND_STORAGE variable=biases type=ram_s2p
-  const Ram<C> ram = {orders, load_words, weights, biases};
-  multiply<C>(ram, window_words, sum_words);
+  // Data say whether weights come, so how far a load of sums is from their store is not proved: the path from
+  // one to the other has to fit a cycle, and block RAM takes half of that.
+  typename Geometry<C>::Sums carried[C::STEPS];
+#pragma HLS BIND_STORAGE variable=carried type=ram_s2p impl=lutram
+  if (C::ULTRA_WEIGHTS) {
+    static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
+#pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=uram
+    const Ram<C> ram = {orders, load_words, weights, biases};
+    multiply<C>(ram, carried, window_words, sum_words);
+  } else {
+    static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
+#pragma HLS BIND_STORAGE variable=weights type=ram_s2p
+    const Ram<C> ram = {orders, load_words, weights, biases};
+    multiply<C>(ram, carried, window_words, sum_words);
+  }
 }
 
 }  // namespace psconv

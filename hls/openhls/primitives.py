@@ -42,6 +42,9 @@ def _contents(words: Sequence[int] | None, width: int) -> str:
     """
     if words is None:
         return ""
+    pragma = "    // verilator unroll_disable\n"
+    if not any(words):
+        return f"  initial begin\n{pragma}    for (int k = 0; k < {len(words)}; k++) mem[k] = '0;\n  end\n"
     size = max(1, _CONSTANT_BITS // width)
     constants, loops = [], []
     for part, first in enumerate(range(0, len(words), size)):
@@ -51,7 +54,6 @@ def _contents(words: Sequence[int] | None, width: int) -> str:
         constants.append(f"  localparam logic {_vector(bits)} PART{part} = {bits}'h{int(digits, 2):x};\n")
         word = f"PART{part}[{width} * k +: {width}]"
         loops.append(f"    for (int k = 0; k < {len(chunk)}; k++) mem[{first} + k] = {word};\n")
-    pragma = "    // verilator unroll_disable\n"
     return "".join([*constants, "  initial begin\n", *(pragma + loop for loop in loops), "  end\n"])
 
 
@@ -133,7 +135,7 @@ class Ram:
 
     width: int
     depth: int
-    style: str
+    style: str  # block, distributed, ultra
     forwarding: bool
     held: bool
     contents: tuple[int, ...] | None
@@ -146,7 +148,10 @@ class Ram:
                   f"input  wire {address} waddr", f"input  wire {data} wdata"]  # fmt: skip
         enable = "en1" if self.held else None
         body = f'  (* ram_style = "{self.style}" *) logic {data} mem [0:{self.depth - 1}];\n'
-        body += _contents(self.contents, self.width)
+        contents = _contents(self.contents, self.width)
+        if contents and self.style == "ultra":  # it begins with zeros by itself, and tools do not let it be said
+            contents = f"  // synthesis translate_off\n{contents}  // synthesis translate_on\n"
+        body += contents
         body += f"  logic {data} read;\n"
         body += _clocked(["mem[waddr] <= wdata;"], "we")
         body += _clocked(["read <= mem[raddr];"], enable)

@@ -33,9 +33,9 @@ def process(plan: Schedule, iterations: int | None, pipeline: Pipeline) -> dict:
     for load in [e for e in graph.effects if e.op == "load"]:
         memory, shape = graph.memories[load.attrs["memory"]], plan.memories[load.attrs["memory"]]
         memories.append({
-            "name": memory.name, "kind": shape.kind, "depth": memory.depth, "width": memory.width,
-            "read_latency": shape.read_latency, "distance": shape.distance, "forwarding": shape.forwarding,
-            "source": _source(memory.loc),
+            "name": memory.name, "kind": shape.kind, "style": shape.style, "depth": memory.depth,
+            "width": memory.width, "read_latency": shape.read_latency, "distance": shape.distance,
+            "forwarding": shape.forwarding, "source": _source(memory.loc),
         })  # fmt: skip
     products = Counter((m.a_bits, m.b_bits, m.p_bits, _source(loc)) for m, loc in pipeline.multipliers)
     return {

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from .control import Control
 from .errors import HlsError, Location
-from .graph import ASSOCIATIVE, Builder, Node, Process
+from .graph import ASSOCIATIVE, Builder, Memory, Node, Process
 from .narrow import extension, signed
 from .targets import Target
 
@@ -37,7 +37,7 @@ class MemoryPlan:
     """How a memory is built."""
 
     kind: str  # ram, rom
-    style: str  # block, distributed
+    style: str  # block, distributed, ultra
     read_latency: int
     distance: int | None  # proven; None: no load follows a store to its word, or a ROM
     forwarding: bool = False
@@ -119,13 +119,24 @@ def plan_memories(process: Process, control: Control, target: Target) -> dict[st
         memory = process.memories[name]
         stored = any(e.op == "store" and e.attrs["memory"] == name for e in process.effects)
         small = memory.depth <= _DISTRIBUTED_DEPTH or memory.depth * memory.width <= _DISTRIBUTED_BITS
-        style = {"lutram": "distributed", "bram": "block", "uram": "block"}.get(memory.storage or "")
+        style = {"lutram": "distributed", "bram": "block", "uram": "ultra"}.get(memory.storage or "")
         style = style or ("distributed" if small else "block")
+        if style == "ultra":
+            _check_ultra(memory, stored, target)
         if stored:
             plans[name] = MemoryPlan("ram", style, 1, control.distances.get(name, 1))
         else:
             plans[name] = MemoryPlan("rom", style, 2 if style == "block" else 1, None)
     return plans
+
+
+def _check_ultra(memory: Memory, stored: bool, target: Target) -> None:
+    """Raises HlsError: an array that cannot be an UltraRAM, which begins with zeros."""
+    if not target.ultra:
+        raise HlsError(f"'{memory.name}': {target.name} has no UltraRAM", memory.loc, "leave out impl=uram")
+    if not stored or any(memory.contents or ()):
+        what = "begins with values other than 0" if stored else "is a ROM"
+        raise HlsError(f"'{memory.name}' {what}; an UltraRAM begins with zeros", memory.loc, "write impl=bram")
 
 
 def schedule(process: Process, control: Control, target: Target, clock_ns: float) -> Schedule:
@@ -264,7 +275,7 @@ class _Attempt:
         elif node.op == "load":
             stage, _ = self._start(node, target.setup)
             plan = self.plans[node.attrs["memory"]]
-            late = target.block if plan.style == "block" else target.distributed
+            late = target.distributed if plan.style == "distributed" else target.block
             self._set(node, stage, (stage + plan.read_latency, late if plan.read_latency == 1 else 0.0))
         elif node.op in ("write", "store"):
             stage, _ = self._start(node, target.setup)

@@ -17,6 +17,7 @@ DISTRIBUTED_BITS = 4096
 # Widths, bits of one bit's column, and cost to yosys of the halves and the whole of a block (its xilinx library).
 _HALF = ((1, 2, 4, 9, 18, 36), 1 << 14, 129, 1)
 _WHOLE = ((1, 2, 4, 9, 18, 36, 72), 1 << 15, 257, 2)
+_ULTRA_WORDS, _ULTRA_BITS = 4096, 72
 _MULTIPLEXER = 0.5  # cost of a 2:1 multiplexer for one bit
 _BYTE = 9  # bits with a write enable of their own
 
@@ -66,6 +67,12 @@ def half_blocks(depth: int, width: int, written: bool) -> int:
             if best is None or total < best[0]:
                 best = total, halves * blocks
     return best[1]
+
+
+def ultra_blocks(depth: int, width: int) -> int:
+    """UltraRAMs of a memory: 4096 words of 72 bits each, rows and columns of bytes packed as in `half_blocks`."""
+    rows = -(-depth // _ULTRA_WORDS)
+    return min(-(-rows * -(-width // byte) * byte // _ULTRA_BITS) for byte in (8, 9))
 
 
 def memories(shape: EngineShape) -> list[Memory]:

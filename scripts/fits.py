@@ -1,0 +1,131 @@
+"""`psconv fits`: whether a network with all its weights in ROM fits a device, and whether its dense twin would.
+
+By the model of `psconv explore` (docs/explore.md), without building anything: multipliers and block RAM exact, look-up
+tables and flip-flops estimates. The twin has the same layers without pruning, the same formats, and of the foldings
+that keep the same pace one with the fewest multipliers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pymodel.bundle import Bundle
+from pymodel.dataflow import Dataflow, build
+from pymodel.errors import ConfigError
+from pymodel.explore.costs import Cost, check_family, engine_cost
+from pymodel.explore.network import cheapest, streams_cost
+from pymodel.explore.solve import total
+from pymodel.generate import random_bundle
+from pymodel.network_cycles import slowest
+from pymodel.networks import apply_variant
+
+from .config import load
+from .explore import explored
+from .resources import Target, lacking, load_target, verdict
+from .subject import engine_shapes, load_bundle
+
+BLOCK_BITS, ULTRA_BITS = 36 * 1024, 288 * 1024
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to build the network, and what it takes."""
+
+    name: str
+    weight_bits: int  # all weights, those that are zero left out where their positions are periodic
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The network as configured, and its dense twin. interval: cycles from one image to the next, of all of them."""
+
+    network: str
+    target: Target
+    interval: int
+    candidates: list[Candidate]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """What each takes, with its share of the device."""
+        budget = self.target.budgets.model_dump()
+        return [
+            {"network": candidate.name, "weights_Mbit": round(candidate.weight_bits / 1e6, 2)}
+            | {kind: _shown(candidate.cost.to_json()[kind], budget[kind]) for kind in ("DSP", "BRAM", "LUT", "FF")}
+            | {"fits": verdict(candidate.cost.to_json(), budget)}
+            for candidate in self.candidates
+        ]
+
+    @property
+    def memory_bits(self) -> tuple[int, int]:
+        """Of the device: in block RAM, and with UltraRAM."""
+        blocks = self.target.budgets.BRAM * BLOCK_BITS
+        return blocks, blocks + self.target.budgets.URAM * ULTRA_BITS
+
+    @property
+    def note(self) -> str:
+        """What the device has for weights, and whose weights alone are more."""
+        blocks, both = self.memory_bits
+        more = [c.name for c in self.candidates if c.weight_bits > both]
+        alone = f"; weights alone are more: {', '.join(more)}" if more else ""
+        return (f"{self.target.name} has {blocks / 1e6:,.1f} Mbit of block RAM, {both / 1e6:,.1f} Mbit with UltraRAM, "
+                f"of which no ROM can be{alone}")  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "device": self.target.name,
+            "cycles": self.interval,
+            "budget": self.target.budgets.model_dump(),
+            "block_ram_bits": self.memory_bits[0],
+            "block_and_ultra_ram_bits": self.memory_bits[1],
+            "candidates": [
+                {"name": c.name, "weight_bits": c.weight_bits, **c.cost.to_json(),
+                 "fits": not lacking(c.cost.to_json(), self.target.budgets.model_dump())}
+                for c in self.candidates
+            ],
+        }  # fmt: skip
+
+
+def _shown(used: float, budget: int) -> str:
+    """An amount with its share of the budget."""
+    return f"{used:,.10g}" + (f" ({used / budget:.1%})" if budget else "")
+
+
+def fits(path: Path, device: str | None = None) -> Fits:
+    """The network that `path` configures beside its dense twin. Raises ConfigError."""
+    config = load(path)
+    if config.layer:
+        raise ConfigError(f"{path}: layer: a bundle or a network is wanted, built as one top")
+    target = load_target(device or config.target)
+    check_family(target.family)
+    try:
+        bundle = load_bundle(config, path)
+        shapes = engine_shapes(config.model_copy(update={"weights": "rom"}), bundle, target)
+        own = build(bundle, shapes)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    interval = slowest(own).iterations
+    here = sum(map(engine_cost, shapes.values()), streams_cost(own))
+    found = [Candidate(config.network.variant if config.network else "as configured", _stored_bits(own), here)]
+    twin = random_bundle(apply_variant(bundle.network, "dense"), config.seed, *_bits(bundle))
+    network = explored(twin, path, {})
+    choice = cheapest(network, {}, interval, "DSP").choice
+    if choice is None:
+        raise ConfigError(f"{path}: no folding of the dense network takes {interval:,} cycles for an image")
+    dense = network.dataflow(choice)
+    found.append(Candidate("dense", _stored_bits(dense), total(choice.values()) + streams_cost(dense)))
+    return Fits(bundle.network.name, target, interval, found)
+
+
+def _stored_bits(dataflow: Dataflow) -> int:
+    """Bits of all weights of the engines, without what fills words."""
+    return sum(s.cout * s.N * s.blocks * s.weight_bits for s in dataflow.shapes.values())
+
+
+def _bits(bundle: Bundle) -> tuple[int, int]:
+    """Bits of weights and activations: the most that a layer has."""
+    return (max(form.bits for form in bundle.weight_formats.values()),
+            max(form.bits for form in bundle.formats.values()))  # fmt: skip
