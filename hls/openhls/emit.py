@@ -417,22 +417,42 @@ class _ProcessText:
         text = self.text
         for write in writes:
             stream, stage = write.attrs["stream"], self.schedule.stage[write]
-            depth = self.depths[stream]
-            bits = credit_bits(depth)
-            ups = [f"%{stream}_popped"]
-            if write not in self.schedule.known_at_issue:
-                ups.append(text.all([self.acts(stage), text.not_(self.at(write.args[1], stage))], f"{stream}_unused"))
+            bits = credit_bits(self.depths[stream])
+            up = f"%{stream}_popped"
             down = text.all([self.fire[self.last_issue], self._takes(write)], f"{stream}_takes")
             count = text.fresh(f"{stream}_credits")
-            terms = [count]
-            for up in ups:
-                terms.append(up if bits == 1 else self._extended(up, 1, bits, False))
-            total = text.put("sum", f"comb.add bin {', '.join(terms)} : i{bits}")
+            if write in self.schedule.known_at_issue:
+                self._count(write, count, bits, up, down)
+                continue
+            unused = text.all([self.acts(stage), text.not_(self.at(write.args[1], stage))], f"{stream}_unused")
+            terms = [count, *(e if bits == 1 else self._extended(e, 1, bits, False) for e in (up, unused))]
+            total = text.put("sum", f"comb.add bin {', '.join(terms)} : i{bits}", write.loc)
             taken = down if bits == 1 else self._extended(down, 1, bits, False)
-            left = text.put("left", f"comb.sub bin {total}, {taken} : i{bits}")
-            self.register("", left, bits, init=depth, name=count)
+            left = text.put("left", f"comb.sub bin {total}, {taken} : i{bits}", write.loc)
+            self.register("", left, bits, init=self.depths[stream], name=count, loc=write.loc)
             zero = text.share(constant(0, bits))
             text.lines.append(f"  {self.credit[write]} = comb.icmp bin ne {count}, {zero} : i{bits}")
+
+    def _count(self, write: Node, count: str, bits: int, up: str, down: str) -> None:
+        """A credit counter, and in a register of its own whether there is a credit.
+
+        `down` hangs on all that holds an iteration up, and `up` on the same of the consumer: both only choose among
+        what is made before they are there.
+        """
+        text, stream = self.text, write.attrs["stream"]
+        one = text.share(constant(1, bits))
+        moves = text.put(f"{stream}_moves", f"comb.xor bin {up}, {down} : i1", write.loc)
+
+        def step(if_up: str, if_down: str, stay: str, width: int) -> str:
+            chosen = text.put("", f"comb.mux bin {up}, {if_up}, {if_down} : i{width}", write.loc)
+            return text.put("", f"comb.mux bin {moves}, {chosen}, {stay} : i{width}", write.loc)
+
+        more = text.put("more", f"comb.add bin {count}, {one} : i{bits}", write.loc)
+        less = text.put("less", f"comb.sub bin {count}, {one} : i{bits}", write.loc)
+        left = text.put("several", f"comb.icmp bin ugt {count}, {one} : i{bits}", write.loc)
+        self.register("", step(more, less, count, bits), bits, init=self.depths[stream], name=count, loc=write.loc)
+        some = self.credit[write]
+        self.register("", step(text.bit(True), left, some, 1), 1, init=1, name=some, loc=write.loc)
 
 
 def written_depths(plan: Schedule, declared: Mapping[str, int | None]) -> dict[str, int]:

@@ -209,16 +209,18 @@ class Fifo:
         style = "block" if self.block else "distributed"
         body = f'  (* ram_style = "{style}" *) logic {data} mem [0:{words - 1}];\n'
         body += f"  logic {_vector(pointer)} wptr, rptr;\n  logic {_vector(count)} count;\n"
+        body += "  logic stored;  // count != 0, in a register of its own: `ready` comes late and waits for no sum\n"
         body += "  wire take = ~out_valid | ready;  // the output register can take a word\n"
-        body += "  wire stored = |count;\n  wire store = push & (stored | ~take);\n  wire fetch = take & stored;\n"
+        body += "  wire store = push & (stored | ~take);\n  wire fetch = take & stored;\n"
         body += f"  wire {_vector(pointer)} rptr_next = fetch ? {step('rptr')} : rptr;\n"
         if self.block:
             body += f"  logic {data} read, written;\n  logic hit;\n"
-            body += _clocked(["read <= mem[rptr_next];", "hit <= store && wptr == rptr_next;", "written <= push_data;"])
+            body += _clocked(["read <= mem[rptr_next];", "hit <= push && wptr == rptr_next;", "written <= push_data;"])
             body += f"  wire {data} head = hit ? written : read;  // a word written just now is not in `read` yet\n"
         else:
             body += f"  wire {data} head = mem[rptr];\n"
-        body += _clocked(["mem[wptr] <= push_data;"], "store")
+        # A word that goes straight to the output register is written too: while nothing is stored that hurts nobody.
+        body += _clocked(["mem[wptr] <= push_data;"], "push")
         body += _clocked(["out <= stored ? head : push_data;"], "take")
         body += "\n".join([
             "  always_ff @(posedge clk) begin",
@@ -227,11 +229,15 @@ class Fifo:
             "      wptr <= '0;",
             "      rptr <= '0;",
             "      count <= '0;",
+            "      stored <= 1'b0;",
             "    end else begin",
             "      if (take) out_valid <= stored | push;",
             f"      if (store) wptr <= {step('wptr')};",
             "      rptr <= rptr_next;",
-            f"      count <= count + {count}'(store) - {count}'(fetch);",
+            "      if (store != fetch) begin",
+            f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
+            f"        stored <= store | count > {count}'d1;",
+            "      end",
             "    end",
             "  end\n",
         ])  # fmt: skip

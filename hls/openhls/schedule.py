@@ -276,16 +276,17 @@ class _Attempt:
 
     def _product(self, node: Node) -> None:
         """Operands straight from registers, or through the multiplier's own; the product is registered."""
+        always = self.target.operand_registers
         sides = []
         for arg in self.args.get(node, node.args):
             base, sign = extension(arg) or (arg, True)
             sides.append((base, sign, self.slot(base)))
-        stage = max([s + (offset > 0) for _, _, (s, offset) in sides])
+        stage = max([s + (always or offset > 0) for base, _, (s, offset) in sides if base.op != "const"], default=0)
         stage = max(stage, self.minimum.get(node, 0))
         self.operands[node] = tuple(
             # one stage after a register's next value is made, that register holds it: no need for another one
-            Operand(base, sign, slot[0] < stage and base.op != "const" and not (
-                slot[0] == stage - 1 and base in self.held))
+            Operand(base, sign, slot[0] < stage and base.op != "const" and (always or not (
+                slot[0] == stage - 1 and base in self.held)))
             for base, sign, slot in sides
         )
         self._set(node, stage, (stage + 1, 0.0))

@@ -28,6 +28,7 @@ class Target:
     distributed: float  # a distributed memory's registered output
     block: float  # a block memory's output without its output register
     setup: float  # in front of a memory's address and data pins and a FIFO's input
+    operand_registers: bool  # whether a multiplier is slow without registers in front of both its operands
 
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
@@ -68,9 +69,9 @@ class Target:
 
 TARGETS = {
     "xcup": Target("xcup", lut=0.45, lut_inputs=6, carry=0.45, carry_bit=0.012, overhead=0.45, fifo=0.3, issue=0.9,
-                   distributed=0.0, block=1.2, setup=0.3),
-    "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.0, carry_bit=0.045, overhead=0.6, fifo=0.5, issue=1.8,
-                   distributed=0.0, block=5.2, setup=0.5),
+                   distributed=0.0, block=1.2, setup=0.3, operand_registers=False),
+    "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.6, carry_bit=0.036, overhead=0.6, fifo=0.5, issue=1.8,
+                   distributed=0.0, block=5.2, setup=0.5, operand_registers=True),
 }
 
 
