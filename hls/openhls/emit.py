@@ -439,20 +439,23 @@ class _ProcessText:
         `down` hangs on all that holds an iteration up, and `up` on the same of the consumer: both only choose among
         what is made before they are there.
         """
-        text, stream = self.text, write.attrs["stream"]
-        one = text.share(constant(1, bits))
+        text, stream, some = self.text, write.attrs["stream"], self.credit[write]
         moves = text.put(f"{stream}_moves", f"comb.xor bin {up}, {down} : i1", write.loc)
 
-        def step(if_up: str, if_down: str, stay: str, width: int) -> str:
+        def step(if_up: str, if_down: str, name: str, width: int, init: int) -> None:
             chosen = text.put("", f"comb.mux bin {up}, {if_up}, {if_down} : i{width}", write.loc)
-            return text.put("", f"comb.mux bin {moves}, {chosen}, {stay} : i{width}", write.loc)
+            following = text.put("", f"comb.mux bin {moves}, {chosen}, {name} : i{width}", write.loc)
+            self.register("", following, width, init=init, name=name, loc=write.loc)
 
+        if bits == 1:
+            step(text.bit(True), text.bit(False), some, 1, 1)
+            return
+        one = text.share(constant(1, bits))
         more = text.put("more", f"comb.add bin {count}, {one} : i{bits}", write.loc)
         less = text.put("less", f"comb.sub bin {count}, {one} : i{bits}", write.loc)
-        left = text.put("several", f"comb.icmp bin ugt {count}, {one} : i{bits}", write.loc)
-        self.register("", step(more, less, count, bits), bits, init=self.depths[stream], name=count, loc=write.loc)
-        some = self.credit[write]
-        self.register("", step(text.bit(True), left, some, 1), 1, init=1, name=some, loc=write.loc)
+        several = text.put("several", f"comb.icmp bin ugt {count}, {one} : i{bits}", write.loc)
+        step(more, less, count, bits, self.depths[stream])
+        step(text.bit(True), several, some, 1, 1)
 
 
 def written_depths(plan: Schedule, declared: Mapping[str, int | None]) -> dict[str, int]:
@@ -566,6 +569,7 @@ class _TopText:
             [("rst_n", self.reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
             [("valid", 1, self.valid[name]), ("data", stream.width, self.data[name]),
              ("popped", 1, self.popped[name])],
+            stream.loc,
         )  # fmt: skip
         if stream.consumer is None:
             for signal, value in _unpacked(text, stream, self.data[name]).items():
