@@ -14,6 +14,7 @@ from .frontend import ProcessSource, process_graph
 from .graph import Interface, Process
 from .lookahead import look_ahead
 from .merge import merge_registers
+from .tables import tabulate
 from .targets import Target
 from .targets import target as find_target
 
@@ -71,12 +72,16 @@ def build_graph(process: Process, depths: Mapping[str, int | None], top: str, ta
 
 def _plan(graph: Process, facts: control.Control, target: Target, clock_ns: float,
           session: circt.Session) -> scheduling.Schedule:  # fmt: skip
-    """The schedule with issue conditions looked ahead, unless their longer way round the loop costs an issue stage."""
-    ahead = circt.canonicalise(graph, session)
+    """The schedule with issue conditions looked ahead, small ones as truth tables, unless the longer way
+    round the loop costs an issue stage."""
     plans = []
+    ahead = circt.canonicalise(graph, session)
     if look_ahead(ahead):
+        ahead = circt.canonicalise(ahead, session)
+        tabulate(ahead)
         with suppress(HlsError):  # the plain graph says what is wrong
-            plans.append(scheduling.schedule(circt.canonicalise(ahead, session), facts, target, clock_ns))
+            plans.append(scheduling.schedule(ahead, facts, target, clock_ns))
     if not plans or plans[0].issue_stages > 1:
+        tabulate(graph)
         plans.append(scheduling.schedule(graph, facts, target, clock_ns))
     return min(plans, key=lambda plan: plan.issue_stages)

@@ -234,7 +234,7 @@ class _ProcessText:
             return node.attrs["stream"]
         if node.op == "load":
             return node.attrs["memory"]
-        return node.attrs.get("name") or node.op
+        return node.attrs.get("name") or ("condition" if node.op == "table" else node.op)
 
     def _first(self, node: Node) -> str:
         if node not in self.result:
@@ -256,7 +256,30 @@ class _ProcessText:
                 self._multiply(node, name)
             else:
                 args = [self.at(a, stage) for a in node.args]
-                self.text.lines.append(f"  {name} = {operation(node, args)}{location(node.loc)}")
+                made = f"hw.wire {self._table(node.attrs['value'], args)} : i1" if node.op == "table" else None
+                self.text.lines.append(f"  {name} = {made or operation(node, args)}{location(node.loc)}")
+
+    def _table(self, contents: int, bits: list[str]) -> str:
+        """A truth table as gates: by its first bit, the most significant one, into two smaller ones."""
+        text, rows = self.text, 1 << len(bits)
+        if contents in (0, (1 << rows) - 1):
+            return text.bit(contents != 0)
+        half, [bit, *others] = rows // 2, bits
+        high, low = contents >> half, contents & (1 << half) - 1
+        if high == low:
+            return self._table(low, others)
+        true, false, flipped = self._table(high, others), self._table(low, others), (1 << half) - 1
+        if low == 0:
+            return text.all([bit, true])
+        if high == 0:
+            return text.all([text.not_(bit), false])
+        if low == flipped:
+            return text.any([text.not_(bit), true])
+        if high == flipped:
+            return text.any([bit, false])
+        if high == low ^ flipped:
+            return text.share(f"comb.xor bin {bit}, {false} : i1")
+        return text.share(f"comb.mux bin {bit}, {true}, {false} : i1")
 
     def _use(self, label: str, module: str, verilog_text: str, inputs: list[tuple[str, str, int]],
              output: tuple[str, int, str], loc: Location | None) -> None:  # fmt: skip

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from .errors import HlsError
 from .graph import Node
 
+TABLE_BITS = 8  # a function of so few bits is a truth table, whatever it is made of
+
 
 @dataclass(frozen=True)
 class Target:
@@ -32,11 +34,16 @@ class Target:
 
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
-        delay = self._operator(node)
         inputs = sum(a.width for a in node.args if a.op != "const")
-        if inputs > self.lut_inputs + 2:
-            return delay
-        return min(delay, self.lut if inputs <= self.lut_inputs else 1.5 * self.lut)  # a truth table
+        if node.op == "table":
+            return self._table(inputs)
+        delay = self._operator(node)
+        return delay if inputs > self.lut_inputs + 2 else min(delay, self._table(inputs))
+
+    def _table(self, inputs: int) -> float:
+        """A truth table: one look-up table, some and the multiplexers behind them, or two levels."""
+        beyond = inputs - self.lut_inputs
+        return self.lut * (1 if beyond <= 0 else 1.5 if beyond <= 2 else 2.2)
 
     def _operator(self, node: Node) -> float:
         op, width = node.op, max([node.width, *(a.width for a in node.args)])
