@@ -193,6 +193,13 @@ def report(run: Run) -> dict[str, Any]:
     return write_report(data, layout.report).model_dump()
 
 
+def _clock(placed: dict[str, Any]) -> dict[str, Any]:
+    """What of a place and route goes into the report."""
+    kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
+    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
+                                                 "path": placed["critical_path_lines"]}  # fmt: skip
+
+
 def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     layout, shape, name = settings.layout, engine.shape, engine.name
     schedule = json.loads((layout.synth(name) / "schedule.json").read_text())
@@ -220,6 +227,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
+        "clock": _clock(resources["pnr"]) if "pnr" in resources else None,
         # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
         "multiplexer_free": resources["operands"]["multiplexer_free"] and shape.fold == 1,
         "weight_bits": storage["periodic"].weight_bits,

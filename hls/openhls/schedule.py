@@ -69,6 +69,7 @@ class Schedule:
     operands: dict[Node, tuple[Operand, Operand]] = field(default_factory=dict)  # of each mul
     memories: dict[str, MemoryPlan] = field(default_factory=dict)
     known_at_issue: set[Node] = field(default_factory=set)  # writes whose predicate is there in the last issue stage
+    longest_ns: float = 0.0  # of all stages, by the target's delay model
 
 
 def components(roots: Iterable[Node]) -> list[list[Node]]:
@@ -160,6 +161,9 @@ def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Schedule:
         slot = attempt.slot(write.args[1])
         if slot[0] < last_issue or slot[0] == last_issue and slot[1] + attempt.target.issue <= attempt.budget:
             result.known_at_issue.add(write)
+            if slot[0] == last_issue:
+                attempt.longest = max(attempt.longest, slot[1] + attempt.target.issue)
+    result.longest_ns = attempt.target.overhead + attempt.longest
     result.stages = max(stage[n] for n in [*process.effects, *process.regs]) + 1
     return result
 
@@ -219,6 +223,7 @@ class _Attempt:
         self.operands: dict[Node, tuple[Operand, Operand]] = {}
         self.builder = Builder()
         self.held = {r.args[0] for r in process.regs}
+        self.longest = 0.0  # ns from the start of a stage to the last register at its end
 
     def slot(self, node: Node) -> Slot:
         return (0, 0.0) if node.op in ("const", "undef") else self.ready[node]
@@ -236,6 +241,7 @@ class _Attempt:
                 self._place(node)
 
     def _set(self, node: Node, stage: int, ready: Slot) -> None:
+        self.longest = max(self.longest, ready[1])
         self.stage[node], self.ready[node] = stage, ready
 
     def _start(self, node: Node, extra: float) -> Slot:
@@ -252,6 +258,7 @@ class _Attempt:
             width = max([node.width, *(a.width for a in args)])
             raise HlsError(f"one '{node.op}' of {width} bits takes {extra:.2f} ns; "
                            f"the clock leaves {self.budget:.2f} ns for logic", node.loc)  # fmt: skip
+        self.longest = max(self.longest, offset + extra)
         return stage, offset
 
     def _place(self, node: Node) -> None:
@@ -368,6 +375,7 @@ class _Attempt:
         else:
             raise HlsError(f"II=1 impossible: the recurrence {_through(component)} takes {worst:.2f} ns; the clock "
                            f"leaves {self.budget:.2f} ns for logic", _place_of(component))  # fmt: skip
+        self.longest = max(self.longest, worst)
         for node in component:
             self._set(node, stage, (stage, offsets[node]))
 
