@@ -24,20 +24,21 @@ def described(path: Sequence[Mapping[str, Any]], module: Mapping[str, Any], line
     """The steps of a path of nextpnr's report; module: the netlist it was given.
 
     Returns [{"kind", "element", "delay_ns", "from", "to", "source"}]: kind is nextpnr's (clk-to-q, routing, logic,
-    setup), element what the delay is spent in, source the C++ lines of that cell or net, or None.
+    setup), element what the delay is spent in, source the C++ lines of that cell or net; one that has none belongs to
+    what drives it (nextpnr adds cells of its own to carry chains), None at the start of a path.
     """
-    steps = []
+    steps: list[dict[str, Any]] = []
     for step in path:
         routed = step["type"] == "routing"
         cell = step["from" if routed else "to"]["cell"]
         kind = module["cells"].get(cell.partition("$")[0], {}).get("type")
         steps.append({
             "kind": step["type"],
-            "element": "routing" if routed else _ELEMENTS.get(kind, "logic"),
+            "element": "routing" if routed else _ELEMENTS.get(kind) or ("carry chain" if "CCU2" in cell else "logic"),
             "delay_ns": round(step["delay"], 3),
             "from": f"{step['from']['cell']}.{step['from']['port']}",
             "to": f"{step['to']['cell']}.{step['to']['port']}",
-            "source": lines.of(step.get("net") or cell) or lines.of(cell),
+            "source": lines.of(cell) or lines.of(step.get("net", "")) or (steps[-1]["source"] if steps else None),
         })  # fmt: skip
     return steps
 
@@ -53,7 +54,7 @@ def shares(steps: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def in_lines(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A path by C++ lines: steps in a row with the same ones added up, [{"source", "through", "delay_ns"}].
 
-    through: the elements in their order. A routed net belongs to the line that gives it its value.
+    through: the elements in their order. A routed net belongs to the line of the cell that drives it.
     """
     found: list[dict[str, Any]] = []
     for step in steps:

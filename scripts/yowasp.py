@@ -15,6 +15,11 @@ from pymodel.errors import ConfigError
 _LARGE_ROM_BITS = 1 << 19
 
 
+def source_name(index: int, prefix: str = "source") -> str:
+    """The name that `read_sources` gives to one of the files."""
+    return f"{prefix}{index}.sv"
+
+
 def read_sources(rtl: Sequence[Path], folder: Path, prefix: str = "source", mode: str = "-defer") -> str:
     """Copy the sources into `folder`; the yosys command that reads them."""
     if not rtl:
@@ -23,7 +28,7 @@ def read_sources(rtl: Sequence[Path], folder: Path, prefix: str = "source", mode
     for index, path in enumerate(rtl):
         if not Path(path).is_file():
             raise ConfigError(f"rtl: no such file: {path}")
-        names.append(f"{prefix}{index}.sv")
+        names.append(source_name(index, prefix))
         (folder / names[-1]).write_text(_without_contents(Path(path).read_text(encoding="utf-8")), encoding="utf-8")
     return f"read_verilog -sv {mode} {' '.join(names)}"
 

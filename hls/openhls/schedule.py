@@ -269,8 +269,9 @@ class _Attempt:
             stage, _ = self._start(node, target.issue)
             self._set(node, stage, (stage, target.fifo))
         elif node.op == "load":
-            stage, _ = self._start(node, target.setup)
             plan = self.plans[node.attrs["memory"]]
+            depth = self.process.memories[node.attrs["memory"]].depth
+            stage, _ = self._start(node, target.read_setup(plan.style, depth))
             late = target.block if plan.style == "block" else target.distributed
             self._set(node, stage, (stage + plan.read_latency, late if plan.read_latency == 1 else 0.0))
         elif node.op in ("write", "store"):

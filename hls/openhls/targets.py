@@ -40,6 +40,12 @@ class Target:
         delay = self._operator(node)
         return delay if inputs > self.lut_inputs + 2 else min(delay, self._table(inputs))
 
+    def read_setup(self, style: str, depth: int) -> float:
+        """In front of a memory's address: a distributed one chooses among small memories before its register."""
+        beyond = (depth - 1).bit_length() - self.lut_inputs
+        levels = max(0, (beyond + 1) // 2) if style == "distributed" else 0
+        return self.setup + levels * self.lut
+
     def _table(self, inputs: int) -> float:
         """A truth table: one look-up table, some and the multiplexers behind them, or two levels."""
         beyond = inputs - self.lut_inputs
@@ -78,7 +84,7 @@ TARGETS = {
     "xcup": Target("xcup", lut=0.45, lut_inputs=6, carry=0.45, carry_bit=0.012, overhead=0.45, fifo=0.3, issue=0.9,
                    distributed=0.0, block=1.2, setup=0.3, operand_registers=False),
     "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.6, carry_bit=0.036, overhead=0.6, fifo=0.5, issue=1.8,
-                   distributed=0.0, block=5.2, setup=0.5, operand_registers=True),
+                   distributed=0.0, block=5.2, setup=1.3, operand_registers=True),
 }
 
 
