@@ -60,7 +60,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             [_row(name, counts, found[name]) for name, counts in zip(names, prepared, strict=True)],
             (
                 f"3x3 layer of {LAYER['cin']} to {LAYER['cout']} channels, {LAYER['height']} x {LAYER['width']} pixels,"
-                f" scheduled for and routed at {CLOCK_NS['ulx3s_85f']} ns, out of context. Slack: of the median, against"
+                f" scheduled for and routed at {CLOCK_NS['ulx3s_85f']} ns, out of context. Slack of the median against"
                 f" {AIM_MHZ:g} MHz. LUT: TRELLIS_COMB, memories and carry chains included. Multiplier inputs, outputs,"
                 " block RAM outputs: blocks whose registers are in use; flip-flops saved by it.",
             ),
