@@ -363,7 +363,7 @@ class _ProcessText:
             enable = text.all(when, f"{memory_name}_we")
             inputs += [("we", enable, 1), ("waddr", self._address(store.args[0], s, memory.depth), bits),
                        ("wdata", self.at(store.args[1], s), memory.width)]  # fmt: skip
-            shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, held, contents)
+            shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, plan.collides, held, contents)
         verilog_text = self.primitives.get(module) or shape.verilog(module)
         label = text.fresh(f"{memory_name}_mem")[1:]
         self._use(label, module, verilog_text, inputs, ("rdata", memory.width, name), node.loc)

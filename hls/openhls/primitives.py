@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _BLOCK_FIFO_DEPTH = 64
 _BLOCK_FIFO_BITS = 4096
+_UNCHECKED = ", no_rw_check"  # yosys need not make the old word of an edge that writes the same one
 _CONSTANT_BITS = 32768  # of one literal; Verilator takes up to 65536
 
 
@@ -129,12 +130,14 @@ class Rom:
 
 @dataclass(frozen=True)
 class Ram:
-    """One read port (one cycle), one write port; an edge that does both reads the old word unless it forwards."""
+    """One read port (one cycle), one write port. What an edge reads that writes the same word: the new word where it
+    forwards, the old one where it collides, elsewhere nothing that anybody looks at."""
 
     width: int
     depth: int
     style: str
     forwarding: bool
+    collides: bool
     held: bool
     contents: tuple[int, ...] | None
 
@@ -145,7 +148,8 @@ class Ram:
         ports += [f"input  wire {address} raddr", f"output wire {data} rdata", "input  wire we",
                   f"input  wire {address} waddr", f"input  wire {data} wdata"]  # fmt: skip
         enable = "en1" if self.held else None
-        body = f'  (* ram_style = "{self.style}" *) logic {data} mem [0:{self.depth - 1}];\n'
+        unchecked = "" if self.collides else _UNCHECKED
+        body = f'  (* ram_style = "{self.style}"{unchecked} *) logic {data} mem [0:{self.depth - 1}];\n'
         body += _contents(self.contents, self.width)
         body += f"  logic {data} read;\n"
         body += _clocked(["mem[waddr] <= wdata;"], "we")
@@ -157,7 +161,8 @@ class Ram:
             body += _clocked(["hit <= we && waddr == raddr;", "written <= wdata;"], enable)
             body += "  assign rdata = hit ? written : read;\n"
         else:
-            header += "An edge that reads and writes one word reads the old one."
+            header += ("An edge that reads and writes one word reads the old one." if self.collides else
+                       "Not promised: what an edge reads that writes the same word. The schedule never asks for it.")
             body += "  assign rdata = read;\n"
         return _module(name, header, ports, body)
 
@@ -207,7 +212,7 @@ class Fifo:
             return one if words == 1 << pointer else f"({name} == {pointer}'d{words - 1}) ? {pointer}'d0 : {one}"
 
         style = "block" if self.block else "distributed"
-        body = f'  (* ram_style = "{style}" *) logic {data} mem [0:{words - 1}];\n'
+        body = f'  (* ram_style = "{style}"{_UNCHECKED} *) logic {data} mem [0:{words - 1}];\n'
         body += f"  logic {_vector(pointer)} wptr, rptr;\n  logic {_vector(count)} count;\n"
         body += "  logic stored;  // count != 0, in a register of its own: `ready` comes late and waits for no sum\n"
         body += "  wire take = ~out_valid | ready;  // the output register can take a word\n"

@@ -10,8 +10,9 @@ As soon as possible, with operator chaining under the target's delay model. Thre
   lands at t_(i-d) + s <= t_i - d + s: before the load's edge if d > g, whatever bubbles lie between. If d = g it may
   land on the very edge of the load, and there forwarding is needed: the memory hands on the word being written if the
   addresses are equal. So with d the proven least distance (1 if nothing is proven), g <= max(1, d - 1), and
-  forwarding where g = d = 1. In the issue stages, where iterations can wait, the same holds: an iteration leaves
-  stage l only together with everything in front of it that is in an issue stage, and the others move on anyway.
+  forwarding where g = d = 1. Only for g = 0 does the old word matter on an edge that loads and stores.
+  In the issue stages, where iterations can wait, the same holds: an iteration leaves stage l only together with
+  everything in front of it that is in an issue stage, and the others move on anyway.
 * Reads: in the first stage if their predicate is known there; the last stage with a read is the last issue stage.
 """
 
@@ -41,6 +42,7 @@ class MemoryPlan:
     read_latency: int
     distance: int | None  # proven; None: no load follows a store to its word, or a ROM
     forwarding: bool = False
+    collides: bool = False  # one edge may store a word and load its old value
 
 
 @dataclass
@@ -194,6 +196,7 @@ class _MemoryConstraints:
                 self.minimum[load] = stage[store] - max(1, plan.distance - 1)
                 good = False
             plan.forwarding = gap == 1 and plan.distance == 1
+            plan.collides = gap == 0
         return good
 
     def _count(self, load: Node, store: Node, gap: int) -> None:
