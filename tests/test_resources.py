@@ -14,6 +14,7 @@ from pymodel.errors import ConfigError
 from pymodel.explore.memories import ultra_blocks
 from scripts import resources
 from scripts.modules import distinct, instantiated, without_contents
+from scripts.place_route import place_and_route
 from scripts.resources import CONSTRAINTS, count_cells, known_targets, load_target, synthesise, trace_operands
 
 LANES = [Path(__file__).parent / "rtl" / "lanes.sv"]
@@ -143,7 +144,7 @@ def test_broken_rtl_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="yosys failed: .*lanes_absent"):
         trace_operands(LANES, "lanes_absent")
     with pytest.raises(ConfigError, match="no open place and route for 'zcu104'"):
-        resources.place_and_route(LANES, "lanes_ring", load_target("zcu104"), 5.0)
+        place_and_route(LANES, "lanes_ring", load_target("zcu104"), 5.0)
 
 
 def test_synthesis_for_ultrascale() -> None:
@@ -160,7 +161,7 @@ def test_synthesis_and_place_and_route_for_ecp5() -> None:
     target = load_target("ulx3s_85f")
     found = synthesise(LANES, "lanes_ring", target)
     assert found["total"]["DSP"] == 2 and found["other"] == {} and found["total"]["FF"] >= 48
-    placed = resources.place_and_route(LANES, "lanes_ring", target, 10.0)
+    placed = place_and_route(LANES, "lanes_ring", target, 10.0)
     assert 50 < placed["fmax_mhz"] < 500
     assert placed["requested_mhz"] == 100 and placed["met"] == (placed["fmax_mhz"] >= 100)
     assert placed["critical_path"] and placed["critical_path_ns"] == pytest.approx(

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from . import circt, control, emit, narrow, report
 from . import schedule as scheduling
 from .clock import Clock
+from .errors import HlsError
 from .frontend import ProcessSource, process_graph
 from .graph import Interface, Process
+from .lookahead import look_ahead
 from .merge import merge_registers
+from .tables import tabulate
+from .targets import Target
 from .targets import target as find_target
 
 
@@ -57,9 +62,26 @@ def build_graph(process: Process, depths: Mapping[str, int | None], top: str, ta
             graph = merge_registers(process, session)
             facts = control.analyse(graph)
             graph = circt.canonicalise(narrow.narrow(graph, facts), session)
-            plan = scheduling.schedule(graph, facts, find_target(target), clock_ns)
+            plan = _plan(graph, facts, find_target(target), clock_ns, session)
         with clock.step("emit"):
             written = emit.written_depths(plan, depths)
             pipeline = emit.emit_process(plan, top, written, session)
             entry = report.process(plan, facts.iterations, pipeline)
     return Built(process.interface(), pipeline.modules, written, entry, clock.seconds)
+
+
+def _plan(graph: Process, facts: control.Control, target: Target, clock_ns: float,
+          session: circt.Session) -> scheduling.Schedule:  # fmt: skip
+    """The schedule with issue conditions looked ahead, small ones as truth tables, unless the longer way
+    round the loop costs an issue stage."""
+    plans = []
+    ahead = circt.canonicalise(graph, session)
+    if look_ahead(ahead):
+        ahead = circt.canonicalise(ahead, session)
+        tabulate(ahead)
+        with suppress(HlsError):  # the plain graph says what is wrong
+            plans.append(scheduling.schedule(ahead, facts, target, clock_ns))
+    if not plans or plans[0].issue_stages > 1:
+        tabulate(graph)
+        plans.append(scheduling.schedule(graph, facts, target, clock_ns))
+    return min(plans, key=lambda plan: plan.issue_stages)

@@ -113,8 +113,9 @@ def _unsigned(attribute: object, width: int) -> int:
 
 
 def _source(op: ir.Operation) -> Location | None:
-    found = re.search(r'loc\("([^"]+)":(\d+)', str(op.location))
-    return Location(found[1], int(found[2])) if found and found[1] != "-" else None
+    """The first place of an operation: one that was made of several has several."""
+    found = [(file, line) for file, line in re.findall(r'"([^"]+)":(\d+)', str(op.location)) if file != "-"]
+    return Location(found[0][0], int(found[0][1])) if found else None
 
 
 def _select(builder: Builder, index: Node, elements: list[Node]) -> Node:

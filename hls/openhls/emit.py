@@ -234,7 +234,7 @@ class _ProcessText:
             return node.attrs["stream"]
         if node.op == "load":
             return node.attrs["memory"]
-        return node.attrs.get("name") or node.op
+        return node.attrs.get("name") or ("condition" if node.op == "table" else node.op)
 
     def _first(self, node: Node) -> str:
         if node not in self.result:
@@ -256,7 +256,30 @@ class _ProcessText:
                 self._multiply(node, name)
             else:
                 args = [self.at(a, stage) for a in node.args]
-                self.text.lines.append(f"  {name} = {operation(node, args)}{location(node.loc)}")
+                made = f"hw.wire {self._table(node.attrs['value'], args)} : i1" if node.op == "table" else None
+                self.text.lines.append(f"  {name} = {made or operation(node, args)}{location(node.loc)}")
+
+    def _table(self, contents: int, bits: list[str]) -> str:
+        """A truth table as gates: by its first bit, the most significant one, into two smaller ones."""
+        text, rows = self.text, 1 << len(bits)
+        if contents in (0, (1 << rows) - 1):
+            return text.bit(contents != 0)
+        half, [bit, *others] = rows // 2, bits
+        high, low = contents >> half, contents & (1 << half) - 1
+        if high == low:
+            return self._table(low, others)
+        true, false, flipped = self._table(high, others), self._table(low, others), (1 << half) - 1
+        if low == 0:
+            return text.all([bit, true])
+        if high == 0:
+            return text.all([text.not_(bit), false])
+        if low == flipped:
+            return text.any([text.not_(bit), true])
+        if high == flipped:
+            return text.any([bit, false])
+        if high == low ^ flipped:
+            return text.share(f"comb.xor bin {bit}, {false} : i1")
+        return text.share(f"comb.mux bin {bit}, {true}, {false} : i1")
 
     def _use(self, label: str, module: str, verilog_text: str, inputs: list[tuple[str, str, int]],
              output: tuple[str, int, str], loc: Location | None) -> None:  # fmt: skip
@@ -340,7 +363,7 @@ class _ProcessText:
             enable = text.all(when, f"{memory_name}_we")
             inputs += [("we", enable, 1), ("waddr", self._address(store.args[0], s, memory.depth), bits),
                        ("wdata", self.at(store.args[1], s), memory.width)]  # fmt: skip
-            shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, held, contents)
+            shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, plan.collides, held, contents)
         verilog_text = self.primitives.get(module) or shape.verilog(module)
         label = text.fresh(f"{memory_name}_mem")[1:]
         self._use(label, module, verilog_text, inputs, ("rdata", memory.width, name), node.loc)
@@ -417,22 +440,45 @@ class _ProcessText:
         text = self.text
         for write in writes:
             stream, stage = write.attrs["stream"], self.schedule.stage[write]
-            depth = self.depths[stream]
-            bits = credit_bits(depth)
-            ups = [f"%{stream}_popped"]
-            if write not in self.schedule.known_at_issue:
-                ups.append(text.all([self.acts(stage), text.not_(self.at(write.args[1], stage))], f"{stream}_unused"))
+            bits = credit_bits(self.depths[stream])
+            up = f"%{stream}_popped"
             down = text.all([self.fire[self.last_issue], self._takes(write)], f"{stream}_takes")
             count = text.fresh(f"{stream}_credits")
-            terms = [count]
-            for up in ups:
-                terms.append(up if bits == 1 else self._extended(up, 1, bits, False))
-            total = text.put("sum", f"comb.add bin {', '.join(terms)} : i{bits}")
+            if write in self.schedule.known_at_issue:
+                self._count(write, count, bits, up, down)
+                continue
+            unused = text.all([self.acts(stage), text.not_(self.at(write.args[1], stage))], f"{stream}_unused")
+            terms = [count, *(e if bits == 1 else self._extended(e, 1, bits, False) for e in (up, unused))]
+            total = text.put("sum", f"comb.add bin {', '.join(terms)} : i{bits}", write.loc)
             taken = down if bits == 1 else self._extended(down, 1, bits, False)
-            left = text.put("left", f"comb.sub bin {total}, {taken} : i{bits}")
-            self.register("", left, bits, init=depth, name=count)
+            left = text.put("left", f"comb.sub bin {total}, {taken} : i{bits}", write.loc)
+            self.register("", left, bits, init=self.depths[stream], name=count, loc=write.loc)
             zero = text.share(constant(0, bits))
             text.lines.append(f"  {self.credit[write]} = comb.icmp bin ne {count}, {zero} : i{bits}")
+
+    def _count(self, write: Node, count: str, bits: int, up: str, down: str) -> None:
+        """A credit counter, and in a register of its own whether there is a credit.
+
+        `down` hangs on all that holds an iteration up, and `up` on the same of the consumer: both only choose among
+        what is made before they are there.
+        """
+        text, stream, some = self.text, write.attrs["stream"], self.credit[write]
+        moves = text.put(f"{stream}_moves", f"comb.xor bin {up}, {down} : i1", write.loc)
+
+        def step(if_up: str, if_down: str, name: str, width: int, init: int) -> None:
+            chosen = text.put("", f"comb.mux bin {up}, {if_up}, {if_down} : i{width}", write.loc)
+            following = text.put("", f"comb.mux bin {moves}, {chosen}, {name} : i{width}", write.loc)
+            self.register("", following, width, init=init, name=name, loc=write.loc)
+
+        if bits == 1:
+            step(text.bit(True), text.bit(False), some, 1, 1)
+            return
+        one = text.share(constant(1, bits))
+        more = text.put("more", f"comb.add bin {count}, {one} : i{bits}", write.loc)
+        less = text.put("less", f"comb.sub bin {count}, {one} : i{bits}", write.loc)
+        several = text.put("several", f"comb.icmp bin ugt {count}, {one} : i{bits}", write.loc)
+        step(more, less, count, bits, self.depths[stream])
+        step(text.bit(True), several, some, 1, 1)
 
 
 def written_depths(plan: Schedule, declared: Mapping[str, int | None]) -> dict[str, int]:
@@ -546,6 +592,7 @@ class _TopText:
             [("rst_n", self.reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
             [("valid", 1, self.valid[name]), ("data", stream.width, self.data[name]),
              ("popped", 1, self.popped[name])],
+            stream.loc,
         )  # fmt: skip
         if stream.consumer is None:
             for signal, value in _unpacked(text, stream, self.data[name]).items():

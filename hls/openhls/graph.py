@@ -19,6 +19,7 @@ Node operations (operands in this order; `width` is the result's, 0 where there 
     extract                 attrs: low; bits low .. low+width-1 of the operand
     concat                  operands from the most to the least significant
     replicate               operand repeated width/operand.width times
+    table                   attrs: value; bit k of it where the operands, i1, the most significant first, spell k; i1
     reg                     attrs: name, init (unsigned, or None: any value); args[0] = value for the next iteration.
                             At reset and nowhere else it takes `init`: the front end muxes `init` in where a run ends.
     read                    attrs: stream; args = [predicate]

@@ -64,6 +64,8 @@ def evaluate(node: Node, args: Sequence[int]) -> int:
         for word, source in zip(args, node.args, strict=True):
             value = value << source.width | word
         return value
+    if op == "table":
+        return node.attrs["value"] >> int("".join(map(str, args)), 2)
     if op == "replicate":
         value, part = 0, node.args[0].width
         for _ in range(width // part):

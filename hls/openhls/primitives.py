@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _BLOCK_FIFO_DEPTH = 64
 _BLOCK_FIFO_BITS = 4096
+_UNCHECKED = ", no_rw_check"  # yosys need not make the old word of an edge that writes the same one
 _CONSTANT_BITS = 32768  # of one literal; Verilator takes up to 65536
 
 
@@ -131,12 +132,14 @@ class Rom:
 
 @dataclass(frozen=True)
 class Ram:
-    """One read port (one cycle), one write port; an edge that does both reads the old word unless it forwards."""
+    """One read port (one cycle), one write port. What an edge reads that writes the same word: the new word where it
+    forwards, the old one where it collides, elsewhere nothing that anybody looks at."""
 
     width: int
     depth: int
     style: str  # block, distributed, ultra
     forwarding: bool
+    collides: bool
     held: bool
     contents: tuple[int, ...] | None
 
@@ -147,7 +150,8 @@ class Ram:
         ports += [f"input  wire {address} raddr", f"output wire {data} rdata", "input  wire we",
                   f"input  wire {address} waddr", f"input  wire {data} wdata"]  # fmt: skip
         enable = "en1" if self.held else None
-        body = f'  (* ram_style = "{self.style}" *) logic {data} mem [0:{self.depth - 1}];\n'
+        unchecked = "" if self.collides else _UNCHECKED
+        body = f'  (* ram_style = "{self.style}"{unchecked} *) logic {data} mem [0:{self.depth - 1}];\n'
         contents = _contents(self.contents, self.width)
         if contents and self.style == "ultra":  # it begins with zeros by itself, and tools do not let it be said
             contents = f"  // synthesis translate_off\n{contents}  // synthesis translate_on\n"
@@ -162,7 +166,8 @@ class Ram:
             body += _clocked(["hit <= we && waddr == raddr;", "written <= wdata;"], enable)
             body += "  assign rdata = hit ? written : read;\n"
         else:
-            header += "An edge that reads and writes one word reads the old one."
+            header += ("An edge that reads and writes one word reads the old one." if self.collides else
+                       "Not promised: what an edge reads that writes the same word. The schedule never asks for it.")
             body += "  assign rdata = read;\n"
         return _module(name, header, ports, body)
 
@@ -212,18 +217,20 @@ class Fifo:
             return one if words == 1 << pointer else f"({name} == {pointer}'d{words - 1}) ? {pointer}'d0 : {one}"
 
         style = "block" if self.block else "distributed"
-        body = f'  (* ram_style = "{style}" *) logic {data} mem [0:{words - 1}];\n'
+        body = f'  (* ram_style = "{style}"{_UNCHECKED} *) logic {data} mem [0:{words - 1}];\n'
         body += f"  logic {_vector(pointer)} wptr, rptr;\n  logic {_vector(count)} count;\n"
+        body += "  logic stored;  // count != 0, in a register of its own: `ready` comes late and waits for no sum\n"
         body += "  wire take = ~out_valid | ready;  // the output register can take a word\n"
-        body += "  wire stored = |count;\n  wire store = push & (stored | ~take);\n  wire fetch = take & stored;\n"
+        body += "  wire store = push & (stored | ~take);\n  wire fetch = take & stored;\n"
         body += f"  wire {_vector(pointer)} rptr_next = fetch ? {step('rptr')} : rptr;\n"
         if self.block:
             body += f"  logic {data} read, written;\n  logic hit;\n"
-            body += _clocked(["read <= mem[rptr_next];", "hit <= store && wptr == rptr_next;", "written <= push_data;"])
+            body += _clocked(["read <= mem[rptr_next];", "hit <= push && wptr == rptr_next;", "written <= push_data;"])
             body += f"  wire {data} head = hit ? written : read;  // a word written just now is not in `read` yet\n"
         else:
             body += f"  wire {data} head = mem[rptr];\n"
-        body += _clocked(["mem[wptr] <= push_data;"], "store")
+        # A word that goes straight to the output register is written too: while nothing is stored that hurts nobody.
+        body += _clocked(["mem[wptr] <= push_data;"], "push")
         body += _clocked(["out <= stored ? head : push_data;"], "take")
         body += "\n".join([
             "  always_ff @(posedge clk) begin",
@@ -232,11 +239,15 @@ class Fifo:
             "      wptr <= '0;",
             "      rptr <= '0;",
             "      count <= '0;",
+            "      stored <= 1'b0;",
             "    end else begin",
             "      if (take) out_valid <= stored | push;",
             f"      if (store) wptr <= {step('wptr')};",
             "      rptr <= rptr_next;",
-            f"      count <= count + {count}'(store) - {count}'(fetch);",
+            "      if (store != fetch) begin",
+            f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
+            f"        stored <= store | count > {count}'d1;",
+            "      end",
             "    end",
             "  end\n",
         ])  # fmt: skip

@@ -43,7 +43,7 @@ def process(plan: Schedule, iterations: int | None, pipeline: Pipeline) -> dict:
         "issue_stages": plan.issue_stages, "ii": 1, "iterations": iterations,
         "reads": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in graph.effects if e.op == "read"],
         "writes": [{"stream": e.attrs["stream"], "stage": plan.stage[e]} for e in graph.effects if e.op == "write"],
-        "register_bits": pipeline.register_bits,
+        "register_bits": pipeline.register_bits, "longest_stage_ns": round(plan.longest_ns, 3),
         "memories": memories,
         "multipliers": [{"a_bits": a, "b_bits": b, "p_bits": p, "count": n, "source": source}
                         for (a, b, p, source), n in products.items()],

@@ -10,8 +10,9 @@ As soon as possible, with operator chaining under the target's delay model. Thre
   lands at t_(i-d) + s <= t_i - d + s: before the load's edge if d > g, whatever bubbles lie between. If d = g it may
   land on the very edge of the load, and there forwarding is needed: the memory hands on the word being written if the
   addresses are equal. So with d the proven least distance (1 if nothing is proven), g <= max(1, d - 1), and
-  forwarding where g = d = 1. In the issue stages, where iterations can wait, the same holds: an iteration leaves
-  stage l only together with everything in front of it that is in an issue stage, and the others move on anyway.
+  forwarding where g = d = 1. Only for g = 0 does the old word matter on an edge that loads and stores.
+  In the issue stages, where iterations can wait, the same holds: an iteration leaves stage l only together with
+  everything in front of it that is in an issue stage, and the others move on anyway.
 * Reads: in the first stage if their predicate is known there; the last stage with a read is the last issue stage.
 """
 
@@ -41,6 +42,7 @@ class MemoryPlan:
     read_latency: int
     distance: int | None  # proven; None: no load follows a store to its word, or a ROM
     forwarding: bool = False
+    collides: bool = False  # one edge may store a word and load its old value
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Schedule:
     operands: dict[Node, tuple[Operand, Operand]] = field(default_factory=dict)  # of each mul
     memories: dict[str, MemoryPlan] = field(default_factory=dict)
     known_at_issue: set[Node] = field(default_factory=set)  # writes whose predicate is there in the last issue stage
+    longest_ns: float = 0.0  # of all stages, by the target's delay model
 
 
 def components(roots: Iterable[Node]) -> list[list[Node]]:
@@ -171,6 +174,9 @@ def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Schedule:
         slot = attempt.slot(write.args[1])
         if slot[0] < last_issue or slot[0] == last_issue and slot[1] + attempt.target.issue <= attempt.budget:
             result.known_at_issue.add(write)
+            if slot[0] == last_issue:
+                attempt.longest = max(attempt.longest, slot[1] + attempt.target.issue)
+    result.longest_ns = attempt.target.overhead + attempt.longest
     result.stages = max(stage[n] for n in [*process.effects, *process.regs]) + 1
     return result
 
@@ -201,6 +207,7 @@ class _MemoryConstraints:
                 self.minimum[load] = stage[store] - max(1, plan.distance - 1)
                 good = False
             plan.forwarding = gap == 1 and plan.distance == 1
+            plan.collides = gap == 0
         return good
 
     def _count(self, load: Node, store: Node, gap: int) -> None:
@@ -230,6 +237,7 @@ class _Attempt:
         self.operands: dict[Node, tuple[Operand, Operand]] = {}
         self.builder = Builder()
         self.held = {r.args[0] for r in process.regs}
+        self.longest = 0.0  # ns from the start of a stage to the last register at its end
 
     def slot(self, node: Node) -> Slot:
         return (0, 0.0) if node.op in ("const", "undef") else self.ready[node]
@@ -247,6 +255,7 @@ class _Attempt:
                 self._place(node)
 
     def _set(self, node: Node, stage: int, ready: Slot) -> None:
+        self.longest = max(self.longest, ready[1])
         self.stage[node], self.ready[node] = stage, ready
 
     def _start(self, node: Node, extra: float) -> Slot:
@@ -263,6 +272,7 @@ class _Attempt:
             width = max([node.width, *(a.width for a in args)])
             raise HlsError(f"one '{node.op}' of {width} bits takes {extra:.2f} ns; "
                            f"the clock leaves {self.budget:.2f} ns for logic", node.loc)  # fmt: skip
+        self.longest = max(self.longest, offset + extra)
         return stage, offset
 
     def _place(self, node: Node) -> None:
@@ -273,8 +283,9 @@ class _Attempt:
             stage, _ = self._start(node, target.issue)
             self._set(node, stage, (stage, target.fifo))
         elif node.op == "load":
-            stage, _ = self._start(node, target.setup)
             plan = self.plans[node.attrs["memory"]]
+            depth = self.process.memories[node.attrs["memory"]].depth
+            stage, _ = self._start(node, target.read_setup(plan.style, depth))
             late = target.distributed if plan.style == "distributed" else target.block
             self._set(node, stage, (stage + plan.read_latency, late if plan.read_latency == 1 else 0.0))
         elif node.op in ("write", "store"):
@@ -287,16 +298,17 @@ class _Attempt:
 
     def _product(self, node: Node) -> None:
         """Operands straight from registers, or through the multiplier's own; the product is registered."""
+        always = self.target.operand_registers
         sides = []
         for arg in self.args.get(node, node.args):
             base, sign = extension(arg) or (arg, True)
             sides.append((base, sign, self.slot(base)))
-        stage = max([s + (offset > 0) for _, _, (s, offset) in sides])
+        stage = max([s + (always or offset > 0) for base, _, (s, offset) in sides if base.op != "const"], default=0)
         stage = max(stage, self.minimum.get(node, 0))
         self.operands[node] = tuple(
             # one stage after a register's next value is made, that register holds it: no need for another one
-            Operand(base, sign, slot[0] < stage and base.op != "const" and not (
-                slot[0] == stage - 1 and base in self.held))
+            Operand(base, sign, slot[0] < stage and base.op != "const" and (always or not (
+                slot[0] == stage - 1 and base in self.held)))
             for base, sign, slot in sides
         )
         self._set(node, stage, (stage + 1, 0.0))
@@ -378,6 +390,7 @@ class _Attempt:
         else:
             raise HlsError(f"II=1 impossible: the recurrence {_through(component)} takes {worst:.2f} ns; the clock "
                            f"leaves {self.budget:.2f} ns for logic", _place_of(component))  # fmt: skip
+        self.longest = max(self.longest, worst)
         for node in component:
             self._set(node, stage, (stage, offsets[node]))
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from .errors import HlsError
 from .graph import Node
 
+TABLE_BITS = 8  # a function of so few bits is a truth table, whatever it is made of
+
 
 @dataclass(frozen=True)
 class Target:
@@ -28,15 +30,27 @@ class Target:
     distributed: float  # a distributed memory's registered output
     block: float  # a block memory's output without its output register
     setup: float  # in front of a memory's address and data pins and a FIFO's input
+    operand_registers: bool  # whether a multiplier is slow without registers in front of both its operands
     ultra: bool = False  # has UltraRAM; without its output register it is about as fast as a block memory
 
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
-        delay = self._operator(node)
         inputs = sum(a.width for a in node.args if a.op != "const")
-        if inputs > self.lut_inputs + 2:
-            return delay
-        return min(delay, self.lut if inputs <= self.lut_inputs else 1.5 * self.lut)  # a truth table
+        if node.op == "table":
+            return self._table(inputs)
+        delay = self._operator(node)
+        return delay if inputs > self.lut_inputs + 2 else min(delay, self._table(inputs))
+
+    def read_setup(self, style: str, depth: int) -> float:
+        """In front of a memory's address: a distributed one chooses among small memories before its register."""
+        beyond = (depth - 1).bit_length() - self.lut_inputs
+        levels = max(0, (beyond + 1) // 2) if style == "distributed" else 0
+        return self.setup + levels * self.lut
+
+    def _table(self, inputs: int) -> float:
+        """A truth table: one look-up table, some and the multiplexers behind them, or two levels."""
+        beyond = inputs - self.lut_inputs
+        return self.lut * (1 if beyond <= 0 else 1.5 if beyond <= 2 else 2.2)
 
     def _operator(self, node: Node) -> float:
         op, width = node.op, max([node.width, *(a.width for a in node.args)])
@@ -69,9 +83,9 @@ class Target:
 
 TARGETS = {
     "xcup": Target("xcup", lut=0.45, lut_inputs=6, carry=0.45, carry_bit=0.012, overhead=0.45, fifo=0.3, issue=0.9,
-                   distributed=0.0, block=1.2, setup=0.3, ultra=True),
-    "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.0, carry_bit=0.045, overhead=0.6, fifo=0.5, issue=1.8,
-                   distributed=0.0, block=5.2, setup=0.5),
+                   distributed=0.0, block=1.2, setup=0.3, operand_registers=False, ultra=True),
+    "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.6, carry_bit=0.036, overhead=0.6, fifo=0.5, issue=1.8,
+                   distributed=0.0, block=5.2, setup=1.3, operand_registers=True),
 }
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
+    "clock": "Fmax of engines on an ECP5 after place and route, and the critical paths in lines of C++",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
     "peer": "NNgen's engines beside ours on the same layers: multipliers, resources, cycles",
 }
