@@ -17,43 +17,49 @@ from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
 from .bench import summary
-from .resources import synthesise_modules
-from .settings import Settings
-from .steps import ROOT, content_key, unless_fresh, write_json, write_npz
+from .resources import seen_by_yosys, synthesise_modules
+from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from .steps import ROOT, content_key, unless_fresh, versions, write_json, write_npz
 from .subject import Whole
 
 
 def golden_step(whole: Whole, settings: Settings) -> None:
     """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
+    result = settings.layout.golden(whole.name)
     layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}
-    write_npz(settings.layout.golden(whole.name), x=whole.x, y=whole.y, **layers)
+    key = content_key(whole.x, whole.y, *layers.values())
+    unless_fresh(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers))
 
 
 def csim_step(whole: Whole, settings: Settings) -> None:
-    """C++ compiled as a program, on the same images."""
+    """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources, whole.x,
-                      whole.weights)  # fmt: skip
+    folder = settings.layout.build(whole.name) / "csim"
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources,
+                      versions("ziglang"))  # fmt: skip
+    program = csim.program(folder)
 
-    def make() -> None:
-        folder = settings.layout.build(whole.name) / "csim"
+    def compiled() -> None:
         for file, text in whole.sources.items():
             write_text(folder / file, text)
-        program = csim.build_network(folder)
+        csim.build_network(folder)
+
+    def make() -> None:
+        unless_fresh(program, key, compiled)
         if whole.weights is None:
             y = csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words)
         else:
             y = whole.scores(csim.run_packets(program, whole.packets(len(whole.x)), dataflow))
         write_npz(result, y=y)
 
-    unless_fresh(result, key, make)
+    unless_fresh(result, content_key(key, whole.x, whole.weights), make)
 
 
 def synth_step(whole: Whole, settings: Settings) -> None:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(whole.name)
     key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", whole.sources, settings.target.openhls,
-                      settings.clock_ns)  # fmt: skip
+                      settings.clock_ns, versions(*HLS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         for file, text in whole.sources.items():
@@ -70,7 +76,8 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
     layout, folder = settings.layout, settings.layout.synth(whole.name)
     result, stalls = layout.cosim(whole.name), settings.stalls
     key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, whole.weights,
-                      *whole.outputs.values(), settings.seed, stalls.model_dump(), settings.waves)  # fmt: skip
+                      *whole.outputs.values(), settings.seed, stalls.model_dump(), settings.waves,
+                      versions(*SIMULATION_PACKAGES))  # fmt: skip
 
     def make() -> None:
         full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
@@ -124,11 +131,12 @@ def run_bench(
 def resources_step(whole: Whole, settings: Settings) -> None:
     """LUT, FF, DSP, BRAM of every module after yosys."""
     result = settings.layout.resources(whole.name)
-    rtl = settings.layout.synth(whole.name) / "rtl"
-    key = content_key(rtl, settings.target.model_dump(), ROOT / "scripts" / "resources.py")
+    rtl = sorted((settings.layout.synth(whole.name) / "rtl").glob("*.sv"))
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), ROOT / "scripts" / "resources.py",
+                      versions(*SYNTHESIS_PACKAGES))  # fmt: skip
 
     def make() -> None:
-        record = synthesise_modules(sorted(rtl.glob("*.sv")), TOP, settings.target)
+        record = synthesise_modules(rtl, TOP, settings.target, settings.layout.build(whole.name) / "yosys")
         write_json(result, record | {"target": settings.target.name})
 
     unless_fresh(result, key, make)

