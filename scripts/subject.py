@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pymodel import golden, network_top, ops
+from pymodel import golden, header, network_top, ops
 from pymodel.bundle import Bundle
 from pymodel.dataflow import Dataflow, build
 from pymodel.errors import ConfigError
@@ -40,6 +40,11 @@ class Engine:
     scales: np.ndarray | None  # uint16 [cout]
     x: np.ndarray
     y: np.ndarray
+
+    @cached_property
+    def header(self) -> str:
+        """The text of engine_config.hpp."""
+        return header.render(self.shape, self.weights, self.bias, self.scales)
 
 
 @dataclass(frozen=True)
