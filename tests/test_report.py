@@ -112,6 +112,40 @@ def test_three_files_from_one_dictionary(tmp_path: Path) -> None:
     assert "golden model 97.50%, RTL 97.50%" in text
 
 
+def test_the_clock_and_its_critical_path(tmp_path: Path) -> None:
+    clock = {
+        "requested_mhz": 156.25,
+        "fmax_mhz": 155.5,
+        "slack_ns": -0.031,
+        "met": False,
+        "seed": 1,
+        "ns_by_element": {"routing": 3.832, "carry chain": 1.157},
+        "path": [
+            {"source": "requantise.hpp:46", "through": ["register", "routing"], "delay_ns": 2.0},
+            {"source": None, "through": ["logic"], "delay_ns": 0.44},
+        ],
+        "registers": {"multiplier_inputs": 24, "flip_flops_saved": 1216},
+    }
+    write_report(run(layer("conv1", fmax_mhz=155.5, clock=clock), layer("conv2")), tmp_path)
+    text, html = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html"))
+    row = (
+        "| conv1 | 156.2 | 155.5 | -0.03 | 1 | routing 3.83, carry chain 1.16 "
+        "| multiplier inputs 24, flip flops saved 1,216 |"
+    )
+    assert row in text
+    path = "requantise.hpp:46 2.00 ns (register, routing) → no C++ line 0.44 ns (logic)"
+    assert f"- conv1: {path}\n" in text and path in html
+    page = Page()
+    page.feed(html)
+    assert page.open == [] and "Clock" in page_headings(html)
+    write_report(run(layer("conv2")), tmp_path)
+    assert "critical path" not in (tmp_path / "report.md").read_text()
+
+
+def page_headings(html: str) -> list[str]:
+    return re.findall(r"<h2>(.*?)</h2>", html)
+
+
 NETWORK = {
     "images": 3,
     "cycles_model": 1_100_000,

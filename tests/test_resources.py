@@ -168,6 +168,16 @@ def test_synthesis_and_place_and_route_for_ecp5() -> None:
         1000 / placed["fmax_mhz"], rel=0.1
     )
     assert placed["used"]["MULT18X18D"] == 2
+    assert placed["slack_ns"] == pytest.approx(10 - 1000 / placed["fmax_mhz"], abs=0.01)
+    assert sum(placed["critical_path_ns_by_element"].values()) == pytest.approx(placed["critical_path_ns"], abs=0.01)
+    assert sum(part["delay_ns"] for part in placed["critical_path_lines"]) == pytest.approx(
+        placed["critical_path_ns"], abs=0.01
+    )
+    assert placed["registers"].keys() == {
+        "multiplier_inputs", "multiplier_outputs", "block_ram_outputs", "flip_flops_saved",
+    }  # fmt: skip
+    other = place_and_route(LANES, "lanes_ring", target, 10.0, seed=2)
+    assert other["seed"] == 2 and other["registers"] == placed["registers"]
 
 
 @pytest.mark.parametrize(("same", "blocks"), [(0, 2), (0xF << 40, 2), ((1 << 36) - 1, 1)])

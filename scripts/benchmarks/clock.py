@@ -19,6 +19,7 @@ from openhls.compile import compile_hls
 from pymodel import header
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.files import write_text
+from pymodel.formats import accumulator_bits
 from pymodel.packing import EngineShape
 
 from ..critical_path import sentence
@@ -91,13 +92,16 @@ def _folder(name: str, device: str, folder: Path) -> Path:
 def _schedule(name: str, device: str, folder: Path) -> tuple[Path, Any]:
     """HLS of an engine for a device: its folder and what `compile_hls` returns."""
     sizes = {"kernel": 3, "padding": 1, "in_bits": 8, "weight_bits": 8, "out_bits": 8, "shift": 10, "relu": True}
-    device_bits = max(load_target(device).multiplier)
-    shape = EngineShape(**LAYER | sizes | ENGINES[name], acc_bits=32, multiplier_bits=device_bits)
+    options = LAYER | sizes | ENGINES[name] | {"multiplier_bits": max(load_target(device).multiplier)}
+    widest = EngineShape(**options, acc_bits=32)
     rng = np.random.default_rng(1)
-    low = -(1 << (shape.weight_bits - 1))
-    weights = rng.integers(low, -low, (shape.cout, shape.cin, 3, 3)) * shape.support.mask(shape.cout, shape.cin)
+    low = -(1 << (widest.weight_bits - 1))
+    taps = (widest.cout, widest.cin, 3, 3)
+    weights = rng.integers(low, -low, taps) * widest.support.mask(widest.cout, widest.cin)
+    bias = rng.integers(-1000, 1000, widest.cout)
+    shape = EngineShape(**options, acc_bits=accumulator_bits(weights, bias, widest.in_bits))
     here = _folder(name, device, folder)
-    write_text(here / header.FILE_NAME, header.render(shape, weights, rng.integers(-1000, 1000, shape.cout)))
+    write_text(here / header.FILE_NAME, header.render(shape, weights, bias))
     made = compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=load_target(device).openhls,
                        clock_ns=CLOCK_NS[device], out=here)  # fmt: skip
     return here, made
