@@ -108,7 +108,8 @@ def _of_shape(shape: EngineShape, prefix: str, streamed: bool = False) -> dict[s
         "prefix": prefix,
         "shape": shape,
         "constants": engine_constants(shape, streamed),
-        "image_cycles": shape.hout * shape.wout * shape.rom_words,
+        # Where weights are streamed one turn of all windows more: they come in.
+        "image_cycles": shape.hout * shape.wout * (shape.rom_words + (shape.NB if streamed else 0)),
         "variants": _table(str(variant) for variant, _ in lanes),
         "taps": _table(str(tap) for _, tap in lanes),
     }
