@@ -88,7 +88,7 @@ def engine_struct(
     return render_template(
         "engine_struct.hpp.j2",
         name=name,
-        **_of_shape(shape, prefix, engine_constants(shape, streamed)),
+        **_of_shape(shape, prefix, engine_constants(shape, streamed), streamed),
         weights="" if streamed else _rom(words, shape.rom_word_bits),
         biases=_rom(pack_bias(bias, shape), shape.To * shape.bias_bits),
         scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
@@ -102,13 +102,16 @@ def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str
     return render_template("engine_struct.hpp.j2", name=name, **values, weights="", biases="", scales="")
 
 
-def _of_shape(shape: EngineShape, prefix: str, constants: Sequence[Constant]) -> dict[str, object]:
+def _of_shape(
+    shape: EngineShape, prefix: str, constants: Sequence[Constant], streamed: bool = False
+) -> dict[str, object]:
     lanes = shape.support.lanes() if shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,
         "constants": constants,
-        "image_cycles": shape.hout * shape.wout * shape.rom_words,
+        # Where weights are streamed one turn of all windows more: they come in.
+        "image_cycles": shape.hout * shape.wout * (shape.rom_words + (shape.NB if streamed else 0)),
         "variants": _table(str(variant) for variant, _ in lanes),
         "taps": _table(str(tap) for _, tap in lanes),
     }

@@ -76,7 +76,10 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     Raises ConfigError: a network that does not get to repeat.
     """
     ports = {engine.port.name for engine in dataflow.streamed.values()}  # nothing waits for what is always there
-    chain = [replace(one, reads={s: at for s, at in one.reads.items() if s not in ports}) for one in processes(dataflow)]
+    chain = [
+        replace(one, reads={stream: at for stream, at in one.reads.items() if stream not in ports})
+        for one in processes(dataflow)
+    ]
     cycles = pace(dataflow)
     source = dataflow.in_beats
     loaders = [unit for unit in dataflow.units if isinstance(unit, LoaderUnit)]

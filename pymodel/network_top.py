@@ -35,21 +35,21 @@ def render(dataflow: Dataflow, name: str) -> dict[str, str]:
         if unit.name in _KEYWORDS:
             raise ConfigError(f"layer {unit.name}: C++ reserves this name: choose another for a network's top")
     depths = stream_depths_between(dataflow)
-    common = {"generator": __name__, "network": name, "top": TOP}
+    streamed = list(dataflow.streamed.values())
+    common = {"generator": __name__, "network": name, "top": TOP, "streamed": streamed}
     widest = max(unit.widest for unit in dataflow.units)
     structs = [unit.struct() for unit in dataflow.units]
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
         HEADER: render_template(f"{HEADER}.j2", **common, source=dataflow.source.words,
-                                sink=dataflow.sink.words, gate=dataflow.gate, streamed=dataflow.streamed.values()),
+                                sink=dataflow.sink.words, gate=dataflow.gate),
         SOURCE: render_template(
             f"{SOURCE}.j2",
             **common,
             headers=sorted({unit.header for unit in dataflow.units}),
             joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
             units=[_unit(unit) for unit in dataflow.units],
-            ports=[IN_PORT, *(engine.port.name for engine in dataflow.streamed.values()), OUT_PORT],
-            streamed=dataflow.streamed.values(),
+            ports=[IN_PORT, *(engine.port.name for engine in streamed), OUT_PORT],
             streams=[{"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
         ),
     }

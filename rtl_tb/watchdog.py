@@ -20,7 +20,8 @@ class StreamState:
 
     def describe(self) -> str:
         if self.transferred >= self.total:
-            return f"{self.name}: all {self.total} beats transferred"
+            more = ", and the design asks for more" if self.direction == "in" and self.ready else ""
+            return f"{self.name}: all {self.total} beats transferred{more}"
         driver, taker = ("bench", "design") if self.direction == "in" else ("design", "bench")
         if self.valid and self.ready:
             waiting = "a beat is being transferred"

@@ -120,6 +120,8 @@ def explore(path: Path, wish: Wish) -> Exploration:
     config = load(path)
     if config.layer:
         raise ConfigError(f"{path}: layer: one layer has nothing to balance; a bundle or a network is explored")
+    if config.weights == "streamed" or any(one.weights == "streamed" for one in config.layers.values()):
+        raise ConfigError(f"{path}: weights: streamed; explore knows the costs of engines with their weights in ROM")
     if wish.minimise not in AXES:
         raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
     target = load_target(wish.device or config.target)

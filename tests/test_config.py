@@ -59,6 +59,18 @@ WRONG = {
         {"psconv": 1, "bundle": str(ROOT / "examples/digits/digits_PSD1_P16.yaml"), "layers": {"conv9": {}}},
         ["layers.conv9", "conv1"],
     ),
+    "streamed weights without a network": (
+        {"psconv": 1, "bundle": "x.yaml", "weights": "streamed"}, ["weights: streamed", "top: network"],
+    ),
+    "a streamed layer without a network": (
+        {"psconv": 1, "bundle": "x.yaml", "layers": {"conv2": {"weights": "streamed"}}},
+        ["layers.conv2.weights: streamed", "top: network"],
+    ),
+    "streamed and loaded weights": (
+        {"psconv": 1, "bundle": "x.yaml", "top": "network", "weights": "loaded",
+         "layers": {"conv2": {"weights": "streamed"}}},
+        ["layers.conv2.weights: streamed", "weights: loaded"],
+    ),
     "too many images": (
         {"psconv": 1, "bundle": str(ROOT / "examples/digits/digits_PSD1_P16.yaml"),
          "images": {"source": "digits", "count": 99999}},

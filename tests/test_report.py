@@ -196,6 +196,27 @@ def test_a_network_as_one_top(tmp_path: Path) -> None:
     assert "NOT that of the simulation" in render_markdown(parse_report(wrong))
 
 
+def test_weights_from_outside_memory(tmp_path: Path) -> None:
+    one = {"layer": "conv1", "port": "w_conv1", "beats": 16384, "beats_sim": 16384.0, "beat_bytes": 24,
+           "bytes": 393216, "megabytes_per_second": 449.98, "rom_bits": 3145728,
+           "held_bits": {"windows": 589824, "sums": 384, "outputs": 65536}}  # fmt: skip
+    bare = {"cycles_model": None, "cycles_sim": None, "fill": None, "cycles_dense": None}
+    two = [one, one | {"layer": "conv2", "port": "w_conv2"}]
+    write_report(run(layer("conv1", **bare), network=NETWORK | {"weights": two}), tmp_path)
+    html, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
+    page = Page()
+    page.feed(html)
+    assert page.open == []
+    for shown in (html, text):
+        assert "32,768 beats, 786,432 bytes an image" in shown and "each word once, as the model says" in shown
+        assert "900.0 MB/s" in shown and "1,311,488 bits" in shown and "6,291,456" in shown
+    rows = [line for line in text.splitlines() if line.startswith("| ") and ("| w_conv" in line or "| all |" in line)]
+    assert len({row.count("|") for row in rows}) == 1 and len(rows) == 3
+    assert "| all | | 32,768 | 32,768 | | 786,432 | 900.0 | 6,291,456 | 1,179,648 | 768 | 131,072 |" in rows
+    twice = NETWORK | {"weights": [one | {"beats_sim": 32768.0}]}
+    assert "NOT each word once" in render_markdown(parse_report(run(layer("conv1", **bare), ok=False, network=twice)))
+
+
 def test_the_markdown_table_is_rectangular() -> None:
     text = render_markdown(parse_report(run(layer("a"), layer("b"))))
     rows = [line for line in text.splitlines() if line.startswith("|")]
