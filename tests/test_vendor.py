@@ -481,7 +481,7 @@ PRAGMAS = {
     "DATAFLOW": {},
     "STREAM": {"variable": r"\w+", "depth": r"[\w:]+"},
     "ARRAY_PARTITION": {"variable": r"\w+", "complete": None, "dim": r"\d+"},
-    "BIND_STORAGE": {"variable": r"\w+", "type": "ram_s2p|rom_1p"},
+    "BIND_STORAGE": {"variable": r"\w+", "type": "ram_s2p|rom_1p", "impl": "lutram"},
     "DEPENDENCE": {"variable": r"\w+", "inter": None, "RAW": None, "distance": r"[\w:]+", "true": None},
     "INTERFACE": {"axis": None, "ap_ctrl_none": None, "port": "x|y|return"},
 }
