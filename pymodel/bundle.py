@@ -136,7 +136,8 @@ class Bundle:
         """The engine of a convolution or fully connected layer at the given parallelism.
 
         A fully connected layer is a 1x1 convolution of one pixel, whose channels are the flattened input. `more` may be
-        EngineShape's engine, packing, feed, multiplier_bits. Raises ConfigError: no such layer, or none that an engine runs.
+        EngineShape's engine, packing, feed, multiplier_bits. Raises ConfigError: no such layer, or none that an engine
+        runs.
         """
         layer = self.network.layer(name)
         channels, height, width = self.network.shapes()[layer.sources[0]]

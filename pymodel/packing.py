@@ -42,7 +42,7 @@ class EngineShape(Checked):
     fold: Positive = Field(1, description="F, cycles in which the multipliers work off one step")
     packing: Positive = Field(1, description="output channels whose products share a multiplier; must divide To")
     feed: Literal["windows", "channels"] = Field(
-        "windows", description="what the processing element takes at once: a window set, or a channel of each block of it"
+        "windows", description="taken by the processing element at once: a window set, or a channel of each block"
     )
     multiplier_bits: Annotated[int, Field(ge=formats.MAX_BITS)] = Field(
         27, description="of the wide operand of the device's multipliers: room for packed weights"
@@ -124,7 +124,7 @@ class EngineShape(Checked):
             raise ConfigError("feed: channels, but an indexed engine has no ring to be fed one by one: windows")
         if self.steps * self.fold < self.pieces:
             raise ConfigError(
-                f"feed: channels, but a window set is at work for steps * fold = {self.steps} * {self.fold} cycles only: "
+                f"feed: channels, but a window set is at work for steps * fold = {self.steps} * {self.fold} cycles: "
                 f"too short to take the {self.P} channels of the next one; windows would do"
             )
         if self.To % self.packing:

@@ -202,8 +202,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
                                      pieces
     history   NB * (K - 1) columns   windows iterations * (K - 1)    as read        K > 1, NB * pieces > 1
                                      columns, in pieces
-    taps      2 sets of operands     iterations * operands           as many as     where windows come in pieces, in place
-                                                                     come in        of the ring
+    taps      2 sets of operands     iterations * operands           as come in     instead of a ring where windows
+                                                                                    come in pieces
     sums      steps * To * abits     pixels * (NB - 1) * steps * To  as read        NB > 1
                                      * abits
     registers

@@ -53,8 +53,11 @@ ENGINES = {
 def configurations() -> dict[str, tuple[RunConfig, Path]]:
     """The engines by name: their configuration and the file that relative paths in it start from."""
     examples = {path.stem: (load(path), path) for path in sorted(EXAMPLES.glob("*.yaml"))}
-    # Packed engines are no options of `psconv explore`, whose features know nothing of them.
-    found = {name: (config, path) for name, (config, path) in examples.items() if config.parallelism.packing == 1}
+    # Packed engines and those fed by channels are no options of `psconv explore`, whose features know nothing of them.
+    found = {
+        name: (config, path) for name, (config, path) in examples.items()
+        if config.parallelism.packing == 1 and config.parallelism.feed == "windows"
+    }  # fmt: skip
     return found | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
 
 

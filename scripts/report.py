@@ -135,7 +135,7 @@ class LayerReport(Strict):
     )
     fmax_mhz: float | None = None
     clock: ClockReport | None = Field(None, description="with place and route")
-    multiplexer_free: bool | None = Field(None, description="no cell between ring register and multiplier")
+    multiplexer_free: bool | None = Field(None, description="nothing chooses between ring and multiplier")
     weight_bits: int | None = Field(None, description="nonzero weights")
     index_bits: int | None = Field(None, description="support of the period")
     padding_bits: int | None = Field(None, description="zero words of folds and of a short last block")
@@ -395,8 +395,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "mux-free",
-        "yes: in the netlist no cell stands between a ring register and its multiplier (a fold of F puts a"
-        " choice among F registers there)",
+        "yes: in the netlist no cell stands between a ring register, or a memory that counters address, and its"
+        " multiplier (a fold of F puts a choice among F of them there)",
         lambda layer: DASH if layer.multiplexer_free is None else "yes" if layer.multiplexer_free else "no",
         numeric=False,
     ),

@@ -25,11 +25,8 @@ CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 SOURCES = tuple(Path(__file__).with_name(f"{name}.py") for name in ("resources", "modules", "yowasp"))  # of the counts
 
 # What one cell counts as. BRAM in units of 36 kbit. LUT counts every look-up table, those used as memory
-# (LUTRAM) and as shift registers (SRL) included; LC is yosys' estimate of how many six-input sites they come to, two
-# small ones in one site where that can be (`stat -tech xilinx`: "Estimated number of LCs", of logic only).
-_ESTIMATED = "$estimated_lc"
+# (LUTRAM) and as shift registers (SRL) included.
 _XILINX: dict[str, dict[str, float]] = {
-    _ESTIMATED: {"LC": 1},
     **{f"LUT{n}": {"LUT": 1} for n in range(1, 7)},
     "INV": {"LUT": 1},
     **{f"FD{kind}E": {"FF": 1} for kind in ("R", "S", "C", "P")},
@@ -38,9 +35,9 @@ _XILINX: dict[str, dict[str, float]] = {
     **{cell: {"BRAM": 1} for cell in ("RAMB36E1", "RAMB36E2")},
     **{cell: {"BRAM": 0.5} for cell in ("RAMB18E1", "RAMB18E2")},
     "URAM288": {"URAM": 1},
-    **{cell: {"LUT": 1, "LC": 1, "SRL": 1} for cell in ("SRL16E", "SRLC16E", "SRLC32E")},
+    **{cell: {"LUT": 1, "SRL": 1} for cell in ("SRL16E", "SRLC16E", "SRLC32E")},
     **{
-        cell: {"LUT": luts, "LC": luts, "LUTRAM": luts}
+        cell: {"LUT": luts, "LUTRAM": luts}
         for cell, luts in (
             ("RAM32X1S", 1),
             ("RAM64X1S", 1),
@@ -69,10 +66,10 @@ _ECP5: dict[str, dict[str, float]] = {
     "DP16KD": {"BRAM": 0.5},
     **{cell: {"MUXF": 1} for cell in ("PFUMX", "L6MUX21")},
 }
-_FREE = frozenset({_ESTIMATED, "GND", "VCC", "VHI", "VLO", "$scopeinfo", "BUFG"})
+_FREE = frozenset({"GND", "VCC", "VHI", "VLO", "$scopeinfo", "BUFG"})
 _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
-KINDS = ("LUT", "LC", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
+KINDS = ("LUT", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
 
 
 class Budget(Strict):
@@ -233,11 +230,10 @@ def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: 
 
 def _cells(read: str, top: str, target: Target, folder: Path) -> dict[str, dict[str, int]]:
     """Cells by type of each module from `top` down after synthesis; read: the yosys commands that read the sources."""
-    yosys(f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -tech xilinx -json", folder)
+    yosys(f"{read}; {target.yosys} -top {top}; tee -q -o stat.json stat -json", folder)
     modules = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"]
     return {
         name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
-        | {_ESTIMATED: module["estimated_num_lc"]}
         for name, module in modules.items()
     }
 
@@ -252,7 +248,10 @@ def _counted(cells: Mapping[str, Mapping[str, int]], top: str, target: Target, s
 def count_cells(
     modules: Mapping[str, Mapping[str, int]], top: str, weights: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
-    """Sum cells over the hierarchy below `top`; `modules` gives the cells of each module by type."""
+    """Sum cells over the hierarchy below `top`; `modules` gives the cells of each module by type.
+
+    On AMD devices the total has a "LC", too: the logic cells that look-up tables, memory and shift registers come to.
+    """
     instances: Counter[str] = Counter()
 
     def visit(name: str, times: int) -> None:
@@ -262,19 +261,37 @@ def count_cells(
                 visit(kind, times * n)
 
     visit(top, 1)
-    total, other, table = Counter(), Counter(), {}
+    total, other, sizes, table = Counter(), Counter(), Counter(), {}
     for name, times in instances.items():
         own: Counter[str] = Counter()
         for kind, n in modules[name].items():
             if kind in weights:
                 for resource, each in weights[kind].items():
                     own[resource] += each * n
+                sizes[kind] += n * times
             elif kind not in modules and kind not in _FREE:
                 other[kind] += n * times
         for resource, n in own.items():
             total[resource] += n * times
         table[name] = {"instances": times, **{kind: _whole(own[kind]) for kind in KINDS}}
-    return {"total": {kind: _whole(total[kind]) for kind in KINDS}, "modules": table, "other": dict(other)}
+    counted = {kind: _whole(total[kind]) for kind in KINDS}
+    if weights is _XILINX:
+        counted["LC"] = logic_cells(sizes) + counted["LUTRAM"] + counted["SRL"]
+    return {"total": counted, "modules": table, "other": dict(other)}
+
+
+def logic_cells(cells: Mapping[str, int]) -> int:
+    """Six-input sites that LUT1 .. LUT6 come to by yosys' estimate ("Estimated number of LCs" of `stat -tech xilinx`).
+
+    A LUT1 or LUT2 shares the site of a larger one of at most 5 or 4 inputs, or of its like.
+    """
+    left = {size: cells.get(f"LUT{size}", 0) for size in range(1, 7)}
+    sites = sum(left[size] for size in range(3, 7))
+    for large, small in ((5, 1), (4, 1), (4, 2), (3, 1), (3, 2)):
+        shared = min(left[large], left[small])
+        left[large] -= shared
+        left[small] -= shared
+    return sites + (left[1] + left[2] + 1) // 2
 
 
 def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> dict[str, Any]:

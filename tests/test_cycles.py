@@ -62,6 +62,7 @@ def make_schedule(shape: EngineShape, stages: dict[str, int] = STAGES, **depths:
 def accesses(shape: EngineShape) -> dict[str, list[tuple[bool, bool]]]:
     """(reads, writes) of each iteration of each process, by running the loop nests of the C++ one by one."""
     s, k, p = shape.stride, shape.kernel, shape.padding
+    pieces = range(shape.NB * shape.pieces)
     ends = {o * s + k - 1 for o in range(max(shape.hout, shape.wout))}
     rows, columns = (sorted(end for end in ends if end < n * s - s + k) for n in (shape.hout, shape.wout))
     nests: dict[str, list[tuple[bool, bool]]] = {}
@@ -72,18 +73,23 @@ def accesses(shape: EngineShape) -> dict[str, list[tuple[bool, bool]]]:
         ]  # fmt: skip
     else:
         nests["columns"] = [
-            (r < shape.height, r + p in rows)
-            for r in range(max(shape.height, rows[-1] - p + 1)) for _ in range(shape.width * shape.NB)
+            (r < shape.height and n % shape.pieces == 0, r + p in rows)
+            for r in range(max(shape.height, rows[-1] - p + 1)) for _ in range(shape.width) for n in pieces
         ]  # fmt: skip
         nests["windows"] = [
             (p <= x < p + shape.width, x in columns)
-            for _ in rows for x in range(max(p + shape.width, columns[-1] + 1)) for _ in range(shape.NB)
+            for _ in rows for x in range(max(p + shape.width, columns[-1] + 1)) for _ in pieces
         ]  # fmt: skip
     pixels = range(shape.hout * shape.wout)
     nests["pe"] = [
         (step == f == 0, b == shape.NB - 1 and f == shape.fold - 1)
         for _ in pixels for b in range(shape.NB) for step in range(shape.steps) for f in range(shape.fold)
     ]  # fmt: skip
+    if shape.pieces > 1:  # the first set before all work, each other one from the beginning of the set before
+        sets, turn = len(pixels) * shape.NB, shape.steps * shape.fold
+        ahead = [n // turn < sets - 1 and n % turn < shape.pieces for n in range(sets * turn)]
+        writes = [write for _, write in nests["pe"]]
+        nests["pe"] = [(True, False)] * shape.pieces + list(zip(ahead, writes, strict=True))
     nests["output"] = [
         (True, step == shape.steps - 1 or step % shape.P == shape.P - 1)
         for _ in pixels for step in range(shape.steps)
@@ -163,12 +169,13 @@ def small_shapes(draw: st.DrawFn) -> EngineShape:
         "To": draw(st.sampled_from([1, 1, 2, 4])),
         "Tb": draw(st.sampled_from([1, 1, 2])),
         "fold": draw(st.integers(1, 4)),
+        "feed": draw(st.sampled_from(["windows", "channels"])),
     }
     try:
         return EngineShape(**layer, acc_bits=24)
     except ConfigError:
         # What does not divide is made to.
-        for key, value in (("To", 1), ("Tb", 1), ("fold", 1), ("height", 6), ("width", 6)):
+        for key, value in (("To", 1), ("Tb", 1), ("fold", 1), ("height", 6), ("width", 6), ("feed", "windows")):
             layer[key] = value
         return EngineShape(**layer, acc_bits=24)
 
@@ -247,6 +254,15 @@ def test_the_papers_layer() -> None:
     # The first window needs a row and two pixels of four beats.
     assert 0 < cycles.fill < 32 * 4 + 2 * 4 + 100
     assert cycles.utilisation == pytest.approx(1, abs=0.001)
+
+
+def test_the_papers_layer_channel_by_channel() -> None:
+    shape = make_shape(cin=64, cout=64, height=32, width=32, feed="channels")
+    cycles = latency(shape, make_schedule(shape))
+    assert cycles.bottleneck == "pe"
+    assert cycles.steady == cycles.interval == 262_144 + 16
+    # The first window needs a row and two pixels of 64 channels.
+    assert 0 < cycles.fill < 32 * 64 + 2 * 64 + 100
 
 
 def test_utilisation_counts_weights_of_the_layer_only() -> None:

@@ -34,7 +34,7 @@ TOPS = {
         "once": 1,
         "state": 4,
     },
-    "memory": {"histogram": 200, "window": 66, "tables": 40, "accumulate": 21, "sorted": 13},
+    "memory": {"histogram": 200, "window": 66, "copies": 40, "tables": 40, "accumulate": 21, "sorted": 13},
     "network": {"diamond": 12},
 }  # kernel file -> top -> words per input and run (as many as any input needs)
 

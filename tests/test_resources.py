@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from pymodel.explore.memories import ultra_blocks
 from scripts import resources
 from scripts.modules import distinct, instantiated, without_contents
 from scripts.place_route import place_and_route
-from scripts.resources import CONSTRAINTS, count_cells, known_targets, load_target, synthesise, trace_operands
+from scripts.resources import (
+    CONSTRAINTS,
+    count_cells,
+    known_targets,
+    load_target,
+    logic_cells,
+    synthesise,
+    trace_operands,
+)
 
 LANES = [Path(__file__).parent / "rtl" / "lanes.sv"]
 
@@ -78,6 +87,16 @@ def test_cells_are_summed_over_the_hierarchy() -> None:
     assert (total["SRL"], total["LUTRAM"]) == (6, 24)
     assert counted["other"] == {"MYSTERY": 2}
     assert counted["modules"]["reg"]["instances"] == 6 and "unused" not in counted["modules"]
+
+
+def test_logic_cells_are_those_that_yosys_estimates(tmp_path: Path) -> None:
+    source = tmp_path / "lanes.sv"
+    source.write_text(LANES[0].read_text())
+    script = f"read_verilog -sv {source.name}; {load_target('zcu104').yosys} -top lanes_indexed; "
+    resources._yosys(script + "tee -q -o stat.json stat -tech xilinx -json", tmp_path)
+    whole = json.loads((tmp_path / "stat.json").read_text())["design"]
+    assert logic_cells(whole["num_cells_by_type"]) == whole["estimated_num_lc"] > 0
+    assert logic_cells({"LUT6": 2, "LUT5": 3, "LUT4": 1, "LUT3": 1, "LUT2": 5, "LUT1": 4}) == 7 + 2
 
 
 def test_ring_is_wired_to_its_multipliers() -> None:

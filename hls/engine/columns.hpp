@@ -19,7 +19,7 @@ typename WindowGeometry<C>::Piece piece_of(const typename WindowGeometry<C>::Bea
 #pragma HLS INLINE
   typename WindowGeometry<C>::Piece piece = 0;
 blocks:
-  for (int n = 0; n < C::CHANNELS / C::PIECES; ++n) {
+  for (int n = 0; n < WindowGeometry<C>::PIECE_CHANNELS; ++n) {
 #pragma HLS UNROLL
     const ap_uint<C::PIECES * C::IN_BITS> block = beat >> (n * C::PIECES * C::IN_BITS);
     piece.range((n + 1) * C::IN_BITS - 1, n * C::IN_BITS) = field<C::IN_BITS>(block, p);

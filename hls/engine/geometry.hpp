@@ -25,7 +25,8 @@ template <class C> struct WindowGeometry {
   // Widths.
   static constexpr int TAPS = C::KERNEL * C::KERNEL;
   static constexpr int BEAT_BITS = C::CHANNELS * C::IN_BITS;
-  static constexpr int PIECE_BITS = BEAT_BITS / C::PIECES;
+  static constexpr int PIECE_CHANNELS = C::CHANNELS / C::PIECES;
+  static constexpr int PIECE_BITS = PIECE_CHANNELS * C::IN_BITS;
   static constexpr int COLUMN_BITS = C::KERNEL * PIECE_BITS;
   static constexpr int WINDOW_BITS = C::KERNEL * COLUMN_BITS;
 

@@ -7,8 +7,8 @@
 // pair has the same number of weights; the ROM address is a counter. Iterations of an image: PIXELS *
 // BLOCK_SETS * STEPS * FOLDS.
 //
-// Where window sets come in pieces, those of the next set are put into memories during the first iterations of
-// a set; for the first set of an image there are PIECES iterations more.
+// Where window sets come in pieces, those of the next set are put into memories during the first iterations
+// of a set; for the first set of an image there are PIECES iterations more.
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
@@ -26,9 +26,9 @@ void multiply(const Store& store, typename Geometry<C>::Sums (&carried)[C::STEPS
 #pragma HLS INLINE
   typedef Geometry<C> G;
   typedef Turn<C> T;
-  const bool pieces = C::PIECES > 1;
   typedef typename G::Accumulator Accumulator;
   typedef typename G::Sums Sums;
+  const bool pieces = C::PIECES > 1;
 
   // Registers: any iteration may read and move all of them, and adds to all sums.
   Ring<C> ring;
@@ -41,9 +41,10 @@ void multiply(const Store& store, typename Geometry<C>::Sums (&carried)[C::STEPS
 #pragma HLS ARRAY_PARTITION variable=taps complete dim=1
 #pragma HLS BIND_STORAGE variable=taps type=ram_s2p impl=lutram
   int address = 0, pixel = 0, b = 0, s = 0, f = 0;
-  int p = 0;          // piece of the next window set
-  bool half = false;  // which half of the memories has the window set at work
-  bool taking = pieces, filling = pieces;  // pieces: in this iteration; before there is work
+  int p = 0;               // piece of the next window set
+  bool taking = pieces;    // whether one comes in this iteration
+  bool filling = pieces;   // the set is an image's first: there is no other to work on
+  bool half = false;       // of the memories, the one with the set at work
   bool first = true, storing = false, more = true;
 
   // Where new weights are ordered they come first, in the iterations of one pixel more.

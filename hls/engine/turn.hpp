@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring in memories: what a window set costs least where it comes in pieces, one channel after the other.
+// The ring in memories, for window sets that come in pieces: one channel of each block after the other.
 //
-// Element e has a memory of its own for its tap of the PERIOD channels of a set, and of those of the next set.
-// Lanes of variant v need channel (v - 1 - step) mod PERIOD: what turns is a ring of channel numbers, the
-// addresses, in place of the windows. They come from a counter and the wiring, from nothing that is stored.
+// Element e has a memory of its own for its tap of the PERIOD channels of a set, and of the next set. A lane
+// of variant v needs channel (v - 1 - step) mod PERIOD: in place of the windows a ring of channel numbers
+// turns, their addresses. No index is stored. Each bit of the ring of windows takes a LUT, to be loaded or
+// turned; here each bit that is read takes one, as a memory of 32 words, and the others none.
 #ifndef PSCONV_TURN_HPP
 #define PSCONV_TURN_HPP
 
@@ -47,7 +48,8 @@ template <class C, bool USED = (C::PIECES > 1)> struct Turn {
     for (int e = 0; e < G::ELEMENTS; ++e) {
 #pragma HLS UNROLL
       const int tap = C::tap(e % C::NONZEROS);
-      const int place = tap % C::KERNEL * C::KERNEL + tap / C::KERNEL;  // a window lists its taps column by column
+      // A window lists its taps column by column.
+      const int place = tap % C::KERNEL * C::KERNEL + tap / C::KERNEL;
       memories[e][address(channel, half)] = field<C::IN_BITS>(window, place * C::TB + e / C::NONZEROS);
     }
   }

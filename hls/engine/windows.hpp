@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Columns -> windows: the KERNEL x KERNEL neighbourhood of one output pixel at a time, of one block set or one
-// piece of it, for KERNEL > 1.
+// Columns -> windows: the KERNEL x KERNEL neighbourhood of one output pixel at a time, of one block set or of
+// a piece of it, for KERNEL > 1.
 //
-// For each of them the last KERNEL - 1 columns are kept: in registers if there is only one, else in a memory. Columns outside the image are zeros and are not read.
+// For each of them the last KERNEL - 1 columns are kept: in registers if there is only one, else in a memory.
+// Columns outside the image are zeros and are not read.
 #ifndef PSCONV_WINDOWS_HPP
 #define PSCONV_WINDOWS_HPP
 

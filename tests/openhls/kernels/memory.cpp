@@ -52,6 +52,31 @@ void window(hls::stream<ap_int<8>>& x, hls::stream<ap_int<12>>& y) {
     }
 }
 
+// Rows that a function gets all of: unrolled, the index of the first one is no index any more.
+static void put(ap_int<8> (&rows)[3][8], const ap_uint<3>& at, const ap_int<8>& value) {
+#pragma HLS INLINE
+  for (int k = 0; k < 3; ++k) {
+#pragma HLS UNROLL
+    rows[k][ap_uint<3>(at + k)] = value + k;
+  }
+}
+
+void copies(hls::stream<ap_int<8>>& x, hls::stream<ap_int<10>>& y) {
+  ap_int<8> rows[3][8];
+#pragma HLS ARRAY_PARTITION variable=rows complete dim=1
+  for (int i = 0; i < 40; ++i) {
+#pragma HLS PIPELINE II=1
+    const ap_uint<3> at = i;
+    ap_int<10> sum = 0;
+    for (int k = 0; k < 3; ++k) {
+#pragma HLS UNROLL
+      sum += rows[k][at];
+    }
+    put(rows, at, x.read());
+    if (i >= 10) y.write(sum);
+  }
+}
+
 struct Taps {
   ap_uint<11> gain;
   ap_int<5> tap[3];
