@@ -18,6 +18,8 @@ from pymodel.explore.memories import Memory, ultra_blocks
 from pymodel.formats import MAX_ACC_BITS, check_accumulator
 from pymodel.packing import EngineShape, pack_loads
 
+_SPARED = 3  # an UltraRAM holds as much as eight block RAMs
+
 
 class Verdict(IntFlag):
     """What the last beat of an answer says about its packet. GOOD: the scores are right; else why they are not."""
@@ -42,17 +44,17 @@ def loadable(shape: EngineShape) -> EngineShape:
     return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits})
 
 
-def in_ultra_ram(shapes: Mapping[str, EngineShape], blocks: int, ultras: int) -> dict[str, EngineShape]:
-    """The engines on a device with so many block RAMs (36 kbit) and UltraRAMs, by layer: which weights lie where.
+def in_ultra_ram(shapes: Mapping[str, EngineShape], ultras: int) -> dict[str, EngineShape]:
+    """The engines on a device with so many UltraRAMs, by layer: which weights lie there, which in block RAM.
 
-    In UltraRAM: weights that take a smaller share of the device there, those first that spare the most block RAM for
-    each UltraRAM, as long as there are any left.
+    In UltraRAM: those for each of which at least `_SPARED` block RAMs (36 kbit) are spared, those first that spare the
+    most, as long as there are any left.
     """
     spared = {}
     for layer, shape in shapes.items():
         words = shape.rom_words, shape.rom_word_bits
         block, ultra = Memory("weights", *words, True).half_blocks / 2, ultra_blocks(*words)
-        if ultra * blocks < block * ultras:
+        if block >= _SPARED * ultra:
             spared[layer] = block / ultra, ultra
     found = dict(shapes)
     for layer, (_, ultra) in sorted(spared.items(), key=lambda item: -item[1][0]):

@@ -190,7 +190,7 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
             )
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     if config.weights == "loaded":
-        return in_ultra_ram(shapes, device.budgets.BRAM, device.budgets.URAM)
+        return in_ultra_ram(shapes, device.budgets.URAM)
     return shapes
 
 

@@ -18,9 +18,12 @@ from pymodel.bundle import Bundle
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP, Dataflow, build
 from pymodel.errors import ConfigError
+from pymodel.explore.memories import ultra_blocks
 from pymodel.generate import random_bundle
-from pymodel.loading import Packet, Verdict, answers, check_sum, loadable, packet, verdicts, weight_beats
+from pymodel.loading import Packet, Verdict, answers, check_sum, in_ultra_ram, loadable, packet, verdicts, weight_beats
 from pymodel.network_cycles import latency
+from pymodel.network_memory import FIFOS, built, needed
+from pymodel.networks import make_network
 from pymodel.packing import pack_loads, unpack_bias, unpack_weights
 from rtl_tb.runner import simulate
 
@@ -140,6 +143,51 @@ def test_cycles_with_weights_between_images(tmp_path):
         start = result.cycles["first_in"]
         model = latency(dataflow, schedule, 6, start, frozenset(reloads))
         assert [end - start for end in result.cycles["image_last"]] == model.image_last, reloads
+
+
+def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
+    """Its sums would fill a block RAM, from which no path leads through an adder back to it in a cycle."""
+    layers = conv("first", "input", 32, kernel=1), conv("a", "first", 208, support="PSD1_P16")
+    bundle = random_bundle(network(*layers, height=3, width=3), 4)
+    shape = loadable(bundle.engine_shape("a", fold=2)).model_copy(update={"ultra_weights": True})
+    dataflow = build(bundle, {"first": loadable(bundle.engine_shape("first")), "a": shape}, loaded=True)
+    images = some_images(bundle, 2)
+    network_top.write(tmp_path, dataflow, "folded")
+    compile_hls([tmp_path / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333,
+                out=tmp_path)  # fmt: skip
+    schedule = json.loads((tmp_path / "schedule.json").read_text())
+    [pe] = [process for process in schedule["processes"] if process["name"] == "a_pe"]
+    memories = {memory["name"]: memory for memory in pe["memories"]}
+    assert memories["weights"]["style"] == "ultra" and memories["carried"]["style"] == "distributed"
+    assert memories["carried"]["depth"] * memories["carried"]["width"] > 4096
+    packets = [packet(dataflow, images[0], weight_beats(dataflow, bundle)), packet(dataflow, images[1])]
+    result = simulate(
+        sorted((tmp_path / "rtl").glob("*.sv")), json.loads((tmp_path / "ports.json").read_text()),
+        np.concatenate([p.beats for p in packets]), np.concatenate([p.last for p in packets]),
+        answers(dataflow, golden.run(bundle, images)["a"], [GOOD | NEW, GOOD]), dataflow.out_beats, tmp_path / "run",
+    )  # fmt: skip
+    assert result.ok, result.errors
+    model = latency(dataflow, schedule, 2, result.cycles["first_in"], frozenset({0}))
+    assert result.cycles["total"] == model.total
+    assert needed(dataflow) == {what: bits for what, bits in built(schedule).items() if what != FIFOS}
+
+
+def test_which_weights_lie_in_ultra_ram():
+    """Where they spare enough block RAM, those first that spare the most, while there are any left."""
+    bundle = random_bundle(make_network("resnet18", "cifar10", "PSD1_P16"), 0)
+    names = [layer.name for layer in bundle.network.weighted_layers()]
+    shapes = {name: loadable(bundle.engine_shape(name)) for name in names}
+    large = {name for name, shape in shapes.items() if shape.rom_words >= 4096 and shape.kernel == 3}
+
+    def chosen(ultras: int) -> set[str]:
+        found = in_ultra_ram(shapes, ultras)
+        assert list(found) == names
+        return {name for name, shape in found.items() if shape.ultra_weights}
+
+    assert large <= chosen(96) and not chosen(96) & {"stem", "s1b1_conv1", "s2b2_conv1"} and chosen(0) == set()
+    few = chosen(11)
+    assert few and few < chosen(96)
+    assert sum(ultra_blocks(shapes[name].rom_words, shapes[name].rom_word_bits) for name in few) <= 11
 
 
 def test_the_hardware_depends_on_no_weight():

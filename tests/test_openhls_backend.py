@@ -624,6 +624,37 @@ def test_fifo_names_and_kinds():
     assert primitives.Fifo(64, 128).block and not primitives.Fifo(1, 128).block
 
 
+def test_ultra_ram_is_a_ram_that_begins_with_zeros(tmp_path):
+    """A ROM, other contents and devices without any are refused; contents are not said to synthesis tools."""
+
+    def kept(contents, name="xcup"):
+        design = histogram()
+        memory = design.processes[0].memories["h"]
+        memory.storage, memory.contents = "uram", contents
+        return compile_design(design, name, 9.0, tmp_path)
+
+    for contents in (None, [0] * 8):
+        result = kept(contents)
+        [memory] = result.schedule["processes"][0]["memories"]
+        assert (memory["style"], memory["kind"], memory["read_latency"]) == ("ultra", "ram", 1)
+        [text] = [p.read_text() for p in result.rtl if 'ram_style = "ultra"' in p.read_text()]
+        assert ("translate_off" in text) == (contents is not None) == ("initial begin" in text)
+    with pytest.raises(HlsError, match="'h' begins with values other than 0"):
+        kept([0, 1] * 4)
+    with pytest.raises(HlsError, match="'h': ecp5 has no UltraRAM"):
+        kept(None, "ecp5")
+    design = picker()
+    design.processes[0].memories["table"].storage = "uram"
+    with pytest.raises(HlsError, match="'table' is a ROM; an UltraRAM begins with zeros"):
+        compile_design(design, "xcup", 9.0, tmp_path)
+
+
+def test_zeros_in_a_memory_are_a_loop():
+    text = primitives.Ram(192, 4096, "block", False, True, (0,) * 4096).verilog("r")
+    assert "mem[k] = '0;" in text and len(text) < 1000
+    assert "localparam" in primitives.Ram(8, 2, "block", False, True, (0, 1)).verilog("r")
+
+
 # -- synthesis ---------------------------------------------------------------------------------------------------------
 
 

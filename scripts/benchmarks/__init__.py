@@ -17,6 +17,7 @@ BENCHMARKS = {
     "clock": "Fmax of engines on an ECP5 after place and route, and the critical paths in lines of C++",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
     "peer": "NNgen's engines beside ours on the same layers: multipliers, resources, cycles",
+    "networks": "whole networks as one top, from nothing: exactness, seconds, resources beside the device, memory bits",
 }
 
 # Those whose packages no other part of the project needs, and the optional extra of pyproject.toml that brings them.
