@@ -15,4 +15,5 @@ BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
+    "utilisation": "how much of the multipliers' time is useful, per layer and over whole networks, fill included",
 }
