@@ -107,10 +107,14 @@ def settle(timelines: Sequence[Timeline], links: Mapping[str, Link], must_not_wa
     writer = {stream: at for at, line in enumerate(timelines) for stream in line.process.writes}
     reader = {stream: at for at, line in enumerate(timelines) for stream in line.process.reads}
     # A process that was raised raises its consumers by its words and its producers by its credits. From
-    # below, the least solution is reached in any order; downstream first takes the fewest steps.
-    raised = set(range(len(timelines)))
+    # below, the least solution is reached in any order. Sweeps take the fewest steps: words all the way down, then
+    # credits all the way up; one process at a time, two that share a shallow stream raise each other word by word.
+    raised, sweep = set(range(len(timelines))), list[int]()
+    backwards = True  # the direction of the next sweep's list, which is taken from its end
     while raised:
-        at = max(raised)
+        if not sweep:
+            sweep, backwards = sorted(raised, reverse=backwards), not backwards
+        at = sweep.pop()
         raised.remove(at)
         line = timelines[at]
         if line.time[-1] > limit:

@@ -84,9 +84,7 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     source = dataflow.in_beats
     loaders = [unit for unit in dataflow.units if isinstance(unit, LoaderUnit)]
     weights = {name for loader in loaders for name in (loader.reads[0].name, loader.writes[1].name)}
-    links: dict[str, Link] = {stream.name: Link(STAGES, None) for stream in dataflow.streams}
-    for unit in dataflow.units:
-        links |= _inner_links(unit)
+    links = _bounded_links(dataflow, {stream.name: None for stream in dataflow.streams})
     for images in (4, IMAGES):
         lines = [Timeline([process] * images) for process in chain]
         sends = (np.arange(images * source, dtype=np.int64) * cycles) // source
@@ -101,6 +99,32 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     # Weights come at full rate, and wait for nothing but their engine.
     waiting = {stream.name: _waiting(lines, stream.name) for stream in dataflow.streams if stream.name not in weights}
     return {stream.name: waiting.get(stream.name, LOAD_DEPTH) for stream in dataflow.streams}
+
+
+def latency_at_most(dataflow: Dataflow, images: int) -> NetworkCycles:
+    """Cycles of `images` images before anything is compiled: no RTL with at most STAGES stages takes more.
+
+    Exact for RTL whose writes are all in the last stage that sizes the streams (STAGES, FEEDER_STAGES) and that has as
+    many issue stages; every constraint of the contract is monotonous in the stages, so fewer are no slower. Once as
+    many images as a stream reaches back repeat, so do all the others. Raises ConfigError: a network that does not
+    get to repeat.
+    """
+    chain, slow, depths = processes(dataflow), slowest(dataflow), stream_depths_between(dataflow)
+    links = _bounded_links(dataflow, depths) | {OUT_PORT: Link(STAGES, None)}
+    words = {stream: len(at) for process in chain for stream, at in process.writes.items()}
+    reach = max(-(-(link.depth or 0) // words[stream]) for stream, link in links.items())
+    simulated = reach + 3
+    beats = dataflow.out_beats
+    sink = Process("sink", beats, {OUT_PORT: np.arange(beats)}, {})
+    while True:
+        lines = [Timeline([process] * simulated, lead=STAGES) for process in (*chain, sink)]
+        settle(lines, links)
+        if simulated >= images or all(_repeats(line, simulated, slow.iterations, reach) for line in lines):
+            break
+        simulated *= 2
+    ends = lines[-1].times(OUT_PORT)[beats - 1 :: beats].tolist()
+    ends += [ends[-1] + more * slow.iterations for more in range(1, images - simulated + 1)]
+    return NetworkCycles(images, ends[images - 1] + 1, ends[:images], slow.iterations, slow.iterations, slow.name)
 
 
 def latency(
@@ -161,6 +185,14 @@ def _interval(engine: StreamedEngineUnit) -> int:
     return cycles
 
 
+def _bounded_links(dataflow: Dataflow, depths: Mapping[str, int | None]) -> dict[str, Link]:
+    """All streams but the ports, with the write stages that depths are computed for. depths: between the units."""
+    links = {name: Link(STAGES, depth) for name, depth in depths.items()}
+    for unit in dataflow.units:
+        links |= _inner_links(unit)
+    return links
+
+
 def _inner_links(unit: Unit) -> dict[str, Link]:
     """The streams inside a unit, at the depths that its configuration gives them."""
     name = unit.name
@@ -175,11 +207,10 @@ def _inner_links(unit: Unit) -> dict[str, Link]:
     return {}
 
 
-def _repeats(line: Timeline, images: int, cycles: int) -> bool:
-    """Whether the last image took the same course as the one before it, so many cycles later."""
-    per_image = len(line.time) // images
-    last, before = line.time[-per_image:], line.time[-2 * per_image : -per_image]
-    return bool((last - before == cycles).all())
+def _repeats(line: Timeline, images: int, cycles: int, last: int = 1) -> bool:
+    """Whether each of the last images took the same course as the one before it, so many cycles later."""
+    times = line.time.reshape(images, -1)[-last - 1 :]
+    return bool((np.diff(times, axis=0) == cycles).all())
 
 
 def _waiting(lines: list[Timeline], stream: str) -> int:

@@ -266,6 +266,7 @@ def explore(
     device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
     minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT or FF")] = "DSP",
+    maximise: Annotated[str | None, typer.Option(help="utilisation: of the multipliers, at --fps or more")] = None,
     clock: Clock = None,
     points: Annotated[int, typer.Option(help="of the frontier", min=1, max=32)] = 8,
     out: Annotated[Path | None, typer.Option("--out", help="folder for the configuration and the plot")] = None,
@@ -276,7 +277,7 @@ def explore(
     from . import explore as exploration
 
     console = _console(as_json)
-    wish = exploration.Wish(fps, minimise, tuple(budget or ()), device, clock, points, dask)
+    wish = exploration.Wish(fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask)
     with console.status("explore"):
         found = exploration.explore(config, wish)
     written = []

@@ -13,9 +13,11 @@ import yaml
 from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError, read_yaml
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
-from pymodel.explore.network import Fitted, Network, cheapest, fastest, fitted
+from pymodel.explore.fitted import Fitted, fitted
+from pymodel.explore.network import Network, cheapest, fastest
 from pymodel.explore.options import Option, options
 from pymodel.explore.solve import AXES, Answer
+from pymodel.explore.utilisation import lanes
 from pymodel.files import write_text
 
 from . import plots
@@ -25,16 +27,21 @@ from .resources import Target, load_target
 from .subject import load_bundle
 
 Row = dict[str, Any]
+UTILISATION = "utilisation"
 NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for. fps: frame rate to reach; None: the highest. budget: changes to the device's."""
+    """What is asked for. fps: frame rate to reach; None: the highest. budget: changes to the device's.
+
+    maximise: UTILISATION: of the multipliers, at `fps` or more; None: the frame rate, or nothing where one is given.
+    """
 
     fps: float | None
     minimise: str
     budget: tuple[str, ...]
+    maximise: str | None = None
     device: str | None = None
     clock_ns: float | None = None
     points: int = 8
@@ -42,14 +49,15 @@ class Wish:
 
     def command(self, config: Path) -> str:
         """The command line that asks for it, as far as the choice depends on it."""
-        options = {"--fps": self.fps, "--device": self.device, "--clock": self.clock_ns, "--minimise": self.minimise}
+        options = {"--fps": self.fps, "--device": self.device, "--clock": self.clock_ns, "--minimise": self.minimise,
+                   "--maximise": self.maximise}  # fmt: skip
         words = [f"{key} {value}" for key, value in options.items() if value is not None]
         return " ".join(["psconv explore", config.name, *words, *(f"--budget {change}" for change in self.budget)])
 
 
 @dataclass(frozen=True)
 class Exploration:
-    """Frontier and choice. rows: of the frontier, for people and machines."""
+    """Frontier and choice. rows: of the frontier, for people and machines. macs: of an image, by layer."""
 
     network: str
     target: Target
@@ -58,15 +66,17 @@ class Exploration:
     minimise: str
     rows: list[Row]
     best: Fitted
+    macs: dict[str, int]
 
     def fps(self, interval: int) -> float:
         return 1e9 / (interval * self.clock_ns)
 
     @property
     def layers(self) -> list[Row]:
-        """The choice, a row for each layer."""
+        """The choice, a row for each layer. utilisation: of its multipliers at the pace of the network."""
         return [
-            {"layer": name, "To": o.To, "Tb": o.Tb, "fold": o.fold, "lanes": o.lanes, "cycles": o.cycles}
+            {"layer": name, "To": o.To, "Tb": o.Tb, "fold": o.fold, "lanes": o.lanes, "cycles": o.cycles,
+             "utilisation": round(self.macs[name] / (o.lanes * self.best.interval), 4)}
             | _whole(o.cost.to_json())
             for name, o in self.best.answer.choice.items()
         ]
@@ -75,26 +85,33 @@ class Exploration:
     def summary(self) -> Row:
         """The choice in one row: frame rate, bounds, and what engines and streams take together.
 
-        at_most: no folding has more frames/s; None where a rate was asked for.
+        at_most: no folding has more frames/s, or a higher utilisation where that is maximised; None where a rate was
+        asked for. utilisation: useful multiply-accumulates of all that the multipliers could do.
         """
-        best = self.best
+        best, multipliers = self.best, lanes(self.best.answer.choice)
+        bounds, macs = best.bounds, sum(self.macs.values())
+        at_most = bounds.interval and round(self.fps(bounds.interval), 3)
         return {
             "frames_per_second": round(self.fps(best.interval), 3),
-            "at_most": best.interval_bound and round(self.fps(best.interval_bound), 3),
+            "at_most": round(macs / bounds.product, 5) if bounds.product else at_most,
             "cycles": best.interval,
-            "lanes": sum(option.lanes for option in best.answer.choice.values()),
+            "lanes": multipliers,
+            "utilisation": round(macs / (multipliers * best.interval), 5),
             **_whole(best.cost.to_json()),
-            f"least_{self.minimise}": best.bound,
+            **({} if bounds.amount is None else {f"least_{self.minimise}": bounds.amount}),
             "proof": self._proof(),
         }
 
     def _proof(self) -> str:
         best, notes = self.best, []
-        if best.interval_bound and best.interval > best.interval_bound:
-            notes.append(f"frames/s within {best.interval / best.interval_bound - 1:.2%}")
+        bounds, product = best.bounds, best.interval * lanes(best.answer.choice)
+        if bounds.product and product > bounds.product:
+            notes.append(f"utilisation within {product / bounds.product - 1:.2%}")
+        if bounds.interval and best.interval > bounds.interval:
+            notes.append(f"frames/s within {best.interval / bounds.interval - 1:.2%}")
         found = best.answer.cost.to_json()[self.minimise]
-        if found > best.bound:
-            notes.append(f"{self.minimise} within {found / best.bound - 1:.2%}" if best.bound else self.minimise)
+        if bounds.amount is not None and found > bounds.amount:
+            notes.append(f"{self.minimise} within {found / bounds.amount - 1:.2%}" if bounds.amount else self.minimise)
         return "optimal" if not notes else ", ".join(notes)
 
     def to_json(self) -> Row:
@@ -124,6 +141,8 @@ def explore(path: Path, wish: Wish) -> Exploration:
         raise ConfigError(f"{path}: weights: streamed; explore knows the costs of engines with their weights in ROM")
     if wish.minimise not in AXES:
         raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
+    if wish.maximise not in (None, UTILISATION):
+        raise ConfigError(f"--maximise: {wish.maximise!r}; {UTILISATION} is possible; without it, frames/s are maximised")
     target = load_target(wish.device or config.target)
     check_family(target.family)
     clock_ns = wish.clock_ns or config.clock_ns or target.clock_ns
@@ -136,10 +155,11 @@ def explore(path: Path, wish: Wish) -> Exploration:
     interval = None if wish.fps is None else int(1e9 / (wish.fps * clock_ns))
     if interval is not None and interval < 1:
         raise ConfigError(f"--fps: {wish.fps:g} is more than one frame a clock cycle of {clock_ns:g} ns")
-    best = fitted(network, budget, wish.minimise, interval)
+    best = fitted(network, budget, wish.minimise, interval, utilised=wish.maximise == UTILISATION)
     if best is None:
         raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
-    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best)
+    macs = {name: network.bundle.engine_shape(name, 1, 1, 1).macs for name in network.options}
+    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs)
     return replace(found, rows=_frontier(network, found, wish))
 
 
@@ -209,21 +229,21 @@ def explored(bundle: Bundle, path: Path, budget: Mapping[str, float], dask: str 
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
-    lanes = int(min(budget.get("DSP", 1 << 16), 1 << 16))
-    lists = evaluate(options, [(shape, lanes) for shape in distinct], dask)
+    most = int(min(budget.get("DSP", 1 << 16), 1 << 16))
+    lists = evaluate(options, [(shape, most) for shape in distinct], dask)
     found: dict[str, list[Option]] = {
         shape.model_dump_json(): each for shape, each in zip(distinct, lists, strict=True)
     }
     for name, shape in shapes.items():
         if not found[shape.model_dump_json()]:
-            raise ConfigError(f"{path}: layer {name}: no folding has {lanes} multipliers or fewer")
+            raise ConfigError(f"{path}: layer {name}: no folding has {most} multipliers or fewer")
     return Network(bundle, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
 
 
 def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
     """The least of the minimised resource at the highest frame rate, at halves of it, and at the rate asked for."""
     best = found.best
-    fast = best.interval_bound or fastest(network, found.budget, wish.minimise).interval
+    fast = best.bounds.interval or fastest(network, found.budget, wish.minimise).interval
     slow = max(_cycles_at_fewest_lanes(options) for options in network.options.values())
     intervals = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
     intervals = sorted(intervals | {best.interval})
@@ -239,10 +259,12 @@ def _cycles_at_fewest_lanes(found: Sequence[Option]) -> int:
 def _row(network: Network, found: Exploration, answer: Answer) -> Row:
     interval = network.interval(answer.choice)
     least = answer.cost.to_json()[found.minimise]
+    multipliers = lanes(answer.choice)
     return {
         "frames_per_second": round(found.fps(interval), 3),
         "cycles": interval,
-        "lanes": sum(option.lanes for option in answer.choice.values()),
+        "lanes": multipliers,
+        "utilisation": round(sum(found.macs.values()) / (multipliers * interval), 5),
         **_whole(answer.cost.to_json()),
         f"least_{found.minimise}": answer.bound,
         "proof": "optimal" if least <= answer.bound else f"{found.minimise} within {least / answer.bound - 1:.2%}",

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from pymodel.cycles import sequences
 from pymodel.dataflow import build
 from pymodel.errors import ConfigError
-from pymodel.explore import network as network_module
+from pymodel.explore import fitted as fitted_module
 from pymodel.explore.costs import Cost, calibration, engine_cost, fit, memory_luts, multiplier_blocks
 from pymodel.explore.memories import half_blocks, memories, total_half_blocks
-from pymodel.explore.network import Network, cheapest, conflicts, fastest, fitted, streams_cost, within
+from pymodel.explore.fitted import fitted
+from pymodel.explore.network import Network, cheapest, conflicts, fastest, streams_cost, within
 from pymodel.explore.options import Option, options, parallelisms, pareto
 from pymodel.explore.solve import AXES, Problem, minimise, total
 from pymodel.generate import random_bundle
@@ -263,9 +264,9 @@ def test_units_between_engines_are_obeyed():
 def test_streams_that_do_not_fit_are_kept_free(monkeypatch):
     network = explored(small_network((4, 8), ("dense",)), lanes=64)
     engines = fastest(network, {"FF": 3000}, "DSP")
-    monkeypatch.setattr(network_module, "streams_cost", lambda dataflow: Cost(FF=1000))
+    monkeypatch.setattr(fitted_module, "streams_cost", lambda dataflow: Cost(FF=1000))
     both = fitted(network, {"FF": 3000}, "DSP")
-    assert both.cost.FF <= 3000 and both.interval_bound == engines.bound <= both.interval
+    assert both.cost.FF <= 3000 and both.bounds.interval == engines.bound <= both.interval
     assert both.interval == fastest(network, {"FF": 2000}, "DSP").interval
     assert fitted(network, {"FF": 900}, "DSP") is None
 

@@ -18,11 +18,10 @@ from pymodel.explore.costs import Cost
 from pymodel.explore.memories import Memory, feeder_lines, half_blocks, total_half_blocks
 from pymodel.explore.options import Option
 from pymodel.explore.solve import Answer, Cut, Problem, minimise
-from pymodel.network_cycles import slowest, stream_depths_between
+from pymodel.network_cycles import processes, slowest, stream_depths_between
 from pymodel.units import EngineUnit, PoolUnit, Unit
 
 _UNLIMITED = 1 << 62  # cycles per image: slower than any network, whatever stands between its engines
-_ROUNDS = 4  # of `fitted`: each leaves at least as much free as the one before
 _BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as large lie in block RAM
 
 
@@ -57,14 +56,14 @@ class Fastest:
 
 def cheapest(network: Network, budget: Mapping[str, float], interval: int, resource: str, ties: bool = True) -> Answer:
     """The choice with the least of `resource` that takes at most `interval` cycles per image, within a budget."""
-    problem = Problem(network.options, budget)
+    problem, slower = Problem(network.options, budget), set[int]()
     while True:
         answer = minimise(problem, interval, resource, ties)
-        if answer.choice is None:
-            return answer
-        cuts = conflicts(network.dataflow(answer.choice), interval)
+        dataflow = network.dataflow(answer.choice) if answer.choice else None
+        cuts = conflicts(dataflow, interval) if dataflow else []
         if not cuts:
-            return answer
+            return replace(answer, slower=tuple(sorted(slower)))
+        slower |= {process.iterations for process in processes(dataflow) if process.iterations > interval}
         problem = replace(problem, cuts=(*problem.cuts, *cuts))
 
 
@@ -169,51 +168,6 @@ def _fifo(depth: int, width: int) -> Cost:
     if depth > least_depth and depth * width >= least_bits:
         return Cost(half_blocks=half_blocks(depth - 1, width, True), LUT=2 * width + 20, FF=2 * width + 12)
     return Cost(LUT=Memory("fifo", depth - 1, width, True).luts + width + 20, FF=width + 12)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A choice that fits a budget with its streams.
-
-    interval: cycles per image; streams: what the streams take, beside answer.cost of the engines.
-    interval_bound (None where a rate was asked for), bound: the least cycles per image, and the least of the minimised
-    resource at these, that any choice can have: streams left out, hence below what any has.
-    """
-
-    answer: Answer
-    interval: int
-    streams: Cost
-    interval_bound: int | None
-    bound: float
-
-    @property
-    def cost(self) -> Cost:
-        return self.answer.cost + self.streams
-
-
-def fitted(network: Network, budget: Mapping[str, float], resource: str, interval: int | None = None) -> Fitted | None:
-    """The least of `resource` at an interval, or the highest frame rate (interval: None), within a budget.
-
-    What the streams take is known only when all layers are folded. Where they do not fit beside the engines, the
-    search is repeated with that much kept free; the bounds stay those of the first search. None: nothing fits.
-    """
-    free, bounds = Cost(), None
-    for _ in range(_ROUNDS):
-        left = {kind: amount - getattr(free, kind, 0) for kind, amount in budget.items()}
-        if interval is None:
-            found = fastest(network, left, resource)
-            answer, least = (found.answer, found.bound) if found else (None, 0)
-        else:
-            answer, least = cheapest(network, left, interval, resource), None
-        if answer is None or answer.choice is None:
-            return None
-        bounds = bounds or (least, answer.bound)
-        dataflow = network.dataflow(answer.choice)
-        streams = streams_cost(dataflow)
-        if within(answer.cost + streams, budget):
-            return Fitted(answer, slowest(dataflow).iterations, streams, *bounds)
-        free = Cost(*(max(a, b) for a, b in zip(free.vector, streams.vector, strict=True)))
-    return None
 
 
 def within(cost: Cost, budget: Mapping[str, float]) -> bool:

@@ -70,15 +70,20 @@ def _iterations(shape: EngineShape, feeding: bool) -> int:
     return max(sequence.iterations for sequence in feeders) if feeding else output.iterations
 
 
-def pareto(found: Iterable[Option], interval: int, by_groups: bool) -> list[Option]:
+def pareto(found: Iterable[Option], interval: int, by_groups: bool, by_lanes: bool = False) -> list[Option]:
     """The options of at most `interval` cycles that no other one is as cheap as in everything.
 
-    by_groups: only options with the same words at input and output are compared. Of equal ones the first stays.
+    by_groups: only options with the same words at input and output are compared. by_lanes: multipliers count, too,
+    beside the resources. Of equal ones the first stays.
     """
+
+    def amounts(option: Option) -> tuple[int, ...]:
+        return option.cost.vector + ((option.lanes,) if by_lanes else ())
+
     kept: list[Option] = []
     for option in sorted((o for o in found if o.cycles <= interval), key=lambda o: (o.cost.vector, o.cycles, o.key)):
         rivals = (o for o in kept if not by_groups or o.groups == option.groups)
-        if not any(_as_cheap(rival.cost.vector, option.cost.vector) for rival in rivals):
+        if not any(_as_cheap(amounts(rival), amounts(option)) for rival in rivals):
             kept.append(option)
     return kept
 

@@ -17,6 +17,7 @@ from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, pareto
 
 AXES = ("DSP", "BRAM", "LUT", "FF")  # of Cost.vector
+MULTIPLIERS = "multipliers"  # what the utilisation is of: no resource, but it can be minimised like one
 Cut = Mapping[tuple[str, int], int]  # (layer, 0 for its input or 1 for its output) -> channels of a word: not together
 
 
@@ -36,11 +37,13 @@ class Answer:
 
     choice: the option of each layer; None: there is none (`proved`) or none was found in time.
     bound: the least that the minimised resource can be; proved: nothing better exists.
+    slower: cycles per image of the choices ruled out on the way, whose units between the engines are too slow.
     """
 
     choice: dict[str, Option] | None
     bound: float
     proved: bool
+    slower: tuple[int, ...] = ()
 
     @property
     def cost(self) -> Cost:
@@ -53,11 +56,12 @@ def total(chosen: Iterable[Option]) -> Cost:
 
 
 def minimise(problem: Problem, interval: int, resource: str, ties: bool = True) -> Answer:
-    """The choice of at most `interval` cycles in every layer with the least of `resource`.
+    """The choice of at most `interval` cycles in every layer with the least of `resource`, or of MULTIPLIERS.
 
     ties: among equals, the least of the other resources in the order of AXES.
     """
-    layers = {name: pareto(found, interval, bool(problem.cuts)) for name, found in problem.layers.items()}
+    by_groups, by_lanes = bool(problem.cuts), resource == MULTIPLIERS
+    layers = {name: pareto(found, interval, by_groups, by_lanes) for name, found in problem.layers.items()}
     if not all(layers.values()):
         return Answer(None, float("inf"), True)
     program = _Program(layers, problem)
@@ -67,7 +71,7 @@ def minimise(problem: Problem, interval: int, resource: str, ties: bool = True) 
         chosen, bound, proved = program.least(axis)
         if chosen is None:
             break
-        found = total(chosen.values()).vector[AXES.index(axis)]
+        found = sum(program.amount(option, axis) for option in chosen.values())
         if best is None:
             scale = 2 if resource == "BRAM" else 1
             best = Answer(chosen, max(0.0, min(bound, found)) / scale, proved)
@@ -83,7 +87,6 @@ class _Program:
     def __init__(self, layers: Mapping[str, Sequence[Option]], problem: Problem):
         self.layers, self.seconds = layers, problem.seconds
         self.flat = [(name, option) for name, found in layers.items() for option in found]
-        self.costs = np.array([option.cost.vector for _, option in self.flat], float)
         one = np.array([[float(name == layer) for name, _ in self.flat] for layer in layers])
         self.rows, self.lower, self.upper = [*one], [1.0] * len(layers), [1.0] * len(layers)
         for kind, amount in problem.budget.items():
@@ -94,9 +97,17 @@ class _Program:
                    for name, option in self.flat]  # fmt: skip
             self._at_most(np.array(row, float), len(cut) - 1)
 
+    @staticmethod
+    def amount(option: Option, axis: str) -> int:
+        """What an option takes of a resource (BRAM in halves)."""
+        return option.lanes if axis == MULTIPLIERS else option.cost.vector[AXES.index(axis)]
+
     def limit(self, axis: str, amount: int) -> None:
         """At most `amount` of a resource (BRAM in halves)."""
-        self._at_most(self.costs[:, AXES.index(axis)], amount)
+        self._at_most(self._amounts(axis), amount)
+
+    def _amounts(self, axis: str) -> np.ndarray:
+        return np.array([self.amount(option, axis) for _, option in self.flat], float)
 
     def _at_most(self, row: np.ndarray, amount: int) -> None:
         self.rows.append(row)
@@ -106,7 +117,7 @@ class _Program:
     def least(self, axis: str) -> tuple[dict[str, Option] | None, float, bool]:
         """(choice with the least of a resource, or None; lower bound of that; whether it is proved)."""
         result = milp(
-            self.costs[:, AXES.index(axis)],
+            self._amounts(axis),
             integrality=np.ones(len(self.flat)),
             bounds=Bounds(0, 1),
             constraints=LinearConstraint(np.array(self.rows), self.lower, self.upper),

@@ -16,6 +16,7 @@ BENCHMARKS = {
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "clock": "Fmax of engines on an ECP5 after place and route, and the critical paths in lines of C++",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
+    "utilisation": "how much of the multipliers' time is useful, per layer and over whole networks, fill included",
     "peer": "NNgen's engines beside ours on the same layers: multipliers, resources, cycles",
     "networks": "whole networks as one top, from nothing: exactness, seconds, resources beside the device, memory bits",
 }

