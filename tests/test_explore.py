@@ -16,8 +16,8 @@ from pymodel.dataflow import build
 from pymodel.errors import ConfigError
 from pymodel.explore import fitted as fitted_module
 from pymodel.explore.costs import Cost, calibration, engine_cost, fit, memory_luts, multiplier_blocks
-from pymodel.explore.memories import half_blocks, memories, total_half_blocks
 from pymodel.explore.fitted import fitted
+from pymodel.explore.memories import half_blocks, memories, total_half_blocks
 from pymodel.explore.network import Network, cheapest, conflicts, fastest, streams_cost, within
 from pymodel.explore.options import Option, options, parallelisms, pareto
 from pymodel.explore.solve import AXES, Problem, minimise, total
