@@ -23,7 +23,7 @@ from pymodel.generate import random_bundle
 from pymodel.network import Network
 from pymodel.network_cycles import latency, pace, slowest
 from pymodel.packing import EngineShape, pack_rom, pack_stream, unpack_stream
-from rtl_tb.runner import SimResult
+from rtl_tb.runner import SimResult, simulate
 from scripts.config import Stalls
 from scripts.network_report import _traffic
 from scripts.network_steps import run_bench
@@ -278,6 +278,33 @@ def test_what_does_not_go_together_is_refused() -> None:
     clash = random_bundle(network(conv("a", "input", 3), conv("w_a", "a", 3), conv("b", "w_a", 3)), 3)
     with pytest.raises(ConfigError, match="layer w_a"):
         build(clash, {name: clash.engine_shape(name) for name in clash.weights}, streamed=["a"])
+
+
+def test_the_bench_wants_all_inputs(tmp_path: Path) -> None:
+    def stream(name: str, direction: str) -> dict[str, object]:
+        signals = {f"T{role}": {"name": f"{name}_T{role}", "width": width}
+                   for role, width in (("DATA", 8), ("VALID", 1), ("READY", 1), ("LAST", 1))}  # fmt: skip
+        return {"name": name, "direction": direction, "signals": signals}
+
+    ports = {"top": "top", "clock": "clk", "reset": {"name": "rst", "active_low": True},
+             "streams": [stream("x", "in"), stream("w", "in"), stream("y", "out")]}  # fmt: skip
+    images = np.zeros((4, 1), np.uint8), np.array([False, True] * 2)
+
+    def run(**options: object) -> None:
+        simulate([], ports, *images, np.zeros((2, 1), np.uint8), 1, tmp_path, **options)
+
+    with pytest.raises(ConfigError, match="one stream of direction 'in' needed, found x, w"):
+        run()
+    with pytest.raises(ConfigError, match="no stream 'v' of direction 'in'; there are: x, w|besides v needed"):
+        run(further={"v": images})
+    with pytest.raises(ConfigError, match=r"further\['w'\]: 1 packets, but there are 2 images"):
+        run(further={"w": (images[0], np.array([False, False, False, True]))})
+    with pytest.raises(ConfigError, match=r"further\['w'\]: one flag per input beat expected"):
+        run(further={"w": (images[0], np.array([True, False, False, False]))})
+    with pytest.raises(ConfigError, match="reset_on: 'v' is none of the input streams x, w"):
+        run(further={"w": images}, reset_after=1, reset_on="v")
+    with pytest.raises(ConfigError, match="reset_after: 1 to 4 beats of w, got 5"):
+        run(further={"w": images}, reset_after=5, reset_on="w")
 
 
 def test_rom_networks_have_no_weight_port() -> None:
