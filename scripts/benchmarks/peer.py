@@ -76,13 +76,16 @@ class Case:
         return "_".join(map(str, (self.generator, *sizes, self.support, *self.options.values())))
 
 
-LAYERS = (Layer(16, 16, 8), Layer(64, 64, 8))
-DESIGNS: tuple[tuple[str, str, dict[str, int]], ...] = (
-    (PEER, "dense", {"par_ich": 1, "par_och": 1}),
-    (OURS, "dense", {"Tb": 1}),
-    (OURS, "PSD1_P16", {"fold": 3}),
+SMALL, LARGE = Layer(16, 16, 8), Layer(64, 64, 8)
+# As many multipliers as either generator allows: NNgen 9 times powers of two, the periodic engine no more than those.
+CASES = (
+    Case(SMALL, PEER, "dense", {"par_ich": 4, "par_och": 1}),
+    Case(SMALL, OURS, "dense", {"Tb": 4}),
+    Case(SMALL, OURS, "PSD1_P16", {"fold": 1}),
+    Case(LARGE, PEER, "dense", {"par_ich": 1, "par_och": 1}),
+    Case(LARGE, OURS, "dense", {"Tb": 1}),
+    Case(LARGE, OURS, "PSD1_P16", {"fold": 3}),
 )
-CASES = tuple(Case(layer, *design) for layer in LAYERS for design in DESIGNS)
 
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
