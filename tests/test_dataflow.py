@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def network(*layers: dict, channels: int = 3, height: int = 6, width: int = 5) -
 
 
 # Every kind of unit, join and change of words; images that are not square; one pixel.
-NETWORKS: dict[str, tuple[Network, dict[str, dict[str, int]]]] = {
+NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
     "residual": (
         network(
             conv("a", "input", 16, relu=True),
@@ -83,6 +84,10 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, int]]]] = {
     "output channels at once": (
         network(conv("a", "input", 32, support="PSD4_P8"), conv("b", "a", 16, support="PSD4_P8"), channels=8),
         {"a": {"To": 2, "fold": 3}, "b": {"Tb": 2}},
+    ),
+    "channel by channel": (
+        network(conv("a", "input", 8, support="PS4_P4"), conv("b", "a", 5, support="PS4_P4"), height=3, width=4),
+        {"a": {"feed": "channels"}, "b": {"feed": "channels", "fold": 2}},
     ),
 }
 
