@@ -18,6 +18,8 @@ def in_workers(
 
     Raises the first exception of a call; the other workers are ended then.
     """
+    if not calls:
+        return []
     count = min(len(calls), os.cpu_count() or 1)
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_quiet) as pool:
         futures = {pool.submit(function, *call): at for at, call in enumerate(calls)}
