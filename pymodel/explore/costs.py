@@ -32,7 +32,7 @@ _DSP_WIDE = 27  # bits of the wide side of a DSP48E2
 
 @dataclass(frozen=True)
 class Cost:
-    """Resources. half_blocks: RAMB18, of which a block RAM (36 kbit) is two. No engine uses URAM."""
+    """Resources. half_blocks: RAMB18, of which a block RAM (36 kbit) is two. A ROM is never URAM."""
 
     DSP: int = 0
     half_blocks: int = 0
