@@ -142,7 +142,7 @@ def explore(path: Path, wish: Wish) -> Exploration:
     if wish.minimise not in AXES:
         raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
     if wish.maximise not in (None, UTILISATION):
-        raise ConfigError(f"--maximise: {wish.maximise!r}; {UTILISATION} is possible; without it, frames/s are maximised")
+        raise ConfigError(f"--maximise: {wish.maximise!r}; {UTILISATION} is possible; left out: frames/s")
     target = load_target(wish.device or config.target)
     check_family(target.family)
     clock_ns = wish.clock_ns or config.clock_ns or target.clock_ns

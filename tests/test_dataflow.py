@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pymodel import csim, golden, network_top
+from pymodel import csim, golden, network_cycles, network_top
 from pymodel.bundle import Bundle
-from pymodel.dataflow import Dataflow, build
+from pymodel.dataflow import OUT_PORT, Dataflow, build
 from pymodel.errors import ConfigError
 from pymodel.formats import Format
 from pymodel.generate import random_bundle
+from pymodel.maxplus import Link, Process, Timeline, settle
 from pymodel.network import Network
 from pymodel.network_cycles import slowest, stream_depths_between
 from pymodel.units import ForkUnit, GatherUnit, SplitUnit
@@ -190,3 +191,24 @@ def test_depths_of_the_digits_network() -> None:
     assert depths["conv2_to_add"] >= (width + 1) * words_per_pixel
     assert depths["conv2_to_add"] < 3 * width * words_per_pixel
     assert set(depths) == {stream.name for stream in dataflow.streams}
+
+
+@pytest.mark.parametrize("name", ["projection with stride", "digits"])
+def test_a_stream_is_as_long_as_all_its_images(name: str) -> None:
+    """Once its images repeat the rest is told: the same as when every one of them is followed through every process."""
+    if name == "digits":
+        bundle = Bundle.load(DIGITS)
+        dataflow = build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+    else:
+        dataflow = made(name)[1]
+    images = 40
+    depths = stream_depths_between(dataflow)
+    links = network_cycles._bounded_links(dataflow, depths) | {OUT_PORT: Link(network_cycles.STAGES, None)}
+    beats = dataflow.out_beats
+    chain = [*network_cycles.processes(dataflow), Process("sink", beats, {OUT_PORT: np.arange(beats)}, {})]
+    lines = [Timeline([process] * images, network_cycles.STAGES) for process in chain]
+    settle(lines, links)
+    ends = lines[-1].times(OUT_PORT)[beats - 1 :: beats].tolist()
+    for count in (1, 3, images):
+        told = network_cycles.latency_at_most(dataflow, count)
+        assert told.image_last == ends[:count] and told.total == ends[count - 1] + 1

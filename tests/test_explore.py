@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from pymodel.explore.fitted import fitted
 from pymodel.explore.memories import half_blocks, memories, total_half_blocks
 from pymodel.explore.network import Network, cheapest, conflicts, fastest, streams_cost, within
 from pymodel.explore.options import Option, options, parallelisms, pareto
-from pymodel.explore.solve import AXES, Problem, minimise, total
+from pymodel.explore.solve import AXES, MULTIPLIERS, Problem, minimise, total
+from pymodel.explore.utilisation import most_utilised
 from pymodel.generate import random_bundle
 from pymodel.network import Conv, InputSpec
 from pymodel.network import Network as Layers
@@ -214,6 +216,19 @@ def test_the_solver_equals_exhaustive_search(lists, budget, interval, resource, 
     assert answer.bound == answer.cost.to_json()[resource]
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(layer_options, min_size=2, max_size=3), budgets, st.integers(1, 6), st.data())
+def test_multipliers_are_minimised_like_a_resource(lists, budget, interval, data):
+    """They need not be the DSPs: narrow products lie in look-up tables, and scales take DSPs of their own."""
+    layers = {name: [replace(o, lanes=data.draw(st.integers(1, 9))) for o in each]
+              for name, each in made(lists).items()}  # fmt: skip
+    legal = [sum(o.lanes for o in choice.values()) for _, choice in exhaustive(layers, budget, interval)]
+    answer = minimise(Problem(layers, budget), interval, MULTIPLIERS)
+    assert answer.proved and (answer.choice is None) == (not legal)
+    if legal:
+        assert answer.bound == min(legal) == sum(o.lanes for o in answer.choice.values())
+
+
 def test_the_solver_without_time_does_not_claim_a_proof():
     layers = made([[(1, (k % 7, k * 5 % 11, k * 3 % 13, k), 1) for k in range(60)]] * 40)
     answer = minimise(Problem(layers, {"BRAM": 60, "LUT": 150}, seconds=0.0), 5, "DSP")
@@ -259,6 +274,62 @@ def test_units_between_engines_are_obeyed():
     assert cheapest(network, {}, 576, "DSP").choice["c1"] == narrow
     assert cheapest(network, {}, 575, "DSP").choice["c1"] == wide
     assert fastest(network, {"DSP": first[0].lanes + narrow.lanes}, "DSP").interval == 576
+
+
+def every_product(network, limits, interval=1 << 62):
+    """(multipliers * cycles, cycles) of every choice within limits, as built."""
+    found = []
+    for picks in itertools.product(*network.options.values()):
+        cycles = network.interval(dict(zip(network.options, picks, strict=True)))
+        if within(total(picks), limits) and cycles <= interval:
+            found.append((sum(o.lanes for o in picks) * cycles, cycles))
+    return found
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from([2, 3, 4, 6]), st.sampled_from([4, 6]), st.sampled_from([4, 6]),
+       st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2), st.integers(40, 400),
+       st.sampled_from([1 << 62, 900, 200]))  # fmt: skip
+def test_the_best_use_of_multipliers_equals_exhaustive_search(cin, middle, cout, supports, budget, interval):
+    network = explored(small_network((cin, middle, cout), supports, size=3), lanes=24)
+    limits = {"DSP": budget / 10, "LUT": budget * 20}
+    legal = every_product(network, limits, interval)
+    best = most_utilised(network, limits, interval)
+    if not legal:
+        assert best is None
+        return
+    assert (best.product, best.interval) == min(legal) and best.bound == best.product
+    assert network.interval(best.answer.choice) == best.interval
+
+
+def test_the_pace_of_a_unit_between_engines_is_a_pace():
+    """576 cycles are no engine's: the units of test_units_between_engines_are_obeyed; nothing else is as well used."""
+    everything = explored(small_network((2, 36, 2), ("dense", "dense")))
+    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1)]
+    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1), (2, 3, 4))]
+    network = Network(everything.bundle, {"c0": first, "c1": second})
+    best = most_utilised(network, {})
+    assert (best.product, best.interval) == min(every_product(network, {}))
+    slow = Network(everything.bundle, {"c0": first, "c1": [o for o in second if o.key == (2, 4, 1)]})
+    assert most_utilised(slow, {}).interval == 576 and most_utilised(slow, {}, 575) is None
+
+
+@pytest.mark.parametrize(("variant", "N"), [("PSD2_P16", 39), ("PSD4_P8", 37)])
+def test_numbers_that_are_not_round_cost_nothing(variant, N):
+    """Every layer with the variant is busy in every cycle, and the search asks the solver for few paces."""
+    bundle = random_bundle(make_network("resnet18", "cifar10", variant), 0, 8, 8)
+    shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
+    found = {}
+    for shape in shapes.values():
+        key = shape.model_dump_json()
+        found[key] = found.get(key) or options(shape, 1728)
+    best = most_utilised(Network(bundle, {n: found[s.model_dump_json()] for n, s in shapes.items()}), {"DSP": 1728})
+    assert best.product == best.bound and best.solved * 10 < best.intervals
+    assert sum(shape.macs for shape in shapes.values()) > 0.998 * best.product
+    assert {shape.N for shape in shapes.values() if shape.P > 1} == {N}
+    for name, o in best.answer.choice.items():
+        if shapes[name].P > 1:
+            assert o.lanes * best.interval == shapes[name].macs
 
 
 def test_streams_that_do_not_fit_are_kept_free(monkeypatch):
@@ -336,6 +407,21 @@ def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
     assert (tmp_path / "frontier.svg").read_text().count("<svg") == 1
 
 
+def test_the_command_finds_the_best_use_of_multipliers():
+    done = command(DIGITS, "--maximise", "utilisation", "--fps", 10000, "--budget", "DSP=60", "--points", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    chosen, rows = result["chosen"], result["layers"]
+    network = explored(load_bundle(load(DIGITS), DIGITS), lanes=60)
+    best = most_utilised(network, {"DSP": 60}, int(1e9 / (10000 * result["clock_ns"])))
+    macs = sum(network.bundle.engine_shape(name, 1, 1, 1).macs for name in network.options)
+    assert chosen["cycles"] * chosen["lanes"] == best.product == best.bound
+    assert chosen["proof"] == "optimal" and chosen["frames_per_second"] >= 10000 and chosen["lanes"] <= 60
+    assert chosen["utilisation"] == chosen["at_most"] == round(macs / best.product, 5)
+    assert sum(row["utilisation"] * row["lanes"] for row in rows) == pytest.approx(
+        chosen["utilisation"] * chosen["lanes"], abs=0.01)
+
+
 def test_the_same_exploration_gives_the_same_file(tmp_path):
     texts = set()
     for name in ("a", "b"):
@@ -351,6 +437,7 @@ def test_the_same_exploration_gives_the_same_file(tmp_path):
         (["--budget", "GPU=3"], "KIND one of"),
         (["--budget", "BRAM=lots"], "'none' was expected"),
         (["--minimise", "URAM"], "--minimise: 'URAM'"),
+        (["--maximise", "speed"], "--maximise: 'speed'; utilisation is possible"),
         (["--fps", "1e9"], "more than one frame a clock cycle"),
         (["--fps", "290000", "--budget", "DSP=20"], "no folding"),
         (["--budget", "DSP=4"], "no folding"),

@@ -13,7 +13,7 @@ from test_dataflow import made, some_images
 from pymodel import golden, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP
-from pymodel.network_cycles import latency
+from pymodel.network_cycles import latency, latency_at_most
 from rtl_tb.runner import SimResult
 from scripts.config import Images, RunConfig, Stalls
 from scripts.network_steps import run_bench
@@ -56,6 +56,7 @@ def test_layers_and_cycles_are_as_predicted(built) -> None:
     model = latency(whole.dataflow, schedule, IMAGES, start)
     assert [end - start for end in result.cycles["image_last"]] == model.image_last
     assert result.cycles["total"] == model.total
+    assert result.cycles["total"] <= latency_at_most(whole.dataflow, IMAGES).total  # known before it was compiled
     assert model.interval == model.steady == np.diff(model.image_last)[-1]
 
 

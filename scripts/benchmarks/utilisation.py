@@ -1,4 +1,4 @@
-"""How much of what the multipliers could do is done: whole networks as `psconv explore --maximise utilisation` folds them.
+"""How much of what the multipliers could do is done, in networks folded by `psconv explore --maximise utilisation`.
 
 Layers and networks in steady state, and networks over a stream of images with the fill, by the exact cycle model; small
 networks of the same supports are built, simulated, and compared with that model.
@@ -38,34 +38,34 @@ DEVICE = "u250"  # 8-bit weights of all variants fit its block RAM
 LAYER_AIM, NETWORK_AIM = 0.99, 0.97
 STREAM, SHORT = 1000, 100  # images
 PARTS = (2, 4, 8, 16, 32, 64)  # of the device's multipliers
-SIMULATED = ("PSD2_P16", "PSD4_P8")
-SMALL = "DSP=144"  # budget of the simulated networks
-SMALL_IMAGES = 100
+# Variant, multipliers at most, images: N = 37 over several blocks; N = 39 in a stream that is long for its fill.
+SIMULATED = (("PSD4_P8", 28, 8), ("PSD2_P16", 96, 200))
 
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """Layers, networks, smaller budgets, simulations. Writes FOLDER/layers.json: every layer of every network."""
     cases = [(network, variant) for network in NETWORKS for variant in VARIANTS]
     results = in_workers(_case, cases, lambda at: progress(" ".join(cases[at])))
-    write_json(folder / "layers.json", {" ".join(case): result["rows"] for case, result in zip(cases, results, strict=True)})
+    layers = {" ".join(case): result["rows"] for case, result in zip(cases, results, strict=True)}
+    write_json(folder / "layers.json", layers)
     small = []
-    for variant in SIMULATED:
+    for variant, multipliers, images in SIMULATED:
         progress(f"digits {variant}: co-simulation")
-        small.append(simulate(variant, folder / variant))
+        small.append(simulate(variant, multipliers, images, folder / variant))
     picked = f"psconv explore --device {DEVICE} --maximise utilisation"
     return [
         Table("3x3 layers in steady state, at the pace of their network", [r["layers"] for r in results], (
-            f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the network); first: "
-            f"the dense 3x3 layer at the input. Each layer is in {folder / 'layers.json'}.",)),
-        Table(f"Whole networks, and streams of {SHORT} and {STREAM:,} images", [r["network"] for r in results], (
-            "Fill included: from the first input beat to the last output beat, by the cycle model with as many stages as "
-            "streams are sized for, so compiled RTL is no slower. images_for_aim: the shortest stream with "
+            f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the network); "
+            f"first: the dense 3x3 layer at the input. Each layer is in {folder / 'layers.json'}.",)),
+        Table(f"Whole networks, streams of {SHORT} and {STREAM:,} images", [r["network"] for r in results], (
+            "Fill included: from the first input beat to the last output beat, by the cycle model with as many stages "
+            "as streams are sized for, so compiled RTL is no slower. images_for_aim: the shortest stream with "
             f"{NETWORK_AIM}. optimal: no folding within the device's budgets uses its multipliers better.",)),
-        Table("The same with fewer multipliers: best steady state", [row for r in results for row in r["budgets"]],
-              ("least_3x3: of the layers with the variant.",)),
+        Table("The same with fewer multipliers: best steady state", [row for r in results for row in r["budgets"]], (
+            "least_3x3: of the layers with the variant.",)),
         Table("Simulated: digits networks, folded by the same command", small, (
-            f"zcu104, --budget {SMALL}; RTL in Verilator, every output value of every layer equal to the golden model's. "
-            "at_most: what the model without stages promises for the whole network's table.",)),
+            "zcu104; RTL in Verilator, every output value of every layer equal to the golden model's, every image's "
+            "end where the model says. cycles_at_most: before compilation, as above. folding: To x Tb / fold.",)),
     ]  # fmt: skip
 
 
@@ -86,7 +86,8 @@ def _case(name: str, variant: str) -> dict[str, Any]:
     three = [by_name[layer] for layer in sparse]
     missed = [row for row in rows if row["layer"] in (first, *sparse) and row["at_pace"] < LAYER_AIM]
     multipliers = lanes(choice)
-    ends = latency_at_most(network.dataflow(choice), STREAM).image_last
+    stream = latency_at_most(network.dataflow(choice), STREAM)
+    ends = stream.image_last
     streams = [macs * (at + 1) / (multipliers * (end + 1)) for at, end in enumerate(ends)]
     enough = next((at + 1 for at, utilisation in enumerate(streams) if utilisation >= NETWORK_AIM), None)
     head = {"network": name, "variant": variant}
@@ -96,11 +97,12 @@ def _case(name: str, variant: str) -> dict[str, Any]:
             "N": shapes[sparse[0]].N, "layers": len(sparse), "least": min(three), "mean": sum(three) / len(three),
             "least_at_own_pace": min(row["at_own_pace"] for row in rows if row["layer"] in sparse),
             "first": by_name[first], f"all >= {LAYER_AIM}": not missed,
-            "missed": "; ".join(f"{row['layer']}: {row['multipliers']} for {row['needed']:.2f}" for row in missed) or "–",
+            "missed": "; ".join(f"{row['layer']}: {row['multipliers']} for {row['needed']:.2f}" for row in missed)
+                      or "–",
         },
         "network": head | {
             "cycles": interval, "multipliers": multipliers, "steady": macs / (multipliers * interval),
-            "optimal": multipliers * interval <= best.bounds.product, "fill / cycles": ends[-1] / interval + 1 / interval - STREAM,
+            "optimal": multipliers * interval <= best.bounds.product, "fill / cycles": stream.fill / interval,
             f"{SHORT} images": streams[SHORT - 1], f"{STREAM} images": streams[-1], "images_for_aim": enough,
             f">= {NETWORK_AIM}": streams[-1] >= NETWORK_AIM,
             "missed": "–" if enough else _why(macs / (multipliers * interval)),
@@ -145,14 +147,17 @@ def _within(
     }  # fmt: skip
 
 
-def simulate(variant: str, folder: Path) -> dict[str, Any]:
-    """The digits network under a variant, folded by `psconv explore`, as RTL. Raises AssertionError where it differs."""
+def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[str, Any]:
+    """The digits network under a variant as RTL, folded by `psconv explore` for at most so many multipliers.
+
+    Raises AssertionError where a value or a cycle differs.
+    """
     plain = folder / "digits.yaml"
     write_text(plain, yaml.safe_dump({
         "psconv": 1, "network": {"name": "digits", "dataset": "digits", "variant": variant}, "target": "zcu104",
-        "images": {"count": SMALL_IMAGES}, "stalls": {"images": 0},
+        "images": {"count": images}, "stalls": {"images": 0},
     }))  # fmt: skip
-    wish = explore.Wish(None, "DSP", (SMALL,), maximise=explore.UTILISATION, points=1)
+    wish = explore.Wish(None, "DSP", (f"DSP={multipliers}",), maximise=explore.UTILISATION, points=1)
     path = explore.write_config(explore.explore(plain, wish), plain, folder / "folded", wish)
     this = flow.prepare(load(path), path, folder / "run")
     for step in ("golden", "csim", "synth", "cosim"):
@@ -162,9 +167,9 @@ def simulate(variant: str, folder: Path) -> dict[str, Any]:
     schedule = json.loads((layout.synth(whole.name) / "schedule.json").read_text())
     free = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())["free"]
     start, cycles = free["start"], free["cycles"]
-    model = latency(dataflow, schedule, SMALL_IMAGES, start)
+    model = latency(dataflow, schedule, images, start)
     ends = [end - start for end in cycles["image_last"]]
-    at_most = latency_at_most(dataflow, SMALL_IMAGES).total
+    at_most = latency_at_most(dataflow, images).total
     assert not free["errors"] and not free["mismatch_count"], free["errors"]
     assert all(probe["mismatch_count"] == 0 for probe in free["probes"].values())
     assert ends == model.image_last and cycles["total"] == model.total <= at_most, (cycles["total"], model, at_most)
@@ -173,10 +178,10 @@ def simulate(variant: str, folder: Path) -> dict[str, Any]:
     interval = ends[-1] - ends[-2]
     return {
         "network": "digits", "variant": variant, "N": shapes[convs[0]].N,
-        "folding of 3x3": ", ".join(f"{shapes[c].To}x{shapes[c].Tb}/{shapes[c].fold}" for c in convs),
+        "folding": ", ".join(f"{shapes[c].To}x{shapes[c].Tb}/{shapes[c].fold}" for c in convs),
         "multipliers": dataflow.multipliers, "interval_model": model.steady, "interval_simulated": interval,
-        "images": SMALL_IMAGES, "cycles_simulated": cycles["total"], "at_most": at_most,
+        "images": images, "cycles_simulated": cycles["total"], "cycles_at_most": at_most,
         "least_3x3": min(shapes[conv].macs / (shapes[conv].multipliers * interval) for conv in convs),
         "steady": dataflow.macs / (dataflow.multipliers * interval),
-        "with_fill": dataflow.macs * SMALL_IMAGES / (dataflow.multipliers * cycles["total"]),
+        "with_fill": dataflow.macs * images / (dataflow.multipliers * cycles["total"]),
     }  # fmt: skip
