@@ -15,4 +15,6 @@ BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
+    "tools": "compile time, simulators and the steps' caches for layers of ResNet18, against the aims",
+    "growth": "time and cells against lanes, weights, pixels and batch, with exponents and plots",
 }
