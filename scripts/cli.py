@@ -328,26 +328,35 @@ def bench(
         rows = [{"name": name, "measures": what} for name, what in BENCHMARKS.items()]
         _table("Benchmarks", rows, console, as_json)
         return
-    chosen, results = [], []
-    for name in BENCHMARKS if names == ["all"] else names:  # what is wrong is said before anything runs
-        try:
+    if names != ["all"]:
+        for name in names:  # what is wrong is said before anything runs
             load(name)
-        except ConfigError as error:
-            if names != ["all"] or name not in OPTIONAL:
+    results, failures = [], {}
+    for name in BENCHMARKS if names == ["all"] else names:
+        try:
+            with console.status(name) as status:
+                results.append(measure(name, out, lambda text, name=name: status.update(f"{name}: {text}")))
+        except (ConfigError, ToolMissing) as error:  # the others may do; one that was asked for by name must
+            if names != ["all"]:
                 raise
-            console.print(f"Left out: {error}", markup=False)
-        else:
-            chosen.append(name)
-    for name in chosen:
-        with console.status(name) as status:
-            results.append(measure(name, out, lambda text, name=name: status.update(f"{name}: {text}")))
+            failures[name] = error
+            console.print(f"{name}: {error}")
+            continue
         for table in results[-1]["tables"]:
             _table(table["title"], table["rows"], console, False)
             for note in table["notes"]:
                 console.print(note)
         console.print(f"Written: {out / name}.json")
+    if len(results) + len(failures) > 1:
+        rows = [{"benchmark": result["benchmark"], "seconds": result["seconds"]} for result in results]
+        rows += [{"benchmark": name, "seconds": None} for name in failures]
+        _table("Seconds of each", rows, console, False)
     if as_json:
         print(json.dumps(results, indent=2))
+    if failures:
+        report = "".join(f"\n  {name}: {error}" for name, error in failures.items())
+        missing = all(isinstance(error, ToolMissing) for error in failures.values())
+        raise (ToolMissing if missing else ConfigError)(f"bench: not run:{report}")
 
 
 @app.command()

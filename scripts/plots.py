@@ -83,6 +83,21 @@ def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Fi
     return figure
 
 
+def growth(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, title: str) -> Figure:
+    """Curves by name over logarithmic axes; a dashed line through each one's first point grows linearly."""
+    figure, axes = _axes(6.0, 4.2, title)
+    for (name, (sizes, values)), colour in zip(curves.items(), RESOURCE_COLOURS.values(), strict=False):
+        axes.plot(sizes, values, marker="o", markersize=4, color=colour, label=name)
+        linear = [values[0] * sizes[-1] / sizes[0]]
+        axes.plot([sizes[0], sizes[-1]], [values[0], *linear], color=colour, linewidth=0.7, linestyle="--", alpha=0.6)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def write(figure: Figure, stem: Path) -> list[Path]:
     """Writes STEM.svg and STEM.png and their folder; returns both paths. Equal figures give equal files."""
     stem.parent.mkdir(parents=True, exist_ok=True)

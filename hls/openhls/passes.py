@@ -38,6 +38,11 @@ _CLEAN = (
 )  # fmt: skip
 
 
+# A pass that asks whether such a call is needed looks at all others about the same variable, and an unrolled loop has
+# as many as iterations: without them the time of the clean-up grows with the loop, not with its square.
+_LIFETIMES = re.compile(r"^  call void @llvm\.lifetime\.[\w.]+\(.*\n", re.MULTILINE)
+
+
 @cache
 def _target() -> llvm.TargetMachine:
     llvm.initialize_native_target()
@@ -112,6 +117,6 @@ def optimise(text: str, function: str) -> str:
     manager.add_global_dead_code_eliminate_pass()
     manager.run(module, builder)
     _run(module, function, _UNROLL)
-    module = parse(split_arrays(str(module)))
+    module = parse(_LIFETIMES.sub("", split_arrays(str(module))))
     _run(module, function, _CLEAN)
     return str(module)

@@ -16,11 +16,12 @@ BENCHMARKS = {
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "clock": "Fmax of engines on an ECP5 after place and route, and the critical paths in lines of C++",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
+    "tools": "compile time, simulators and the steps' caches for layers of ResNet18, against the aims",
+    "growth": "time and cells against lanes, weights, pixels and batch, with exponents and plots",
     "utilisation": "how much of the multipliers' time is useful, per layer and over whole networks, fill included",
     "peer": "NNgen's engines beside ours on the same layers: multipliers, resources, cycles",
     "networks": "whole networks as one top, from nothing: exactness, seconds, resources beside the device, memory bits",
 }
 
 # Those whose packages no other part of the project needs, and the optional extra of pyproject.toml that brings them.
-# `psconv bench all` leaves them out where they are missing.
 OPTIONAL = {"peer": "peer"}

@@ -1,0 +1,217 @@
+"""How tools, simulation and hardware grow: with lanes, with weights, with the image, with the batch.
+
+Each series has one thing that grows and everything else fixed, and an exponent: the slope of a least squares fit on
+the logarithms, of processor time where it is about time. Times are taken with one process at a time; synthesis, of
+which only the cells and Fmax are of interest, runs on all cores.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pymodel import golden
+from pymodel.bundle import Bundle
+from pymodel.csim import TOP
+from pymodel.generate import random_bundle
+from pymodel.network import Conv, InputSpec, Network
+from pymodel.networks import make_network
+
+from .. import flow, plots
+from ..config import RunConfig
+from ..parallel import in_workers
+from ..resources import place_and_route, synthesise
+from ..settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from ..subject import Engine
+from .frame import Table
+from .golden import numpy_only
+from .stopwatch import Seconds, exponent, shortest, timed
+
+PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
+VARIANT, TARGET = "PSD1_P8", "ulx3s_85f"  # N = 16: lanes are powers of two
+CHANNELS, SIZE = 64, 8  # of the layer that engines of all numbers of lanes compute
+PARALLELISM = {
+    8: {"fold": 2}, 32: {"Tb": 2}, 64: {"Tb": 2, "To": 2}, 128: {"Tb": 4, "To": 2}, 256: {"Tb": 4, "To": 4},
+    512: {"Tb": 8, "To": 4},
+}  # fmt: skip
+SYNTHESISED = (8, 32, 128, 512)  # lanes; place and route where the device has so many multipliers
+SIMULATED_CYCLES = 30_000  # at least: images enough for so many
+OUTPUTS = (64, 128, 256, 512)  # output channels, with them weights, at 16 lanes
+SIZES = (8, 16, 32, 64)  # rows and columns of an image
+BATCHES = (1, 4, 16, 64)
+NUMPY_BATCHES = (1, 4, 16)
+LINEAR, FLAT = 1.1, 0.15  # largest exponents of what should be linear, and of what should not grow
+
+
+def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
+    """The series, their exponents, and a plot of each in `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    flow.synth_step(*_engine(8, CHANNELS, SIZE, folder / "warm"))  # LLVM and CIRCT start once
+    lanes = []
+    for count in PARALLELISM:
+        progress(f"{count} lanes")
+        lanes.append(_tools(count, folder / f"{count}_lanes"))
+    progress("yosys, nextpnr")
+    cells = {row["lanes"]: row for row in in_workers(_synthesis, [(n, folder / f"{n}_lanes") for n in SYNTHESISED])}
+    nothing = dict.fromkeys(next(iter(cells.values())))
+    lanes = [row | {key: cells.get(row["lanes"], nothing)[key] for key in nothing if key != "lanes"} for row in lanes]
+    progress("HLS, more weights and pixels")
+    weights = [_compile(count, SIZE, folder / f"{count}_outputs") for count in OUTPUTS]
+    images = [_compile(CHANNELS, size, folder / f"{size}_pixels") for size in SIZES]
+    progress("golden model")
+    golden_images, golden_batches = _golden_images(), _golden_batches()
+    series = [
+        ("lanes", "lanes", lanes, {"HLS": LINEAR, "Verilator": LINEAR, "cycle": LINEAR}, "s"),
+        ("weights", "weights", weights, {"HLS": FLAT}, "s"),
+        ("image", "pixels", images, {"HLS": FLAT}, "s"),
+        *((f"golden_{model}_image".replace(" ", "_"), "pixels", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
+          for model, rows in golden_images.items()),
+        *((f"golden_{model}_batch".replace(" ", "_"), "batch", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
+          for model, rows in golden_batches.items()),
+    ]  # fmt: skip
+    fits = []
+    for name, size, rows, limits, unit in series:
+        curves = {key: _curve(rows, size, f"{key} processor s") for key in limits}
+        plots.write(plots.growth(curves, size, f"processor time, {unit}", name.replace("_", " ")), folder / name)
+        for key, limit in limits.items():
+            grown = exponent(*curves[key])
+            wall = exponent(*_curve(rows, size, f"{key} s"))
+            fits.append({"series": name.replace("_", " "), "time of": key, "against": size, "exponent": grown,
+                         "of wall time": wall, "aim": limit, "met": grown <= limit})  # fmt: skip
+    area = {key: _curve(lanes, "lanes", key) for key in ("LUT", "FF", "DSP")}
+    plots.write(plots.growth(area, "lanes", "cells", f"{VARIANT} on {TARGET}"), folder / "cells")
+    speed = {key: _curve(lanes, "lanes", key) for key in ("Fmax MHz",)}
+    plots.write(plots.growth(speed, "lanes", "MHz", f"{VARIANT} on {TARGET}, place and route"), folder / "fmax")
+    fits += [{"series": "lanes", "time of": f"{key} (cells)", "against": "lanes", "exponent": exponent(*area[key]),
+              "of wall time": None, "aim": LINEAR, "met": exponent(*area[key]) <= LINEAR} for key in area]  # fmt: skip
+    return [
+        Table("Exponents", fits, (
+            "Slope of log time over log size, of processor seconds; that of wall seconds beside it. 1 is linear. A "
+            f"fixed part makes it less. Plots: {folder}/*.svg, *.png.",)),
+        Table(f"Engines of 8 to 512 lanes, {VARIANT}, {CHANNELS}x{SIZE}x{SIZE}->{CHANNELS}", lanes, (
+            f"Open flow for {TARGET}. cycle: of the simulation with all checks, in seconds. Cells: yosys; Fmax: "
+            "nextpnr, out of context, where the device's 156 multipliers are enough; an empty place was not "
+            "synthesised, or not placed.",)),
+        Table(f"HLS against weights, {VARIANT}, 16 lanes, {CHANNELS} input channels", weights),
+        Table(f"HLS against pixels, {VARIANT}, 16 lanes, {CHANNELS}->{CHANNELS} channels", images),
+        *(Table(f"Golden model against pixels: {model}", rows) for model, rows in golden_images.items()),
+        *(Table(f"Golden model against the batch: {model}", rows) for model, rows in golden_batches.items()),
+    ]  # fmt: skip
+
+
+def _engine(
+    lanes: int, outputs: int, size: int, out: Path, images: int = 1, channels: int = CHANNELS
+) -> tuple[Engine, Settings]:
+    """An engine of VARIANT with so many lanes, and the settings of its run."""
+    config = RunConfig(
+        psconv=1, target=TARGET, images={"count": images}, stalls={"images": 0},
+        parallelism=PARALLELISM.get(lanes, {}) | {"lanes": lanes},
+        layer={"in_channels": channels, "out_channels": outputs, "height": size, "width": size, "support": VARIANT,
+               "relu": True, "shift": 10, "accumulator_bits": 32},
+    )  # fmt: skip
+    made = flow.prepare(config, Path(f"{lanes}_lanes.yaml"), out)
+    [engine] = made.subject.engines
+    return engine, replace(made.settings, simulators=out / "simulators")
+
+
+def _tools(lanes: int, out: Path) -> dict[str, Any]:
+    """HLS, Verilator's build and the speed of the simulation. Raises AssertionError where an output differs."""
+    shape = _engine(lanes, CHANNELS, SIZE, out)[0].shape
+    cycles = shape.hout * shape.wout * shape.NB * shape.steps * shape.fold
+    engine, settings = _engine(lanes, CHANNELS, SIZE, out, images=-(-SIMULATED_CYCLES // cycles))
+    hls = timed(lambda: flow.synth_step(engine, settings))
+    whole = timed(lambda: flow.cosim_step(engine, settings))
+    result = settings.layout.cosim(engine.name).with_suffix(".json")
+    record = json.loads(result.read_text(encoding="utf-8"))["free"]
+    assert not record["errors"] and not record["mismatch_count"], (lanes, record["errors"])
+    result.with_name(f"{result.stem}.npz").unlink()
+    again = timed(lambda: flow.cosim_step(engine, settings))  # the simulator is there: the run alone
+    verilator = Seconds(record["seconds"]["build"], whole.processor - again.processor)
+    simulated, seconds = record["cycles"]["simulated"], record["seconds"]["simulation"]
+    return {
+        "lanes": lanes,
+        **hls.row("HLS"),
+        **verilator.row("Verilator"),
+        "cycles": simulated,
+        "cycles per second": simulated / seconds,
+        "lane cycles per second": lanes * simulated / seconds,
+        # The simulation's own clock is the wall's; of its processor time the start of Python would be a part.
+        "cycle s": seconds / simulated,
+        "cycle processor s": seconds / simulated,
+    }
+
+
+def _synthesis(lanes: int, out: Path) -> dict[str, Any]:
+    """Cells, and Fmax where the device has enough multipliers."""
+    engine, settings = _engine(lanes, CHANNELS, SIZE, out)
+    rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
+    target, fmax = settings.target, None
+    cells = synthesise(rtl, TOP, target)["total"]
+    if lanes <= target.budgets.DSP:
+        fmax = place_and_route(rtl, TOP, target, settings.clock_ns)["fmax_mhz"]
+    return {"lanes": lanes} | {kind: cells[kind] for kind in ("LUT", "FF", "DSP", "BRAM")} | {"Fmax MHz": fmax}
+
+
+def _compile(outputs: int, size: int, out: Path) -> dict[str, Any]:
+    """HLS of an engine of 16 lanes."""
+    engine, settings = _engine(16, outputs, size, out)
+
+    def once() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        flow.synth_step(engine, settings)
+
+    seconds = shortest(once, 2)
+    return {"layer": engine.shape.summary, "weights": int(np.count_nonzero(engine.weights)), "pixels": size * size,
+            **seconds.row("HLS")}  # fmt: skip
+
+
+def _golden_images() -> dict[str, list[dict[str, Any]]]:
+    """Seconds of one layer and of whole ResNet18 for images of several sizes."""
+    def layer(size: int) -> Bundle:
+        conv = Conv(name="layer", input="input", out_channels=64, kernel=3, padding=1, support="PSD1_P16", relu=True)
+        shape = InputSpec(channels=64, height=size, width=size)
+        return random_bundle(Network(name="layer", layers=[conv], output="layer", input=shape), 0)
+
+    def whole(size: int) -> Bundle:
+        network = make_network("resnet18", "cifar10", "PSD1_P16")
+        larger = network.input.model_copy(update={"height": size, "width": size})
+        return random_bundle(network.model_copy(update={"input": larger}), 0)
+
+    models = {"layer": (layer, 8), "ResNet18": (whole, 4)}
+    return {name: [{"pixels": size * size, "batch": batch} | _golden(make(size), batch, True) for size in SIZES]
+            for name, (make, batch) in models.items()}  # fmt: skip
+
+
+def _golden_batches() -> dict[str, list[dict[str, Any]]]:
+    """Seconds of whole networks for several batches; numpy, which is slow, up to a smaller one."""
+    models = {"digits": random_bundle(make_network("digits", "digits", "PSD1_P16"), 0),
+              "ResNet18": random_bundle(make_network("resnet18", "cifar10", "PSD1_P16"), 0)}  # fmt: skip
+    return {name: [{"batch": batch} | _golden(bundle, batch, batch in NUMPY_BATCHES) for batch in BATCHES]
+            for name, bundle in models.items()}  # fmt: skip
+
+
+def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> dict[str, Any]:
+    """Seconds of one thread with the compiled kernel, and with numpy where it is asked for; equal in every layer."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(-128, 128, (batch, *bundle.network.input.shape)).astype(np.int8)
+    made = golden.run(bundle, images, threads=1)  # plans are made here
+    times = shortest(lambda: golden.run(bundle, images, threads=1), 3).row("kernel")
+    times |= {"numpy s": None, "numpy processor s": None}
+    if by_numpy:
+        with numpy_only():
+            expected = golden.run(bundle, images)
+            times |= timed(lambda: golden.run(bundle, images)).row("numpy")
+        assert all(np.array_equal(made[name], expected[name]) for name in expected)
+    return times
+
+
+def _curve(rows: Sequence[dict[str, Any]], size: str, value: str) -> tuple[list[float], list[float]]:
+    """The measured points of a column."""
+    points = [(row[size], row[value]) for row in rows if row[value] is not None]
+    return [x for x, _ in points], [y for _, y in points]
