@@ -20,7 +20,7 @@ from rich.table import Table
 
 from pymodel.errors import NEEDS_TORCH, ConfigError
 
-from .benchmarks import BENCHMARKS, OPTIONAL
+from .benchmarks import BENCHMARKS
 from .benchmarks.frame import shown
 from .vendor.tools import ToolMissing
 
