@@ -25,7 +25,8 @@ from pymodel.networks import make_network
 from pymodel.packing import EngineShape
 
 from ..parallel import in_workers
-from ..resources import load_target, place_and_route, synthesise
+from ..place_route import place_and_route
+from ..resources import load_target, synthesise
 from ..steps import ROOT, content_key, unless_fresh, write_json
 from .frame import Table
 
