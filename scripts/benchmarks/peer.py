@@ -145,7 +145,8 @@ def _row(
         "support": case.support,
         "parallelism": ", ".join(f"{key} {value}" for key, value in case.options.items()),
         "multipliers": multipliers,
-        **{kind: cells[kind] for kind in ("LUT", "FF", "DSP", "BRAM")},
+        **{kind: int(cells[kind]) for kind in ("LUT", "FF", "DSP")},
+        "BRAM": cells["BRAM"],  # of 36 kbit, so halves too
         "cycles": cycles,
         "cycles with weights": with_weights,
         "MACs": macs,
