@@ -121,7 +121,7 @@ def test_the_clock_and_its_critical_path(tmp_path: Path) -> None:
         "seed": 1,
         "ns_by_element": {"routing": 3.832, "carry chain": 1.157},
         "path": [
-            {"source": "requantise.hpp:46", "through": ["register", "routing"], "delay_ns": 2.0},
+            {"source": "requantise.hpp:46", "through": ["register", "routing"], "delay_ns": 2.01},
             {"source": None, "through": ["logic"], "delay_ns": 0.44},
         ],
         "registers": {"multiplier_inputs": 24, "flip_flops_saved": 1216},
@@ -133,7 +133,7 @@ def test_the_clock_and_its_critical_path(tmp_path: Path) -> None:
         "| multiplier inputs 24, flip flops saved 1,216 |"
     )
     assert row in text
-    path = "requantise.hpp:46 2.00 ns (register, routing) → no C++ line 0.44 ns (logic)"
+    path = "requantise.hpp:46 2.01 ns (register, routing) → no C++ line 0.44 ns (logic)"
     assert f"- conv1: {path}\n" in text and path in html
     page = Page()
     page.feed(html)

@@ -81,7 +81,13 @@ def _plan(graph: Process, facts: control.Control, target: Target, clock_ns: floa
         tabulate(ahead)
         with suppress(HlsError):  # the plain graph says what is wrong
             plans.append(scheduling.schedule(ahead, facts, target, clock_ns))
-    if not plans or plans[0].issue_stages > 1:
+    if not plans or _cost(plans[0]) > (1, 0):
         tabulate(graph)
         plans.append(scheduling.schedule(graph, facts, target, clock_ns))
-    return min(plans, key=lambda plan: plan.issue_stages)
+    return min(plans, key=_cost)
+
+
+def _cost(plan: scheduling.Schedule) -> tuple[int, int]:
+    """Issue stages, and writes that take a credit at issue whether they happen or not: cycles that no model expects."""
+    writes = [e for e in plan.process.effects if e.op == "write"]
+    return plan.issue_stages, len(writes) - len(plan.known_at_issue)
