@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
-from test_dataflow import NETWORKS, conv, network, some_images
 
 from pymodel import csim, golden, network_top
 from pymodel.bundle import Bundle
@@ -26,6 +25,7 @@ from pymodel.network_memory import FIFOS, built, needed
 from pymodel.networks import make_network
 from pymodel.packing import pack_loads, unpack_bias, unpack_weights
 from rtl_tb.runner import simulate
+from tests.test_dataflow import NETWORKS, conv, network, some_images
 
 GOOD, NONE, NEW = Verdict.GOOD, Verdict.NO_WEIGHTS, Verdict.RELOADED
 IMAGES = 9

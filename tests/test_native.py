@@ -15,7 +15,6 @@ import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_golden import EVERY_OP, conv_by_onnxruntime, random_bundle, random_images
 
 from pymodel import generate, golden, ops
 from pymodel.bundle import Bundle
@@ -27,6 +26,7 @@ from pymodel.native.plan import Plan, group_channels, make_plan, plan_of
 from pymodel.network import Network
 from pymodel.networks import digits, make_network
 from pymodel.supports import PAPER_VARIANTS, Support, make_support
+from tests.test_golden import EVERY_OP, conv_by_onnxruntime, random_bundle, random_images
 
 NATIVES = [Native(build.load(), number) for number in build.supported()]
 SETS = [INSTRUCTION_SETS[native.instruction_set] for native in NATIVES]

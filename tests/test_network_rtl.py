@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from openhls.compile import compile_hls
-from test_dataflow import made, some_images
 
 from pymodel import golden, network_top
 from pymodel.csim import ENGINE, INCLUDE
@@ -21,6 +20,7 @@ from scripts.resources import load_target
 from scripts.settings import Settings
 from scripts.steps import Layout
 from scripts.subject import WHOLE, Whole
+from tests.test_dataflow import made, some_images
 
 IMAGES = 4
 NAME = "projection with stride"  # a fork, two paths, an addition, words of 1 and of 9 channels

@@ -25,6 +25,7 @@ from scripts.resources import (
     synthesise,
     trace_operands,
 )
+from scripts.yowasp import yosys
 
 LANES = [Path(__file__).parent / "rtl" / "lanes.sv"]
 
@@ -93,7 +94,7 @@ def test_logic_cells_are_those_that_yosys_estimates(tmp_path: Path) -> None:
     source = tmp_path / "lanes.sv"
     source.write_text(LANES[0].read_text())
     script = f"read_verilog -sv {source.name}; {load_target('zcu104').yosys} -top lanes_indexed; "
-    resources._yosys(script + "tee -q -o stat.json stat -tech xilinx -json", tmp_path)
+    yosys(script + "tee -q -o stat.json stat -tech xilinx -json", tmp_path)
     whole = json.loads((tmp_path / "stat.json").read_text())["design"]
     assert logic_cells(whole["num_cells_by_type"]) == whole["estimated_num_lc"] > 0
     assert logic_cells({"LUT6": 2, "LUT5": 3, "LUT4": 1, "LUT3": 1, "LUT2": 5, "LUT1": 4}) == 7 + 2

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
-from test_dataflow import NETWORKS, conv, network, some_images
 
 from pymodel import csim, golden, network_top
 from pymodel.bundle import Bundle
@@ -31,6 +30,7 @@ from scripts.resources import load_target
 from scripts.settings import Settings
 from scripts.steps import Layout
 from scripts.subject import WHOLE, Whole
+from tests.test_dataflow import NETWORKS, conv, network, some_images
 
 IMAGES = 4
 Parallelism = dict[str, dict[str, int]]

@@ -26,7 +26,8 @@ from pymodel.networks import make_network
 from .. import flow, plots
 from ..config import RunConfig
 from ..parallel import in_workers
-from ..resources import place_and_route, synthesise
+from ..place_route import place_and_route
+from ..resources import synthesise
 from ..settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from ..subject import Engine
 from .frame import Table
