@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pymodel.errors import ConfigError
 from scripts import cli, plots, steps
-from scripts.benchmarks import frame
+from scripts.benchmarks import frame, growth
 from scripts.benchmarks.stopwatch import exponent, shortest
 
 
@@ -78,3 +78,30 @@ def test_a_step_is_done_again_only_for_another_key(tmp_path):
     assert made == ["a", "b"] and write.plan("b").done and not write.plan("a").done
     (tmp_path / "result").unlink()
     assert not write.plan("b").done
+
+
+def test_growth_fits_its_series_and_plots_them(tmp_path, monkeypatch):
+    """From made-up times: HLS grows with the square of the lanes and fails its aim, all else is linear or flat."""
+    def times(size, key="HLS", power=1):
+        return {f"{key} s": size**power, f"{key} processor s": size**power}
+
+    def golden(size):
+        return [{"pixels": n, "batch": n} | times(n, "kernel") | times(n, "numpy") for n in (1, 4)]
+
+    def cells(function, calls):
+        return [{"lanes": n, "LUT": 10 * n, "FF": n, "DSP": n, "BRAM": 1, "Fmax MHz": 100} for n, _ in calls]
+
+    monkeypatch.setattr(growth.flow, "synth_step", lambda engine, settings: None)
+    monkeypatch.setattr(growth, "_engine", lambda *arguments: (None, None))
+    monkeypatch.setattr(growth, "in_workers", cells)
+    monkeypatch.setattr(growth, "_tools", lambda n, out: {"lanes": n} | times(n, power=2) | times(n, "Verilator")
+                        | times(n, "cycle"))  # fmt: skip
+    monkeypatch.setattr(growth, "_compile", lambda outputs, size, out: {"weights": outputs, "pixels": size * size}
+                        | times(3.0))  # fmt: skip
+    monkeypatch.setattr(growth, "_golden_images", lambda: {"layer": golden(1)})
+    monkeypatch.setattr(growth, "_golden_batches", lambda: {"digits": golden(1)})
+    fits, lanes, *_ = growth.run(tmp_path / "growth", lambda text: None)
+    missed = [(row["series"], row["time of"]) for row in fits.rows if not row["met"]]
+    assert missed == [("lanes", "HLS")] and fits.rows[0]["exponent"] == pytest.approx(2)
+    assert [row["LUT"] for row in lanes.rows] == [80, 320, None, 1280, None, 5120]
+    assert lanes.markdown() and len(list((tmp_path / "growth").glob("*.png"))) == 7

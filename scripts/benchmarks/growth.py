@@ -41,7 +41,7 @@ PARALLELISM = {
     8: {"fold": 2}, 32: {"Tb": 2}, 64: {"Tb": 2, "To": 2}, 128: {"Tb": 4, "To": 2}, 256: {"Tb": 4, "To": 4},
     512: {"Tb": 8, "To": 4},
 }  # fmt: skip
-SYNTHESISED = (8, 32, 128, 512)  # lanes; place and route where the device has so many multipliers
+SYNTHESISED = (128, 512, 32, 8)  # lanes, the longest first; place and route where the device has so many multipliers
 SIMULATED_CYCLES = 30_000  # at least: images enough for so many
 OUTPUTS = (64, 128, 256, 512)  # output channels, with them weights, at 16 lanes
 SIZES = (8, 16, 32, 64)  # rows and columns of an image
