@@ -162,18 +162,18 @@ void pe(hls::stream<ap_uint<1>>& orders, hls::stream<typename Geometry<C>::Load>
 #pragma HLS BIND_STORAGE variable=biases type=ram_s2p
   // Data say whether weights come, so how far a load of sums is from their store is not proved: the path from
   // one to the other has to fit a cycle, and block RAM takes half of that.
-  typename Geometry<C>::Sums carried[C::STEPS];
-#pragma HLS BIND_STORAGE variable=carried type=ram_s2p impl=lutram
+  typename Geometry<C>::Sums sums_carried[C::STEPS];
+#pragma HLS BIND_STORAGE variable=sums_carried type=ram_s2p impl=lutram
   if (C::ULTRA_WEIGHTS) {
     static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=uram
     const Ram<C> ram = {orders, load_words, weights, biases};
-    multiply<C>(ram, carried, window_words, sum_words);
+    multiply<C>(ram, sums_carried, window_words, sum_words);
   } else {
     static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable=weights type=ram_s2p
     const Ram<C> ram = {orders, load_words, weights, biases};
-    multiply<C>(ram, carried, window_words, sum_words);
+    multiply<C>(ram, sums_carried, window_words, sum_words);
   }
 }
 
