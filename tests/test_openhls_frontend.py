@@ -34,7 +34,8 @@ TOPS = {
         "once": 1,
         "state": 4,
     },
-    "memory": {"histogram": 200, "window": 66, "copies": 40, "tables": 40, "accumulate": 21, "sorted": 13},
+    "memory": {"histogram": 200, "window": 66, "copies": 40, "tables": 40, "accumulate": 21, "sorted": 13,
+               "apart": 50},
     "network": {"diamond": 12},
 }  # kernel file -> top -> words per input and run (as many as any input needs)
 
@@ -289,6 +290,11 @@ def test_true_widths_storage_and_contents():
         ("acc_0", 16, 7),
         ("acc_1", 16, 7),
     ]
+
+
+def test_a_pragma_is_about_the_array_of_its_function():
+    (process,) = load("memory", "apart").processes
+    assert {m.depth: m.storage for m in process.memories.values()} == {100: "lutram", 90: None}
 
 
 def test_registers_of_a_nest_are_shared():

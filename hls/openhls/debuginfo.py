@@ -15,6 +15,7 @@ from .places import shown
 
 _NODE = re.compile(r"^!(\d+) = (?:distinct )?(.*)$", re.MULTILINE)
 _GLOBAL = re.compile(r'^@("[^"]*"|[-\w.$]+) = (.*)$', re.MULTILINE)
+_FUNCTION_SCOPES = ("DISubprogram", "DILexicalBlock", "DILexicalBlockFile")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Variable:
     type: str
     loc: Location | None
     argument: int | None = None
+    in_function: bool = True  # declared there, static or not
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class DebugInfo:
             self.ref(node, "type") or "",
             self.place(node),
             self.number(node, "arg") or None,
+            self.kind(self.ref(node, "scope")) in _FUNCTION_SCOPES,
         )
 
     def global_(self, name: str) -> Variable | None:

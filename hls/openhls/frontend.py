@@ -100,7 +100,7 @@ def process_graph(source: ProcessSource, clock: Clock) -> Process:
         directives = Directives(list(source.promises))
 
         def promise(kind: str, variable: Variable) -> Promise | None:
-            return directives.about(kind, variable.name, variable.loc)
+            return directives.about(kind, variable.name, variable.loc, variable.in_function)
 
         ports = dict(zip(function.arguments, source.ports, strict=True))
         return import_process(text, function, debug, ports, source.name, promise)

@@ -66,15 +66,18 @@ class Directives:
 
     promises: list[Promise] = field(default_factory=list)
 
-    def about(self, kind: str, variable: str, declared: Location | None) -> Promise | None:
-        """The promise about a variable declared at `declared`: one in whose scope it lies, else (a global) any."""
+    def about(self, kind: str, variable: str, declared: Location | None, in_function: bool) -> Promise | None:
+        """The promise about a variable declared at `declared`: the one in whose scope it lies.
+
+        Else, for a global one, any about its name: a pragma stands in a function that uses it.
+        """
         named = [p for p in self.promises if p.kind == kind and p.variable == variable]
         inside = [
             p
             for p in named
             if declared and p.loc.file == declared.file and p.first <= declared.line <= p.last
         ]
-        return next(iter(inside or named), None)
+        return next(iter(inside or (() if in_function else named)), None)
 
 
 @dataclass

@@ -143,3 +143,22 @@ void sorted(hls::stream<ap_uint<8>>& x, hls::stream<ap_int<40>>& y) {
     y.write(word);
   }
 }
+
+// A pragma speaks of the array of its own function only, whatever others are called.
+static void chosen(const ap_uint<8>& v, ap_uint<8>& out) {
+#pragma HLS INLINE
+  static ap_uint<8> table[100];
+#pragma HLS BIND_STORAGE variable=table type=ram_s2p impl=lutram
+  out = table[v % 100];
+  table[v % 100] = v;
+}
+void apart(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static ap_uint<8> table[90];
+  for (int i = 0; i < 50; ++i) {
+    const ap_uint<8> v = x.read();
+    ap_uint<8> other;
+    chosen(v, other);
+    y.write(table[v % 90] ^ other);
+    table[v % 90] = v;
+  }
+}
