@@ -206,6 +206,9 @@ class _Builder:
             if self.loaded:
                 ports = Control(f"{name}_orders", 1), Control(f"{name}_words", shape.load_bits)
             elif name in self.streamed:
+                if shape.pieces > 1:
+                    raise ConfigError(f"layer {name}: feed: channels, but weights that are streamed meet whole windows:"
+                                      " feed: windows")  # fmt: skip
                 kind, ports = StreamedEngineUnit, (WeightPort(f"w_{name}", name, shape.rom_word_bits),)
             self.units.append(
                 kind(name, name, (source, *ports), (sink,), shape, weights, self.bundle.bias(name), scales)

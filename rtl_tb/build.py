@@ -69,7 +69,7 @@ def build(
     options = [*flags, "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator", str(main)]
     with _work_folder() as work:
         (work / "top.sv").write_text(top, encoding="utf-8")
-        _compile([*components, *sources, work / "top.sv"], harness.TOP, options, work, cache, ports.top)
+        _compile([*components, *sources, work / "top.sv"], harness.TOP, options, work, cache, ports.top, ["verilator"])
         _publish(work / "simulator", binary)
     return binary
 
@@ -158,26 +158,30 @@ def _work_folder() -> Iterator[Path]:
 
 
 def _compile(
-    sources: Sequence[Path], top: str, options: Sequence[str], work: Path, cache: Path, name: str
-) -> None:
-    """Verilog and C++ to the program work/simulator. name: of the design, for messages."""
+    sources: Sequence[Path], top: str, options: Sequence[str], work: Path, cache: Path, name: str,
+    mains: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Verilog and C++ to the program work/simulator. name: of the design, for messages. mains: as in `_make`."""
     place = ["--Mdir", str(work), "--top-module", top, "-o", "simulator", "-CFLAGS", _CXX_STANDARD]
     _run_tool([_verilator(), *_FLAGS, *place, *options, *map(str, sources)], work, f"Verilator refuses {name}")
-    _make(work, cache)
+    _make(work, cache, mains)
 
 
-def _make(work: Path, cache: Path) -> None:
-    """Compile; the objects that do not depend on the design are taken from the user's cache or put there."""
+def _make(work: Path, cache: Path, mains: Sequence[str]) -> None:
+    """Compile; the objects that do not depend on the design are taken from the user's cache or put there.
+
+    mains: sources, less their ending, that see no more of the design than Vtop.h: cocotb's main program.
+    """
     classes = (work / "Vtop_classes.mk").read_text(encoding="utf-8")
     listed = re.search(r"VM_GLOBAL_FAST \+= \\\n((?: +\w+ \\\n)*)", classes)
     names = [name for name in listed[1].split() if name != "\\"] if listed else []
     # Whether the design's own files are compiled one by one is no option of a compiler.
     settings = [line for line in re.findall(r"^VM_\w+ = \w+$", classes, re.MULTILINE) if "PARALLEL" not in line]
-    # cocotb's main program sees of the design what is in Vtop.h, and the top has no ports: it is always the same.
-    seen = (work / "Vtop.h").read_bytes()
+    # The top of a bench has no ports: its Vtop.h is always the same.
+    seen = (work / "Vtop.h").read_bytes() if mains else b""
     cache = _library_cache(cache)
     library = cache / f"verilated-{_digest([_toolchain(), *names, *settings, *_OPTIMISE.values(), seen])}"
-    objects = [f"{name}.o" for name in (*names, "verilator")]
+    objects = [f"{name}.o" for name in (*names, *mains)]
     command = [
         "make",
         f"-j{os.cpu_count()}",

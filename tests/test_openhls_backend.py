@@ -650,9 +650,9 @@ def test_ultra_ram_is_a_ram_that_begins_with_zeros(tmp_path):
 
 
 def test_zeros_in_a_memory_are_a_loop():
-    text = primitives.Ram(192, 4096, "block", False, True, (0,) * 4096).verilog("r")
+    text = primitives.Ram(192, 4096, "block", False, False, True, (0,) * 4096).verilog("r")
     assert "mem[k] = '0;" in text and len(text) < 1000
-    assert "localparam" in primitives.Ram(8, 2, "block", False, True, (0, 1)).verilog("r")
+    assert "localparam" in primitives.Ram(8, 2, "block", False, False, True, (0, 1)).verilog("r")
 
 
 # -- synthesis ---------------------------------------------------------------------------------------------------------

@@ -220,7 +220,7 @@ def test_contents_of_block_roms_do_not_count(
 
 def test_zeros_in_a_ram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, target = tmp_path / "ram.sv", load_target("zcu104")
-    path.write_text(Ram(72, 512, "block", True, False, (0,) * 512).verilog("ram"))
+    path.write_text(Ram(72, 512, "block", True, True, False, (0,) * 512).verilog("ram"))
     short = synthesise([path], "ram", target)["total"]
     monkeypatch.setattr(resources, "without_contents", lambda text: text)
     assert "initial" in path.read_text() and short == synthesise([path], "ram", target)["total"]
@@ -229,7 +229,7 @@ def test_zeros_in_a_ram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("depth", "width", "contents"), [(4096, 72, None), (8192, 100, None), (300, 150, (0,) * 300)])
 def test_ultra_ram(tmp_path: Path, depth: int, width: int, contents: tuple[int, ...] | None) -> None:
     path = tmp_path / "ram.sv"
-    path.write_text(Ram(width, depth, "ultra", False, True, contents).verilog("ram"))
+    path.write_text(Ram(width, depth, "ultra", False, False, True, contents).verilog("ram"))
     total = synthesise([path], "ram", load_target("zcu104"))["total"]
     assert (total["URAM"], total["BRAM"], total["LUTRAM"]) == (ultra_blocks(depth, width), 0, 0)
 

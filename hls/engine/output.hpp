@@ -9,8 +9,8 @@
 
 namespace psconv {
 
-// Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, one a step: each comes in at the
-// top and moves down by one channel a step.
+// Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, one a step: each comes in at
+// the top and moves down by one channel a step.
 template <class C> using Channels = ap_uint<C::PERIOD * C::OUT_BITS>[C::TO];
 
 // Takes in the sums of step s.

@@ -59,17 +59,17 @@ template <class C> void rotate(Ring<C>& ring) {
 template <class C>
 typename Geometry<C>::Window turned(const typename Geometry<C>::Window& window) {
 #pragma HLS INLINE
-  const int channels = C::PERIOD * C::IN_BITS;
-  typename Geometry<C>::Window result = 0;
-  for (int group = 0; group < Geometry<C>::TAPS * C::TB; ++group) {
+  typename Geometry<C>::Window first = 0;  // ones where position 0 of each block and tap lies
+  for (int tap = 0; tap < Geometry<C>::TAPS; ++tap) {
 #pragma HLS UNROLL
-    for (int i = 0; i < C::PERIOD; ++i) {
+    for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
-      const int to = group * channels + (i + 1) % C::PERIOD * C::IN_BITS;
-      result.range(to + C::IN_BITS - 1, to) = field<C::IN_BITS>(window, group * C::PERIOD + i);
+      const int low = (tap * C::TB + block) * C::PERIOD * C::IN_BITS;
+      first.range(low + C::IN_BITS - 1, low) = ap_uint<C::IN_BITS>(-1);
     }
   }
-  return result;
+  if (C::PERIOD == 1) return window;
+  return ((window << C::IN_BITS) & ~first) | ((window >> ((C::PERIOD - 1) * C::IN_BITS)) & first);
 }
 
 // What multiplier j works on in a fold: element fold * MULTIPLIERS + j, a constant place if there is one

@@ -22,7 +22,7 @@ void streamed_output(hls::stream<typename Geometry<C>::Sums>& sum_words, hls::st
   int slot = 0;  // s % PERIOD
 
 turns:
-  for (int turn = 0; turn < C::STEPS + G::GROUPS; ++turn) {
+  for (int turn = 0; turn < G::OUTPUT_TURNS; ++turn) {
   pixels:
     for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
 #pragma HLS PIPELINE II=1

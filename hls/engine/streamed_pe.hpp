@@ -39,7 +39,7 @@ void streamed_pe(hls::stream<W>& weight_words, hls::stream<typename Geometry<C>:
   int step = 0, fold = 0;
 
 turns:
-  for (int turn = 0; turn <= C::STEPS * C::FOLDS; ++turn) {
+  for (int turn = 0; turn < G::TURNS; ++turn) {
   block_sets:
     for (int b = 0; b < C::BLOCK_SETS; ++b) {
     pixels:
