@@ -156,7 +156,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False) -> list[Constan
         ("PACKING", shape.packing, "outputs of TO whose products share a multiplier"),
         ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
         ("BLOCK_SETS", shape.NB, "sets of TB blocks"),
-        ("PIECES", shape.pieces, "of a beat and a window set: PERIOD where they move channel by channel, else 1"),
+        ("PIECES", shape.pieces, "of a beat and a window set: PERIOD if fed channel by channel"),
         ("STEPS", shape.steps, "sets of TO output channels"),
         ("IN_BITS", shape.in_bits, "of an input activation"),
         ("WEIGHT_BITS", shape.weight_bits, "of a weight"),

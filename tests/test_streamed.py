@@ -123,7 +123,9 @@ def test_weight_beats_come_back_and_are_the_rom_turned_round(shape: EngineShape,
 # C++
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if not name.startswith(("three readers", "channel by channel"))])
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORKS if not name.startswith(("three readers", "channel by channel"))]
+)
 def test_cpp_is_the_golden_model(name: str, tmp_path: Path) -> None:
     bundle, dataflow = made(*NETWORKS[name])
     images = some_images(bundle, 3)

@@ -72,7 +72,7 @@ turns:
         for (int k = 0; k < C::TO; ++k) {
 #pragma HLS UNROLL
           const Accumulator start =
-              first ? Accumulator(field<C::BIAS_BITS>(biases, k)) : Accumulator(field<C::ACC_BITS>(before, k));
+              first ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(before, k);
           sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = Accumulator(start + dot[k]);
         }
         carried[pixel] = sums;
