@@ -12,9 +12,9 @@
 // A network whose weights are loaded (PSCONV_PACKETS) takes packets of any number of beats in the place of
 // images; INPUT has that number before the beats of each, in four bytes, least significant first.
 //
-// A network with layers whose weights come by ports of their own (PSCONV_WEIGHT_PORTS) is run as csim INPUT OUTPUT
-// WEIGHTS: the weight beats of the images, of each image those of one port after the other, as bytes of TDATA.
-// Where WEIGHTS ends before the images do, it is given again from its start.
+// A network with layers whose weights come by ports of their own (PSCONV_WEIGHT_PORTS) is run as csim INPUT
+// OUTPUT WEIGHTS: the weight beats of the images, of each image those of one port after the other, as bytes
+// of TDATA. Where WEIGHTS ends before the images do, it is given again from its start.
 //
 // The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
 #include <cstdio>
@@ -126,7 +126,8 @@ int main(int argc, char** argv) {
   hls::stream<OutputBeat> y;
   for (std::size_t at = 0; at < input.size();) {
     const int beats = beats_at(input, at);
-    for (int beat = 0; beat < beats; ++beat, at += IN_BYTES) send_bytes<IN_BYTES>(x, &input[at], beat == beats - 1);
+    for (int beat = 0; beat < beats; ++beat, at += IN_BYTES)
+      send_bytes<IN_BYTES>(x, &input[at], beat == beats - 1);
 #ifdef PSCONV_WEIGHT_PORTS
     if (next_weight == weights.size()) next_weight = 0;
     PSCONV_WEIGHT_PORTS(PSCONV_SEND)
