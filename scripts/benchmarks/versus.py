@@ -1,39 +1,24 @@
 """The periodic engine against the dense one, and against one with an index beside each weight, multipliers being equal.
 
-Engines are of ResNet18's 3x3 layers, built through the flow from generated weights: HLS, yosys, the exact cycle model,
-nextpnr. That model and simulation agree, and outputs are exact, is checked in every run of the flow and in the tests,
-not here.
+Engines are of ResNet18's 3x3 layers (`generated`): HLS, yosys, the exact cycle model of the RTL, nextpnr.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from openhls.compile import compile_hls
-
-from pymodel import header
 from pymodel.complexity import complexity
-from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.cycles import latency
-from pymodel.files import write_text
 from pymodel.network import Conv
 from pymodel.networks import make_network
-from pymodel.packing import EngineShape
 
-from ..flow import COUNTING
 from ..parallel import in_workers
-from ..place_route import place_and_route
-from ..resources import SOURCES, load_target, synthesise
-from ..settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
-from ..steps import ROOT, content_key, unless_fresh, versions, write_json
-from .clock import CLOCK_NS
 from .frame import Table
+from .generated import CLOCK_NS, PACKAGES, generate
 
-PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
+__all__ = ["PACKAGES", "run"]
 TARGET, PLACED = "zcu104", "ulx3s_85f"
 MULTIPLIERS = 24
 VARIANT = "PSD1_P16"
@@ -46,25 +31,23 @@ ENGINES: dict[str, dict[str, Any]] = {
     "periodic, windows whole": {"support": VARIANT},
 }
 PAIR = ("dense", "periodic")  # those that are compared with two products in a multiplier, too
-TRIO = ("dense", "indexed", "periodic")  # those that are placed
 PACKING = {"To": 2, "packing": 2}
-PLACED_SIZE = 8  # rows and columns of the image of what is placed; more only make the line memory deeper
 
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """Three layers as each engine, the first layer with two products in a multiplier, all of ResNet18's cycles."""
     plain = [(channels, size, name, ENGINES[name], folder) for channels, size in LAYERS for name in ENGINES]
     packed = [(*LAYERS[0], name, ENGINES[name] | PACKING, folder) for name in PAIR]
-    placed = [(LAYERS[0][0], name, ENGINES[name], folder) for name in TRIO]
+    placed = [(*LAYERS[0], name, ENGINES[name], folder) for name in ENGINES]
     # The longest first: with one on each core, the end is not one core's alone.
     calls = [(_fmax, call) for call in placed] + [(_engine, call) for call in plain + packed]
 
     def done(at: int) -> None:
-        channels, *_, name, _, _ = calls[at][1]
-        progress(f"{channels} channels, {name}{', placed' if calls[at][0] is _fmax else ''}")
+        function, (channels, _, name, *_) = calls[at]
+        progress(f"{channels} channels, {name}{', placed' if function is _fmax else ''}")
 
     results = in_workers(_call, calls, done)
-    clocks = dict(zip(TRIO, results, strict=False))
+    clocks = dict(zip(ENGINES, results, strict=False))
     engines = results[len(placed) :]
     rows = [_with_clock(row, clocks) for row in _compared(engines[: len(plain)])]
     double = [_with_clock(row, {}) for row in _compared(engines[len(plain) :])]
@@ -80,8 +63,7 @@ _NOTES = (
     " model of the RTL that was built. Indices: 8 bits beside each weight, in the same ROM.",
     "LUT: cells. LC: yosys' estimate of the six-input sites that they come to (a LUT of one or two inputs beside one of"
     " at most five or four, or beside its like), with those that are memory or shift registers.",
-    f"MHz: {PLACED} (ECP5), HLS for {CLOCK_NS[PLACED]} ns, placed and routed by nextpnr: the first layer's engines with"
-    f" images of {PLACED_SIZE}x{PLACED_SIZE}.",
+    f"MHz: {PLACED} (ECP5), HLS for {CLOCK_NS[PLACED]} ns, placed and routed by nextpnr with seed 1.",
 )
 
 
@@ -108,36 +90,10 @@ def _with_clock(row: dict[str, Any], clocks: Mapping[str, float]) -> dict[str, A
     return {key: value for key, value in row.items() if key != "channels"} | {"MHz": clock}
 
 
-def _design(channels: int, size: int, options: dict[str, Any]) -> tuple[EngineShape, str]:
-    """The engine of a layer, and its header."""
-    shape = EngineShape(cin=channels, cout=channels, kernel=3, padding=1, height=size, width=size, in_bits=8,
-                        weight_bits=8, out_bits=8, shift=10, relu=True, acc_bits=32, **options)  # fmt: skip
-    rng = np.random.default_rng(channels)
-    weights = rng.integers(-128, 128, (channels, channels, 3, 3)) * shape.support.mask(channels, channels)
-    return shape, header.render(shape, weights, rng.integers(-1000, 1000, channels))
-
-
-def _built(text: str, here: Path, device: str, measure: Callable[[Any, Any], dict[str, Any]]) -> dict[str, Any]:
-    """What `measure` says of the RTL of an engine for a device; kept as long as nothing that it depends on changes."""
-    target, result, clock_ns = load_target(device), here / "result.json", CLOCK_NS[device]
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", *SOURCES, *COUNTING, text, target.model_dump(),
-                      clock_ns, versions(*PACKAGES))  # fmt: skip
-
-    def make() -> None:
-        write_text(here / header.FILE_NAME, text)
-        made = compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=target.openhls,
-                           clock_ns=clock_ns, out=here)  # fmt: skip
-        write_json(result, measure(made.rtl, target))
-
-    unless_fresh(result, key, make)
-    return json.loads(result.read_text())
-
-
 def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder: Path) -> dict[str, Any]:
-    shape, text = _design(channels, size, options)
-    here = folder / f"{channels}_{'_'.join(map(str, options.values()))}"
-    cells = _built(text, here, TARGET, lambda rtl, target: synthesise(rtl, TOP, target)["total"])
-    cycles = latency(shape, json.loads((here / "schedule.json").read_text()))
+    """The row of an engine, without ratios."""
+    engine = generate(channels, size, options, TARGET, folder)
+    shape, cells, cycles = engine.shape, engine.cells(), latency(engine.shape, engine.schedule)
     return {
         "layer": shape.summary,
         "channels": channels,
@@ -152,12 +108,9 @@ def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder
     }
 
 
-def _fmax(channels: int, name: str, options: dict[str, Any], folder: Path) -> float:
-    """MHz of an engine after place and route."""
-    _, text = _design(channels, PLACED_SIZE, options)
-    here = folder / f"{channels}_{'_'.join(map(str, options.values()))}_placed"
-    placed = _built(text, here, PLACED, lambda rtl, target: place_and_route(rtl, TOP, target, CLOCK_NS[PLACED]))
-    return placed["fmax_mhz"]
+def _fmax(channels: int, size: int, _: str, options: dict[str, Any], folder: Path) -> float:
+    """MHz after place and route."""
+    return generate(channels, size, options, PLACED, folder).placed()["fmax_mhz"]
 
 
 def _network() -> Table:

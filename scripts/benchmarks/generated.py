@@ -1,0 +1,103 @@
+"""Engines of one 3x3 layer of generated weights for a device, through HLS, yosys and nextpnr.
+
+All benchmarks that write to one folder share them: each is made once, and again only when something changes that it
+depends on. That values and cycles are exact is checked in every run of the flow and in the tests, not here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from openhls.compile import compile_hls
+
+from pymodel import header
+from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
+from pymodel.files import write_text
+from pymodel.formats import accumulator_bits
+from pymodel.packing import EngineShape
+
+from .. import place_route
+from ..flow import COUNTING
+from ..resources import SOURCES, Target, load_target, synthesise
+from ..settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
+from ..steps import ROOT, content_key, unless_fresh, versions, write_json
+
+PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
+CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of nextpnr
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An engine whose RTL and schedule.json lie in `folder`. key: of all that they depend on."""
+
+    shape: EngineShape
+    target: Target
+    folder: Path
+    key: str
+
+    @property
+    def schedule(self) -> dict[str, Any]:
+        return json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
+
+    @property
+    def rtl(self) -> list[Path]:
+        return sorted((self.folder / "rtl").glob("*.sv"))
+
+    def cells(self) -> dict[str, Any]:
+        """Resources by yosys, as `resources.synthesise` totals them."""
+        return self._kept("cells", lambda: synthesise(self.rtl, TOP, self.target)["total"])
+
+    def netlist(self) -> dict[str, int]:
+        """Synthesis for `placed`; the registers that went into blocks."""
+        return self._kept(
+            "netlist", lambda: place_route.netlist(self.rtl, TOP, self.target, self.folder / "synthesised")
+        )
+
+    def placed(self, seed: int = 1) -> dict[str, Any]:
+        """What `place_route.route` says."""
+        self.netlist()
+        clock_ns = CLOCK_NS[self.target.name]
+        return self._kept(
+            f"placed_{seed}",
+            lambda: place_route.route(self.folder / "synthesised", self.rtl, TOP, self.target, clock_ns, seed=seed),
+        )
+
+    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+        result = self.folder / f"{name}.json"
+        key = content_key(self.key, *SOURCES, *COUNTING, self.target.model_dump(), versions(*SYNTHESIS_PACKAGES))
+        unless_fresh(result, key, lambda: write_json(result, make()))
+        return json.loads(result.read_text(encoding="utf-8"))
+
+
+def generate(channels: int, size: int, options: dict[str, Any], device: str, folder: Path) -> Generated:
+    """The engine of a layer of `channels` to `channels` channels and `size` x `size` pixels; below `folder`'s parent.
+
+    options: of `EngineShape`, over 8 bits. Weights take the whole range, bits of sums are as many as proved.
+    """
+    target = load_target(device)
+    layer = {"cin": channels, "cout": channels, "kernel": 3, "padding": 1, "height": size, "width": size,
+             "in_bits": 8, "weight_bits": 8, "out_bits": 8, "shift": 10, "relu": True,
+             "multiplier_bits": max(target.multiplier), "acc_bits": 32} | options  # fmt: skip
+    widest = EngineShape(**layer)
+    rng = np.random.default_rng(channels)
+    low = -(1 << (widest.weight_bits - 1))
+    weights = rng.integers(low, -low, (channels, channels, 3, 3)) * widest.support.mask(channels, channels)
+    bias = rng.integers(-1000, 1000, channels)
+    shape = EngineShape(**layer | {"acc_bits": accumulator_bits(weights, bias, widest.in_bits)})
+    text, clock_ns = header.render(shape, weights, bias), CLOCK_NS[device]
+    here = folder.parent / "engines" / "_".join(map(str, (device, channels, size, *options.values())))
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.openhls, clock_ns,
+                      versions(*HLS_PACKAGES))  # fmt: skip
+
+    def make() -> None:
+        write_text(here / header.FILE_NAME, text)
+        compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=target.openhls, clock_ns=clock_ns,
+                    out=here)  # fmt: skip
+
+    unless_fresh(here / "schedule.json", key, make)
+    return Generated(shape, target, here, key)
