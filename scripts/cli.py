@@ -1,12 +1,13 @@
 """`psconv`: from a quantised pSConv network to checked RTL, one step at a time or all of them.
 
 Exit codes: 0 all well; 1 outputs differ or a simulation found an error; 2 wrong input; 3 a tool that the user has to
-install is missing; 130 interrupted.
+install is missing; 130 interrupted; 143 terminated.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -495,7 +496,8 @@ def _result(title: str, result: dict[str, Any], as_json: bool) -> None:
 
 
 def main() -> None:
-    """Entry point: errors become one message and an exit code."""
+    """Entry point: errors become one message and an exit code; a request to end is met as Ctrl-C is."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(_call(lambda: app(standalone_mode=False)))
 
 

@@ -1,6 +1,11 @@
 """The command line: exit codes, JSON beside every table, help for every command."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,3 +107,36 @@ def test_golden_writes_its_outputs(tmp_path, psconv):
         assert row["highest"] == arrays["y"].max()
     assert code == 0
     assert json.loads((tmp_path / "config.json").read_text())["layer"]["support"] == "PSD1_P8"
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_run_with_all_that_it_has_started(tmp_path, number, status):
+    mark = f"PSCONV_TEST_MARK={tmp_path}".encode()
+
+    def running() -> list[str]:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (process / "environ").read_bytes():
+                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:  # of another user, or gone
+                continue
+        return found
+
+    def wait_until(condition) -> None:
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, running()
+            time.sleep(0.1)
+
+    run = subprocess.Popen(
+        [sys.executable, "-m", "scripts.cli", "run", str(ROOT / "examples" / "digits" / "run.yaml"),
+         "--out", str(tmp_path / "out")], cwd=ROOT, env=os.environ | {"PSCONV_TEST_MARK": str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: len(running()) > 3)  # the run, Python's own helper, a worker, what the worker has started
+    run.send_signal(number)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == status and "Traceback" not in said
+    wait_until(lambda: not running())
