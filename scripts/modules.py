@@ -20,10 +20,12 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 # A ROM of openhls (primitives.py): its declaration, then the constants with its words and the loops that copy them.
-_ROM = re.compile(r'rom_style = "block" \*\) logic \[(\d+):0\] mem \[0:(\d+)\];\n')
-_CONTENTS = re.compile(r"(?:  localparam [^;]*;\n)+  initial begin\n(?:    .*\n)*  end\n")
+_ROM = re.compile(
+    r'(?P<head>rom_style = "block" \*\) logic \[(?P<top>\d+):0\] (?P<memory>mem\d*) \[0:\d+\];\n)'
+    r"(?P<contents>(?:  localparam [^;]*;\n)+)  initial begin\n(?:    .*\n)*?  end\n"
+)
 _ZEROS = re.compile(r"  initial begin\n    // verilator unroll_disable\n    for .* mem\[k\] = '0;\n  end\n")
-_PART = re.compile(r"localparam logic \[(\d+):0\] PART\d+ = \d+'h([0-9a-f]+);")
+_PART = re.compile(r"localparam logic \[(\d+):0\] \w+ = \d+'h([0-9a-f]+);")
 
 
 @dataclass(frozen=True)
@@ -95,19 +97,20 @@ def without_contents(text: str) -> str:
     """
     if "ram_style" in text:
         return _ZEROS.sub("", text)
-    memory = _ROM.search(text)
-    contents = memory and _CONTENTS.match(text, memory.end())
-    if not memory or not contents:
-        return text
-    width = int(memory[1]) + 1
+    return _ROM.sub(_two_words, text)
+
+
+def _two_words(rom: re.Match[str]) -> str:
+    """A ROM with two words: in the bits that are the same in all words they are, too; in the others they differ."""
+    width = int(rom["top"]) + 1
     always, ever = (1 << width) - 1, 0
-    for top, digits in _PART.findall(contents[0]):
+    for top, digits in _PART.findall(rom["contents"]):
         words = int(digits, 16)
         for at in range(0, int(top) + 1, width):
             word = words >> at & (1 << width) - 1
             always, ever = always & word, ever | word
-    two = "".join(f"    mem[{at}] = {width}'h{word:x};\n" for at, word in enumerate((always, ever)))
-    return f"{text[: contents.start()]}  initial begin\n{two}  end\n{text[contents.end() :]}"
+    two = "".join(f"    {rom['memory']}[{at}] = {width}'h{word:x};\n" for at, word in enumerate((always, ever)))
+    return f"{rom['head']}  initial begin\n{two}  end\n"
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,8 @@ from openhls.errors import HlsError, Location
 from openhls.graph import Builder, Design, Memory, Node, Process, Stream
 from openhls.targets import TARGETS, target
 
+from scripts.place_route import netlist
+from scripts.resources import load_target
 from tests.openhls.harness import PATTERNS, Simulator, random_words, run
 
 ONE = Builder().const(1, 1)
@@ -271,6 +273,16 @@ def picker() -> Design:
     return single(process, port("x", 6, consumer="pick"), port("z", 9, consumer="pick"), port("y", 16, producer="pick"))
 
 
+def lookup(width: int, depth: int) -> Design:
+    """A table of random words, looked up."""
+    process, rng = Process("look", None), random.Random(width * depth)
+    x = read("x", (depth - 1).bit_length())
+    process.memories["table"] = Memory("table", width, depth, [rng.getrandbits(width) for _ in range(depth)])
+    word = Node("load", width, [x, ONE], memory="table")
+    process.effects = [x, word, write("y", word, ONE)]
+    return single(process, port("x", x.width, consumer="look"), port("y", width, producer="look"))
+
+
 def chain(depth: int | None, group: int = 3, delay: int = 2) -> Design:
     """Two processes: sums of `group` words through a multiplier, then each sum given out `group` times."""
     b = Builder()
@@ -510,11 +522,11 @@ def shared(tmp_path_factory) -> Path:
 
 
 def check(design: Design, words: dict[str, list[int]], folder: Path, shared: Path, clock_ns: float = 3.33,
-          patterns=PATTERNS) -> tuple[CompileResult, Simulator, Interpreter]:  # fmt: skip
+          patterns=PATTERNS, device="xcup") -> tuple[CompileResult, Simulator, Interpreter]:  # fmt: skip
     reference = Interpreter(design)
     expected = reference.run(words)
     taken = {s: len(w) - len(reference.queues[s]) for s, w in words.items()}
-    result = compile_design(design, "xcup", clock_ns, folder)
+    result = compile_design(design, device, clock_ns, folder)
     simulator = Simulator(result, folder / "sim", shared)
     used = {s: w[: taken[s]] for s, w in words.items()}
     for pattern in patterns:
@@ -529,6 +541,17 @@ def test_processing_element(tmp_path, shared):
     [process] = result.schedule["processes"]
     assert process["iterations"] == 48 and process["issue_stages"] == 1
     assert sum(m["count"] for m in process["multipliers"]) == 12
+
+
+@pytest.mark.parametrize(("width", "depth", "bits"), [(20, 512, 36), (20, 1000, 18), (20, 1536, 9), (9, 4096, 4)])
+def test_a_deep_rom_of_an_ecp5_has_columns(width, depth, bits, tmp_path, shared):
+    """One block for all words of a column, so nothing stands between a block and the register behind it."""
+    words = [word % depth for word in random_words((depth - 1).bit_length(), 400, 3)]
+    result, *_ = check(lookup(width, depth), {"x": words}, tmp_path, shared, 6.4, PATTERNS[:4], "ecp5")
+    moved = netlist(result.rtl, "top", load_target("ulx3s_85f"), tmp_path / "netlist")
+    design = json.loads((tmp_path / "netlist" / "design.json").read_text())
+    blocks = [cell for cell in design["modules"]["top"]["cells"].values() if cell["type"] == "DP16KD"]
+    assert len(blocks) == moved["block_ram_outputs"] == -(-width // bits)
 
 
 def test_forwarding_at_distance_one(tmp_path, shared):

@@ -218,6 +218,20 @@ def test_contents_of_block_roms_do_not_count(
     assert short == whole and whole["BRAM"] == blocks
 
 
+def test_contents_of_a_column_of_a_rom_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each column by itself: one of them is empty, another has a bit that is always 1."""
+    rng = np.random.default_rng(0)
+    words = [int.from_bytes(rng.bytes(5), "little") & ~(0x1FF << 9) | 1 << 20 for _ in range(1536)]
+    text = Rom(40, 1536, "block", 2, False, tuple(words), 9).verilog("rom")
+    assert len(without_contents(text)) < len(text) / 5
+    path, target = tmp_path / "rom.sv", load_target("ulx3s_85f")
+    path.write_text(text)
+    short = synthesise([path], "rom", target)["total"]
+    monkeypatch.setattr(resources, "without_contents", lambda text: text)
+    whole = synthesise([path], "rom", target)["total"]
+    assert short == whole and whole["BRAM"] == 4 / 2
+
+
 def test_zeros_in_a_ram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, target = tmp_path / "ram.sv", load_target("zcu104")
     path.write_text(Ram(72, 512, "block", True, True, False, (0,) * 512).verilog("ram"))

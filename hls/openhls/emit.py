@@ -352,7 +352,7 @@ class _ProcessText:
         contents = None if memory.contents is None else tuple(memory.contents)
         if plan.kind == "rom":
             shape = Rom(memory.width, memory.depth, plan.style, plan.read_latency, held,
-                        contents or (0,) * memory.depth)  # fmt: skip
+                        contents or (0,) * memory.depth, plan.column)  # fmt: skip
             module += "_held" if held else ""
         else:
             store = next(e for e in self.process.effects if e.op == "store" and e.attrs["memory"] == memory_name)

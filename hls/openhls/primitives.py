@@ -36,8 +36,8 @@ def _clocked(statements: Iterable[str], enable: str | None = None) -> str:
     return "\n".join(["  always_ff @(posedge clk) begin", *lines, "  end"]) + "\n"
 
 
-def _contents(words: Sequence[int] | None, width: int) -> str:
-    """The words as a few long constants that loops copy into `mem`.
+def _contents(words: Sequence[int] | None, width: int, memory: str = "mem") -> str:
+    """The words as a few long constants that loops copy into `memory`.
 
     An assignment per word takes Verilator's C++ compiler several times as long, and so do unrolled loops.
     """
@@ -45,16 +45,17 @@ def _contents(words: Sequence[int] | None, width: int) -> str:
         return ""
     pragma = "    // verilator unroll_disable\n"
     if not any(words):
-        return f"  initial begin\n{pragma}    for (int k = 0; k < {len(words)}; k++) mem[k] = '0;\n  end\n"
+        return f"  initial begin\n{pragma}    for (int k = 0; k < {len(words)}; k++) {memory}[k] = '0;\n  end\n"
     size = max(1, _CONSTANT_BITS // width)
     constants, loops = [], []
-    for part, first in enumerate(range(0, len(words), size)):
+    for number, first in enumerate(range(0, len(words), size)):
         chunk = words[first : first + size]
         digits = "".join(f"{word:0{width}b}" for word in reversed(chunk))
         bits = len(digits)
-        constants.append(f"  localparam logic {_vector(bits)} PART{part} = {bits}'h{int(digits, 2):x};\n")
-        word = f"PART{part}[{width} * k +: {width}]"
-        loops.append(f"    for (int k = 0; k < {len(chunk)}; k++) mem[{first} + k] = {word};\n")
+        part = f"{memory.upper()}_{number}"
+        constants.append(f"  localparam logic {_vector(bits)} {part} = {bits}'h{int(digits, 2):x};\n")
+        word = f"{part}[{width} * k +: {width}]"
+        loops.append(f"    for (int k = 0; k < {len(chunk)}; k++) {memory}[{first} + k] = {word};\n")
     return "".join([*constants, "  initial begin\n", *(pragma + loop for loop in loops), "  end\n"])
 
 
@@ -103,7 +104,7 @@ class Multiplier:
 
 @dataclass(frozen=True)
 class Rom:
-    """Constant words, read in one or two cycles."""
+    """Constant words, read in one or two cycles. column: bits that are a memory of their own; None: all of them."""
 
     width: int
     depth: int
@@ -111,6 +112,7 @@ class Rom:
     latency: int
     held: bool
     contents: tuple[int, ...]
+    column: int | None = None
 
     def verilog(self, name: str) -> str:
         ports = ["input  wire clk"]
@@ -118,9 +120,13 @@ class Rom:
         ports += [f"input  wire {_vector(address_bits(self.depth))} raddr", f"output wire {_vector(self.width)} rdata"]
         # yosys has no distributed ROM by that name; "logic" is what it and Synplify call it
         attribute = 'rom_style = "block"' if self.style == "block" else 'syn_romstyle = "logic"'
-        body = f"  (* {attribute} *) logic {_vector(self.width)} mem [0:{self.depth - 1}];\n"
-        body += _contents(self.contents, self.width)
-        source = "mem[raddr]"
+        column, body, sources = self.column or self.width, "", []
+        for low in range(0, self.width, column):
+            bits, memory = min(column, self.width - low), "mem" if column >= self.width else f"mem{low // column}"
+            body += f"  (* {attribute} *) logic {_vector(bits)} {memory} [0:{self.depth - 1}];\n"
+            body += _contents([word >> low & (1 << bits) - 1 for word in self.contents], bits, memory)
+            sources.insert(0, f"{memory}[raddr]")
+        source = sources[0] if len(sources) == 1 else f"{{{', '.join(sources)}}}"
         for k in range(self.latency):
             body += f"  logic {_vector(self.width)} read{k + 1};\n"
             body += _clocked([f"read{k + 1} <= {source};"], f"en{k + 1}" if self.held else None)

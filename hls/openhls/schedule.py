@@ -43,6 +43,7 @@ class MemoryPlan:
     distance: int | None  # proven; None: no load follows a store to its word, or a ROM
     forwarding: bool = False
     collides: bool = False  # one edge may store a word and load its old value
+    column: int | None = None  # of a ROM: bits that are a memory of their own; None: all
 
 
 @dataclass
@@ -129,7 +130,8 @@ def plan_memories(process: Process, control: Control, target: Target) -> dict[st
         if stored:
             plans[name] = MemoryPlan("ram", style, 1, control.distances.get(name, 1))
         else:
-            plans[name] = MemoryPlan("rom", style, 2 if style == "block" else 1, None)
+            column = target.column(memory.depth) if style == "block" else None
+            plans[name] = MemoryPlan("rom", style, 2 if style == "block" else 1, None, column=column)
     return plans
 
 

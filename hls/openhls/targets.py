@@ -32,6 +32,7 @@ class Target:
     setup: float  # in front of a memory's address and data pins and a FIFO's input
     operand_registers: bool  # whether a multiplier is slow without registers in front of both its operands
     ultra: bool = False  # has UltraRAM; without its output register it is about as fast as a block memory
+    blocks: tuple[tuple[int, int], ...] = ()  # bits and words of a block memory's forms, the widest first; (): any
 
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
@@ -46,6 +47,15 @@ class Target:
         beyond = (depth - 1).bit_length() - self.lut_inputs
         levels = max(0, (beyond + 1) // 2) if style == "distributed" else 0
         return self.setup + levels * self.lut
+
+    def column(self, depth: int) -> int | None:
+        """Bits of the widest block memory that holds so many words; None: a tool does as well with the whole word.
+
+        Of several blocks for the words of one address only one would answer: a multiplexer behind them, and no use of
+        their output registers.
+        """
+        fitting = [bits for bits, words in self.blocks if depth <= words]
+        return fitting[0] if fitting and fitting[0] < self.blocks[0][0] else None
 
     def _table(self, inputs: int) -> float:
         """A truth table: one look-up table, some and the multiplexers behind them, or two levels."""
@@ -85,7 +95,8 @@ TARGETS = {
     "xcup": Target("xcup", lut=0.45, lut_inputs=6, carry=0.45, carry_bit=0.012, overhead=0.45, fifo=0.3, issue=0.9,
                    distributed=0.0, block=1.2, setup=0.3, operand_registers=False, ultra=True),
     "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.6, carry_bit=0.036, overhead=0.6, fifo=0.5, issue=1.8,
-                   distributed=0.0, block=5.2, setup=2.1, operand_registers=True),
+                   distributed=0.0, block=5.2, setup=2.1, operand_registers=True,
+                   blocks=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))),
 }
 
 
