@@ -14,14 +14,14 @@ Row = dict[str, Any]
 
 
 def shown(value: Any) -> str:
-    """A value of a table for people: thousands apart, four digits of a fraction."""
+    """A value of a table for people: thousands apart, no fraction beyond four digits."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def numeric(rows: Sequence[Row], key: str) -> bool:

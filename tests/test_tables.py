@@ -1,5 +1,6 @@
 """Tables for people: nothing of a value is lost, however narrow the terminal."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -27,6 +28,14 @@ def test_parts_of_a_wide_table_begin_with_the_first_column():
     assert len(parts) > 1
     assert all(part.columns[0].header == "engine" for part in parts)
     assert [column.header for part in parts for column in part.columns[1:]] == [f"count\n{at}" for at in range(8)]
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (14156.0, "14,156"), (1.894e6, "1,894,000"), (999.96, "1000"), (0.98765, "0.9877"), (3.5, "3.5"), (12345, "12,345"),
+    (True, "yes"), (None, "–"), ("dense", "dense"), (-2048.4, "-2,048"),
+])  # fmt: skip
+def test_values_for_people(value, text):
+    assert tables.shown(value) == text
 
 
 def test_no_rows_make_an_empty_table():
