@@ -19,19 +19,21 @@ from rtl_tb.runner import SimResult, simulate
 from .bench import summary
 from .resources import SOURCES, seen_by_yosys, synthesise_modules
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from .steps import ROOT, content_key, unless_fresh, versions, write_json, write_npz
+from .steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from .subject import Whole
 
 
-def golden_step(whole: Whole, settings: Settings) -> None:
+@step
+def golden_step(whole: Whole, settings: Settings) -> Work:
     """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
     result = settings.layout.golden(whole.name)
     layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}
     key = content_key(whole.x, whole.y, *layers.values())
-    unless_fresh(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers))
+    return Work(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers))
 
 
-def csim_step(whole: Whole, settings: Settings) -> None:
+@step
+def csim_step(whole: Whole, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
     folder = settings.layout.build(whole.name) / "csim"
@@ -53,10 +55,11 @@ def csim_step(whole: Whole, settings: Settings) -> None:
             y = whole.scores(csim.run_packets(program, whole.packets(len(whole.x)), dataflow))
         write_npz(result, y=y)
 
-    unless_fresh(result, content_key(key, whole.x, whole.weights, *whole.streamed.values()), make)
+    return Work(result, content_key(key, whole.x, whole.weights, *whole.streamed.values()), make)
 
 
-def synth_step(whole: Whole, settings: Settings) -> None:
+@step
+def synth_step(whole: Whole, settings: Settings) -> Work:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(whole.name)
     key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", whole.sources, settings.target.openhls,
@@ -69,10 +72,11 @@ def synth_step(whole: Whole, settings: Settings) -> None:
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder,
                     cache=settings.process_cache)  # fmt: skip
 
-    unless_fresh(folder / "ports.json", key, make)
+    return Work(folder / "ports.json", key, make)
 
 
-def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], None] | None = None) -> None:
+@step
+def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], None] | None = None) -> Work:
     """The RTL in Verilator, every layer's output probed: without a stall on all images, with stalls on a few."""
     layout, folder = settings.layout, settings.layout.synth(whole.name)
     result, stalls = layout.cosim(whole.name), settings.stalls
@@ -90,7 +94,7 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=whole.scores(full.beats))
 
-    unless_fresh(result, key, make)
+    return Work(result, key, make)
 
 
 def run_bench(
@@ -133,7 +137,8 @@ def run_bench(
     )
 
 
-def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], None] = lambda now, all: None) -> None:
+@step
+def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], None] = lambda now, all: None) -> Work:
     """LUT, FF, DSP, BRAM of every module after yosys; `done` is told how many of how many modules there are."""
     result = settings.layout.resources(whole.name)
     rtl = sorted((settings.layout.synth(whole.name) / "rtl").glob("*.sv"))
@@ -143,7 +148,7 @@ def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], 
         record = synthesise_modules(rtl, TOP, settings.target, settings.module_cache, done)
         write_json(result, record | {"target": settings.target.name})
 
-    unless_fresh(result, key, make)
+    return Work(result, key, make)
 
 
 def _quiet_cycles(whole: Whole) -> int:
