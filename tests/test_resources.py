@@ -14,6 +14,7 @@ from openhls.primitives import Ram, Rom
 from pymodel.errors import ConfigError
 from pymodel.explore.memories import ultra_blocks
 from scripts import resources
+from scripts.benchmarks.generated import generate
 from scripts.modules import distinct, instantiated, without_contents
 from scripts.place_route import place_and_route
 from scripts.resources import (
@@ -230,6 +231,13 @@ def test_contents_of_a_column_of_a_rom_do_not_count(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(resources, "without_contents", lambda text: text)
     whole = synthesise([path], "rom", target)["total"]
     assert short == whole and whole["BRAM"] == 4 / 2
+
+
+@pytest.mark.slow
+def test_a_deep_dense_engine_is_counted(tmp_path: Path) -> None:
+    """ABC's own verification dies of it."""
+    engine = generate(256, 8, {"support": "dense", "Tb": 8, "fold": 3}, "zcu104", tmp_path / "engine")
+    assert engine.cells()["DSP"] == engine.shape.multipliers == 24
 
 
 def test_zeros_in_a_ram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
