@@ -27,9 +27,9 @@ ENGINES: dict[str, dict[str, Any]] = {
     "dense, 24 lanes": {"support": "dense", "Tb": 8, "fold": 3},
 }  # fmt: skip
 SEEDS: dict[str, tuple[int, ...]] = {
-    "PSD1_P16, 24 lanes": (1, 2, 3, 4, 5),
+    "PSD1_P16, 24 lanes": (1, 2, 3, 4),
     "PSD1_P16, 48 lanes of 4 bits by two": (1, 2),
-    "dense, 24 lanes": (1, 2),
+    "dense, 24 lanes": (1,),
 }
 
 
