@@ -18,7 +18,7 @@ from pydantic import Field
 from scipy.optimize import nnls
 
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
-from pymodel.explore.memories import memories, total_half_blocks
+from pymodel.explore.memories import memory_blocks_and_luts
 from pymodel.packing import EngineShape
 from pymodel.products import operand_bits
 
@@ -94,10 +94,11 @@ def check_family(family: str) -> None:
 def engine_cost(shape: EngineShape) -> Cost:
     """What the engine of a shape takes on an UltraScale+ device, the streams between engines aside."""
     model = calibration()
+    half_blocks, memory_luts = memory_blocks_and_luts(shape)
     return Cost(
         DSP=multiplier_blocks(shape),
-        half_blocks=total_half_blocks(memories(shape)),
-        LUT=_predict(model.LUT, lut_features(shape)) + memory_luts(shape),
+        half_blocks=half_blocks,
+        LUT=_predict(model.LUT, lut_features(shape)) + memory_luts,
         FF=_predict(model.FF, ff_features(shape)),
     )
 
@@ -107,11 +108,6 @@ def multiplier_blocks(shape: EngineShape) -> int:
     product_bits = shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
     multipliers = shape.multipliers if product_bits >= _DSP_PRODUCT_BITS else 0
     return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
-
-
-def memory_luts(shape: EngineShape) -> int:
-    """Look-up tables that are memory."""
-    return sum(memory.luts for memory in memories(shape))
 
 
 def lut_features(shape: EngineShape) -> dict[str, int]:
@@ -168,7 +164,7 @@ def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any
     ffs = [record["FF"] for record in measured.values()]
     return {
         "family": family,
-        "LUT": _fit([lut_features(shape) for shape in shapes], luts, [memory_luts(shape) for shape in shapes]),
+        "LUT": _fit([lut_features(shape) for shape in shapes], luts, [memory_blocks_and_luts(s)[1] for s in shapes]),
         "FF": _fit([ff_features(shape) for shape in shapes], ffs, [0] * len(shapes)),
         "measured": {name: dict(record) for name, record in measured.items()},
     }

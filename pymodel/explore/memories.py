@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from pymodel.packing import EngineShape
 
@@ -52,6 +53,7 @@ class Memory:
         return 8 * -(-self.width // bits) * -(-self.depth // 64)
 
 
+@cache
 def half_blocks(depth: int, width: int, written: bool) -> int:
     """RAMB18 (a RAMB36 is two) of a memory in block RAM. written: RAM with one write enable, else ROM."""
     best = None
@@ -80,6 +82,11 @@ def memories(shape: EngineShape) -> list[Memory]:
 
     Arrays of one word are registers. A bias is assumed: without one its ROM vanishes.
     """
+    taps = [tap_memory(shape, element) for element in range(shape.elements)] if shape.pieces > 1 else []
+    return _but_taps(shape) + taps
+
+
+def _but_taps(shape: EngineShape) -> list[Memory]:
     piece = shape.in_channels_per_beat * shape.in_bits // shape.pieces
     pieces = shape.NB * shape.pieces
     found = [
@@ -93,10 +100,22 @@ def memories(shape: EngineShape) -> list[Memory]:
     if shape.kernel > 1:
         found.append(feeder_lines(shape.width * pieces, shape.kernel, piece))
         found.append(Memory("history", pieces, (shape.kernel - 1) * shape.kernel * piece, True))
-    if shape.pieces > 1:  # two halves, each of a power of two
-        words = 2 << (shape.pieces - 1).bit_length()
-        found += [Memory(f"taps_{element}", words, shape.in_bits, True) for element in range(shape.elements)]
     return [memory for memory in found if memory.depth > 1]
+
+
+def tap_memory(shape: EngineShape, element: int) -> Memory:
+    """Of an element, where windows come channel by channel: two halves, each of a power of two."""
+    return Memory(f"taps_{element}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
+
+
+def memory_blocks_and_luts(shape: EngineShape) -> tuple[int, int]:
+    """(RAMB18, look-up tables) of all `memories` of an engine."""
+    found = _but_taps(shape)
+    blocks, luts = total_half_blocks(found), sum(memory.luts for memory in found)
+    if shape.pieces > 1:  # many, all alike
+        tap = tap_memory(shape, 0)
+        blocks, luts = blocks + shape.elements * tap.half_blocks, luts + shape.elements * tap.luts
+    return blocks, luts
 
 
 def feeder_lines(beats: int, kernel: int, beat_bits: int) -> Memory:
