@@ -15,7 +15,7 @@ from pymodel.errors import ConfigError, read_yaml
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.fitted import Fitted, fitted
 from pymodel.explore.network import Network, cheapest, fastest
-from pymodel.explore.options import Option, Parallelism, contenders
+from pymodel.explore.options import Option, Parallelism, options
 from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
 from pymodel.files import write_text
@@ -243,7 +243,7 @@ def explored(
         raise ConfigError(f"{path}: {error}") from error
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
     most = int(min(budget.get("DSP", 1 << 16), 1 << 16))
-    lists = evaluate(contenders, [(shape, most, packing, channels) for shape in distinct], dask)
+    lists = evaluate(options, [(shape, most, packing, channels) for shape in distinct], dask)
     found: dict[str, list[Option]] = {
         shape.model_dump_json(): each for shape, each in zip(distinct, lists, strict=True)
     }

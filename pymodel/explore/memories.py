@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from pymodel.packing import EngineShape
 
@@ -51,6 +52,20 @@ class Memory:
             return self.width * -(-self.depth // 64)
         bits = 14 if self.depth <= 32 else 7
         return 8 * -(-self.width // bits) * -(-self.depth // 64)
+
+    @property
+    def registers(self) -> int:
+        """Flip-flops behind it. A RAM in block RAM has its own; a ROM of two words is an address bit and wires."""
+        inside = self.block if self.written else self.depth <= 2
+        return 0 if inside else self.width
+
+
+class Totals(NamedTuple):
+    """Of the memories of an engine: RAMB18, look-up tables that are memory, flip-flops behind them."""
+
+    half_blocks: int
+    luts: int
+    registers: int
 
 
 @cache
@@ -108,14 +123,12 @@ def tap_memory(shape: EngineShape, element: int) -> Memory:
     return Memory(f"taps_{element}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
 
-def memory_blocks_and_luts(shape: EngineShape) -> tuple[int, int]:
-    """(RAMB18, look-up tables) of all `memories` of an engine."""
-    found = _but_taps(shape)
-    blocks, luts = total_half_blocks(found), sum(memory.luts for memory in found)
+def totals(shape: EngineShape) -> Totals:
+    """What all `memories` of an engine take."""
+    found = [(memory, 1) for memory in _but_taps(shape)]
     if shape.pieces > 1:  # many, all alike
-        tap = tap_memory(shape, 0)
-        blocks, luts = blocks + shape.elements * tap.half_blocks, luts + shape.elements * tap.luts
-    return blocks, luts
+        found.append((tap_memory(shape, 0), shape.elements))
+    return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
 
 
 def feeder_lines(beats: int, kernel: int, beat_bits: int) -> Memory:

@@ -108,19 +108,6 @@ def options(shape: EngineShape, multipliers: int, packing: bool = True, channels
     return found
 
 
-def contenders(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> list[Option]:
-    """The `options` of a layer that some choice for its network may need.
-
-    Left out are those that another one with the same words at input and output equals or beats in cycles, lanes and
-    all resources: in any choice it can take their place. Of equal ones the first stays.
-    """
-    by_groups: dict[tuple[int, int], list[Option]] = {}
-    for option in options(shape, multipliers, packing, channels):
-        by_groups.setdefault(option.groups, []).append(option)
-    return [option for rivals in by_groups.values()
-            for option in _unbeaten(rivals, [(o.cycles, o.lanes, *o.cost.vector) for o in rivals])]  # fmt: skip
-
-
 def pareto(found: Iterable[Option], interval: int, by_groups: bool, by_lanes: bool = False) -> list[Option]:
     """The options of at most `interval` cycles that no other one is as cheap as in everything.
 
