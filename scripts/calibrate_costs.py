@@ -53,6 +53,8 @@ ENGINES = {
     "ps1_wide": _layer(36, 72, 70, "PS1_P9", Tb=2),
     "stem": _layer(3, 16, 32, "dense", Tb=3),
     "many_outputs": _layer(8, 512, 4, "dense", Tb=8, fold=9),
+    "dense_fold": _layer(32, 32, 8, "dense", To=4, Tb=8, fold=8),
+    "outputs_fold": _layer(32, 64, 8, "PSD2_P8", To=4, fold=4),
     "packed_fold": _layer(64, 64, 8, "PSD1_P16", To=2, Tb=2, fold=2, packing=2),
     "packed_dense": _layer(16, 32, 16, "dense", To=4, Tb=4, fold=3, packing=2),
     "packed_pointwise": _layer(64, 128, 4, "dense", To=8, Tb=2, packing=2, kernel=1, padding=0),

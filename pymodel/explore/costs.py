@@ -107,7 +107,7 @@ def engine_cost(shape: EngineShape) -> Cost:
 
 def multiplier_blocks(shape: EngineShape) -> int:
     """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
-    multipliers = shape.multipliers if _product_bits(shape) >= _DSP_PRODUCT_BITS else 0
+    multipliers = shape.multipliers if _in_blocks(shape) else 0
     return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
 
 
@@ -116,8 +116,8 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
     column, window = _column_bits(shape), _window_bits(shape)
     return {
         "engine": 1,
-        "ring": window if _turns(shape) else 0,  # turned or loaded: a multiplexer for each bit
-        "select": shape.multipliers * shape.in_bits * (shape.fold - 1),  # operands of the folds
+        "ring": _ring_bits(shape),  # loaded, or turned and held: a multiplexer for each
+        "select": shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds, the same for all outputs
         "adders": _adder_bits(shape),
         "fields": _field_bits(shape),
         "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
@@ -133,10 +133,9 @@ def ff_features(shape: EngineShape) -> dict[str, int]:
     column, window = _column_bits(shape), _window_bits(shape)
     product = shape.multipliers * _product_bits(shape)
     words = window + column * (1 if _history_in_registers(shape) else 2) + (shape.kernel > 1) * shape.in_words.word_bits
-    ring = window if shape.pieces == 1 and shape.steps * shape.fold > 1 else 0  # read more than once
     return {
         "engine": 1,
-        "words": words + ring,
+        "words": words + _ring_bits(shape),
         "select": shape.M * shape.in_bits if shape.pieces == 1 and shape.fold > 1 else 0,
         "products": product if shape.packing == 1 else 0,
         "packed": product if shape.packing > 1 else 0,  # wider than a multiplier's own registers
@@ -159,10 +158,6 @@ def _pauses(shape: EngineShape) -> int:
     return FEEDER_STAGES + shape.kernel * shape.NB
 
 
-def _turns(shape: EngineShape) -> bool:
-    return shape.pieces == 1 and shape.P > 1 and shape.steps > 1
-
-
 def _history_in_registers(shape: EngineShape) -> bool:
     """Of one window, which needs no memory."""
     return shape.kernel > 1 and shape.NB * shape.pieces == 1
@@ -180,6 +175,11 @@ def _window_bits(shape: EngineShape) -> int:
     return shape.kernel**2 * _piece_bits(shape)
 
 
+def _ring_bits(shape: EngineShape) -> int:
+    """Of a ring in registers: of windows that come whole and are worked on for more than a cycle."""
+    return _window_bits(shape) if shape.pieces == 1 and shape.steps * shape.fold > 1 else 0
+
+
 def _column_bits(shape: EngineShape) -> int:
     return shape.kernel * _piece_bits(shape) if shape.kernel > 1 else 0
 
@@ -193,13 +193,22 @@ def _product_bits(shape: EngineShape) -> int:
     return shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
 
 
+def _in_blocks(shape: EngineShape) -> bool:
+    """Whether DSP blocks are the multipliers."""
+    return _product_bits(shape) >= _DSP_PRODUCT_BITS
+
+
 def _fields_apart(shape: EngineShape) -> int:
     """Fields of each output that are added once they are numbers of their own: products, or sums of a group's."""
     return -(-shape.M // shape.product_fields.group)
 
 
 def _adder_bits(shape: EngineShape) -> int:
-    """Of the weights of an operand, of the packed products of a group, of balanced trees over each output's fields."""
+    """Of the weights of an operand, of the packed products of a group, of balanced trees over each output's fields.
+
+    Also those of the multipliers themselves where no DSP block is one.
+    """
+    products = 0 if _in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
     spacing, packing = shape.product_fields.spacing, shape.packing
     operands = shape.multipliers * (packing - 1) * (shape.weight_bits + 1)
     groups = (shape.M - _fields_apart(shape)) * (shape.To // packing) * (packing * spacing + 1)
@@ -208,7 +217,7 @@ def _adder_bits(shape: EngineShape) -> int:
         width += 1
         bits += terms // 2 * width
         terms -= terms // 2
-    return operands + groups + shape.To * bits
+    return products + operands + groups + shape.To * bits
 
 
 def _field_bits(shape: EngineShape) -> int:
