@@ -260,7 +260,8 @@ def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
     slow = max(_cycles_at_fewest_multipliers(options) for options in network.options.values())
     intervals = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
     intervals = sorted(intervals | {best.interval})
-    answers = evaluate(cheapest, [(network, found.budget, each, wish.minimise) for each in intervals], wish.dask)
+    calls = [(network.at(each), found.budget, each, wish.minimise) for each in intervals]
+    answers = evaluate(cheapest, calls, wish.dask)
     return [_row(network, found, answer) for answer in answers if answer.choice is not None]
 
 

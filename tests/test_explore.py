@@ -357,6 +357,17 @@ def test_networks_equal_exhaustive_search_over_the_network_as_built(cin, middle,
     assert cheapest(network, limits, at, "DSP").cost.DSP == min(dsp for cycles, dsp in legal if cycles <= at)
 
 
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from([2, 6]), st.sampled_from([4, 6]), st.sampled_from(["dense", "PS4_P4"]),
+       st.sampled_from([100, 400, 2000]), st.sampled_from(AXES))  # fmt: skip
+def test_the_few_options_of_an_interval_lead_to_the_same_choice(cin, middle, support, interval, resource):
+    network = explored(small_network((cin, middle, 4), (support, "dense"), size=3), multipliers=24)
+    few = network.at(interval)
+    assert sum(map(len, few.options.values())) < sum(map(len, network.options.values()))
+    first, second = (cheapest(each, {"DSP": 30}, interval, resource) for each in (network, few))
+    assert (first.choice and first.cost) == (second.choice and second.cost) and first.bound == second.bound
+
+
 def test_units_between_engines_are_obeyed():
     """Words of 9 and 4 channels: a split to single channels between them, 576 iterations, slower than either engine."""
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))

@@ -16,7 +16,7 @@ from pymodel.cycles import stream_depths
 from pymodel.dataflow import Dataflow, build
 from pymodel.explore.costs import Cost
 from pymodel.explore.memories import Memory, feeder_lines, half_blocks, total_half_blocks
-from pymodel.explore.options import Option
+from pymodel.explore.options import Option, pareto
 from pymodel.explore.solve import Answer, Cut, Problem, minimise
 from pymodel.network_cycles import processes, slowest, stream_depths_between
 from pymodel.packing import EngineShape
@@ -33,6 +33,12 @@ class Network:
     bundle: Bundle
     shapes: Mapping[str, EngineShape]
     options: Mapping[str, Sequence[Option]]
+
+    def at(self, interval: int) -> Network:
+        """The network with only the options that a choice of at most `interval` cycles may need: few to send about."""
+        lists = {id(found): found for found in self.options.values()}  # alike layers share theirs
+        few = {key: pareto(found, interval, by_groups=True) for key, found in lists.items()}
+        return replace(self, options={name: few[id(found)] for name, found in self.options.items()})
 
     def dataflow(self, choice: Mapping[str, Option]) -> Dataflow:
         """The network with its layers built so."""
