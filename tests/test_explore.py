@@ -27,6 +27,7 @@ from pymodel.generate import random_bundle
 from pymodel.network import Conv, InputSpec
 from pymodel.network import Network as Layers
 from pymodel.network_cycles import slowest
+from pymodel.network_memory import needed
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape
 from scripts import explore
@@ -509,6 +510,9 @@ def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
     cost = sum(map(engine_cost, shapes.values()), streams_cost(dataflow))
     assert cost.to_json() == {kind: result["chosen"][kind] for kind in ("DSP", "BRAM", "LUT", "FF", "URAM")}
     assert cost.DSP == sum(shape.multipliers for shape in shapes.values()) < sum(s.lanes for s in shapes.values())
+    # Two sets of P channels for each element of the layers of P = 16.
+    rings = [s.elements * 2 * 16 * s.in_bits for s in shapes.values() if s.pieces > 1]
+    assert needed(dataflow)["rings"] == sum(rings)
     assert interval == result["chosen"]["cycles"] and 1e9 / (interval * config.clock_ns) >= 20000
     assert sum(shape.lanes for shape in shapes.values()) == result["chosen"]["lanes"]
     assert result["chosen"]["proof"] == "optimal"
