@@ -521,6 +521,25 @@ def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
     assert (tmp_path / "frontier.svg").read_text().count("<svg") == 1
 
 
+@pytest.mark.slow
+def test_a_chosen_network_is_built_as_predicted(tmp_path):
+    """Packed layers and rings in memories: exact in every value and cycle, DSPs and block RAM as yosys counts them."""
+    done = command(DIGITS, "--device", "zcu104", "--fps", 20000, "--points", 1, "--out", tmp_path, "--json")
+    chosen = json.loads(done.stdout)["chosen"]
+    path = tmp_path / "network.yaml"
+    data = yaml.safe_load(path.read_text()) | {"images": {"source": "digits", "count": 6}, "stalls": {"images": 2}}
+    path.write_text(yaml.safe_dump(data))
+    run = [sys.executable, "-m", "scripts.cli", "run", str(path), "--out", str(tmp_path / "run"), "--json"]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["network"]
+    assert not any(built["mismatches"].values()) and built["cycles_sim"] == built["cycles_model"]
+    assert built["interval_sim"] == chosen["cycles"] and built["lanes"] == chosen["lanes"]
+    assert {kind: built["resources"][kind] for kind in ("DSP", "BRAM")} == {
+        kind: chosen[kind] for kind in ("DSP", "BRAM")
+    }
+
+
 def test_the_command_finds_the_best_use_of_multipliers():
     done = command(DIGITS, "--maximise", "utilisation", "--fps", 10000, "--budget", "DSP=60", "--points", 1, "--json")
     assert done.returncode == 0, done.stderr
