@@ -9,7 +9,8 @@ come from schedule.json.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -150,13 +151,34 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     rows skipped by the stride, the first rows of an image); what it has written ahead has to last so long.
     """
     *feeders, pe, _ = sequences(shape)
+    return dict(_stream_depths(_Chain.of(*feeders, pe)))
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The feeders and the processing element of an engine; equal if they do the same."""
+
+    accesses: tuple[tuple[str, int, bytes, bytes], ...]
+    sequences: tuple[Sequence, ...] = field(compare=False)
+
+    @classmethod
+    def of(cls, *sequences: Sequence) -> _Chain:
+        return cls(tuple((one.process, one.iterations, one.reads.tobytes(), one.writes.tobytes()) for one in sequences),
+                   sequences)  # fmt: skip
+
+
+@lru_cache(maxsize=64)  # a network's layers are few different ones
+def _stream_depths(chain_of_engine: _Chain) -> dict[str, int]:
+    """`stream_depths` of an engine with these processes."""
+    *feeders, pe = chain_of_engine.sequences
     names = ["x", *(feeder.process for feeder in feeders), "sums"]  # a stream is called by its producer
     slow = replace(pe, writes=pe.writes[:0])  # what becomes of the sums does not matter here
     chain = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate([*feeders, slow])]
     images = warm_up(max(sequence.iterations for sequence in chain))
+    lines = [Timeline([process] * images) for process in chain]
 
     def timelines() -> list[Timeline]:
-        return [Timeline([process] * images) for process in chain]
+        return [line.undelayed() for line in lines]
 
     def links(depths: Mapping[str, int | None]) -> dict[str, Link]:
         return {name: Link(FEEDER_STAGES, depth) for name, depth in depths.items()}
@@ -248,17 +270,26 @@ def _pixels(shape: WindowShape) -> Sequence:
     )
 
 
+def pe_iterations(shape: EngineShape) -> int:
+    """Iterations of the processing element for an image."""
+    return _pe_fill(shape) + shape.hout * shape.wout * shape.rom_words
+
+
+def _pe_fill(shape: EngineShape) -> int:
+    """In pieces a set is taken while the one before it is at work, the first one before there is any work."""
+    return shape.pieces if shape.pieces > 1 else 0
+
+
 def _pe(shape: EngineShape) -> Sequence:
     pixels, turn = shape.hout * shape.wout, shape.steps * shape.fold
     sets = np.arange(pixels * shape.NB) * turn
     last_set = sets[shape.NB - 1 :: shape.NB]
     last_fold = np.arange(shape.steps) * shape.fold + shape.fold - 1
-    # In pieces a set is taken while the one before it is at work, the first one before there is any work.
-    fill = shape.pieces if shape.pieces > 1 else 0
+    fill = _pe_fill(shape)
     taken = np.concatenate([[0], fill + sets[:-1]]) if fill else sets
     return Sequence(
         process="pe",
-        iterations=fill + pixels * shape.NB * turn,
+        iterations=pe_iterations(shape),
         reads=(taken[:, None] + np.arange(shape.pieces)).ravel(),
         writes=(fill + last_set[:, None] + last_fold).ravel(),
     )

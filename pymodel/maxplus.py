@@ -11,6 +11,7 @@ beforehand. The issue times are the least solution of (docs/interfaces.md, "Timi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,7 +57,7 @@ class Timeline:
 
     def __init__(self, runs: Sequence[Process], lead: int = 0):
         """runs: what the process does for each image, one after the other; all have the same streams."""
-        events = {id(run): _events(run) for run in runs}
+        events = {key: _events(run) for key, run in {id(run): run for run in runs}.items()}
         begins = np.cumsum([0, *(run.iterations for run in runs)])
         firsts = np.cumsum([0, *(len(events[id(run)]) for run in runs)])
         self.process = runs[0]
@@ -68,7 +69,14 @@ class Timeline:
             ])
             for stream in self.process.reads | self.process.writes
         }  # fmt: skip
+        self.lead = lead
         self.time = self.iteration + lead  # no process issues earlier; `raise_to` only ever raises
+
+    def undelayed(self) -> Timeline:
+        """The same timeline before anything was raised."""
+        again = copy(self)
+        again.time = self.iteration + self.lead
+        return again
 
     def times(self, stream: str) -> np.ndarray:
         """Issue times of the accesses to a stream, int64 [images * accesses of an image]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +23,7 @@ _HOLDS = {
     "lines": "line buffers",
     "history": "window history",
     "carried": "sums",
+    "taps": "rings",
 }
 
 
@@ -54,6 +56,7 @@ def weights(dataflow: Dataflow) -> dict[str, int]:
 
 
 def _holds(name: str) -> str:
+    name = re.sub(r"taps_\d+$", "taps", name)  # a memory for each element
     return next((what for word, what in _HOLDS.items() if name == word or name.endswith(f"_{word}")), name)
 
 

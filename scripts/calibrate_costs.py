@@ -32,12 +32,18 @@ EXAMPLES = ROOT / "examples" / "layers"
 TARGET = "zcu104"
 
 
-def _layer(cin: int, cout: int, size: int, support: str, To: int = 1, Tb: int = 1, fold: int = 1, **keys: Any) -> Any:
+def _layer(
+    cin: int, cout: int, size: int, support: str, To: int = 1, Tb: int = 1, fold: int = 1, packing: int = 1,
+    feed: str = "windows", **keys: Any,
+) -> Any:  # fmt: skip
     layer = {"in_channels": cin, "out_channels": cout, "height": 4, "width": size, "support": support, "relu": True}
-    return {"psconv": 1, "layer": layer | keys, "parallelism": {"To": To, "Tb": Tb, "fold": fold}}
+    parallelism = {"To": To, "Tb": Tb, "fold": fold, "packing": packing, "feed": feed}
+    return {"psconv": 1, "layer": layer | keys, "parallelism": parallelism}
 
 
-# What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM.
+FOUR = {"weight_bits": 4}
+# What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM, products
+# of all widths that share multipliers, rings in memories.
 ENGINES = {
     "two_blocks": _layer(64, 64, 8, "PSD1_P16", Tb=2, fold=2),
     "two_outputs": _layer(32, 64, 24, "PSD1_P16", To=2),
@@ -47,18 +53,31 @@ ENGINES = {
     "ps1_wide": _layer(36, 72, 70, "PS1_P9", Tb=2),
     "stem": _layer(3, 16, 32, "dense", Tb=3),
     "many_outputs": _layer(8, 512, 4, "dense", Tb=8, fold=9),
-}
+    "dense_fold": _layer(32, 32, 8, "dense", To=4, Tb=8, fold=8),
+    "outputs_fold": _layer(32, 64, 8, "PSD2_P8", To=4, fold=4),
+    "packed_fold": _layer(64, 64, 8, "PSD1_P16", To=2, Tb=2, fold=2, packing=2),
+    "packed_dense": _layer(16, 32, 16, "dense", To=4, Tb=4, fold=3, packing=2),
+    "packed_pointwise": _layer(64, 128, 4, "dense", To=8, Tb=2, packing=2, kernel=1, padding=0),
+    "packed_4x4": _layer(32, 64, 8, "PSD1_P8", To=4, packing=4, **FOUR, activation_bits=4),
+    "packed_4x8": _layer(32, 48, 8, "PSD1_P8", To=3, packing=3, **FOUR),
+    "packed_4x8_fold": _layer(32, 64, 8, "PSD2_P8", To=4, fold=4, packing=2, **FOUR),
+    "packed_2x2": _layer(16, 24, 8, "PS4_P4", To=3, packing=3, weight_bits=2, activation_bits=2),
+    "packed_wide": _layer(64, 128, 8, "PSD1_P16", To=8, Tb=2, packing=2),
+    "channels_two_blocks": _layer(64, 64, 8, "PSD1_P16", Tb=2, feed="channels"),
+    "channels_wide": _layer(36, 72, 40, "PS1_P9", Tb=2, feed="channels"),
+    "channels_fold": _layer(32, 64, 24, "PSD4_P8", Tb=2, fold=3, feed="channels"),
+    "channels_outputs": _layer(32, 64, 24, "PSD1_P16", To=2, feed="channels"),
+    "channels_4x6": _layer(32, 64, 16, "PS4_P4", Tb=4, feed="channels", **FOUR, activation_bits=6),
+    "packed_channels": _layer(32, 64, 12, "PSD1_P16", To=2, packing=2, feed="channels"),
+    "packed_channels_4x4": _layer(64, 64, 8, "PSD2_P8", To=4, Tb=2, fold=2, packing=4, feed="channels", **FOUR,
+                                  activation_bits=4),
+}  # fmt: skip
 
 
 def configurations() -> dict[str, tuple[RunConfig, Path]]:
     """The engines by name: their configuration and the file that relative paths in it start from."""
     examples = {path.stem: (load(path), path) for path in sorted(EXAMPLES.glob("*.yaml"))}
-    # Packed engines and those fed by channels are no options of `psconv explore`, whose features know nothing of them.
-    found = {
-        name: (config, path) for name, (config, path) in examples.items()
-        if config.parallelism.packing == 1 and config.parallelism.feed == "windows"
-    }  # fmt: skip
-    return found | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
+    return examples | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
 
 
 def measure(name: str, out: Path) -> dict[str, Any]:

@@ -265,18 +265,21 @@ def explore(
     device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
     minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT or FF")] = "DSP",
-    maximise: Annotated[str | None, typer.Option(help="utilisation: of the multipliers, at --fps or more")] = None,
+    maximise: Annotated[str | None, typer.Option(help="utilisation: of the lanes, at --fps or more")] = None,
+    packing: Annotated[bool, typer.Option(help="outputs may share multipliers")] = True,
+    channels: Annotated[bool, typer.Option(help="rings may lie in memories (feed: channels)")] = True,
     clock: Clock = None,
     points: Annotated[int, typer.Option(help="of the frontier", min=1, max=32)] = 8,
     out: Annotated[Path | None, typer.Option("--out", help="folder for the configuration and the plot")] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="scheduler of a Dask cluster to work on")] = None,
     as_json: Json = False,
 ) -> None:
-    """Chooses To, Tb and fold of every layer, provably the best, for a frame rate or a device (docs/explore.md)."""
+    """Chooses the parallelism of every layer, provably the best, for a frame rate or a device (docs/explore.md)."""
     from . import explore as exploration
 
     console = _console(as_json)
-    wish = exploration.Wish(fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask)
+    wish = exploration.Wish(fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask,
+                            packing, channels)  # fmt: skip
     with console.status("explore"):
         found = exploration.explore(config, wish)
     written = []

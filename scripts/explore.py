@@ -1,4 +1,4 @@
-"""`psconv explore`: the folding of every layer, chosen to the optimum for a frame rate or for a device's budgets."""
+"""`psconv explore`: the parallelism of every layer, chosen to the optimum for a frame rate or a device's budgets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pymodel.errors import ConfigError, read_yaml
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.fitted import Fitted, fitted
 from pymodel.explore.network import Network, cheapest, fastest
-from pymodel.explore.options import Option, options
+from pymodel.explore.options import Option, Parallelism, options
 from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
 from pymodel.files import write_text
@@ -35,7 +35,8 @@ NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
 class Wish:
     """What is asked for. fps: frame rate to reach; None: the highest. budget: changes to the device's.
 
-    maximise: UTILISATION: of the multipliers, at `fps` or more; None: the frame rate, or nothing where one is given.
+    maximise: UTILISATION: of the lanes, at `fps` or more; None: the frame rate, or nothing where one is given.
+    packing, channels: whether lanes may share multipliers, and rings lie in memories (feed: channels).
     """
 
     fps: float | None
@@ -46,13 +47,17 @@ class Wish:
     clock_ns: float | None = None
     points: int = 8
     dask: str | None = None
+    packing: bool = True
+    channels: bool = True
 
     def command(self, config: Path) -> str:
         """The command line that asks for it, as far as the choice depends on it."""
         options = {"--fps": self.fps, "--device": self.device, "--clock": self.clock_ns, "--minimise": self.minimise,
                    "--maximise": self.maximise}  # fmt: skip
         words = [f"{key} {value}" for key, value in options.items() if value is not None]
-        return " ".join(["psconv explore", config.name, *words, *(f"--budget {change}" for change in self.budget)])
+        words += [f"--budget {change}" for change in self.budget]
+        words += [f"--no-{what}" for what in ("packing", "channels") if not getattr(self, what)]
+        return " ".join(["psconv explore", config.name, *words])
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,9 @@ class Exploration:
 
     @property
     def layers(self) -> list[Row]:
-        """The choice, a row for each layer. utilisation: of its multipliers at the pace of the network."""
+        """The choice, a row for each layer. utilisation: of its lanes at the pace of the network."""
         return [
-            {"layer": name, "To": o.To, "Tb": o.Tb, "fold": o.fold, "lanes": o.lanes, "cycles": o.cycles,
+            {"layer": name, **o.key._asdict(), "lanes": o.lanes, "cycles": o.cycles,
              "utilisation": round(self.macs[name] / (o.lanes * self.best.interval), 4)}
             | _whole(o.cost.to_json())
             for name, o in self.best.answer.choice.items()
@@ -85,18 +90,18 @@ class Exploration:
     def summary(self) -> Row:
         """The choice in one row: frame rate, bounds, and what engines and streams take together.
 
-        at_most: no folding has more frames/s, or a higher utilisation where that is maximised; None where a rate was
-        asked for. utilisation: useful multiply-accumulates of all that the multipliers could do.
+        at_most: no choice has more frames/s, or a higher utilisation where that is maximised; None where a rate was
+        asked for. utilisation: useful multiply-accumulates of all that the lanes could do.
         """
-        best, multipliers = self.best, lanes(self.best.answer.choice)
+        best, width = self.best, lanes(self.best.answer.choice)
         bounds, macs = best.bounds, sum(self.macs.values())
         at_most = bounds.interval and round(self.fps(bounds.interval), 3)
         return {
             "frames_per_second": round(self.fps(best.interval), 3),
             "at_most": round(macs / bounds.product, 5) if bounds.product else at_most,
             "cycles": best.interval,
-            "lanes": multipliers,
-            "utilisation": round(macs / (multipliers * best.interval), 5),
+            "lanes": width,
+            "utilisation": round(macs / (width * best.interval), 5),
             **_whole(best.cost.to_json()),
             **({} if bounds.amount is None else {f"least_{self.minimise}": bounds.amount}),
             "proof": self._proof(),
@@ -151,14 +156,14 @@ def explore(path: Path, wish: Wish) -> Exploration:
         bundle = load_bundle(config, path)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    network = explored(bundle, path, budget, wish.dask)
+    network = explored(bundle, path, budget, wish.dask, wish.packing, wish.channels, max(target.multiplier))
     interval = None if wish.fps is None else int(1e9 / (wish.fps * clock_ns))
     if interval is not None and interval < 1:
         raise ConfigError(f"--fps: {wish.fps:g} is more than one frame a clock cycle of {clock_ns:g} ns")
     best = fitted(network, budget, wish.minimise, interval, utilised=wish.maximise == UTILISATION)
     if best is None:
         raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
-    macs = {name: network.bundle.engine_shape(name, 1, 1, 1).macs for name in network.options}
+    macs = {name: shape.macs for name, shape in network.shapes.items()}
     found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs)
     return replace(found, rows=_frontier(network, found, wish))
 
@@ -183,7 +188,7 @@ def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
 
 
 def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
-    """Writes OUT/NAME.yaml: the configuration in `path` with the chosen folding, ready for `psconv run`."""
+    """Writes OUT/NAME.yaml: the configuration in `path` with the choice, ready for `psconv run`."""
     result = out / f"{path.stem}.yaml"
     if result.resolve() == path.resolve():
         raise ConfigError(f"--out: {result} is the configuration itself; choose another folder")
@@ -191,10 +196,11 @@ def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
     if "bundle" in data:
         data["bundle"] = os.path.relpath(path.parent / data["bundle"], out)
     data |= {"top": "network", "target": found.target.name, "clock_ns": found.clock_ns}
-    data["layers"] = {row["layer"]: {key: row[key] for key in ("To", "Tb", "fold", "lanes")} for row in found.layers}
+    keys = (*Parallelism._fields, "lanes")
+    data["layers"] = {row["layer"]: {key: row[key] for key in keys} for row in found.layers}
     summary = ", ".join(f"{key} {value}" for key, value in found.summary.items())
     content = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=118)
-    text = f"# Folding chosen by: {wish.command(path)}\n# {summary}\n{content}"
+    text = f"# Chosen by: {wish.command(path)}\n# {summary}\n{content}"
     write_text(result, text)
     load(result)  # what `psconv run` will do
     return result
@@ -222,49 +228,57 @@ def evaluate(function: Callable[..., Any], calls: Sequence[tuple], dask: str | N
         return client.gather([client.submit(function, *call) for call in calls])
 
 
-def explored(bundle: Bundle, path: Path, budget: Mapping[str, float], dask: str | None = None) -> Network:
-    """The options of each layer of a bundle, which `path` configures. Raises ConfigError."""
+def explored(
+    bundle: Bundle, path: Path, budget: Mapping[str, float], dask: str | None, packing: bool, channels: bool,
+    multiplier_bits: int,
+) -> Network:  # fmt: skip
+    """The options of each layer of a bundle, which `path` configures. Raises ConfigError.
+
+    packing, channels: as in `Wish`. multiplier_bits: as in EngineShape, of the device.
+    """
     try:
-        shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
+        shapes = {layer.name: bundle.engine_shape(layer.name, multiplier_bits=multiplier_bits)
+                  for layer in bundle.network.weighted_layers()}  # fmt: skip
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
     most = int(min(budget.get("DSP", 1 << 16), 1 << 16))
-    lists = evaluate(options, [(shape, most) for shape in distinct], dask)
+    lists = evaluate(options, [(shape, most, packing, channels) for shape in distinct], dask)
     found: dict[str, list[Option]] = {
         shape.model_dump_json(): each for shape, each in zip(distinct, lists, strict=True)
     }
     for name, shape in shapes.items():
         if not found[shape.model_dump_json()]:
-            raise ConfigError(f"{path}: layer {name}: no folding has {most} multipliers or fewer")
-    return Network(bundle, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
+            raise ConfigError(f"{path}: layer {name}: no engine has {most} multipliers or fewer")
+    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
 
 
 def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
     """The least of the minimised resource at the highest frame rate, at halves of it, and at the rate asked for."""
     best = found.best
     fast = best.bounds.interval or fastest(network, found.budget, wish.minimise).interval
-    slow = max(_cycles_at_fewest_lanes(options) for options in network.options.values())
+    slow = max(_cycles_at_fewest_multipliers(options) for options in network.options.values())
     intervals = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
     intervals = sorted(intervals | {best.interval})
-    answers = evaluate(cheapest, [(network, found.budget, each, wish.minimise) for each in intervals], wish.dask)
+    calls = [(network.at(each), found.budget, each, wish.minimise) for each in intervals]
+    answers = evaluate(cheapest, calls, wish.dask)
     return [_row(network, found, answer) for answer in answers if answer.choice is not None]
 
 
-def _cycles_at_fewest_lanes(found: Sequence[Option]) -> int:
+def _cycles_at_fewest_multipliers(found: Sequence[Option]) -> int:
     """Of a layer: slower than this saves no multiplier."""
-    return min((option.lanes, option.cycles) for option in found)[1]
+    return min((option.multipliers, option.cycles) for option in found)[1]
 
 
 def _row(network: Network, found: Exploration, answer: Answer) -> Row:
     interval = network.interval(answer.choice)
     least = answer.cost.to_json()[found.minimise]
-    multipliers = lanes(answer.choice)
+    width = lanes(answer.choice)
     return {
         "frames_per_second": round(found.fps(interval), 3),
         "cycles": interval,
-        "lanes": multipliers,
-        "utilisation": round(sum(found.macs.values()) / (multipliers * interval), 5),
+        "lanes": width,
+        "utilisation": round(sum(found.macs.values()) / (width * interval), 5),
         **_whole(answer.cost.to_json()),
         f"least_{found.minimise}": answer.bound,
         "proof": "optimal" if least <= answer.bound else f"{found.minimise} within {least / answer.bound - 1:.2%}",

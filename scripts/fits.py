@@ -1,8 +1,9 @@
 """`psconv fits`: whether a network with all its weights in ROM fits a device, and whether its dense twin would.
 
 By the model of `psconv explore` (docs/explore.md), without building anything: multipliers and block RAM exact, look-up
-tables and flip-flops estimates. The twin has the same layers without pruning, the same formats, and of the foldings
-that keep the same pace one with the fewest multipliers.
+tables and flip-flops estimates. The twin has the same layers without pruning, the same formats, and of the ways to
+build it that keep the same pace one with the fewest multipliers: with several products in each, or with rings in
+memories, only where the network itself has such.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def fits(path: Path, device: str | None = None) -> Fits:
     here = sum(map(engine_cost, shapes.values()), streams_cost(own))
     found = [Candidate(config.network.variant if config.network else "as configured", _stored_bits(own), here)]
     twin = random_bundle(apply_variant(bundle.network, "dense"), config.seed, *_bits(bundle))
-    network = explored(twin, path, {})
+    packing, channels = any(s.packing > 1 for s in shapes.values()), any(s.pieces > 1 for s in shapes.values())
+    network = explored(twin, path, {}, None, packing, channels, max(target.multiplier))
     choice = cheapest(network, {}, interval, "DSP").choice
     if choice is None:
         raise ConfigError(f"{path}: no folding of the dense network takes {interval:,} cycles for an image")

@@ -1,7 +1,8 @@
 """What an engine costs: multipliers and block RAM exactly, look-up tables and flip-flops by a fitted model.
 
-The fitted part is linear in the bits of the engine's structure (`lut_features`, `ff_features`) with coefficients that
-are never negative; scripts/calibrate_costs.py measures and fits, calibration.yaml keeps both.
+The fitted part, on top of what memories take, is linear in the bits of the engine's structure (`lut_features`,
+`ff_features`) with coefficients that are never negative; scripts/calibrate_costs.py measures and fits,
+calibration.yaml keeps both.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy as np
 from pydantic import Field
 from scipy.optimize import nnls
 
+from pymodel.cycles import FEEDER_STAGES
 from pymodel.errors import ConfigError, Strict, read_yaml, validated
-from pymodel.explore.memories import memories, total_half_blocks
+from pymodel.explore.memories import totals
 from pymodel.packing import EngineShape
 from pymodel.products import operand_bits
 
@@ -94,67 +96,134 @@ def check_family(family: str) -> None:
 def engine_cost(shape: EngineShape) -> Cost:
     """What the engine of a shape takes on an UltraScale+ device, the streams between engines aside."""
     model = calibration()
+    memory = totals(shape)
     return Cost(
         DSP=multiplier_blocks(shape),
-        half_blocks=total_half_blocks(memories(shape)),
-        LUT=_predict(model.LUT, lut_features(shape)) + memory_luts(shape),
-        FF=_predict(model.FF, ff_features(shape)),
+        half_blocks=memory.half_blocks,
+        LUT=_predict(model.LUT, lut_features(shape)) + memory.luts,
+        FF=_predict(model.FF, ff_features(shape)) + memory.registers + _history_registers(shape),
     )
 
 
 def multiplier_blocks(shape: EngineShape) -> int:
     """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
-    product_bits = shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
-    multipliers = shape.multipliers if product_bits >= _DSP_PRODUCT_BITS else 0
+    multipliers = shape.multipliers if _in_blocks(shape) else 0
     return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
-
-
-def memory_luts(shape: EngineShape) -> int:
-    """Look-up tables that are memory."""
-    return sum(memory.luts for memory in memories(shape))
 
 
 def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
+    column, window = _column_bits(shape), _window_bits(shape)
     return {
         "engine": 1,
-        "ring": _window_bits(shape) if shape.P > shape.pieces else 0,  # turned and loaded: a multiplexer for each bit
-        "select": shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
-        "tree": _tree_bits(shape),
-        "column": _column_bits(shape),
+        "ring": _ring_bits(shape),  # loaded, or turned and held: a multiplexer for each
+        "select": shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds, the same for all outputs
+        "adders": _adder_bits(shape),
+        "fields": _field_bits(shape),
+        "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
+        "pieces": shape.in_words.word_bits if shape.pieces > 1 else 0,  # a channel of each block of a beat
+        "fifos": column * (_pauses(shape) > _set_cycles(shape)) + window * (_REFILL > _set_cycles(shape)),
         "sums": shape.To * shape.acc_bits,
-        "group": shape.out_channels_per_beat * shape.out_bits,
+        "group": shape.out_words.word_bits,
     }
 
 
 def ff_features(shape: EngineShape) -> dict[str, int]:
-    """Bits of what an engine keeps in flip-flops."""
+    """Bits of what an engine keeps in flip-flops, those of its memories aside."""
+    column, window = _column_bits(shape), _window_bits(shape)
+    product = shape.multipliers * _product_bits(shape)
+    words = window + column * (1 if _history_in_registers(shape) else 2) + (shape.kernel > 1) * shape.in_words.word_bits
     return {
         "engine": 1,
-        "window": _window_bits(shape),
-        "column": _column_bits(shape),
-        "tree": _tree_bits(shape),
+        "words": words + _ring_bits(shape),
+        "select": shape.M * shape.in_bits if shape.pieces == 1 and shape.fold > 1 else 0,
+        "products": product if shape.packing == 1 else 0,
+        "packed": product if shape.packing > 1 else 0,  # wider than a multiplier's own registers
         "sums": shape.To * shape.acc_bits,
-        "group": shape.out_channels_per_beat * shape.out_bits,
+        "group": shape.out_words.word_bits,
     }
 
 
+# Cycles from a credit of a stream to the word that it lets in: a stream of one word has only these to spare.
+_REFILL = FEEDER_STAGES + 2
+
+
+def _set_cycles(shape: EngineShape) -> int:
+    """Cycles that a window set lasts; none where the next one comes meanwhile, in pieces that have to wait."""
+    return shape.steps * shape.fold if shape.pieces == 1 else 0
+
+
+def _pauses(shape: EngineShape) -> int:
+    """Cycles without a window at the end of a row."""
+    return FEEDER_STAGES + shape.kernel * shape.NB
+
+
+def _history_in_registers(shape: EngineShape) -> bool:
+    """Of one window, which needs no memory."""
+    return shape.kernel > 1 and shape.NB * shape.pieces == 1
+
+
+def _history_registers(shape: EngineShape) -> int:
+    return (shape.kernel - 1) * _column_bits(shape) * _history_in_registers(shape)
+
+
+def _piece_bits(shape: EngineShape) -> int:
+    return shape.in_words.word_bits // shape.pieces
+
+
 def _window_bits(shape: EngineShape) -> int:
-    return shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
+    return shape.kernel**2 * _piece_bits(shape)
+
+
+def _ring_bits(shape: EngineShape) -> int:
+    """Of a ring in registers: of windows that come whole and are worked on for more than a cycle."""
+    return _window_bits(shape) if shape.pieces == 1 and shape.steps * shape.fold > 1 else 0
 
 
 def _column_bits(shape: EngineShape) -> int:
-    return shape.kernel * shape.in_channels_per_beat * shape.in_bits if shape.kernel > 1 else 0
+    return shape.kernel * _piece_bits(shape) if shape.kernel > 1 else 0
 
 
-def _tree_bits(shape: EngineShape) -> int:
-    """Bits of the adders of balanced trees over the products of each output."""
-    bits, operands, width = 0, shape.M, shape.in_bits + shape.weight_bits
-    while operands > 1:
+def _padded_rows_bits(shape: EngineShape) -> int:
+    return shape.padding * _piece_bits(shape)
+
+
+def _product_bits(shape: EngineShape) -> int:
+    """Of what a multiplier makes."""
+    return shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
+
+
+def _in_blocks(shape: EngineShape) -> bool:
+    """Whether DSP blocks are the multipliers."""
+    return _product_bits(shape) >= _DSP_PRODUCT_BITS
+
+
+def _fields_apart(shape: EngineShape) -> int:
+    """Fields of each output that are added once they are numbers of their own: products, or sums of a group's."""
+    return -(-shape.M // shape.product_fields.group)
+
+
+def _adder_bits(shape: EngineShape) -> int:
+    """Of the weights of an operand, of the packed products of a group, of balanced trees over each output's fields.
+
+    Also those of the multipliers themselves where no DSP block is one.
+    """
+    products = 0 if _in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
+    spacing, packing = shape.product_fields.spacing, shape.packing
+    operands = shape.multipliers * (packing - 1) * (shape.weight_bits + 1)
+    groups = (shape.M - _fields_apart(shape)) * (shape.To // packing) * (packing * spacing + 1)
+    bits, terms, width = 0, _fields_apart(shape), spacing + 1
+    while terms > 1:
         width += 1
-        bits += operands // 2 * width
-        operands -= operands // 2
-    return shape.To * bits
+        bits += terms // 2 * width
+        terms -= terms // 2
+    return products + operands + groups + shape.To * bits
+
+
+def _field_bits(shape: EngineShape) -> int:
+    """Bits of the packed fields that are told apart from the ones above them."""
+    packing = shape.packing
+    return _fields_apart(shape) * (shape.To // packing) * (packing - 1) * shape.product_fields.spacing
 
 
 def _predict(model: Fit, features: Mapping[str, int]) -> int:
@@ -166,10 +235,12 @@ def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
     luts = [record["LUT"] for record in measured.values()]
     ffs = [record["FF"] for record in measured.values()]
+    lut_memory = [totals(shape).luts for shape in shapes]
+    registers = [totals(shape).registers + _history_registers(shape) for shape in shapes]
     return {
         "family": family,
-        "LUT": _fit([lut_features(shape) for shape in shapes], luts, [memory_luts(shape) for shape in shapes]),
-        "FF": _fit([ff_features(shape) for shape in shapes], ffs, [0] * len(shapes)),
+        "LUT": _fit([lut_features(shape) for shape in shapes], luts, lut_memory),
+        "FF": _fit([ff_features(shape) for shape in shapes], ffs, registers),
         "measured": {name: dict(record) for name, record in measured.items()},
     }
 

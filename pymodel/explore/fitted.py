@@ -1,4 +1,4 @@
-"""Foldings that fit a budget together with the streams between the engines."""
+"""Parallelism that fits a budget together with the streams between the engines."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Fitted:
 class Bounds:
     """amount: the least of the minimised resource at the interval found. None: not asked for.
 
-    interval: the least cycles per image. product: the least multipliers times cycles per image.
+    interval: the least cycles per image. product: the least lanes times cycles per image.
     """
 
     amount: float | None = None
@@ -49,9 +49,9 @@ def fitted(
 ) -> Fitted | None:
     """Within a budget the least of `resource` at an interval, or the highest frame rate (interval: None).
 
-    utilised: instead the best use of the multipliers, in at most `interval` cycles per image.
+    utilised: instead the best use of the lanes, in at most `interval` cycles per image.
 
-    What the streams take is known only when all layers are folded. Where they do not fit beside the engines, the
+    What the streams take is known only when all layers are chosen. Where they do not fit beside the engines, the
     search is repeated with that much kept free; the bounds stay those of the first search. None: nothing fits.
     """
     free, first = Cost(), None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 from pymodel.packing import EngineShape
 
@@ -51,7 +53,22 @@ class Memory:
         bits = 14 if self.depth <= 32 else 7
         return 8 * -(-self.width // bits) * -(-self.depth // 64)
 
+    @property
+    def registers(self) -> int:
+        """Flip-flops behind it. A RAM in block RAM has its own; a ROM of two words is an address bit and wires."""
+        inside = self.block if self.written else self.depth <= 2
+        return 0 if inside else self.width
 
+
+class Totals(NamedTuple):
+    """Of the memories of an engine: RAMB18, look-up tables that are memory, flip-flops behind them."""
+
+    half_blocks: int
+    luts: int
+    registers: int
+
+
+@cache
 def half_blocks(depth: int, width: int, written: bool) -> int:
     """RAMB18 (a RAMB36 is two) of a memory in block RAM. written: RAM with one write enable, else ROM."""
     best = None
@@ -80,6 +97,11 @@ def memories(shape: EngineShape) -> list[Memory]:
 
     Arrays of one word are registers. A bias is assumed: without one its ROM vanishes.
     """
+    taps = [tap_memory(shape, element) for element in range(shape.elements)] if shape.pieces > 1 else []
+    return _but_taps(shape) + taps
+
+
+def _but_taps(shape: EngineShape) -> list[Memory]:
     piece = shape.in_channels_per_beat * shape.in_bits // shape.pieces
     pieces = shape.NB * shape.pieces
     found = [
@@ -93,10 +115,20 @@ def memories(shape: EngineShape) -> list[Memory]:
     if shape.kernel > 1:
         found.append(feeder_lines(shape.width * pieces, shape.kernel, piece))
         found.append(Memory("history", pieces, (shape.kernel - 1) * shape.kernel * piece, True))
-    if shape.pieces > 1:  # two halves, each of a power of two
-        words = 2 << (shape.pieces - 1).bit_length()
-        found += [Memory(f"taps_{element}", words, shape.in_bits, True) for element in range(shape.elements)]
     return [memory for memory in found if memory.depth > 1]
+
+
+def tap_memory(shape: EngineShape, element: int) -> Memory:
+    """Of an element, where windows come channel by channel: two halves, each of a power of two."""
+    return Memory(f"taps_{element}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
+
+
+def totals(shape: EngineShape) -> Totals:
+    """What all `memories` of an engine take."""
+    found = [(memory, 1) for memory in _but_taps(shape)]
+    if shape.pieces > 1:  # many, all alike
+        found.append((tap_memory(shape, 0), shape.elements))
+    return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
 
 
 def feeder_lines(beats: int, kernel: int, beat_bits: int) -> Memory:

@@ -1,4 +1,4 @@
-"""Foldings of a whole network: the least resources at an interval, the least interval within budgets.
+"""Parallelism of a whole network: the least resources at an interval, the least interval within budgets.
 
 The engines' options are independent of each other, the units between them are not: how long a split or a pooling takes
 follows from the words of the engines around it. A choice whose units in between are too slow is ruled out, together
@@ -16,9 +16,10 @@ from pymodel.cycles import stream_depths
 from pymodel.dataflow import Dataflow, build
 from pymodel.explore.costs import Cost
 from pymodel.explore.memories import Memory, feeder_lines, half_blocks, total_half_blocks
-from pymodel.explore.options import Option
+from pymodel.explore.options import Option, pareto
 from pymodel.explore.solve import Answer, Cut, Problem, minimise
 from pymodel.network_cycles import processes, slowest, stream_depths_between
+from pymodel.packing import EngineShape
 from pymodel.units import EngineUnit, PoolUnit, Unit
 
 _UNLIMITED = 1 << 62  # cycles per image: slower than any network, whatever stands between its engines
@@ -27,14 +28,21 @@ _BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as 
 
 @dataclass(frozen=True)
 class Network:
-    """A bundle, and the options of each of its layers with weights."""
+    """A bundle, and of each of its layers with weights the engine, its parallelism left open, and the options."""
 
     bundle: Bundle
+    shapes: Mapping[str, EngineShape]
     options: Mapping[str, Sequence[Option]]
 
+    def at(self, interval: int) -> Network:
+        """The network with only the options that a choice of at most `interval` cycles may need: few to send about."""
+        lists = {id(found): found for found in self.options.values()}  # alike layers share theirs
+        few = {key: pareto(found, interval, by_groups=True) for key, found in lists.items()}
+        return replace(self, options={name: few[id(found)] for name, found in self.options.items()})
+
     def dataflow(self, choice: Mapping[str, Option]) -> Dataflow:
-        """The network with its layers folded so."""
-        return build(self.bundle, {name: self.bundle.engine_shape(name, *o.key) for name, o in choice.items()})
+        """The network with its layers built so."""
+        return build(self.bundle, {name: option.key.of(self.shapes[name]) for name, option in choice.items()})
 
     def interval(self, choice: Mapping[str, Option]) -> int:
         """Cycles between two images in steady state."""
@@ -144,10 +152,7 @@ def streams_cost(dataflow: Dataflow) -> Cost:
     halves, rest = 0, Cost()
     for unit in dataflow.units:
         if isinstance(unit, EngineUnit):
-            piece = unit.shape.in_channels_per_beat * unit.shape.in_bits // unit.shape.pieces
-            taps = {"columns": unit.shape.kernel, "windows": unit.shape.kernel**2}
-            halves += sum(_fifo(depth, piece * taps[name]).half_blocks
-                          for name, depth in stream_depths(unit.shape).items())  # fmt: skip
+            halves += inner_half_blocks(unit.shape)
         elif isinstance(unit, PoolUnit):
             words = unit.reads[0].words
             history = Memory("history", unit.NB, (unit.kernel - 1) * unit.kernel * words.word_bits, True)
@@ -158,6 +163,13 @@ def streams_cost(dataflow: Dataflow) -> Cost:
                 # An engine's model has the logic of a FIFO at its output.
                 rest += Cost(half_blocks=fifo.half_blocks) if isinstance(unit, EngineUnit) else fifo
     return rest + Cost(half_blocks=halves)
+
+
+def inner_half_blocks(shape: EngineShape) -> int:
+    """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
+    piece = shape.in_channels_per_beat * shape.in_bits // shape.pieces
+    taps = {"columns": shape.kernel, "windows": shape.kernel**2}
+    return sum(_fifo(depth, piece * taps[name]).half_blocks for name, depth in stream_depths(shape).items())
 
 
 def _fifo(depth: int, width: int) -> Cost:

@@ -1,92 +1,135 @@
-"""The ways to fold a layer: every legal (To, Tb, fold) with its cycles and cost."""
+"""The ways to build a layer: every legal (To, Tb, fold, packing, feed) with its cycles and cost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from pymodel.cycles import sequences
+import numpy as np
+
+from pymodel.cycles import feeder_sequences, pe_iterations, sequences
+from pymodel.errors import ConfigError
 from pymodel.explore.costs import Cost, engine_cost
 from pymodel.packing import EngineShape
 
+WINDOWS, CHANNELS = "windows", "channels"  # EngineShape.feed
 
-@dataclass(frozen=True)
-class Option:
-    """One folding of a layer. cycles: an image takes in steady state, iterations of the engine's slowest process."""
+
+class Parallelism(NamedTuple):
+    """What is chosen of an engine: keys of EngineShape, and of a configuration."""
 
     To: int
     Tb: int
     fold: int
+    packing: int = 1
+    feed: str = WINDOWS
+
+    def of(self, shape: EngineShape) -> EngineShape:
+        """The engine of a shape with this parallelism, which must be legal."""
+        return shape.model_copy(update=self._asdict())
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to build a layer. cycles: an image takes in steady state, iterations of the engine's slowest process.
+
+    lanes: multiply-accumulates in each cycle, `key.packing` of them in each hardware multiplier.
+    """
+
+    key: Parallelism
     lanes: int
     cycles: int
     cost: Cost
     groups: tuple[int, int]  # channels of its input and output words: what the units around it depend on
 
     @property
-    def key(self) -> tuple[int, int, int]:
-        return self.To, self.Tb, self.fold
+    def multipliers(self) -> int:
+        """Hardware multipliers, those of scales aside."""
+        return self.lanes // self.key.packing
 
 
-def parallelisms(shape: EngineShape, lanes: int) -> list[tuple[int, int, int]]:
-    """Every legal (To, Tb, fold) with at most `lanes` multipliers and no needless fold.
+def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> Iterator[EngineShape]:
+    """Every engine of a layer with at most `multipliers` hardware multipliers and no needless fold.
 
-    Of the folds that lead to the same multipliers only the least is there: the others take more cycles with as many
-    multipliers and a weight ROM of more words.
+    What is legal EngineShape says, packing for the multipliers that the shape itself has. Of the folds that lead to the
+    same lanes only the least is there: the others take more cycles with as many lanes and a weight ROM of more words.
+    packing: whether lanes may share multipliers. channels: whether rings may lie in memories; only where they do.
     """
+    fields = {name: getattr(shape, name) for name in EngineShape.model_fields}
+    feeds = [WINDOWS]
+    if channels and Parallelism(1, 1, 1, feed=CHANNELS).of(shape).pieces > 1:
+        feeds.append(CHANNELS)
+
+    def legal(*parallelism: Any) -> EngineShape | None:
+        try:
+            return EngineShape(**(fields | Parallelism(*parallelism)._asdict()))
+        except ConfigError:
+            return None
+
+    for To in _divisors(shape.cout):
+        packings = [q for q in (_divisors(To) if packing else [1]) if legal(To, 1, 1, q)]
+        for Tb in _divisors(shape.blocks) if packings else []:
+            for lanes, same in _folds(shape.N * Tb):
+                for q in (q for q in packings if lanes * To // q <= multipliers):
+                    for feed in feeds:
+                        yield from _first(legal(To, Tb, fold, q, feed) for fold in same)
+
+
+def _divisors(number: int) -> list[int]:
+    return [n for n in range(1, number + 1) if number % n == 0]
+
+
+def _folds(elements: int) -> list[tuple[int, list[int]]]:
+    """The folds of so many products by the lanes that they lead to."""
+    return [(lanes, list(folds)) for lanes, folds in groupby(range(1, elements + 1), lambda fold: -(-elements // fold))]
+
+
+def _first(found: Iterable[EngineShape | None]) -> list[EngineShape]:
+    """The first one that there is, if any."""
+    return next(([engine] for engine in found if engine), [])
+
+
+def options(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> list[Option]:
+    """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored."""
+    feeders: dict[tuple[int, str], int] = {}  # the feeder depends on Tb and feed alone
+    outputs: dict[int, int] = {}  # and the output process on To: an engine of each tells their iterations
     found = []
-    for To in (n for n in range(1, shape.cout + 1) if n == 1 or shape.cout % (shape.P * n) == 0):
-        for Tb in (n for n in range(1, shape.blocks + 1) if shape.blocks % n == 0):
-            elements = shape.N * Tb
-            folds = {-(-elements // -(-elements // fold)) for fold in range(1, elements + 1)}
-            found += [(To, Tb, fold) for fold in sorted(folds) if -(-elements // fold) * To <= lanes]
-    return found
-
-
-def options(shape: EngineShape, lanes: int) -> list[Option]:
-    """All options of a layer with at most `lanes` multipliers. The shape's own To, Tb, fold and feed do not matter.
-
-    Windows come whole: the cost model is of such engines.
-    """
-    keys = parallelisms(shape, lanes)
-
-    def folded(To: int, Tb: int, fold: int) -> EngineShape:
-        return shape.model_copy(update={"To": To, "Tb": Tb, "fold": fold, "feed": "windows"})
-
-    # The feeder depends on Tb alone and the output process on To alone: an engine each tells their iterations.
-    feeder = {Tb: _iterations(folded(1, Tb, 1), feeding=True) for Tb in {Tb for _, Tb, _ in keys}}
-    output = {To: _iterations(folded(To, 1, 1), feeding=False) for To in {To for To, _, _ in keys}}
-    found = []
-    for To, Tb, fold in keys:
-        engine = folded(To, Tb, fold)
-        cycles = max(feeder[Tb], output[To], engine.hout * engine.wout * engine.rom_words)
+    for engine in engines(shape, multipliers, packing, channels):
+        key = Parallelism(*(getattr(engine, name) for name in Parallelism._fields))
+        if (key.Tb, key.feed) not in feeders:
+            feeders[key.Tb, key.feed] = max(sequence.iterations for sequence in feeder_sequences(engine))
+        if key.To not in outputs:
+            outputs[key.To] = sequences(engine)[-1].iterations
+        cycles = max(feeders[key.Tb, key.feed], outputs[key.To], pe_iterations(engine))
         groups = engine.in_channels_per_beat, engine.out_channels_per_beat
-        found.append(Option(To, Tb, fold, engine.lanes, cycles, engine_cost(engine), groups))
+        found.append(Option(key, engine.lanes, cycles, engine_cost(engine), groups))
     return found
-
-
-def _iterations(shape: EngineShape, feeding: bool) -> int:
-    """Of the slowest process in front of the processing element, or of the one behind it."""
-    *feeders, _, output = sequences(shape)
-    return max(sequence.iterations for sequence in feeders) if feeding else output.iterations
 
 
 def pareto(found: Iterable[Option], interval: int, by_groups: bool, by_lanes: bool = False) -> list[Option]:
     """The options of at most `interval` cycles that no other one is as cheap as in everything.
 
-    by_groups: only options with the same words at input and output are compared. by_lanes: multipliers count, too,
-    beside the resources. Of equal ones the first stays.
+    by_groups: only options with the same words at input and output are compared. by_lanes: lanes count, too, beside
+    the resources. Of equal ones the fastest stays.
     """
-
-    def amounts(option: Option) -> tuple[int, ...]:
-        return option.cost.vector + ((option.lanes,) if by_lanes else ())
-
-    kept: list[Option] = []
-    for option in sorted((o for o in found if o.cycles <= interval), key=lambda o: (o.cost.vector, o.cycles, o.key)):
-        rivals = (o for o in kept if not by_groups or o.groups == option.groups)
-        if not any(_as_cheap(amounts(rival), amounts(option)) for rival in rivals):
-            kept.append(option)
-    return kept
+    fast = sorted((o for o in found if o.cycles <= interval), key=lambda o: (o.cost.vector, o.cycles, o.key))
+    amounts = [o.cost.vector + ((o.lanes,) if by_lanes else ()) for o in fast]
+    return _unbeaten(fast, amounts, [o.groups for o in fast] if by_groups else ())
 
 
-def _as_cheap(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    return all(x <= y for x, y in zip(a, b, strict=True))
+def _unbeaten(
+    found: Sequence[Option], amounts: Sequence[tuple[int, ...]], alike: Sequence[tuple[int, ...]] = ()
+) -> list[Option]:
+    """The options whose amounts no other one's equal or beat; of equal ones the first. alike: only equal ones rival."""
+    if not found:
+        return []
+    rivals = np.ones((len(found), len(found)), bool)  # [i, j]: i is nowhere worse than j
+    for column in np.array(amounts).T:
+        rivals &= column[:, None] <= column
+    for column in np.array(alike).T:
+        rivals &= column[:, None] == column
+    equal = rivals & rivals.T
+    beaten = (rivals & ~equal).any(axis=0) | np.triu(equal, 1).any(axis=0)
+    return [option for option, out in zip(found, beaten, strict=True) if not out]

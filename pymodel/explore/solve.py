@@ -17,7 +17,7 @@ from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, pareto
 
 AXES = ("DSP", "BRAM", "LUT", "FF")  # of Cost.vector
-MULTIPLIERS = "multipliers"  # what the utilisation is of: no resource, but it can be minimised like one
+LANES = "lanes"  # what the utilisation is of: no resource, but it can be minimised like one
 Cut = Mapping[tuple[str, int], int]  # (layer, 0 for its input or 1 for its output) -> channels of a word: not together
 
 
@@ -56,11 +56,11 @@ def total(chosen: Iterable[Option]) -> Cost:
 
 
 def minimise(problem: Problem, interval: int, resource: str, ties: bool = True) -> Answer:
-    """The choice of at most `interval` cycles in every layer with the least of `resource`, or of MULTIPLIERS.
+    """The choice of at most `interval` cycles in every layer with the least of `resource`, or of LANES.
 
     ties: among equals, the least of the other resources in the order of AXES.
     """
-    by_groups, by_lanes = bool(problem.cuts), resource == MULTIPLIERS
+    by_groups, by_lanes = bool(problem.cuts), resource == LANES
     layers = {name: pareto(found, interval, by_groups, by_lanes) for name, found in problem.layers.items()}
     if not all(layers.values()):
         return Answer(None, float("inf"), True)
@@ -100,7 +100,7 @@ class _Program:
     @staticmethod
     def amount(option: Option, axis: str) -> int:
         """What an option takes of a resource (BRAM in halves)."""
-        return option.lanes if axis == MULTIPLIERS else option.cost.vector[AXES.index(axis)]
+        return option.lanes if axis == LANES else option.cost.vector[AXES.index(axis)]
 
     def limit(self, axis: str, amount: int) -> None:
         """At most `amount` of a resource (BRAM in halves)."""

@@ -1,8 +1,8 @@
-"""The folding of a network whose multipliers are best used, and at which pace.
+"""The parallelism of a network whose lanes are best used, and at which pace.
 
-With m multipliers and T cycles per image, macs / (m * T) of what the multipliers could do is done; so the least m * T
-is searched, over all T. Only T matter that are the cycles of an option or of a unit between engines, and of these only
-few have to be solved: m(T), the least multipliers with which T is reached, is no less than the sum of each layer's
+With m lanes, each a product a cycle, and T cycles per image, macs / (m * T) of what they could do is done; so the least
+m * T is searched, over all T. Only T matter that are the cycles of an option or of a unit between engines, and of these
+only few have to be solved: m(T), the least lanes with which T is reached, is no less than the sum of each layer's
 least, and no less than m(T') for a larger T'. Where T times that reaches the best product found, T needs no solver.
 """
 
@@ -15,12 +15,12 @@ from itertools import accumulate
 
 from pymodel.explore.network import Network, cheapest
 from pymodel.explore.options import Option
-from pymodel.explore.solve import MULTIPLIERS, Answer
+from pymodel.explore.solve import LANES, Answer
 
 
 @dataclass(frozen=True)
 class Utilised:
-    """The choice with the least product of multipliers and cycles per image; of equal ones that of fewest cycles.
+    """The choice with the least product of lanes and cycles per image; of equal ones that of fewest cycles.
 
     interval: its cycles per image. product: what there is room for in them, in multiply-accumulates; bound: no choice
     has a lower one. solved: of how many intervals the solver was asked; intervals: how many there are.
@@ -35,12 +35,12 @@ class Utilised:
 
 
 def lanes(choice: Mapping[str, Option]) -> int:
-    """The multipliers of a choice."""
+    """The lanes of a choice: products that it can make in a cycle, however many share a multiplier."""
     return sum(option.lanes for option in choice.values())
 
 
 def most_utilised(network: Network, budget: Mapping[str, float], interval: int | None = None) -> Utilised | None:
-    """The choice whose multipliers are best used, within a budget and at most `interval` cycles per image.
+    """The choice whose lanes are best used, within a budget and at most `interval` cycles per image.
 
     None: no folding fits (or none was found in the solver's time).
     """
@@ -57,7 +57,7 @@ def most_utilised(network: Network, budget: Mapping[str, float], interval: int |
             break
         del pending[at]
         solved += 1
-        answer = cheapest(network, budget, at, MULTIPLIERS, ties=False)
+        answer = cheapest(network, budget, at, LANES, ties=False)
         for slower in answer.slower:  # what was ruled out here is a choice for these
             if slower not in intervals and (interval is None or slower <= interval):
                 intervals.add(slower)
@@ -75,12 +75,12 @@ def most_utilised(network: Network, budget: Mapping[str, float], interval: int |
     if best is None:
         return None
     product, pace = best
-    answer = cheapest(network, budget, pace, MULTIPLIERS)
+    answer = cheapest(network, budget, pace, LANES)
     return Utilised(answer, pace, product, min([product, *unproved]), solved, len(intervals))
 
 
 class _Floor:
-    """Of a layer: the least multipliers with which it takes at most so many cycles."""
+    """Of a layer: the least lanes with which it takes at most so many cycles."""
 
     def __init__(self, found: Sequence[Option]):
         pairs = sorted((option.cycles, option.lanes) for option in found)

@@ -1,4 +1,5 @@
-"""How much of what the multipliers could do is done, in networks folded by `psconv explore --maximise utilisation`.
+"""How much of what the multipliers could do is done, in networks folded by `psconv explore --maximise utilisation`
+with a multiplier for each lane and windows that come whole.
 
 Layers and networks in steady state, and networks over a stream of images with the fill, by the exact cycle model; small
 networks of the same supports are built, simulated, and compared with that model.
@@ -52,7 +53,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     for variant, multipliers, images in SIMULATED:
         progress(f"digits {variant}: co-simulation")
         small.append(simulate(variant, multipliers, images, folder / variant))
-    picked = f"psconv explore --device {DEVICE} --maximise utilisation"
+    picked = f"psconv explore --device {DEVICE} --maximise utilisation --no-packing --no-channels"
     return [
         Table("3x3 layers in steady state, at the pace of their network", [r["layers"] for r in results], (
             f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the network); "
@@ -73,8 +74,8 @@ def _case(name: str, variant: str) -> dict[str, Any]:
     """One network under one variant: {"layers", "network": a row, "budgets": rows, "rows": of each layer}."""
     budget = dict(load_target(DEVICE).budgets.model_dump())
     bundle = random_bundle(make_network(name, "cifar10", variant), 0)
-    shapes = {layer.name: bundle.engine_shape(layer.name, 1, 1, 1) for layer in bundle.network.weighted_layers()}
-    network = Network(bundle, _options(shapes, int(budget["DSP"])))
+    shapes = {layer.name: bundle.engine_shape(layer.name) for layer in bundle.network.weighted_layers()}
+    network = Network(bundle, shapes, _options(shapes, int(budget["DSP"])))
     sparse = sparse_convs(bundle.network)
     macs = sum(shape.macs for shape in shapes.values())
     best = fitted(network, budget, "DSP", utilised=True)
@@ -112,17 +113,17 @@ def _case(name: str, variant: str) -> dict[str, Any]:
 
 
 def _options(shapes: Mapping[str, EngineShape], most: int) -> dict[str, list[Option]]:
-    """Of each layer; equal layers share theirs."""
+    """Of each layer, a multiplier for each lane; equal layers share theirs."""
     known: dict[str, list[Option]] = {}
     for shape in shapes.values():
         key = shape.model_dump_json()
-        known[key] = known.get(key) or options(shape, most)
+        known[key] = known.get(key) or options(shape, most, packing=False, channels=False)
     return {name: known[shape.model_dump_json()] for name, shape in shapes.items()}
 
 
 def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict[str, Any]:
     return {
-        "layer": name, "support": shape.support.name, "To": option.To, "Tb": option.Tb, "fold": option.fold,
+        "layer": name, "support": shape.support.name, "To": option.key.To, "Tb": option.key.Tb, "fold": option.key.fold,
         "multipliers": option.lanes, "needed": shape.macs / interval, "cycles": option.cycles,
         "at_own_pace": shape.macs / (option.lanes * option.cycles), "at_pace": shape.macs / (option.lanes * interval),
     }  # fmt: skip
@@ -157,7 +158,8 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
         "psconv": 1, "network": {"name": "digits", "dataset": "digits", "variant": variant}, "target": "zcu104",
         "images": {"count": images}, "stalls": {"images": 0},
     }))  # fmt: skip
-    wish = explore.Wish(None, "DSP", (f"DSP={multipliers}",), maximise=explore.UTILISATION, points=1)
+    wish = explore.Wish(None, "DSP", (f"DSP={multipliers}",), maximise=explore.UTILISATION, points=1, packing=False,
+                        channels=False)  # fmt: skip
     path = explore.write_config(explore.explore(plain, wish), plain, folder / "folded", wish)
     this = flow.prepare(load(path), path, folder / "run")
     for step in ("golden", "csim", "synth", "cosim"):
