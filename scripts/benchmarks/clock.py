@@ -14,7 +14,7 @@ from typing import Any
 from ..critical_path import sentence
 from ..parallel import in_workers
 from .frame import Table
-from .generated import CLOCK_NS, PACKAGES, generate
+from .generated import CLOCK_NS, PACKAGES, Generated, generate
 
 __all__ = ["PACKAGES", "run"]
 AIM_MHZ = 150.0
@@ -76,8 +76,7 @@ def _prepare(name: str, folder: Path) -> dict[str, Any]:
     """HLS and yosys; which pipelines there are, and the registers that went into blocks."""
     engine = generate(CHANNELS, SIZE, ENGINES[name], "ulx3s_85f", folder)
     moved = engine.netlist()
-    [pe] = [process for process in engine.schedule["processes"] if process["name"] == "pe"]
-    return {"stages of pe": pe["stages"], **moved}
+    return {"stages of pe": _stages(engine), **moved}
 
 
 def _route(name: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -117,12 +116,16 @@ def _limit(name: str, result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _estimate(name: str, folder: Path) -> dict[str, Any]:
-    processes = generate(CHANNELS, SIZE, ENGINES[name], "zcu104", folder).schedule["processes"]
-    slowest = max(processes, key=lambda process: process["longest_stage_ns"])
+    engine = generate(CHANNELS, SIZE, ENGINES[name], "zcu104", folder)
     return {
         "engine": name,
-        "slowest process": slowest["name"],
-        "longest stage ns": slowest["longest_stage_ns"],
-        "estimated MHz": round(1000 / slowest["longest_stage_ns"], 1),
-        "stages of pe": next(process["stages"] for process in processes if process["name"] == "pe"),
+        "slowest process": engine.slowest["name"],
+        "longest stage ns": engine.slowest["longest_stage_ns"],
+        "estimated MHz": round(engine.estimated_mhz, 1),
+        "stages of pe": _stages(engine),
     }
+
+
+def _stages(engine: Generated) -> int:
+    [pe] = [process for process in engine.schedule["processes"] if process["name"] == "pe"]
+    return pe["stages"]

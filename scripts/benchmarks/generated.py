@@ -48,6 +48,16 @@ class Generated:
     def rtl(self) -> list[Path]:
         return sorted((self.folder / "rtl").glob("*.sv"))
 
+    @property
+    def slowest(self) -> dict[str, Any]:
+        """The process with the longest stage, as schedule.json has it: what limits the clock by the flow's model."""
+        return max(self.schedule["processes"], key=lambda process: process["longest_stage_ns"])
+
+    @property
+    def estimated_mhz(self) -> float:
+        """The clock that the flow's delay model allows."""
+        return 1000 / self.slowest["longest_stage_ns"]
+
     def cells(self) -> dict[str, Any]:
         """Resources by yosys, as `resources.synthesise` totals them."""
         return self._kept("cells", lambda: synthesise(self.rtl, TOP, self.target)["total"])

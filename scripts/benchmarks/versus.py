@@ -31,7 +31,7 @@ ENGINES: dict[str, dict[str, Any]] = {
     "periodic": {"support": VARIANT, "feed": "channels"},
     WHOLE: {"support": VARIANT},
 }
-PLACING = ("indexed", "periodic", "dense", WHOLE)  # the longest first
+PLACING = (WHOLE, "periodic", "dense")  # the longest first; nextpnr does not come to an end with the indexed engine
 PAIR = ("dense", "periodic")  # those that are compared with two products in a multiplier, too
 PACKING = {"To": 2, "packing": 2}
 
@@ -66,7 +66,8 @@ _NOTES = (
     " model of the RTL that was built. Indices: 8 bits beside each weight, in the same ROM.",
     "LUT: cells. LC: yosys' estimate of the six-input sites that they come to (a LUT of one or two inputs beside one of"
     " at most five or four, or beside its like), with those that are memory or shift registers.",
-    f"MHz: {PLACED} (ECP5), HLS for {CLOCK_NS[PLACED]} ns, placed and routed by nextpnr with seed 1.",
+    f"estimated MHz: {TARGET}, scheduled for {CLOCK_NS[TARGET]} ns, by the flow's delay model. ECP5 MHz: {PLACED},"
+    f" scheduled for {CLOCK_NS[PLACED]} ns, placed and routed by nextpnr with seed 1: engines of the first layer.",
 )
 
 
@@ -90,7 +91,7 @@ def _compared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _with_clock(row: dict[str, Any], clocks: Mapping[str, float]) -> dict[str, Any]:
     clock = clocks.get(row["engine"]) if row["channels"] == LAYERS[0][0] else None
-    return {key: value for key, value in row.items() if key != "channels"} | {"MHz": clock}
+    return {key: value for key, value in row.items() if key != "channels"} | {"ECP5 MHz": clock}
 
 
 def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -108,6 +109,7 @@ def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder
         "LC per lane": cells["LC"] / shape.lanes,
         "weight bits": shape.weight_bits_stored,
         "index bits": shape.index_rom_bits,
+        "estimated MHz": round(engine.estimated_mhz, 1),
     }
 
 
