@@ -6,7 +6,7 @@ import json
 import random
 import sys
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -645,6 +645,33 @@ def test_all_targets_schedule(name, tmp_path):
 def test_fifo_names_and_kinds():
     assert primitives.Fifo(8, 5).name("t") == "t_fifo_8x5"
     assert primitives.Fifo(64, 128).block and not primitives.Fifo(1, 128).block
+
+
+def passing(width: int, depth: int) -> Design:
+    """Words go through one FIFO."""
+    process = Process("pass_on", None)
+    x = read("x", width)
+    process.effects = [x, write("y", x, ONE)]
+    out = port("y", width, producer="pass_on")
+    out.depth = depth
+    return single(process, port("x", width, consumer="pass_on"), out)
+
+
+@pytest.mark.parametrize(("width", "depth"), [(64, 65), (40, 130), (16, 257)])
+def test_registers_of_a_block_fifo_cost_no_cycle(width, depth, tmp_path, shared, monkeypatch):
+    """The same words in the same cycles as without them, empty and full, under stalls of both sides."""
+    words, found = {"x": random_words(width, 1500, 5)}, []
+    stalls = [*PATTERNS, *({"idle": level, "stall": level, "seed": 10 + k} for k, level in enumerate((0.1, 0.5, 0.5)))]
+    for registers in (False, True):
+        monkeypatch.setitem(TARGETS, "ecp5", replace(target("ecp5"), block_registers=registers))
+        result = compile_design(passing(width, depth), "ecp5", 9.0, tmp_path / str(registers))
+        text = next(p for p in result.rtl if "fifo" in p.name).read_text()
+        assert ("fetched" in text) == registers and 'ram_style = "block"' in text
+        simulator = Simulator(result, tmp_path / f"sim_{registers}", shared)
+        found.append([simulator.run(words, {"y": 1500}, **pattern) for pattern in stalls])
+    for without, with_registers in zip(*found, strict=True):
+        assert without.out["y"] == words["x"] == with_registers.out["y"]
+        assert without.times == with_registers.times
 
 
 def test_ultra_ram_is_a_ram_that_begins_with_zeros(tmp_path):

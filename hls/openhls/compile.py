@@ -72,7 +72,7 @@ def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target
     for b in built:
         clock.add(b.seconds)
     with clock.step("emit"), circt.Session() as session:
-        modules = emit.emit_top(top, streams, [b.interface for b in built], depths, session)
+        modules = emit.emit_top(top, streams, [b.interface for b in built], depths, find_target(target), session)
     for b in built:
         _add(modules, b.modules)
     ports = report.ports(top, streams)

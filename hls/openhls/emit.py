@@ -28,6 +28,7 @@ from .keywords import safe
 from .narrow import extension
 from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
 from .schedule import Schedule
+from .targets import Target
 
 
 @dataclass(frozen=True)
@@ -511,9 +512,9 @@ def port_signals(stream: Stream) -> dict[str, tuple[str, int]]:
 
 
 def emit_top(top: str, streams: Mapping[str, Stream], processes: Sequence[Interface], depths: Mapping[str, int],
-             session: Session) -> dict[str, str]:  # fmt: skip
+             target: Target, session: Session) -> dict[str, str]:  # fmt: skip
     """The top module and its FIFOs: SystemVerilog by module name."""
-    made = _TopText(top, streams, processes, depths)
+    made = _TopText(top, streams, processes, depths, target)
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
     return made.fifos | {top: _comment(_top_header(top)) + body}
 
@@ -546,8 +547,8 @@ class _TopText:
     """The top module as a hw.module: processes, FIFOs, ports."""
 
     def __init__(self, top: str, streams: Mapping[str, Stream], processes: Sequence[Interface],
-                 depths: Mapping[str, int]):  # fmt: skip
-        self.text, self.streams, self.depths = _Text(top), streams, depths
+                 depths: Mapping[str, int], target: Target):  # fmt: skip
+        self.text, self.streams, self.depths, self.target = _Text(top), streams, depths, target
         self.externals: dict[str, str] = {}
         self.fifos: dict[str, str] = {}
         self.data: dict[str, str] = {}
@@ -578,7 +579,7 @@ class _TopText:
 
     def _fifo(self, stream: Stream) -> None:
         text, name, signals = self.text, stream.name, port_signals(stream)
-        shape = Fifo(stream.width, self.depths[name])
+        shape = Fifo(stream.width, self.depths[name], self.target.block_registers)
         module = shape.name(text.name)
         self.fifos[module] = shape.verilog(module)
         wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else self.ready[name]

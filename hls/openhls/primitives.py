@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 _BLOCK_FIFO_DEPTH = 64
 _BLOCK_FIFO_BITS = 4096
+_FRONT = 4  # words between a FIFO's block memory and its output register: cycles from a pop to the word that follows
 _UNCHECKED = ", no_rw_check"  # yosys need not make the old word of an edge that writes the same one
 _CONSTANT_BITS = 32768  # of one literal; Verilator takes up to 65536
 
@@ -180,10 +181,14 @@ class Ram:
 
 @dataclass(frozen=True)
 class Fifo:
-    """First word falls through: what is pushed at the end of a cycle can be popped in the next one."""
+    """First word falls through: what is pushed at the end of a cycle can be popped in the next one.
+
+    registered: whether a block memory's output register is used, which takes a queue in front of the memory.
+    """
 
     width: int
     depth: int
+    registered: bool = False
 
     def name(self, top: str) -> str:
         return f"{top}_fifo_{self.width}x{self.depth}"
@@ -204,7 +209,10 @@ class Fifo:
         ])  # fmt: skip
         body = f"  logic out_valid;\n  logic {data} out;\n"
         body += "  assign valid = out_valid;\n  assign data = out;\n  assign popped = out_valid & ready;\n"
-        body += self._single() if self.depth == 1 else self._queue()
+        if self.block and self.registered:
+            body += self._two_queues()
+        else:
+            body += self._single() if self.depth == 1 else self._queue()
         return _module(name, header, ports, body)
 
     def _single(self) -> str:
@@ -258,6 +266,78 @@ class Fifo:
             "  end\n",
         ])  # fmt: skip
         return body
+
+
+    def _two_queues(self) -> str:
+        """An output register, a front of _FRONT words behind it, and `depth` - 1 words in block memory behind that.
+
+        A word goes to the memory only while the front is full or other words are in the memory; each word that leaves
+        the front then lets one follow, which arrives three cycles later, when the _FRONT words before it are gone at
+        the earliest. Its place in the front is given when it is fetched: a word that is pushed meanwhile and finds
+        nothing in the memory goes to the place behind it, without a detour. So the time between a push and its pop is
+        that of any other FIFO.
+        """
+        words, data, place = self.depth - 1, _vector(self.width), _vector(_FRONT.bit_length() - 1)
+        pointer, count = address_bits(words), self.depth.bit_length()
+        used, bits = _vector(_FRONT.bit_length()), _FRONT.bit_length()
+
+        def step(name: str) -> str:
+            one = f"{name} + {pointer}'d1"
+            return one if words == 1 << pointer else f"({name} == {pointer}'d{words - 1}) ? {pointer}'d0 : {one}"
+
+        front = f'  (* ram_style = "distributed"{_UNCHECKED} *) logic {data}'
+        return "\n".join([
+            f'  (* ram_style = "block"{_UNCHECKED} *) logic {data} mem [0:{words - 1}];',
+            f"{front} pushed [0:{_FRONT - 1}];",
+            f"{front} fetched [0:{_FRONT - 1}];",
+            f"  logic {_vector(_FRONT)} from_mem;  // which of the two has the word of a place in the front",
+            f"  logic {_vector(pointer)} wptr, rptr;",
+            f"  logic {_vector(count)} count;",
+            "  logic waiting;  // count != 0, in a register of its own",
+            f"  logic {place} first, next;  // places in the front",
+            f"  logic {used} used;  // of the front, words on their way included",
+            "  logic stored, full;  // used != 0, used == all",
+            f"  logic {data} read, word;",
+            f"  logic {place} read_place, word_place;",
+            "  logic read_valid, word_valid;",
+            "  wire take = ~out_valid | ready;  // the output register can take a word",
+            "  wire leave = take & stored;",
+            "  wire direct = push & ~waiting & ~full & (stored | ~take);",
+            "  wire store = push & (waiting | full);",
+            "  wire fetch = waiting & ~full;",
+            "  wire enter = direct | fetch;",
+            f"  wire {data} head = from_mem[first] ? fetched[first] : pushed[first];",
+            _clocked(["mem[wptr] <= push_data;"], "store"),
+            _clocked(["pushed[next] <= push_data;"], "direct"),
+            _clocked(["read <= mem[rptr];", "word <= read;", "read_place <= next;", "word_place <= read_place;"]),
+            _clocked(["fetched[word_place] <= word;"], "word_valid"),
+            _clocked(["from_mem[next] <= fetch;"], "enter"),
+            _clocked(["out <= stored ? head : push_data;"], "take"),
+            "  always_ff @(posedge clk) begin",
+            "    if (!rst_n) begin",
+            *(f"      {name} <= '0;" for name in (
+                "out_valid", "wptr", "rptr", "count", "waiting", "first", "next", "used", "stored", "full",
+                "read_valid", "word_valid")),
+            "    end else begin",
+            "      if (take) out_valid <= stored | push;",
+            f"      if (store) wptr <= {step('wptr')};",
+            f"      if (fetch) rptr <= {step('rptr')};",
+            "      if (store != fetch) begin",
+            f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
+            f"        waiting <= store | count > {count}'d1;",
+            "      end",
+            "      read_valid <= fetch;",
+            "      word_valid <= read_valid;",
+            "      if (enter) next <= next + 1'd1;",
+            "      if (leave) first <= first + 1'd1;",
+            "      if (enter != leave) begin",
+            f"        used <= enter ? used + {bits}'d1 : used - {bits}'d1;",
+            f"        stored <= enter | used > {bits}'d1;",
+            f"        full <= enter & used == {bits}'d{_FRONT - 1};",
+            "      end",
+            "    end",
+            "  end\n",
+        ])  # fmt: skip
 
 
 def credit_bits(depth: int) -> int:

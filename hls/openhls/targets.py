@@ -33,6 +33,7 @@ class Target:
     operand_registers: bool  # whether a multiplier is slow without registers in front of both its operands
     ultra: bool = False  # has UltraRAM; without its output register it is about as fast as a block memory
     blocks: tuple[tuple[int, int], ...] = ()  # bits and words of a block memory's forms, the widest first; (): any
+    block_registers: bool = False  # whether a block memory is slow without the register behind its output
 
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
@@ -96,7 +97,7 @@ TARGETS = {
                    distributed=0.0, block=1.2, setup=0.3, operand_registers=False, ultra=True),
     "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.6, carry_bit=0.036, overhead=0.6, fifo=0.5, issue=1.8,
                    distributed=0.0, block=5.2, setup=2.1, operand_registers=True,
-                   blocks=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))),
+                   blocks=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)), block_registers=True),
 }
 
 
