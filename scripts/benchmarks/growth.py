@@ -41,7 +41,7 @@ PARALLELISM = {
     8: {"fold": 2}, 32: {"Tb": 2}, 64: {"Tb": 2, "To": 2}, 128: {"Tb": 4, "To": 2}, 256: {"Tb": 4, "To": 4},
     512: {"Tb": 8, "To": 4},
 }  # fmt: skip
-SYNTHESISED = (512, 64, 128, 32, 8)  # lanes, the longest first
+SYNTHESISED = (512, 64, 32, 8)  # lanes, the longest first
 PLACED = 64  # lanes at most: with 128 nextpnr takes more than eight minutes
 SIMULATED_CYCLES = 30_000  # at least: images enough for so many
 OUTPUTS = (64, 128, 256, 512)  # output channels, with them weights, at 16 lanes
