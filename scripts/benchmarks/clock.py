@@ -21,6 +21,7 @@ AIM_MHZ = 150.0
 CHANNELS, SIZE = 64, 32  # of the layer
 ENGINES: dict[str, dict[str, Any]] = {
     "PSD1_P16, 24 lanes": {"support": "PSD1_P16"},
+    "PSD1_P16 fed by channels, 24 lanes": {"support": "PSD1_P16", "feed": "channels"},
     "PSD1_P16, 48 lanes of 4 bits by two": {
         "support": "PSD1_P16", "in_bits": 4, "weight_bits": 4, "out_bits": 4, "To": 2, "packing": 2,
     },
@@ -28,6 +29,7 @@ ENGINES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 SEEDS: dict[str, tuple[int, ...]] = {
     "PSD1_P16, 24 lanes": (1, 2, 3, 4),
+    "PSD1_P16 fed by channels, 24 lanes": (1, 2),
     "PSD1_P16, 48 lanes of 4 bits by two": (1, 2),
     "dense, 24 lanes": (1,),
 }
