@@ -117,7 +117,7 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: 
         fracs = [bundle.formats[source].frac for source in layer.sources]
         shifts = (max(fracs) - fracs[0], max(fracs) - fracs[1], max(fracs) - out.frac)
         if max(shifts) <= MAX_ADD_SHIFT:
-            return add(native, *inputs, shifts, (0 if layer.relu else out.min, out.max))
+            return add(native, *inputs, shifts, (0 if layer.relu else out.min, out.max), threads)
     return None
 
 

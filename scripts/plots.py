@@ -83,18 +83,23 @@ def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Fi
     return figure
 
 
-def growth(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, title: str) -> Figure:
-    """Curves by name over logarithmic axes; a dashed line through each one's first point grows linearly."""
-    figure, axes = _axes(6.0, 4.2, title)
-    for (name, (sizes, values)), colour in zip(curves.items(), RESOURCE_COLOURS.values(), strict=False):
-        axes.plot(sizes, values, marker="o", markersize=4, color=colour, label=name)
-        linear = [values[0] * sizes[-1] / sizes[0]]
-        axes.plot([sizes[0], sizes[-1]], [values[0], *linear], color=colour, linewidth=0.7, linestyle="--", alpha=0.6)
-    axes.set_xscale("log", base=2)
+Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # sizes and values by name
+
+
+def growth(curves: Curves, x: str, y: str, title: str) -> Figure:
+    """Costs over logarithmic axes; a dashed line through each one's first point grows linearly."""
+    figure, axes = _over_sizes(curves, x, y, title)
+    for (sizes, values), line in zip(curves.values(), list(axes.lines), strict=True):
+        ends, linear = [sizes[0], sizes[-1]], [values[0], values[0] * sizes[-1] / sizes[0]]
+        axes.plot(ends, linear, color=line.get_color(), linewidth=0.7, linestyle="--", alpha=0.6)
     axes.set_yscale("log")
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def against(curves: Curves, x: str, y: str, title: str) -> Figure:
+    """Values from zero up, over sizes on a logarithmic axis."""
+    figure, axes = _over_sizes(curves, x, y, title)
+    axes.set_ylim(bottom=0)
     return figure
 
 
@@ -106,6 +111,17 @@ def write(figure: Figure, stem: Path) -> list[Path]:
         figure.savefig(paths[0], metadata={"Date": None, "Creator": None})
         figure.savefig(paths[1], dpi=150, metadata={"Software": None})
     return paths
+
+
+def _over_sizes(curves: Curves, x: str, y: str, title: str) -> tuple[Figure, Axes]:
+    figure, axes = _axes(6.0, 4.2, title)
+    for (name, (sizes, values)), colour in zip(curves.items(), RESOURCE_COLOURS.values(), strict=False):
+        axes.plot(sizes, values, marker="o", markersize=4, color=colour, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(frameon=False, fontsize=8)
+    return figure, axes
 
 
 def _axes(width: float, height: float, title: str) -> tuple[Figure, Axes]:

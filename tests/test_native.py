@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 import subprocess
@@ -64,10 +65,11 @@ def random_layer(rng: np.random.Generator, support: str | dict, kernel: int, cou
 @given(
     st.sampled_from([*PAPER_VARIANTS, {"taps": [[0, 8], [4], [1, 2, 3]]}, "PS1_P5", "1x1"]),
     st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(1, 3),
-    st.integers(0, 2), st.integers(1, 40), st.sampled_from([1, 2]), st.integers(2, 8), st.integers(0, 2**32),
+    st.integers(0, 2), st.integers(1, 40), st.sampled_from([1, 2, 5]), st.integers(2, 8), st.integers(0, 2**32),
 )  # fmt: skip
 @example("PSD1_P16", 33, 35, 1, 1, 1, 1, 1, 1, 8, 0)
 @example("dense", 5, 4, 9, 7, 2, 1, 35, 2, 8, 1)  # threads with unequal parts
+@example("PSD1_P8", 16, 8, 2, 7, 1, 1, 150, 7, 8, 1)  # two parts of the rows, three of the images
 @example("1x1", 4, 3, 6, 6, 2, 0, 17, 2, 8, 2)
 def test_convolution_equals_numpy(
     native: Native, support: str | dict, cout: int, cin: int, height: int, width: int, stride: int, padding: int,
@@ -148,6 +150,22 @@ def test_addition_equals_numpy(
     expected = requantise((one.astype(int) << left) + (two.astype(int) << right), shift, bits, relu)
     saturation = (0 if relu else -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     assert np.array_equal(convolution.add(native, one, two, (left, right, shift), saturation), expected)
+
+
+@pytest.mark.parametrize("native", NATIVES, ids=SETS)
+def test_threads_add_all_there_is(native: Native) -> None:
+    one, two = np.random.default_rng(0).integers(-128, 128, (2, 9, 3, 85, 87)).astype(np.int8)  # four parts, one short
+    expected = np.clip(one.astype(int) + two, -128, 127)
+    for threads in (1, 2, 5):
+        assert np.array_equal(convolution.add(native, one, two, (0, 0, 0), (-128, 127), threads), expected)
+
+
+def test_parts_are_whole_and_begin_at_grains() -> None:
+    for count, grain, most in itertools.product((0, 1, 7, 64, 150), (1, 4, 64), (1, 2, 3, 9)):
+        parts = convolution._parts(count, grain, most)
+        assert parts[0][0] == 0 and parts[-1][1] == count and len(parts) <= most
+        assert all(a[1] == b[0] and b[0] % grain == 0 and b[0] < b[1] for a, b in itertools.pairwise(parts))
+
 
 
 # Plans

@@ -33,8 +33,9 @@ void multiply(const Store& store, typename Geometry<C>::Sums (&carried)[C::STEPS
   // Registers: any iteration may read and move all of them, and adds to all sums.
   Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable=ring complete dim=0
-  typename T::Channels channels;
+  typename T::Channels channels;  // of this step: the memories' addresses, straight from registers
 #pragma HLS ARRAY_PARTITION variable=channels complete dim=0
+  T::start(channels);
   Accumulator sum[C::TO];  // over the folds of one step
 #pragma HLS ARRAY_PARTITION variable=sum complete dim=0
   typename T::Memories taps;
@@ -64,11 +65,6 @@ iterations:
       word = store.weights(address);
       biases = store.biases(s);
       if (pieces) {
-        if (s == 0 && f == 0) {
-          T::start(channels);
-        } else if (f == 0) {
-          T::next(channels);
-        }
         T::get(ring, taps, channels, half);
         if (taking) T::put(taps, window_words.read(), p, !half);
       } else if (s == 0 && f == 0) {
@@ -125,8 +121,10 @@ iterations:
         f = 0;
         if (s != C::STEPS - 1) {
           ++s;
+          T::next(channels);
         } else {
           s = 0;
+          T::start(channels);
           const bool last_set = b == C::BLOCK_SETS - 1;
           if (working) {
             // The set after the next one is taken during the next one, if both are of this image.

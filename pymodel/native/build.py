@@ -95,8 +95,8 @@ def load() -> ctypes.CDLL:
         raise Unavailable(str(error)) from error
     pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     library.psconv_supports.argtypes = library.psconv_group.argtypes = [number]
-    library.psconv_convolve.argtypes = [number, pointer, pointer, pointer, size, size, size]
-    library.psconv_add.argtypes = [number, pointer, pointer, pointer, pointer, size]
+    library.psconv_convolve.argtypes = [number, pointer, pointer, pointer, size, size, size, size, size]
+    library.psconv_add.argtypes = [number, pointer, pointer, pointer, pointer, size, size]
     library.psconv_add.restype = None
     return library
 

@@ -73,7 +73,7 @@ struct Kernel {
     int64_t lanes;   // of a vector
     int32_t group;   // channels of a cell
     int32_t zero;    // the bytes of a cell of zeros
-    void (*pack_row)(const Layer&, const int8_t*, int64_t, int64_t, int64_t, int64_t, void*);
+    void (*pack_row)(const Layer&, const int8_t*, int64_t, int64_t, int64_t, int64_t, int64_t, void*);
     void (*narrow_row)(const Layer&, const void*, const int32_t*, int64_t, int64_t, int8_t*);
     void (*wide_row)(const Layer&, const void*, const int32_t*, int64_t, int64_t, int8_t*);
     void (*add)(const int8_t*, const int8_t*, int8_t*, int64_t, Addition);
@@ -191,13 +191,14 @@ int32_t psconv_supports(int32_t set) { return kernel_of(set) != nullptr; }
 // Channels of a group of instruction set `set`.
 int32_t psconv_group(int32_t set) { return kernel_of(set)->group; }
 
-// Output int8 [cout][hout][wout][image] of images begin to end of x, int8 [channel][height][width][image].
-// Other images of y stay as they are. Returns 0, or 1 where memory is short.
+// Rows top to bottom of images begin to end of the output, int8 [cout][hout][wout][image], from x, int8
+// [channel][height][width][image]. The rest of y stays as it is. Returns 0, or 1 where memory is short.
 int32_t psconv_convolve(int32_t set, const Layer* given, const int8_t* x, int8_t* y, int64_t images, int64_t begin,
-                        int64_t end) {
+                        int64_t end, int64_t top, int64_t bottom) {
     const Layer& layer = *given;
     const Kernel& kernel = *kernel_of(set);
-    const int64_t row_cells = layer.groups * layer.stride * layer.columns, rows = layer.height + 2 * layer.padding;
+    const int64_t row_cells = layer.groups * layer.stride * layer.columns;
+    const int64_t above = top * layer.stride, rows = (bottom - top - 1) * layer.stride + layer.kernel;  // of the input
     int64_t most = CACHE / int64_t(layer.kernel * row_cells * CELL);
     most = most < 1 ? 1 : most < BLOCK ? most : most / BLOCK * BLOCK;
     if (most > end - begin) most = end - begin;
@@ -219,10 +220,10 @@ int32_t psconv_convolve(int32_t set, const Layer* given, const int8_t* x, int8_t
         }
         const int64_t lanes = layer.wout * count, step = round_up(lanes, at_once);
         int64_t ready = 0;  // rows packed
-        for (int64_t row = 0; row < layer.hout; ++row) {
-            for (; ready < row * layer.stride + layer.kernel; ++ready)
-                kernel.pack_row(layer, x, images, first, count, ready, packed);
-            (wide ? kernel.wide_row : kernel.narrow_row)(layer, packed, positions, count, row, results);
+        for (int64_t row = top; row < bottom; ++row) {
+            for (; ready < (row - top) * layer.stride + layer.kernel; ++ready)
+                kernel.pack_row(layer, x, images, first, count, above + ready, ready, packed);
+            (wide ? kernel.wide_row : kernel.narrow_row)(layer, packed, positions, count, row - top, results);
             for (int64_t output = 0; output < layer.cout; ++output) {
                 int8_t* to = y + (output * layer.hout + row) * layer.wout * images + first;
                 const int8_t* from = results + output * step;
@@ -241,10 +242,10 @@ int32_t psconv_convolve(int32_t set, const Layer* given, const int8_t* x, int8_t
     return !enough;
 }
 
-// Residual addition of `count` elements.
+// Residual addition of elements begin to end.
 void psconv_add(int32_t set, const Addition* addition, const int8_t* left, const int8_t* right, int8_t* out,
-                int64_t count) {
-    kernel_of(set)->add(left, right, out, count, *addition);
+                int64_t begin, int64_t end) {
+    kernel_of(set)->add(left + begin, right + begin, out + begin, end - begin, *addition);
 }
 
 }  // extern "C"

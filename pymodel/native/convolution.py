@@ -7,7 +7,10 @@ Its arrays are images last, int8 [c, h, w, n], because then the images fill the 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +18,8 @@ from pymodel.native.build import Native
 from pymodel.native.plan import Plan
 
 MAX_ADD_SHIFT = 22  # 2 * 128 * 2**22 and the rounding are an int32
-THREAD_IMAGES = 16  # images that a thread gets at least: convolution.cpp's BLOCK
+LINE = 64  # bytes of a cache line: no two threads write to one, but for few at the ends of their parts
+_WORTH_A_THREAD = 1 << 16  # elements of an addition
 
 
 class _Layer(ctypes.Structure):
@@ -78,24 +82,21 @@ def convolve(
     )  # fmt: skip
     out = np.empty((cout, hout, wout, count), np.int8)
 
-    def part(begin: int, end: int) -> None:
+    def part(top: int, bottom: int, begin: int, end: int) -> None:
         if native.library.psconv_convolve(native.instruction_set, ctypes.byref(layer), inner.ctypes.data,
-                                          out.ctypes.data, count, begin, end):  # fmt: skip
+                                          out.ctypes.data, count, begin, end, top, bottom):  # fmt: skip
             raise MemoryError(f"convolution of {count} images {list(images.shape[1:])}")
 
-    share = max(THREAD_IMAGES, -(-count // threads))
-    parts = [(begin, min(begin + share, count)) for begin in range(0, count, share)]
-    if len(parts) <= 1:
-        part(0, count)
-    else:
-        with ThreadPoolExecutor(len(parts)) as pool:
-            list(pool.map(part, *zip(*parts, strict=True)))
+    rows = _parts(hout, 1, threads)
+    blocks = _parts(count, LINE, threads // len(rows))
+    _side_by_side(part, [(*these, *block) for these in rows for block in blocks])
     return _images_first(out)
 
 
 def add(
-    native: Native, left: np.ndarray, right: np.ndarray, shifts: tuple[int, int, int], saturation: tuple[int, int]
-) -> np.ndarray:
+    native: Native, left: np.ndarray, right: np.ndarray, shifts: tuple[int, int, int], saturation: tuple[int, int],
+    threads: int = 1,
+) -> np.ndarray:  # fmt: skip
     """Residual addition: int8 of the shape of left and right, int8 [n, c, h, w].
 
     shifts: left of each, then right of the sum, each 0 to MAX_ADD_SHIFT. saturation: lowest and highest output.
@@ -103,9 +104,35 @@ def add(
     one, two = _images_last(left), _images_last(right)
     out = np.empty(one.shape, np.int8)
     addition = _Addition(*shifts, *saturation)
-    native.library.psconv_add(native.instruction_set, ctypes.byref(addition), one.ctypes.data, two.ctypes.data,
-                              out.ctypes.data, out.size)  # fmt: skip
+
+    def part(begin: int, end: int) -> None:
+        native.library.psconv_add(native.instruction_set, ctypes.byref(addition), one.ctypes.data, two.ctypes.data,
+                                  out.ctypes.data, begin, end)  # fmt: skip
+
+    _side_by_side(part, _parts(out.size, _WORTH_A_THREAD, threads))
     return _images_first(out)
+
+
+def _parts(count: int, grain: int, most: int) -> list[tuple[int, int]]:
+    """0 .. count in at most `most` pieces of about the same size, which begin at multiples of `grain`."""
+    grains = -(-count // grain)
+    pieces = max(1, min(most, grains))
+    ends = [min(count, grains * at // pieces * grain) for at in range(pieces + 1)]
+    return list(pairwise(ends))
+
+
+def _side_by_side(part: Callable[..., None], calls: Sequence[tuple[int, ...]]) -> None:
+    """All calls, the first in this thread."""
+    others = [_pool(len(calls) - 1).submit(part, *call) for call in calls[1:]]
+    part(*calls[0])
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that wait from one layer to the next."""
+    return ThreadPoolExecutor(threads, "psconv")
 
 
 def _images_last(images: np.ndarray) -> np.ndarray:

@@ -66,12 +66,12 @@ PSCONV_TARGET static void interleave(const int8_t* const (&rows)[GROUP], Cell* _
         for (int k = 0; k < GROUP; ++k) out[i].channel[k] = Cell::of(rows[k][i]);
 }
 
-// Row `row` of images begin to begin + count of the padded input, as `Layer` describes it.
+// Row `row` of images begin to begin + count of the padded input, as `Layer` describes it, to row `place` of the cells.
 PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t images, int64_t begin, int64_t count,
-                                   int64_t row, void* cells) {
+                                   int64_t row, int64_t place, void* cells) {
     Cell* packed = (Cell*)cells;
     const int64_t inner = row - layer.padding, phases = layer.stride, columns = layer.columns;
-    if (inner < 0 || inner >= layer.height) return;  // zero ever since the buffer was made
+    if (inner < 0 || inner >= layer.height) return;  // zero ever since the buffer was made, for it is never elsewhere
     const bool contiguous = phases == 1 && count == images;
     for (int64_t group = 0; group < layer.groups; ++group) {
         const int32_t* channels = layer.channel + group * GROUP;
@@ -80,21 +80,21 @@ PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t 
             const int64_t channel = channels[k] < 0 ? channels[0] : channels[k];
             rows[k] = x + (channel * layer.height + inner) * layer.width * images + begin;
         }
-        Cell* out = packed + (row * layer.groups + group) * phases * columns * count;
+        Cell* out = packed + (place * layer.groups + group) * phases * columns * count;
         if (contiguous) {
             interleave(rows, out + layer.padding * count, layer.width * count);
             continue;
         }
         for (int64_t column = 0; column < layer.width; ++column) {
-            const int64_t place = column + layer.padding;
-            interleave(rows, out + (place % phases * columns + place / phases) * count, count);
+            const int64_t at = column + layer.padding;
+            interleave(rows, out + (at % phases * columns + at / phases) * count, count);
             for (const int8_t*& from : rows) from += images;
         }
     }
 }
 
-// Output row `row` of images begin to begin + count: one row of lanes (column, image) per output channel, rounded up to
-// VECTORS vectors, which are computed at a time.
+// The output row that needs the packed rows from `row` * stride on, of images begin to begin + count: one row of lanes
+// (column, image) per output channel, rounded up to VECTORS vectors, which are computed at a time.
 template <int VECTORS>
 PSCONV_TARGET static void output_row(const Layer& layer, const void* packed, const int32_t* positions, int64_t count,
                                      int64_t row, int8_t* results) {

@@ -31,6 +31,7 @@ from ..resources import synthesise
 from ..settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from ..subject import Engine
 from .frame import Table
+from .generated import CLOCK_NS
 from .golden import numpy_only
 from .stopwatch import Seconds, exponent, shortest, timed
 
@@ -89,7 +90,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     area = {key: _curve(lanes, "lanes", key) for key in ("LUT", "FF", "DSP")}
     plots.write(plots.growth(area, "lanes", "cells", f"{VARIANT} on {TARGET}"), folder / "cells")
     speed = {key: _curve(lanes, "lanes", key) for key in ("Fmax MHz",)}
-    plots.write(plots.growth(speed, "lanes", "MHz", f"{VARIANT} on {TARGET}, place and route"), folder / "fmax")
+    plots.write(plots.against(speed, "lanes", "MHz", f"{VARIANT} on {TARGET}, place and route"), folder / "fmax")
     fits += [{"series": "lanes", "time of": f"{key} (cells)", "against": "lanes", "exponent": exponent(*area[key]),
               "of wall time": None, "aim": LINEAR, "met": exponent(*area[key]) <= LINEAR} for key in area]  # fmt: skip
     return [
@@ -97,8 +98,9 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             "Slope of log time over log size, of processor seconds; that of wall seconds beside it. 1 is linear. A "
             f"fixed part makes it less. Plots: {folder}/*.svg, *.png.",)),
         Table(f"Engines of 8 to 512 lanes, {VARIANT}, {CHANNELS}x{SIZE}x{SIZE}->{CHANNELS}", lanes, (
-            f"Open flow for {TARGET}. cycle: of the simulation with all checks, in seconds. Cells: yosys; Fmax: "
-            f"nextpnr, out of context, up to {PLACED} lanes. An empty place: not synthesised, or not placed.",)),
+            f"Open flow for {TARGET} and {CLOCK_NS[TARGET]} ns. cycle: of the simulation with all checks, in seconds. "
+            f"Cells: yosys; Fmax: nextpnr, out of context, up to {PLACED} lanes. An empty place: not synthesised, or "
+            "not placed.",)),
         Table(f"HLS against weights, {VARIANT}, 16 lanes, {CHANNELS} input channels", weights),
         Table(f"HLS against pixels, {VARIANT}, 16 lanes, {CHANNELS}->{CHANNELS} channels", images),
         *(Table(f"Golden model against pixels: {model}", rows) for model, rows in golden_images.items()),
@@ -116,7 +118,7 @@ def _engine(
         layer={"in_channels": channels, "out_channels": outputs, "height": size, "width": size, "support": VARIANT,
                "relu": True, "shift": 10, "accumulator_bits": 32},
     )  # fmt: skip
-    made = flow.prepare(config, Path(f"{lanes}_lanes.yaml"), out)
+    made = flow.prepare(config, Path(f"{lanes}_lanes.yaml"), out, clock_ns=CLOCK_NS[TARGET])
     [engine] = made.subject.engines
     return engine, replace(made.settings, simulators=out / "simulators")
 
