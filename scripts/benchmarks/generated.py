@@ -85,9 +85,10 @@ class Generated:
 
 
 def generate(channels: int, size: int, options: dict[str, Any], device: str, folder: Path) -> Generated:
-    """The engine of a layer of `channels` to `channels` channels and `size` x `size` pixels; below `folder`'s parent.
+    """The engine of a 3x3 layer of `channels` to `channels` channels and `size` x `size` pixels, as RTL.
 
-    options: of `EngineShape`, over 8 bits. Weights take the whole range, bits of sums are as many as proved.
+    options: of `EngineShape`, over 8 bits; weights take the whole range, bits of sums are as many as proved. folder: of
+    a benchmark; engines lie beside it.
     """
     target = load_target(device)
     layer = {"cin": channels, "cout": channels, "kernel": 3, "padding": 1, "height": size, "width": size,
