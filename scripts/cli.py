@@ -521,6 +521,11 @@ def _call(command: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return 130
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     except Exception as error:
         if not (hasattr(error, "show") and hasattr(error, "exit_code")):
             raise
