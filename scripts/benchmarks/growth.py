@@ -96,7 +96,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     return [
         Table("Exponents", fits, (
             "Slope of log time over log size, of processor seconds; that of wall seconds beside it. 1 is linear. A "
-            f"fixed part makes it less. Plots: {folder}/*.svg, *.png.",)),
+            f"fixed part makes it less. Plots: {folder.name}/*.svg, *.png.",)),
         Table(f"Engines of 8 to 512 lanes, {VARIANT}, {CHANNELS}x{SIZE}x{SIZE}->{CHANNELS}", lanes, (
             f"Open flow for {TARGET} and {CLOCK_NS[TARGET]} ns. cycle: of the simulation with all checks, in seconds. "
             f"Cells: yosys; Fmax: nextpnr, out of context, up to {PLACED} lanes. An empty place: not synthesised, or "

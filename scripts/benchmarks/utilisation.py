@@ -57,7 +57,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     return [
         Table("3x3 layers in steady state, at the pace of their network", [r["layers"] for r in results], (
             f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the network); "
-            f"first: the dense 3x3 layer at the input. Each layer is in {folder / 'layers.json'}.",)),
+            f"first: the dense 3x3 layer at the input. Each layer is in {folder.name}/layers.json.",)),
         Table(f"Whole networks, streams of {SHORT} and {STREAM:,} images", [r["network"] for r in results], (
             "Fill included: from the first input beat to the last output beat, by the cycle model with as many stages "
             "as streams are sized for, so compiled RTL is no slower. images_for_aim: the shortest stream with "
