@@ -99,7 +99,7 @@ def growth(curves: Curves, x: str, y: str, title: str) -> Figure:
 def against(curves: Curves, x: str, y: str, title: str) -> Figure:
     """Values from zero up, over sizes on a logarithmic axis."""
     figure, axes = _over_sizes(curves, x, y, title)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.1 * max(max(values) for _, values in curves.values()))
     return figure
 
 
