@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymodel.dataflow import Dataflow
-from pymodel.explore.memories import Memory, feeder_lines, memories
+from pymodel.explore.memories import Memory, feeder_lines, memories, streamed_memories
 from pymodel.storage import support_storage
-from pymodel.units import EngineUnit, GlobalAverageUnit, PoolUnit, Unit
+from pymodel.units import EngineUnit, GlobalAverageUnit, PoolUnit, StreamedEngineUnit, Unit
 
 FIFOS = "FIFOs"
 # How the arrays of hls/engine are called in schedule.json, by their last word.
@@ -24,6 +24,8 @@ _HOLDS = {
     "history": "window history",
     "carried": "sums",
     "taps": "rings",
+    "windows": "windows",
+    "groups": "outputs",
 }
 
 
@@ -62,6 +64,8 @@ def _holds(name: str) -> str:
 
 def _memories(unit: Unit) -> list[Memory]:
     """Arrays of one word are registers."""
+    if isinstance(unit, StreamedEngineUnit):
+        return streamed_memories(unit.shape)
     if isinstance(unit, EngineUnit):
         return memories(unit.shape)
     if isinstance(unit, PoolUnit):

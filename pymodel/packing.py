@@ -199,6 +199,11 @@ class EngineShape(Checked):
         return self.P if self.feed == "channels" and self.kernel > 1 else 1
 
     @property
+    def piece_bits(self) -> int:
+        """Bits of one tap of a piece: of an input beat, or of its part."""
+        return self.in_words.word_bits // self.pieces
+
+    @property
     def groups(self) -> int:
         """Groups of P * To output channels, one output beat each."""
         return -(-self.cout // (self.P * self.To))

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
-from pymodel import csim, golden, network_top
+from pymodel import csim, golden, network_memory, network_top
 from pymodel.bundle import Bundle
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP, Dataflow, build
@@ -204,6 +204,8 @@ def check_free_run(built: tuple[Whole, Settings]) -> None:
     model = latency(whole.dataflow, schedule, IMAGES, start)
     assert [end - start for end in result.cycles["image_last"]] == model.image_last
     assert slowest(whole.dataflow).iterations <= model.interval <= pace(whole.dataflow)
+    memory = {what: bits for what, bits in network_memory.built(schedule).items() if what != network_memory.FIFOS}
+    assert network_memory.needed(whole.dataflow) == memory  # or `psconv run` calls it a failure
     for engine in whole.dataflow.streamed.values():
         traffic = _traffic(engine, result.moved, IMAGES, 1e6)
         assert traffic["beats"] == traffic["beats_sim"] == engine.shape.NB * engine.shape.steps * engine.shape.fold

@@ -101,20 +101,33 @@ def memories(shape: EngineShape) -> list[Memory]:
     return _but_taps(shape) + taps
 
 
-def _but_taps(shape: EngineShape) -> list[Memory]:
-    piece = shape.in_channels_per_beat * shape.in_bits // shape.pieces
-    pieces = shape.NB * shape.pieces
+def streamed_memories(shape: EngineShape) -> list[Memory]:
+    """The same of an engine whose weights come by a port: it holds windows, sums and outputs of a whole image."""
+    pixels = shape.hout * shape.wout
     found = [
-        Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False),
-        Memory("BIAS_ROM", shape.steps, shape.To * shape.bias_bits, False),
+        Memory("windows", pixels * shape.NB, shape.positions * shape.in_bits, True),
+        Memory("carried", pixels, shape.To * shape.acc_bits, True),
+        Memory("groups", shape.out_beats, shape.out_words.word_bits, True),
     ]
-    if shape.scale_bits:
-        found.append(Memory("SCALE_ROM", shape.steps, shape.To * shape.scale_bits, False))
+    return [memory for memory in found if memory.depth > 1] + _around(shape)
+
+
+def _but_taps(shape: EngineShape) -> list[Memory]:
+    found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
     if shape.NB > 1:
         found.append(Memory("carried", shape.steps, shape.To * shape.acc_bits, True))
+    return [memory for memory in found if memory.depth > 1] + _around(shape)
+
+
+def _around(shape: EngineShape) -> list[Memory]:
+    """Those of the feeder and of the output, wherever weights come from."""
+    pieces = shape.NB * shape.pieces
+    found = [Memory("BIAS_ROM", shape.steps, shape.To * shape.bias_bits, False)]
+    if shape.scale_bits:
+        found.append(Memory("SCALE_ROM", shape.steps, shape.To * shape.scale_bits, False))
     if shape.kernel > 1:
-        found.append(feeder_lines(shape.width * pieces, shape.kernel, piece))
-        found.append(Memory("history", pieces, (shape.kernel - 1) * shape.kernel * piece, True))
+        found.append(feeder_lines(shape.width * pieces, shape.kernel, shape.piece_bits))
+        found.append(Memory("history", pieces, (shape.kernel - 1) * shape.kernel * shape.piece_bits, True))
     return [memory for memory in found if memory.depth > 1]
 
 
