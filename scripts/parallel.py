@@ -10,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from typing import Any
 
+from openhls.workers import abandon
+
 
 def in_workers(
     function: Callable[..., Any], calls: Sequence[tuple], done: Callable[[int], None] = lambda at: None
@@ -29,10 +31,7 @@ def in_workers(
                 results[futures[future]] = future.result()
                 done(futures[future])
         except BaseException:
-            workers = list((pool._processes or {}).values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:
-                worker.terminate()
+            abandon(pool)
             raise
     return results
 

@@ -47,5 +47,13 @@ def _in_parallel(jobs: Sequence[Job], workers: int) -> list[Built]:
         try:
             return [futures[k].result() for k in range(len(jobs))]
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            abandon(pool)
             raise
+
+
+def abandon(pool: ProcessPoolExecutor) -> None:
+    """End a pool and what its workers are at."""
+    workers = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
