@@ -472,12 +472,13 @@ def test_resnet18_at_262144_cycles(variant, lanes):
 def test_resnet18_packed_at_262144_cycles():
     """Two products in a multiplier: half of them in each layer, rounded up where a lane is alone (7 stem, 1 fc)."""
     bundle = random_bundle(make_network("resnet18", "cifar10", "PSD1_P16"), 0, 8, 8)
-    answer = cheapest(explored(bundle, 160), {}, 262144, "DSP")
+    network = explored(bundle, 160)
+    answer = cheapest(network, {}, 262144, "DSP")
     lanes = [24] * 13 + [12] * 3 + [8] * 3 + [7, 1]
     assert answer.proved and answer.bound == 191 == sum(-(-each // 2) for each in lanes)
     # A ring in memories takes 16 cycles more in each image, which nothing can spare here.
     assert all(o.key.feed == WINDOWS for o in answer.choice.values())
-    assert any(o.key.feed == CHANNELS for o in cheapest(explored(bundle, 160), {}, 262160, "LUT").choice.values())
+    assert any(o.key.feed == CHANNELS for o in cheapest(network, {}, 262160, "LUT").choice.values())
 
 
 def test_the_ratio_of_multipliers_is_the_papers_flop_reduction():

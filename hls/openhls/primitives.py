@@ -21,6 +21,15 @@ def address_bits(depth: int) -> int:
     return max(1, (depth - 1).bit_length())
 
 
+def _following(pointer: str, words: int) -> str:
+    """The address after the one in `pointer`, round a memory."""
+    bits = address_bits(words)
+    if words == 1:
+        return "1'd0"
+    one = f"{pointer} + {bits}'d1"
+    return one if words == 1 << bits else f"({pointer} == {bits}'d{words - 1}) ? {bits}'d0 : {one}"
+
+
 def _module(name: str, header: str, ports: Iterable[str], body: str) -> str:
     comment = "\n".join(f"// {line}".rstrip() for line in header.strip().splitlines())
     return f"{comment}\nmodule {name} (\n  " + ",\n  ".join(ports) + f"\n);\n{body.rstrip()}\nendmodule\n"
@@ -224,19 +233,13 @@ class Fifo:
         words, data = self.depth - 1, _vector(self.width)
         pointer, count = address_bits(words), self.depth.bit_length()
 
-        def step(name: str) -> str:
-            if words == 1:
-                return "1'd0"
-            one = f"{name} + {pointer}'d1"
-            return one if words == 1 << pointer else f"({name} == {pointer}'d{words - 1}) ? {pointer}'d0 : {one}"
-
         style = "block" if self.block else "distributed"
         body = f'  (* ram_style = "{style}"{_UNCHECKED} *) logic {data} mem [0:{words - 1}];\n'
         body += f"  logic {_vector(pointer)} wptr, rptr;\n  logic {_vector(count)} count;\n"
         body += "  logic stored;  // count != 0, in a register of its own: `ready` comes late and waits for no sum\n"
         body += "  wire take = ~out_valid | ready;  // the output register can take a word\n"
         body += "  wire store = push & (stored | ~take);\n  wire fetch = take & stored;\n"
-        body += f"  wire {_vector(pointer)} rptr_next = fetch ? {step('rptr')} : rptr;\n"
+        body += f"  wire {_vector(pointer)} rptr_next = fetch ? {_following('rptr', words)} : rptr;\n"
         if self.block:
             body += f"  logic {data} read, written;\n  logic hit;\n"
             body += _clocked(["read <= mem[rptr_next];", "hit <= push && wptr == rptr_next;", "written <= push_data;"])
@@ -256,7 +259,7 @@ class Fifo:
             "      stored <= 1'b0;",
             "    end else begin",
             "      if (take) out_valid <= stored | push;",
-            f"      if (store) wptr <= {step('wptr')};",
+            f"      if (store) wptr <= {_following('wptr', words)};",
             "      rptr <= rptr_next;",
             "      if (store != fetch) begin",
             f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
@@ -266,7 +269,6 @@ class Fifo:
             "  end\n",
         ])  # fmt: skip
         return body
-
 
     def _two_queues(self) -> str:
         """An output register, a front of _FRONT words behind it, and `depth` - 1 words in block memory behind that.
@@ -280,10 +282,6 @@ class Fifo:
         words, data, place = self.depth - 1, _vector(self.width), _vector(_FRONT.bit_length() - 1)
         pointer, count = address_bits(words), self.depth.bit_length()
         used, bits = _vector(_FRONT.bit_length()), _FRONT.bit_length()
-
-        def step(name: str) -> str:
-            one = f"{name} + {pointer}'d1"
-            return one if words == 1 << pointer else f"({name} == {pointer}'d{words - 1}) ? {pointer}'d0 : {one}"
 
         front = f'  (* ram_style = "distributed"{_UNCHECKED} *) logic {data}'
         return "\n".join([
@@ -320,8 +318,8 @@ class Fifo:
                 "read_valid", "word_valid")),
             "    end else begin",
             "      if (take) out_valid <= stored | push;",
-            f"      if (store) wptr <= {step('wptr')};",
-            f"      if (fetch) rptr <= {step('rptr')};",
+            f"      if (store) wptr <= {_following('wptr', words)};",
+            f"      if (fetch) rptr <= {_following('rptr', words)};",
             "      if (store != fetch) begin",
             f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
             f"        waiting <= store | count > {count}'d1;",

@@ -167,12 +167,8 @@ def _history_registers(shape: EngineShape) -> int:
     return (shape.kernel - 1) * _column_bits(shape) * _history_in_registers(shape)
 
 
-def _piece_bits(shape: EngineShape) -> int:
-    return shape.in_words.word_bits // shape.pieces
-
-
 def _window_bits(shape: EngineShape) -> int:
-    return shape.kernel**2 * _piece_bits(shape)
+    return shape.kernel**2 * shape.piece_bits
 
 
 def _ring_bits(shape: EngineShape) -> int:
@@ -181,11 +177,11 @@ def _ring_bits(shape: EngineShape) -> int:
 
 
 def _column_bits(shape: EngineShape) -> int:
-    return shape.kernel * _piece_bits(shape) if shape.kernel > 1 else 0
+    return shape.kernel * shape.piece_bits if shape.kernel > 1 else 0
 
 
 def _padded_rows_bits(shape: EngineShape) -> int:
-    return shape.padding * _piece_bits(shape)
+    return shape.padding * shape.piece_bits
 
 
 def _product_bits(shape: EngineShape) -> int:

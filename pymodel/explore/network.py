@@ -167,9 +167,8 @@ def streams_cost(dataflow: Dataflow) -> Cost:
 
 def inner_half_blocks(shape: EngineShape) -> int:
     """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
-    piece = shape.in_channels_per_beat * shape.in_bits // shape.pieces
     taps = {"columns": shape.kernel, "windows": shape.kernel**2}
-    return sum(_fifo(depth, piece * taps[name]).half_blocks for name, depth in stream_depths(shape).items())
+    return sum(_fifo(depth, shape.piece_bits * taps[name]).half_blocks for name, depth in stream_depths(shape).items())
 
 
 def _fifo(depth: int, width: int) -> Cost:

@@ -14,18 +14,17 @@ from typing import Any
 from ..critical_path import sentence
 from ..parallel import in_workers
 from .frame import Table
-from .generated import CLOCK_NS, PACKAGES, Generated, generate
+from .generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, Generated, generate
 
 __all__ = ["PACKAGES", "run"]
 AIM_MHZ = 150.0
 CHANNELS, SIZE = 64, 32  # of the layer
 ENGINES: dict[str, dict[str, Any]] = {
-    "PSD1_P16, 24 lanes": {"support": "PSD1_P16"},
-    "PSD1_P16 fed by channels, 24 lanes": {"support": "PSD1_P16", "feed": "channels"},
-    "PSD1_P16, 48 lanes of 4 bits by two": {
-        "support": "PSD1_P16", "in_bits": 4, "weight_bits": 4, "out_bits": 4, "To": 2, "packing": 2,
-    },
-    "dense, 24 lanes": {"support": "dense", "Tb": 8, "fold": 3},
+    "PSD1_P16, 24 lanes": PERIODIC,
+    "PSD1_P16 fed by channels, 24 lanes": BY_CHANNELS,
+    "PSD1_P16, 48 lanes of 4 bits by two": PERIODIC
+    | {"in_bits": 4, "weight_bits": 4, "out_bits": 4, "To": 2, "packing": 2},
+    "dense, 24 lanes": DENSE,
 }  # fmt: skip
 SEEDS: dict[str, tuple[int, ...]] = {
     "PSD1_P16, 24 lanes": (1, 2, 3, 4),

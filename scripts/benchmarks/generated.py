@@ -28,6 +28,10 @@ from ..settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
 from ..steps import ROOT, content_key, unless_fresh, versions, write_json
 
 PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
+# Options of engines of 24 multipliers, which benchmarks compare.
+DENSE: dict[str, Any] = {"support": "dense", "Tb": 8, "fold": 3}
+PERIODIC: dict[str, Any] = {"support": "PSD1_P16"}
+BY_CHANNELS = PERIODIC | {"feed": "channels"}
 CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of nextpnr
 
 

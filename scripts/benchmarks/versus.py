@@ -16,20 +16,20 @@ from pymodel.networks import make_network
 
 from ..parallel import in_workers
 from .frame import Table
-from .generated import CLOCK_NS, PACKAGES, generate
+from .generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
 
 __all__ = ["PACKAGES", "run"]
 TARGET, PLACED = "zcu104", "ulx3s_85f"
 MULTIPLIERS = 24
-VARIANT = "PSD1_P16"
+VARIANT = PERIODIC["support"]
 # Channels of a layer, rows and columns of its image.
 LAYERS = ((64, 32), (128, 16), (256, 8))
 WHOLE = "periodic, windows whole"  # what the ring in memories is compared with: the first layer alone
 ENGINES: dict[str, dict[str, Any]] = {
-    "dense": {"support": "dense", "Tb": 8, "fold": 3},
-    "indexed": {"support": VARIANT, "engine": "indexed"},
-    "periodic": {"support": VARIANT, "feed": "channels"},
-    WHOLE: {"support": VARIANT},
+    "dense": DENSE,
+    "indexed": PERIODIC | {"engine": "indexed"},
+    "periodic": BY_CHANNELS,
+    WHOLE: PERIODIC,
 }
 PLACING = (WHOLE, "periodic", "dense")  # the longest first; nextpnr does not come to an end with the indexed engine
 PAIR = ("dense", "periodic")  # those that are compared with two products in a multiplier, too
