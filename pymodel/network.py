@@ -12,11 +12,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from pymodel import bounds
 from pymodel.errors import Checked, ConfigError, Strict
 from pymodel.supports import AnySupport, MaskSupport, SupportSpec, make_support
 
-Positive = Annotated[int, Field(ge=1, le=1 << 20)]
-NonNegative = Annotated[int, Field(ge=0, le=1 << 20)]
+Positive = Annotated[int, bounds.NETWORK_SIZE.field()]
+NonNegative = Annotated[int, bounds.PADDING.field()]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
 Shape = tuple[int, int, int]
 
@@ -87,7 +88,7 @@ class Conv(_Window):
 
     op: Literal["conv"] = "conv"
     out_channels: Positive
-    kernel: Positive
+    kernel: Annotated[int, bounds.KERNEL.field(), bounds.Odd]
     stride: Positive = 1
     padding: NonNegative = 0
     groups: Positive = 1

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from pymodel.errors import ConfigError
+from pymodel.records import read_npz
 
 AXES = ("image", "channel", "row", "column")
 MAX_LISTED = 20
@@ -72,7 +73,7 @@ class Comparison:
 
     def render(self) -> Table:
         """For a terminal: a row per layer, and below it the first differences."""
-        table = Table(title=f"{self.a}  against  {self.b}", title_justify="left", header_style="bold")
+        table = Table(title=Text(f"{self.a}  against  {self.b}"), title_justify="left", header_style="bold")
         for heading, justify in (
             ("layer", "left"),
             ("elements", "right"),
@@ -82,12 +83,12 @@ class Comparison:
             table.add_column(heading, justify=justify, overflow="fold")
         for layer in self.layers:
             if layer.problem:
-                text = f"[red]{layer.problem}[/red]"
+                text = Text(layer.problem, "red")
             elif layer.differing:
                 most = ", ".join(f"{delta:+d}: {n}" for delta, n in list(layer.histogram.items())[:5])
-                text = f"[red]b - a: {most}[/red]"
+                text = Text(f"b - a: {most}", "red")
             else:
-                text = "[green]equal[/green]"
+                text = Text("equal", "green")
             table.add_row(layer.name, f"{layer.elements:,}", f"{layer.differing:,}", text)
         for difference in self.differences:
             place = ", ".join(f"{axis} {at}" for axis, at in difference.place.items())
@@ -149,13 +150,10 @@ def _files(path: Path) -> Mapping[str, Path]:
 
 
 def _load(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            array = arrays["y"]
-    except KeyError:
-        raise ConfigError(f"{path}: array 'y' expected") from None
-    except (OSError, ValueError, BadZipFile) as error:
-        raise ConfigError(f"{path}: cannot be read as .npz: {error}") from error
+    arrays = read_npz(path)
+    if "y" not in arrays:
+        raise ConfigError(f"{path}: array 'y' expected, got {', '.join(sorted(arrays)) or 'none'}")
+    array = arrays["y"]
     if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
         raise ConfigError(
             f"{path}: y: integers with 1 to 4 axes expected, got {array.dtype} {list(array.shape)}"

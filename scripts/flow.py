@@ -6,7 +6,6 @@ nothing that it depends on has changed. They run in worker processes, one engine
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Callable
@@ -28,6 +27,7 @@ from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.native import build as native
 from pymodel.packing import unpack_beats
+from pymodel.records import read_json, read_npz, reading
 from pymodel.storage import support_storage
 from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
@@ -70,10 +70,10 @@ def prepare(
 ) -> Run:  # fmt: skip
     """The run that `config`, read from `path`, describes; writes the resolved configuration. Raises ConfigError."""
     try:
-        chosen = load_target(target or config.target)
+        chosen = load_target(config.target if target is None else target)
     except ConfigError as error:
-        raise ConfigError(f"{'--target' if target else path}: {error}") from error
-    period = clock_ns or config.clock_ns or chosen.clock_ns
+        raise ConfigError(f"{path}: {error}" if target is None else f"--{error}") from error
+    period = next(period for period in (clock_ns, config.clock_ns, chosen.clock_ns) if period is not None)
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     run = Run(config, path, make_subject(config, path, chosen), settings)
     resolved = config.model_dump() | {"target": chosen.name, "clock_ns": period}
@@ -129,7 +129,7 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
     layout, folder = settings.layout, settings.layout.synth(engine.name)
     result = layout.cosim(engine.name)
     rtl = sorted((folder / "rtl").glob("*.sv"))
-    ports = json.loads((folder / "ports.json").read_text())
+    ports = read_json(folder / "ports.json")
     stalls = settings.stalls
     key = content_key(folder / "rtl", ports, ROOT / "rtl_tb", engine.x, engine.y, settings.seed,
                       stalls.model_dump(), settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
@@ -215,9 +215,9 @@ def _clock(placed: dict[str, Any]) -> dict[str, Any]:
 
 def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     layout, shape, name = settings.layout, engine.shape, engine.name
-    schedule = json.loads((layout.synth(name) / "schedule.json").read_text())
-    simulated = json.loads(layout.cosim(name).with_suffix(".json").read_text())
-    resources = json.loads(layout.resources(name).read_text())
+    schedule = read_json(layout.synth(name) / "schedule.json")
+    simulated = read_json(layout.cosim(name).with_suffix(".json"))
+    resources = read_json(layout.resources(name))
     free = simulated["free"]
     model = cycles.latency(shape, schedule, len(engine.x), free["start"])
     storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
@@ -304,7 +304,8 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
 
 
 def _load(path: Path) -> np.ndarray:
-    with np.load(path) as arrays:
+    arrays = read_npz(path)
+    with reading(path):
         return arrays["y"]
 
 
@@ -325,8 +326,8 @@ def run_step(name: str, run: Run, console: Console) -> None:
         _run_network_step(name, title, network_step, run, console)
         return
     engines = sorted(run.subject.engines, key=lambda e: -e.shape.lanes)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[last]}"), TimeElapsedColumn())  # fmt: skip
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[last]}", markup=False), TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=len(engines), last="")
         todo = [engine for engine in engines if not layer_step.plan(engine, run.settings).done]
@@ -337,8 +338,8 @@ def run_step(name: str, run: Run, console: Console) -> None:
 
 def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run, console: Console) -> None:
     """One step for a whole network; those that take long tell how far they are."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
-               TimeElapsedColumn())  # fmt: skip
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
+               TextColumn("{task.fields[state]}", markup=False), TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=None, state="")
 

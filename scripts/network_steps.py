@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from pymodel import csim, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP
 from pymodel.files import write_text
+from pymodel.records import read_json
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
@@ -115,7 +115,7 @@ def run_bench(
         words |= {"in": dataflow.source.words, "out": dataflow.sink.words}
     return simulate(
         sorted((folder / "rtl").glob("*.sv")),
-        json.loads((folder / "ports.json").read_text()),
+        read_json(folder / "ports.json"),
         np.concatenate([packet.beats for packet in packets]),
         np.concatenate([packet.last for packet in packets]),
         whole.answers(images),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections import Counter
@@ -12,8 +11,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.bounds import BUDGET, CLOCK_NS
+from pymodel.errors import ConfigError, Strict, validated
 from pymodel.formats import MAX_BITS
+from pymodel.kinds import DEVICE, read_kind
+from pymodel.records import read_json
 
 from .modules import Distinct, Module, distinct, instantiated, without_contents
 from .netlist import trace
@@ -75,11 +77,11 @@ KINDS = ("LUT", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
 class Budget(Strict):
     """What the device has; BRAM in units of 36 kbit."""
 
-    LUT: int = Field(gt=0)
-    FF: int = Field(gt=0)
-    DSP: int = Field(ge=0)
-    BRAM: int = Field(ge=0)
-    URAM: int = Field(ge=0)
+    LUT: int = BUDGET.field()
+    FF: int = BUDGET.field()
+    DSP: int = BUDGET.field()
+    BRAM: int = BUDGET.field()
+    URAM: int = BUDGET.field()
 
 
 class Target(Strict):
@@ -91,7 +93,7 @@ class Target(Strict):
     part: str
     package: str
     speed_grade: str
-    clock_ns: float = Field(gt=0, description="clock period that a run takes unless told otherwise")
+    clock_ns: float = CLOCK_NS.field(description="clock period that a run takes unless told otherwise")
     multiplier: list[Annotated[int, Field(ge=MAX_BITS)]] = Field(
         min_length=2, max_length=2, description="bits of the two operands, signed, of its multipliers"
     )
@@ -124,7 +126,7 @@ def load_target(name: str) -> Target:
     if name not in known_targets():
         raise ConfigError(f"target: unknown device '{name}'; known: {', '.join(known_targets())}")
     path = CONSTRAINTS / f"{name}.yaml"
-    target = validated(Target, read_yaml(path), str(path))
+    target = validated(Target, read_kind(path, DEVICE), str(path))
     if target.name != name:
         raise ConfigError(f"{path}: name: '{name}' expected, as the file is called, got '{target.name}'")
     return target
@@ -176,7 +178,7 @@ def synthesise_modules(
     cells = {
         first[name]: {first.get(kind, kind): n for kind, n in counts.items()}
         for result in batches
-        for name, counts in json.loads(result.read_text(encoding="utf-8")).items()
+        for name, counts in read_json(result).items()
     }
     parts = {
         name: _counted(cells, first[found.name_of[name]], target, start)["total"]
@@ -235,7 +237,7 @@ def _cells(read: str, top: str, target: Target, folder: Path) -> dict[str, dict[
     are connected in an order that it does not expect (256x8x8->256, dense). It changes no cell.
     """
     yosys(f"scratchpad -set abc9.verify 0; {read}; {target.yosys} -top {top}; tee -q -o stat.json stat -json", folder)
-    modules = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"]
+    modules = read_json(folder / "stat.json")["modules"]
     return {
         name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
         for name, module in modules.items()
@@ -306,7 +308,7 @@ def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> dict[st
             " opt_clean; memory -nomap; opt_clean; write_json coarse.json",
             Path(folder),
         )
-        design = json.loads((Path(folder) / "coarse.json").read_text(encoding="utf-8"))
+        design = read_json(Path(folder) / "coarse.json")
     return trace(design, top, instance)
 
 

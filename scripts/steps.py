@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pymodel.files import write_atomically, write_text
+from pymodel.records import json_text
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -117,7 +118,7 @@ def _stamp(result: Path) -> Path:
 
 
 def write_json(path: Path, data: Any) -> None:
-    write_text(path, json.dumps(data, indent=2) + "\n")
+    write_text(path, json_text(data, name=path.name) + "\n")
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:

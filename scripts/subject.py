@@ -19,6 +19,7 @@ from pymodel.loading import Packet, Verdict, answers, in_ultra_ram, loadable, pa
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape, pack_stream
+from pymodel.records import read_npz
 from pymodel.supports import check_support
 from pymodel.training.data import load_dataset
 
@@ -280,11 +281,14 @@ def _weights(
     if path.suffix != ".npz":
         raise ConfigError(f"layer.weights: {layer.weights!r}: random, min, max or an .npz file was expected")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            weights = arrays["weight"]
-            bias = arrays["bias"] if layer.bias else bias
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"layer.weights: {path}: cannot be read: {error}") from error
+        arrays = read_npz(path)
+    except ConfigError as error:
+        raise ConfigError(f"layer.weights: {error}") from error
+    for name in ("weight", "bias")[: 1 + layer.bias]:
+        if name not in arrays:
+            found = ", ".join(sorted(arrays)) or "none"
+            raise ConfigError(f"layer.weights: {path}: array {name!r} expected, got {found}")
+    weights, bias = arrays["weight"], arrays["bias"] if layer.bias else bias
     if weights.shape != shape or bias.shape != shape[:1]:
         raise ConfigError(f"layer.weights: {path}: weight {list(weights.shape)} and bias {list(bias.shape)}; "
                           f"{list(shape)} and {[shape[0]]} were expected")  # fmt: skip

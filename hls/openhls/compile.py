@@ -20,6 +20,8 @@ from .keywords import safe
 from .targets import target as find_target
 from .workers import build_all
 
+MAX_CLOCK_NS = 1_000_000
+
 
 @dataclass(frozen=True)
 class CompileResult:
@@ -46,6 +48,7 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
         HlsError: the C++ cannot be compiled as asked; the message names the line.
     """
     find_target(target)
+    _check_clock(clock_ns)
     clock = Clock()
     program = frontend.read(sources, top, include_dirs, dict(defines or {}), clock)
     name = safe(top)
@@ -59,10 +62,16 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
 def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> CompileResult:
     """The back end alone: a design graph to the same files. A top called by a reserved word gets an underscore."""
     find_target(target)
+    _check_clock(clock_ns)
     clock, name = Clock(), safe(design.top)
     depths = {s.name: s.depth for s in design.streams.values()}
     built = [build_graph(process, depths, name, target, clock_ns, Clock()) for process in design.processes]
     return _finish(name, design.streams, built, target, clock_ns, out, clock)
+
+
+def _check_clock(clock_ns: float) -> None:
+    if not 0 < clock_ns <= MAX_CLOCK_NS:  # so too for NaN
+        raise HlsError(f"a clock of {clock_ns} ns: more than 0 to {MAX_CLOCK_NS:,} ns is possible")
 
 
 def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target: str, clock_ns: float, out: Path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pymodel import golden
 from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError, validated
 from pymodel.formats import BIAS_BITS, check_range
+from pymodel.records import json_text, read_json
 from pymodel.training import checkpoint
 from pymodel.training.build import NetworkModule
 from pymodel.training.calibrate import calibrate
@@ -22,7 +22,7 @@ from pymodel.training.data import Dataset, load_dataset
 from pymodel.training.distributed import joined
 from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
 from pymodel.training.fold import fold_batch_norm
-from pymodel.training.train import Trainer, load_topology, read_json
+from pymodel.training.train import Trainer, load_topology, run_file
 
 IDENTITY_IMAGES = 64
 
@@ -66,7 +66,7 @@ def quantise(
     config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     network = NetworkModule(load_topology(run_dir))
-    network.load_state_dict(checkpoint.load(run_dir / "model.pt"))
+    checkpoint.load_weights(network, run_dir / "model.pt")
     fixed = to_fixed_point(network.eval(), dataset, config)
     if config.quantise.qat:
         _train_on(fixed, dataset, config, run_dir / "qat", resume)
@@ -176,14 +176,14 @@ def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, o
 
 def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) -> TrainConfig:
     path = run_dir / "config.json"
-    content = read_json(path)
-    content["quantise"] |= {key: value for key, value in options.items() if value is not None}
-    return validated(TrainConfig, overridden(content, overrides), str(path))
+    content = run_file(path)
+    given = tuple(f"quantise.{key}={json_text(value)}" for key, value in options.items() if value is not None)
+    return validated(TrainConfig, overridden(content, (*given, *overrides)), str(path))
 
 
 def _float_accuracy(run_dir: Path) -> float:
     path = run_dir / "result.json"
     try:
-        return float(json.loads(path.read_text())["test_accuracy"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return float(read_json(path)["test_accuracy"])
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); finish the training first") from error

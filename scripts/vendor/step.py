@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 from pymodel.csim import TOP
 from pymodel.errors import ConfigError
+from pymodel.records import read_json, reading
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
 
@@ -73,8 +73,9 @@ def stored(tool: str, engine: Engine, settings: Settings) -> dict[str, Any] | No
     if not result.exists():
         return None
     key = project.contents(tool, engine, settings.target, settings.clock_ns).key
-    made = json.loads((folder / project.RECORD).read_text(encoding="utf-8"))
-    return json.loads(result.read_text(encoding="utf-8")) if made["key"] == key else None
+    with reading(folder / project.RECORD):
+        fresh = read_json(folder / project.RECORD)["key"] == key
+    return read_json(result) if fresh else None
 
 
 def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict[str, Any]:
