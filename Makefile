@@ -10,7 +10,7 @@ PSCONV  := $(BIN)/psconv
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
 PYTEST  := $(BIN)/python -m pytest
 
-.PHONY: run golden csim synth cosim compare report pnr test test-all bench lint train-digits lock clean help
+.PHONY: run golden csim synth cosim compare report pnr test test-all bench hunt lint train-digits lock clean help
 
 run: $(VENV)/run.stamp            ## golden model -> HLS -> RTL -> co-simulation -> comparison -> report
 	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS)
@@ -32,6 +32,9 @@ test-all: $(VENV)/test.stamp      ## every test, slow ones too
 
 bench: $(VENV)/bench.stamp        ## every measurement of docs/performance.md: tables, and JSON in OUT/bench (slow)
 	$(PSCONV) bench all --out $(OUT)/bench
+
+hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as docs/hunt.md says (hours); ARGS=
+	$(PSCONV) hunt all --out $(OUT)/hunt $(ARGS)
 
 lint: $(VENV)/test.stamp          ## ruff
 	$(BIN)/ruff check .

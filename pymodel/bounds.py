@@ -95,6 +95,8 @@ PROBABILITY_OF_STALL = Bounds(0, 0.95)
 MULTIPLIERS = Bounds(1, 1 << 24)
 KIB = Bounds(0, 1 << 40)
 POINTS = Bounds(1, 32)  # of a frontier
+CASES = Bounds(1, 10**9)  # of a hunt
+MINUTES = Bounds(0, 10**6)
 PICOJOULE = Bounds(0, 1e12, "pJ")
 POSITIVE_PICOJOULE = Bounds(0, 1e12, "pJ", above=True)
 

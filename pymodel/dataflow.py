@@ -11,8 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from pymodel.bundle import Bundle
+from pymodel.check_sum import check_beats
 from pymodel.errors import ConfigError
-from pymodel.network import AvgPool, Layer, Linear, MaxPool
+from pymodel.identity import identity, identity_beats
+from pymodel.network import AvgPool, Layer, Linear, MaxPool, Network
 from pymodel.packing import EngineShape
 from pymodel.units import (
     AddUnit,
@@ -143,7 +145,7 @@ class _Builder:
     ):
         self.bundle, self.shapes, self.loaded, self.streamed = bundle, shapes, loaded, streamed
         self.tensors = bundle.network.shapes()
-        self.layers = _needed(bundle)
+        self.layers = needed_layers(bundle.network)
         self.units: list[Unit] = []
         self.readers: dict[str, list[str]] = {INPUT: []}
         for layer in self.layers:
@@ -182,7 +184,8 @@ class _Builder:
             behind = (beats,)
         image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
-        gate = GateUnit("gate", INPUT, (x,), (*behind, image, verdicts), load_beats, check_beats(bits))
+        gate = GateUnit("gate", INPUT, (x,), (*behind, image, verdicts), identity(self.units), identity_beats(bits),
+                        load_beats, check_beats(bits))  # fmt: skip
         scores = self.units[-1].writes[0]
         answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
         self.units = [gate, *loaders, *self.units, answer]
@@ -283,20 +286,15 @@ class _Builder:
         return stream
 
 
-def check_beats(beat_bits: int) -> int:
-    """Beats of the check sum after the weights: two sums of 32 bits, or of a beat's where that is more."""
-    return -(-2 * max(32, beat_bits) // beat_bits)
-
-
 def _check_mean(name: str, count: int) -> None:
     if count & (count - 1):
         raise ConfigError(f"layer {name}: the mean of {count} elements; in hardware a mean is a shift: of 2, 4, 8, ...")
 
 
-def _needed(bundle: Bundle) -> list[Layer]:
-    """The layers that the network's output depends on, in order."""
-    wanted, needed = {bundle.network.output}, []
-    for layer in reversed(bundle.network.layers):
+def needed_layers(network: Network) -> list[Layer]:
+    """The layers that the network's output depends on, in order: those that a network's top builds."""
+    wanted, needed = {network.output}, []
+    for layer in reversed(network.layers):
         if layer.name in wanted:
             needed.append(layer)
             wanted.update(layer.sources)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -83,6 +83,10 @@ class Unit(ABC):
     def constants(self) -> list[Constant]:
         """The members of its configuration."""
 
+    def computes(self) -> dict[str, Any]:
+        """What its output depends on beside its input, by name: integers and texts, no weights."""
+        return {name: value for _, name, value, _ in self.constants()}
+
     @abstractmethod
     def processes(self, reload: bool = False) -> list[Process]:
         """Its processes, from input to output, and what they do for an image; reload: one before which weights come."""
@@ -144,6 +148,10 @@ class EngineUnit(Unit):
 
     def constants(self) -> list[Constant]:
         return header.engine_constants(self.shape)
+
+    def computes(self) -> dict[str, Any]:
+        # The others say how the same is computed.
+        return self.shape.model_dump(mode="json", exclude={"packing", "feed", "multiplier_bits", "ultra_weights"})
 
     def processes(self, reload: bool = False) -> list[Process]:
         chain = self._chain(sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"])
@@ -408,33 +416,42 @@ class ForkUnit(Unit):
 
 @dataclass(frozen=True)
 class GateUnit(Unit):
-    """The entrance where weights are loaded. load_beats: of all engines; check_beats: of the check sum after them."""
+    """The entrance where weights are loaded. identity: of the network that the weights must be for.
+
+    identity_beats: in which that comes; load_beats: the weights of all engines; check_beats: their check sum.
+    """
 
     function = "gate"
     header = "gate.hpp"
 
+    identity: int
+    identity_beats: int
     load_beats: int
     check_beats: int
 
     def constants(self) -> list[Constant]:
-        words, beats = self.reads[0].words, 1 + self.load_beats + self.check_beats + self.reads[0].words.count
+        words = self.reads[0].words
+        longest = max(self.identity_beats, self.load_beats, self.check_beats, words.count)
         return integers(
             [
                 ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
                 ("WORD_BITS", words.word_bits, "of a word of the image"),
+                ("IDENTITY_BEATS", self.identity_beats, "of the identity"),
                 ("LOAD_BEATS", self.load_beats, "of the weights"),
                 ("CHECK_BEATS", self.check_beats, "of their check sum"),
                 ("IMAGE_WORDS", words.count, "of the image"),
-                ("COUNT_BITS", beats.bit_length(), "of a number of beats"),
+                ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
             ]
-        )
+        ) + [("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for")]
 
     def processes(self, reload: bool = False) -> list[Process]:
-        load, check = (self.load_beats, self.check_beats) if reload else (0, 0)
-        first, count = 1 + load + check, self.reads[0].words.count
+        parts = (self.identity_beats, self.load_beats, self.check_beats) if reload else (0, 0, 0)
+        identity, load, check = parts
+        first, count = 1 + identity + load + check, self.reads[0].words.count
         end = first + count
         loads, image, verdicts = (stream.name for stream in self.writes)
-        writes = {loads: np.arange(1 + load), image: first + np.arange(count), verdicts: np.array([end])}
+        order_and_loads = np.concatenate([np.arange(1), 1 + identity + np.arange(load)])
+        writes = {loads: order_and_loads, image: first + np.arange(count), verdicts: np.array([end])}
         return [Process(self.name, end + 1, {self.reads[0].name: np.arange(end)}, writes)]
 
 

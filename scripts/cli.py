@@ -6,6 +6,7 @@ that the user has to install is missing; 70 an internal error, to be reported; 1
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -373,6 +374,56 @@ def bench(
         report = "".join(f"\n  {name}: {error}" for name, error in failures.items())
         missing = all(isinstance(error, ToolMissing) for error in failures.values())
         raise (ToolMissing if missing else ConfigError)(f"bench: not run:{report}")
+
+
+@app.command()
+def hunt(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="which; all: every one")] = None,
+    seed: Annotated[int, _number("--seed", bounds.SEED, "of all that is random")] = 0,
+    cases: Annotated[
+        int | None, _number("--cases", bounds.CASES, "of each campaign; none: what docs/hunt.md promises")
+    ] = None,
+    minutes: Annotated[
+        float | None, _number("--minutes", bounds.MINUTES, "for each campaign, whichever is reached first")
+    ] = None,
+    jobs: Annotated[int | None, _number("--jobs", bounds.THREADS, "cases side by side; none: one for each core")] = None,
+    case: Annotated[Path | None, typer.Option(metavar="FILE", help="judge this case again, nothing else")] = None,
+    out: Annotated[Path, typer.Option("--out", help="folder for logs and faults")] = Path("out/hunt"),
+    as_json: Json = False,
+) -> None:
+    """Hunts faults with random inputs, each against an independent answer. Without a name: says what there is.
+
+    What was judged is kept in OUT and not judged again; a fault is written to OUT/faults in its smallest form. Exit 1
+    where there are faults.
+    """
+    from .hunt import CAMPAIGNS, runner
+
+    console = _console(as_json)
+    say = lambda text: console.print(text, markup=False, highlight=False)  # noqa: E731
+    if case:
+        name, found = runner.read_case(case)
+        outcome = runner.repeat(runner.load(name), found, out)
+        row = {"campaign": name, "verdict": outcome.verdict, "seconds": outcome.seconds, "text": outcome.text}
+        print(json_text(row)) if as_json else say(f"{name}: {outcome.verdict} {outcome.text}".rstrip())
+        raise typer.Exit(outcome.verdict in runner.FAULTS)
+    if not names:
+        campaigns = [runner.load(name) for name in CAMPAIGNS]
+        rows = [{"name": campaign.name, "compares": campaign.help, "aim": campaign.aim} for campaign in campaigns]
+        _table("Campaigns", rows, console, as_json)
+        return
+    campaigns = [runner.load(name) for name in (CAMPAIGNS if names == ["all"] else names)]
+    logs = []
+    for campaign in campaigns:
+        enough = campaign.aim if cases is None and minutes is None else cases
+        wish = runner.Hunt(seed, enough, minutes, jobs or os.cpu_count() or 1, out)
+        logs.append(runner.hunt(campaign, wish, say))
+    _table("Hunt", [log.row() for log in logs], console, as_json)
+    reasons = [{"campaign": log.row()["campaign"], "declined because": reason, "cases": number}
+               for log in logs for reason, number in log.reasons().most_common()]  # fmt: skip
+    if reasons and not as_json:
+        _table("Declined", reasons, console, False)
+    if any(log.faults() for log in logs):
+        raise typer.Exit(1)
 
 
 @app.command()

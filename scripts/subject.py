@@ -12,7 +12,7 @@ import numpy as np
 
 from pymodel import golden, header, network_top, ops
 from pymodel.bundle import Bundle
-from pymodel.dataflow import Dataflow, build
+from pymodel.dataflow import Dataflow, build, needed_layers
 from pymodel.errors import ConfigError
 from pymodel.formats import SCALE_BITS, Format, check_range
 from pymodel.generate import random_bundle
@@ -173,13 +173,17 @@ def engine_input(bundle: Bundle, name: str, outputs: dict[str, np.ndarray]) -> n
 
 
 def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = None) -> dict[str, EngineShape]:
-    """The engine of each layer with weights, by its name, for `target` or the configured one. Raises ConfigError."""
+    """The engine of each layer with weights that is built, by its name, for `target` or the configured one.
+
+    Raises ConfigError.
+    """
     device = target or load_target(config.target)
     names = [layer.name for layer in bundle.network.weighted_layers()]
+    built = {layer.name for layer in needed_layers(bundle.network)} if config.top == "network" else set(names)
     if unknown := sorted(set(config.layers) - set(names)):
         raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
     shapes = {}
-    for name in names:
+    for name in filter(built.__contains__, names):
         wish = config.layers.get(name, config.parallelism)
         engine = config.layer.engine if config.layer else "periodic"
         key = f"layers.{name}" if name in config.layers else "parallelism"
