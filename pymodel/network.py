@@ -19,6 +19,8 @@ from pymodel.supports import AnySupport, MaskSupport, SupportSpec, make_support
 Positive = Annotated[int, bounds.NETWORK_SIZE.field()]
 NonNegative = Annotated[int, bounds.PADDING.field()]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
+# Goes into comments of C++, which a line break ends and a backslash does not.
+Title = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f\\]*$", max_length=256)]
 Shape = tuple[int, int, int]
 
 
@@ -237,7 +239,7 @@ class Network(Checked):
     fit, a mask that is not of its layer's shape.
     """
 
-    name: str
+    name: Title
     input: InputSpec
     layers: Annotated[list[Layer], Field(min_length=1)]
     output: Name

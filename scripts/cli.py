@@ -386,7 +386,9 @@ def hunt(
     minutes: Annotated[
         float | None, _number("--minutes", bounds.MINUTES, "for each campaign, whichever is reached first")
     ] = None,
-    jobs: Annotated[int | None, _number("--jobs", bounds.THREADS, "cases side by side; none: one for each core")] = None,
+    jobs: Annotated[
+        int | None, _number("--jobs", bounds.THREADS, "cases side by side; none: one for each core")
+    ] = None,
     case: Annotated[Path | None, typer.Option(metavar="FILE", help="judge this case again, nothing else")] = None,
     out: Annotated[Path, typer.Option("--out", help="folder for logs and faults")] = Path("out/hunt"),
     as_json: Json = False,

@@ -69,7 +69,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
     layers = [
         _layer(layer, whole, simulated, parts[layer], model.interval)
         for layer in dataflow.probes
-        if layer in {unit.name for unit in dataflow.units}
+        if layer in dataflow.layers
     ]
     return {"layers": layers, "network": network}
 
@@ -122,7 +122,7 @@ def _layer(layer: str, whole: Whole, simulated: dict, resources: dict[str, float
         "mismatches": mismatches,
         "resources": resources,
     }
-    unit = next(unit for unit in dataflow.units if unit.name == layer)
+    unit = dataflow.layers[layer]
     busy = max(process.iterations for process in unit.processes())
     out = stream.words
     if not isinstance(unit, EngineUnit):
