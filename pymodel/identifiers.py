@@ -23,12 +23,14 @@ _CPP = frozenset(
 )
 # Macros of the C and C++ libraries, of compilers and of POSIX that do not begin with capitals; those are a rule.
 _MACROS = frozenset(
-    """alloca assert be16toh be32toh be64toh errno fpclassify getc h_addr htobe16 htobe32 htobe64 htole16 htole32
-    htole64 htonl htons i386 isfinite isgreater isgreaterequal isinf isless islessequal islessgreater isnan isnormal
-    isunordered le16toh le32toh le64toh linux major makedev math_errhandling minor ntohl ntohs offsetof putc setjmp
-    isalnum_l isalpha_l isascii_l isblank_l iscanonical iscntrl_l isdigit_l iseqsig isgraph_l islower_l isprint_l
-    ispunct_l issignaling isspace_l issubnormal isupper_l isxdigit_l iszero pthread_cleanup_pop pthread_cleanup_push
-    isascii sched_priority toascii toascii_l tolower tolower_l toupper toupper_l sigsetjmp signbit stderr stdin stdout strdupa strndupa unix va_arg va_copy va_end va_start complex imaginary
+    """alloca assert be16toh be32toh be64toh complex errno fpclassify getc h_addr htobe16 htobe32 htobe64 htole16
+    htole32 htole64 htonl htons i386 imaginary isalnum_l isalpha_l isascii isascii_l isblank_l iscanonical
+    iscntrl_l isdigit_l iseqsig isfinite isgraph_l isgreater isgreaterequal isinf isless islessequal
+    islessgreater islower_l isnan isnormal isprint_l ispunct_l issignaling isspace_l issubnormal isunordered
+    isupper_l isxdigit_l iszero le16toh le32toh le64toh linux major makedev math_errhandling minor ntohl ntohs
+    offsetof pthread_cleanup_pop pthread_cleanup_push putc sched_priority setjmp signbit sigsetjmp stderr stdin
+    stdout strdupa strndupa toascii toascii_l tolower tolower_l toupper toupper_l unix va_arg va_copy va_end
+    va_start
     """.split()
 )
 # What the top, its namespaces and its clock are called; names that begin with one of these and _ are made, too.

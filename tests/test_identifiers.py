@@ -1,4 +1,4 @@
-"""Names of layers that mean something else in C++, SystemVerilog or a network's top: the network is built all the same."""
+"""Names of layers that mean something else in C++, SystemVerilog or a network's top: they are built all the same."""
 
 import re
 import subprocess
@@ -19,10 +19,10 @@ from pymodel.network import Network
 from rtl_tb.build import elaborated_ports
 
 LAYER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-PARTS = ["a", "b", "a_to_b", "a_fork", "a_pe", "a_config", "b_split", "w", "w_a", "input_fork", "l0", "l1_a", "EOF", "pe"]
+PARTS = ["a", "b", "a_to_b", "a_fork", "a_pe", "a_config", "b_split", "w", "w_a", "input_fork", "l0", "l1_a", "EOF"]
 # Macros, words of C++ and of SystemVerilog, the top's own names, and names made of other layers' names.
-NASTY = ["EOF", "assert", "psconv_network", "x", "w_EOF", "double", "c", "c_pe", "c_config", "c_to_d", "d", "l2_x", "clk",
-         "logic"]  # fmt: skip
+NASTY = ["EOF", "assert", "psconv_network", "x", "w_EOF", "double", "c", "c_pe", "c_config", "c_to_d", "d", "l2_x",
+         "clk", "logic"]  # fmt: skip
 
 
 def chain(names: list[str], forked: bool = True) -> Network:

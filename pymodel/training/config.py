@@ -40,7 +40,7 @@ class NetworkChoice(Strict):
     """Which network, by the names of pymodel.networks."""
 
     name: str
-    variant: str = "dense"  # the support of every 3x3 convolution but the first; or a baseline: SynFlow@PSD1_P16
+    variant: str = "dense"  # of 3x3 convolutions but the first and grouped ones; or a baseline: SynFlow@PSD1_P16
     width: Annotated[int, bounds.WIDTH.field()] | None = None  # resnet18: channels of the first stage; default 64
 
 
