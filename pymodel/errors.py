@@ -70,7 +70,8 @@ def validated(model: type[Model], data: object, source: str) -> Model:
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem of a pydantic error of `model` in one line: key, what is wrong, what would be right."""
-    first, *others = error.errors(include_url=False)
+    # A wrong name is why a key is missing, too.
+    first, *others = sorted(error.errors(include_url=False), key=lambda one: one["type"] == "missing")
     key = ".".join(str(part) for part in first["loc"])
     kind, found = first["type"], shortened(first["input"])
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):

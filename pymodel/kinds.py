@@ -51,7 +51,7 @@ _BY_SUFFIX = {
 def read_kind(path: Path, expected: Kind) -> dict[str, Any]:
     """The mapping in a YAML file that should be of a kind. Raises ConfigError: of another, which it names."""
     if path.is_dir() or path.suffix in _BY_SUFFIX:
-        raise ConfigError(wrong(path, expected.what, expected.taken_by))
+        raise ConfigError(wrong(path, expected.what))
     data = read_yaml(path)
     if (found := of_mapping(data)) not in (expected, None):
         raise ConfigError(f"{path}: is {found.what}, which {_goes(found.taken_by)}; {expected.what} was expected, "
@@ -59,7 +59,7 @@ def read_kind(path: Path, expected: Kind) -> dict[str, Any]:
     return data
 
 
-def wrong(path: Path, expected: str, taken_by: str = "") -> str:
+def wrong(path: Path, expected: str) -> str:
     """A message for a path that is not what was expected: what it is, and where it belongs."""
     what, goes = describe(path)
     return f"{path}: cannot be read: is {what}, which {_goes(goes)}; {expected} was expected"

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pymodel.errors import ConfigError
+from pymodel.kinds import describe, wrong
 from pymodel.records import read_npz
 
 AXES = ("image", "channel", "row", "column")
@@ -138,13 +139,16 @@ def _compare_arrays(name: str, a: np.ndarray, b: np.ndarray) -> tuple[LayerCompa
 
 def _files(path: Path) -> Mapping[str, Path]:
     if path.is_file():
+        if path.suffix != ".npz":
+            raise ConfigError(wrong(path, "an .npz file, or a folder of them,"))
         return {path.stem: path}
     if not path.is_dir():
         raise ConfigError(f"{path}: no such file or folder")
     found = {file.stem: file for file in path.glob("*.npz")}
     if not found:
         raise ConfigError(
-            f"{path}: holds no .npz file; the folders to compare are golden, csim and cosim of a run"
+            f"{path}: is {describe(path)[0]} and holds no .npz file; the folders to compare are golden, csim and cosim "
+            "of a run"
         )
     return found
 

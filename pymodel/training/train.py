@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from pymodel.errors import ConfigError, shortened, validated
-from pymodel.kinds import wrong
+from pymodel.kinds import TRAINING, of_mapping, wrong
 from pymodel.network import Network
 from pymodel.records import read_json, reading, write_json
 from pymodel.training import checkpoint
@@ -363,6 +363,8 @@ def run_file(path: Path) -> dict[str, Any]:
     content = read_json(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: a mapping of keys was expected, got {shortened(content)}")
+    if of_mapping(content) not in (TRAINING, None):
+        raise ConfigError(wrong(path.parent, "the folder of a training"))
     return content
 
 
