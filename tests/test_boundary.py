@@ -6,6 +6,8 @@ import json
 import math
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -459,6 +461,19 @@ def test_the_golden_model_is_the_same_in_slices_of_any_size(size, monkeypatch):
     assert np.array_equal(form.unpack(packed, "x"), x)
     monkeypatch.undo()
     assert np.array_equal(words.Words(3, 11, 11, 8, 2).pack(x, "x"), packed)
+
+
+@pytest.mark.parametrize("version", [(2, 7), (3, 6), (3, 9), (3, 10)])
+def test_make_wants_a_python_that_can_before_it_installs_anything(version, tmp_path):
+    """By a python that says it is an older one."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$1" "import sys; sys.version_info = {version}\n$2"\n')
+    python.chmod(0o755)
+    made = [f"VENV={tmp_path / 'venv'}", f"PYTHON={python}", "run"]
+    done = subprocess.run(["make", *made], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and not (tmp_path / "venv").exists()
+    assert f"is Python {version[0]}.{version[1]}; 3.11 or later is needed" in done.stderr
+    assert "Installing" not in done.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
