@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
+
+PARTIAL = ".*.partial*"  # matches the names of files that a kill left half written
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -13,7 +16,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Makes the folder. Nothing is left behind where `write` fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial{path.suffix}")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.partial{path.suffix}")  # two processes may write one file
     try:
         write(temporary)
         with temporary.open("rb") as file:
