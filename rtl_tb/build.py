@@ -24,6 +24,7 @@ import cocotb_tools.config
 from openhls import children
 
 from pymodel.errors import ConfigError
+from pymodel.files import write_atomically, write_text
 from pymodel.native.build import cache_folder
 from rtl_tb import harness
 from rtl_tb.ports import Ports, VerilogPort
@@ -63,7 +64,7 @@ def build(
     key = _digest([_toolchain(), top, *_FLAGS, *flags, *_OPTIMISE.values(), *contents])
     cache.mkdir(parents=True, exist_ok=True)
     binary = cache / f"{ports.top}-{key}"
-    if binary.exists():
+    if _is_whole(binary):
         return binary
     libraries = cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
@@ -84,7 +85,7 @@ def build_program(rtl: Sequence[Path], top: str, main: Path, cache: Path) -> Pat
     key = _digest([_toolchain(), top, *_FLAGS, *_OPTIMISE.values(), *(path.read_bytes() for path in sources)])
     cache.mkdir(parents=True, exist_ok=True)
     binary = cache / f"{top}-{key}"
-    if not binary.exists():
+    if not _is_whole(binary):
         with _work_folder() as work:
             _compile(sources, top, [], work, cache, top)
             _publish(work / "simulator", binary)
@@ -220,10 +221,21 @@ def _library_cache(cache: Path) -> Path:
 
 
 def _publish(source: Path, target: Path) -> None:
-    """Copy, so that `target` is there whole or not at all."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copy2(source, temporary)
-    os.replace(temporary, target)
+    """Copy, so that `target` is there whole or not at all; beside it a digest of what it must be."""
+    write_text(_sum(target), _digest([source.read_bytes()]))
+    write_atomically(target, lambda temporary: shutil.copy2(source, temporary))
+
+
+def _is_whole(program: Path) -> bool:
+    """Whether a program is there as it was published."""
+    try:
+        return _sum(program).read_text(encoding="utf-8") == _digest([program.read_bytes()])
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _sum(program: Path) -> Path:
+    return program.with_name(f".{program.name}.sum")
 
 
 def _run_tool(command: Sequence[str], folder: Path, failure: str) -> None:
