@@ -404,7 +404,8 @@ def quantize(
     quantise = _training("quantise")
     result = quantise.quantise(run_dir, out, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat,
                                resume=resume, overrides=tuple(sets or ()))  # fmt: skip
-    _result("Bundle", result.to_json(), as_json)
+    if result:  # none in the other processes of torchrun
+        _result("Bundle", result.to_json(), as_json)
 
 
 @app.command()
@@ -418,7 +419,8 @@ def sweep(
 ) -> None:
     """Trains, quantises and judges several variants of a network, side by side."""
     result = _training("sweep").sweep(config, out, tuple(variants), results, tuple(sets or ()))
-    _result("Sweep", result.to_json(), as_json)
+    if result:
+        _result("Sweep", result.to_json(), as_json)
 
 
 def _vendor(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.files import PARTIAL, write_atomically, write_text
+from pymodel.files import remove_partial, write_atomically, write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DESIGNS = "designs"  # a key of config.json
@@ -60,9 +59,9 @@ class Layout:
 
     def sweep(self) -> None:
         """Remove what a kill left half written. Nobody else may be writing here."""
+        remove_partial(self.root)
         for folder in ("golden", "csim", "synth", "cosim", "build", "resources", "report"):
-            for path in (self.root / folder).rglob(PARTIAL):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            remove_partial(self.root / folder, below=True)
 
 
 def content_key(*parts: Any) -> str:

@@ -20,6 +20,9 @@ from pathlib import Path
 class InUse(OSError):
     """Another process writes there; `strerror` says which one, and since when."""
 
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}"
+
 
 @contextmanager
 def locked(folder: Path, name: str = "", *, wait: bool = False) -> Iterator[None]:

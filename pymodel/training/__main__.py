@@ -11,14 +11,17 @@ import json
 import sys
 from pathlib import Path
 
+from openhls.locks import InUse
+
 from pymodel.errors import ConfigError
+from pymodel.training.distributed import is_main
 from pymodel.training.quantise import quantise
 from pymodel.training.sweep import sweep
 from pymodel.training.train import train
 
 
 def main() -> int:
-    """Runs one command; prints its result as JSON. Exit status 2 for wrong input."""
+    """Runs one command; the main process prints its result as JSON. Exit status 2 for wrong input."""
     parser = argparse.ArgumentParser(prog="python -m pymodel.training", description="Train and quantise.")
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="train a network")
@@ -56,10 +59,11 @@ def main() -> int:
                 resume=arguments.resume,
                 overrides=tuple(arguments.overrides),
             )
-    except ConfigError as error:
+    except (ConfigError, InUse) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(result.to_json(), indent=2))
+    if is_main():
+        print(json.dumps(result.to_json(), indent=2))
     return 0
 
 

@@ -14,7 +14,7 @@ from pymodel.files import write_atomically
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Tensors and plain values, by torch.save."""
-    write_atomically(path, lambda target: torch.save(state, target))
+    write_atomically(path, lambda target: _save(target, state))
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -25,3 +25,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         raise ConfigError(f"{path}: not found; train first") from error
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ConfigError(f"{path}: damaged or not made by this program ({error})") from error
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    with path.open("wb") as file:  # torch would write the name of a path into the file
+        torch.save(state, file)
