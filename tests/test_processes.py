@@ -70,6 +70,7 @@ def test_what_a_tool_leaves_in_the_background_ends_with_it(tmp_path):
     process = start("children.run(['sh', '-c', 'sleep 103 >&- 2>&- &'])\nprint('done', flush=True)\ntime.sleep(9)",
                     str(tmp_path))  # fmt: skip
     assert process.stdout.readline() == "done\n"
+    assert not left(str(tmp_path), 2.0, but=process.pid)
     assert list(running(str(tmp_path))) == [process.pid]
     process.kill()
     process.communicate()

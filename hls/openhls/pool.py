@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-import time
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -13,42 +12,34 @@ from multiprocessing import get_context
 
 from .children import guarded
 
-_GRACE_SECONDS = 1.0  # to remove temporary folders in
-
 
 @contextmanager
 def pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """An executor; where the body raises, its workers are ended at once, whatever they are at.
+    """An executor; where the body raises, its workers are killed, whatever they are at.
 
-    They are spawned, not forked: CIRCT and LLVM must not share a state with this process.
+    They are spawned, not forked: CIRCT and LLVM must not share a state with this process. Their temporary files lie in
+    a folder of this process, which removes what a worker that is killed cannot.
     """
     with (
+        tempfile.TemporaryDirectory(prefix="workers_", ignore_cleanup_errors=True) as scratch,
         guarded() as group,
-        ProcessPoolExecutor(workers, get_context("spawn"), initializer=_join, initargs=(group,)) as executor,
+        ProcessPoolExecutor(workers, get_context("spawn"), initializer=_join, initargs=(group, scratch)) as executor,
     ):
         try:
             yield executor
         except BaseException:
-            _abandon(executor)
+            killed = list((executor._processes or {}).values())
+            executor.shutdown(wait=False, cancel_futures=True)
+            for worker in killed:
+                worker.kill()
             raise
 
 
-def _join(group: int) -> None:
-    """In a worker: Ctrl-C is the parent's, which ends the workers; a worker's own children go with it."""
+def _join(group: int, scratch: str) -> None:
+    """In a worker: Ctrl-C is the parent's, which ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    tempfile.tempdir = os.environ["TMPDIR"] = scratch
     try:
         os.setpgid(0, group)
     except OSError:  # the parent is gone already, and its guard
         os._exit(1)
-
-
-def _abandon(executor: ProcessPoolExecutor) -> None:
-    workers = list((executor._processes or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.terminate()
-    end = time.monotonic() + _GRACE_SECONDS
-    for worker in workers:
-        worker.join(max(0.0, end - time.monotonic()))
-        worker.kill()

@@ -21,9 +21,9 @@ def running(mark: str) -> dict[int, str]:
     return found
 
 
-def left(mark: str, seconds: float) -> dict[int, str]:
-    """Those that are still running after so many seconds."""
+def left(mark: str, seconds: float, but: int | None = None) -> dict[int, str]:
+    """Those that are still running after so many seconds, `but` one."""
     end = time.monotonic() + seconds
-    while (found := running(mark)) and time.monotonic() < end:
+    while (found := running(mark)).keys() - {but} and time.monotonic() < end:
         time.sleep(0.05)
-    return found
+    return {number: command for number, command in found.items() if number != but}
