@@ -179,8 +179,7 @@ class Bundle:
 
         The same bundle gives the same bytes. Raises ConfigError where `path` does not end in .yaml.
         """
-        if path.suffix != ".yaml":
-            raise ConfigError(f"bundle {path}: the name must end in .yaml")
+        check_name(path)
         arrays = {f"{name}.weight": array for name, array in self.weights.items()}
         arrays |= {f"{name}.bias": array for name, array in self.biases.items()}
         arrays |= {f"{name}.scale": array for name, array in self.scales.items()}
@@ -224,6 +223,12 @@ class Bundle:
             )
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
+
+
+def check_name(path: Path) -> None:
+    """Raises ConfigError where a bundle cannot have the name `path`."""
+    if path.suffix != ".yaml":
+        raise ConfigError(f"bundle {path}: the name must end in .yaml")
 
 
 class _Arrays(Strict):

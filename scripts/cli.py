@@ -1,7 +1,8 @@
 """`psconv`: from a quantised pSConv network to checked RTL, one step at a time or all of them.
 
 Exit codes: 0 all well; 1 outputs differ or a simulation found an error; 2 wrong input, or no memory for it; 3 a tool
-that the user has to install is missing; 70 an internal error, to be reported; 130 interrupted; 143 terminated.
+that the user has to install is missing; 70 an internal error, to be reported; 129 the terminal is gone; 130
+interrupted; 143 terminated.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from openhls.errors import HlsError
+from openhls.locks import locked
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
@@ -51,6 +54,8 @@ Waves = Annotated[bool, typer.Option("--waves", help="keep a waveform (VCD) of e
 Pnr = Annotated[bool, typer.Option("--pnr", help="place and route with nextpnr for Fmax (ECP5 targets; slow)")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE over the file's, repeatable")]
 
+_kept = ExitStack()  # locks, until the command has ended
+
 STEPS = ("golden", "csim", "synth", "cosim", "resources")
 
 
@@ -61,14 +66,22 @@ def _flow(
     """Runs the steps up to `last`; those whose inputs have not changed are left out."""
     from . import flow  # the flow's packages take seconds to import; --help should not
     from .config import load
+    from .steps import Layout
 
     if hls not in flow.HLS_TOOLS:
         raise ConfigError(f"--hls: {hls!r} is unknown: known are {', '.join(flow.HLS_TOOLS)}")
-    console = _console(as_json)
-    run = flow.prepare(load(config), config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr)
+    console, content = _console(as_json), load(config)
+    _keep(out)
+    Layout(out).sweep()
+    run = flow.prepare(content, config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr)
     for name in STEPS[: STEPS.index(last) + 1]:
         flow.run_step(name, run, console)
     return run, console
+
+
+def _keep(folder: Path) -> None:
+    """Nobody else writes in `folder` until this command has ended. Raises InUse, which says who does."""
+    _kept.enter_context(locked(folder))
 
 
 @app.command()
@@ -293,6 +306,8 @@ def explore(
     from . import explore as exploration
 
     console = _console(as_json)
+    if out:
+        _keep(out)
     wish = exploration.Wish(fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask,
                             packing, channels)  # fmt: skip
     with _status(console, "explore"):
@@ -348,6 +363,7 @@ def bench(
     if names != ["all"]:
         for name in names:  # what is wrong is said before anything runs
             load(name)
+    _keep(out)
     results, failures = [], {}
     for name in BENCHMARKS if names == ["all"] else names:
         try:
@@ -456,7 +472,8 @@ def quantize(
     quantise = _training("quantise")
     result = quantise.quantise(run_dir, out, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat,
                                resume=resume, overrides=tuple(sets or ()))  # fmt: skip
-    _result("Bundle", result.to_json(), as_json)
+    if result:  # none in the other processes of torchrun
+        _result("Bundle", result.to_json(), as_json)
 
 
 @app.command()
@@ -470,7 +487,8 @@ def sweep(
 ) -> None:
     """Trains, quantises and judges several variants of a network, side by side."""
     result = _training("sweep").sweep(config, out, tuple(variants), results, tuple(sets or ()))
-    _result("Sweep", result.to_json(), as_json)
+    if result:
+        _result("Sweep", result.to_json(), as_json)
 
 
 def _vendor(
@@ -575,8 +593,11 @@ def _result(title: str, result: dict[str, Any], as_json: bool) -> None:
 
 def main() -> None:
     """Entry point: errors become one message and an exit code; a request to end is met as Ctrl-C is."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    sys.exit(_call(lambda: app(standalone_mode=False)))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    with _kept:
+        sys.exit(_call(lambda: app(standalone_mode=False)))
 
 
 def _call(command: Callable[[], Any]) -> int:

@@ -13,7 +13,9 @@ from rich.text import Text
 
 from pymodel.errors import ConfigError
 from pymodel.kinds import describe, wrong
-from pymodel.records import read_npz
+from pymodel.records import read_json, read_npz
+
+from .steps import DESIGNS, Layout
 
 AXES = ("image", "channel", "row", "column")
 MAX_LISTED = 20
@@ -47,12 +49,16 @@ class LayerComparison:
 
 @dataclass
 class Comparison:
-    """Result of `compare`. `differences` are the first ones over all layers."""
+    """Result of `compare`. `differences` are the first ones over all layers.
+
+    left_out: files that were not compared, as they are of another configuration that was run in the same folder.
+    """
 
     a: str
     b: str
     layers: list[LayerComparison]
     differences: list[Difference]
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
@@ -70,6 +76,7 @@ class Comparison:
                 for layer in self.layers
             ],
             "differences": [asdict(difference) for difference in self.differences],
+            "left_out": self.left_out,
         }
 
     def render(self) -> Table:
@@ -94,14 +101,18 @@ class Comparison:
         for difference in self.differences:
             place = ", ".join(f"{axis} {at}" for axis, at in difference.place.items())
             table.add_row(difference.layer, "", "", f"{place}: {difference.a} against {difference.b}")
+        if self.left_out:
+            table.caption = Text(f"Not compared, left over from another configuration: {', '.join(self.left_out)}")
+            table.caption_justify = "left"
         return table
 
 
 def compare(a: Path, b: Path) -> Comparison:
     """Compare array `y` of two .npz files, or of the files of equal name in two folders.
 
-    A layer that only one side has, and arrays of different shape, are differences. Raises ConfigError when a
-    path does not exist, holds no .npz file, or a file has no integer array y of one to four axes.
+    Of a folder in a run's OUT only the files of the layers (or network) that OUT is of now are compared. A layer that
+    only one side has, and arrays of different shape, are differences. Raises ConfigError when a path does not exist,
+    holds no .npz file, or a file has no integer array y of one to four axes.
     """
     a, b = Path(a), Path(b)
     if a.is_file() != b.is_file() and a.exists() and b.exists():
@@ -109,7 +120,8 @@ def compare(a: Path, b: Path) -> Comparison:
     left, right = _files(a), _files(b)
     if a.is_file():
         right = dict.fromkeys(left, b)
-    result = Comparison(str(a), str(b), [], [])
+    strays = [str(files.pop(name)) for files, folder in ((left, a), (right, b)) for name in _strays(files, folder)]
+    result = Comparison(str(a), str(b), [], [], strays)
     for name in sorted(left.keys() | right.keys()):
         if name not in left or name not in right:
             result.layers.append(LayerComparison(name, problem=f"missing in {b if name in left else a}"))
@@ -137,20 +149,33 @@ def _compare_arrays(name: str, a: np.ndarray, b: np.ndarray) -> tuple[LayerCompa
     return LayerComparison(name, a.size, len(where), histogram), places
 
 
-def _files(path: Path) -> Mapping[str, Path]:
+def _files(path: Path) -> dict[str, Path]:
     if path.is_file():
         if path.suffix != ".npz":
             raise ConfigError(wrong(path, "an .npz file, or a folder of them,"))
         return {path.stem: path}
     if not path.is_dir():
         raise ConfigError(f"{path}: no such file or folder")
-    found = {file.stem: file for file in path.glob("*.npz")}
+    # What starts with a dot was being written when a run was killed.
+    found = {file.stem: file for file in path.glob("*.npz") if not file.name.startswith(".")}
     if not found:
         raise ConfigError(
             f"{path}: is {describe(path)[0]} and holds no .npz file; the folders to compare are golden, csim and cosim "
             "of a run"
         )
     return found
+
+
+def _strays(files: Mapping[str, Path], folder: Path) -> list[str]:
+    """Which of a folder's files are not of the configuration that its OUT was last used for."""
+    config = Layout(folder.absolute().parent).config
+    if not folder.is_dir() or not config.is_file():
+        return []
+    try:
+        designs = read_json(config).get(DESIGNS)
+    except (ConfigError, AttributeError):
+        return []
+    return sorted(name for name in files if name not in designs) if isinstance(designs, list) else []
 
 
 def _load(path: Path) -> np.ndarray:

@@ -33,26 +33,21 @@ from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
 
 from . import network_steps
-from .bench import bench, summary
+from .bench import bench, simulator, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
 from .place_route import place_and_route
 from .report import write_report
-from .resources import SOURCES, load_target, seen_by_yosys, synthesise, trace_operands
+from .resources import load_target, seen_by_yosys, synthesise, trace_operands
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from .steps import ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from .sources import code
+from .steps import DESIGNS, ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 from .vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
-# Modules that the results of synthesis, place and route depend on.
-COUNTING = tuple(
-    ROOT / "scripts" / f"{name}.py"
-    for name in ("netlist", "place_route", "ecp5_registers", "critical_path", "source_lines")
-)
-
 
 @dataclass(frozen=True)
 class Run:
@@ -77,22 +72,25 @@ def prepare(
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     run = Run(config, path, make_subject(config, path, chosen), settings)
     resolved = config.model_dump() | {"target": chosen.name, "clock_ns": period}
-    write_json(out / "config.json", {"file": str(path), **resolved})
+    names = [design.name for design in run.subject.designs]
+    write_json(run.settings.layout.config, {"file": str(path), **resolved, DESIGNS: names})
     return run
 
 
 @step
 def golden_step(engine: Engine, settings: Settings) -> Work:
     """Writes what the golden model computed with the subject."""
-    result = settings.layout.golden(engine.name)
-    return Work(result, content_key(engine.x, engine.y), lambda: write_npz(result, x=engine.x, y=engine.y))
+    layout, name = settings.layout, engine.name
+    result = layout.golden(name)
+    return Work(result, content_key(engine.x, engine.y), lambda: write_npz(result, x=engine.x, y=engine.y),
+                outdated=(layout.csim(name), layout.cosim(name)))  # fmt: skip
 
 
 @step
 def csim_step(engine: Engine, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the engine has changed."""
     result, folder = settings.layout.csim(engine.name), settings.layout.build(engine.name) / "csim"
-    program = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", engine.header,
+    program = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), engine.header,
                           versions("ziglang"))  # fmt: skip
 
     def compiled() -> None:
@@ -120,7 +118,8 @@ def synth_step(engine: Engine, settings: Settings) -> Work:
                     clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
 
-    return Work(folder / "ports.json", key, make)
+    return Work(folder / "ports.json", key, make,
+                (folder / "rtl", folder / "schedule.json", folder / header.FILE_NAME))  # fmt: skip
 
 
 @step
@@ -129,12 +128,12 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
     layout, folder = settings.layout, settings.layout.synth(engine.name)
     result = layout.cosim(engine.name)
     rtl = sorted((folder / "rtl").glob("*.sv"))
-    ports = read_json(folder / "ports.json")
     stalls = settings.stalls
-    key = content_key(folder / "rtl", ports, ROOT / "rtl_tb", engine.x, engine.y, settings.seed,
-                      stalls.model_dump(), settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
+    key = content_key(simulator(), folder / "rtl", folder / "ports.json", engine.x, engine.y, settings.seed,
+                      stalls.model_dump(), settings.waves)  # fmt: skip
 
     def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
+        ports = read_json(folder / "ports.json")
         return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure)
 
     def make() -> None:
@@ -147,7 +146,7 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=unpack_beats(full.beats[:whole], engine.shape))
 
-    return Work(result, key, make)
+    return Work(result, key, make, (result.with_suffix(".json"),))
 
 
 @step
@@ -155,8 +154,8 @@ def resources_step(engine: Engine, settings: Settings) -> Work:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
     rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
-    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns, *SOURCES,
-                      *COUNTING, versions(*SYNTHESIS_PACKAGES))  # fmt: skip
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns,
+                      code("scripts.resources", "scripts.place_route"), versions(*SYNTHESIS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         target = settings.target

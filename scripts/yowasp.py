@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from openhls import children
 
 from pymodel.errors import ConfigError
 
@@ -41,15 +41,10 @@ def tool(package: str, function: str, arguments: Sequence[str], folder: Path) ->
     """Run a YoWASP tool in `folder`; ConfigError with the end of its output when it fails."""
     command = [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
     with (folder / "tool.log").open("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            [*command, *arguments], cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
+        with children.started(
+            [*command, *arguments], cwd=folder, env=children.environment(), stdout=log, stderr=subprocess.STDOUT
+        ) as process:
             status = process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
         log.seek(0)
         text = log.read()
     if status:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from .clock import Clock
 from .errors import HlsError
 from .graph import Design, Stream
 from .keywords import safe
+from .locks import locked
 from .targets import target as find_target
 from .workers import build_all
 
@@ -98,22 +98,21 @@ def _add(modules: dict[str, str], further: dict[str, str]) -> None:
 
 
 def _write(out: Path, modules: dict[str, str], ports: dict, schedule: dict) -> list[Path]:
-    """All files in a temporary folder, then renamed into place."""
+    """All files in a temporary folder, then renamed into place; ports.json last: without it a folder is not whole."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".openhls-", dir=out) as name:
+        with locked(out, wait=True), tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=out) as name:
             scratch = Path(name)
             (scratch / "rtl").mkdir()
             for module, text in modules.items():
                 (scratch / "rtl" / f"{module}.sv").write_text(text)
-            for file, content in (("ports.json", ports), ("schedule.json", schedule)):
+            for file, content in (("schedule.json", schedule), ("ports.json", ports)):
                 (scratch / file).write_text(json.dumps(content, indent=2) + "\n")
+            (out / "ports.json").unlink(missing_ok=True)
             if (out / "rtl").exists():
                 os.rename(out / "rtl", scratch / "old")
             os.rename(scratch / "rtl", out / "rtl")
-            for file in ("ports.json", "schedule.json"):
+            for file in ("schedule.json", "ports.json"):
                 os.replace(scratch / file, out / file)
-            shutil.rmtree(scratch / "old", ignore_errors=True)
     except OSError as error:
         raise HlsError(f"cannot write to {out}: {error.strerror}") from error
     return sorted((out / "rtl").glob("*.sv"))

@@ -7,12 +7,12 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from openhls import children, zig
 
 from pymodel.errors import ConfigError
 
@@ -24,7 +24,7 @@ _SOURCES = (_SOURCE, _SOURCE.with_name("kernel.hpp"))
 _OPTIONS = ("-std=c++17", "-O3", "-shared", "-fPIC")
 _COMPILERS = (
     # Options that undo what it adds: checks, the builder's own processor, a C++ library. Its code is the faster one.
-    (sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
+    (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
     ("g++",),
 )
 
@@ -111,22 +111,32 @@ def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> 
 
     Several processes may build at once: each gives its result the name in one step. Raises Unavailable.
     """
-    content = b"\0".join(path.read_bytes() for path in _SOURCES)
-    digest = hashlib.sha256(" ".join((*_OPTIONS, platform.platform(), "")).encode() + content).hexdigest()
-    path = folder / f"convolution-{digest[:32]}.so"
+    path = folder / f"convolution-{_key()[:32]}.so"
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     problems = []
-    with tempfile.TemporaryDirectory(prefix=".native-", dir=folder) as scratch:
-        made = Path(scratch) / path.name
+    with tempfile.TemporaryDirectory(prefix=".native-", dir=folder) as name:
+        scratch, made = Path(name), Path(name) / path.name
         for compiler in compilers:
             if not shutil.which(compiler[0]):
                 problems.append(f"no {compiler[0]}")
                 continue
-            done = subprocess.run([*compiler, *_OPTIONS, str(_SOURCE), "-o", str(made)], capture_output=True, text=True)
+            command = [*compiler, *_OPTIONS, str(_SOURCE), "-o", str(made)]
+            done = children.run(command, env=zig.uncached(scratch))
             if done.returncode == 0:
                 os.replace(made, path)
                 return path
             problems.append(f"{' '.join(compiler)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
     raise Unavailable("; ".join(problems))
+
+
+def _key() -> str:
+    """A digest of all that the library depends on: its sources, and which compilers are installed."""
+    parts = [*_OPTIONS, platform.platform()]
+    for compiler in _COMPILERS:
+        program = shutil.which(compiler[0])
+        stat = Path(program).stat() if program else None
+        parts += [*compiler, f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"]
+    contents = (path.read_bytes() for path in _SOURCES)
+    return hashlib.sha256(b"\0".join([*map(str.encode, parts), *contents])).hexdigest()

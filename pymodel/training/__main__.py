@@ -12,13 +12,14 @@ from pathlib import Path
 
 from pymodel.errors import told
 from pymodel.records import json_text
+from pymodel.training.distributed import is_main
 from pymodel.training.quantise import quantise
 from pymodel.training.sweep import sweep
 from pymodel.training.train import train
 
 
 def main() -> int:
-    """Runs one command; prints its result as JSON. Exit status 2 for wrong input."""
+    """Runs one command; the main process prints its result as JSON. Exit status 2 for wrong input."""
     parser = argparse.ArgumentParser(prog="python -m pymodel.training", description="Train and quantise.")
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="train a network")
@@ -60,7 +61,8 @@ def main() -> int:
         code, message = told(error)
         print(message, file=sys.stderr)
         return code
-    print(json_text(result.to_json()))
+    if is_main():
+        print(json_text(result.to_json()))
     return 0
 
 

@@ -14,7 +14,7 @@ from pymodel.files import write_atomically
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Tensors and plain values, by torch.save."""
-    write_atomically(path, lambda target: torch.save(state, target))
+    write_atomically(path, lambda target: _save(target, state))
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -44,3 +44,8 @@ def into(network: nn.Module, state: dict[str, Any], path: Path) -> None:
         if wrong := int((~value.isfinite()).sum()):
             raise ConfigError(f"{path}: {name}: {wrong} of {value.numel()} values are NaN or infinite: the training "
                               "diverged; train again with a smaller optimiser.lr")  # fmt: skip
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    with path.open("wb") as file:  # torch would write the name of a path into the file
+        torch.save(state, file)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -17,9 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from openhls.locks import locked
 from torch.nn import functional
 
 from pymodel.errors import ConfigError, shortened, validated
+from pymodel.files import remove_partial
 from pymodel.kinds import TRAINING, of_mapping, wrong
 from pymodel.network import Network
 from pymodel.records import read_json, reading, write_json
@@ -29,7 +33,7 @@ from pymodel.training.baselines import initialised
 from pymodel.training.build import NetworkModule, dense_network
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.data import Dataset, Split, load_dataset
-from pymodel.training.distributed import Process, joined
+from pymodel.training.distributed import Process, is_main, joined
 from pymodel.training.monitor import Monitor, write_log, write_plot
 from pymodel.training.optimiser import make_optimiser, set_learning_rate
 
@@ -76,13 +80,24 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
         result.json    the TrainResult
 
     With `resume`, continues from checkpoint.pt (from the start where there is none yet). Under torchrun, one
-    process per GPU (or CPU) shares each batch. Raises ConfigError.
+    process per GPU (or CPU) shares each batch. Raises ConfigError; InUse where another training writes there.
     """
     config = load_config(config_path, overrides)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
-    with joined(config.device) as process:
+    with kept(out), joined(config.device) as process:
         network = initialised(dense_network(config.network, dataset), config.network.variant, config.seed)
         return Trainer(config, dataset, process, out, network, resume).run()
+
+
+@contextmanager
+def kept(out: Path) -> Iterator[None]:
+    """Nobody else trains in the folder `out`; of torchrun's processes the main one sees to that. Raises InUse."""
+    if not is_main():
+        yield
+        return
+    with locked(out):
+        remove_partial(out)
+        yield
 
 
 class Trainer:
@@ -102,7 +117,7 @@ class Trainer:
     ) -> None:
         self.config, self.dataset, self.process, self.out = config, dataset, process, out
         if (out / "checkpoint.pt").exists() and not resume:
-            raise ConfigError(f"{out}: holds a training; resume it (--resume) or choose another folder")
+            raise ConfigError(f"{out}: holds a training; resume it (--resume), remove it, or choose another folder")
         self.device = process.device
         self.steps_per_epoch = len(dataset.train) // config.batch_size
         if config.batch_size % process.world or not self.steps_per_epoch:
@@ -253,7 +268,7 @@ class Trainer:
             self.totals.zero_()  # they are in the main process's now
             return
         state = {
-            "config": self._identity(),
+            "config": identity(self.config),
             "world": self.process.world,
             "epoch": self.epoch,
             "step": self.step,
@@ -269,19 +284,12 @@ class Trainer:
 
     def _restore(self) -> None:
         """Go on from the checkpoint. Raises ConfigError where it belongs to another configuration."""
+        state = begun(self.config, self.out, self.network.network, self.process.world, self.device)
         path = self.out / "checkpoint.pt"
-        state = checkpoint.load(path, self.device)
         with reading(path, "train anew in another folder"):
             self._restore_from(path, state)
 
     def _restore_from(self, path: Path, state: dict[str, Any]) -> None:
-        if state["config"] != self._identity() or state["world"] != self.process.world:
-            raise ConfigError(
-                f"{path}: was made by another configuration or number of processes; resume with the same, or "
-                "choose another folder"
-            )
-        if load_topology(self.out) != self.network.network:
-            raise ConfigError(f"{path}: is of a network with other masks or ranks; choose another folder")
         checkpoint.into(self.network, state["model"], path)
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
@@ -293,10 +301,6 @@ class Trainer:
     @property
     def _title(self) -> str:
         return f"{self.config.name} {self.config.network.variant}"
-
-    def _identity(self) -> dict[str, Any]:
-        """The configuration as far as it decides the result: the data may move."""
-        return self.config.model_dump(mode="json", exclude={"data": {"path"}})
 
     def _finish(self) -> TrainResult:
         last = self.history[-1]
@@ -348,6 +352,27 @@ def _choose_algorithms(deterministic: bool) -> None:
     # Only a warning where an operation has no repeatable form: max pooling backwards on a GPU.
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as far as it decides the result: the data may move."""
+    return config.model_dump(mode="json", exclude={"data": {"path"}})
+
+
+def begun(
+    config: TrainConfig, out: Path, network: Network, world: int, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
+    """The checkpoint in `out`. Raises ConfigError where it is damaged or of another training."""
+    path = out / "checkpoint.pt"
+    state = checkpoint.load(path, device)
+    if state["config"] != identity(config) or state["world"] != world:
+        raise ConfigError(
+            f"{path}: was made by another configuration or number of processes; resume with the same, or "
+            "choose another folder"
+        )
+    if load_topology(out) != network:
+        raise ConfigError(f"{path}: is of a network with other masks or ranks; choose another folder")
+    return state
 
 
 def load_topology(run_dir: Path) -> Network:

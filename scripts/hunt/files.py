@@ -184,13 +184,14 @@ def _yaml(path: Path, content: Any) -> None:
 
 _GOLDEN = ("golden", "FOLDER/run.yaml", "--out", "FOLDER/out", "--json")
 _QUANTISE = ("quantize", "FOLDER/run", "--out", "FOLDER/b.yaml", "--json")
+_PACK = ("pack-weights", "FOLDER/run.yaml", "--out", "FOLDER/w.bin", "--json")
 KINDS: dict[str, Kind] = {
     "run": Kind(_layer, "run.yaml", _GOLDEN, 16),
     "weights": Kind(_layer, "weights.npz", _GOLDEN, 14),
     "run of a network": Kind(_network, "run.yaml", _GOLDEN, 12),
     "bundle": Kind(_network, "net.yaml", _GOLDEN, 30),
     "bundle's arrays": Kind(_network, "net.npz", _GOLDEN, 12, summed=True),
-    "bundle to load": Kind(_loaded, "net.yaml", ("pack-weights", "FOLDER/run.yaml", "--out", "FOLDER/w.bin", "--json"), 10),
+    "bundle to load": Kind(_loaded, "net.yaml", _PACK, 10),
     "outputs": Kind(_outputs, "b.npz", ("compare", "FOLDER/a.npz", "FOLDER/b.npz", "--json"), 14),
     "costs": Kind(_costs, "costs.yaml", ("energy", "--network", "digits", "--dataset", "digits", "--variant", "dense",
                                          "--costs", "FOLDER/costs.yaml", "--json"), 14),
@@ -202,9 +203,9 @@ KINDS: dict[str, Kind] = {
     "trained configuration": Kind(_trained, "run/config.json", _QUANTISE, 3),
     "trained network": Kind(_trained, "run/network.json", _QUANTISE, 3),
     "trained result": Kind(_trained, "run/result.json", _QUANTISE, 2),
-    "schedule": Kind(_built, "out/synth/layer/schedule.json", ("synth", "FOLDER/run.yaml", "--out", "FOLDER/out", "--json"), 6),
-    "golden output": Kind(_built, "out/golden/layer.npz", ("csim", "FOLDER/run.yaml", "--out", "FOLDER/out", "--json"), 4),
-    "C simulation": Kind(_built, "out/csim/layer.npz", ("csim", "FOLDER/run.yaml", "--out", "FOLDER/out", "--json"), 4),
+    "schedule": Kind(_built, "out/synth/layer/schedule.json", ("synth", *_GOLDEN[1:]), 6),
+    "golden output": Kind(_built, "out/golden/layer.npz", ("csim", *_GOLDEN[1:]), 4),
+    "C simulation": Kind(_built, "out/csim/layer.npz", ("csim", *_GOLDEN[1:]), 4),
     "program": Kind(_program, "top.cpp", ("openhls",), 5, lines=True),
 }  # fmt: skip
 
@@ -264,8 +265,8 @@ def _lines(data: bytes, rng: np.random.Generator) -> bytes:
 
 _NUMBER = re.compile(rb"(?<![\w.])-?\d+(\.\d+)?(?![\w.])")
 _NUMBERS = [b"-1", b"0", b"1", b"2", b"-0.0", b"0.5", b"1e400", b"-1e400", b".nan", b"NaN", b".inf", b"Infinity",
-            b"null", b"true", b"'1'", b"[]", b"{}", b"[1]", b"65536", b"65537", b"1048575", b"4294967296", b"1e-320", b"1_0",
-            b"99999999999999999999", b"-99999999999999999999", b"0x7", b"010", b"1:30", b"2001-01-01", b"2001-99-99",
+            b"null", b"true", b"'1'", b"[]", b"{}", b"[1]", b"65536", b"65537", b"1048575", b"4294967296", b"1e-320",
+            b"1_0", b"99999999999999999999", b"-99999999999999999999", b"0x7", b"010", b"1:30", b"2001-01-01", b"2001-99-99",
             b"9" * 5000, b"!!int x", b"*a", b"&a 1", b"'\\0'", b'"\\0"', b"~", b"1e3", b"@"]  # fmt: skip
 
 
@@ -390,7 +391,8 @@ def _psconv(arguments: list[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in this process."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = cli._call(lambda: cli.app(arguments, standalone_mode=False))
+        with cli._kept:
+            code = cli._call(lambda: cli.app(arguments, standalone_mode=False))
     return code, out.getvalue(), err.getvalue()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from openhls import children
 
 from pymodel.csim import TOP
 from pymodel.errors import ConfigError
@@ -139,14 +140,10 @@ def _run(folder: Path, command: list[str], program: Path) -> None:
     path = os.pathsep.join([str(program.parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "BAMBU": str(program)}
     with (folder / LOG).open("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT,
-                                   start_new_session=True)  # fmt: skip
-        try:
+        with children.started(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        ) as process:
             status = process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
         log.seek(0)
         lines = log.read().splitlines()
     if status:
