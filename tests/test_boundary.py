@@ -481,3 +481,36 @@ def test_a_file_that_may_not_be_read(tmp_path, psconv):
     path = run_file(tmp_path / "run.yaml")
     path.chmod(0)
     assert "Permission denied" in refused(psconv, "golden", path)
+
+
+@pytest.fixture
+def homeless(monkeypatch):
+    """A home in which nothing can be made, for root neither."""
+    for variable in ("XDG_CACHE_HOME", "ZIG_GLOBAL_CACHE_DIR", "YOWASP_CACHE_DIR"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "/dev/null")
+
+
+def test_a_home_that_cannot_be_written(homeless, monkeypatch, tmp_path, psconv, capsys):
+    from openhls.__main__ import main as openhls
+
+    from pymodel.native import build
+    from scripts.yowasp import yosys
+
+    run = tmp_path / "run.yaml"
+    content = yaml.safe_load((DIGITS / "network.yaml").read_text())
+    run.write_text(yaml.safe_dump(content | {"bundle": str(DIGITS / content["bundle"]), "images": {"count": 1}}))
+    monkeypatch.setenv("PSCONV_NATIVE", "off")
+    code, _, err = psconv("csim", str(run), "--out", str(tmp_path / "out"), "--json")
+    assert code == 2 and "/dev/null/.cache/zig" in err and "ZIG_GLOBAL_CACHE_DIR" in err
+    (tmp_path / "k.cpp").write_text("void top() {}\n")
+    assert openhls([str(tmp_path / "k.cpp"), "--top", "top", "--out", str(tmp_path / "rtl")]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: /dev/null/.cache/zig: ") and "ZIG_GLOBAL_CACHE_DIR" in err
+    with pytest.raises(OSError, match="/dev/null/.cache/YoWASP: .*YOWASP_CACHE_DIR"):
+        yosys("help", tmp_path)
+    with pytest.raises(OSError, match="/dev/null/.cache/psconv: .*XDG_CACHE_HOME"):
+        build.cache_folder()
+    monkeypatch.setattr(build, "_COMPILERS", build._COMPILERS[:1])  # without a second compiler
+    with pytest.raises(build.Unavailable, match="ZIG_GLOBAL_CACHE_DIR"):
+        build.build(tmp_path, build._COMPILERS)
