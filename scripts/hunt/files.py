@@ -266,8 +266,8 @@ def _lines(data: bytes, rng: np.random.Generator) -> bytes:
 _NUMBER = re.compile(rb"(?<![\w.])-?\d+(\.\d+)?(?![\w.])")
 _NUMBERS = [b"-1", b"0", b"1", b"2", b"-0.0", b"0.5", b"1e400", b"-1e400", b".nan", b"NaN", b".inf", b"Infinity",
             b"null", b"true", b"'1'", b"[]", b"{}", b"[1]", b"65536", b"65537", b"1048575", b"4294967296", b"1e-320",
-            b"1_0", b"99999999999999999999", b"-99999999999999999999", b"0x7", b"010", b"1:30", b"2001-01-01", b"2001-99-99",
-            b"9" * 5000, b"!!int x", b"*a", b"&a 1", b"'\\0'", b'"\\0"', b"~", b"1e3", b"@"]  # fmt: skip
+            b"1_0", b"99999999999999999999", b"-99999999999999999999", b"0x7", b"010", b"1:30", b"2001-01-01",
+            b"2001-99-99", b"9" * 5000, b"!!int x", b"*a", b"&a 1", b"'\\0'", b'"\\0"', b"~", b"1e3", b"@"]  # fmt: skip
 
 
 def _number(data: bytes, rng: np.random.Generator) -> bytes:
