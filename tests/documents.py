@@ -14,8 +14,8 @@ seconds), `data` (needs the CIFAR-10 folder that PSCONV_DATA names). How a comma
 arguments, is fenced as `usage`.
 
 A table whose figures a command prints stands between `<!-- from COMMAND -->` and `<!-- end -->`; one that a benchmark
-writes between `<!-- bench NAME -->`, or `<!-- bench NAME: TITLE -->`, and `<!-- end -->`; one that was measured once, on
-a program or a machine that is no more at hand, between `<!-- once: WHEN AND HOW -->` and `<!-- end -->`.
+writes between `<!-- bench NAME -->`, or `<!-- bench NAME: TITLE -->`, and `<!-- end -->`; one that was measured once,
+on a program or a machine that is no more at hand, between `<!-- once: WHEN AND HOW -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
