@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import circt, dataflow, emit, frontend, report
+from . import circt, dataflow, emit, frontend, netlist, report
 from .build import Built, Job, build_graph
 from .cache import Cache
 from .clock import Clock
@@ -74,18 +74,14 @@ def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target
     with clock.step("emit"), circt.Session() as session:
         modules = emit.emit_top(top, streams, [b.interface for b in built], depths, find_target(target), session)
     for b in built:
-        _add(modules, b.modules)
+        for module, text in b.modules.items():
+            netlist.add(modules, module, text)
+    with clock.step("check"):
+        netlist.check(modules, top)
     ports = report.ports(top, streams)
     schedule = report.schedule(top, streams, [b.entry for b in built], depths, target, clock_ns, clock.seconds)
     rtl = _write(out, modules, ports, schedule)
     return CompileResult(rtl, ports, schedule)
-
-
-def _add(modules: dict[str, str], further: dict[str, str]) -> None:
-    """Add modules; one of the same name must be the same module."""
-    for name, text in further.items():
-        if modules.setdefault(name, text) != text:
-            raise HlsError(f"two different modules would be called '{name}'", hint="rename the process or array")
 
 
 def _write(out: Path, modules: dict[str, str], ports: dict, schedule: dict) -> list[Path]:

@@ -22,10 +22,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .circt import Session, constant, location, operation, verilog
-from .errors import Location
+from .errors import InternalError, Location
 from .graph import Interface, Node, Stream
 from .keywords import safe
 from .narrow import extension
+from .netlist import add
 from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
 from .schedule import Schedule
 from .targets import Target
@@ -166,7 +167,7 @@ class _ProcessText:
         self.text = _Text(process_module(top, schedule.process.name))
         self.depths = depths
         self.externals: dict[str, str] = {}
-        self.primitives: dict[str, str] = {}
+        self.primitives: dict[str, Multiplier | Ram | Rom] = {}
         self.multipliers: list[tuple[Multiplier, Location | None]] = []
         self.register_bits = 0
         self.last_issue = schedule.issue_stages - 1
@@ -175,7 +176,7 @@ class _ProcessText:
         self.wanted: list[Node] = []
         self.holder = {r.args[0]: r for r in reversed(self.process.regs)}
         self.valids: dict[int, str] = {}
-        self.memory_modules: dict[str, str] = {}
+        self.memory_modules: dict[tuple[str, bool], str] = {}
 
     # -- registers --
 
@@ -282,10 +283,11 @@ class _ProcessText:
             return text.share(f"comb.xor bin {bit}, {false} : i1")
         return text.share(f"comb.mux bin {bit}, {true}, {false} : i1")
 
-    def _use(self, label: str, module: str, verilog_text: str, inputs: list[tuple[str, str, int]],
+    def _use(self, label: str, module: str, shape: Multiplier | Ram | Rom, inputs: list[tuple[str, str, int]],
              output: tuple[str, int, str], loc: Location | None) -> None:  # fmt: skip
-        self.externals[module] = self.text.instance(label, module, inputs, [output], loc)
-        self.primitives[module] = verilog_text
+        add(self.externals, module, self.text.instance(label, module, inputs, [output], loc))
+        if self.primitives.setdefault(module, shape) != shape:
+            raise InternalError(f"two different modules would be called '{module}'", loc)
 
     def _multiply(self, node: Node, name: str) -> None:
         stage = self.schedule.stage[node]
@@ -301,7 +303,7 @@ class _ProcessText:
         inputs = [*enables, ("a", sides[0], a.bits), ("b", sides[1], b.bits)]
         label = self.text.fresh("product")[1:]
         product = name if bits == node.width else self.text.fresh(f"{label}_p")
-        self._use(label, module, shape.verilog(module), inputs, ("p", bits, product), node.loc)
+        self._use(label, module, shape, inputs, ("p", bits, product), node.loc)
         if bits < node.width:
             self._extended(product, bits, node.width, True, name)
 
@@ -320,14 +322,18 @@ class _ProcessText:
         text.lines.append(f"  {name} = comb.concat {high}, {value} : i{to - width}, i{width}")
         return name
 
-    def _memory_module(self, memory: str) -> str:
-        """A module name of its own for each memory, whatever characters its name holds."""
-        if memory not in self.memory_modules:
-            name = f"{self.text.name}_{re.sub(r'[^A-Za-z0-9_]', '_', memory)}"
+    def _memory_module(self, memory: str, held: bool) -> str:
+        """A module name of its own for each memory (and each form of a ROM), whatever characters its name holds.
+
+        Behind the last two underscores: no name of a memory in another process joins to the same.
+        """
+        if (memory, held) not in self.memory_modules:
+            plain = re.sub(r"[^A-Za-z0-9]+", "_", memory).strip("_") + ("_held" if held else "")
+            name, count = f"{self.text.name}__{plain}", 2
             while name in self.memory_modules.values():
-                name += "_"
-            self.memory_modules[memory] = name
-        return self.memory_modules[memory]
+                name, count = f"{self.text.name}__{plain}_{count}", count + 1
+            self.memory_modules[memory, held] = name
+        return self.memory_modules[memory, held]
 
     def _address(self, node: Node, stage: int, depth: int) -> str:
         """The low bits of an address."""
@@ -349,12 +355,11 @@ class _ProcessText:
         if held:
             inputs = [(f"en{k}", self.move(stage + k) or text.bit(True), 1) for k in range(1, plan.read_latency + 1)]
         inputs.append(("raddr", self._address(node.args[0], stage, memory.depth), bits))
-        module = self._memory_module(memory_name)
+        module = self._memory_module(memory_name, held and plan.kind == "rom")
         contents = None if memory.contents is None else tuple(memory.contents)
         if plan.kind == "rom":
             shape = Rom(memory.width, memory.depth, plan.style, plan.read_latency, held,
                         contents or (0,) * memory.depth, plan.column)  # fmt: skip
-            module += "_held" if held else ""
         else:
             store = next(e for e in self.process.effects if e.op == "store" and e.attrs["memory"] == memory_name)
             s = self.schedule.stage[store]
@@ -365,9 +370,8 @@ class _ProcessText:
             inputs += [("we", enable, 1), ("waddr", self._address(store.args[0], s, memory.depth), bits),
                        ("wdata", self.at(store.args[1], s), memory.width)]  # fmt: skip
             shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, plan.collides, held, contents)
-        verilog_text = self.primitives.get(module) or shape.verilog(module)
         label = text.fresh(f"{memory_name}_mem")[1:]
-        self._use(label, module, verilog_text, inputs, ("rdata", memory.width, name), node.loc)
+        self._use(label, module, shape, inputs, ("rdata", memory.width, name), node.loc)
 
     # -- control --
 
@@ -496,7 +500,8 @@ def emit_process(plan: Schedule, top: str, depths: Mapping[str, int], session: S
     """The modules of a process; `depths`: of the streams it writes."""
     made = _ProcessText(plan, top, depths).build()
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
-    modules = made.primitives | {made.text.name: _comment(_process_header(plan)) + body}
+    modules = {name: shape.verilog(name) for name, shape in made.primitives.items()}
+    add(modules, made.text.name, _comment(_process_header(plan)) + body)
     return Pipeline(modules, made.register_bits, made.multipliers)
 
 
@@ -516,7 +521,9 @@ def emit_top(top: str, streams: Mapping[str, Stream], processes: Sequence[Interf
     """The top module and its FIFOs: SystemVerilog by module name."""
     made = _TopText(top, streams, processes, depths, target)
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
-    return made.fifos | {top: _comment(_top_header(top)) + body}
+    modules = dict(made.fifos)
+    add(modules, top, _comment(_top_header(top)) + body)
+    return modules
 
 
 def _comment(header: str) -> str:
@@ -581,20 +588,20 @@ class _TopText:
         text, name, signals = self.text, stream.name, port_signals(stream)
         shape = Fifo(stream.width, self.depths[name], self.target.block_registers)
         module = shape.name(text.name)
-        self.fifos[module] = shape.verilog(module)
+        add(self.fifos, module, shape.verilog(module))
         wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else self.ready[name]
         for inner, probe, width in zip(self.pushed[name], self.probes[name], (stream.width, 1), strict=True):
             # the symbol keeps CIRCT from dropping or renaming it
             text.lines.append(f"  {probe} = hw.wire {inner} sym @{probe[1:]} : i{width}")
         word, push = self.probes[name]
         self.valid[name], self.data[name] = text.fresh(f"{name}_valid"), text.fresh(f"{name}_data")
-        self.externals[module] = text.instance(
+        add(self.externals, module, text.instance(
             text.fresh(f"{name}_fifo")[1:], module,
             [("rst_n", self.reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
             [("valid", 1, self.valid[name]), ("data", stream.width, self.data[name]),
              ("popped", 1, self.popped[name])],
             stream.loc,
-        )  # fmt: skip
+        ))  # fmt: skip
         if stream.consumer is None:
             for signal, value in _unpacked(text, stream, self.data[name]).items():
                 text.output(signals[signal][0], signals[signal][1], value)
@@ -614,7 +621,8 @@ class _TopText:
             outputs.append((f"{stream}_push", 1, push))
         module = process_module(self.text.name, process.name)
         label = self.text.fresh(process.name)[1:]
-        self.externals[module] = self.text.instance(label, module, inputs, outputs, process.loc, clock="ap_clk")
+        declared = self.text.instance(label, module, inputs, outputs, process.loc, clock="ap_clk")
+        add(self.externals, module, declared)
 
 
 def process_module(top: str, process: str) -> str:

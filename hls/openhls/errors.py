@@ -31,4 +31,14 @@ class HlsError(Exception):
         super().__init__(text + (f"\n  note: {hint}" if hint else ""))
 
     def __reduce__(self):
-        return HlsError, (self.message, self.loc, self.hint)
+        return type(self), (self.message, self.loc, self.hint)
+
+
+class InternalError(HlsError):
+    """The compiler has found a fault of its own; nothing is written."""
+
+    def __init__(self, message: str, loc: Location | None = None, hint: str | None = None):
+        super().__init__(f"internal: {message}", loc, hint or "a fault of this compiler, not of the sources: report it")
+
+    def __reduce__(self):
+        return type(self), (self.message.removeprefix("internal: "), self.loc, self.hint)

@@ -42,7 +42,7 @@ _LINE_MARKER = re.compile(r'^#(?: |line )\s*(\d+) "((?:[^"\\]|\\.)*)"')
 _PRAGMA = re.compile(r"^\s*#\s*pragma\s+HLS\b(.*)$", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""(?P<raw>R"(?P<delimiter>[^()\s\\"]*)\(.*?\)(?P=delimiter)") | (?P<string>"(?:[^"\\\n]|\\.)*")
-      | (?P<char>(?<![0-9a-fA-F])'(?:[^'\\\n]|\\.)+') | (?P<word>[A-Za-z_]\w*)
+      | (?P<char>(?<![0-9a-fA-F])'(?:[^'\\\n]|\\.)+') | (?P<word>(?:[^\W\d]|\$|\\u[0-9a-fA-F]{4})(?:\w|\$|\\u[0-9a-fA-F]{4})*)
       | (?P<mark>[{}();]) | (?P<hash>^[ \t]*\#[^\n]*)""",
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
@@ -148,6 +148,8 @@ class _Rewriter:
                     self._pragma(pragma[1].strip(), token.start(), token.end(), here, stack)
                 continue
             word, mark = token["word"], token["mark"]
+            if word and (plain := _plain(word)) != word:
+                self.edits.append((token.start(), token.end(), plain))
             if word in ("for", "while", "do") and depth == 0:
                 loop, after_header = token.start(), word == "do"
             elif mark == "(":
@@ -174,7 +176,7 @@ class _Rewriter:
         return f"{MARKER_DECLARATIONS}\n{text}", self.directives
 
     def _pragma(self, text: str, start: int, end: int, loc: Location, stack: list[_Scope]) -> None:
-        name, options = parse_options(text, loc)
+        name, options = parse_options(_plain(text), loc)
         if name not in KNOWN:
             raise HlsError(f"unknown pragma HLS {name}", loc, f"known: {', '.join(sorted(KNOWN))}")
         self.edits.append((start, end, ""))
@@ -269,6 +271,15 @@ def _promise(name: str, options: dict[str, str], loc: Location, first: int, last
             "streams are `axis`, the function itself (port=return) is `ap_ctrl_none`",
         )
     return Promise("interface", port, wanted, loc, first, last)
+
+
+def _plain(text: str) -> str:
+    """Identifiers in the letters that LLVM, SystemVerilog and file names share: `\u00fcber`, `a$b` -> `__u00fcber`, `a__u0024b`.
+
+    A program has no name with two underscores of its own: they are reserved to the compiler.
+    """
+    text = re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m[1], 16)), text)
+    return re.sub(r"[$]|[^\W\x00-\x7f]", lambda m: f"__u{ord(m[0]):04x}", text)
 
 
 def _in_code(stack: list[_Scope]) -> bool:
