@@ -192,7 +192,7 @@ def test_what_is_emitted_is_sound(modules):
     ("taken__mul_8x8_8_ab", r"a_q <= a;", "", "'a_q' has no driver"),
     ("taken__mul_8x8_8_ab", r"^endmodule", "endmodule\nmodule other (input wire a);\nendmodule",
      "the text of the module 'taken__mul_8x8_8_ab' defines taken__mul_8x8_8_ab, other"),
-    ("taken__mul_8x8_8_ab", r"module \w+", "module other", "the text of the module 'taken__mul_8x8_8_ab' defines other"),
+    ("taken__mul_8x8_8_ab", r"module \w+", "module other", "the text of the module '.*' defines other"),
     ("taken_a__b_c", r"^ +initial begin[^$]*?end$", "", "'mem' has no driver"),
 ])  # fmt: skip
 def test_damage_is_found(name, pattern, replacement, message, modules):

@@ -518,7 +518,7 @@ def port_signals(stream: Stream) -> dict[str, tuple[str, int]]:
 
 def emit_top(top: str, streams: Mapping[str, Stream], processes: Sequence[Interface], depths: Mapping[str, int],
              target: Target, session: Session) -> dict[str, str]:  # fmt: skip
-    """The top module and its FIFOs: SystemVerilog by module name."""
+    """The top module and its FIFOs: SystemVerilog by module name. depths: of the streams that are ever written."""
     made = _TopText(top, streams, processes, depths, target)
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
     modules = dict(made.fifos)
@@ -564,16 +564,17 @@ class _TopText:
         text.clock("ap_clk")
         self.reset = text.input("ap_rst_n", 1)
         # Benches refer to the nets S_push and S_push_data: named before anything else can take their names.
-        written = [s.name for s in streams.values() if s.producer is not None]
-        self.probes = {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in written}
+        self.probes = {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in depths}
         self.ready = {s: text.fresh(f"{s}_ready") for s in streams}
         self.popped = {s: text.fresh(f"{s}_popped") for s in streams}
-        self.pushed = {s: (text.fresh(f"{s}_word"), text.fresh(f"{s}_pushed")) for s in written}
+        self.pushed = {s: (text.fresh(f"{s}_word"), text.fresh(f"{s}_pushed")) for s in depths}
         for stream in streams.values():
             if stream.producer is None:
                 self._input(stream)
-            else:
+            elif stream.name in depths:
                 self._fifo(stream)
+            else:
+                self._silent(stream)
         for process in processes:
             self._process(process)
 
@@ -585,11 +586,11 @@ class _TopText:
         text.output(signals["TREADY"][0], 1, self.ready[stream.name])
 
     def _fifo(self, stream: Stream) -> None:
-        text, name, signals = self.text, stream.name, port_signals(stream)
+        text, name = self.text, stream.name
         shape = Fifo(stream.width, self.depths[name], self.target.block_registers)
         module = shape.name(text.name)
         add(self.fifos, module, shape.verilog(module))
-        wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else self.ready[name]
+        wants = self._wants(stream)
         for inner, probe, width in zip(self.pushed[name], self.probes[name], (stream.width, 1), strict=True):
             # the symbol keeps CIRCT from dropping or renaming it
             text.lines.append(f"  {probe} = hw.wire {inner} sym @{probe[1:]} : i{width}")
@@ -602,10 +603,27 @@ class _TopText:
              ("popped", 1, self.popped[name])],
             stream.loc,
         ))  # fmt: skip
+        self._output(stream)
+
+    def _silent(self, stream: Stream) -> None:
+        """A stream whose writes provably never happen: it has no FIFO and stays empty."""
+        self._wants(stream)
+        self.valid[stream.name] = self.text.bit(False)
+        self.data[stream.name] = self.text.share(constant(0, stream.width))
+        self._output(stream)
+
+    def _wants(self, stream: Stream) -> str:
+        """The ready of who takes from a stream that a process writes."""
+        port = stream.consumer is None
+        return self.text.input(port_signals(stream)["TREADY"][0], 1) if port else self.ready[stream.name]
+
+    def _output(self, stream: Stream) -> None:
+        """The port of a stream that no process reads."""
         if stream.consumer is None:
-            for signal, value in _unpacked(text, stream, self.data[name]).items():
+            text, signals = self.text, port_signals(stream)
+            for signal, value in _unpacked(text, stream, self.data[stream.name]).items():
                 text.output(signals[signal][0], signals[signal][1], value)
-            text.output(signals["TVALID"][0], 1, self.valid[name])
+            text.output(signals["TVALID"][0], 1, self.valid[stream.name])
 
     def _process(self, process: Interface) -> None:
         inputs = [("ap_rst_n", self.reset, 1)]
@@ -614,7 +632,7 @@ class _TopText:
             inputs.append((f"{stream}_data", self.data[stream], self.streams[stream].width))
             inputs.append((f"{stream}_valid", self.valid[stream], 1))
             outputs.append((f"{stream}_ready", 1, self.ready[stream]))
-        for stream in process.writes:
+        for stream in (s for s in process.writes if s in self.depths):
             word, push = self.pushed[stream]
             inputs.append((f"{stream}_popped", self.popped[stream], 1))
             outputs.append((f"{stream}_data", self.streams[stream].width, word))

@@ -16,6 +16,7 @@ Node operations (operands in this order; `width` is the result's, 0 where there 
     divu divs modu mods     two operands of the result's width
     icmp                    attrs: pred in eq ne slt sle sgt sge ult ule ugt uge; operands of equal width; result i1
     mux                     condition (i1), value if true, value if false
+    parity                  whether an odd number of the operand's bits are 1; i1
     extract                 attrs: low; bits low .. low+width-1 of the operand
     concat                  operands from the most to the least significant
     replicate               operand repeated width/operand.width times

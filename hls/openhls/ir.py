@@ -50,7 +50,7 @@ class Instruction:
     block: str = ""
     predicate: str = ""  # of an icmp
     labels: list[str] = field(default_factory=list)  # successors, or the incoming blocks of a phi
-    cases: list[int] = field(default_factory=list)  # of a switch; labels[0] is the default
+    cases: list[int] = field(default_factory=list)  # of a switch (labels[0] is the default); indices of an extractvalue
     element: str = ""  # type that a getelementptr or alloca counts in
     callee: str = ""
     volatile: bool = False
@@ -145,6 +145,10 @@ def parse_instruction(text: str) -> Instruction:
     elif opcode in ("select", "freeze"):
         result.operands = [typed(part) for part in split(rest)]
         result.type = result.operands[-1].type
+    elif opcode == "extractvalue":
+        pair, *indices = split(rest)
+        result.operands, result.cases = [typed(pair)], [int(index) for index in indices]
+        result.type = split(result.operands[0].type.strip("{} "))[result.cases[0]]
     elif opcode == "load":
         result.volatile = rest.startswith("volatile ")
         result.type, pointer = split(rest.removeprefix("volatile "))[:2]
@@ -162,7 +166,8 @@ def parse_instruction(text: str) -> Instruction:
         if callee:
             result.callee = callee[1][1:].strip('"')
             result.operands = [typed(part) for part in split(callee[2])]
-            result.type = _PARAMETER_ATTRIBUTES.sub("", rest[: callee.start()]).split()[-1]
+            type_ = _PARAMETER_ATTRIBUTES.sub("", rest[: callee.start()])
+            result.type = type_[type_.index("{") :].strip() if "{" in type_ else type_.split()[-1]
     elif opcode == "br":
         values = [typed(part) for part in split(rest)]
         result.operands = [v for v in values if v.type != "label"]

@@ -3,7 +3,8 @@
 Text by text every module may be right and the design wrong all the same: a name that stands for another module than the
 one that was meant, a port of another width. So after emission, of every design: each module is there once, and each but
 the top is instantiated; an instance names every port of its module once and none besides; each input is given an
-expression of its width, each output drives a net of its width; every net of a module has exactly one driver.
+expression of its width, each output drives a net of its width or is marked as unused; every net of a module has exactly
+one driver.
 
 It reads the SystemVerilog that this compiler writes (CIRCT's and that of `primitives`), not any other: modules without
 parameters, ports by name, nets declared before or after use, one statement that drives a net as a whole.
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 
 from .errors import InternalError
 
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/|\(\*.*?\*\)", re.S)
+_COMMENT = re.compile(r"//[^\n]*|\(\*.*?\*\)", re.S)
 _MODULE = re.compile(r"\bmodule\s+(\w+)\s*\((.*?)\);(.*?)\bendmodule\b", re.S)
 _PORT = re.compile(r"(?:(input|output)\s+)?(?:wire\s+)?(?:signed\s+)?(\[\d+:0\])?\s*(\w+)")
 _NET = re.compile(r"^ *(?:wire|reg|logic)\s+(?:signed\s+)?((?:\[\d+:0\])*)\s*(\w[^;=]*)(=?)", re.M)
@@ -28,6 +29,7 @@ _TARGET = re.compile(r"(?:[;)]|\b(?:begin|else|end))\s*(\w+)(?:\[[^\]]*\])?\s*<=
 _INSTANCE = re.compile(r"^ *(\w+)\s+(\w+)\s*\(\s*(\..*?)\s*\);", re.M | re.S)
 _CONNECTION = re.compile(r"\.(\w+)\s*\(")
 _TOKEN = re.compile(r"\d+'s?[bdh][0-9a-fA-F]+|\$?\w+|'0|<<<|>>>|[<>=!]=|<<|>>|&&|\|\||\S")
+_UNUSED = "/* unused */"  # what CIRCT writes at an output that nobody wants
 _KEYWORDS = frozenset(("module", "begin", "else", "if", "for", "always_ff", "initial", "assign"))
 
 
@@ -67,7 +69,8 @@ def check(modules: Mapping[str, str], top: str) -> None:
     for module in found.values():
         for instance in module.instances:
             if instance.module not in found:
-                raise _fault(module, f"instance '{instance.label}' of the module '{instance.module}', which is not there")
+                what = f"instance '{instance.label}' of the module '{instance.module}', which is not there"
+                raise _fault(module, what)
             used.add(instance.module)
             _check_instance(module, instance, found[instance.module])
         _check_drivers(module)
@@ -89,7 +92,9 @@ def _check_instance(module: _Module, instance: _Instance, of: _Module) -> None:
         raise _fault(module, f"{where}: port '{missing[0]}' is not connected")
     for name, expression in instance.connections:
         port = of.ports[name]
-        if not expression:
+        if expression == _UNUSED and port.direction == "output":
+            continue
+        if expression in ("", _UNUSED):
             raise _fault(module, f"{where}: port '{name}' is not connected")
         try:
             width = _Width(module.nets, expression).whole()

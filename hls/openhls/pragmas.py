@@ -42,7 +42,8 @@ _LINE_MARKER = re.compile(r'^#(?: |line )\s*(\d+) "((?:[^"\\]|\\.)*)"')
 _PRAGMA = re.compile(r"^\s*#\s*pragma\s+HLS\b(.*)$", re.IGNORECASE)
 _TOKEN = re.compile(
     r"""(?P<raw>R"(?P<delimiter>[^()\s\\"]*)\(.*?\)(?P=delimiter)") | (?P<string>"(?:[^"\\\n]|\\.)*")
-      | (?P<char>(?<![0-9a-fA-F])'(?:[^'\\\n]|\\.)+') | (?P<word>(?:[^\W\d]|\$|\\u[0-9a-fA-F]{4})(?:\w|\$|\\u[0-9a-fA-F]{4})*)
+      | (?P<char>(?<![0-9a-fA-F])'(?:[^'\\\n]|\\.)+') 
+      | (?P<word>(?:[^\W\d]|\$|\\u[0-9a-fA-F]{4})(?:\w|\$|\\u[0-9a-fA-F]{4})*)
       | (?P<mark>[{}();]) | (?P<hash>^[ \t]*\#[^\n]*)""",
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
@@ -274,7 +275,7 @@ def _promise(name: str, options: dict[str, str], loc: Location, first: int, last
 
 
 def _plain(text: str) -> str:
-    """Identifiers in the letters that LLVM, SystemVerilog and file names share: `\u00fcber`, `a$b` -> `__u00fcber`, `a__u0024b`.
+    """Identifiers in the letters that LLVM, SystemVerilog and file names share: `a$b` -> `a__u0024b`.
 
     A program has no name with two underscores of its own: they are reserved to the compiler.
     """

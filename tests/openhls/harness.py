@@ -371,7 +371,8 @@ PATTERNS = [
 
 
 def compare(source: Path, top: str, words: int, folder: Path, shared: Path, *, target: str = "xcup",
-            clock_ns: float = 3.33, runs: int = 3, patterns: Sequence[Mapping] = PATTERNS) -> CompileResult:  # fmt: skip
+            clock_ns: float = 3.33, runs: int = 3,
+            patterns: Sequence[Mapping] = PATTERNS) -> CompileResult:  # fmt: skip
     """Compile a kernel, run it natively on random words, and compare its RTL under stalls.
 
     Args:
