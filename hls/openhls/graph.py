@@ -121,6 +121,7 @@ class Process:
     memories: dict[str, Memory] = field(default_factory=dict)
     statics: list[Static] = field(default_factory=list)  # of the C++; each became memories or registers
     run_ends: Node | None = None  # i1: this iteration is the last of its run
+    notes: list[str] = field(default_factory=list)  # to the programmer
 
     def interface(self) -> Interface:
         reads, writes = ({e.attrs["stream"]: e.loc for e in self.effects if e.op == op} for op in ("read", "write"))

@@ -13,15 +13,16 @@ recurrence.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import cfg, graph
-from .debuginfo import DebugInfo, Variable
+from .debuginfo import DebugInfo
 from .errors import HlsError, Location
 from .graph import Memory, Node, Process
 from .ir import BINARY, Function, Instruction, Value
 from .objects import Access, Field, Objects
+from .promises import Promise
 from .wires import WireBuilder
 
 ARITHMETIC = {
@@ -72,13 +73,13 @@ class _Importer:
         debug: DebugInfo,
         ports: dict[str, Port],
         name: str,
-        promise: Callable,
+        promises: Sequence[Promise],
     ):
         self.function, self.debug, self.ports = function, debug, ports
         self.b = WireBuilder()
         self.it = cfg.iteration(function)
         self.objects = Objects(text, function, debug)
-        self.promise = promise
+        self.promises = promises
         self.process = Process(name, debug.place(function.debug))
         self.values: dict[str, Node] = {}  # SSA values computed in this iteration
         self.state: dict[str, dict[str, Node]] = {}  # block -> carried name -> value at the block's end
@@ -512,7 +513,7 @@ class _Importer:
                         bits = _width(type_, self.debug.location(i.debug))
                         self.objects.collect(i, pointer, -(-bits // 8))
                         pending.append((i, pointer))
-        self.objects.finish(self.promise)
+        self.process.notes += self.objects.finish(self.promises)
         self.process.statics = self.objects.statics()
         taken: set[str] = set()
         for obj in self.objects.objects.values():
@@ -808,16 +809,16 @@ def import_process(
     debug: DebugInfo,
     ports: dict[str, Port],
     name: str,
-    promise: Callable[[str, Variable], object],
+    promises: Sequence[Promise],
 ) -> graph.Process:
     """One optimised process function -> its graph.
 
     Args:
         text: the printed module it stands in (for types and the contents of globals).
         ports: pointer argument (`%x`) -> stream.
-        promise: (kind, variable) -> the pragma about it, or None.
+        promises: what pragmas say about its arrays.
 
     Raises:
         HlsError: what cannot be one iteration per cycle, with its line.
     """
-    return _Importer(text, function, debug, ports, name, promise).run()
+    return _Importer(text, function, debug, ports, name, promises).run()

@@ -22,7 +22,7 @@ _DEBUG = re.compile(r"!dbg !(\d+)")
 _WORD = re.compile(r"^(?:tail |notail |musttail )?([\w.]+)\s*(.*)$", re.DOTALL)
 _FLAGS = re.compile(r"^(?:(?:nuw|nsw|exact|disjoint|nneg|samesign|inbounds|nusw)\s+|inrange\([^)]*\)\s+)*")
 _CALLEE = re.compile(rf"({NAME})\((.*)\)[^()]*$", re.DOTALL)
-_DECLARE = re.compile(rf"#dbg_declare\(ptr ({NAME}), !(\d+), ")
+_DECLARE = re.compile(rf"#dbg_declare\(ptr ({NAME}), !(\d+), (?:!DIExpression\(DW_OP_LLVM_fragment, (\d+))?")
 _PARAMETER_ATTRIBUTES = re.compile(
     r"\b(?:\w+\([^()]*\)|noundef|nonnull|nocapture|readonly|readnone|writeonly|noalias"
     r"|immarg|returned|signext|zeroext|align \d+)\s+"
@@ -65,6 +65,7 @@ class Function:
     blocks: dict[str, list[Instruction]]
     declares: dict[str, str]  # alloca -> number of its DILocalVariable
     debug: str | None
+    fragments: dict[str, int] = field(default_factory=dict)  # alloca -> the byte of its variable where it begins
 
 
 def split(text: str) -> list[str]:
@@ -199,6 +200,7 @@ def parse_function(module_text: str, name: str) -> Function:
     arguments = [part.split()[-1] for part in split(enclosed(match[2]))]
     blocks: dict[str, list[Instruction]] = {}
     declares: dict[str, str] = {}
+    fragments: dict[str, int] = {}
     current: list[Instruction] = []
     lines = iter(match[3].split("\n"))
     for line in lines:
@@ -211,6 +213,7 @@ def parse_function(module_text: str, name: str) -> Function:
         if stripped.startswith("#dbg_"):
             if declare := _DECLARE.match(stripped):
                 declares[declare[1]] = declare[2]
+                fragments[declare[1]] = int(declare[3] or 0) // 8
             continue
         if stripped.startswith("switch "):
             while "]" not in stripped:
@@ -221,7 +224,7 @@ def parse_function(module_text: str, name: str) -> Function:
     for label, instructions in blocks.items():
         for instruction in instructions:
             instruction.block = label
-    return Function(name, arguments, blocks, declares, debug and debug[1])
+    return Function(name, arguments, blocks, declares, debug and debug[1], fragments)
 
 
 @dataclass
