@@ -58,7 +58,7 @@ def compile_ir(
         preprocessed, rewritten, ir = (Path(folder) / name for name in ("unit.i", "unit.cpp", "unit.ll"))
         _run([*options, "-E", str(source), "-o", str(preprocessed)])
         text, directives = pragmas.rewrite(preprocessed.read_text())
-        rewritten.write_text(text)
+        rewritten.write_text(f'# 1 "{HEADERS}/pragmas"\n{text}')  # what the markers are made of is no user's line
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
         try:
             _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)])

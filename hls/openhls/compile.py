@@ -53,7 +53,7 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
             for source in program.processes]  # fmt: skip
     built = build_all(todo, jobs, Cache(Path(cache)) if cache else None)
     dataflow.connect(program.streams, [b.interface for b in built], program.initialised_by_code)
-    return _finish(name, program.streams, built, target, clock_ns, Path(out), clock)
+    return _finish(name, program.streams, built, target, clock_ns, Path(out), clock, program.notes)
 
 
 def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> CompileResult:
@@ -66,7 +66,7 @@ def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> C
 
 
 def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target: str, clock_ns: float, out: Path,
-            clock: Clock) -> CompileResult:  # fmt: skip
+            clock: Clock, notes: Sequence[str] = ()) -> CompileResult:  # fmt: skip
     """The top module around the processes, and the files."""
     depths = {stream: depth for b in built for stream, depth in b.depths.items()}
     for b in built:
@@ -79,7 +79,8 @@ def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target
     with clock.step("check"):
         netlist.check(modules, top)
     ports = report.ports(top, streams)
-    schedule = report.schedule(top, streams, [b.entry for b in built], depths, target, clock_ns, clock.seconds)
+    schedule = report.schedule(top, streams, [b.entry for b in built], depths, target, clock_ns,
+                               [*notes, *(note for b in built for note in b.notes)], clock.seconds)  # fmt: skip
     rtl = _write(out, modules, ports, schedule)
     return CompileResult(rtl, ports, schedule)
 

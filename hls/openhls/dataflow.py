@@ -271,13 +271,10 @@ class _Body:
         name = self.streams.get(i.operands[0].text)
         if name is None:
             raise HlsError("HLS STREAM: the variable is no stream of this function", where)
-        depth = i.operands[1].text
-        if not depth.isdigit() or int(depth) < 1:
-            raise HlsError(f"the depth of '{name}' is no positive constant", where)
-        stream = self.reader.network.streams[name]
-        if stream.depth not in (None, int(depth)):
+        stream, depth = self.reader.network.streams[name], int(i.operands[1].text)
+        if stream.depth not in (None, depth):
             raise HlsError(f"HLS STREAM: '{name}' has a depth of {stream.depth} already", where, "write one of them")
-        stream.depth = int(depth)
+        stream.depth = depth
 
 
 def connect(streams: dict[str, Stream], processes: Sequence[Interface], initialised_by_code: set[str]) -> None:

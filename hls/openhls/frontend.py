@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,7 @@ def process_graph(source: ProcessSource, clock: Clock) -> Process:
         function = parse_function(text, source.function)
         dataflow.port_streams(debug, function.debug)
         _check_streams(function, debug, source.name)
+        _check_unrolled(function, debug)
         ports = dict(zip(function.arguments, source.ports, strict=True))
         return import_process(text, function, debug, ports, source.name, promises)
 
@@ -123,6 +125,20 @@ def _check_streams(function: Function, debug: DebugInfo, process: str) -> None:
         variable = debug.local(node)
         if debug.stream_fields(variable.type) is not None:
             raise HlsError(f"stream '{variable.name}' inside the process '{process}'", variable.loc, hint)
+
+
+def _check_unrolled(function: Function, debug: DebugInfo) -> None:
+    """No loop is left of those that UNROLL is about."""
+    for block in function.blocks.values():
+        match = re.search(r"!llvm\.loop !(\d+)", block[-1].text)
+        parts = debug.list(match[1]) if match else []
+        if any('"llvm.loop.unroll.full"' in debug.nodes.get(part, "") for part in parts):
+            start = next((p for p in parts if debug.kind(p) == "DILocation"), block[-1].debug)
+            raise HlsError(
+                "HLS UNROLL: the number of iterations is not known here",
+                debug.location(start),
+                "bound the loop by constants, or leave out the UNROLL",
+            )
 
 
 def _check_interfaces(directives: Directives, module: PrintedModule, debug: DebugInfo, top: str) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 
-from .ir import NAME, Types, split, typed
+from .ir import NAME, Types, split
 
 _ALLOCA = re.compile(rf"^  ({NAME}) = alloca (.*?)(, align \d+)?((?:, ![a-z]\w* !\d+)*)$", re.MULTILINE)
-_GLOBAL = re.compile(rf"^({NAME}) = (?!external)[^\n]*?\b(global|constant) (?=\[)(.*)$", re.MULTILINE)
+_GLOBAL = re.compile(rf"^({NAME}) = (?!external)[^\n]*?\b(global|constant) (?=\[|<\{{)(.*)$", re.MULTILINE)
 _GEP = re.compile(rf"^  ({NAME}) = getelementptr ([^%@\[{{<]*)(.*)$")
 _INDEX = re.compile(r"^i\d+ (\d+)$")
 _LIFETIME = re.compile(r"@llvm\.lifetime\.")
+_ZERO = ("zeroinitializer", "undef", "poison")
 _FLAGS = r"(?:inbounds |nuw |nusw |inrange\([^)]*\) )*"
 
 
@@ -37,9 +38,10 @@ def _uses(lines: list[str], name: str) -> list[int]:
 
 def _split_use(line: str, name: str, type_: str, types: Types, count: int) -> list[str] | None:
     """One line that uses the array -> the lines that use its pieces; None where that cannot be."""
-    line = _split_constants(line, name, type_, types, count)
-    if not _uses([line], name):
-        return [line]
+    split_line = _split_constants(line, name, type_, types, count)
+    if not _uses([split_line], name):
+        return None if _leaves_row(split_line) else [split_line]
+    line = split_line
     if _LIFETIME.search(line) or line.lstrip().startswith("#dbg_declare"):
         return [line.replace(name, piece(name, i), 1) for i in range(count)]
     if line.lstrip().startswith("#dbg_value"):
@@ -67,16 +69,33 @@ def _split_use(line: str, name: str, type_: str, types: Types, count: int) -> li
 def _split_constants(line: str, name: str, type_: str, types: Types, count: int) -> str:
     """Addresses in the array that are constant expressions become those in its pieces."""
 
-    def replaced(match: re.Match) -> str:
-        index, rest = int(match[2]), match[3]
+    inner = _element(type_, types, 0)
+
+    def typed_index(match: re.Match) -> str:
+        return part(match, int(match[2]), inner, f"i64 0{match[3]}" if match[3] else "")
+
+    def byte_index(match: re.Match) -> str:
+        index, byte = divmod(int(match[2]), types.size(inner))
+        return part(match, index, "i8", f"i64 {byte}" if byte else "")
+
+    def part(match: re.Match, index: int, element: str, inside: str) -> str:
         if index >= count:
             return match[0]
-        part = piece(name, index)
-        inner = _element(type_, types, index)
-        return f"getelementptr {match[1]}({inner}, ptr {part}, i64 0{rest})" if rest else part
+        found = piece(name, index)
+        return f"getelementptr {match[1]}({element}, ptr {found}, {inside})" if inside else found
 
-    first = rf"{re.escape(type_)}, ptr {re.escape(name)}, i\d+ 0"
-    return re.sub(rf"getelementptr ({_FLAGS})\({first}, i\d+ (\d+)((?:, i\d+ \d+)*)\)", replaced, line)
+    begin, end = rf"getelementptr ({_FLAGS})\(", rf", ptr {re.escape(name)}, "
+    line = re.sub(rf"{begin}{re.escape(type_)}{end}i\d+ 0, i\d+ (\d+)((?:, i\d+ \d+)*)\)", typed_index, line)
+    return re.sub(rf"{begin}i8{end}i\d+ (\d+)\)", byte_index, line)
+
+
+def _leaves_row(line: str) -> bool:
+    """Whether an address is counted in whole rows from a constant one: it may lie in any of them."""
+    gep = _GEP.match(line)
+    if not gep:
+        return False
+    element, _, first, *_ = split(gep[3])
+    return element.startswith("[") and first.split()[-1] != "0"
 
 
 def _typed(text: str) -> tuple[str, str]:
@@ -89,21 +108,36 @@ def _typed(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _pieces_of_alloca(match: re.Match, inner: str, count: int) -> list[str]:
+def _type_of_global(match: re.Match, lines: list[str], uses: list[int], types: Types) -> str:
+    """The C++ array type of a global: where many zeros end its rows, clang defines it as a structure of such rows."""
+    type_ = _typed(match[3])[0]
+    if type_.startswith("["):
+        return type_
+    pattern = re.compile(rf"getelementptr {_FLAGS}\(?(\[[^,]*\]), ptr {re.escape(match[1])}, i\d+ 0, i\d+")
+    found = (m[1] for use in uses for m in pattern.finditer(lines[use]))
+    return next((t for t in found if types.size(t) == types.size(type_)), type_)
+
+
+def _pieces_of_alloca(match: re.Match, inner: str, count: int, types: Types) -> list[str]:
     return [f"  {piece(match[1], k)} = alloca {inner}{match[3] or ''}{match[4]}" for k in range(count)]
 
 
-def _pieces_of_global(match: re.Match, inner: str, count: int) -> list[str] | None:
+def _pieces_of_global(match: re.Match, inner: str, count: int, types: Types) -> list[str] | None:
     """The definitions of a global's pieces; None where its initialiser does not say what is in each."""
     initialiser, *rest = split(_typed(match[3])[1])
     tail = "".join(f", {part}" for part in rest if not part.startswith("comdat"))
-    if initialiser in ("zeroinitializer", "undef", "poison"):
-        contents = [initialiser] * count
-    elif initialiser.startswith("["):
-        contents = [typed(part).text for part in split(initialiser[1:-1])]
-    else:
+    contents: list[str] = []
+    if initialiser in _ZERO:
+        contents = [f"{inner} {initialiser}"] * count
+    elif initialiser.startswith(("[", "<{")):
+        for part in split(initialiser[1:-1] if initialiser[0] == "[" else initialiser[2:-2]):
+            rows = types.size(_typed(part)[0]) // types.size(inner)
+            if rows != 1 and _typed(part)[1] not in _ZERO:
+                return None
+            contents += [part] if rows == 1 else [f"{inner} zeroinitializer"] * rows
+    if len(contents) != count:
         return None
-    return [f"{piece(match[1], k)} = internal {match[2]} {inner} {text}{tail}" for k, text in enumerate(contents)]
+    return [f"{piece(match[1], k)} = internal {match[2]} {text}{tail}" for k, text in enumerate(contents)]
 
 
 def _element(type_: str, types: Types, index: int) -> str:
@@ -123,20 +157,21 @@ def split_arrays(text: str) -> str:
         split_one = False
         for pattern, pieces in ((_ALLOCA, _pieces_of_alloca), (_GLOBAL, _pieces_of_global)):
             for match in pattern.finditer(text):
-                name, type_ = match[1], match[2] if pattern is _ALLOCA else _typed(match[3])[0]
+                name, uses = match[1], _uses(lines, match[1])
+                type_ = match[2] if pattern is _ALLOCA else _type_of_global(match, lines, uses, types)
                 array = types.element(type_)
                 if not array or not _is_aggregate(array[1]):
                     continue
                 count, inner = array
                 definition = text.count("\n", 0, match.start())
                 replaced: dict[int, list[str] | None] = {}
-                for use in _uses(lines, name):
+                for use in uses:
                     if use != definition:
                         replaced[use] = _split_use(lines[use], name, type_, types, count)
                         if replaced[use] is None:
                             break
                 else:
-                    replaced[definition] = pieces(match, inner, count)
+                    replaced[definition] = pieces(match, inner, count, types)
                     if replaced[definition] is None:
                         continue
                     text = "\n".join(new for i, line in enumerate(lines) for new in replaced.get(i, [line]))

@@ -152,7 +152,7 @@ def parse_options(text: str, loc: Location) -> tuple[str, dict[str, str]]:
             found += [(flag.lower(), "") for flag in part.split()]
             continue
         value, flags = value.split(), []
-        while len(value) > 1 and known.get(value[-1].lower()) == _FLAG:
+        while len(value) > 1 and re.fullmatch(r"[A-Za-z_]\w*", value[-1]) and re.search(r"[\w)\]]$", value[-2]):
             flags.append((value.pop().lower(), ""))
         found += [(key.strip().lower(), " ".join(value)), *flags]
     options: dict[str, str] = {}
@@ -334,7 +334,9 @@ class _Rewriter:
                 "write `#pragma HLS STREAM variable=s depth=2`",
             )
         variable = _need("STREAM", options, "variable", loc)
-        return f"{STREAM_MARKER}(&({variable}), int{{{options['depth']}}});"
+        depth = f"({options['depth']})"
+        whole = _assert(f"{depth} >= 1 && {depth} == int{depth}", "HLS STREAM: depth= is no positive number")
+        return f"{whole} {STREAM_MARKER}(&({variable}), int{depth});"
 
     def _loop_flatten(self, options: dict[str, str], loc: Location, scope: _Scope) -> str:
         if options:
