@@ -54,6 +54,15 @@ def test_names_that_are_taken(tmp_path, shared):
     assert [s["name"] for s in result.ports["streams"]] == ["reg", "wire"]
 
 
+def test_a_top_with_letters_beyond_ascii(tmp_path):
+    (tmp_path / "kernel.cpp").write_text(
+        '#include "hls_stream.h"\nvoid größe(hls::stream<int>& länge, hls::stream<int>& y) { y.write(länge.read()); }\n'
+    )
+    result = compile_hls([tmp_path / "kernel.cpp"], "größe", [INCLUDE], out=tmp_path / "out")
+    names = [result.ports["top"], result.ports["streams"][0]["name"]]
+    assert names == ["gr__u00f6__u00dfe", "l__u00e4nge"]
+
+
 # -- several products, memories and FIFOs ------------------------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from .clock import Clock
 from .errors import HlsError
 from .graph import Design, Stream
 from .keywords import safe
+from .pragmas import plain
 from .targets import target as find_target
 from .workers import build_all
 
@@ -47,6 +48,7 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
     """
     find_target(target)
     clock = Clock()
+    top = plain(top)
     program = frontend.read(sources, top, include_dirs, dict(defines or {}), clock)
     name = safe(top)
     todo = [Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, target, clock_ns)

@@ -223,8 +223,8 @@ class _Rewriter:
                     self._pragma(pragma[1].strip(), token.start(), token.end(), here, stack)
                 continue
             word, mark = token["word"], token["mark"]
-            if word and (plain := _plain(word)) != word:
-                self.edits.append((token.start(), token.end(), plain))
+            if word and (spelt := plain(word)) != word:
+                self.edits.append((token.start(), token.end(), spelt))
             was_do, closed_do = closed_do, False
             if word in ("for", "while", "do") and depth == 0 and not (word == "while" and was_do):
                 if loop is not None and after_header:
@@ -278,7 +278,7 @@ class _Rewriter:
             stack[-1].loops.append(self._at(loop))
 
     def _pragma(self, text: str, start: int, end: int, loc: Location, stack: list[_Scope]) -> None:
-        name, options = parse_options(_plain(text), loc)
+        name, options = parse_options(plain(text), loc)
         if not _in_code(stack):
             raise HlsError(f"HLS {name} outside a function", loc)
         kind = stack[-1].kind
@@ -429,7 +429,7 @@ def storage(code: int) -> tuple[str, str]:
     return MEMORY_TYPES[kind], list(STORAGE)[impl]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Identifiers in the letters that LLVM, SystemVerilog and file names share: `a$b` -> `a__u0024b`.
 
     A program has no name with two underscores of its own: they are reserved to the compiler.
