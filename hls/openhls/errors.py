@@ -16,6 +16,11 @@ class Location:
         return f"{self.file}:{self.line}"
 
 
+def note(loc: Location | None, text: str) -> str:
+    """What a compiler says beside errors; the file without its folder, so that it is the same wherever it is made."""
+    return f"{loc.file.rsplit('/', 1)[-1]}:{loc.line}: note: {text}" if loc else f"note: {text}"
+
+
 class HlsError(Exception):
     """The input cannot be compiled; `str()` reads like a compiler's error message.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from . import clang, dataflow, passes
 from .clock import Clock
 from .debuginfo import DebugInfo
-from .errors import HlsError
+from .errors import HlsError, note
 from .graph import Design, Process, Stream
 from .importer import Port, import_process
 from .ir import Function, parse_function
@@ -73,7 +73,8 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
                           tuple(Port(s, network.streams[s].width) for s in c.streams))
             for c in network.calls
         ]  # fmt: skip
-        return Program(network.streams, processes, module.initialised_by_code(), _notes(directives))
+        notes = dict.fromkeys(note(loc, text) for loc, text in directives.notes)
+        return Program(network.streams, processes, module.initialised_by_code(), list(notes))
 
 
 def _link(units: list[str]) -> str:
@@ -164,7 +165,3 @@ def _check_interfaces(directives: Directives, module: PrintedModule, debug: Debu
                     mode.loc,
                     f"arguments: {', '.join(sorted(names - {'return'}))}",
                 )
-
-
-def _notes(directives: Directives) -> list[str]:
-    return [f"{loc}: note: {text}" for loc, text in dict.fromkeys(directives.notes)]

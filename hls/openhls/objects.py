@@ -16,7 +16,7 @@ from math import gcd, prod
 import llvmlite.binding as llvm
 
 from .debuginfo import DebugInfo, Variable
-from .errors import HlsError, Location
+from .errors import HlsError, Location, note
 from .graph import Static
 from .ir import Function, Instruction, Types, Value, parse_constant_gep
 from .partition import pieces_in
@@ -234,7 +234,7 @@ class Objects:
                     made.initial = _words(image, made)
         stored = [p for p in promises if p.kind != "partition"]
         text = "needs no memory here: every index is a constant, its elements are registers"
-        return [f"{p.loc}: note: '{p.variable}' {text}" for p in stored if p not in kept] + self._notes(kept)
+        return [note(p.loc, f"'{p.variable}' {text}") for p in stored if p not in kept] + self._notes(kept)
 
     def _store(self, obj: Object, made: Field, origin: int, promise: Promise) -> bool:
         """Let a BIND_STORAGE decide how a memory is built; returns whether it is about it."""
@@ -249,7 +249,7 @@ class Objects:
 
     def _notes(self, kept: set[Promise]) -> list[str]:
         return sorted(
-            f"{p.loc}: note: '{p.variable}' has a port to read and one to write, whatever its type= says"
+            note(p.loc, f"'{p.variable}' has a port to read and one to write, whatever its type= says")
             for p in kept if p.kind == "ram_1p"
         )  # fmt: skip
 
