@@ -259,6 +259,23 @@ def test_a_run_time_index_in_a_partitioned_dimension(place, tmp_path):
     assert "is partitioned, but indexed at run time here" in error.message
 
 
+def test_a_member_that_cannot_be_split_is_refused_with_the_pragmas_line(tmp_path):
+    member = """struct Member {
+  int rows[2][16];
+  int step(int v, int i) {
+#pragma HLS ARRAY_PARTITION variable=rows complete dim=1
+    int old = rows[0][i];
+    rows[0][i] = rows[1][i];
+    rows[1][i] = v;
+    return old;
+  }
+};
+"""
+    body = "static Member m; for (int i = 0; i < 16; ++i) y.write(m.step(x.read(), i)); }\n"
+    error = refusal(tmp_path, f"{member}{TOP} {body}")
+    assert "ARRAY_PARTITION of 'm' cannot be carried out" in error.message and error.loc.line == 4
+
+
 def test_other_refusals(tmp_path):
     helper = "static int twice(int v) {\n#pragma HLS INLINE off\n  return 2 * v;\n}\n"
     error = refusal(tmp_path, helper + TOP + " y.write(twice(x.read())); }\n")

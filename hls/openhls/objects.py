@@ -338,7 +338,7 @@ class Objects:
                 raise HlsError(
                     f"ARRAY_PARTITION of '{variable.name}' cannot be carried out: its parts are accessed as one array",
                     promise.loc,
-                    "index that dimension by constants",
+                    "index that dimension by constants, and declare the array by itself, not in a structure",
                 )
 
 
