@@ -122,7 +122,7 @@ def feeder_sequences(shape: WindowShape) -> list[Sequence]:
 def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> Cycles:
     """Cycles of a run of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
 
-    start: the cycle in which the first beat is offered, counted from the first cycle after reset. It matters
+    start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. It matters
     only where the zeros on the left of the first row are not through by then.
     Raises ConfigError if the schedule is not one of this engine or is outside the timing contract.
     """

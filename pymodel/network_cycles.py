@@ -107,7 +107,7 @@ def latency(
 ) -> NetworkCycles:  # fmt: skip
     """Cycles of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
 
-    start: the cycle in which the first beat is offered, counted from the first cycle after reset. reloads: the images
+    start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. reloads: the images
     before which weights come. Raises ConfigError if the schedule is not one of this network.
     """
     chain = processes(dataflow)

@@ -194,7 +194,10 @@ class Bench:
 
 
 def cycles_of(phase: Phase, beats_per_image: int) -> dict[str, object]:
-    """Cycle numbers of the phase; `total` is from first_in to last_out, both included."""
+    """Cycle numbers of the phase, the first whole cycle after its reset being 0 (that in which a process issues first).
+
+    `total` is from first_in to last_out, both included.
+    """
     out = phase.beats["cycle"].tolist()
     total = out[-1] - phase.first_in + 1 if out and phase.first_in is not None else None
     return {

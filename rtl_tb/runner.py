@@ -32,7 +32,7 @@ class SimResult:
 
     beats: uint8 [m, bytes], last: bool [m] (False without TLAST), as received.
     cycles: first_in, last_in, first_out, last_out, image_last [per image], total (first_in to last_out, both
-    included), simulated. moved: beats transferred, by stream. stalls: cycles in which one side of a stream waited
+    included), simulated; numbered from 0, the first whole cycle after the reset. moved: beats transferred, by stream. stalls: cycles in which one side of a stream waited
     for the other.
     mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is
     right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict. seconds: build, run, and simulation,
