@@ -131,18 +131,36 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
     chain = sequences(shape)
     processes, links = scheduled_chain(chain, schedule)
     slowest = max(chain, key=lambda sequence: sequence.iterations)
-    delivered = _deliveries(processes, links, schedule, shape.out_beats, images, start)
-    ends = delivered[shape.out_beats - 1 :: shape.out_beats]
-    total = int(ends[images - 1]) - start + 1
+    _, delivered = _beats(processes, links, schedule, shape.out_beats, images, start)
+    total = int(delivered[-1]) - start + 1
+    period = interval([*processes, sink(OUT_PORT, shape.out_beats)], links)
     return Cycles(
         images=images,
         total=total,
-        interval=interval([*processes, sink(OUT_PORT, shape.out_beats)], links),
+        interval=period,
         steady=slowest.iterations,
         fill=total - images * slowest.iterations,
         bottleneck=slowest.process,
         utilisation=images * shape.macs / (shape.lanes * total),
     )
+
+
+def quiet(shape: EngineShape, schedule: Mapping[str, Any]) -> int:
+    """Cycles in which no beat moves, at most, while one is offered and one can be taken (`longest_silence`)."""
+    processes, links = scheduled_chain(sequences(shape), schedule)
+    taken, delivered = _beats(processes, links, schedule, shape.out_beats, 2, 0)
+    return longest_silence(taken[:: shape.in_beats], delivered[shape.out_beats - 1 :: shape.out_beats])
+
+
+def longest_silence(begins: np.ndarray, ends: np.ndarray) -> int:
+    """Cycles in which no beat moves at any port, at most, however long the ends of a design have stalled before.
+
+    begins, ends: of two images of a run without a stall, the cycles of their first beat taken and last one delivered.
+    Let nothing stall any more: the next beat then waits for a chain of iterations, each for the one before, none for
+    another beat. Such a chain takes no longer than in that run, where it lies between begin and end of an image, or
+    begins in one and ends in the next; and those of all images are alike.
+    """
+    return int(ends[1] - begins[0])
 
 
 def stream_depths(shape: EngineShape) -> dict[str, int]:
@@ -378,13 +396,13 @@ def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) 
         raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
 
 
-def _deliveries(
+def _beats(
     processes: list[Process], links: dict[str, Link], schedule: Mapping[str, Any], beats: int, images: int, start: int
-) -> np.ndarray:
-    """Cycle in which each output beat is delivered: int64 [images * beats]. The sink is one more process."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles in which input beats are taken and output beats delivered, int64. The sink is one more process."""
     leads = {process["name"]: lead(process) for process in schedule["processes"]}
     lines = [Timeline([process] * images, leads[process.name]) for process in processes]
     end = Timeline([sink(OUT_PORT, beats)] * images)
     lines[0].raise_to(IN_PORT, np.array([start]))
     settle([*lines, end], links)
-    return end.time
+    return lines[0].times(IN_PORT), end.time

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.cycles import STAGES, lead
+from pymodel.cycles import STAGES, lead, longest_silence
 from pymodel.dataflow import IN_PORT, OUT_PORT, Dataflow
 from pymodel.errors import ConfigError
 from pymodel.maxplus import Link, Orbit, Process, Timeline, interval, occupancy, settle, sink
@@ -110,7 +110,32 @@ def latency(
     start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. reloads: the images
     before which weights come. Raises ConfigError if the schedule is not one of this network.
     """
-    chain = processes(dataflow)
+    _, ends, links = _run(dataflow, schedule, images, start, reloads)
+    slow = slowest(dataflow)
+    return NetworkCycles(
+        images=images,
+        total=int(ends[-1]) - start + 1,
+        image_last=[int(end) - start for end in ends],
+        interval=interval([*_waiting_processes(dataflow), sink(OUT_PORT, dataflow.out_beats)], links),
+        steady=slow.iterations,
+        bottleneck=slow.name,
+    )
+
+
+def quiet(dataflow: Dataflow, schedule: Mapping[str, Any]) -> int:
+    """Cycles in which no beat moves, at most, while one is offered and one can be taken (`longest_silence`).
+
+    Weights come before both images, where they come at all.
+    """
+    begins, ends, _ = _run(dataflow, schedule, 2, 0, frozenset([0, 1]) if dataflow.gate else frozenset())
+    return longest_silence(begins, ends)
+
+
+def _run(
+    dataflow: Dataflow, schedule: Mapping[str, Any], images: int, start: int, reloads: frozenset[int]
+) -> tuple[np.ndarray, np.ndarray, dict[str, Link]]:
+    """Of each image the cycles of its first beat in and its last beat out, int64 [images]; the links of the RTL."""
+    chain, reloading = processes(dataflow), processes(dataflow, reload=True)
     found = {process["name"]: process for process in schedule["processes"]}
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     if set(found) != {process.name for process in chain}:
@@ -122,27 +147,20 @@ def latency(
         for write in found[process.name]["writes"]:
             stream = write["stream"]
             links[stream] = Link(write["stage"] - lead(found[process.name]), depths[stream])
-    reloading = processes(dataflow, reload=True)
     lines = [
         Timeline([(two if at in reloads else one) for at in range(images)], lead(found[one.name]))
         for one, two in zip(chain, reloading, strict=True)
     ]
     beats = dataflow.out_beats
     end = Timeline([sink(OUT_PORT, beats)] * images)
-    for line in lines:
-        if IN_PORT in line.process.reads:
-            line.raise_to(IN_PORT, np.array([start]))
-    settle([*lines, end], links)
-    ends = end.times(OUT_PORT)[beats - 1 :: beats]
-    slow = slowest(dataflow)
-    return NetworkCycles(
-        images=images,
-        total=int(ends[images - 1]) - start + 1,
-        image_last=[int(end) - start for end in ends[:images]],
-        interval=interval([*_waiting_processes(dataflow), sink(OUT_PORT, beats)], links),
-        steady=slow.iterations,
-        bottleneck=slow.name,
+    first, one, two = next(
+        line for line in zip(lines, chain, reloading, strict=True) if IN_PORT in line[0].process.reads
     )
+    first.raise_to(IN_PORT, np.array([start]))
+    settle([*lines, end], links)
+    taken = [len((two if at in reloads else one).reads[IN_PORT]) for at in range(images)]
+    begins = first.times(IN_PORT)[np.cumsum([0, *taken[:-1]])]
+    return begins, end.times(OUT_PORT)[beats - 1 :: beats], links
 
 
 def _waiting_processes(dataflow: Dataflow) -> list[Process]:
