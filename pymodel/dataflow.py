@@ -180,6 +180,8 @@ class _Builder:
         """Gate, loaders and answer around the units."""
         bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
+        if not engines:
+            raise ConfigError("network: weights that are loaded, but no layer that the output needs has any")
         loaders: list[LoaderUnit] = []
         behind: tuple[Control, ...] = ()
         for engine in reversed(engines):
