@@ -145,6 +145,24 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
     )
 
 
+def check(shape: EngineShape, schedule: Mapping[str, Any]) -> None:
+    """Raises ConfigError where RTL that was scheduled so has other streams than this model and the C++ count on."""
+    chain = sequences(shape)
+    _, links = scheduled_chain(chain, schedule)
+    wide = stream_depths(shape)
+    for sequence, (stream, link) in zip(chain[:-1], links.items(), strict=False):
+        check_depth(stream, link, wide.get(_WORDS.get(sequence.process)))
+
+
+def check_depth(stream: str, link: Link, asked: int | None) -> None:
+    """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
+    if asked is None and link.depth < link.stage + OPEN_DEPTH:
+        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
+                          f"{link.stage + OPEN_DEPTH} were expected")  # fmt: skip
+    if asked not in (None, link.depth):
+        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
+
+
 def quiet(shape: EngineShape, schedule: Mapping[str, Any]) -> int:
     """Cycles in which no beat moves, at most, while one is offered and one can be taken (`longest_silence`)."""
     processes, links = scheduled_chain(sequences(shape), schedule)

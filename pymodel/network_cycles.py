@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.cycles import STAGES, lead, longest_silence
+from pymodel.cycles import STAGES, check_depth, lead, longest_silence
 from pymodel.dataflow import IN_PORT, OUT_PORT, Dataflow
 from pymodel.errors import ConfigError
 from pymodel.maxplus import Link, Orbit, Process, Timeline, interval, occupancy, settle, sink
@@ -122,6 +122,14 @@ def latency(
     )
 
 
+def check(dataflow: Dataflow, schedule: Mapping[str, Any]) -> None:
+    """Raises ConfigError where RTL that was scheduled so has other streams than this model and the C++ count on."""
+    links = _scheduled(dataflow, schedule)
+    undeclared = {stream for unit in dataflow.units for stream in unit.undeclared}
+    for stream, link in _links(dataflow, stream_depths_between(dataflow)).items():
+        check_depth(stream, links[stream], None if stream in undeclared else link.depth)
+
+
 def quiet(dataflow: Dataflow, schedule: Mapping[str, Any]) -> int:
     """Cycles in which no beat moves, at most, while one is offered and one can be taken (`longest_silence`).
 
@@ -135,20 +143,11 @@ def _run(
     dataflow: Dataflow, schedule: Mapping[str, Any], images: int, start: int, reloads: frozenset[int]
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Link]]:
     """Of each image the cycles of its first beat in and its last beat out, int64 [images]; the links of the RTL."""
+    links = _scheduled(dataflow, schedule)
+    leads = {process["name"]: lead(process) for process in schedule["processes"]}
     chain, reloading = processes(dataflow), processes(dataflow, reload=True)
-    found = {process["name"]: process for process in schedule["processes"]}
-    depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
-    if set(found) != {process.name for process in chain}:
-        differing = sorted(set(found) ^ {process.name for process in chain})
-        raise ConfigError(f"schedule: it has other processes than this network: {differing[0]!r}, ...")
-    links = {}
-    for process in chain:
-        _check(process, found[process.name])
-        for write in found[process.name]["writes"]:
-            stream = write["stream"]
-            links[stream] = Link(write["stage"] - lead(found[process.name]), depths[stream])
     lines = [
-        Timeline([(two if at in reloads else one) for at in range(images)], lead(found[one.name]))
+        Timeline([(two if at in reloads else one) for at in range(images)], leads[one.name])
         for one, two in zip(chain, reloading, strict=True)
     ]
     beats = dataflow.out_beats
@@ -161,6 +160,23 @@ def _run(
     taken = [len((two if at in reloads else one).reads[IN_PORT]) for at in range(images)]
     begins = first.times(IN_PORT)[np.cumsum([0, *taken[:-1]])]
     return begins, end.times(OUT_PORT)[beats - 1 :: beats], links
+
+
+def _scheduled(dataflow: Dataflow, schedule: Mapping[str, Any]) -> dict[str, Link]:
+    """The streams as the RTL has them. Raises ConfigError if the schedule is not one of this network."""
+    chain = processes(dataflow)
+    found = {process["name"]: process for process in schedule["processes"]}
+    depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
+    if set(found) != {process.name for process in chain}:
+        differing = sorted(set(found) ^ {process.name for process in chain})
+        raise ConfigError(f"schedule: it has other processes than this network: {differing[0]!r}, ...")
+    links = {}
+    for process in chain:
+        scheduled = found[process.name]
+        _check(process, scheduled)
+        for write in scheduled["writes"]:
+            links[write["stream"]] = Link(write["stage"] - lead(scheduled), depths[write["stream"]])
+    return links
 
 
 def _waiting_processes(dataflow: Dataflow) -> list[Process]:

@@ -113,6 +113,11 @@ class Unit(ABC):
         return {}
 
     @property
+    def undeclared(self) -> frozenset[str]:
+        """Those of them whose depth the compiler chooses."""
+        return frozenset()
+
+    @property
     def out_stage(self) -> int:
         """The latest write stage of what it writes for others, as far as depths go."""
         return STAGES
@@ -193,7 +198,11 @@ class EngineUnit(Unit):
         # there; it gives their credits back that much later, which as many words more make up for, its sums coming
         # one a cycle at most; and its own words are in time.
         sums = Link(LEAST_STAGE, LEAST_STAGE + OPEN_DEPTH)
-        return _feeder_links(self.name, self.feeder_depths) | {f"{self.name}_sum_words": sums}
+        return _feeder_links(self.name, self.feeder_depths) | dict.fromkeys(self.undeclared, sums)
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        return frozenset([f"{self.name}_sum_words"])
 
     @property
     def out_stage(self) -> int:
@@ -248,6 +257,10 @@ class StreamedEngineUnit(EngineUnit):
     def inner(self) -> dict[str, Link]:
         sums = {f"{self.name}_sum_words": Link(STAGES, STREAMED_SUMS_DEPTH)}
         return _feeder_links(self.name, self.feeder_depths) | sums
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        return frozenset()
 
     @property
     def out_stage(self) -> int:

@@ -119,6 +119,7 @@ def synth_step(engine: Engine, settings: Settings) -> Work:
         compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config], target=settings.target.openhls,
                     clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
+        cycles.check(engine.shape, json.loads((folder / "schedule.json").read_text()))
 
     return Work(folder / "ports.json", key, make)
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
-from pymodel import csim, network_top
+from pymodel import csim, network_cycles, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP
 from pymodel.files import write_text
-from pymodel.network_cycles import quiet
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
@@ -72,6 +71,7 @@ def synth_step(whole: Whole, settings: Settings) -> Work:
         compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder],
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder,
                     cache=settings.process_cache)  # fmt: skip
+        network_cycles.check(whole.dataflow, json.loads((folder / "schedule.json").read_text()))
 
     return Work(folder / "ports.json", key, make)
 
@@ -131,7 +131,7 @@ def run_bench(
         reset_on=reset_on,
         waves=settings.waves,
         cache=settings.simulator_cache,
-        timeout_cycles=quiet(dataflow, schedule),
+        timeout_cycles=network_cycles.quiet(dataflow, schedule),
         inner=inner_streams(schedule),
         axes={stream: tensor.axes for stream, tensor in words.items()},
         fields={stream: ("channel", tensor.bits, tensor.group) for stream, tensor in words.items()},

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.cycles import FEEDER_STAGES, latency, sequences, stream_depths
+from pymodel.cycles import FEEDER_STAGES, check, latency, sequences, stream_depths
 from pymodel.errors import ConfigError
 from pymodel.packing import EngineShape
 
@@ -293,6 +293,18 @@ def test_refuses_a_schedule_that_is_not_this_engines() -> None:
     refused("'x'", lambda s: s["streams"][0].update(name="z"))
     with pytest.raises(ConfigError, match="images: 0"):
         latency(shape, make_schedule(shape), images=0)
+
+
+def test_depths_other_than_those_that_were_asked_for_are_refused() -> None:
+    shape = make_shape()
+    check(shape, make_schedule(shape))
+    asked, least = "were asked for", "at least 12 were expected"
+    for name, message in (("columns", asked), ("windows", asked), ("pe", least)):
+        schedule = make_schedule(shape)
+        [stream] = [stream for stream in schedule["streams"] if stream["name"] == f"{name}_words"]
+        stream["depth"] -= 1
+        with pytest.raises(ConfigError, match=f"'{name}_words' is {stream['depth']} deep, .*{message}"):
+            check(shape, schedule)
 
 
 def test_first_lines_do_not_depend_on_later_images() -> None:

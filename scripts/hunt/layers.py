@@ -133,6 +133,7 @@ class LayersRtl(Layers):
         except HlsError as error:
             raise Fault("refused", f"HLS: {error}") from error
         schedule = json.loads((synthesised / "schedule.json").read_text())
+        cycles.check(engine.shape, schedule)
         rtl, ports = sorted((synthesised / "rtl").glob("*.sv")), json.loads((synthesised / "ports.json").read_text())
         quiet = cycles.quiet(engine.shape, schedule)
         stalls = case["stalls"]

@@ -14,7 +14,7 @@ from pymodel import golden, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP
 from pymodel.loading import weight_beats
-from pymodel.network_cycles import latency, slowest
+from pymodel.network_cycles import check, latency, slowest
 from rtl_tb.runner import SimResult
 from scripts.config import Stalls
 from scripts.network_steps import run_bench
@@ -63,6 +63,7 @@ class Networks:
         free = run_bench(whole, settings, count, "free", 0.0, 0.0)
         _check_values("without stalls", free)
         schedule = json.loads((synthesised / "schedule.json").read_text())
+        check(dataflow, schedule)
         start = free.cycles["first_in"]
         model = latency(dataflow, schedule, count, start, whole.reloads)
         ends = [end - start for end in free.cycles["image_last"]]
