@@ -83,6 +83,11 @@ def test_streams_too_shallow_are_found(tmp_path: Path, monkeypatch: pytest.Monke
         depths.CAMPAIGN.check(SKIP, tmp_path)
 
 
+def test_verdicts_wait_for_their_scores(tmp_path: Path) -> None:
+    """The longest way round a network with weights that are loaded: from the gate past all engines to the answer."""
+    depths.CAMPAIGN.check(SKIP | {"weights": "loaded"}, tmp_path)
+
+
 def test_random_layers_are_plain_integers(tmp_path: Path) -> None:
     for case in draws(layers.CAMPAIGN, 1, 25):
         layers.CAMPAIGN.check(case, tmp_path)

@@ -24,6 +24,7 @@ from ..subject import Engine
 from . import project, reports, tools
 
 _ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines nothing
+_QUIET = 20_000  # cycles in which no beat may move, at least
 
 TOOLS = ("vitis", "bambu")
 STREAMS = {"x": "in", "y": "out"}  # of the top, as in hls/engine/psconv_engine.hpp
@@ -88,7 +89,7 @@ def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict
     tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]
     run = settings.layout.build(engine.name) / tool
     # One after the other, all iterations of an image take no longer, whatever the tool has made of them.
-    quiet = _ITERATION * sum(sequence.iterations for sequence in sequences(engine.shape))
+    quiet = max(_ITERATION * sum(sequence.iterations for sequence in sequences(engine.shape)), _QUIET)
     simulated = summary(bench(engine, settings, rtl, ports, run, len(engine.x), 0.0, 0.0, quiet, tables=tables))
     record: dict[str, Any] = {
         "mismatches": simulated["mismatch_count"],
