@@ -78,6 +78,11 @@ class Dataflow:
         return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
 
     @property
+    def period(self) -> int:
+        """Cycles an image that the network is laid out for: those of its slowest unit by itself."""
+        return max(unit.interval for unit in self.units)
+
+    @property
     def engines(self) -> dict[str, EngineUnit]:
         """The engines, by layer."""
         return {unit.layer: unit for unit in self.units if isinstance(unit, EngineUnit)}
@@ -132,6 +137,10 @@ def build(
     if loaded and bundle.scales:
         raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
     dataflow = _Builder(bundle, shapes, loaded, streamed).run()
+    if any(isinstance(unit, PoolUnit) for unit in dataflow.units):
+        period = dataflow.period
+        dataflow = Dataflow([replace(unit, period=period) if isinstance(unit, PoolUnit) else unit
+                             for unit in dataflow.units])  # fmt: skip
     ports = [engine.port.name for engine in dataflow.streamed.values()]
     for names in ([unit.name for unit in dataflow.units], [stream.name for stream in dataflow.streams] + ports):
         if twice := {name for name in names if names.count(name) > 1}:
@@ -173,6 +182,8 @@ class _Builder:
         """Gate, loaders and answer around the units."""
         bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
+        if not engines:
+            raise ConfigError("network: weights that are loaded, but no layer that the output needs has any")
         loaders: list[LoaderUnit] = []
         behind: tuple[Control, ...] = ()
         for engine in reversed(engines):

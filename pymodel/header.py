@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from pymodel.cycles import stream_depths, streamed_depths
+from pymodel.cycles import STREAMED_SUMS_DEPTH, stream_depths, streamed_depths
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.formats import check_accumulator
@@ -170,6 +170,8 @@ def engine_constants(shape: EngineShape, streamed: bool = False) -> list[Constan
     ]
     if "columns" in depths:
         numbers.append(("COLUMN_DEPTH", depths["columns"], "columns waiting for their windows"))
+    if streamed:
+        numbers.append(("SUMS_DEPTH", STREAMED_SUMS_DEPTH, "sums waiting while an image is sent"))
     return [*integers(numbers), flag("RELU", shape.relu, "negative outputs become zero")]
 
 

@@ -33,7 +33,7 @@ from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
 
 from . import network_steps
-from .bench import bench, summary
+from .bench import bench, inner_streams, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
@@ -119,6 +119,7 @@ def synth_step(engine: Engine, settings: Settings) -> Work:
         compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config], target=settings.target.openhls,
                     clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
+        cycles.check(engine.shape, json.loads((folder / "schedule.json").read_text()))
 
     return Work(folder / "ports.json", key, make)
 
@@ -130,12 +131,14 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
     result = layout.cosim(engine.name)
     rtl = sorted((folder / "rtl").glob("*.sv"))
     ports = json.loads((folder / "ports.json").read_text())
+    schedule = json.loads((folder / "schedule.json").read_text())
     stalls = settings.stalls
     key = content_key(folder / "rtl", ports, ROOT / "rtl_tb", engine.x, engine.y, settings.seed,
                       stalls.model_dump(), settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
 
     def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
-        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure)
+        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure,
+                     cycles.quiet(engine.shape, schedule), inner=inner_streams(schedule))  # fmt: skip
 
     def make() -> None:
         full = one(len(engine.x), "free", 0.0, 0.0)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
-from pymodel import csim, network_top
+from pymodel import csim, network_cycles, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP
 from pymodel.files import write_text
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
-from .bench import summary
+from .bench import inner_streams, summary
 from .resources import SOURCES, seen_by_yosys, synthesise_modules
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from .steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
@@ -71,6 +71,7 @@ def synth_step(whole: Whole, settings: Settings) -> Work:
         compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder],
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder,
                     cache=settings.process_cache)  # fmt: skip
+        network_cycles.check(whole.dataflow, json.loads((folder / "schedule.json").read_text()))
 
     return Work(folder / "ports.json", key, make)
 
@@ -109,6 +110,7 @@ def run_bench(
     """
     folder, dataflow = settings.layout.synth(whole.name), whole.dataflow
     packets = whole.packets(images)
+    schedule = json.loads((folder / "schedule.json").read_text())
     probes = {layer: stream for layer, stream in dataflow.probes.items() if stream.name != OUT_PORT}
     words = {stream.name: stream.words for stream in probes.values()}
     if whole.weights is None:
@@ -129,7 +131,8 @@ def run_bench(
         reset_on=reset_on,
         waves=settings.waves,
         cache=settings.simulator_cache,
-        timeout_cycles=_quiet_cycles(whole),
+        timeout_cycles=network_cycles.quiet(dataflow, schedule),
+        inner=inner_streams(schedule),
         axes={stream: tensor.axes for stream, tensor in words.items()},
         fields={stream: ("channel", tensor.bits, tensor.group) for stream, tensor in words.items()},
         probes={s.name: s.words.pack(whole.outputs[layer][:images], layer) for layer, s in probes.items()},
@@ -149,13 +152,6 @@ def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], 
         write_json(result, record | {"target": settings.target.name})
 
     return Work(result, key, make)
-
-
-def _quiet_cycles(whole: Whole) -> int:
-    """Cycles without a beat at either port that are no deadlock: an image through one unit after the other."""
-    reload = whole.weights is not None
-    busiest = (max(process.iterations for process in unit.processes(reload)) for unit in whole.dataflow.units)
-    return 20_000 + sum(busiest)
 
 
 def _summary(result: SimResult) -> dict[str, Any]:

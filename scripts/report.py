@@ -201,7 +201,7 @@ class NetworkReport(Strict):
     fill: int = Field(description="cycles beyond images * steady")
     steady: int = Field(description="iterations per image of the slowest process: the least interval there can be")
     bottleneck: str
-    interval_model: int = Field(description="cycles between two images in a long run")
+    interval_model: int = Field(description="cycles between two images in an endless run, proved")
     interval_sim: int | None = Field(None, description="between the last two images of this run")
     frames_per_second: float = Field(description="at the configured clock")
     mismatches: dict[str, int] = Field(description="by step: scores unlike golden's")

@@ -18,6 +18,7 @@ void streamed_engine(hls::stream<X>& x, hls::stream<W>& weight_words, hls::strea
   hls::stream<typename Geometry<C>::Window> window_words;
 #pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
   hls::stream<typename Geometry<C>::Sums> sum_words;
+#pragma HLS STREAM variable=sum_words depth=C::SUMS_DEPTH
 
   Feeder<C>::run(x, window_words);
   streamed_pe<C>(weight_words, window_words, sum_words);

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pymodel.csim import TOP
+from pymodel.cycles import sequences
 from pymodel.errors import ConfigError
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
@@ -21,6 +22,9 @@ from ..settings import Settings
 from ..steps import write_json
 from ..subject import Engine
 from . import project, reports, tools
+
+_ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines nothing
+_QUIET = 20_000  # cycles in which no beat may move, at least
 
 TOOLS = ("vitis", "bambu")
 STREAMS = {"x": "in", "y": "out"}  # of the top, as in hls/engine/psconv_engine.hpp
@@ -84,7 +88,9 @@ def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict
     # The tables of ROMs and RAMs are read while the simulation starts, from its folder.
     tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]
     run = settings.layout.build(engine.name) / tool
-    simulated = summary(bench(engine, settings, rtl, ports, run, len(engine.x), 0.0, 0.0, tables=tables))
+    # One after the other, all iterations of an image take no longer, whatever the tool has made of them.
+    quiet = max(_ITERATION * sum(sequence.iterations for sequence in sequences(engine.shape)), _QUIET)
+    simulated = summary(bench(engine, settings, rtl, ports, run, len(engine.x), 0.0, 0.0, quiet, tables=tables))
     record: dict[str, Any] = {
         "mismatches": simulated["mismatch_count"],
         "errors": simulated["errors"],
