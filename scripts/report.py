@@ -211,6 +211,7 @@ class NetworkReport(Strict):
     multipliers: int | None = Field(None, description="that the lanes take")
     utilisation: float = Field(description="useful MACs / (lanes * cycles), fill included")
     resources: dict[str, float]
+    clock: ClockReport | None = Field(None, description="with place and route of the whole network")
     modules: int | None = Field(None, description="of the RTL that differ in more than names: yosys sees each once")
     memory: list[MemoryBits] = []
     nonzero_bits: int | None = Field(None, description="of the weights: those that are not pruned")
@@ -546,6 +547,8 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
             ),
         ]
     shared = "" if network.multipliers in (None, network.lanes) else f" on {network.multipliers:,} multipliers"
+    clock = network.clock
+    placed = [("Fmax", f"{clock.fmax_mhz:,.1f} MHz after place and route of the whole network")] if clock else []
     return [
         (
             "Cycles",
@@ -561,6 +564,7 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
         ("Lanes", f"{network.lanes:,}{shared}, {network.utilisation:.1%} of their cycles in this run do useful work"),
         (f"Resources on {report.target}", used),
         (f"Fits {report.target}", verdict(network.resources, report.budgets)),
+        *placed,
         *_memory_facts(network),
         ("Simulation", speeds),
     ]
@@ -595,6 +599,9 @@ def _shown(report: RunReport) -> list[Column]:
 
 def _context(report: RunReport) -> dict[str, Any]:
     shown = _shown(report)
+    clocks = [(layer.name, layer.clock) for layer in report.layers]
+    if report.network:
+        clocks.append(("all of them, as one top", report.network.clock))
     return {
         "report": report,
         "columns": shown,
@@ -603,7 +610,7 @@ def _context(report: RunReport) -> dict[str, Any]:
         "facts": _facts(report),
         "errors": [(layer.name, error) for layer in report.layers for error in layer.errors],
         "stages": [(layer.name, stage) for layer in report.layers for stage in layer.stages],
-        "clocks": [(layer.name, layer.clock) for layer in report.layers if layer.clock],
+        "clocks": [(name, clock) for name, clock in clocks if clock],
         "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
         "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
         "tools": [(layer.name, name, tool) for layer in report.layers for name, tool in layer.tools.items()],
