@@ -18,6 +18,7 @@ from openhls.errors import HlsError
 from rich.console import Console
 
 from pymodel.errors import NEEDS_TORCH, ConfigError
+from pymodel.explore.constants import exactness
 
 from . import tables
 from .benchmarks import BENCHMARKS
@@ -292,7 +293,7 @@ def explore(
     _table(f"Frontier of the engines: {where}", found.rows, console, False)
     _table("Chosen, engines and streams together", [found.summary], console, False)
     _table("Its layers", found.layers, console, False)
-    console.print("DSP, BRAM, URAM exact; LUT, FF estimates (docs/explore.md)")
+    console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
     for path in written:
         console.print(f"Written: {path}")
 
@@ -313,7 +314,7 @@ def fits(
         print(json.dumps(found.to_json(), indent=2))
         return
     _table(f"{found.network} on {found.target.name}, {found.interval:,} cycles an image", found.rows, console, False)
-    console.print(f"{found.note}. DSP, BRAM exact; LUT, FF estimates (docs/explore.md)")
+    console.print(f"{found.note}. {exactness('DSP, BRAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
 
 
 @app.command()
