@@ -29,10 +29,10 @@ blocks:
 }
 
 template <class C, class X>
-void columns(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Column>& column_words) {
+void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
   typedef WindowGeometry<C> G;
 
-  ap_uint<G::LINES_BITS> lines[G::ROW_PIECES];
+  ap_uint<stored_bits(G::LINES_BITS)> lines[G::ROW_PIECES];
   // A load and a store in every iteration: II = 1 needs a port for each.
 #pragma HLS BIND_STORAGE variable=lines type=ram_s2p
   typename G::Beat beat = 0;  // the one that is at work

@@ -12,6 +12,7 @@
 #ifndef PSCONV_GEOMETRY_HPP
 #define PSCONV_GEOMETRY_HPP
 
+#include "storage.hpp"
 #include "words.hpp"
 
 namespace psconv {
@@ -48,6 +49,8 @@ template <class C> struct WindowGeometry {
   typedef ap_uint<PIECE_BITS> Piece;
   typedef ap_uint<COLUMN_BITS> Column;
   typedef ap_uint<WINDOW_BITS> Window;
+  typedef hls::stream<ap_uint<streamed_bits(COLUMN_BITS)>> ColumnStream;
+  typedef hls::stream<ap_uint<streamed_bits(WINDOW_BITS)>> WindowStream;
 };
 
 // Of a convolution engine.
@@ -66,6 +69,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
 
+  // Of the processing element for an image: a ROM word each, and those that take the first window set in.
+  static constexpr int ITERATIONS = WindowGeometry<C>::PIXELS * ROM_WORDS + (C::PIECES > 1 ? C::PIECES : 0);
+
   // Iterations from the last fold of a step to its first fold in the next block set.
   static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
 
@@ -81,6 +87,7 @@ template <class C> struct Geometry : WindowGeometry<C> {
   typedef ap_int<C::IN_BITS> Activation;
   typedef ap_int<C::ACC_BITS> Accumulator;
   typedef ap_uint<SUMS_BITS> Sums;
+  typedef hls::stream<ap_uint<streamed_bits(SUMS_BITS)>> SumsStream;
   typedef ap_uint<GROUP_BITS> Group;
   typedef ap_uint<ROM_BITS> Weights;                      // of an iteration
   typedef ap_uint<C::TO * C::BIAS_BITS> Biases;           // of a step
