@@ -417,6 +417,10 @@ def _vendor(
         raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
     engines, settings = this.subject.engines, this.settings
     folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
+    for engine in engines:
+        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(engine.shape))):
+            console.print(f"Warning: layer {engine.name} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
+                          "these at -O2: outputs differ unless yours is mended (docs/bambu.md)")  # fmt: skip
     if script_only:
         console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
         console.print("Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."

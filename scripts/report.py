@@ -89,6 +89,18 @@ class ToolLoop(Strict):
     iterations: int | None = None
 
 
+class ToolFunction(Strict):
+    """A function in the log of an HLS tool that does not pipeline: its own estimates."""
+
+    name: str
+    control_steps: int | None = None
+    states: int | None = None
+    fmax_mhz: float | None = None
+    area: int | None = None
+    dsp: int | None = None
+    ff: int | None = None
+
+
 class ToolReport(Strict):
     """What an HLS tool of the user made of a layer; there only where that tool has run."""
 
@@ -101,6 +113,7 @@ class ToolReport(Strict):
     clock_estimate_ns: float | None = Field(None, description="the tool's own estimate")
     interval: int | None = Field(None, description="cycles from one image to the next, the tool's own estimate")
     loops: list[ToolLoop] = []
+    functions: list[ToolFunction] = []
     cosim: str | None = Field(None, description="result of the tool's own co-simulation")
     wns_ns: float | None = Field(None, description="worst negative slack after routing")
     fmax_mhz: float | None = Field(None, description="after routing")
@@ -613,6 +626,8 @@ def _context(report: RunReport) -> dict[str, Any]:
         "clocks": [(name, clock) for name, clock in clocks if clock],
         "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
         "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
+        "functions": [(layer.name, one) for layer in report.layers for tool in layer.tools.values()
+                      for one in tool.functions],
         "tools": [(layer.name, name, tool) for layer in report.layers for name, tool in layer.tools.items()],
         "budget": _budget_rows(report),
         "fits": verdict(report.network.resources, report.budgets) if report.network else "",

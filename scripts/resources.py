@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -95,8 +96,10 @@ def load_target(name: str) -> Target:
     return target
 
 
-def synthesise(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
+def synthesise(rtl: Sequence[Path], top: str, target: Target, tables: Sequence[Path] = ()) -> dict[str, Any]:
     """Synthesise `top` with yosys for `target`, whose command may flatten it (`Family.flattens`).
+
+    tables: files that the Verilog reads ($readmemb), by their names.
 
     Returns {"total": {LUT, FF, DSP, ...}, "modules": {name: {"instances": n, LUT, ...}}, "utilisation": {LUT: share of
     the budget, ...}, "seconds": s}. A module's numbers are of one instance without its submodules. Raises ConfigError
@@ -104,6 +107,8 @@ def synthesise(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
+        for table in tables:
+            shutil.copy(table, folder)
         cells = _cells(read_sources(rtl, Path(folder)), top, target.yosys, Path(folder))
     return _counted(cells, top, target, start)
 
