@@ -17,9 +17,14 @@ from pymodel.bundle import Bundle
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP, Dataflow, build
 from pymodel.errors import ConfigError
+from pymodel.explore.constants import upper_bounds
 from pymodel.explore.options import engines
 from pymodel.generate import random_bundle
 from pymodel.network import Network
+from scripts import flow
+from scripts.config import load
+
+FAULTS, EXAMPLES = Path(__file__).parent / "faults" / "networks", Path(__file__).parents[1] / "examples"
 
 LAYERS = 4
 CONSTANTS = ("zero", "one", "minus one", "powers of two", "all equal", "zeros and ones", "any")
@@ -126,3 +131,36 @@ def named(dataflow: Dataflow) -> Counter[tuple[str, int, int]]:
 def test_memories_are_those_that_the_compiler_builds(seed: int, tmp_path: Path) -> None:
     dataflow = random_dataflow(seed)
     assert built(dataflow, tmp_path) == named(dataflow)
+
+
+CONFIGURED = [
+    FAULTS / "mem_nobias" / "run.yaml",
+    FAULTS / "mem_sameweight" / "run.yaml",
+    pytest.param(EXAMPLES / "digits" / "streamed.yaml", marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize("path", CONFIGURED)
+def test_memories_of_networks_that_were_called_wrong(path: Path, tmp_path: Path) -> None:
+    dataflow = flow.prepare(load(path), path, tmp_path / "out").subject.whole.dataflow
+    assert built(dataflow, tmp_path) == named(dataflow)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", CONFIGURED)
+def test_networks_that_were_called_wrong_are_exact(path: Path, tmp_path: Path, psconv) -> None:
+    code, said, _ = psconv("run", str(path), "--out", str(tmp_path / "out"))
+    assert code == 0 and "all but the FIFOs equal to the model's" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(("name", "gone"), [("biases", True), ("weights", True), ("any", False)])
+def test_explore_names_what_takes_less(name: str, gone: bool) -> None:
+    """A ROM of 129 equal biases would be a block; multipliers of equal weights are none."""
+    net = made([{"op": "conv", "name": "c", "input": "input", "out_channels": 129, "kernel": 1}], 4, 2, 2)
+    bundle = random_bundle(net, 0)
+    if name == "biases":
+        bundle = replace(bundle, biases={"c": np.full(129, 5, np.int32)})
+    if name == "weights":
+        bundle = replace(bundle, weights={"c": np.full((129, 4, 1, 1), 3, np.int8)})
+    shape = bundle.engine_shape("c", Tb=4).model_copy(update={"acc_bits": 32})
+    assert upper_bounds(build(bundle, {"c": shape})) == (["c"] if gone else [])

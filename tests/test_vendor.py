@@ -13,11 +13,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from pymodel import csim
+from pymodel import csim, header
+from pymodel.cycles import pe_iterations
 from pymodel.errors import ConfigError
+from pymodel.packing import EngineShape
 from scripts import flow
 from scripts.config import load
 from scripts.report import parse_report, render_html, render_markdown
@@ -182,6 +185,45 @@ def test_configuration_file_has_documented_keys_only(tmp_path: Path) -> None:
     for section, keys in found.items():
         assert set(keys) == CFG_KEYS[section]
         assert all(keys.count(key) == 1 for key in keys if key not in REPEATED)
+
+
+def test_streams_hold_two_words_at_least_for_vitis(tmp_path: Path) -> None:
+    """Its FIFO of one word passes a word every second cycle; the open flow's has the depth of the cycle model."""
+    engine, settings = prepared(tmp_path, LAYER | {"out_channels": 32})
+    made = (step.write_project("vitis", engine, settings) / "src" / header.FILE_NAME).read_text()
+
+    def depths(text: str) -> list[int]:
+        return [int(depth) for depth in re.findall(r"_DEPTH = (\d+);", text)]
+
+    here = depths(engine.header)
+    assert 1 in here and depths(made) == [max(2, depth) for depth in here]
+
+
+def test_the_trip_count_of_the_processing_element_is_the_true_one(tmp_path: Path) -> None:
+    """As the compiler computes it, against the iterations of the cycle model; with windows whole and in pieces."""
+    common = {"cin": 8, "cout": 8, "height": 3, "width": 4, "acc_bits": 28}
+    shapes = [
+        EngineShape(**common, kernel=3, padding=1, support="PS4_P4", feed="channels", fold=2),
+        EngineShape(**common, kernel=3, stride=2, padding=1, support="PS4_P4", Tb=2, fold=3, To=2),
+        EngineShape(**common, kernel=1, support="dense", Tb=8),
+    ]
+    structs, lines = [], []
+    for at, shape in enumerate(shapes):
+        weights, bias = np.zeros((8, 8, shape.kernel, shape.kernel), int), np.zeros(8, int)
+        structs.append(header.engine_struct(f"C{at}", shape, weights, bias, prefix=f"c{at}_"))
+        lines.append(f'  std::printf("%d\\n", psconv::Rom<C{at}>::MOST + 0);')
+    text = header.render_header("engine_config.hpp", "a test", "configurations", 1024, structs)
+    (tmp_path / "configurations.hpp").write_text(text)
+    source = tmp_path / "count.cpp"
+    source.write_text('#include <cstdio>\n#include "configurations.hpp"\n#include "pe.hpp"\nint main() {\n'
+                      + "\n".join(lines) + "\n}\n")  # fmt: skip
+    command = [*csim.compiler_command("clang"), f"-I{csim.ENGINE}", f"-I{csim.INCLUDE}", "-w", "-std=c++17", source,
+               "-o", tmp_path / "count"]  # fmt: skip
+    subprocess.run(command, check=True)
+    printed = subprocess.run([tmp_path / "count"], capture_output=True, text=True, check=True).stdout
+    assert list(map(int, printed.split())) == [pe_iterations(shape) for shape in shapes]
+    assert re.search(r"do \{\n#pragma HLS PIPELINE II=1\n#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=Store::MOST",
+                     (csim.ENGINE / "pe.hpp").read_text())  # fmt: skip
 
 
 @pytest.mark.parametrize("tool", step.TOOLS)

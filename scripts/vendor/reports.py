@@ -58,7 +58,8 @@ def _loops(root: ElementTree.Element) -> list[dict[str, Any]]:
                     loops.append({
                         "module": module.findtext("Name"), "name": loop.findtext("Name") or loop.tag, "ii": interval,
                         "depth": _whole(loop.findtext("PipelineDepth")),
-                        "iterations": _whole(loop.findtext("TripCount")),
+                        # A number, or from how many to how many: the worst case, as of latency and interval.
+                        "iterations": _whole(loop.findtext("TripCount/range/max") or loop.findtext("TripCount")),
                     })  # fmt: skip
     return loops
 
