@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -174,3 +175,41 @@ def test_a_network_module_by_module_where_the_command_flattens(tmp_path: Path, c
         (tmp_path / f"{name}.sv").write_text(text)
     found = synthesise_modules(sorted(tmp_path.glob("*.sv")), "top", device(command), tmp_path / "cache")
     assert found["parts"]["part"]["FF"] == 8 and found["total"]["FF"] == 16 and found["total"]["LUT"] == 0
+
+
+def test_place_and_route_for_another_device_is_refused_at_once(tmp_path: Path, psconv) -> None:
+    config = Path(__file__).parent / "faults" / "networks" / "mem_nobias" / "run.yaml"
+    code, _, err = psconv("run", str(config), "--pnr", "--out", str(tmp_path / "out"))
+    assert code == 2 and "no open place and route for 'zcu104'" in err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_network_is_counted_placed_and_routed_for_the_ecp5(tmp_path: Path, psconv) -> None:
+    config = Path(__file__).parent / "faults" / "networks" / "mem_nobias" / "run.yaml"
+    out = str(tmp_path / "out")
+    code, said, _ = psconv("run", str(config), "--target", "ulx3s_85f", "--pnr", "--json", "--out", out)
+    network = json.loads(said)["network"]
+    assert code == 0 and network["resources"]["DSP"] == 1 and network["clock"]["fmax_mhz"] > 50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "command", "each"),  # of 18 x 18 that a multiplier of 8 x 8 takes: the Gowin's 9 x 9 is half of one
+    [("nexus", "synth_nexus", 1), ("gowin", "synth_gowin", 0.5)],
+)
+def test_a_run_for_a_family_beyond_those_of_constraints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, psconv, target: str, command: str, each: float
+) -> None:
+    for path in CONSTRAINTS.iterdir():
+        (tmp_path / path.name).write_text(path.read_text())
+    data = yaml.safe_load((CONSTRAINTS / "ulx3s_85f.yaml").read_text())
+    data |= {"name": target, "yosys": command, "nextpnr": None}
+    (tmp_path / f"{target}.yaml").write_text(yaml.safe_dump(data))
+    monkeypatch.setattr(resources, "CONSTRAINTS", tmp_path)
+    config = tmp_path / "run.yaml"
+    layer = {"in_channels": 4, "out_channels": 4, "height": 4, "width": 4, "support": "PS4_P4"}
+    config.write_text(yaml.safe_dump({"psconv": 1, "layer": layer, "images": {"count": 2}, "target": target}))
+    code, said, _ = psconv("run", str(config), "--json", "--out", str(tmp_path / "out"))
+    [found] = json.loads(said)["layers"]
+    assert code == 0 and found["resources"]["DSP"] == each * found["multipliers"]
+    assert found["resources"]["LUT"] > 100 and found["resources"]["FF"] > 100
