@@ -12,6 +12,7 @@ import yaml
 
 from pymodel.bundle import Bundle
 from pymodel.errors import ConfigError, read_yaml
+from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.fitted import Fitted, fitted
 from pymodel.explore.network import Network, cheapest, fastest
@@ -72,6 +73,7 @@ class Exploration:
     rows: list[Row]
     best: Fitted
     macs: dict[str, int]
+    upper_bounds: list[str]  # layers that may take less
 
     def fps(self, interval: int) -> float:
         return 1e9 / (interval * self.clock_ns)
@@ -128,6 +130,7 @@ class Exploration:
             "budget": self.budget,
             "minimise": self.minimise,
             "exact": list(EXACT),
+            "upper_bounds": self.upper_bounds,
             "estimates": {kind: {"unseen_mean_percent": fit.unseen_mean_percent} for kind, fit in
                           (("LUT", model.LUT), ("FF", model.FF))},
             "frontier": self.rows,
@@ -164,7 +167,8 @@ def explore(path: Path, wish: Wish) -> Exploration:
     if best is None:
         raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
     macs = {name: shape.macs for name, shape in network.shapes.items()}
-    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs)
+    less = upper_bounds(network.dataflow(best.answer.choice))
+    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs, less)
     return replace(found, rows=_frontier(network, found, wish))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pymodel.bundle import Bundle
 from pymodel.dataflow import Dataflow, build
 from pymodel.errors import ConfigError
+from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import Cost, check_family, engine_cost
 from pymodel.explore.network import cheapest, streams_cost
 from pymodel.explore.solve import total
@@ -47,6 +48,7 @@ class Fits:
     target: Target
     interval: int
     candidates: list[Candidate]
+    upper_bounds: list[str]  # layers of the network as configured that may take less
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -80,6 +82,7 @@ class Fits:
             "device": self.target.name,
             "cycles": self.interval,
             "budget": self.target.budgets.model_dump(),
+            "upper_bounds": self.upper_bounds,
             "block_ram_bits": self.memory_bits[0],
             "block_and_ultra_ram_bits": self.memory_bits[1],
             "candidates": [
@@ -119,7 +122,7 @@ def fits(path: Path, device: str | None = None) -> Fits:
         raise ConfigError(f"{path}: no folding of the dense network takes {interval:,} cycles for an image")
     dense = network.dataflow(choice)
     found.append(Candidate("dense", _stored_bits(dense), total(choice.values()) + streams_cost(dense)))
-    return Fits(bundle.network.name, target, interval, found)
+    return Fits(bundle.network.name, target, interval, found, upper_bounds(own))
 
 
 def _stored_bits(dataflow: Dataflow) -> int:

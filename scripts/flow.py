@@ -37,7 +37,8 @@ from .bench import bench, inner_streams, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
-from .place_route import place_and_route
+from .place_route import SOURCES as PLACING
+from .place_route import check_routable, clock_report, place_and_route
 from .report import write_report
 from .resources import SOURCES, load_target, seen_by_yosys, synthesise, trace_operands
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
@@ -47,11 +48,7 @@ from .vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
-# Modules that the results of synthesis, place and route depend on.
-COUNTING = tuple(
-    ROOT / "scripts" / f"{name}.py"
-    for name in ("netlist", "place_route", "ecp5_registers", "critical_path", "source_lines")
-)
+COUNTING = (ROOT / "scripts" / "netlist.py", *PLACING)
 
 
 @dataclass(frozen=True)
@@ -73,6 +70,8 @@ def prepare(
         chosen = load_target(target or config.target)
     except ConfigError as error:
         raise ConfigError(f"{'--target' if target else path}: {error}") from error
+    if pnr:
+        check_routable(chosen)
     period = clock_ns or config.clock_ns or chosen.clock_ns
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     run = Run(config, path, make_subject(config, path, chosen), settings)
@@ -209,13 +208,6 @@ def report(run: Run) -> dict[str, Any]:
     return write_report(data, layout.report).model_dump()
 
 
-def _clock(placed: dict[str, Any]) -> dict[str, Any]:
-    """What of a place and route goes into the report."""
-    kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
-    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
-                                                 "path": placed["critical_path_lines"]}  # fmt: skip
-
-
 def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     layout, shape, name = settings.layout, engine.shape, engine.name
     schedule = json.loads((layout.synth(name) / "schedule.json").read_text())
@@ -243,7 +235,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
-        "clock": _clock(resources["pnr"]) if "pnr" in resources else None,
+        "clock": clock_report(resources["pnr"]) if "pnr" in resources else None,
         # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
         "multiplexer_free": resources["operands"]["multiplexer_free"] and shape.fold == 1,
         "weight_bits": storage["periodic"].weight_bits,

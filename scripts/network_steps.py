@@ -17,6 +17,8 @@ from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
 from .bench import inner_streams, summary
+from .place_route import SOURCES as PLACING
+from .place_route import place_and_route
 from .resources import SOURCES, seen_by_yosys, synthesise_modules
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from .steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
@@ -142,13 +144,19 @@ def run_bench(
 
 @step
 def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], None] = lambda now, all: None) -> Work:
-    """LUT, FF, DSP, BRAM of every module after yosys; `done` is told how many of how many modules there are."""
+    """LUT, FF, DSP, BRAM of every module after yosys; with `pnr` the ECP5's Fmax of the whole network.
+
+    `done` is told how many of how many modules there are.
+    """
     result = settings.layout.resources(whole.name)
     rtl = sorted((settings.layout.synth(whole.name) / "rtl").glob("*.sv"))
-    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), *SOURCES, versions(*SYNTHESIS_PACKAGES))
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns, *SOURCES,
+                      *PLACING, versions(*SYNTHESIS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         record = synthesise_modules(rtl, TOP, settings.target, settings.module_cache, done)
+        if settings.pnr:
+            record["pnr"] = place_and_route(rtl, TOP, settings.target, settings.clock_ns)
         write_json(result, record | {"target": settings.target.name})
 
     return Work(result, key, make)

@@ -28,7 +28,7 @@ CALIBRATION = Path(__file__).with_name("calibration.yaml")
 KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")
 EXACT = ("DSP", "BRAM", "URAM")  # the other two are estimates
 FAMILIES = ("zynq_uplus", "virtex_uplus")  # one silicon, one library of yosys
-_DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
+DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
 _DSP_WIDE = 27  # bits of the wide side of a DSP48E2
 
 
@@ -191,7 +191,7 @@ def _product_bits(shape: EngineShape) -> int:
 
 def _in_blocks(shape: EngineShape) -> bool:
     """Whether DSP blocks are the multipliers."""
-    return _product_bits(shape) >= _DSP_PRODUCT_BITS
+    return _product_bits(shape) >= DSP_PRODUCT_BITS
 
 
 def _fields_apart(shape: EngineShape) -> int:

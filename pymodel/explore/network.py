@@ -15,7 +15,7 @@ from pymodel.bundle import Bundle
 from pymodel.cycles import stream_depths
 from pymodel.dataflow import Dataflow, build
 from pymodel.explore.costs import Cost
-from pymodel.explore.memories import Memory, feeder_lines, half_blocks, total_half_blocks
+from pymodel.explore.memories import Memory, feeder_memories, half_blocks, total_half_blocks
 from pymodel.explore.options import Option, pareto
 from pymodel.explore.solve import Answer, Cut, Problem, minimise
 from pymodel.network_cycles import processes, slowest, stream_depths_between
@@ -154,9 +154,7 @@ def streams_cost(dataflow: Dataflow) -> Cost:
         if isinstance(unit, EngineUnit):
             halves += inner_half_blocks(unit.shape)
         elif isinstance(unit, PoolUnit):
-            words = unit.reads[0].words
-            history = Memory("history", unit.NB, (unit.kernel - 1) * unit.kernel * words.word_bits, True)
-            halves += total_half_blocks([feeder_lines(unit.width * unit.NB, unit.kernel, words.word_bits), history])
+            halves += total_half_blocks(feeder_memories(unit, unit.reads[0].words.word_bits))
         for stream in unit.writes:
             if stream.name in depths:
                 fifo = _fifo(depths[stream.name], stream.word_bits)
