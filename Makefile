@@ -53,17 +53,30 @@ clean:                            ## remove what the flow wrote; the virtual env
 help:                             ## this list
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 42
 
+# Said before anything is installed: pip would say ResolutionImpossible, for pins that older Pythons have not.
+NEEDED := 3, 11
+define check_python
+@command -v $(1) > /dev/null || { echo "error: PYTHON=$(1): no such command; Python $(subst $(comma) ,.,$(NEEDED)) or later is needed"; exit 2; }
+@$(1) -c 'import sys; v = sys.version_info; old = v < ($(NEEDED)); \
+  old and sys.stderr.write("error: PYTHON=$(1) is Python %d.%d; %d.%d or later is needed: make PYTHON=python3.11\n" \
+                           % (v[0], v[1], $(NEEDED))); sys.exit(2 * old)'
+endef
+comma := ,
+
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	$(call check_python,$(PYTHON))
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: $(PYTHON) -m venv failed: is its package venv installed?"; exit 2; }
 
 # Stamps, so that a second `make run` installs nothing.
 $(VENV)/run.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(call check_python,$(BIN)/python)
 	@echo "Installing the flow's packages (once; a few minutes of downloads)"
 	$(PIP) --editable .
 	@touch $@
 
 # AMD's ap_types headers come inside the hls4ml wheel; its dependencies (TensorFlow) are not wanted.
 $(VENV)/test.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(call check_python,$(BIN)/python)
 	@echo "Installing the tests' packages (once)"
 	$(PIP) --editable '.[test,train]'
 	$(PIP) --no-deps hls4ml==1.3.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,13 +13,14 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 import numpy as np
+from openhls import children
 
 from pymodel.errors import ConfigError
 from rtl_tb import harness, records
 from rtl_tb.build import build
 from rtl_tb.job import Job
 from rtl_tb.ports import Ports, Stream, parse_ports
-from rtl_tb.processes import log_tail, wait
+from rtl_tb.processes import log_tail, run
 from rtl_tb.progress import FILE as PROGRESS_FILE
 from rtl_tb.progress import Progress, read_progress
 from rtl_tb.scoreboard import Field, Layout
@@ -278,7 +278,6 @@ def _run_bench(
     folder = job.parent
     packages = [str(Path(__file__).resolve().parent.parent), *(entry for entry in sys.path if entry)]
     environment = {
-        **os.environ,
         "PYTHONPATH": os.pathsep.join(packages),
         "PYGPI_PYTHON_BIN": sys.executable,
         "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
@@ -301,15 +300,8 @@ def _run_bench(
             progress(latest)
 
     with (folder / "sim.log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [*command, *(["--trace"] if waves else [])],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        wait(process, look if progress else None)
+        command += ["--trace"] if waves else []
+        run(command, folder, children.environment(environment), log, look if progress else None)
     if progress:
         look()
 

@@ -14,8 +14,16 @@ from rtl_tb.ports import Ports
 from rtl_tb.runner import SimResult, simulate
 from rtl_tb.watchdog import Inner
 
-from .settings import Settings
+from .settings import SIMULATION_PACKAGES, Settings
+from .sources import code
+from .steps import ROOT, content_key, versions
 from .subject import Engine
+
+
+def simulator() -> str:
+    """A hash of what the result of a simulation depends on besides the design and its images."""
+    own = code("rtl_tb.runner", "rtl_tb.bench", "pymodel.loading")
+    return content_key(ROOT / "rtl_tb", Path(__file__), own, versions(*SIMULATION_PACKAGES))
 
 
 def bench(

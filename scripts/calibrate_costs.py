@@ -9,7 +9,6 @@ measurement, the coefficients fitted to them, and how far off the fit is for eng
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pymodel import header
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.explore.costs import CALIBRATION, fit
 from pymodel.files import write_text
+from pymodel.records import read_json
 
 from .config import RunConfig, load
 from .parallel import in_workers
@@ -96,7 +96,7 @@ def measure(name: str, out: Path) -> dict[str, Any]:
             write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), TOP, target))
 
     unless_fresh(result, content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.model_dump()), make)
-    total = json.loads(result.read_text())["total"]
+    total = read_json(result)["total"]
     shape = engine.shape.model_dump(exclude_defaults=True)
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from openhls.targets import target as find_target
 
+from pymodel.bounds import BUDGET
 from pymodel.bundle import Bundle
-from pymodel.errors import ConfigError, read_yaml
+from pymodel.errors import ConfigError
 from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.fitted import Fitted, fitted
@@ -20,6 +21,7 @@ from pymodel.explore.options import Option, Parallelism, options
 from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
 from pymodel.files import write_text
+from pymodel.records import read_yaml, yaml_text
 
 from . import plots
 from .config import load
@@ -151,9 +153,13 @@ def explore(path: Path, wish: Wish) -> Exploration:
         raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
     if wish.maximise not in (None, UTILISATION):
         raise ConfigError(f"--maximise: {wish.maximise!r}; {UTILISATION} is possible; left out: frames/s")
-    target = load_target(wish.device or config.target)
+    target = load_target(config.target if wish.device is None else wish.device)
     check_family(target.family)
-    clock_ns = wish.clock_ns or config.clock_ns or target.clock_ns
+    clock_ns = next(period for period in (wish.clock_ns, config.clock_ns, target.clock_ns) if period is not None)
+    least = find_target(target.openhls).least_ns
+    if clock_ns < least:
+        raise ConfigError(f"{f'{path}: clock_ns' if wish.clock_ns is None else '--clock'}: {clock_ns:g} ns; by the "
+                          f"delay model of {target.openhls} nothing is faster than {least:g} ns")  # fmt: skip
     budget = budgets(target, wish.budget)
     try:
         bundle = load_bundle(config, path)
@@ -186,8 +192,7 @@ def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
             budget[kind] = float(amount)
         except ValueError:
             raise ConfigError(f"--budget: {change!r}: a number or 'none' was expected after {kind}=") from None
-        if not 0 <= budget[kind] < float("inf"):
-            raise ConfigError(f"--budget: {change!r}: 0 or more is possible")
+        BUDGET.check(budget[kind], f"--budget {change}")
     return budget
 
 
@@ -203,8 +208,7 @@ def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
     keys = (*Parallelism._fields, "lanes")
     data["layers"] = {row["layer"]: {key: row[key] for key in keys} for row in found.layers}
     summary = ", ".join(f"{key} {value}" for key, value in found.summary.items())
-    content = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=118)
-    text = f"# Chosen by: {wish.command(path)}\n# {summary}\n{content}"
+    text = f"# Chosen by: {wish.command(path)}\n# {summary}\n{yaml_text(data, width=118)}"
     write_text(result, text)
     load(result)  # what `psconv run` will do
     return result

@@ -103,7 +103,7 @@ def fits(path: Path, device: str | None = None) -> Fits:
     config = load(path)
     if config.layer:
         raise ConfigError(f"{path}: layer: a bundle or a network is wanted, built as one top")
-    target = load_target(device or config.target)
+    target = load_target(config.target if device is None else device)
     check_family(target.family)
     try:
         bundle = load_bundle(config, path)

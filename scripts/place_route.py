@@ -18,10 +18,6 @@ from .resources import Target
 from .source_lines import SourceLines
 from .yowasp import read_sources, tool, yosys
 
-SOURCES = tuple(  # modules that the result depends on
-    Path(__file__).with_name(f"{name}.py")
-    for name in ("place_route", "ecp5_registers", "critical_path", "source_lines")
-)
 _DESIGN, _REGISTERS = "design.json", "registers.json"
 
 

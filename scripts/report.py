@@ -7,7 +7,6 @@ as a dash. Both documents are made from the templates beside this file.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.text import Text
 
 from pymodel.errors import Strict, validated
 from pymodel.files import write_text
+from pymodel.records import json_text
 
 from .resources import verdict
 
@@ -450,7 +450,7 @@ COLUMNS: tuple[Column, ...] = (
 def write_report(data: dict[str, Any], folder: Path) -> RunReport:
     """Write report.{json,md,html} into `folder`. Raises ConfigError when `data` is no RunReport."""
     report = parse_report(data)
-    write_text(folder / "report.json", json.dumps(report.model_dump(), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "report.json", json_text(report.model_dump(), name="report") + "\n")
     write_text(folder / "report.md", render_markdown(report))
     write_text(folder / "report.html", render_html(report))
     return report

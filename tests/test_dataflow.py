@@ -176,9 +176,6 @@ def test_refuses_what_is_not_built() -> None:
     bundle = random_bundle(net, 0)
     dataflow = build(bundle, {"a": bundle.engine_shape("a")})
     assert [unit.name for unit in dataflow.units] == ["a"]  # what the output does not depend on is not built
-    bad = random_bundle(network(conv("double", "input", 2)), 0)
-    with pytest.raises(ConfigError, match="layer double: C\\+\\+ reserves this name"):
-        network_top.render(build(bad, {"double": bad.engine_shape("double")}), "net")
 
 
 def test_depths_of_the_digits_network() -> None:

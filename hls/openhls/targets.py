@@ -36,6 +36,11 @@ class Target:
     blocks: tuple[tuple[int, int], ...] = ()  # bits and words of a block memory's forms, the widest first; (): any
     block_registers: bool = False  # whether a block memory is slow without the register behind its output
 
+    @property
+    def least_ns(self) -> float:
+        """The shortest period of a process that counts: from a counter through a comparison to the issue of a read."""
+        return self.overhead + self.lut + self.issue
+
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
         inputs = sum(a.width for a in node.args if a.op != "const")

@@ -19,8 +19,10 @@ from pydantic import Field
 from scipy.optimize import nnls
 
 from pymodel.cycles import FEEDER_STAGES
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.errors import ConfigError, Strict, validated
 from pymodel.explore.memories import totals
+from pymodel.kinds import CALIBRATION as KIND
+from pymodel.kinds import read_kind
 from pymodel.packing import EngineShape
 from pymodel.products import operand_bits
 
@@ -83,7 +85,7 @@ class Calibration(Strict):
 @cache
 def calibration(path: Path = CALIBRATION) -> Calibration:
     """The fitted model. Raises ConfigError."""
-    return validated(Calibration, read_yaml(path), str(path))
+    return validated(Calibration, read_kind(path, KIND), str(path))
 
 
 def check_family(family: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pymodel.errors import ConfigError
+from pymodel.records import read_json
 
 from ..steps import ROOT, content_key, write_json
 from . import CAMPAIGNS
@@ -103,9 +103,9 @@ def repeat(campaign: Campaign, case: Case, out: Path) -> Outcome:
 def read_case(path: Path) -> tuple[str, Case]:
     """Campaign and case of a file that a hunt has written. Raises ConfigError: no such file, of another form."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         return data["campaign"], data["case"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise ConfigError(f"{path}: is no case of a hunt: {error}") from error
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from openhls import children
+
 from pymodel.csim import TOP
 from pymodel.cycles import sequences
 from pymodel.errors import ConfigError
+from pymodel.records import read_json, reading
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
 
@@ -77,8 +78,9 @@ def stored(tool: str, engine: Engine, settings: Settings) -> dict[str, Any] | No
     if not result.exists():
         return None
     key = project.contents(tool, engine, settings.target, settings.clock_ns).key
-    made = json.loads((folder / project.RECORD).read_text(encoding="utf-8"))
-    return json.loads(result.read_text(encoding="utf-8")) if made["key"] == key else None
+    with reading(folder / project.RECORD):
+        fresh = read_json(folder / project.RECORD)["key"] == key
+    return read_json(result) if fresh else None
 
 
 def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict[str, Any]:
@@ -150,14 +152,10 @@ def _run(folder: Path, command: list[str], program: Path) -> None:
     path = os.pathsep.join([str(program.parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "BAMBU": str(program)}
     with (folder / LOG).open("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT,
-                                   start_new_session=True)  # fmt: skip
-        try:
+        with children.started(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        ) as process:
             status = process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
         log.seek(0)
         lines = log.read().splitlines()
     if status:
