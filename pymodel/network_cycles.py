@@ -112,7 +112,7 @@ def latency_at_most(dataflow: Dataflow, images: int) -> NetworkCycles:
     chain, slow, depths = processes(dataflow), slowest(dataflow), stream_depths_between(dataflow)
     links = _bounded_links(dataflow, depths) | {OUT_PORT: Link(STAGES, None)}
     words = {stream: len(at) for process in chain for stream, at in process.writes.items()}
-    reach = max(-(-(link.depth or 0) // words[stream]) for stream, link in links.items())
+    reach = max(-(-(link.depth or 0) // words[stream]) for stream, link in links.items() if words[stream])
     simulated = reach + 3
     beats = dataflow.out_beats
     sink = Process("sink", beats, {OUT_PORT: np.arange(beats)}, {})

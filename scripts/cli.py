@@ -289,7 +289,7 @@ def explore(
         print(json.dumps(found.to_json() | {"files": list(map(str, written))}, indent=2))
         return
     where = f"{found.network} on {found.target.name}, {found.clock_ns:g} ns"
-    _table(f"Frontier of the engines: {where}", found.rows, console, False)
+    _table(f"Frontier, engines and streams together: {where}", found.rows, console, False)
     _table("Chosen, engines and streams together", [found.summary], console, False)
     _table("Its layers", found.layers, console, False)
     console.print("DSP, BRAM, URAM exact; LUT, FF estimates (docs/explore.md)")
