@@ -417,7 +417,7 @@ def test_packing_changes_neither_cycles_nor_streams_of_a_network(feed):
 def test_networks_equal_exhaustive_search_over_the_network_as_built(cin, middle, cout, supports, budget):
     """Every pair of foldings is built as a network; its slowest process, of whatever unit, is its interval."""
     bundle = small_network((cin, middle, cout), supports, size=3)
-    network = explored(bundle, multipliers=8)
+    network = explored(bundle, multipliers=5)
     limits = {"DSP": budget / 10, "LUT": budget * 20}
     legal = [(cycles, cost.DSP) for _, cycles, cost in built(network) if within(cost, limits)]
     best = fastest(network, limits, "DSP")
@@ -466,7 +466,7 @@ def every_product(network, limits, interval=1 << 62):
        st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2), st.integers(40, 400),
        st.sampled_from([1 << 62, 900, 200]))  # fmt: skip
 def test_the_best_use_of_multipliers_equals_exhaustive_search(cin, middle, cout, supports, budget, interval):
-    network = explored(small_network((cin, middle, cout), supports, size=3), multipliers=8)
+    network = explored(small_network((cin, middle, cout), supports, size=3), multipliers=5)
     limits = {"DSP": budget / 10, "LUT": budget * 20}
     legal = every_product(network, limits, interval)
     best = most_utilised(network, limits, interval)
@@ -545,7 +545,8 @@ def test_resnet18_packed_at_262144_cycles():
     assert answer.proved and answer.bound == 191 == sum(-(-each // 2) for each in lanes)
     # A ring in memories takes 16 cycles more in each image, which nothing can spare here.
     assert all(o.key.feed == WINDOWS for o in answer.choice.values())
-    assert any(o.key.feed == CHANNELS for o in cheapest(network, {}, 262160, "LUT").choice.values())
+    slower = cheapest(network, {}, 262160, "LUT", engines_alone=True)
+    assert any(o.key.feed == CHANNELS for o in slower.choice.values())
 
 
 # The command

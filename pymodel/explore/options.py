@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from operator import le
 from typing import Any, Literal, NamedTuple
-
-import numpy as np
 
 from pymodel.cycles import feeder_sequences, pe_iterations, sequences
 from pymodel.errors import ConfigError
@@ -135,25 +134,18 @@ def pareto(
     apart: only options of which it says the same are compared. by_lanes: lanes count, too, beside the resources. Of
     equal ones the fastest stays.
     """
-    fast = sorted((o for o in found if o.cycles <= interval), key=lambda o: (o.cost.vector, o.cycles, o.key))
-    amounts = [o.cost.vector + ((o.lanes,) if by_lanes else ()) for o in fast]
-    kinds: dict[Hashable, int] = {}
-    return _unbeaten(fast, amounts, [kinds.setdefault(apart(o), len(kinds)) for o in fast])
+    amounts = ((o.cost.vector + ((o.lanes,) if by_lanes else ()), o) for o in found if o.cycles <= interval)
+    in_order = sorted(amounts, key=lambda each: (each[0], each[1].cycles, each[1].key))
+    fronts: dict[Hashable, list[tuple[int, ...]]] = {}
+    kept = []
+    for vector, option in in_order:  # ascending, so no later one beats an earlier
+        front = fronts.setdefault(apart(option), [])
+        if not any(all(map(le, other, vector)) for other in front):
+            front.append(vector)
+            kept.append(option)
+    return kept
 
 
 def by_words(option: Option) -> Hashable:
     """Options with the same words at input and output, as `apart` of `pareto`."""
     return option.groups
-
-
-def _unbeaten(found: Sequence[Option], amounts: Sequence[tuple[int, ...]], kinds: Sequence[int]) -> list[Option]:
-    """The options whose amounts no other one's of the same kind equal or beat; of equal ones the first."""
-    if not found:
-        return []
-    kind = np.array(kinds)
-    rivals = kind[:, None] == kind  # [i, j]: i is nowhere worse than j
-    for column in np.array(amounts).T:
-        rivals &= column[:, None] <= column
-    equal = rivals & rivals.T
-    beaten = (rivals & ~equal).any(axis=0) | np.triu(equal, 1).any(axis=0)
-    return [option for option, out in zip(found, beaten, strict=True) if not out]

@@ -62,11 +62,19 @@ class Problem:
             for (layer, trait), value in where.items():
                 told[layer].setdefault(trait, set()).add(value)
 
-        def apart(option: Option, traits: Mapping[Trait, set[Hashable]]) -> Hashable:
-            return tuple((value := option.trait(trait)) in values and value for trait, values in traits.items())
+        def kept(name: str) -> list[Option]:
+            traits = told[name].items()
+            return pareto(self.layers[name], interval, lambda option: tuple(
+                (value := option.trait(trait)) in values and value for trait, values in traits), by_lanes)  # fmt: skip
 
-        return {name: pareto(found, interval, lambda option, name=name: apart(option, told[name]), by_lanes)
-                for name, found in self.layers.items()}  # fmt: skip
+        alike: dict[Hashable, list[Option]] = {}  # layers that share their options and that nothing tells apart
+        found = {}
+        for name, each in self.layers.items():
+            key = name if told[name] else id(each)
+            if key not in alike:
+                alike[key] = kept(name)
+            found[name] = alike[key]
+        return found
 
 
 @dataclass(frozen=True)
