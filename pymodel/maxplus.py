@@ -140,7 +140,10 @@ class Orbit(Timeline):
 
 def _events(run: Process) -> np.ndarray:
     """The iterations that access any stream."""
-    return np.unique(np.concatenate(list((run.reads | run.writes).values())))
+    accessed = np.zeros(run.iterations, bool)
+    for at in (*run.reads.values(), *run.writes.values()):
+        accessed[at] = True
+    return np.flatnonzero(accessed)
 
 
 def settle(timelines: Sequence[Timeline], links: Mapping[str, Link], must_not_wait: Timeline | None = None) -> bool:

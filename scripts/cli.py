@@ -320,7 +320,7 @@ def explore(
         print(json_text(found.to_json() | {"files": list(map(str, written))}))
         return
     where = f"{found.network} on {found.target.name}, {found.clock_ns:g} ns"
-    _table(f"Frontier of the engines: {where}", found.rows, console, False)
+    _table(f"Frontier, engines and streams together: {where}", found.rows, console, False)
     _table("Chosen, engines and streams together", [found.summary], console, False)
     _table("Its layers", found.layers, console, False)
     console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")

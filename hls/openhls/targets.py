@@ -36,11 +36,6 @@ class Target:
     blocks: tuple[tuple[int, int], ...] = ()  # bits and words of a block memory's forms, the widest first; (): any
     block_registers: bool = False  # whether a block memory is slow without the register behind its output
 
-    @property
-    def least_ns(self) -> float:
-        """The shortest period of a process that counts: from a counter through a comparison to the issue of a read."""
-        return self.overhead + self.lut + self.issue
-
     def delay(self, node: Node) -> float:
         """Delay of a combinational operation with at most two operands of an associative one."""
         inputs = sum(a.width for a in node.args if a.op != "const")
@@ -114,3 +109,16 @@ def target(name: str) -> Target:
     if name not in TARGETS:
         raise HlsError(f"unknown target '{name}'", hint=f"known targets: {', '.join(TARGETS)}")
     return TARGETS[name]
+
+
+def least_period(name: str) -> float:
+    """ns of the fastest clock that the delay model of a target leaves room for.
+
+    Every process decides in each cycle whether its reads issue. Whatever else is in a process may ask for more time,
+    which its own schedule says. HlsError: an unknown target.
+    """
+    model = target(name)
+    period = round(1000 * (model.overhead + model.issue))  # ps
+    while period / 1000 - model.overhead < model.issue:  # as the scheduler subtracts
+        period += 1
+    return period / 1000

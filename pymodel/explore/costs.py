@@ -51,6 +51,13 @@ class Cost:
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(a + b for a, b in zip(self.vector, other.vector, strict=True)))
 
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(*(a - b for a, b in zip(self.vector, other.vector, strict=True)))
+
+    def most(self, other: Cost) -> Cost:
+        """Of each resource the larger amount."""
+        return Cost(*map(max, self.vector, other.vector))
+
     @property
     def vector(self) -> tuple[int, int, int, int]:
         """The integers that the solver works with."""
@@ -109,7 +116,7 @@ def engine_cost(shape: EngineShape) -> Cost:
 
 def multiplier_blocks(shape: EngineShape) -> int:
     """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
-    multipliers = shape.multipliers if _in_blocks(shape) else 0
+    multipliers = shape.multipliers if in_blocks(shape) else 0
     return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
 
 
@@ -191,7 +198,7 @@ def _product_bits(shape: EngineShape) -> int:
     return shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
 
 
-def _in_blocks(shape: EngineShape) -> bool:
+def in_blocks(shape: EngineShape) -> bool:
     """Whether DSP blocks are the multipliers."""
     return _product_bits(shape) >= DSP_PRODUCT_BITS
 
@@ -206,7 +213,7 @@ def _adder_bits(shape: EngineShape) -> int:
 
     Also those of the multipliers themselves where no DSP block is one.
     """
-    products = 0 if _in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
+    products = 0 if in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
     spacing, packing = shape.product_fields.spacing, shape.packing
     operands = shape.multipliers * (packing - 1) * (shape.weight_bits + 1)
     groups = (shape.M - _fields_apart(shape)) * (shape.To // packing) * (packing * spacing + 1)
