@@ -43,7 +43,7 @@ class Layers:
     help = "the golden model of a layer, however it is computed, equals plain integers"
     aim = 10_000
     seconds = 60.0
-    most_cycles, sizes = 200_000, (1, 1, 2, 3, 4, 5, 7, 8, 12)
+    most_cycles, lanes, sizes = 200_000, 1 << 16, (1, 1, 2, 3, 4, 5, 7, 8, 12)
 
     def draw(self, rng: np.random.Generator) -> Case:
         while True:
@@ -52,7 +52,8 @@ class Layers:
                 shape = _subject(case).engines[0].shape
             except ConfigError:
                 continue  # this parallelism does not go together with that layer
-            if cycles.pe_iterations(shape) <= self.most_cycles and shape.rom_words <= 4000:
+            words = shape.rom_words
+            if cycles.pe_iterations(shape) <= self.most_cycles and words <= 4000 and shape.lanes <= self.lanes:
                 return case
 
     def check(self, case: Case, folder: Path) -> None:
@@ -114,7 +115,7 @@ class LayersRtl(Layers):
     help = "the RTL of a layer equals plain integers without and with random stalls, its cycles the model"
     aim = 300
     seconds = 600.0
-    most_cycles, sizes = 6_000, (1, 1, 2, 3, 5, 8)
+    most_cycles, lanes, sizes = 6_000, 100, (1, 1, 2, 3, 5, 8)  # so that a case is compiled in less than a minute
 
     def _drawn(self, rng: np.random.Generator) -> Case:
         case = super()._drawn(rng)

@@ -14,7 +14,7 @@ from pymodel import golden, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP
 from pymodel.loading import weight_beats
-from pymodel.network_cycles import check, latency, slowest
+from pymodel.network_cycles import check, latency, processes, slowest
 from rtl_tb.runner import SimResult
 from scripts.config import Stalls
 from scripts.network_steps import run_bench
@@ -27,6 +27,7 @@ from . import integers, small_networks
 from .campaign import Case, Fault
 
 MOST_CYCLES = 20_000  # of a simulation without stalls: seconds
+MOST_PROCESSES, MOST_LANES = 28, 64  # that HLS and Verilator compile in less than a minute
 
 
 class Networks:
@@ -40,7 +41,11 @@ class Networks:
     def draw(self, rng: np.random.Generator) -> Case:
         idle, backpressure = (round(float(rng.choice([0.0, 0.1, 0.4, 0.8])), 1) for _ in range(2))
         clock = float(rng.choice([3.333, 3.333, 5.0, 10.0, 40.0]))
-        return small_networks.draw(rng) | {"clock_ns": clock, "idle": idle, "backpressure": backpressure}
+        while True:
+            case = small_networks.draw(rng)
+            _, dataflow = small_networks.built(case)
+            if len(processes(dataflow)) <= MOST_PROCESSES and dataflow.lanes <= MOST_LANES:
+                return case | {"clock_ns": clock, "idle": idle, "backpressure": backpressure}
 
     def check(self, case: Case, folder: Path) -> None:
         bundle, dataflow = small_networks.built(case)
