@@ -79,6 +79,11 @@ class Dataflow:
         return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
 
     @property
+    def period(self) -> int:
+        """Cycles an image that the network is laid out for: those of its slowest unit by itself."""
+        return max(unit.interval for unit in self.units)
+
+    @property
     def engines(self) -> dict[str, EngineUnit]:
         """The engines, by layer."""
         return {unit.layer: unit for unit in self.units if isinstance(unit, EngineUnit)}
@@ -138,7 +143,9 @@ def build(
         raise ConfigError(f"layer {min(streamed)}: its weights are streamed; where weights are loaded, all of them are")
     if loaded and bundle.scales:
         raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
-    return _Builder(bundle, shapes, loaded, streamed).run()
+    dataflow = _Builder(bundle, shapes, loaded, streamed).run()
+    period = dataflow.period
+    return Dataflow([replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units])
 
 
 class _Builder:
@@ -176,6 +183,8 @@ class _Builder:
         """Gate, loaders and answer around the units."""
         bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
+        if not engines:
+            raise ConfigError("network: weights that are loaded, but no layer that the output needs has any")
         loaders: list[LoaderUnit] = []
         behind: tuple[Control, ...] = ()
         for engine in reversed(engines):

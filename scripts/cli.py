@@ -24,6 +24,7 @@ from rich.text import Text
 
 from pymodel import bounds
 from pymodel.errors import NEEDS_TORCH, ConfigError, told
+from pymodel.explore.constants import exactness
 from pymodel.records import json_text, read_json, reading
 
 from . import tables
@@ -319,10 +320,10 @@ def explore(
         print(json_text(found.to_json() | {"files": list(map(str, written))}))
         return
     where = f"{found.network} on {found.target.name}, {found.clock_ns:g} ns"
-    _table(f"Frontier of the engines: {where}", found.rows, console, False)
+    _table(f"Frontier, engines and streams together: {where}", found.rows, console, False)
     _table("Chosen, engines and streams together", [found.summary], console, False)
     _table("Its layers", found.layers, console, False)
-    console.print("DSP, BRAM, URAM exact; LUT, FF estimates (docs/explore.md)")
+    console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
     for path in written:
         console.print(f"Written: {path}")
 
@@ -343,7 +344,7 @@ def fits(
         print(json_text(found.to_json()))
         return
     _table(f"{found.network} on {found.target.name}, {found.interval:,} cycles an image", found.rows, console, False)
-    console.print(f"{found.note}. DSP, BRAM exact; LUT, FF estimates (docs/explore.md)")
+    console.print(f"{found.note}. {exactness('DSP, BRAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
 
 
 @app.command()
@@ -501,6 +502,10 @@ def _vendor(
         raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
     engines, settings = this.subject.engines, this.settings
     folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
+    for engine in engines:
+        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(engine.shape))):
+            console.print(f"Warning: layer {engine.name} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
+                          "these at -O2: outputs differ unless yours is mended (docs/bambu.md)")  # fmt: skip
     if script_only:
         console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
         console.print("Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."

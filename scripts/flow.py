@@ -33,11 +33,11 @@ from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
 
 from . import network_steps
-from .bench import bench, simulator, summary
+from .bench import bench, inner_streams, simulator, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
-from .place_route import place_and_route
+from .place_route import check_routable, clock_report, place_and_route
 from .report import write_report
 from .resources import load_target, seen_by_yosys, synthesise, trace_operands
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
@@ -68,6 +68,8 @@ def prepare(
         chosen = load_target(config.target if target is None else target)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}" if target is None else f"--{error}") from error
+    if pnr:
+        check_routable(chosen)
     period = next(period for period in (clock_ns, config.clock_ns, chosen.clock_ns) if period is not None)
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     run = Run(config, path, make_subject(config, path, chosen), settings)
@@ -117,6 +119,7 @@ def synth_step(engine: Engine, settings: Settings) -> Work:
         compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config], target=settings.target.openhls,
                     clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
+        cycles.check(engine.shape, read_json(folder / "schedule.json"))
 
     return Work(folder / "ports.json", key, make,
                 (folder / "rtl", folder / "schedule.json", folder / header.FILE_NAME))  # fmt: skip
@@ -133,8 +136,9 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
                       stalls.model_dump(), settings.waves)  # fmt: skip
 
     def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
-        ports = read_json(folder / "ports.json")
-        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure)
+        ports, schedule = read_json(folder / "ports.json"), read_json(folder / "schedule.json")
+        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure,
+                     cycles.quiet(engine.shape, schedule), inner=inner_streams(schedule))  # fmt: skip
 
     def make() -> None:
         full = one(len(engine.x), "free", 0.0, 0.0)
@@ -205,13 +209,6 @@ def report(run: Run) -> dict[str, Any]:
     return write_report(data, layout.report).model_dump()
 
 
-def _clock(placed: dict[str, Any]) -> dict[str, Any]:
-    """What of a place and route goes into the report."""
-    kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
-    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
-                                                 "path": placed["critical_path_lines"]}  # fmt: skip
-
-
 def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     layout, shape, name = settings.layout, engine.shape, engine.name
     schedule = read_json(layout.synth(name) / "schedule.json")
@@ -239,7 +236,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
-        "clock": _clock(resources["pnr"]) if "pnr" in resources else None,
+        "clock": clock_report(resources["pnr"]) if "pnr" in resources else None,
         # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
         "multiplexer_free": resources["operands"]["multiplexer_free"] and shape.fold == 1,
         "weight_bits": storage["periodic"].weight_bits,

@@ -14,6 +14,7 @@ from pymodel.records import read_json, read_npz, reading
 from pymodel.storage import support_storage
 from pymodel.units import EngineUnit, StreamedEngineUnit
 
+from .place_route import clock_report
 from .settings import Settings
 from .subject import Whole
 
@@ -52,6 +53,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "multipliers": dataflow.multipliers,
         "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
+        "clock": clock_report(resources["pnr"]) if "pnr" in resources else None,
         "modules": resources["distinct"],
         "memory": _memory(dataflow, schedule),
         "nonzero_bits": stored["nonzero"],

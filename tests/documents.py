@@ -13,8 +13,9 @@ A block of commands that are to be run is fenced as a console session; what stan
 seconds), `data` (needs the CIFAR-10 folder that PSCONV_DATA names). How a command is used in general, with places for
 arguments, is fenced as `usage`.
 
-A table whose figures a command prints stands between `<!-- from COMMAND -->` and `<!-- end -->`, or, where a benchmark
-writes it, between `<!-- bench NAME -->` and `<!-- end -->`.
+A table whose figures a command prints stands between `<!-- from COMMAND -->` and `<!-- end -->`; one that a benchmark
+writes between `<!-- bench NAME -->`, or `<!-- bench NAME: TITLE -->`, and `<!-- end -->`; one that was measured once,
+on a program or a machine that is no more at hand, between `<!-- once: WHEN AND HOW -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 _COMMAND = re.compile(r"\s*(\$ |psconv |make( |$)|python3? -m |torchrun |pip |git clone )")
 _FENCE = re.compile(r"```(\S*) *(.*)$")
-_PLACE = re.compile(r"<!-- (from|bench) (.+?) -->\n(.*?)<!-- end -->", re.DOTALL)
+_PLACE = re.compile(r"<!-- (from|bench|once:) (.+?) -->\n(.*?)<!-- end -->", re.DOTALL)
 _FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?")
 ANY = "…"
 
@@ -131,7 +132,7 @@ def figures(text: str) -> list[str]:
 
 
 def places(text: str) -> Iterator[tuple[str, str, str]]:
-    """What is put into a text from elsewhere: "from" or "bench", the command or the benchmark, the content."""
+    """What is put into a text from elsewhere: the sort of place, the command, benchmark or remark, the content."""
     for place in _PLACE.finditer(text):
         yield place[1], place[2], place[3]
 

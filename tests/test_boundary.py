@@ -75,7 +75,7 @@ def test_clock_and_target_of_every_command(command, arguments, psconv, tmp_path)
 
 
 def test_explore_has_no_clock_that_the_delay_model_has_not(psconv, tmp_path):
-    assert "nothing is faster than 1.8 ns" in refused(psconv, "explore", DIGITS / "network.yaml", "--clock", "0.6")
+    assert "no process is faster than" in refused(psconv, "explore", DIGITS / "network.yaml", "--clock", "0.6")
     path = tmp_path / "run.yaml"
     content = yaml.safe_load((DIGITS / "network.yaml").read_text()) | {"clock_ns": 0.6}
     content["bundle"] = str(DIGITS / content["bundle"])

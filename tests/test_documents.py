@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.benchmarks import BENCHMARKS
+from scripts.benchmarks.document import documented
+from scripts.benchmarks.frame import measure
 from tests.documents import (
     DOCUMENTS,
     ROOT,
@@ -95,7 +98,30 @@ def test_every_command_is_one_that_runs(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_table_of_figures_says_where_they_come_from(name: str) -> None:
-    assert stray_tables((ROOT / name).read_text()) == []
+    path = ROOT / name
+    if not path.with_suffix(".json").exists():  # a sweep's table is its JSON's
+        assert stray_tables(path.read_text()) == []
+    for sort, what, _ in places(path.read_text()):
+        assert sort != "bench" or what.split(":")[0] in BENCHMARKS
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_tables_of_results_are_those_of_their_json(path: Path) -> None:
+    pytest.importorskip("torch", reason="a sweep writes them, in PyTorch")
+    from pymodel.training.sweep import _read, markdown_table
+
+    assert path.with_suffix(".md").read_text() == markdown_table(tuple(_read(path)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_storage_and_energy_are_what_the_document_says(tmp_path: Path) -> None:
+    """All tables: they are computed, so they are the same everywhere."""
+    pytest.importorskip("torch", reason="SynFlow's masks are made in PyTorch")
+    measure("energy", tmp_path, lambda text: None)
+    text = (ROOT / "docs" / "storage_energy.md").read_text()
+    assert len([1 for sort, *_ in places(text) if sort == "bench"]) == 5
+    assert documented(text, tmp_path) == text
 
 
 @pytest.mark.parametrize("name", NAMES)
