@@ -232,7 +232,7 @@ def _calls(*folders):
 
 
 def test_one_reader_and_one_writer_of_each_format():
-    """All of the program but what measures it, what hunts it (with what everybody uses), and openhls and the benches."""
+    """All of the program but what measures and hunts it (with what everybody uses), and openhls and the benches."""
     for name, function, node in _calls("pymodel", "scripts"):
         where = f"{name}:{node.lineno}: {function}"
         if name.startswith(("scripts/benchmarks/", "scripts/hunt/")):
