@@ -127,7 +127,9 @@ def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
     """
     promises: list[Promise] = []
     if has_markers(text):  # read where pointers are values, of a copy: what is compiled never has them
-        promises = read_markers(promote(str(_inlined(text, function)), function), function)
+        copy = _inlined(text, function)
+        _run(copy, function, _PROMOTE)
+        promises = read_markers(str(copy), function)
     module = _inlined(without_markers(text), function)
     _run(module, function, _UNROLL)
     module = parse(_LIFETIMES.sub("", split_arrays(str(module))))
