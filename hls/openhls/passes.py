@@ -13,7 +13,7 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from .partition import split_arrays
-from .promises import Promise, take
+from .promises import Promise, has_markers, read_markers, without_markers
 
 _OPTIONS = (
     "-unroll-threshold=1",  # 0 would switch off unrolling by pragma, too
@@ -100,11 +100,8 @@ def promote(text: str, function: str) -> str:
     return str(module)
 
 
-def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
-    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
-
-    Raises HlsError: a pragma that cannot be carried out.
-    """
+def _inlined(text: str, function: str) -> llvm.ModuleRef:
+    """The module with all that a function calls in it."""
     module = parse(text)
     for other in module.functions:
         if other.is_declaration:
@@ -120,11 +117,20 @@ def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
     manager.add_always_inliner_pass()
     manager.add_global_dead_code_eliminate_pass()
     manager.run(module, builder)
-    _run(module, function, _PROMOTE)
-    inlined = str(module)
-    text, promises = take(inlined, function)
-    if text != inlined:
-        module = parse(text)
+    return module
+
+
+def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
+    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
+
+    Raises HlsError: a pragma that cannot be carried out.
+    """
+    promises: list[Promise] = []
+    if has_markers(text):  # read where pointers are values, of a copy: what is compiled never has them
+        copy = _inlined(text, function)
+        _run(copy, function, _PROMOTE)
+        promises = read_markers(str(copy), function)
+    module = _inlined(without_markers(text), function)
     _run(module, function, _UNROLL)
     module = parse(_LIFETIMES.sub("", split_arrays(str(module))))
     _run(module, function, _CLEAN)
