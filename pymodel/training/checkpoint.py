@@ -23,9 +23,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: not found; train first") from error
-    except Exception as error:  # whatever PyTorch and pickle meet in bytes that are not theirs
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ConfigError(f"{path}: damaged or not made by this program ({said})") from error
+    except Exception as error:  # whatever PyTorch meets in bytes that are not its own; its advice would run them
+        raise ConfigError(f"{path}: damaged or not made by this program: PyTorch cannot read it") from error
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
