@@ -48,17 +48,19 @@ def build(
     cache: Path,
     *,
     probes: Mapping[str, int] | None = None,
+    levels: Sequence[str] = (),
     waves: bool = False,
     threads: int = 1,
 ) -> Path:
     """The simulator of a design and its bench, from `cache` or compiled.
 
-    probes: bytes of a word of each inner stream that is recorded. threads: on which the design is simulated.
+    probes: bytes of a word of each inner stream that is recorded. levels: the inner streams whose words are counted
+    (rtl_tb.harness). threads: on which the design is simulated.
     Raises ConfigError with the tool's message.
     """
     sources, probes = _checked_sources(rtl), dict(probes or {})
     harness.check_probes(sources, ports.top, probes)
-    top, components = harness.render_top(ports, probes), harness.components()
+    top, components = harness.render_top(ports, probes, levels), harness.components()
     flags = [*_BENCH_FLAGS, "--threads", str(threads), *(["--trace"] if waves else [])]
     contents = [path.read_bytes() for path in (*components, *sources)]
     key = _digest([_toolchain(), top, *_FLAGS, *flags, *_OPTIMISE.values(), *contents])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from pymodel.errors import ConfigError
+from pymodel.kinds import describe, wrong
+from pymodel.records import read_json, read_npz
 
 from .steps import DESIGNS, Layout
 
@@ -81,7 +81,7 @@ class Comparison:
 
     def render(self) -> Table:
         """For a terminal: a row per layer, and below it the first differences."""
-        table = Table(title=f"{self.a}  against  {self.b}", title_justify="left", header_style="bold")
+        table = Table(title=Text(f"{self.a}  against  {self.b}"), title_justify="left", header_style="bold")
         for heading, justify in (
             ("layer", "left"),
             ("elements", "right"),
@@ -91,12 +91,12 @@ class Comparison:
             table.add_column(heading, justify=justify, overflow="fold")
         for layer in self.layers:
             if layer.problem:
-                text = f"[red]{layer.problem}[/red]"
+                text = Text(layer.problem, "red")
             elif layer.differing:
                 most = ", ".join(f"{delta:+d}: {n}" for delta, n in list(layer.histogram.items())[:5])
-                text = f"[red]b - a: {most}[/red]"
+                text = Text(f"b - a: {most}", "red")
             else:
-                text = "[green]equal[/green]"
+                text = Text("equal", "green")
             table.add_row(layer.name, f"{layer.elements:,}", f"{layer.differing:,}", text)
         for difference in self.differences:
             place = ", ".join(f"{axis} {at}" for axis, at in difference.place.items())
@@ -151,6 +151,8 @@ def _compare_arrays(name: str, a: np.ndarray, b: np.ndarray) -> tuple[LayerCompa
 
 def _files(path: Path) -> dict[str, Path]:
     if path.is_file():
+        if path.suffix != ".npz":
+            raise ConfigError(wrong(path, "an .npz file, or a folder of them,"))
         return {path.stem: path}
     if not path.is_dir():
         raise ConfigError(f"{path}: no such file or folder")
@@ -158,7 +160,8 @@ def _files(path: Path) -> dict[str, Path]:
     found = {file.stem: file for file in path.glob("*.npz") if not file.name.startswith(".")}
     if not found:
         raise ConfigError(
-            f"{path}: holds no .npz file; the folders to compare are golden, csim and cosim of a run"
+            f"{path}: is {describe(path)[0]} and holds no .npz file; the folders to compare are golden, csim and cosim "
+            "of a run"
         )
     return found
 
@@ -169,20 +172,17 @@ def _strays(files: Mapping[str, Path], folder: Path) -> list[str]:
     if not folder.is_dir() or not config.is_file():
         return []
     try:
-        designs = json.loads(config.read_text(encoding="utf-8")).get(DESIGNS)
-    except (OSError, ValueError, AttributeError):
+        designs = read_json(config).get(DESIGNS)
+    except (ConfigError, AttributeError):
         return []
-    return sorted(files.keys() - designs) if isinstance(designs, list) else []
+    return sorted(name for name in files if name not in designs) if isinstance(designs, list) else []
 
 
 def _load(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            array = arrays["y"]
-    except KeyError:
-        raise ConfigError(f"{path}: array 'y' expected") from None
-    except (OSError, ValueError, BadZipFile) as error:
-        raise ConfigError(f"{path}: cannot be read as .npz: {error}") from error
+    arrays = read_npz(path)
+    if "y" not in arrays:
+        raise ConfigError(f"{path}: array 'y' expected, got {', '.join(sorted(arrays)) or 'none'}")
+    array = arrays["y"]
     if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
         raise ConfigError(
             f"{path}: y: integers with 1 to 4 axes expected, got {array.dtype} {list(array.shape)}"

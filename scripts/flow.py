@@ -6,7 +6,6 @@ nothing that it depends on has changed. They run in worker processes, one engine
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Callable
@@ -28,16 +27,17 @@ from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.native import build as native
 from pymodel.packing import unpack_beats
+from pymodel.records import read_json, read_npz, reading
 from pymodel.storage import support_storage
 from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
 
 from . import network_steps
-from .bench import bench, simulator, summary
+from .bench import bench, inner_streams, simulator, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
-from .place_route import place_and_route
+from .place_route import check_routable, clock_report, place_and_route
 from .report import write_report
 from .resources import load_target, seen_by_yosys, synthesise, trace_operands
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
@@ -65,10 +65,12 @@ def prepare(
 ) -> Run:  # fmt: skip
     """The run that `config`, read from `path`, describes; writes the resolved configuration. Raises ConfigError."""
     try:
-        chosen = load_target(target or config.target)
+        chosen = load_target(config.target if target is None else target)
     except ConfigError as error:
-        raise ConfigError(f"{'--target' if target else path}: {error}") from error
-    period = clock_ns or config.clock_ns or chosen.clock_ns
+        raise ConfigError(f"{path}: {error}" if target is None else f"--{error}") from error
+    if pnr:
+        check_routable(chosen)
+    period = next(period for period in (clock_ns, config.clock_ns, chosen.clock_ns) if period is not None)
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     run = Run(config, path, make_subject(config, path, chosen), settings)
     resolved = config.model_dump() | {"target": chosen.name, "clock_ns": period}
@@ -117,6 +119,7 @@ def synth_step(engine: Engine, settings: Settings) -> Work:
         compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config], target=settings.target.openhls,
                     clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
+        cycles.check(engine.shape, read_json(folder / "schedule.json"))
 
     return Work(folder / "ports.json", key, make,
                 (folder / "rtl", folder / "schedule.json", folder / header.FILE_NAME))  # fmt: skip
@@ -133,8 +136,9 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
                       stalls.model_dump(), settings.waves)  # fmt: skip
 
     def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
-        ports = json.loads((folder / "ports.json").read_text())
-        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure)
+        ports, schedule = read_json(folder / "ports.json"), read_json(folder / "schedule.json")
+        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure,
+                     cycles.quiet(engine.shape, schedule), inner=inner_streams(schedule))  # fmt: skip
 
     def make() -> None:
         full = one(len(engine.x), "free", 0.0, 0.0)
@@ -205,18 +209,11 @@ def report(run: Run) -> dict[str, Any]:
     return write_report(data, layout.report).model_dump()
 
 
-def _clock(placed: dict[str, Any]) -> dict[str, Any]:
-    """What of a place and route goes into the report."""
-    kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
-    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
-                                                 "path": placed["critical_path_lines"]}  # fmt: skip
-
-
 def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     layout, shape, name = settings.layout, engine.shape, engine.name
-    schedule = json.loads((layout.synth(name) / "schedule.json").read_text())
-    simulated = json.loads(layout.cosim(name).with_suffix(".json").read_text())
-    resources = json.loads(layout.resources(name).read_text())
+    schedule = read_json(layout.synth(name) / "schedule.json")
+    simulated = read_json(layout.cosim(name).with_suffix(".json"))
+    resources = read_json(layout.resources(name))
     free = simulated["free"]
     model = cycles.latency(shape, schedule, len(engine.x), free["start"])
     storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
@@ -239,7 +236,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
-        "clock": _clock(resources["pnr"]) if "pnr" in resources else None,
+        "clock": clock_report(resources["pnr"]) if "pnr" in resources else None,
         # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
         "multiplexer_free": resources["operands"]["multiplexer_free"] and shape.fold == 1,
         "weight_bits": storage["periodic"].weight_bits,
@@ -303,7 +300,8 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
 
 
 def _load(path: Path) -> np.ndarray:
-    with np.load(path) as arrays:
+    arrays = read_npz(path)
+    with reading(path):
         return arrays["y"]
 
 
@@ -324,8 +322,8 @@ def run_step(name: str, run: Run, console: Console) -> None:
         _run_network_step(name, title, network_step, run, console)
         return
     engines = sorted(run.subject.engines, key=lambda e: -e.shape.lanes)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[last]}"), TimeElapsedColumn())  # fmt: skip
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[last]}", markup=False), TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=len(engines), last="")
         todo = [engine for engine in engines if not layer_step.plan(engine, run.settings).done]
@@ -336,8 +334,8 @@ def run_step(name: str, run: Run, console: Console) -> None:
 
 def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run, console: Console) -> None:
     """One step for a whole network; those that take long tell how far they are."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
-               TimeElapsedColumn())  # fmt: skip
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
+               TextColumn("{task.fields[state]}", markup=False), TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=None, state="")
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pymodel.files import remove_partial, write_atomically, write_text
+from pymodel.records import json_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DESIGNS = "designs"  # a key of config.json
@@ -178,7 +179,7 @@ def unless_fresh(result: Path, key: str, make: Callable[[], None], *more: Path) 
 
 
 def write_json(path: Path, data: Any) -> None:
-    write_text(path, json.dumps(data, indent=2) + "\n")
+    write_text(path, json_text(data, name=path.name) + "\n")
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:

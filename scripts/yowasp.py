@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from openhls import children
+from openhls.caches import cache_home, writable
 
 from pymodel.errors import ConfigError
 
@@ -39,6 +41,7 @@ def yosys(script: str, folder: Path) -> None:
 
 def tool(package: str, function: str, arguments: Sequence[str], folder: Path) -> None:
     """Run a YoWASP tool in `folder`; ConfigError with the end of its output when it fails."""
+    writable(Path(os.environ.get("YOWASP_CACHE_DIR") or cache_home() / "YoWASP"), "yosys", "YOWASP_CACHE_DIR")
     command = [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
     with (folder / "tool.log").open("w+", encoding="utf-8", errors="replace") as log:
         with children.started(

@@ -54,7 +54,7 @@ def preprocessed(source: Path, include_dirs: list[Path], defines: dict[str, str]
 def compile_ir(
     source: Path, include_dirs: list[Path], defines: dict[str, str]
 ) -> tuple[str, pragmas.Directives]:
-    """One C++ file -> (textual LLVM IR, the promises of its pragmas).
+    """One C++ file -> (textual LLVM IR, what its pragmas say besides).
 
     Raises:
         HlsError: what clang reports, with its text; what `pragmas.rewrite` refuses.
@@ -62,8 +62,13 @@ def compile_ir(
     text, directives = pragmas.rewrite(preprocessed(source, include_dirs, defines))
     with tempfile.TemporaryDirectory(prefix="openhls-") as folder:
         rewritten, ir = (Path(folder) / name for name in ("unit.cpp", "unit.ll"))
-        rewritten.write_text(text, encoding="utf-8", errors="surrogateescape")
+        # What the markers are made of is no user's line.
+        marked = f'# 1 "{HEADERS}/pragmas"\n{text}'
+        rewritten.write_text(marked, encoding="utf-8", errors="surrogateescape")
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
-        _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)],
-             Path(folder))  # fmt: skip
+        try:
+            _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)],
+                 Path(folder))  # fmt: skip
+        except HlsError as error:
+            raise directives.blame(error) from None
         return ir.read_text(), directives

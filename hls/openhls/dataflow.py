@@ -18,7 +18,7 @@ from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
 from .graph import Interface, Static, Stream
 from .ir import Function, Instruction, parse_function
-from .pragmas import DATAFLOW_MARKER, INLINE_MARKER, STREAM_MARKER
+from .pragmas import ABOUT_ARRAYS, DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, STREAM_MARKER
 from .printed import PrintedModule
 
 
@@ -222,7 +222,7 @@ class _Body:
         self.streams[i.name] = self.reader.add_stream(stream, self.scope)
 
     def _call(self, i: Instruction) -> None:
-        if i.callee.startswith("llvm.") or i.callee in (DATAFLOW_MARKER, INLINE_MARKER):
+        if i.callee.startswith("llvm.") or i.callee in (DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER):
             return
         if i.callee == STREAM_MARKER:
             self._depth(i)
@@ -232,6 +232,8 @@ class _Body:
         if subprogram is None:
             self._refuse(i, f"the function {i.callee} is not defined in the sources")
         place, name = debug.place(subprogram), debug.text(subprogram, "name") or i.callee
+        if name.startswith(ABOUT_ARRAYS):  # of streams: each of them is by itself anyway
+            return
         if place and debug.is_header(place):
             if name.startswith("stream"):
                 return  # the constructor of a named stream
@@ -269,10 +271,10 @@ class _Body:
         name = self.streams.get(i.operands[0].text)
         if name is None:
             raise HlsError("HLS STREAM: the variable is no stream of this function", where)
-        depth = i.operands[1].text
-        if not depth.isdigit() or int(depth) < 1:
-            raise HlsError(f"the depth of '{name}' is no positive constant", where)
-        self.reader.network.streams[name].depth = int(depth)
+        stream, depth = self.reader.network.streams[name], int(i.operands[1].text)
+        if stream.depth not in (None, depth):
+            raise HlsError(f"HLS STREAM: '{name}' has a depth of {stream.depth} already", where, "write one of them")
+        stream.depth = depth
 
 
 def connect(streams: dict[str, Stream], processes: Sequence[Interface], initialised_by_code: set[str]) -> None:

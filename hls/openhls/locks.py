@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -28,9 +28,10 @@ class InUse(OSError):
 def locked(folder: Path, name: str = "", *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, or that of what is called `name` in it: no other process gets it meanwhile.
 
-    The folder is made if it is missing. wait: until the lock is free. Raises InUse where it is not.
+    The folder is made if it is missing, and removed again where nothing was written to it. wait: until the lock is
+    free. Raises InUse where it is not.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     file = folder / f".{name}.lock" if name else folder / ".lock"
     descriptor = _acquired(file, folder / name, wait)
     try:
@@ -41,11 +42,15 @@ def locked(folder: Path, name: str = "", *, wait: bool = False) -> Iterator[None
     finally:
         file.unlink(missing_ok=True)
         os.close(descriptor)
+        with suppress(OSError):  # something is in it
+            for one in made:
+                one.rmdir()
 
 
 def _acquired(file: Path, subject: Path, wait: bool) -> int:
     """The descriptor of the locked file, which is the one that has the name: its last holder may have removed it."""
     while True:
+        file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -13,6 +13,7 @@ from functools import cache
 import llvmlite.binding as llvm
 
 from .partition import split_arrays
+from .promises import Promise, take
 
 _OPTIONS = (
     "-unroll-threshold=1",  # 0 would switch off unrolling by pragma, too
@@ -99,8 +100,11 @@ def promote(text: str, function: str) -> str:
     return str(module)
 
 
-def optimise(text: str, function: str) -> str:
-    """A printed module and the process function in it -> the same with that function alone, flat and simplified."""
+def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
+    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
+
+    Raises HlsError: a pragma that cannot be carried out.
+    """
     module = parse(text)
     for other in module.functions:
         if other.is_declaration:
@@ -116,7 +120,12 @@ def optimise(text: str, function: str) -> str:
     manager.add_always_inliner_pass()
     manager.add_global_dead_code_eliminate_pass()
     manager.run(module, builder)
+    _run(module, function, _PROMOTE)
+    inlined = str(module)
+    text, promises = take(inlined, function)
+    if text != inlined:
+        module = parse(text)
     _run(module, function, _UNROLL)
     module = parse(_LIFETIMES.sub("", split_arrays(str(module))))
     _run(module, function, _CLEAN)
-    return str(module)
+    return str(module), promises

@@ -8,6 +8,7 @@ computed; place and route has the last word about the clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, log
 
 from .errors import HlsError
 from .graph import Node
@@ -83,6 +84,8 @@ class Target:
             if op == "xor" and any(a.op == "const" for a in node.args):
                 return 0.0  # an inverter is part of the LUT behind it
             return self.lut / 2 if node.width == 1 else self.lut  # two gates share a LUT
+        if op == "parity":
+            return self.lut * max(1, ceil(log(width, self.lut_inputs)))
         if op in ("shl", "shru", "shrs"):
             return self.lut * max(1.0, node.width.bit_length() / 2)
         if op == "mul":
@@ -106,3 +109,16 @@ def target(name: str) -> Target:
     if name not in TARGETS:
         raise HlsError(f"unknown target '{name}'", hint=f"known targets: {', '.join(TARGETS)}")
     return TARGETS[name]
+
+
+def least_period(name: str) -> float:
+    """ns of the fastest clock that the delay model of a target leaves room for.
+
+    Every process decides in each cycle whether its reads issue. Whatever else is in a process may ask for more time,
+    which its own schedule says. HlsError: an unknown target.
+    """
+    model = target(name)
+    period = round(1000 * (model.overhead + model.issue))  # ps
+    while period / 1000 - model.overhead < model.issue:  # as the scheduler subtracts
+        period += 1
+    return period / 1000

@@ -8,8 +8,13 @@ in the include path is one that was not read last time.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
+
+from .caches import cache_home, writable
+
+_KEPT = "ZIG_GLOBAL_CACHE_DIR"
 
 
 def _command() -> tuple[str, ...]:
@@ -26,5 +31,8 @@ def uncached(scratch: Path) -> dict[str, str]:
     """Variables with which the compiler finds no object of an earlier run. scratch: a new folder, removed afterwards.
 
     What zig keeps in its global cache is made of its own package: start-up files and the C++ library.
+    Raises Unwritable where it cannot.
     """
-    return {"ZIG_LOCAL_CACHE_DIR": str((scratch / "zig").absolute())}
+    kept = os.environ.get(_KEPT)
+    folder = writable(Path(kept) if kept else cache_home() / "zig", "the C++ compiler", f"{_KEPT} or XDG_CACHE_HOME")
+    return {"ZIG_LOCAL_CACHE_DIR": str((scratch / "zig").absolute()), _KEPT: str(folder.absolute())}

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from openhls import children, zig
+from openhls.caches import Unwritable, cache_home, writable
 
 from pymodel.errors import ConfigError
 
@@ -22,10 +23,11 @@ SWITCH = "PSCONV_NATIVE"  # environment: an instruction set, or "off"; the best 
 _SOURCE = Path(__file__).with_name("convolution.cpp")
 _SOURCES = (_SOURCE, _SOURCE.with_name("kernel.hpp"))
 _OPTIONS = ("-std=c++17", "-O3", "-shared", "-fPIC")
+_PLAIN = ("g++",)
 _COMPILERS = (
     # Options that undo what it adds: checks, the builder's own processor, a C++ library. Its code is the faster one.
     (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
-    ("g++",),
+    _PLAIN,
 )
 
 
@@ -91,7 +93,7 @@ def load() -> ctypes.CDLL:
     """The library. Raises Unavailable, naming what failed."""
     try:
         library = ctypes.CDLL(str(build(cache_folder())))
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         raise Unavailable(str(error)) from error
     pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     library.psconv_supports.argtypes = library.psconv_group.argtypes = [number]
@@ -102,8 +104,8 @@ def load() -> ctypes.CDLL:
 
 
 def cache_folder() -> Path:
-    """Where built libraries are kept. Raises RuntimeError where the user has no home."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "psconv"
+    """Where built libraries are kept. Raises Unwritable where that cannot be."""
+    return writable(cache_home() / "psconv", "psconv", "XDG_CACHE_HOME")
 
 
 def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> Path:
@@ -123,7 +125,11 @@ def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> 
                 problems.append(f"no {compiler[0]}")
                 continue
             command = [*compiler, *_OPTIONS, str(_SOURCE), "-o", str(made)]
-            done = children.run(command, env=zig.uncached(scratch))
+            try:
+                done = children.run(command, env=zig.uncached(scratch) if compiler is not _PLAIN else None)
+            except Unwritable as error:
+                problems.append(str(error))
+                continue
             if done.returncode == 0:
                 os.replace(made, path)
                 return path

@@ -7,13 +7,11 @@ Also the entry point under torchrun: torchrun --nproc-per-node 2 -m pymodel.trai
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from openhls.locks import InUse
-
-from pymodel.errors import ConfigError
+from pymodel.errors import told
+from pymodel.records import json_text
 from pymodel.training.distributed import is_main
 from pymodel.training.quantise import quantise
 from pymodel.training.sweep import sweep
@@ -59,11 +57,12 @@ def main() -> int:
                 resume=arguments.resume,
                 overrides=tuple(arguments.overrides),
             )
-    except (ConfigError, InUse) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except Exception as error:
+        code, message = told(error)
+        print(message, file=sys.stderr)
+        return code
     if is_main():
-        print(json.dumps(result.to_json(), indent=2))
+        print(json_text(result.to_json()))
     return 0
 
 

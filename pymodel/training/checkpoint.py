@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from pymodel.errors import ConfigError
 from pymodel.files import write_atomically
@@ -23,8 +23,27 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
         return torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: not found; train first") from error
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ConfigError(f"{path}: damaged or not made by this program ({error})") from error
+    except Exception as error:  # whatever PyTorch and pickle meet in bytes that are not theirs
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"{path}: damaged or not made by this program ({said})") from error
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """The state dict in a file, into `network`. Raises ConfigError: of another network, or with NaN or infinity."""
+    into(network, load(path), path)
+
+
+def into(network: nn.Module, state: dict[str, Any], path: Path) -> None:
+    """The state dict `state`, from `path`, into `network`. Raises ConfigError as `load_weights` does."""
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())
+        raise ConfigError(f"{path}: is not of the network in this folder: {said}") from error
+    for name, value in network.state_dict().items():
+        if wrong := int((~value.isfinite()).sum()):
+            raise ConfigError(f"{path}: {name}: {wrong} of {value.numel()} values are NaN or infinite: the training "
+                              "diverged; train again with a smaller optimiser.lr")  # fmt: skip
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pymodel import golden
 from pymodel.bundle import Bundle, check_name
 from pymodel.errors import ConfigError, validated
 from pymodel.formats import BIAS_BITS, check_range
+from pymodel.records import json_text, read_json
 from pymodel.training import checkpoint
 from pymodel.training.build import NetworkModule
 from pymodel.training.calibrate import calibrate
@@ -25,7 +25,7 @@ from pymodel.training.data import Dataset, load_dataset
 from pymodel.training.distributed import is_main, joined
 from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
 from pymodel.training.fold import fold_batch_norm
-from pymodel.training.train import Trainer, identity, kept, load_topology, read_json
+from pymodel.training.train import Trainer, identity, kept, load_topology, run_file
 
 IDENTITY_IMAGES = 64
 
@@ -73,7 +73,7 @@ def quantise(
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     before = _float_accuracy(run_dir)
     network = NetworkModule(load_topology(run_dir))
-    network.load_state_dict(checkpoint.load(run_dir / "model.pt"))
+    checkpoint.load_weights(network, run_dir / "model.pt")
     with locked(out.parent, out.name) if is_main() else nullcontext():
         fixed = to_fixed_point(network.eval(), dataset, config)
         if config.quantise.qat:
@@ -188,7 +188,7 @@ def qat_plan(config: TrainConfig) -> TrainConfig:
 
 def qat_folder(run_dir: Path, config: TrainConfig) -> Path:
     """Where that training lies: a folder for each choice of bits and options, so that one is not in another's way."""
-    digest = hashlib.sha256(json.dumps(identity(qat_plan(config)), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json_text(identity(qat_plan(config)), indent=None).encode()).hexdigest()[:8]
     return run_dir / f"qat_w{config.quantise.weight_bits}a{config.quantise.activation_bits}_{digest}"
 
 
@@ -201,14 +201,14 @@ def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, r
 
 def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) -> TrainConfig:
     path = run_dir / "config.json"
-    content = read_json(path)
-    content["quantise"] |= {key: value for key, value in options.items() if value is not None}
-    return validated(TrainConfig, overridden(content, overrides), str(path))
+    content = run_file(path)
+    given = tuple(f"quantise.{key}={json_text(value)}" for key, value in options.items() if value is not None)
+    return validated(TrainConfig, overridden(content, (*given, *overrides)), str(path))
 
 
 def _float_accuracy(run_dir: Path) -> float:
     path = run_dir / "result.json"
     try:
-        return float(json.loads(path.read_text())["test_accuracy"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return float(read_json(path)["test_accuracy"])
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); finish the training first") from error

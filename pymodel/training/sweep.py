@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from contextlib import ExitStack
@@ -17,13 +16,14 @@ from pymodel.bundle import Bundle
 from pymodel.complexity import complexity
 from pymodel.errors import ConfigError
 from pymodel.files import write_atomically
+from pymodel.records import read_json, write_json
 from pymodel.training.baselines import initialised
 from pymodel.training.build import dense_network
 from pymodel.training.config import load_config
 from pymodel.training.data import load_dataset
 from pymodel.training.distributed import is_main, world
 from pymodel.training.quantise import quantise
-from pymodel.training.train import begun, load_topology, read_json, train
+from pymodel.training.train import begun, load_topology, train
 
 
 @dataclass(frozen=True)
@@ -161,19 +161,17 @@ def _read(path: Path) -> list[VariantResult]:
     if not path.exists():
         return []
     try:
-        rows = json.loads(path.read_text())
+        rows = read_json(path)
         names = {field.name for field in fields(VariantResult)}
         if not isinstance(rows, list) or any(set(row) != names for row in rows):
             raise ValueError(f"each entry should have the keys {', '.join(sorted(names))}")
-    except (OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"{path}: not a table of results: {error}") from error
     return [VariantResult(**row) for row in rows]
 
 
 def _write(path: Path, results: list[VariantResult]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = json.dumps([asdict(result) for result in results], indent=2) + "\n"
-    write_atomically(path, lambda target: target.write_text(rows))
+    write_json(path, [asdict(result) for result in results])
     table = markdown_table(tuple(results))
     write_atomically(path.with_suffix(".md"), lambda target: target.write_text(table))
     _plot(path.with_suffix(".svg"), results)

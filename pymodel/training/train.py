@@ -7,7 +7,7 @@ batches as one that is not, and on the same machine ends with the same weights, 
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -22,9 +22,11 @@ import torch
 from openhls.locks import locked
 from torch.nn import functional
 
-from pymodel.errors import ConfigError, validated
-from pymodel.files import remove_partial, write_text
+from pymodel.errors import ConfigError, shortened, validated
+from pymodel.files import remove_partial
+from pymodel.kinds import TRAINING, of_mapping, wrong
 from pymodel.network import Network
+from pymodel.records import read_json, reading, write_json
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.baselines import initialised
@@ -137,6 +139,8 @@ class Trainer:
         self.train_split = _on_device(dataset.train, self.device)
         self.test_split = _on_device(dataset.test, self.device)
         self.epoch, self.step = 0, 0
+        # The first step of the epoch whose loss was not finite; a tensor, as looking at it would wait for the GPU.
+        self.diverged = torch.full((), self.steps_per_epoch, device=self.device)
         # Of the epoch so far: sum of losses, correct answers, images.
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.history: list[dict[str, Any]] = []
@@ -147,8 +151,8 @@ class Trainer:
         process.wait()  # every process has looked at the folder before the first one writes
         if process.is_main:
             out.mkdir(parents=True, exist_ok=True)
-            _write_json(out / "config.json", config.model_dump(mode="json"))
-            _write_json(out / "network.json", network.network.spec())
+            write_json(out / "config.json", config.model_dump(mode="json"))
+            write_json(out / "network.json", network.network.spec())
 
     @property
     def seconds(self) -> float:
@@ -201,6 +205,7 @@ class Trainer:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         with torch.no_grad():
+            self.diverged.clamp_(max=torch.where(loss.isfinite(), self.steps_per_epoch, self.step))
             self.totals[0] += loss.detach() * len(labels)
             self.totals[1] += (logits.argmax(1) == labels).sum()
             self.totals[2] += len(labels)
@@ -209,6 +214,7 @@ class Trainer:
     def _end_epoch(self, monitor: Monitor, rate: float) -> None:
         loss, correct, images = self.process.sum(self.totals).tolist()
         test_loss, test_accuracy = self.evaluate(self.test_split)
+        self._check_finite(loss, test_loss)
         self.epoch, self.step = self.epoch + 1, 0
         self.totals.zero_()
         record = {
@@ -220,14 +226,22 @@ class Trainer:
             "test_accuracy": test_accuracy,
             "seconds": round(self.seconds, 3),
         }
-        if not np.isfinite(record["train_loss"]):
-            raise ConfigError(
-                f"optimiser.lr: {self.config.optimiser.lr}: training diverged in epoch {self.epoch} "
-                "(the loss is not finite); try a smaller rate or a longer warm-up"
-            )
         self.history.append(record)
         monitor.epoch(record, self.config.epochs)
         self.save()
+
+    def _check_finite(self, *losses: float) -> None:
+        """Raises ConfigError, naming epoch and step, where training has diverged; in all processes or in none.
+
+        The last step of an epoch, which no loss follows, shows in the loss of the test images and in the weights.
+        """
+        if all(map(math.isfinite, losses)) and all(value.isfinite().all() for value in self.network.parameters()):
+            return
+        step = min(int(self.diverged) + 1, self.step)
+        raise ConfigError(
+            f"optimiser.lr: {self.config.optimiser.lr}: training diverged in epoch {self.epoch + 1}, step {step} of "
+            f"{self.steps_per_epoch} (loss or weights are not finite); try a smaller rate or a longer warm-up"
+        )
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> tuple[float, float]:
@@ -249,7 +263,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint and the log; all processes must come here together."""
-        self.process.sum(self.totals)
+        self._check_finite(self.process.sum(self.totals)[0].item())
         if not self.process.is_main:
             self.totals.zero_()  # they are in the main process's now
             return
@@ -271,7 +285,12 @@ class Trainer:
     def _restore(self) -> None:
         """Go on from the checkpoint. Raises ConfigError where it belongs to another configuration."""
         state = begun(self.config, self.out, self.network.network, self.process.world, self.device)
-        self.network.load_state_dict(state["model"])
+        path = self.out / "checkpoint.pt"
+        with reading(path, "train anew in another folder"):
+            self._restore_from(path, state)
+
+    def _restore_from(self, path: Path, state: dict[str, Any]) -> None:
+        checkpoint.into(self.network, state["model"], path)
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
@@ -304,7 +323,7 @@ class Trainer:
             write_plot(self.out / "training.svg", self.history, self._title)
             state = {name: value.cpu() for name, value in self.network.state_dict().items()}
             checkpoint.save(self.out / "model.pt", state)
-            _write_json(self.out / "result.json", result.to_json())
+            write_json(self.out / "result.json", result.to_json())
         self.process.wait()
         return result
 
@@ -359,20 +378,19 @@ def begun(
 def load_topology(run_dir: Path) -> Network:
     """The network that a run trains. Raises ConfigError."""
     path = run_dir / "network.json"
-    return validated(Network, read_json(path), str(path))
+    return validated(Network, run_file(path), str(path))
 
 
-def read_json(path: Path) -> Any:
-    """The content of a file of the run's folder. Raises ConfigError."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the folder of a training") from error
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2) + "\n"
-    write_text(path, text)
+def run_file(path: Path) -> dict[str, Any]:
+    """The mapping in a file of a run's folder. Raises ConfigError, which says what the folder is if it is none."""
+    if not path.is_file():
+        raise ConfigError(f"{wrong(path.parent, 'the folder of a training')} ({path.name} is not in it)")
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a mapping of keys was expected, got {shortened(content)}")
+    if of_mapping(content) not in (TRAINING, None):
+        raise ConfigError(wrong(path.parent, "the folder of a training"))
+    return content
 
 
 def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
