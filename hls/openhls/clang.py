@@ -12,13 +12,14 @@ from .places import shown
 from .zig import COMPILER, uncached
 
 HEADERS = Path(__file__).resolve().parent.parent / "include"
-DIALECT = ("-std=c++17", "-D__SYNTHESIS__")
+# Library headers ask the preprocessor for exceptions and RTTI, too.
+DIALECT = ("-std=c++17", "-D__SYNTHESIS__", "-fno-exceptions", "-fno-rtti")
 
 # -O1 without passes keeps lifetimes and inlining open; whole debug types carry the true widths of padded memory;
 # ROM words are long constant expressions, which clang's bytecode interpreter evaluates quickly.
 IR_OPTIONS = (
     "-O1", "-Xclang", "-disable-llvm-passes", "-g", "-fstandalone-debug", "-fno-discard-value-names",
-    "-fno-exceptions", "-fno-rtti", "-fno-sanitize=all", "-fno-threadsafe-statics",
+    "-fno-sanitize=all", "-fno-threadsafe-statics",
     "-fconstexpr-steps=2147483647", "-fexperimental-new-constant-interpreter",
 )  # fmt: skip
 
