@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .clang import HEADERS
 from .errors import Location
+from .ir import Function, Instruction
 from .places import shown
 
 _NODE = re.compile(r"^!(\d+) = (?:distinct )?(.*)$", re.MULTILINE)
@@ -94,6 +96,19 @@ class DebugInfo:
                 node = self.ref(node, "inlinedAt")
             self._locations[debug] = chosen
         return self._locations[debug]
+
+    def nearest(self, function: Function) -> Callable[[Instruction], Location | None]:
+        """Where an instruction is to be blamed: its place, that of a neighbour in its block, the function's."""
+
+        def place(instruction: Instruction) -> Location | None:
+            block = function.blocks[instruction.block]
+            at = next((k for k, i in enumerate(block) if i is instruction), 0)
+            for other in (instruction, *block[at::-1], *block[at:]):
+                if found := self.location(other.debug):
+                    return found
+            return self.place(function.debug)
+
+        return place
 
     def is_header(self, loc: Location) -> bool:
         return os.path.abspath(loc.file).startswith(self.header_folder + os.sep)

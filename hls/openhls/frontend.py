@@ -69,7 +69,7 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
         promises = tuple(p for p in directives.promises if p.kind != "interface")
         processes = [
             ProcessSource(c.name, c.function, slices[c.function],
-                          tuple(Port(s, network.streams[s].width) for s in c.streams), promises)
+                          tuple(Port(s, network.streams[s].width, k) for k, s in enumerate(c.streams)), promises)
             for c in network.calls
         ]  # fmt: skip
         return Program(network.streams, processes, module.initialised_by_code())
@@ -102,7 +102,9 @@ def process_graph(source: ProcessSource, clock: Clock) -> Process:
         def promise(kind: str, variable: Variable) -> Promise | None:
             return directives.about(kind, variable.name, variable.loc, variable.in_function)
 
-        ports = dict(zip(function.arguments, source.ports, strict=True))
+        ports: dict[str, dict[int, Port]] = {}
+        for port in source.ports:
+            ports.setdefault(function.arguments[port.argument], {})[port.offset] = port
         return import_process(text, function, debug, ports, source.name, promise)
 
 

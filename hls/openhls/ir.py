@@ -37,6 +37,15 @@ class Value:
     text: str
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where an access goes: object + constant bytes + sum of index * stride."""
+
+    object: str  # "%name" of an alloca or argument, "@name" of a global
+    offset: int
+    terms: tuple[tuple[Value, int], ...] = ()
+
+
 @dataclass
 class Instruction:
     """One instruction. `name` is "" where it has no result; `type` is the result's."""
@@ -54,6 +63,8 @@ class Instruction:
     element: str = ""  # type that a getelementptr or alloca counts in
     callee: str = ""
     volatile: bool = False
+    address: Address | None = None  # of a load or store, once `pointers` has found it
+    guard: Value | None = None  # i1: the load or store happens (None: whenever its block is executed)
 
 
 @dataclass

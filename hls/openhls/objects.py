@@ -1,4 +1,4 @@
-"""Arrays and static variables of a process: where pointers point, and what each array becomes.
+"""Arrays and static variables of a process: what each becomes.
 
 An array whose accesses all have constant offsets becomes registers, one per element; otherwise it becomes memories,
 one per field: with g the greatest common divisor of the strides of its run-time indices, bytes f, f+g, f+2g, ... are
@@ -18,20 +18,11 @@ import llvmlite.binding as llvm
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
 from .graph import Static
-from .ir import Function, Instruction, Types, Value, parse_constant_gep
+from .ir import Address, Function, Instruction, Types
 from .partition import pieces_in
 
 _DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
 _TRAILING_METADATA = re.compile(r"(?:, !dbg !\d+)+\s*$")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A pointer: object + constant bytes + sum of index * stride."""
-
-    object: str  # "%name" of an alloca or argument, "@name" of a global
-    offset: int
-    terms: tuple[tuple[Value, int], ...]
 
 
 @dataclass
@@ -118,52 +109,6 @@ class Objects:
             for m in re.finditer(r'^@("[^"]*"|[-\w.$]+) = ([^\n]*)$', self.text, re.MULTILINE)
         }
 
-    # Addresses
-    def address(self, pointer: Value, where: Instruction) -> Address:
-        """Follow getelementptrs back to the object.
-
-        Raises:
-            HlsError: a pointer that is no field of one object.
-        """
-        offset, terms, text = 0, [], pointer.text
-        while True:
-            definition = self.definitions.get(text)
-            if text.startswith("getelementptr"):
-                definition = parse_constant_gep(text)
-            if definition is None or definition.opcode == "alloca":
-                break
-            if definition.opcode != "getelementptr":
-                raise HlsError(
-                    "a pointer chosen at run time",
-                    self.debug.location(where.debug),
-                    "index one array, or access the arrays in separate branches",
-                )
-            constant, found = self._gep(definition)
-            offset += constant
-            terms += found
-            text = definition.operands[0].text
-        if not text.startswith(("%", "@")):
-            raise HlsError(f"access through the pointer {text}", self.debug.location(where.debug))
-        return Address(text, offset, tuple(terms))
-
-    def _gep(self, gep: Instruction) -> tuple[int, list[tuple[Value, int]]]:
-        offset, terms, type_ = 0, [], gep.element
-        for position, index in enumerate(gep.operands[1:]):
-            if position == 0:
-                stride = self.types.size(type_)
-            elif array := self.types.element(type_):
-                type_ = array[1]
-                stride = self.types.size(type_)
-            else:
-                start, type_ = self.types.fields(type_)[int(index.text)]
-                offset += start
-                continue
-            if re.fullmatch(r"-?\d+", index.text):
-                offset += int(index.text) * stride
-            else:
-                terms.append((index, stride))
-        return offset, terms
-
     # Declarations
     def variable(self, name: str) -> Variable | None:
         """The C++ variable behind an object."""
@@ -194,9 +139,8 @@ class Objects:
             return _first_type(rest).rstrip(",")
         return self.definitions[name].element
 
-    def collect(self, instruction: Instruction, pointer: Value, size: int) -> None:
+    def collect(self, instruction: Instruction, address: Address, size: int) -> None:
         """Note a load or store."""
-        address = self.address(pointer, instruction)
         found = self.objects.setdefault(address.object, Object(address.object))
         found.accesses.append(Access(instruction, address, size))
 
