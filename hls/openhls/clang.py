@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import pragmas
+from . import lengths, pragmas
 from .errors import HlsError, Location
 from .places import shown
 
@@ -57,8 +57,8 @@ def compile_ir(
     with tempfile.TemporaryDirectory(prefix="openhls-") as folder:
         preprocessed, rewritten, ir = (Path(folder) / name for name in ("unit.i", "unit.cpp", "unit.ll"))
         _run([*options, "-E", str(source), "-o", str(preprocessed)])
-        text, directives = pragmas.rewrite(preprocessed.read_text())
-        rewritten.write_text(text)
+        text, directives = pragmas.rewrite(lengths.mark(preprocessed.read_text()))
+        rewritten.write_text(f"{lengths.LENGTH_DECLARATION} {text}")
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
         _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)])
         return ir.read_text(), directives

@@ -69,7 +69,8 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
         promises = tuple(p for p in directives.promises if p.kind != "interface")
         processes = [
             ProcessSource(c.name, c.function, slices[c.function],
-                          tuple(Port(s, network.streams[s].width, k) for k, s in enumerate(c.streams)), promises)
+                          tuple(Port(s, network.streams[s].width, k, at)
+                                for k, places in enumerate(c.arguments) for at, s in places.items()), promises)
             for c in network.calls
         ]  # fmt: skip
         return Program(network.streams, processes, module.initialised_by_code())
@@ -95,7 +96,6 @@ def process_graph(source: ProcessSource, clock: Clock) -> Process:
     with clock.step("import"):
         debug = DebugInfo(text)
         function = parse_function(text, source.function)
-        dataflow.port_streams(debug, function.debug)
         _check_streams(function, debug, source.name)
         directives = Directives(list(source.promises))
 
@@ -126,7 +126,7 @@ def _check_streams(function: Function, debug: DebugInfo, process: str) -> None:
                 raise HlsError(f"DATAFLOW inside the process '{process}'", debug.location(i.debug), hint)
     for node in function.declares.values():
         variable = debug.local(node)
-        if debug.stream_fields(variable.type) is not None:
+        if debug.streams(variable.type, variable.name) is not None and not debug.leads_elsewhere(variable.type):
             raise HlsError(f"stream '{variable.name}' inside the process '{process}'", variable.loc, hint)
 
 

@@ -264,6 +264,25 @@ class Types:
             offset += size
         return members
 
+    def displacement(self, gep: Instruction) -> tuple[int, list[tuple[Value, int]]]:
+        """What a getelementptr adds to its pointer: (constant bytes, terms: index and stride)."""
+        offset, terms, type_ = 0, [], gep.element
+        for position, index in enumerate(gep.operands[1:]):
+            if position == 0:
+                stride = self.size(type_)
+            elif array := self.element(type_):
+                type_ = array[1]
+                stride = self.size(type_)
+            else:
+                start, type_ = self.fields(type_)[int(index.text)]
+                offset += start
+                continue
+            if re.fullmatch(r"-?\d+", index.text):
+                offset += int(index.text) * stride
+            else:
+                terms.append((index, stride))
+        return offset, terms
+
     def element(self, type_: str) -> tuple[int, str] | None:
         """(count, element type) of an array type; None for others."""
         match = re.fullmatch(r"\[(\d+) x (.*)\]", type_)

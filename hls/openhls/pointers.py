@@ -119,28 +119,10 @@ class _Pointers:
                 after = definition
             if definition is None or definition.opcode != "getelementptr":
                 return _Edge(text, offset, tuple(terms), after)
-            constant, found = self._gep(definition)
+            constant, found = self.types.displacement(definition)
             offset += constant
             terms += found
             text = definition.operands[0].text
-
-    def _gep(self, gep: Instruction) -> tuple[int, list[tuple[Value, int]]]:
-        offset, terms, type_ = 0, [], gep.element
-        for position, index in enumerate(gep.operands[1:]):
-            if position == 0:
-                stride = self.types.size(type_)
-            elif array := self.types.element(type_):
-                type_ = array[1]
-                stride = self.types.size(type_)
-            else:
-                start, type_ = self.types.fields(type_)[int(index.text)]
-                offset += start
-                continue
-            if _NUMBER.fullmatch(index.text):
-                offset += int(index.text) * stride
-            else:
-                terms.append((index, stride))
-        return offset, terms
 
     def _refuse(self, root: str, where: Instruction) -> HlsError:
         """The error about a pointer that leads to no object."""
