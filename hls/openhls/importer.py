@@ -492,7 +492,7 @@ class _Importer:
         for label in self.it.order:
             self.function.blocks[label] = _expand_copies(self.function.blocks[label])
         streams = {argument: list(ports) for argument, ports in self.ports.items()}
-        resolve(self.function, self.it.order, self.objects.types, streams, self.place)
+        resolve(self.function, self.it.order, self.objects, streams, self.place)
         for label in self.it.order:
             for i in self.function.blocks[label]:
                 if i.address and self._port(i) is None:

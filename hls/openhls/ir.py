@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 NAME = r'[%@](?:"[^"]*"|[-\w.$]+)'
 BINARY = ("add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "shl", "lshr", "ashr", "and", "or", "xor")
 CASTS = ("trunc", "zext", "sext")
+ADDRESSES = ("ptrtoint", "ptrtoaddr", "inttoptr")
 
 _FUNCTION = re.compile(rf"^define [^\n@]*({NAME})(\([^\n]*)\{{\n(.*?)^\}}", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r'^("[^"]*"|[-\w.$]+):')
@@ -144,7 +145,7 @@ def parse_instruction(text: str) -> Instruction:
     elif opcode == "icmp":
         result.predicate, rest = _FLAGS.sub("", rest).split(" ", 1)
         result.operands, result.type = _pair(rest), "i1"
-    elif opcode in CASTS:
+    elif opcode in (*CASTS, *ADDRESSES):
         source, result.type = _FLAGS.sub("", rest).rsplit(" to ", 1)
         result.operands = [typed(source)]
     elif opcode == "phi":

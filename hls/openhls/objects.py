@@ -139,6 +139,13 @@ class Objects:
             return _first_type(rest).rstrip(",")
         return self.definitions[name].element
 
+    def unit(self, name: str) -> int:
+        """Bytes of an object's elements: what its arrays, whatever their dimensions, are made of."""
+        type_ = self._llvm_type(name)
+        while array := self.types.element(type_):
+            type_ = array[1]
+        return self.types.size(type_)
+
     def collect(self, instruction: Instruction, address: Address, size: int) -> None:
         """Note a load or store."""
         found = self.objects.setdefault(address.object, Object(address.object))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from .ir import NAME, Types, split
+from .ir import NAME, Types, parse_instruction, split
 
 _ALLOCA = re.compile(rf"^  ({NAME}) = alloca (.*?)(, align \d+)?((?:, ![a-z]\w* !\d+)*)$", re.MULTILINE)
 _GLOBAL = re.compile(
@@ -17,6 +17,9 @@ _GLOBAL = re.compile(
 )
 _GEP = re.compile(rf"^  ({NAME}) = getelementptr ([^%@\[{{<]*)(.*)$")
 _INDEX = re.compile(r"^i\d+ (\d+)$")
+_WALK = re.compile(
+    r"= (?:phi|select|icmp|ptrtoint|ptrtoaddr) (.*\bptr\b.*)|^  store (ptr [^,]*),"
+)  # a pointer that is chosen, compared, counted or kept
 _LIFETIME = re.compile(r"@llvm\.lifetime\.")
 
 
@@ -36,7 +39,32 @@ def _uses(lines: list[str], name: str) -> list[int]:
     return [i for i, line in enumerate(lines) if name in line and pattern.search(line)]
 
 
-def _split_use(line: str, name: str, type_: str, types: Types, count: int) -> list[str] | None:
+class _Walks:
+    """Which pointers leave what they point to: one that is compared, chosen or counted on walks through its array."""
+
+    def __init__(self, text: str, types: Types):
+        self.types = types
+        self.free: set[str] = set()
+        self.further: dict[str, list[tuple[str, str]]] = {}  # pointer -> (getelementptr on it, type it is counted in)
+        for line in text.split("\n"):
+            if _GEP.match(line):
+                gep = parse_instruction(line.strip())
+                counted = "" if gep.operands[1].text == "0" else gep.element
+                self.further.setdefault(gep.operands[0].text, []).append((gep.name, counted))
+            elif walked := _WALK.search(line):
+                self.free.update(re.findall(NAME, walked[1] or walked[2]))
+
+    def leaves(self, pointer: str, type_: str) -> bool:
+        """Whether a pointer to something of a type may be moved out of it."""
+        if pointer in self.free:
+            return True
+        return any(
+            counted and self.types.size(counted) >= self.types.size(type_) or self.leaves(further, type_)
+            for further, counted in self.further.get(pointer, ())
+        )
+
+
+def _split_use(line: str, name: str, type_: str, types: Types, count: int, walks: _Walks) -> list[str] | None:
     """One line that uses the array -> the lines that use its pieces; None where that cannot be."""
     if _LIFETIME.search(line) or line.lstrip().startswith("#dbg_declare"):
         return [line.replace(name, piece(name, i), 1) for i in range(count)]
@@ -49,6 +77,8 @@ def _split_use(line: str, name: str, type_: str, types: Types, count: int) -> li
     tail = tail.removesuffix(", !dbg ")
     element, pointer, *indices = split(body)
     if pointer != f"ptr {name}" or len(indices) < 2 or indices[0].split()[-1] != "0":
+        return None
+    if walks.leaves(gep[1], _element(type_, types, 0)):
         return None
     if element == _element(type_, types, 0):  # LLVM has dropped an outer index of 0
         return [line.replace(name, piece(name, 0), 1)]
@@ -74,6 +104,7 @@ def _is_aggregate(type_: str) -> bool:
 def split_arrays(text: str) -> str:
     """A printed module -> the same with every such array in pieces."""
     types = Types.of(text)
+    walks = _Walks(text, types)
     while True:
         lines = text.split("\n")
         split_one = False
@@ -96,7 +127,7 @@ def split_arrays(text: str) -> str:
                             f"{indent}{piece(name, i)} = {keyword} {array[1]}{zero}{tail}"
                             for i in range(count)
                         ]
-                    elif (new := _split_use(lines[use], name, type_, types, count)) is not None:
+                    elif (new := _split_use(lines[use], name, type_, types, count, walks)) is not None:
                         replaced[use] = new
                     else:
                         break

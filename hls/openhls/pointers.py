@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from math import gcd
 
 from .errors import HlsError, Location
-from .ir import Address, Function, Instruction, Types, Value, parse_constant_gep
+from .ir import Address, Function, Instruction, Value, parse_constant_gep
+from .objects import Objects
 
 MOST_PLACES = 8  # constant offsets into one object that a pointer is a choice of; more are an index
+_COUNTED = re.compile(r"ptrto(?:int|addr) \(ptr (.*) to i64\)")
 _NUMBER = re.compile(r"-?\d+")
 _NOWHERE = ("undef", "poison")
 NULL = "null"
@@ -54,9 +56,10 @@ class _Choices:
 class _Pointers:
     """One function; `blocks` is rewritten in place."""
 
-    def __init__(self, function: Function, types: Types, streams: Mapping[str, list[int]],
+    def __init__(self, function: Function, objects: Objects, streams: Mapping[str, list[int]],
                  place: Callable[[Instruction], Location | None]):  # fmt: skip
-        self.function, self.types, self.streams, self.place = function, types, streams, place
+        self.function, self.objects, self.types = function, objects, objects.types
+        self.streams, self.place = streams, place
         self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}
         self.before: dict[int, list[Instruction]] = {}  # id(instruction) -> new ones in front of it
         self.behind: dict[int, list[Instruction]] = {}
@@ -434,9 +437,9 @@ class _Pointers:
         if i.opcode == "icmp" and i.operands[0].type == "ptr":
             return self._comparison(i)
         if i.opcode == "sub":
-            sources = [self.definitions.get(v.text) for v in i.operands]
-            if all(s is not None and s.opcode in ("ptrtoint", "ptrtoaddr") for s in sources):
-                return self._difference(i, [s.operands[0] for s in sources if s is not None])
+            sources = [self._counted(v) for v in i.operands]
+            if all(sources):
+                return self._difference(i, [s for s in sources if s])
         if i.opcode in ("ptrtoint", "ptrtoaddr", "getelementptr"):
             return []
         if i.type == "ptr" and i.opcode in ("phi", "select", "freeze"):
@@ -448,7 +451,7 @@ class _Pointers:
         if type_ == "ptr":
             return []  # what it is used for is refused, if it is used at all
         targets = [t for found in self._targets(i.operands[-1], i) for t in self._elements(found, i)]
-        targets = [_Target(self._in_elements(t.address, type_), t.guard) for t in targets]
+        targets = [_Target(self._in_elements(t.address), t.guard) for t in targets]
         if len(targets) == 1 and targets[0].guard is None:
             i.address = targets[0].address
             return [i]
@@ -470,11 +473,11 @@ class _Pointers:
             merges.append(Instruction(i.name, "freeze", type_, [result], i.text, i.debug, i.block))
         return [*accesses, *merges]
 
-    def _in_elements(self, address: Address, type_: str) -> Address:
-        """The address counted in elements of the accessed type, where a term counts in bytes what is a multiple."""
-        if address.object in self.streams:
+    def _in_elements(self, address: Address) -> Address:
+        """The address counted in the object's elements, where a term counts in bytes what is a multiple of them."""
+        if address.object in self.function.arguments or not address.terms:
             return address
-        size, terms = self.types.size(type_), []
+        size, terms = self.objects.unit(address.object), []
         for index, stride in address.terms:
             divisor = size // gcd(size, stride)
             if divisor > 1 and self._divisor(index) % divisor == 0:
@@ -537,6 +540,15 @@ class _Pointers:
         signed = predicate if predicate in ("eq", "ne") else "s" + predicate[1:]
         return self._before(i, "icmp", "i1", sides, predicate=signed)
 
+    def _counted(self, number: Value) -> Value | None:
+        """The pointer that a number was made of."""
+        if constant := _COUNTED.fullmatch(number.text):
+            return Value("ptr", constant[1])
+        definition = self.definitions.get(number.text)
+        if definition is not None and definition.opcode in ("ptrtoint", "ptrtoaddr"):
+            return definition.operands[0]
+        return None
+
     def _difference(self, i: Instruction, pointers: list[Value]) -> list[Instruction]:
         """The distance in bytes between two pointers into one object."""
         left, right = (self._targets(v, i) for v in pointers)
@@ -563,7 +575,7 @@ def _factor(i: Instruction) -> int:
     return number if i.opcode == "mul" else 1 << number
 
 
-def resolve(function: Function, order: list[str], types: Types, streams: Mapping[str, list[int]],
+def resolve(function: Function, order: list[str], objects: Objects, streams: Mapping[str, list[int]],
             place: Callable[[Instruction], Location | None]) -> None:  # fmt: skip
     """Give every load and store of a function its `address` and `guard`, in place.
 
@@ -574,4 +586,4 @@ def resolve(function: Function, order: list[str], types: Types, streams: Mapping
     Raises:
         HlsError: a pointer that leads to no object known now.
     """
-    _Pointers(function, types, streams, place).run(order)
+    _Pointers(function, objects, streams, place).run(order)

@@ -51,7 +51,7 @@ namespace handed_on {
 template <int N> void sort_out(Words from[N], Words& to, int seed) {
   for (int i = 0; i < 8; ++i) to.write(from[(seed + i) % N].read());
 }
-void top(hls::stream<ap_uint<8>> x[3], hls::stream<ap_uint<8>>& y) { sort_out<2>(x + 1, y, 1); (void)x; y.write(x[0].read()); }
+void top(hls::stream<ap_uint<8>> x[3], hls::stream<ap_uint<8>>& y) { sort_out<2>(x + 1, y, x[0].read()); }
 }  // handed_on
 
 namespace by_pointer {

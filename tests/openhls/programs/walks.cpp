@@ -17,7 +17,7 @@ namespace two_at_once {
 void top(hls::stream<int>& x, hls::stream<int>& y) {
   static int m[6];
   int *low = m, *high = m + 5;
-  for (; low < high; ++low, --high) { *low = x.read(); y.write(*high); }
+  for (; low < high; ++low, --high) { y.write(*high); *low = x.read(); }
   for (const int& e : m) y.write(e);
 }
 }  // two_at_once
@@ -68,7 +68,8 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
 
 namespace letters {
 void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
-  for (const char* s = "a string"; *s; ++s) y.write(x.read() ^ *s);
+  const char* s = "a string";
+  for (int i = 0; i < 8; ++i) y.write(x.read() ^ *s++);
 }
 }  // letters
 
@@ -84,7 +85,7 @@ namespace two_strings {
 void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
   Word v = x.read();
   const char* s = v > 99 ? "large" : "low";
-  for (; *s; ++s) y.write(*s);
+  for (int i = 0; i < 4; ++i) y.write(*s++);
 }
 }  // two_strings
 
