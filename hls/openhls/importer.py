@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import cfg, graph
+from .copies import expand_copies
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
 from .graph import Memory, Node, Process
@@ -35,7 +36,8 @@ ARITHMETIC = {
     "srem": "mods",
 }
 SHIFTS = {"shl": "shl", "lshr": "shru", "ashr": "shrs"}
-IGNORED_CALLS = ("llvm.lifetime.", "llvm.assume", "llvm.experimental.noalias.scope.decl", "llvm.dbg.")
+IGNORED_CALLS = ("llvm.lifetime.", "llvm.assume", "llvm.experimental.noalias.scope.decl", "llvm.dbg.",
+                 "llvm.invariant.")
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,10 @@ class _Importer:
     ):
         self.function, self.debug, self.ports = function, debug, ports
         self.b = WireBuilder()
-        self.it = cfg.iteration(function)
         self.place = debug.nearest(function)
         self.objects = Objects(text, function, debug)
+        expand_copies(function, self.objects)
+        self.it = cfg.iteration(function)
         self.promise = promise
         self.process = Process(name, debug.place(function.debug))
         self.values: dict[str, Node] = {}  # SSA values computed in this iteration
@@ -489,8 +492,6 @@ class _Importer:
 
     def _scan(self) -> None:
         """Find every array access, and with them what the arrays become."""
-        for label in self.it.order:
-            self.function.blocks[label] = _expand_copies(self.function.blocks[label])
         streams = {argument: list(ports) for argument, ports in self.ports.items()}
         resolve(self.function, self.it.order, self.objects, streams, self.place)
         for label in self.it.order:
@@ -770,27 +771,6 @@ def _unique(name: str, taken: set[str]) -> str:
         candidate, n = f"{name}_{n}", n + 1
     taken.add(candidate)
     return candidate
-
-
-def _expand_copies(block: list[Instruction]) -> list[Instruction]:
-    """memcpy and memset of a known, small size as the load and store they stand for."""
-    result: list[Instruction] = []
-    for i in block:
-        size = i.operands[2].text if len(i.operands) > 2 else ""
-        if i.opcode != "call" or not size.isdigit():
-            result.append(i)
-        elif i.callee.startswith(("llvm.memcpy.", "llvm.memmove.")):
-            type_, name = f"i{8 * int(size)}", f"%copy.{id(i)}"
-            result.append(Instruction(name, "load", type_, [i.operands[1]], i.text, i.debug, i.block))
-            result.append(
-                Instruction("", "store", "", [Value(type_, name), i.operands[0]], i.text, i.debug, i.block)
-            )
-        elif i.callee.startswith("llvm.memset.") and i.operands[1].text == "0":
-            value = Value(f"i{8 * int(size)}", "0")
-            result.append(Instruction("", "store", "", [value, i.operands[0]], i.text, i.debug, i.block))
-        else:
-            result.append(i)
-    return result
 
 
 def import_process(

@@ -284,6 +284,19 @@ class Types:
                 terms.append((index, stride))
         return offset, terms
 
+    def scalars(self, type_: str) -> list[tuple[int, str]]:
+        """(offset, type) of all scalars that a type is made of."""
+        if array := self.element(type_):
+            size = self.size(array[1])
+            return [(k * size + at, t) for k in range(array[0]) for at, t in self.scalars(array[1])]
+        if members := self.members(type_):
+            return [(start + at, t) for start, member in members for at, t in self.scalars(member)]
+        return [(0, type_)]
+
+    def members(self, type_: str) -> list[tuple[int, str]]:
+        """`fields` of a structure, none of any other type."""
+        return self.fields(type_) if type_ in self.structs or type_.startswith(("{", "<{")) else []
+
     def element(self, type_: str) -> tuple[int, str] | None:
         """(count, element type) of an array type; None for others."""
         match = re.fullmatch(r"\[(\d+) x (.*)\]", type_)

@@ -139,12 +139,20 @@ class Objects:
             return _first_type(rest).rstrip(",")
         return self.definitions[name].element
 
-    def unit(self, name: str) -> int:
-        """Bytes of an object's elements: what its arrays, whatever their dimensions, are made of."""
+    def unit_type(self, name: str) -> str:
+        """The type of an object's elements: what its arrays, whatever their dimensions, are made of."""
         type_ = self._llvm_type(name)
-        while array := self.types.element(type_):
-            type_ = array[1]
-        return self.types.size(type_)
+        while True:
+            if array := self.types.element(type_):
+                type_ = array[1]
+            elif len(members := self.types.members(type_)) == 1:
+                type_ = members[0][1]
+            else:
+                return type_
+
+    def unit(self, name: str) -> int:
+        """Bytes of an object's elements."""
+        return self.types.size(self.unit_type(name))
 
     def collect(self, instruction: Instruction, address: Address, size: int) -> None:
         """Note a load or store."""

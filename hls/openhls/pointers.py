@@ -19,7 +19,7 @@ from .ir import Address, Function, Instruction, Value, parse_constant_gep
 from .objects import Objects
 
 MOST_PLACES = 8  # constant offsets into one object that a pointer is a choice of; more are an index
-_COUNTED = re.compile(r"ptrto(?:int|addr) \(ptr (.*) to i64\)")
+_COUNTED = re.compile(r"ptrto(?:int|addr) \(ptr (.*) to i\d+\)")
 _NUMBER = re.compile(r"-?\d+")
 _NOWHERE = ("undef", "poison")
 NULL = "null"
@@ -444,6 +444,8 @@ class _Pointers:
             return []
         if i.type == "ptr" and i.opcode in ("phi", "select", "freeze"):
             return []
+        if i.opcode == "trunc" and self._counted(Value(i.type, i.name)):
+            return []
         return [i]
 
     def _access(self, i: Instruction) -> list[Instruction]:
@@ -545,6 +547,8 @@ class _Pointers:
         if constant := _COUNTED.fullmatch(number.text):
             return Value("ptr", constant[1])
         definition = self.definitions.get(number.text)
+        while definition is not None and definition.opcode == "trunc":
+            definition = self.definitions.get(definition.operands[0].text)
         if definition is not None and definition.opcode in ("ptrtoint", "ptrtoaddr"):
             return definition.operands[0]
         return None
@@ -558,8 +562,9 @@ class _Pointers:
         sides = []
         for address, constant in ((a, a.offset - b.offset), (b, 0)):
             value = self._added(address.terms, 1, i)
-            sides.append(self._before(i, "add", "i64", [value, Value("i64", str(constant))]) if constant else value)
-        return [Instruction(i.name, "sub", "i64", sides, i.text, i.debug, i.block)]
+            value = self._before(i, "add", "i64", [value, Value("i64", str(constant))]) if constant else value
+            sides.append(self._before(i, "trunc", i.type, [value]) if i.type != "i64" else value)
+        return [Instruction(i.name, "sub", i.type, sides, i.text, i.debug, i.block)]
 
 
 def _derived(name: str, suffix: str) -> str:

@@ -59,9 +59,9 @@ void top(hls::stream<int>& x, hls::stream<int>& y) {
 namespace until_found {
 void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
   static const Word table[9] = {3, 40, 80, 120, 140, 160, 200, 230, 255};
-  Word v = x.read();
   const Word* p = table;
-  while (*p < v) ++p;
+  for (int i = 0; i < 8; ++i)
+    if (x.read() > *p) ++p;
   y.write(p - table);
 }
 }  // until_found
@@ -90,7 +90,7 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
 }  // two_strings
 
 namespace narrow_index {
-// an index that wraps in its own width must wrap in the hardware
+// An index that wraps in its own width must wrap in the hardware
 void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
   static const int m[64] = {7, 6, 5, 4, 3, 2, 1, 9, 11, 13, 15, 17};
   for (int i = 0; i < 9; ++i) {
