@@ -412,9 +412,12 @@ class _Importer:
             return None
         match = re.fullmatch(r"llvm\.([a-z]+(?:\.sat)?)\.i\d+", name)
         if not match:
-            called = f"the call of {name}" if name else "an indirect call"
+            if not name:
+                raise HlsError(
+                    "a function that is chosen at run time is called", b.loc, "call each in a branch of an if or switch"
+                )
             raise HlsError(
-                f"{called} is not supported", b.loc, "define the function in the sources, without recursion"
+                f"the call of {name} is not supported", b.loc, "define the function in the sources, without recursion"
             )
         width = _width(i.type, b.loc)
         args = [self.value(v, block) for v in i.operands]

@@ -172,7 +172,7 @@ def parse_instruction(text: str) -> Instruction:
     elif opcode == "call":
         callee = _CALLEE.search(rest)
         if callee:
-            result.callee = callee[1][1:].strip('"')
+            result.callee = callee[1][1:].strip('"') if callee[1].startswith("@") else ""  # through a pointer
             result.operands = [typed(part) for part in split(callee[2])]
             result.type = _PARAMETER_ATTRIBUTES.sub("", rest[: callee.start()]).split()[-1]
     elif opcode == "br":

@@ -61,7 +61,7 @@ def programs_of(file: Path) -> dict[str, str]:
     if found:
         return found
     body = _INCLUDE.sub("", text)
-    return {file.stem: f"namespace {file.stem} {{\n{body}\n}}"}
+    return {f"the_{file.stem}": f"namespace the_{file.stem} {{\n{body}\n}}"}
 
 
 def write_design(programs: Mapping[str, str], includes: Iterable[str], file: Path, before_all: str = "") -> Path:
