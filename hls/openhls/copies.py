@@ -43,6 +43,8 @@ class _Expansion:
             if i.opcode == "call" and i.callee.startswith(_COPIES):
                 number, elements = self._elements(i)
                 if number > 1:
+                    if i.callee.startswith(_COPIES[0]):
+                        self._fold_stores(block, k)
                     return self._loop(label, k, number, elements)
                 self.count += 1
                 block[k : k + 1] = self._moves(i, elements, None, i.block)
@@ -81,6 +83,46 @@ class _Expansion:
             if definition.opcode == "getelementptr":
                 offset += self.types.displacement(definition)[0]
             text = next(v for v in definition.operands if v.type == "ptr").text
+
+    def _fold_stores(self, block: list[Instruction], k: int) -> None:
+        """`int a[9] = {1, 2}` is a memset and two stores: make it a copy of a table."""
+        memset = block[k]
+        base, length = self._base(memset.operands[0]), int(memset.operands[2].text)
+        image = bytearray(bytes([self._byte(memset)]) * length)
+        folded = []
+        for i in block[k + 1 :]:
+            if i.opcode == "call" and not i.callee.startswith("llvm.") or i.callee.startswith(_COPIES):
+                break
+            if i.opcode not in ("load", "store") or i.operands[-1].type != "ptr":
+                continue
+            target = self._base(i.operands[-1])
+            if target.object != base.object:
+                continue
+            word, at = i.operands[0].text, target.offset - base.offset
+            size = self.types.size(i.operands[0].type)
+            if i.opcode == "load" or not word.lstrip("-").isdigit() or not 0 <= at <= length - size or self._moves_on(i):
+                break
+            image[at : at + size] = (int(word) % (1 << 8 * size)).to_bytes(size, "little")
+            folded.append(i)
+        if folded:
+            table = self.objects.add_table(base.object, bytes(image))
+            memset.callee, memset.operands = f"{_COPIES[1]}p0", [memset.operands[0], table, memset.operands[2]]
+            block[:] = [i for i in block if not any(i is f for f in folded)]
+
+    def _moves_on(self, i: Instruction) -> bool:
+        """Whether an access goes through an index or a choice."""
+        text = i.operands[-1].text
+        while (definition := self.objects.definitions.get(text)) is not None and definition.opcode != "alloca":
+            if definition.opcode != "getelementptr" or self.types.displacement(definition)[1]:
+                return True
+            text = definition.operands[0].text
+        return False
+
+    def _byte(self, memset: Instruction) -> int:
+        byte = memset.operands[1].text
+        if not byte.lstrip("-").isdigit():
+            raise HlsError("memset to a value that is not constant", self.objects.debug.location(memset.debug))
+        return int(byte) % 256
 
     def _loop(self, label: str, k: int, number: int, elements: list[tuple[int, str]]) -> str:
         """Split a block at a copy; returns the label of its second part."""
@@ -130,10 +172,7 @@ class _Expansion:
             name = f"%openhls.copy{self.count}.{k}"
             bits = 8 * self.types.size(type_)
             if call.callee.startswith(_COPIES[0]):
-                byte = call.operands[1].text
-                if not byte.lstrip("-").isdigit():
-                    raise HlsError("memset to a value that is not constant", self.objects.debug.location(call.debug))
-                word = int.from_bytes(bytes([int(byte) % 256]) * (bits // 8), "little")
+                word = int.from_bytes(bytes([self._byte(call)]) * (bits // 8), "little")
                 value = Value(type_, str(word % (1 << int(type_[1:]))))
             else:
                 value = Value(type_, f"{name}.word")

@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
 from .graph import Static
-from .ir import Address, Function, Instruction, Types
+from .ir import Address, Function, Instruction, Types, Value
 from .partition import pieces_in
 
 _DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
@@ -101,6 +101,7 @@ class Objects:
         self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}
         self.objects: dict[str, Object] = {}
         self._globals = self._global_lines()
+        self._tables: dict[str, tuple[str, bytes]] = {}  # constants made here: name -> (type, contents)
 
     def _global_lines(self) -> dict[str, str]:
         """Global -> its linkage, kind and type, as printed (not its initialiser's end)."""
@@ -132,7 +133,16 @@ class Objects:
             return element, []
         return element, counts[len(indices) :]
 
+    def add_table(self, of: str, image: bytes) -> Value:
+        """A constant array of an object's elements; returns the pointer to it."""
+        unit, variable = self.unit_type(of), self.variable(of)
+        name = f"@openhls{len(self._tables)}.{variable.name if variable else 'array'}_initial"
+        self._tables[name] = f"[{len(image) // self.types.size(unit)} x {unit}]", image
+        return Value("ptr", name)
+
     def _llvm_type(self, name: str) -> str:
+        if name in self._tables:
+            return self._tables[name][0]
         if name.startswith("@"):
             rest = self._globals[name[1:].strip('"')]
             rest = re.sub(r"^.*?\b(?:global|constant) ", "", rest, count=1)
@@ -174,9 +184,9 @@ class Objects:
             self._check_partition(obj, variable, promise)
             for access in obj.accesses:
                 self._add_field(obj, access, size, variable, promise)
-            if obj.name.startswith("@"):
+            if obj.name.startswith("@") and obj.name not in self._tables:
                 wanted[obj.name[1:].strip('"')] = size
-        images = global_images(self.text, wanted)
+        images = global_images(self.text, wanted) | {name[1:]: image for name, (_, image) in self._tables.items()}
         for obj in self.objects.values():
             image = images.get(obj.name[1:].strip('"')) if obj.name.startswith("@") else None
             for made in obj.fields.values():
@@ -187,7 +197,7 @@ class Objects:
         """After `finish`: the globals among the objects."""
         written: dict[str, bool] = {}
         for obj in self.objects.values():
-            if obj.name.startswith("@"):
+            if obj.name.startswith("@") and obj.name not in self._tables:
                 symbol = pieces_in(obj.name[1:])[0]
                 stored = any(a.instruction.opcode == "store" for a in obj.accesses)
                 written[symbol] = written.get(symbol, False) or stored

@@ -98,9 +98,14 @@ def parse(text: str) -> llvm.ModuleRef:
 
 
 def promote(text: str, function: str) -> str:
-    """A printed module with the local variables of one function made values: what `dataflow` reads of a network."""
+    """A printed module with the local variables of one function made values: what `dataflow` reads of a network.
+
+    Loops with UNROLL become the calls that they stand for.
+    """
     module = parse(text)
     _run(module, function, _PROMOTE)
+    if len(list(module.get_function(function).blocks)) > 1:
+        _run(module, function, (*_UNROLL, "simplify_cfg"))
     return str(module)
 
 

@@ -7,14 +7,16 @@ calls every top as a process of a DATAFLOW function; its ports are those of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "programs"
 TOP, NATIVE = "every", "every_natively"
 _TOP = re.compile(r"\bvoid top\(")
 _PROGRAM = re.compile(r"^namespace (\w+) \{\n.*?^\}  // \1$", re.MULTILINE | re.DOTALL)
+_ALIAS = re.compile(r"^typedef .*$", re.MULTILINE)
 _INCLUDE = re.compile(r"^#include .*$", re.MULTILINE)
 
 
@@ -64,31 +66,32 @@ def programs_of(file: Path) -> dict[str, str]:
     return {f"the_{file.stem}": f"namespace the_{file.stem} {{\n{body}\n}}"}
 
 
-def write_design(programs: Mapping[str, str], includes: Iterable[str], file: Path, before_all: str = "") -> Path:
-    """A file with all programs, the DATAFLOW function TOP over them, and NATIVE, which has a stream for each port."""
-    parts = [*(f"#include {name}" for name in includes), before_all, *programs.values()]
+def write_design(files: Iterable[Path], target: Path) -> Path:
+    """A file with the programs of several: the DATAFLOW function TOP calls all, NATIVE too and has a stream per port."""
+    texts = [file.read_text() for file in files]
+    includes = dict.fromkeys(line for text in texts for line in _INCLUDE.findall(text))
+    names = dict.fromkeys(line for text in texts for line in _ALIAS.findall(text))
+    programs = {name: text for file in files for name, text in programs_of(file).items()}
     arguments, calls, flat, before, after, natively = [], [], [], [], [], []
-    for name, text in programs.items():
+    for program, text in programs.items():
         parameters = _parameters(text)
-        arguments += [p.declared(f"{name}_") for p in parameters]
-        calls.append(f"  {name}::top({', '.join(f'{name}_{p.name}' for p in parameters)});")
-        natively.append(f"  {name}::top({', '.join(f'local_{name}_{p.name}' for p in parameters)});")
+        arguments += [p.declared(f"{program}_") for p in parameters]
+        calls.append(f"  {program}::top({', '.join(f'{program}_{p.name}' for p in parameters)});")
+        natively.append(f"  {program}::top({', '.join(f'local_{program}_{p.name}' for p in parameters)});")
         for p in parameters:
-            indices = [()]
-            for count in p.counts:
-                indices = [(*i, k) for i in indices for k in range(count)]
-            dimensions = "".join(f"[{n}]" for n in p.counts)
-            before.append(f"  static {p.type} local_{name}_{p.name}{dimensions};")
-            for index in indices:
-                port = "_".join([name, p.name, *map(str, index)])
-                place = f"local_{name}_{p.name}" + "".join(f"[{k}]" for k in index)
+            local = f"local_{program}_{p.name}"
+            before.append(f"  static {p.type} {local}{''.join(f'[{n}]' for n in p.counts)};")
+            for index in product(*[range(n) for n in p.counts]):
+                port = "_".join([program, p.name, *map(str, index)])
+                place = local + "".join(f"[{k}]" for k in index)
                 flat.append(f"{p.type}& {port}")
                 before.append(f"  move({port}, {place});")
                 after.append(f"  move({place}, {port});")
-    parts += [
+    parts = [
+        *includes, *names, *programs.values(),
         f"void {TOP}({', '.join(arguments)}) {{", "#pragma HLS DATAFLOW", *calls, "}", "#ifndef __SYNTHESIS__",
         "template <class S> void move(S& from, S& to) { while (!from.empty()) to.write(from.read()); }",
         f"void {NATIVE}({', '.join(flat)}) {{", *before, *natively, *after, "}", "#endif",
     ]  # fmt: skip
-    file.write_text("\n".join(parts) + "\n")
-    return file
+    target.write_text("\n".join(parts) + "\n")
+    return target
