@@ -211,7 +211,8 @@ class DebugInfo:
         if self.leads_elsewhere(type_):
             return None
         if self.text(type_, "tag") == "DW_TAG_array_type":
-            counts, element = self.dimensions(type_)
+            counts = [self.number(e, "count") for e in self.list(self.ref(type_, "elements"))]
+            element = self._unqualified(self.ref(type_, "baseType"))
             size = self.size(element)
             places = enumerate(product(*[range(n) for n in counts]))
             return self._all(

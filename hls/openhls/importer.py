@@ -496,7 +496,7 @@ class _Importer:
     def _scan(self) -> None:
         """Find every array access, and with them what the arrays become."""
         streams = {argument: list(ports) for argument, ports in self.ports.items()}
-        resolve(self.function, self.it.order, self.objects, streams, self.place)
+        resolve(self.function, self.it, self.objects, streams, self.place)
         for label in self.it.order:
             for i in self.function.blocks[label]:
                 if i.address and self._port(i) is None:

@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
 from .graph import Static
-from .ir import Address, Function, Instruction, Types, Value
+from .ir import Address, Function, Instruction, Types, Value, split, typed
 from .partition import pieces_in
 
 _DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
@@ -163,6 +163,16 @@ class Objects:
     def unit(self, name: str) -> int:
         """Bytes of an object's elements."""
         return self.types.size(self.unit_type(name))
+
+    def pointers_in(self, name: str) -> dict[int, Value]:
+        """Offset -> pointer in a constant array of pointers; {} for any other global."""
+        kind, _, rest = self._globals.get(name[1:].strip('"'), "").partition("constant ")
+        type_ = _first_type(rest)
+        array = self.types.element(type_)
+        if not rest or "global" in kind or not array or array[1] != "ptr":
+            return {}
+        found = split(_first_type(rest[len(type_) :].strip()).rstrip(",")[1:-1])
+        return {8 * k: typed(pointer) for k, pointer in enumerate(found)}
 
     def collect(self, instruction: Instruction, address: Address, size: int) -> None:
         """Note a load or store."""

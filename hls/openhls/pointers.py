@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import gcd
 
+from .cfg import Iteration
 from .errors import HlsError, Location
 from .ir import Address, Function, Instruction, Value, parse_constant_gep
 from .objects import Objects
@@ -56,9 +57,9 @@ class _Choices:
 class _Pointers:
     """One function; `blocks` is rewritten in place."""
 
-    def __init__(self, function: Function, objects: Objects, streams: Mapping[str, list[int]],
+    def __init__(self, function: Function, it: Iteration, objects: Objects, streams: Mapping[str, list[int]],
                  place: Callable[[Instruction], Location | None]):  # fmt: skip
-        self.function, self.objects, self.types = function, objects, objects.types
+        self.function, self.it, self.objects, self.types = function, it, objects, objects.types
         self.streams, self.place = streams, place
         self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}
         self.before: dict[int, list[Instruction]] = {}  # id(instruction) -> new ones in front of it
@@ -68,8 +69,10 @@ class _Pointers:
         self.divided: dict[tuple[str, int, str], Value] = {}
         self.counter = 0
 
-    def run(self, order: list[str]) -> None:
-        """Rewrite the blocks of `order`."""
+    def run(self) -> None:
+        order = self.it.order
+        for label in order:
+            self.function.blocks[label] = [n for i in self.function.blocks[label] for n in self._from_table(i)]
         chosen = [i.name for b in order for i in self.function.blocks[b] if self._is_choice(i)]
         used = self._used(order, chosen)
         self._group([name for name in chosen if name in used])
@@ -146,6 +149,49 @@ class _Pointers:
         if definition is not None:
             return definition.opcode == "alloca"
         return root.startswith("@") or root in self.function.arguments
+
+    # Tables of pointers
+    def _from_table(self, i: Instruction) -> list[Instruction]:
+        """A pointer loaded from an array of pointers whose contents are known: a choice among them by the index."""
+        if i.opcode != "load" or i.type != "ptr":
+            return [i]
+        edge = self._walk(i.operands[0])
+        entries = self._entries(edge.root, i)
+        if not entries:
+            return [i]
+        if not edge.terms:
+            entries = {at: v for at, v in entries.items() if at == edge.offset}
+        step = gcd(*[stride for _, stride in edge.terms]) or 1
+        made: list[Instruction] = []
+        result = Value("ptr", "poison")
+        if edge.terms:
+            index = self._added(edge.terms, step, i) if len(edge.terms) > 1 else edge.terms[0][0]
+        for k, (at, pointer) in enumerate(entries.items()):
+            name = i.name if k == len(entries) - 1 else _derived(i.name, f"entry{k}")
+            here = _TRUE
+            if edge.terms:
+                number = Value(index.type, str((at - edge.offset) // step))
+                here = Value("i1", _derived(i.name, f"at{k}"))
+                made.append(Instruction(here.text, "icmp", "i1", [index, number], i.text, i.debug, i.block, "eq"))
+            chosen = Instruction(name, "select", "ptr", [here, pointer, result], i.text, i.debug, i.block)
+            result = Value("ptr", name)
+            made.append(chosen)
+        self.definitions |= {new.name: new for new in made}
+        return [*self.before.pop(id(i), ()), *made]
+
+    def _entries(self, table: str, load: Instruction) -> dict[int, Value]:
+        """Offset -> pointer in an array of pointers that is written once, before it is read; {} where that is not so."""
+        if table.startswith("@"):
+            return self.objects.pointers_in(table)
+        entries: dict[int, Value] = {}
+        for label in self.it.order:
+            for i in self.function.blocks[label]:
+                if i.opcode == "store" and (edge := self._walk(i.operands[1])).root == table:
+                    before = label == self.it.entry or self.it.dominates(label, load.block)
+                    if edge.terms or edge.offset in entries or not before or i.operands[0].type != "ptr":
+                        return {}
+                    entries[edge.offset] = i.operands[0]
+        return entries
 
     # Choices
     def _edges(self, name: str) -> list[_Edge]:
@@ -580,15 +626,15 @@ def _factor(i: Instruction) -> int:
     return number if i.opcode == "mul" else 1 << number
 
 
-def resolve(function: Function, order: list[str], objects: Objects, streams: Mapping[str, list[int]],
+def resolve(function: Function, it: Iteration, objects: Objects, streams: Mapping[str, list[int]],
             place: Callable[[Instruction], Location | None]) -> None:  # fmt: skip
     """Give every load and store of a function its `address` and `guard`, in place.
 
     Args:
-        order: the blocks that are executed.
+        it: its blocks, as they are executed.
         streams: pointer argument -> the byte offsets of the streams behind it.
         place: where in the C++ an instruction is to be blamed.
     Raises:
         HlsError: a pointer that leads to no object known now.
     """
-    _Pointers(function, objects, streams, place).run(order)
+    _Pointers(function, it, objects, streams, place).run()

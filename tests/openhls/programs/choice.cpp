@@ -186,3 +186,45 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
   }
 }
 }  // chosen_structure
+
+namespace table_of_streams {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& a, hls::stream<ap_uint<8>>& b, hls::stream<ap_uint<8>>& c) {
+  Words* out[3] = {&a, &b, &c};
+  for (int i = 0; i < 12; ++i) {
+    Word v = x.read();
+    out[v % 3]->write(v);
+  }
+}
+}  // table_of_streams
+
+namespace table_of_tables {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static const Word p[4] = {1, 2, 3, 4}, q[4] = {50, 60, 70, 80};
+  static const Word* const both[2] = {p, q};
+  for (int i = 0; i < 8; ++i) {
+    Word v = x.read();
+    y.write(both[i & 1][v & 3]);
+  }
+}
+}  // table_of_tables
+
+namespace table_of_arrays {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static Word p[4], q[4];
+  for (int i = 0; i < 8; ++i) {
+    Word* both[2] = {p, q};
+    Word v = x.read();
+    Word* at = both[v[7]];
+    y.write(at[v & 3]);
+    at[v & 3] = v;
+  }
+}
+}  // table_of_arrays
+
+namespace references_in_a_structure {
+struct Pair { Words& a; Words& b; Words& pick(bool first) { return first ? a : b; } };
+void top(hls::stream<ap_uint<8>>& a, hls::stream<ap_uint<8>>& b, hls::stream<ap_uint<8>>& y) {
+  Pair p = {a, b};
+  for (int i = 0; i < 8; ++i) y.write(p.pick(i % 3 == 0).read());
+}
+}  // references_in_a_structure
