@@ -516,11 +516,6 @@ def test_register_is_reused_as_pipeline_stage(tmp_path):
 # -- RTL against the interpreter ---------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("verilator")
-
-
 def check(design: Design, words: dict[str, list[int]], folder: Path, shared: Path, clock_ns: float = 3.33,
           patterns=PATTERNS, device="xcup") -> tuple[CompileResult, Simulator, Interpreter]:  # fmt: skip
     reference = Interpreter(design)
@@ -643,7 +638,7 @@ def test_all_targets_schedule(name, tmp_path):
 
 
 def test_fifo_names_and_kinds():
-    assert primitives.Fifo(8, 5).name("t") == "t_fifo_8x5"
+    assert primitives.Fifo(8, 5).name("t") == "t__fifo_8x5"
     assert primitives.Fifo(64, 128).block and not primitives.Fifo(1, 128).block
 
 

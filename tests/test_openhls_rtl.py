@@ -26,11 +26,6 @@ TOPS = [  # file, function, words per run and input (at least)
 KEEPS_RAM = ("histogram",)  # the words of a static array outlive a reset
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("verilator")
-
-
 def check(source: Path, top: str, words: int, folder: Path, shared: Path, clock_ns: float = 3.33, runs: int = 3,
           patterns=PATTERNS, target: str = "xcup") -> tuple[CompileResult, Simulator]:  # fmt: skip
     """Compile, run natively, simulate under all patterns."""

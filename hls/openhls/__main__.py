@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     except HlsError as error:
         print(error, file=sys.stderr)
         return 2
+    for note in result.schedule["notes"]:
+        print(note, file=sys.stderr)
     print(table(result.schedule))
     return 0
 

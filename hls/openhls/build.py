@@ -38,6 +38,7 @@ class Built:
     modules: dict[str, str]  # SystemVerilog by module name
     depths: dict[str, int]  # FIFO depths of the streams it writes
     entry: dict  # in schedule.json
+    notes: list[str]  # to the programmer
     seconds: dict[str, float]  # by step
 
 
@@ -67,7 +68,7 @@ def build_graph(process: Process, depths: Mapping[str, int | None], top: str, ta
             written = emit.written_depths(plan, depths)
             pipeline = emit.emit_process(plan, top, written, session)
             entry = report.process(plan, facts.iterations, pipeline)
-    return Built(process.interface(), pipeline.modules, written, entry, clock.seconds)
+    return Built(process.interface(), pipeline.modules, written, entry, process.notes, clock.seconds)
 
 
 def _plan(graph: Process, facts: control.Control, target: Target, clock_ns: float,

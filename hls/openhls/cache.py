@@ -70,4 +70,4 @@ def _from_json(content: dict) -> Built:
         {stream: location(loc) for stream, loc in made["writes"].items()},
         [Static(**{**static, "loc": location(static["loc"])}) for static in made["statics"]],
     )
-    return Built(interface, content["modules"], content["depths"], content["entry"], {})
+    return Built(interface, content["modules"], content["depths"], content["entry"], content["notes"], {})

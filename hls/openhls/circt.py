@@ -12,11 +12,12 @@ import re
 import pycde.circt as circt
 from pycde.circt import ir, passmanager
 
-from .errors import HlsError, Location
+from .errors import HlsError, InternalError, Location
 from .graph import Builder, Node, Process
 
 PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 BINARY = ("add", "sub", "mul", "and", "or", "xor", "shl", "shru", "shrs", "divu", "divs", "modu", "mods")
+UNARY = ("parity",)
 STATEFUL = ("reg", "read", "write", "load", "store")
 _KEEP = "keep"  # an external module that keeps a value alive
 
@@ -64,6 +65,8 @@ def operation(node: Node, args: list[str]) -> str:
         return f"comb.concat {', '.join(args)} : {', '.join(f'i{w}' for w in widths)}"
     if op == "replicate":
         return f"comb.replicate {args[0]} : (i{widths[0]}) -> {ty}"
+    if op in UNARY:
+        return f"comb.{op} bin {args[0]} : i{widths[0]}"
     if op in BINARY:
         return f"comb.{op} bin {', '.join(args)} : {ty}"
     raise HlsError(f"operation '{op}' has no hardware form", node.loc)
@@ -165,6 +168,8 @@ def canonicalise(process: Process, session: Session) -> Process:
             if kind == "aggregate_constant":
                 fields = [ir.IntegerAttr(a) for a in ir.ArrayAttr(op.attributes["fields"])]
                 node.args = [builder.const(_unsigned(f, f.type.width), f.type.width) for f in fields]
+        elif kind not in (*BINARY, *UNARY, "mux", "icmp", "extract", "concat", "replicate"):
+            raise InternalError(f"CIRCT's {op.name} is not known", builder.loc)
         else:
             width = getattr(op.results[0].type, "width", 0)  # 0: a choice between arrays
             node = Node(kind, width, [], builder.loc)

@@ -42,7 +42,7 @@ def _run(arguments: list[str]) -> None:
 def compile_ir(
     source: Path, include_dirs: list[Path], defines: dict[str, str]
 ) -> tuple[str, pragmas.Directives]:
-    """One C++ file -> (textual LLVM IR, the promises of its pragmas).
+    """One C++ file -> (textual LLVM IR, what its pragmas say besides).
 
     Raises:
         HlsError: what clang reports, with its text; what `pragmas.rewrite` refuses.
@@ -58,7 +58,11 @@ def compile_ir(
         preprocessed, rewritten, ir = (Path(folder) / name for name in ("unit.i", "unit.cpp", "unit.ll"))
         _run([*options, "-E", str(source), "-o", str(preprocessed)])
         text, directives = pragmas.rewrite(lengths.mark(preprocessed.read_text()))
-        rewritten.write_text(f"{lengths.LENGTH_DECLARATION} {text}")
+        declared = f"{lengths.LENGTH_DECLARATION}\n{text}"  # what the markers are made of is no user's line
+        rewritten.write_text(f'# 1 "{HEADERS}/pragmas"\n{declared}')
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
-        _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)])
+        try:
+            _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)])
+        except HlsError as error:
+            raise directives.blame(error) from None
         return ir.read_text(), directives

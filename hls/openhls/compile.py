@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import circt, dataflow, emit, frontend, report
+from . import circt, dataflow, emit, frontend, netlist, report
 from .build import Built, Job, build_graph
 from .cache import Cache
 from .clock import Clock
 from .errors import HlsError
 from .graph import Design, Stream
 from .keywords import safe
+from .pragmas import plain
 from .targets import target as find_target
 from .workers import build_all
 
@@ -47,13 +48,14 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
     """
     find_target(target)
     clock = Clock()
+    top = plain(top)
     program = frontend.read(sources, top, include_dirs, dict(defines or {}), clock)
     name = safe(top)
     todo = [Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, target, clock_ns)
             for source in program.processes]  # fmt: skip
     built = build_all(todo, jobs, Cache(Path(cache)) if cache else None)
     dataflow.connect(program.streams, [b.interface for b in built], program.initialised_by_code)
-    return _finish(name, program.streams, built, target, clock_ns, Path(out), clock)
+    return _finish(name, program.streams, built, target, clock_ns, Path(out), clock, program.notes)
 
 
 def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> CompileResult:
@@ -66,7 +68,7 @@ def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> C
 
 
 def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target: str, clock_ns: float, out: Path,
-            clock: Clock) -> CompileResult:  # fmt: skip
+            clock: Clock, notes: Sequence[str] = ()) -> CompileResult:  # fmt: skip
     """The top module around the processes, and the files."""
     depths = {stream: depth for b in built for stream, depth in b.depths.items()}
     for b in built:
@@ -74,18 +76,15 @@ def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target
     with clock.step("emit"), circt.Session() as session:
         modules = emit.emit_top(top, streams, [b.interface for b in built], depths, find_target(target), session)
     for b in built:
-        _add(modules, b.modules)
+        for module, text in b.modules.items():
+            netlist.add(modules, module, text)
+    with clock.step("check"):
+        netlist.check(modules, top)
     ports = report.ports(top, streams)
-    schedule = report.schedule(top, streams, [b.entry for b in built], depths, target, clock_ns, clock.seconds)
+    schedule = report.schedule(top, streams, [b.entry for b in built], depths, target, clock_ns,
+                               [*notes, *(note for b in built for note in b.notes)], clock.seconds)  # fmt: skip
     rtl = _write(out, modules, ports, schedule)
     return CompileResult(rtl, ports, schedule)
-
-
-def _add(modules: dict[str, str], further: dict[str, str]) -> None:
-    """Add modules; one of the same name must be the same module."""
-    for name, text in further.items():
-        if modules.setdefault(name, text) != text:
-            raise HlsError(f"two different modules would be called '{name}'", hint="rename the process or array")
 
 
 def _write(out: Path, modules: dict[str, str], ports: dict, schedule: dict) -> list[Path]:

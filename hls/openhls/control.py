@@ -148,6 +148,9 @@ class _Machine:
             return self._fold(_LOOKUP[op], width, args)
         if op == "icmp":
             return self._emit(f"icmp {node.attrs['pred']} i{node.args[0].width} {args[0]}, {args[1]}")
+        if op == "parity":
+            wide = node.args[0].width
+            return self._resize(self._emit(f"call i{wide} @llvm.ctpop.i{wide}(i{wide} {args[0]})"), wide, 1, "zext")
         if op == "mux":
             return self._emit(f"select i1 {args[0]}, {ty} {args[1]}, {ty} {args[2]}")
         if op == "extract":
@@ -287,8 +290,8 @@ class _Machine:
 
 def _declare(text: str) -> str:
     """Declarations of the LLVM intrinsics a function calls."""
-    found = sorted(set(re.findall(r"call (i\d+) @(llvm\.[a-z]+\.i\d+)", text)))
-    return "".join(f"declare {ty} @{name}({ty}, {ty})\n" for ty, name in found)
+    found = sorted(set(re.findall(r"call (i\d+) @(llvm\.[a-z]+\.i\d+)\([^,)]*(,?)", text)))
+    return "".join(f"declare {ty} @{name}({ty}{', ' + ty if two else ''})\n" for ty, name, two in found)
 
 
 def _execute(text: str, limit: int, tables: np.ndarray, out: np.ndarray) -> None:

@@ -20,7 +20,7 @@ from .errors import HlsError, Location
 from .graph import Interface, Static, Stream
 from .ir import Function, Instruction, Types, parse_constant_gep, parse_function
 from .lengths import LENGTH_MARKER, lengths
-from .pragmas import DATAFLOW_MARKER, INLINE_MARKER, STREAM_MARKER
+from .pragmas import ABOUT_ARRAYS, DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, STREAM_MARKER
 from .printed import PrintedModule
 
 
@@ -253,7 +253,7 @@ class _Body:
         self.streams[i.name] = {at: self.reader.add_stream(s, self.scope) for at, s in streams.items()}
 
     def _call(self, i: Instruction) -> None:
-        if i.callee.startswith("llvm.") or i.callee in (DATAFLOW_MARKER, INLINE_MARKER, LENGTH_MARKER):
+        if i.callee.startswith("llvm.") or i.callee in (DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, LENGTH_MARKER):
             return
         if i.callee == STREAM_MARKER:
             self._depth(i)
@@ -263,6 +263,8 @@ class _Body:
         if subprogram is None:
             self._refuse(i, f"the function {i.callee} is not defined in the sources")
         place, name = debug.place(subprogram), debug.text(subprogram, "name") or i.callee
+        if name.startswith(ABOUT_ARRAYS):  # of streams: each of them is by itself anyway
+            return
         if place and debug.is_header(place):
             if name.startswith("stream"):
                 return  # the constructor of a named stream
@@ -325,11 +327,12 @@ class _Body:
         if 0 not in streams:
             raise HlsError("HLS STREAM: the variable is no stream of this function", where)
         named = [streams[0]] if self._element(pointer) else list(streams.values())  # one element, or the variable
-        depth = i.operands[1].text
+        depth = int(i.operands[1].text)
         for name in named:
-            if not depth.isdigit() or int(depth) < 1:
-                raise HlsError(f"the depth of '{name}' is no positive constant", where)
-            self.reader.network.streams[name].depth = int(depth)
+            stream = self.reader.network.streams[name]
+            if stream.depth not in (None, depth):
+                raise HlsError(f"HLS STREAM: '{name}' has a depth of {stream.depth} already", where, "write one of them")
+            stream.depth = depth
 
 
 def connect(streams: dict[str, Stream], processes: Sequence[Interface], initialised_by_code: set[str]) -> None:

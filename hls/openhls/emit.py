@@ -22,10 +22,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .circt import Session, constant, location, operation, verilog
-from .errors import Location
+from .errors import InternalError, Location
 from .graph import Interface, Node, Stream
 from .keywords import safe
 from .narrow import extension
+from .netlist import add
 from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
 from .schedule import Schedule
 from .targets import Target
@@ -166,7 +167,7 @@ class _ProcessText:
         self.text = _Text(process_module(top, schedule.process.name))
         self.depths = depths
         self.externals: dict[str, str] = {}
-        self.primitives: dict[str, str] = {}
+        self.primitives: dict[str, Multiplier | Ram | Rom] = {}
         self.multipliers: list[tuple[Multiplier, Location | None]] = []
         self.register_bits = 0
         self.last_issue = schedule.issue_stages - 1
@@ -175,7 +176,7 @@ class _ProcessText:
         self.wanted: list[Node] = []
         self.holder = {r.args[0]: r for r in reversed(self.process.regs)}
         self.valids: dict[int, str] = {}
-        self.memory_modules: dict[str, str] = {}
+        self.memory_modules: dict[tuple[str, bool], str] = {}
 
     # -- registers --
 
@@ -282,10 +283,11 @@ class _ProcessText:
             return text.share(f"comb.xor bin {bit}, {false} : i1")
         return text.share(f"comb.mux bin {bit}, {true}, {false} : i1")
 
-    def _use(self, label: str, module: str, verilog_text: str, inputs: list[tuple[str, str, int]],
+    def _use(self, label: str, module: str, shape: Multiplier | Ram | Rom, inputs: list[tuple[str, str, int]],
              output: tuple[str, int, str], loc: Location | None) -> None:  # fmt: skip
-        self.externals[module] = self.text.instance(label, module, inputs, [output], loc)
-        self.primitives[module] = verilog_text
+        add(self.externals, module, self.text.instance(label, module, inputs, [output], loc))
+        if self.primitives.setdefault(module, shape) != shape:
+            raise InternalError(f"two different modules would be called '{module}'", loc)
 
     def _multiply(self, node: Node, name: str) -> None:
         stage = self.schedule.stage[node]
@@ -301,7 +303,7 @@ class _ProcessText:
         inputs = [*enables, ("a", sides[0], a.bits), ("b", sides[1], b.bits)]
         label = self.text.fresh("product")[1:]
         product = name if bits == node.width else self.text.fresh(f"{label}_p")
-        self._use(label, module, shape.verilog(module), inputs, ("p", bits, product), node.loc)
+        self._use(label, module, shape, inputs, ("p", bits, product), node.loc)
         if bits < node.width:
             self._extended(product, bits, node.width, True, name)
 
@@ -320,14 +322,18 @@ class _ProcessText:
         text.lines.append(f"  {name} = comb.concat {high}, {value} : i{to - width}, i{width}")
         return name
 
-    def _memory_module(self, memory: str) -> str:
-        """A module name of its own for each memory, whatever characters its name holds."""
-        if memory not in self.memory_modules:
-            name = f"{self.text.name}_{re.sub(r'[^A-Za-z0-9_]', '_', memory)}"
+    def _memory_module(self, memory: str, held: bool) -> str:
+        """A module name of its own for each memory (and each form of a ROM), whatever characters its name holds.
+
+        Behind the last two underscores: no name of a memory in another process joins to the same.
+        """
+        if (memory, held) not in self.memory_modules:
+            plain = re.sub(r"[^A-Za-z0-9]+", "_", memory).strip("_") + ("_held" if held else "")
+            name, count = f"{self.text.name}__{plain}", 2
             while name in self.memory_modules.values():
-                name += "_"
-            self.memory_modules[memory] = name
-        return self.memory_modules[memory]
+                name, count = f"{self.text.name}__{plain}_{count}", count + 1
+            self.memory_modules[memory, held] = name
+        return self.memory_modules[memory, held]
 
     def _address(self, node: Node, stage: int, depth: int) -> str:
         """The low bits of an address."""
@@ -349,12 +355,11 @@ class _ProcessText:
         if held:
             inputs = [(f"en{k}", self.move(stage + k) or text.bit(True), 1) for k in range(1, plan.read_latency + 1)]
         inputs.append(("raddr", self._address(node.args[0], stage, memory.depth), bits))
-        module = self._memory_module(memory_name)
+        module = self._memory_module(memory_name, held and plan.kind == "rom")
         contents = None if memory.contents is None else tuple(memory.contents)
         if plan.kind == "rom":
             shape = Rom(memory.width, memory.depth, plan.style, plan.read_latency, held,
                         contents or (0,) * memory.depth, plan.column)  # fmt: skip
-            module += "_held" if held else ""
         else:
             store = next(e for e in self.process.effects if e.op == "store" and e.attrs["memory"] == memory_name)
             s = self.schedule.stage[store]
@@ -365,9 +370,8 @@ class _ProcessText:
             inputs += [("we", enable, 1), ("waddr", self._address(store.args[0], s, memory.depth), bits),
                        ("wdata", self.at(store.args[1], s), memory.width)]  # fmt: skip
             shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, plan.collides, held, contents)
-        verilog_text = self.primitives.get(module) or shape.verilog(module)
         label = text.fresh(f"{memory_name}_mem")[1:]
-        self._use(label, module, verilog_text, inputs, ("rdata", memory.width, name), node.loc)
+        self._use(label, module, shape, inputs, ("rdata", memory.width, name), node.loc)
 
     # -- control --
 
@@ -496,7 +500,8 @@ def emit_process(plan: Schedule, top: str, depths: Mapping[str, int], session: S
     """The modules of a process; `depths`: of the streams it writes."""
     made = _ProcessText(plan, top, depths).build()
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
-    modules = made.primitives | {made.text.name: _comment(_process_header(plan)) + body}
+    modules = {name: shape.verilog(name) for name, shape in made.primitives.items()}
+    add(modules, made.text.name, _comment(_process_header(plan)) + body)
     return Pipeline(modules, made.register_bits, made.multipliers)
 
 
@@ -513,10 +518,12 @@ def port_signals(stream: Stream) -> dict[str, tuple[str, int]]:
 
 def emit_top(top: str, streams: Mapping[str, Stream], processes: Sequence[Interface], depths: Mapping[str, int],
              target: Target, session: Session) -> dict[str, str]:  # fmt: skip
-    """The top module and its FIFOs: SystemVerilog by module name."""
+    """The top module and its FIFOs: SystemVerilog by module name. depths: of the streams that are ever written."""
     made = _TopText(top, streams, processes, depths, target)
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
-    return made.fifos | {top: _comment(_top_header(top)) + body}
+    modules = dict(made.fifos)
+    add(modules, top, _comment(_top_header(top)) + body)
+    return modules
 
 
 def _comment(header: str) -> str:
@@ -557,16 +564,17 @@ class _TopText:
         text.clock("ap_clk")
         self.reset = text.input("ap_rst_n", 1)
         # Benches refer to the nets S_push and S_push_data: named before anything else can take their names.
-        written = [s.name for s in streams.values() if s.producer is not None]
-        self.probes = {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in written}
+        self.probes = {s: (text.fresh(f"{s}_push_data"), text.fresh(f"{s}_push")) for s in depths}
         self.ready = {s: text.fresh(f"{s}_ready") for s in streams}
         self.popped = {s: text.fresh(f"{s}_popped") for s in streams}
-        self.pushed = {s: (text.fresh(f"{s}_word"), text.fresh(f"{s}_pushed")) for s in written}
+        self.pushed = {s: (text.fresh(f"{s}_word"), text.fresh(f"{s}_pushed")) for s in depths}
         for stream in streams.values():
             if stream.producer is None:
                 self._input(stream)
-            else:
+            elif stream.name in depths:
                 self._fifo(stream)
+            else:
+                self._silent(stream)
         for process in processes:
             self._process(process)
 
@@ -578,27 +586,44 @@ class _TopText:
         text.output(signals["TREADY"][0], 1, self.ready[stream.name])
 
     def _fifo(self, stream: Stream) -> None:
-        text, name, signals = self.text, stream.name, port_signals(stream)
+        text, name = self.text, stream.name
         shape = Fifo(stream.width, self.depths[name], self.target.block_registers)
         module = shape.name(text.name)
-        self.fifos[module] = shape.verilog(module)
-        wants = text.input(signals["TREADY"][0], 1) if stream.consumer is None else self.ready[name]
+        add(self.fifos, module, shape.verilog(module))
+        wants = self._wants(stream)
         for inner, probe, width in zip(self.pushed[name], self.probes[name], (stream.width, 1), strict=True):
             # the symbol keeps CIRCT from dropping or renaming it
             text.lines.append(f"  {probe} = hw.wire {inner} sym @{probe[1:]} : i{width}")
         word, push = self.probes[name]
         self.valid[name], self.data[name] = text.fresh(f"{name}_valid"), text.fresh(f"{name}_data")
-        self.externals[module] = text.instance(
+        add(self.externals, module, text.instance(
             text.fresh(f"{name}_fifo")[1:], module,
             [("rst_n", self.reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
             [("valid", 1, self.valid[name]), ("data", stream.width, self.data[name]),
              ("popped", 1, self.popped[name])],
             stream.loc,
-        )  # fmt: skip
+        ))  # fmt: skip
+        self._output(stream)
+
+    def _silent(self, stream: Stream) -> None:
+        """A stream whose writes provably never happen: it has no FIFO and stays empty."""
+        self._wants(stream)
+        self.valid[stream.name] = self.text.bit(False)
+        self.data[stream.name] = self.text.share(constant(0, stream.width))
+        self._output(stream)
+
+    def _wants(self, stream: Stream) -> str:
+        """The ready of who takes from a stream that a process writes."""
+        port = stream.consumer is None
+        return self.text.input(port_signals(stream)["TREADY"][0], 1) if port else self.ready[stream.name]
+
+    def _output(self, stream: Stream) -> None:
+        """The port of a stream that no process reads."""
         if stream.consumer is None:
-            for signal, value in _unpacked(text, stream, self.data[name]).items():
+            text, signals = self.text, port_signals(stream)
+            for signal, value in _unpacked(text, stream, self.data[stream.name]).items():
                 text.output(signals[signal][0], signals[signal][1], value)
-            text.output(signals["TVALID"][0], 1, self.valid[name])
+            text.output(signals["TVALID"][0], 1, self.valid[stream.name])
 
     def _process(self, process: Interface) -> None:
         inputs = [("ap_rst_n", self.reset, 1)]
@@ -607,14 +632,15 @@ class _TopText:
             inputs.append((f"{stream}_data", self.data[stream], self.streams[stream].width))
             inputs.append((f"{stream}_valid", self.valid[stream], 1))
             outputs.append((f"{stream}_ready", 1, self.ready[stream]))
-        for stream in process.writes:
+        for stream in (s for s in process.writes if s in self.depths):
             word, push = self.pushed[stream]
             inputs.append((f"{stream}_popped", self.popped[stream], 1))
             outputs.append((f"{stream}_data", self.streams[stream].width, word))
             outputs.append((f"{stream}_push", 1, push))
         module = process_module(self.text.name, process.name)
         label = self.text.fresh(process.name)[1:]
-        self.externals[module] = self.text.instance(label, module, inputs, outputs, process.loc, clock="ap_clk")
+        declared = self.text.instance(label, module, inputs, outputs, process.loc, clock="ap_clk")
+        add(self.externals, module, declared)
 
 
 def process_module(top: str, process: str) -> str:

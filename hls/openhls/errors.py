@@ -16,6 +16,11 @@ class Location:
         return f"{self.file}:{self.line}"
 
 
+def note(loc: Location | None, text: str) -> str:
+    """What a compiler says beside errors; the file without its folder, so that it is the same wherever it is made."""
+    return f"{loc.file.rsplit('/', 1)[-1]}:{loc.line}: note: {text}" if loc else f"note: {text}"
+
+
 class HlsError(Exception):
     """The input cannot be compiled; `str()` reads like a compiler's error message.
 
@@ -31,4 +36,14 @@ class HlsError(Exception):
         super().__init__(text + (f"\n  note: {hint}" if hint else ""))
 
     def __reduce__(self):
-        return HlsError, (self.message, self.loc, self.hint)
+        return type(self), (self.message, self.loc, self.hint)
+
+
+class InternalError(HlsError):
+    """The compiler has found a fault of its own; nothing is written."""
+
+    def __init__(self, message: str, loc: Location | None = None, hint: str | None = None):
+        super().__init__(f"internal: {message}", loc, hint or "a fault of this compiler, not of the sources: report it")
+
+    def __reduce__(self):
+        return type(self), (self.message.removeprefix("internal: "), self.loc, self.hint)

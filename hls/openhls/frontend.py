@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from . import clang, dataflow, passes
 from .clock import Clock
-from .debuginfo import DebugInfo, Variable
-from .errors import HlsError
+from .debuginfo import DebugInfo
+from .errors import HlsError, note
 from .graph import Design, Process, Stream
 from .importer import Port, import_process
 from .ir import Function, parse_function
-from .pragmas import DATAFLOW_MARKER, Directives, Promise
+from .pragmas import DATAFLOW_MARKER, STREAM_MARKER, Directives
 from .printed import PrintedModule
 
 
@@ -25,7 +26,6 @@ class ProcessSource:
     function: str  # symbol
     text: str  # printed module: the function and what it needs
     ports: tuple[Port, ...]  # of its arguments
-    promises: tuple[Promise, ...]  # about variables, of all processes
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Program:
     streams: dict[str, Stream]
     processes: list[ProcessSource]
     initialised_by_code: set[str]  # symbols of globals
+    notes: list[str]  # where Vitis HLS does something else, as a compiler prints it
 
 
 def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], defines: dict[str, str],
@@ -58,22 +59,23 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
         for source in sources:
             text, promised = clang.compile_ir(Path(source), [Path(d) for d in include_dirs], defines)
             units.append(passes.widen_returns(text))
-            directives.promises += promised.promises
+            directives.ports += promised.ports
+            directives.notes += promised.notes
     with clock.step("llvm"):
         module = PrintedModule(_link(units))
         debug = DebugInfo(module.debug_text())
         symbol = dataflow.find_top(module, debug, top)
-        _check_interfaces(directives, debug, module.subprogram(symbol))
+        _check_interfaces(directives, module, debug, symbol)
         network = dataflow.read_network(module, debug, symbol)
         slices = {f: module.slice(f) for f in dict.fromkeys(c.function for c in network.calls)}
-        promises = tuple(p for p in directives.promises if p.kind != "interface")
         processes = [
             ProcessSource(c.name, c.function, slices[c.function],
                           tuple(Port(s, network.streams[s].width, k, at)
-                                for k, places in enumerate(c.arguments) for at, s in places.items()), promises)
+                                for k, places in enumerate(c.arguments) for at, s in places.items()))
             for c in network.calls
         ]  # fmt: skip
-        return Program(network.streams, processes, module.initialised_by_code())
+        notes = dict.fromkeys(note(loc, text) for loc, text in directives.notes)
+        return Program(network.streams, processes, module.initialised_by_code(), list(notes))
 
 
 def _link(units: list[str]) -> str:
@@ -92,20 +94,16 @@ def _link(units: list[str]) -> str:
 def process_graph(source: ProcessSource, clock: Clock) -> Process:
     """Optimise and import one process; `clock` takes the seconds of "llvm" and "import"."""
     with clock.step("llvm"):
-        text = passes.optimise(source.text, source.function)
+        text, promises = passes.optimise(source.text, source.function)
     with clock.step("import"):
         debug = DebugInfo(text)
         function = parse_function(text, source.function)
         _check_streams(function, debug, source.name)
-        directives = Directives(list(source.promises))
-
-        def promise(kind: str, variable: Variable) -> Promise | None:
-            return directives.about(kind, variable.name, variable.loc, variable.in_function)
-
+        _check_unrolled(function, debug)
         ports: dict[str, dict[int, Port]] = {}
         for port in source.ports:
             ports.setdefault(function.arguments[port.argument], {})[port.offset] = port
-        return import_process(text, function, debug, ports, source.name, promise)
+        return import_process(text, function, debug, ports, source.name, promises)
 
 
 def import_design(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], defines: dict[str, str]) -> Design:
@@ -124,21 +122,48 @@ def _check_streams(function: Function, debug: DebugInfo, process: str) -> None:
         for i in block:
             if i.callee == DATAFLOW_MARKER:
                 raise HlsError(f"DATAFLOW inside the process '{process}'", debug.location(i.debug), hint)
+            if i.callee == STREAM_MARKER:
+                raise HlsError(f"HLS STREAM inside the process '{process}'", debug.location(i.debug), hint)
     for node in function.declares.values():
         variable = debug.local(node)
         if debug.streams(variable.type, variable.name) is not None and not debug.leads_elsewhere(variable.type):
             raise HlsError(f"stream '{variable.name}' inside the process '{process}'", variable.loc, hint)
 
 
-def _check_interfaces(directives: Directives, debug: DebugInfo, subprogram: str | None) -> None:
-    """Every INTERFACE pragma of the top names one of its arguments."""
-    place = debug.place(subprogram)
-    names = {v.name for v in debug.arguments(subprogram).values()} | {"return"}
-    for promise in directives.promises:
-        in_top = place and promise.loc.file == place.file and promise.first - 2 <= place.line <= promise.last
-        if promise.kind == "interface" and in_top and promise.variable not in names:
+def _check_unrolled(function: Function, debug: DebugInfo) -> None:
+    """No loop is left of those that UNROLL is about."""
+    for block in function.blocks.values():
+        match = re.search(r"!llvm\.loop !(\d+)", block[-1].text)
+        parts = debug.list(match[1]) if match else []
+        if any('"llvm.loop.unroll.full"' in debug.nodes.get(part, "") for part in parts):
+            start = next((p for p in parts if debug.kind(p) == "DILocation"), block[-1].debug)
             raise HlsError(
-                f"INTERFACE port={promise.variable}: no such argument",
-                promise.loc,
-                f"arguments: {', '.join(sorted(names - {'return'}))}",
+                "HLS UNROLL: the number of iterations is not known here",
+                debug.location(start),
+                "bound the loop by constants, or leave out the UNROLL",
             )
+
+
+def _check_interfaces(directives: Directives, module: PrintedModule, debug: DebugInfo, top: str) -> None:
+    """Every INTERFACE pragma stands in the top (or in what is no part of it) and names one of its arguments."""
+    reachable, todo = set(), [top]
+    while todo:
+        symbol = todo.pop()
+        if symbol not in reachable and module.subprogram(symbol) is not None:
+            reachable.add(symbol)
+            todo += module.callees(symbol)
+    for symbol in sorted(reachable):
+        place = debug.place(module.subprogram(symbol))
+        names = {v.name for v in debug.arguments(module.subprogram(symbol)).values()} | {"return"}
+        for mode in directives.ports:
+            if place is None or mode.loc.file != place.file or not mode.first <= place.line <= mode.last:
+                continue
+            if symbol != top:
+                what = "INTERFACE in a function that is not the top"
+                raise HlsError(what, mode.loc, "it is about the arguments of the top")
+            if mode.port not in names:
+                raise HlsError(
+                    f"INTERFACE port={mode.port}: no such argument",
+                    mode.loc,
+                    f"arguments: {', '.join(sorted(names - {'return'}))}",
+                )

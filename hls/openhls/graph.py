@@ -16,6 +16,7 @@ Node operations (operands in this order; `width` is the result's, 0 where there 
     divu divs modu mods     two operands of the result's width
     icmp                    attrs: pred in eq ne slt sle sgt sge ult ule ugt uge; operands of equal width; result i1
     mux                     condition (i1), value if true, value if false
+    parity                  whether an odd number of the operand's bits are 1; i1
     extract                 attrs: low; bits low .. low+width-1 of the operand
     concat                  operands from the most to the least significant
     replicate               operand repeated width/operand.width times
@@ -120,6 +121,7 @@ class Process:
     memories: dict[str, Memory] = field(default_factory=dict)
     statics: list[Static] = field(default_factory=list)  # of the C++; each became memories or registers
     run_ends: Node | None = None  # i1: this iteration is the last of its run
+    notes: list[str] = field(default_factory=list)  # to the programmer
 
     def interface(self) -> Interface:
         reads, writes = ({e.attrs["stream"]: e.loc for e in self.effects if e.op == op} for op in ("read", "write"))

@@ -13,17 +13,18 @@ recurrence.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import cfg, graph
 from .copies import expand_copies
-from .debuginfo import DebugInfo, Variable
+from .debuginfo import DebugInfo
 from .errors import HlsError, Location
 from .graph import Memory, Node, Process
 from .ir import BINARY, Address, Function, Instruction, Value
 from .objects import Field, Objects
 from .pointers import resolve
+from .promises import Promise
 from .wires import WireBuilder
 
 ARITHMETIC = {
@@ -85,7 +86,7 @@ class _Importer:
         debug: DebugInfo,
         ports: dict[str, dict[int, Port]],
         name: str,
-        promise: Callable,
+        promises: Sequence[Promise],
     ):
         self.function, self.debug, self.ports = function, debug, ports
         self.b = WireBuilder()
@@ -93,7 +94,7 @@ class _Importer:
         self.objects = Objects(text, function, debug)
         expand_copies(function, self.objects)
         self.it = cfg.iteration(function)
-        self.promise = promise
+        self.promises = promises
         self.process = Process(name, debug.place(function.debug))
         self.values: dict[str, Node] = {}  # SSA values computed in this iteration
         self.state: dict[str, dict[str, Node]] = {}  # block -> carried name -> value at the block's end
@@ -388,6 +389,8 @@ class _Importer:
             return self._store(i, block)
         if op == "call":
             return self._call(i, block)
+        if op == "extractvalue" and (member := _members(i.operands[0].text)[i.cases[0]]) in self.values:
+            return self.values[member]
         if op not in (*BINARY, "icmp", "select", "trunc", "zext", "sext", "freeze"):
             raise HlsError(f"LLVM's {op} is not supported", b.loc, "use integers, arrays and streams")
         width = _width(i.type, b.loc)
@@ -410,7 +413,7 @@ class _Importer:
         name, b = i.callee, self.b
         if name.startswith(IGNORED_CALLS):
             return None
-        match = re.fullmatch(r"llvm\.([a-z]+(?:\.sat)?)\.i\d+", name)
+        match = re.fullmatch(r"llvm\.([a-z.]+)\.i\d+(?:\.i\d+)?", name)
         if not match:
             if not name:
                 raise HlsError(
@@ -419,8 +422,11 @@ class _Importer:
             raise HlsError(
                 f"the call of {name} is not supported", b.loc, "define the function in the sources, without recursion"
             )
-        width = _width(i.type, b.loc)
         args = [self.value(v, block) for v in i.operands]
+        if match[1].endswith(".with.overflow"):
+            self.values |= zip(_members(i.name), self._overflow(match[1], *args), strict=True)
+            return None
+        width = _width(i.type, b.loc)
         made = self._intrinsic(match[1], width, args)
         if made is None:
             raise HlsError(f"LLVM's {name} is not supported", b.loc)
@@ -429,6 +435,10 @@ class _Importer:
     def _intrinsic(self, name: str, width: int, args: list[Node]) -> Node | None:
         b = self.b
         zero = b.const(0, width)
+        if name in ("expect", "expect.with.probability"):
+            return args[0]
+        if name == "is.constant":
+            return zero
         if name in ("smax", "smin", "umax", "umin"):
             first = b.make(
                 "icmp", 1, args[0], args[1], pred=name[0] + ("gt" if name.endswith("max") else "lt")
@@ -444,11 +454,15 @@ class _Importer:
         if name == "bitreverse":
             return b.join([p for low in range(width - 1, -1, -1) for p in b.cut(args[0], low, 1)])
         if name == "ctpop":
-            bits = [b.zext(b.extract(args[0], low, 1), width) for low in range(width)]
-            while len(bits) > 1:
-                pairs = [b.make("add", width, x, y) for x, y in zip(bits[::2], bits[1::2], strict=False)]
-                bits = pairs + bits[len(pairs) * 2 :]
-            return bits[0]
+            return self._count(args[0])
+        if name == "ctlz":  # the bits above the first 1: what is left of ones when that 1 is copied to all below it
+            word = args[0]
+            for step in (1 << k for k in range((width - 1).bit_length())):
+                word = b.logic("or", word, b.shift("shru", word, b.const(step, width)))
+            return self._count(b.not_(word))
+        if name == "cttz":  # the bits below the last 1: those that a 1 subtracted turns from 0 to 1
+            below = b.make("add", width, args[0], b.const(-1, width))
+            return self._count(b.logic("and", b.not_(args[0]), below))
         if name == "usub.sat":
             more = b.make("icmp", 1, args[0], args[1], pred="ugt")
             return b.mux(more, b.make("sub", width, *args), zero)
@@ -465,6 +479,24 @@ class _Importer:
             more = b.make("icmp", 1, args[0], args[1], pred=name[0] + "gt")
             return b.mux(less, b.const(-1, width), b.zext(more, width))
         return None
+
+    def _count(self, word: Node) -> Node:
+        """How many bits of a word are 1."""
+        b, width = self.b, word.width
+        bits = [b.zext(b.extract(word, low, 1), width) for low in range(width)]
+        while len(bits) > 1:
+            pairs = [b.make("add", width, x, y) for x, y in zip(bits[::2], bits[1::2], strict=False)]
+            bits = pairs + bits[len(pairs) * 2 :]
+        return bits[0]
+
+    def _overflow(self, name: str, left: Node, right: Node) -> tuple[Node, Node]:
+        """(result, whether it does not fit) of `sadd.with.overflow` and its like: of the exact result in more bits."""
+        b, width, op = self.b, left.width, name[1:4]
+        extended = b.sext if name[0] == "s" else b.zext
+        wide = 2 * width if op == "mul" else width + 1
+        exact = b.make(op, wide, extended(left, wide), extended(right, wide))
+        result = b.trunc(exact, width)
+        return result, b.compare("ne", extended(result, wide), exact)
 
     def _funnel(self, name: str, width: int, args: list[Node]) -> Node:
         b, (high, low, amount) = self.b, args
@@ -502,7 +534,7 @@ class _Importer:
                 if i.address and self._port(i) is None:
                     bits = _width(i.type or i.operands[0].type, self.place(i))
                     self.objects.collect(i, i.address, -(-bits // 8))
-        self.objects.finish(self.promise)
+        self.process.notes += self.objects.finish(self.promises)
         self.process.statics = self.objects.statics()
         taken: set[str] = set()
         for obj in self.objects.objects.values():
@@ -754,6 +786,11 @@ class _Importer:
         process.memories = {k: m for k, m in process.memories.items() if k in used}
 
 
+def _members(name: str) -> tuple[str, str]:
+    """The two values of a pair."""
+    return f"{name}#0", f"{name}#1"
+
+
 def _never(node: Node) -> bool:
     return node.args[-1].op == "const" and node.args[-1].attrs["value"] == 0
 
@@ -782,16 +819,16 @@ def import_process(
     debug: DebugInfo,
     ports: dict[str, dict[int, Port]],
     name: str,
-    promise: Callable[[str, Variable], object],
+    promises: Sequence[Promise],
 ) -> graph.Process:
     """One optimised process function -> its graph.
 
     Args:
         text: the printed module it stands in (for types and the contents of globals).
         ports: pointer argument (`%x`) -> byte offset -> stream.
-        promise: (kind, variable) -> the pragma about it, or None.
+        promises: what pragmas say about its arrays.
 
     Raises:
         HlsError: what cannot be one iteration per cycle, with its line.
     """
-    return _Importer(text, function, debug, ports, name, promise).run()
+    return _Importer(text, function, debug, ports, name, promises).run()

@@ -55,6 +55,8 @@ def evaluate(node: Node, args: Sequence[int]) -> int:
             else args
         )
         return int(_COMPARE[predicate if predicate in ("eq", "ne") else predicate[1:]](a, b))
+    if op == "parity":
+        return args[0].bit_count() & 1
     if op == "mux":
         return args[1] if args[0] else args[2]
     if op == "extract":

@@ -23,7 +23,7 @@ _DEBUG = re.compile(r"!dbg !(\d+)")
 _WORD = re.compile(r"^(?:tail |notail |musttail )?([\w.]+)\s*(.*)$", re.DOTALL)
 _FLAGS = re.compile(r"^(?:(?:nuw|nsw|exact|disjoint|nneg|samesign|inbounds|nusw)\s+|inrange\([^)]*\)\s+)*")
 _CALLEE = re.compile(rf"({NAME})\((.*)\)[^()]*$", re.DOTALL)
-_DECLARE = re.compile(rf"#dbg_declare\(ptr ({NAME}), !(\d+), ")
+_DECLARE = re.compile(rf"#dbg_declare\(ptr ({NAME}), !(\d+), (?:!DIExpression\(DW_OP_LLVM_fragment, (\d+))?")
 _PARAMETER_ATTRIBUTES = re.compile(
     r"\b(?:\w+\([^()]*\)|noundef|nonnull|nocapture|readonly|readnone|writeonly|noalias"
     r"|immarg|returned|signext|zeroext|align \d+)\s+"
@@ -60,7 +60,7 @@ class Instruction:
     block: str = ""
     predicate: str = ""  # of an icmp
     labels: list[str] = field(default_factory=list)  # successors, or the incoming blocks of a phi
-    cases: list[int] = field(default_factory=list)  # of a switch; labels[0] is the default
+    cases: list[int] = field(default_factory=list)  # of a switch (labels[0] is the default); indices of an extractvalue
     element: str = ""  # type that a getelementptr or alloca counts in
     callee: str = ""
     volatile: bool = False
@@ -77,6 +77,7 @@ class Function:
     blocks: dict[str, list[Instruction]]
     declares: dict[str, str]  # alloca -> number of its DILocalVariable
     debug: str | None
+    fragments: dict[str, int] = field(default_factory=dict)  # alloca -> the byte of its variable where it begins
 
 
 def split(text: str) -> list[str]:
@@ -157,6 +158,10 @@ def parse_instruction(text: str) -> Instruction:
     elif opcode in ("select", "freeze"):
         result.operands = [typed(part) for part in split(rest)]
         result.type = result.operands[-1].type
+    elif opcode == "extractvalue":
+        pair, *indices = split(rest)
+        result.operands, result.cases = [typed(pair)], [int(index) for index in indices]
+        result.type = split(result.operands[0].type.strip("{} "))[result.cases[0]]
     elif opcode == "load":
         result.volatile = rest.startswith("volatile ")
         result.type, pointer = split(rest.removeprefix("volatile "))[:2]
@@ -174,7 +179,8 @@ def parse_instruction(text: str) -> Instruction:
         if callee:
             result.callee = callee[1][1:].strip('"') if callee[1].startswith("@") else ""  # through a pointer
             result.operands = [typed(part) for part in split(callee[2])]
-            result.type = _PARAMETER_ATTRIBUTES.sub("", rest[: callee.start()]).split()[-1]
+            type_ = _PARAMETER_ATTRIBUTES.sub("", rest[: callee.start()])
+            result.type = type_[type_.index("{") :].strip() if "{" in type_ else type_.split()[-1]
     elif opcode == "br":
         values = [typed(part) for part in split(rest)]
         result.operands = [v for v in values if v.type != "label"]
@@ -206,6 +212,7 @@ def parse_function(module_text: str, name: str) -> Function:
     arguments = [part.split()[-1] for part in split(enclosed(match[2]))]
     blocks: dict[str, list[Instruction]] = {}
     declares: dict[str, str] = {}
+    fragments: dict[str, int] = {}
     current: list[Instruction] = []
     lines = iter(match[3].split("\n"))
     for line in lines:
@@ -218,6 +225,7 @@ def parse_function(module_text: str, name: str) -> Function:
         if stripped.startswith("#dbg_"):
             if declare := _DECLARE.match(stripped):
                 declares[declare[1]] = declare[2]
+                fragments[declare[1]] = int(declare[3] or 0) // 8
             continue
         if stripped.startswith("switch "):
             while "]" not in stripped:
@@ -228,7 +236,7 @@ def parse_function(module_text: str, name: str) -> Function:
     for label, instructions in blocks.items():
         for instruction in instructions:
             instruction.block = label
-    return Function(name, arguments, blocks, declares, debug and debug[1])
+    return Function(name, arguments, blocks, declares, debug and debug[1], fragments)
 
 
 @dataclass

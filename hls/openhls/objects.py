@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import ctypes
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from math import gcd
+from math import gcd, prod
 
 import llvmlite.binding as llvm
 
 from .debuginfo import DebugInfo, Variable
-from .errors import HlsError, Location
+from .errors import HlsError, Location, note
 from .graph import Static
 from .ir import Address, Function, Instruction, Types, Value, split, typed
 from .partition import pieces_in
+from .pragmas import STORAGE
+from .promises import Promise
 
 _DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
 _TRAILING_METADATA = re.compile(r"(?:, !dbg !\d+)+\s*$")
@@ -179,21 +181,28 @@ class Objects:
         found = self.objects.setdefault(address.object, Object(address.object))
         found.accesses.append(Access(instruction, address, size))
 
-    def finish(self, promise) -> None:
+    def finish(self, promises: Sequence[Promise]) -> list[str]:
         """After `collect`: decide what each object becomes.
 
-        Args:
-            promise: (kind, variable name, declaration) -> pragmas.Promise or None.
+        Returns:
+            Notes to the programmer about pragmas.
         """
+        kept: set[Promise] = set()
         wanted: dict[str, int] = {}
         for obj in self.objects.values():
             size = self.types.size(self._llvm_type(obj.name))
             strides = [s for a in obj.accesses for _, s in a.address.terms]
             obj.step = gcd(*strides, size) if strides else 0
             variable = self.variable(obj.name)
-            self._check_partition(obj, variable, promise)
+            about = [p for p in promises if variable and (p.variable, p.declared) == (variable.name, variable.loc)]
+            origin = self._origin(obj.name, variable)
             for access in obj.accesses:
-                self._add_field(obj, access, size, variable, promise)
+                self._add_field(obj, access, size, variable)
+            for promise in about:
+                if promise.kind == "partition":
+                    self._check_partition(obj, variable, origin, promise)
+                elif any([self._store(obj, made, origin, promise) for made in obj.fields.values()]):
+                    kept.add(promise)
             if obj.name.startswith("@") and obj.name not in self._tables:
                 wanted[obj.name[1:].strip('"')] = size
         images = global_images(self.text, wanted) | {name[1:]: image for name, (_, image) in self._tables.items()}
@@ -202,6 +211,42 @@ class Objects:
             for made in obj.fields.values():
                 if image is not None:
                     made.initial = _words(image, made)
+        stored = [p for p in promises if p.kind != "partition"]
+        text = "needs no memory here: every index is a constant, its elements are registers"
+        return [note(p.loc, f"'{p.variable}' {text}") for p in stored if p not in kept] + self._notes(kept)
+
+    def _store(self, obj: Object, made: Field, origin: int, promise: Promise) -> bool:
+        """Let a BIND_STORAGE decide how a memory is built; returns whether it is about it."""
+        if made.is_register or not promise.covers(origin + made.offset):
+            return False
+        stored = any(a.instruction.opcode == "store" for a in obj.accesses)
+        if stored and promise.kind.startswith("rom"):
+            raise HlsError(f"BIND_STORAGE type={promise.kind}: '{promise.variable}' is written", promise.loc,
+                           "write type=ram_s2p")  # fmt: skip
+        made.storage = STORAGE[promise.storage]
+        return True
+
+    def _notes(self, kept: set[Promise]) -> list[str]:
+        return sorted(
+            note(p.loc, f"'{p.variable}' has a port to read and one to write, whatever its type= says")
+            for p in kept if p.kind == "ram_1p"
+        )  # fmt: skip
+
+    def _origin(self, name: str, variable: Variable | None) -> int:
+        """The byte of the variable at which an object begins that is a piece of it."""
+        if variable is None:
+            return 0
+        offset = self.function.fragments.get(name, 0)
+        counts, element = self.debug.dimensions(variable.type)
+        for index in pieces_in(name[1:])[1]:
+            if counts:
+                offset += index * prod(counts[1:]) * self.debug.size(element)
+                counts = counts[1:]
+            elif members := self.debug.members(element):
+                _, start, type_ = members[min(index, len(members) - 1)]
+                offset += start
+                counts, element = self.debug.dimensions(type_)
+        return offset
 
     def statics(self) -> list[Static]:
         """After `finish`: the globals among the objects."""
@@ -214,7 +259,7 @@ class Objects:
         variables = {symbol: self.debug.global_(symbol) for symbol in written}
         return [Static(s, v.name if v else s, written[s], v.loc if v else None) for s, v in variables.items()]
 
-    def _add_field(self, obj: Object, access: Access, size: int, variable: Variable | None, promise) -> None:
+    def _add_field(self, obj: Object, access: Access, size: int, variable: Variable | None) -> None:
         step = obj.step or size
         offset = access.address.offset % step
         depth = size // step if obj.step else 1
@@ -243,7 +288,6 @@ class Objects:
         suffix = "".join(f"_{i}" for i in indices)
         if len({a.address.offset % step for a in obj.accesses}) > 1:
             suffix += f"_{offset // access.size}"
-        storage = promise("storage", variable) if variable else None
         obj.fields[offset] = Field(
             shown + suffix,
             bits,
@@ -251,32 +295,30 @@ class Objects:
             offset,
             step,
             None,
-            storage.value if storage else None,
+            None,
             variable.loc if variable else None,
         )
 
-    def _check_partition(self, obj: Object, variable: Variable | None, promise) -> None:
-        promised = promise("partition", variable) if variable else None
-        if not promised:
-            return
-        counts, element = self.debug.dimensions(variable.type)
-        if promised.value > len(counts):
-            raise HlsError(
-                f"ARRAY_PARTITION dim={promised.value}: '{variable.name}' has {len(counts)} dimensions",
-                promised.loc,
-            )
-        strides = [
-            reduce(lambda a, b: a * b, counts[d + 1 :], self.debug.size(element)) for d in range(len(counts))
-        ]
+    def _check_partition(self, obj: Object, variable: Variable, origin: int, promise: Promise) -> None:
+        """Raises HlsError: words that an ARRAY_PARTITION wants apart are in one memory."""
+        whole = promise.offset == 0 and promise.size >= self.debug.size(variable.type)
         for access in obj.accesses:
-            for _, stride in access.address.terms:
-                dimension = next(d for d in range(len(counts)) if stride >= strides[d]) + 1
-                if promised.value in (0, dimension):
-                    raise HlsError(
-                        f"'{variable.name}' is partitioned, but indexed at run time here",
-                        self.debug.location(access.instruction.debug),
-                        "unroll the loop around it, or drop the ARRAY_PARTITION",
-                    )
+            if not whole and not promise.covers(origin + access.address.offset):
+                continue
+            if any(promise.low <= stride < promise.high for _, stride in access.address.terms):
+                raise HlsError(
+                    f"'{variable.name}' is partitioned, but indexed at run time here",
+                    self.debug.location(access.instruction.debug),
+                    "unroll the loop around it, or drop the ARRAY_PARTITION",
+                )
+        for made in obj.fields.values():
+            shared = made.step < promise.low < made.depth * made.step
+            if shared and (whole or promise.covers(origin + made.offset)):
+                raise HlsError(
+                    f"ARRAY_PARTITION of '{variable.name}' cannot be carried out: its parts are accessed as one array",
+                    promise.loc,
+                    "index that dimension by constants, and declare the array by itself, not in a structure",
+                )
 
 
 def _first_type(text: str) -> str:

@@ -14,6 +14,7 @@ import llvmlite.binding as llvm
 
 from .ir import NAME
 from .partition import split_arrays
+from .promises import Promise, take
 
 _OPTIONS = (
     "-unroll-threshold=1",  # 0 would switch off unrolling by pragma, too
@@ -124,8 +125,11 @@ def _callees(module: llvm.ModuleRef, function: str) -> set[str]:
     return {"" if name[0] == "%" else name[1:].strip('"') for name in called} & {"", *defined}
 
 
-def optimise(text: str, function: str) -> str:
-    """A printed module and the process function in it -> the same with that function alone, flat and simplified."""
+def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
+    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
+
+    Raises HlsError: a pragma that cannot be carried out.
+    """
     module = parse(text)
     for other in module.functions:
         if other.is_declaration:
@@ -136,6 +140,11 @@ def optimise(text: str, function: str) -> str:
             other.add_function_attribute("alwaysinline")
             other.linkage = "internal"
     _inline(module)
+    _run(module, function, _PROMOTE)
+    inlined = str(module)
+    text, promises = take(inlined, function)
+    if text != inlined:
+        module = parse(text)
     _run(module, function, _UNROLL)
     for _ in range(MOST_INDIRECTIONS):
         if not (called := _callees(module, function)):
@@ -146,4 +155,4 @@ def optimise(text: str, function: str) -> str:
         _run(module, function, _UNROLL)
     module = parse(_LIFETIMES.sub("", split_arrays(str(module))))
     _run(module, function, _CLEAN)
-    return str(module)
+    return str(module), promises

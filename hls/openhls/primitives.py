@@ -1,7 +1,8 @@
 """SystemVerilog of the small modules the pipelines are wired to: multipliers, memories, FIFOs.
 
-Plain synthesisable text that yosys, Verilator and the vendors' tools read alike. Every module has a name made of its
-shape, so that equal shapes share one.
+Plain synthesisable text that yosys, Verilator and the vendors' tools read alike. A multiplier and a FIFO have a name
+made of all that their text depends on: equal ones share a module, no two others have one name. Two underscores keep
+these names apart from those of processes (TOP_PROCESS): no name of a C++ program has them.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class Multiplier:
     held: bool  # has clock enables, for the issue stages
 
     def name(self, top: str) -> str:
-        marks = "r" * self.a_registered + "_" + "r" * self.b_registered + ("e" if self.held else "")
-        return f"{top}_mul_{self.a_bits}x{self.b_bits}_{self.p_bits}_{marks.strip('_') or 'd'}".replace("__", "_")
+        marks = "a" * self.a_registered + "b" * self.b_registered + "e" * self.held
+        return f"{top}__mul_{self.a_bits}x{self.b_bits}_{self.p_bits}" + (f"_{marks}" if marks else "")
 
     def verilog(self, name: str) -> str:
         a, b, p = self.a_bits, self.b_bits, self.p_bits
@@ -200,7 +201,7 @@ class Fifo:
     registered: bool = False
 
     def name(self, top: str) -> str:
-        return f"{top}_fifo_{self.width}x{self.depth}"
+        return f"{top}__fifo_{self.width}x{self.depth}" + ("_r" if self.block and self.registered else "")
 
     @property
     def block(self) -> bool:

@@ -51,17 +51,18 @@ def process(plan: Schedule, iterations: int | None, pipeline: Pipeline) -> dict:
 
 
 def schedule(top: str, streams: Mapping[str, Stream], processes: Sequence[dict], depths: Mapping[str, int],
-             target: str, clock_ns: float, seconds: Mapping[str, float]) -> dict:  # fmt: skip
+             target: str, clock_ns: float, notes: Sequence[str], seconds: Mapping[str, float]) -> dict:  # fmt: skip
     """What schedule.json holds.
 
     Args:
-        processes: their entries, of `process`; depths: of the streams that have a FIFO.
+        processes: their entries, of `process`; depths: of the streams that have a FIFO; notes: to the programmer.
     """
     return {
         "top": top, "target": target, "clock_ns": clock_ns,
         "processes": list(processes),
         "streams": [{"name": s.name, "width": s.width, "depth": depths.get(s.name), "producer": s.producer,
                      "consumer": s.consumer} for s in streams.values()],
+        "notes": list(dict.fromkeys(notes)),
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
     }  # fmt: skip
 

@@ -179,7 +179,7 @@ def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Schedule:
             if slot[0] == last_issue:
                 attempt.longest = max(attempt.longest, slot[1] + attempt.target.issue)
     result.longest_ns = attempt.target.overhead + attempt.longest
-    result.stages = max(stage[n] for n in [*process.effects, *process.regs]) + 1
+    result.stages = max((stage[n] for n in [*process.effects, *process.regs]), default=0) + 1
     return result
 
 

@@ -8,6 +8,7 @@ computed; place and route has the last word about the clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, log
 
 from .errors import HlsError
 from .graph import Node
@@ -83,6 +84,8 @@ class Target:
             if op == "xor" and any(a.op == "const" for a in node.args):
                 return 0.0  # an inverter is part of the LUT behind it
             return self.lut / 2 if node.width == 1 else self.lut  # two gates share a LUT
+        if op == "parity":
+            return self.lut * max(1, ceil(log(width, self.lut_inputs)))
         if op in ("shl", "shru", "shrs"):
             return self.lut * max(1.0, node.width.bit_length() / 2)
         if op == "mul":

