@@ -77,7 +77,9 @@ class _Expansion:
     def _base(self, pointer: Value) -> _Base:
         offset, text = 0, pointer.text
         while True:
-            definition = parse_constant_gep(text) if text.startswith("getelementptr") else self.objects.definitions.get(text)
+            definition = self.objects.definitions.get(text)
+            if text.startswith("getelementptr"):
+                definition = parse_constant_gep(text)
             if definition is None or definition.opcode not in ("getelementptr", "phi", "select"):
                 return _Base(text, offset)
             if definition.opcode == "getelementptr":
@@ -100,7 +102,8 @@ class _Expansion:
                 continue
             word, at = i.operands[0].text, target.offset - base.offset
             size = self.types.size(i.operands[0].type)
-            if i.opcode == "load" or not word.lstrip("-").isdigit() or not 0 <= at <= length - size or self._moves_on(i):
+            known = i.opcode == "store" and word.lstrip("-").isdigit() and not self._moves_on(i)
+            if not known or not 0 <= at <= length - size:
                 break
             image[at : at + size] = (int(word) % (1 << 8 * size)).to_bytes(size, "little")
             folded.append(i)
@@ -155,7 +158,8 @@ class _Expansion:
             self.objects.definitions[name] = made
         return made
 
-    def _moves(self, call: Instruction, elements: list[tuple[int, str]], at: Value | None, block: str) -> list[Instruction]:
+    def _moves(self, call: Instruction, elements: list[tuple[int, str]], at: Value | None,
+               block: str) -> list[Instruction]:  # fmt: skip
         """The loads and stores of one element."""
         made: list[Instruction] = []
         unit = self.objects.unit_type(self._base(call.operands[0]).object)
@@ -163,9 +167,9 @@ class _Expansion:
         def address(pointer: Value, offset: int, name: str) -> Value:
             for suffix, type_, index in (("e", unit, at), ("", "i8", Value("i64", str(offset)))):
                 if index is not None:
-                    new = self._new(call, block, f"{name}{suffix}", "getelementptr", "ptr", [pointer, index], element=type_)
-                    made.append(new)
-                    pointer = Value("ptr", new.name)
+                    operands, result = [pointer, index], Value("ptr", name + suffix)
+                    made.append(self._new(call, block, result.text, "getelementptr", "ptr", operands, element=type_))
+                    pointer = result
             return pointer
 
         for k, (offset, type_) in enumerate(elements):

@@ -23,7 +23,6 @@ from .lengths import LENGTH_MARKER, lengths
 from .pragmas import ABOUT_ARRAYS, DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, STREAM_MARKER
 from .printed import PrintedModule
 
-
 Places = dict[int, str]  # byte offset behind a pointer -> the name of the stream there
 
 
@@ -331,7 +330,8 @@ class _Body:
         for name in named:
             stream = self.reader.network.streams[name]
             if stream.depth not in (None, depth):
-                raise HlsError(f"HLS STREAM: '{name}' has a depth of {stream.depth} already", where, "write one of them")
+                what = f"HLS STREAM: '{name}' has a depth of {stream.depth} already"
+                raise HlsError(what, where, "write one of them")
             stream.depth = depth
 
 

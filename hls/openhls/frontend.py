@@ -57,6 +57,8 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
     with clock.step("clang"):
         units = []
         for source in sources:
+            if Path(source).suffix == ".c":
+                raise HlsError(f"{source}: a C source; openhls compiles C++", None, "call the file .cpp")
             text, promised = clang.compile_ir(Path(source), [Path(d) for d in include_dirs], defines)
             units.append(passes.widen_returns(text))
             directives.ports += promised.ports

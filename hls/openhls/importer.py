@@ -628,7 +628,7 @@ class _Importer:
         return group.node
 
     def _exclusive(self, a: _Member, b: _Member) -> bool:
-        """No iteration has both: no path leads through both blocks, or one needs a condition that the other needs not."""
+        """No iteration has both: no path leads through both blocks, or one needs what the other must not have."""
         if a.block != b.block and not self.it.reaches(a.block, b.block) and not self.it.reaches(b.block, a.block):
             return True
         first, second = self._needs(a.predicate), self._needs(b.predicate)

@@ -180,7 +180,7 @@ class _Pointers:
         return [*self.before.pop(id(i), ()), *made]
 
     def _entries(self, table: str, load: Instruction) -> dict[int, Value]:
-        """Offset -> pointer in an array of pointers that is written once, before it is read; {} where that is not so."""
+        """Offset -> pointer in an array of pointers that is written once, before it is read; {} for any other."""
         if table.startswith("@"):
             return self.objects.pointers_in(table)
         entries: dict[int, Value] = {}
@@ -214,7 +214,8 @@ class _Pointers:
         edges = {name: self._edges(name) for name in group.members}
         for name in group.members:
             for edge in edges[name]:
-                if edge.root not in self.choices and not self._is_object(edge.root) and edge.root not in (NULL, *_NOWHERE):
+                known = edge.root in self.choices or edge.root in (NULL, *_NOWHERE)
+                if not known and not self._is_object(edge.root):
                     raise self._refuse(edge.root, self.definitions[name])
         places = None
         if not any(e.terms for found in edges.values() for e in found):

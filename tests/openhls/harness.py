@@ -118,8 +118,8 @@ def native(kernel: Path, top: str, result: CompileResult, inputs: Mapping[str, l
     return run_native(kernel, top, {name: (widths[name], i) for name, i in is_input.items()}, inputs, runs, folder)
 
 
-def run_native(kernel: Path, top: str, ports: Mapping[str, tuple[int, bool]], inputs: Mapping[str, list[int]], runs: int,
-               folder: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:  # fmt: skip
+def run_native(kernel: Path, top: str, ports: Mapping[str, tuple[int, bool]], inputs: Mapping[str, list[int]],
+               runs: int, folder: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:  # fmt: skip
     """`native` of a kernel whose ports are known: in the order of its arguments, name -> (width, whether an input)."""
     values = {
         "KERNEL": f'"{kernel.resolve()}"', "TOP": top, "RUNS": str(runs),
