@@ -67,7 +67,7 @@ def programs_of(file: Path) -> dict[str, str]:
 
 
 def write_design(files: Iterable[Path], target: Path) -> Path:
-    """A file with the programs of several; the DATAFLOW function TOP calls all; so does NATIVE, with a stream a port."""
+    """A file with the programs of several: the DATAFLOW function TOP calls all, and so does NATIVE, port by port."""
     texts = [file.read_text() for file in files]
     includes = dict.fromkeys(line for text in texts for line in _INCLUDE.findall(text))
     names = dict.fromkeys(line for text in texts for line in _ALIAS.findall(text))
