@@ -6,7 +6,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from . import children, pragmas
+from . import children, lengths, pragmas
 from .errors import HlsError, Location
 from .places import shown
 from .zig import COMPILER, uncached
@@ -60,11 +60,11 @@ def compile_ir(
     Raises:
         HlsError: what clang reports, with its text; what `pragmas.rewrite` refuses.
     """
-    text, directives = pragmas.rewrite(preprocessed(source, include_dirs, defines))
+    text, directives = pragmas.rewrite(lengths.mark(preprocessed(source, include_dirs, defines)))
     with tempfile.TemporaryDirectory(prefix="openhls-") as folder:
         rewritten, ir = (Path(folder) / name for name in ("unit.cpp", "unit.ll"))
         # What the markers are made of is no user's line.
-        marked = f'# 1 "{HEADERS}/pragmas"\n{text}'
+        marked = f'# 1 "{HEADERS}/pragmas"\n{lengths.LENGTH_DECLARATION}\n{text}'
         rewritten.write_text(marked, encoding="utf-8", errors="surrogateescape")
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
         try:
