@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pymodel.errors import read_yaml
+from pymodel.records import read_yaml
 
 from ..steps import ROOT
 from .campaign import Case, Fault
