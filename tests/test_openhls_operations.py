@@ -29,7 +29,7 @@ INTRINSICS = {
 }  # fmt: skip
 
 
-FAULTY = ("parity", "parity_condition", "parity_computed", "never_write", "never_read")
+FAULTY = ("product_names", "parity", "parity_condition", "parity_computed", "never_write", "never_read")
 
 
 def test_intrinsics(tmp_path, shared):
