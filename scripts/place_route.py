@@ -34,7 +34,7 @@ def place_and_route(
 
 def check_routable(target: Target) -> None:
     """Raises ConfigError for a device that nextpnr does not know."""
-    if target.nextpnr is None:
+    if target.nextpnr is None or not target.yosys.startswith("synth_ecp5"):
         raise ConfigError(f"target: no open place and route for '{target.name}'; the ECP5 has one: ulx3s_85f")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+from openhls.targets import TARGETS
 from pydantic import Field, field_validator
 
 from pymodel.bounds import BUDGET, CLOCK_NS
@@ -67,6 +68,13 @@ class Target(Strict):
     def _known_cells(cls, command: str) -> str:
         family_of(command)
         return command
+
+    @field_validator("openhls")
+    @classmethod
+    def _known_delays(cls, name: str) -> str:
+        if name not in TARGETS:
+            raise ValueError(f"no delay model '{name}'; known: {', '.join(sorted(TARGETS))}")
+        return name
 
 
 def lacking(used: Mapping[str, float], budget: Mapping[str, int]) -> list[str]:

@@ -48,9 +48,10 @@ def plans(folder: Path, out: Path, change: dict) -> dict[str, Work]:
     content = {key: value for key, value in (PLAIN | change).items() if not key.startswith("--")}
     path = folder / "run.yaml"
     path.write_text(yaml.safe_dump({"target": "zcu104", "clock_ns": 3.33} | content))
-    run = flow.prepare(load(path), path, out, **options)
+    run = flow.prepare(load(path), path, out)
     [engine] = run.subject.engines
-    return {name: flow.STEPS[name][1].plan(engine, run.settings) for name in STEPS}
+    chosen = replace(run.settings, **options)
+    return {name: flow.STEPS[name][1].plan(engine, chosen) for name in STEPS}
 
 
 def made_up(work: Work) -> Work:

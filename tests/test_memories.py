@@ -17,7 +17,8 @@ from pymodel.bundle import Bundle
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP, Dataflow, build
 from pymodel.errors import ConfigError
-from pymodel.explore.constants import upper_bounds
+from pymodel.explore.constants import needs_less, upper_bounds
+from pymodel.explore.costs import DSP_PRODUCT_BITS, multiplier_blocks
 from pymodel.explore.options import engines
 from pymodel.generate import random_bundle
 from pymodel.network import Network
@@ -113,11 +114,15 @@ def random_dataflow(seed: int) -> Dataflow:
             continue
 
 
-def built(dataflow: Dataflow, folder: Path) -> Counter[tuple[str, int, int]]:
-    """Memories in the schedule: (what is held, depth, width)."""
+def compiled(dataflow: Dataflow, folder: Path) -> dict[str, Any]:
+    """The schedule of a network."""
     network_top.write(folder, dataflow, "net")
     compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder], out=folder)
-    schedule = json.loads((folder / "schedule.json").read_text())
+    return json.loads((folder / "schedule.json").read_text())
+
+
+def built(schedule: dict[str, Any]) -> Counter[tuple[str, int, int]]:
+    """Memories in a schedule: (what is held, depth, width)."""
     return Counter((network_memory.holds(memory["name"]), memory["depth"], memory["width"])
                    for process in schedule["processes"] for memory in process["memories"])  # fmt: skip
 
@@ -129,8 +134,17 @@ def named(dataflow: Dataflow) -> Counter[tuple[str, int, int]]:
 
 @pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 60))])
 def test_memories_are_those_that_the_compiler_builds(seed: int, tmp_path: Path) -> None:
+    """And multipliers are those of the cost model, or fewer in the engines of which it says so."""
     dataflow = random_dataflow(seed)
-    assert built(dataflow, tmp_path) == named(dataflow)
+    schedule = compiled(dataflow, tmp_path)
+    assert built(schedule) == named(dataflow)
+    processes = {process["name"]: process for process in schedule["processes"]}
+    for layer, unit in dataflow.engines.items():
+        name = f"{layer}_{'streamed_pe' if layer in dataflow.streamed else 'pe'}"
+        blocks = sum(product["count"] for product in processes[name]["multipliers"]
+                     if product["p_bits"] >= DSP_PRODUCT_BITS)  # fmt: skip
+        most = multiplier_blocks(unit.shape)
+        assert blocks <= most if layer not in dataflow.streamed and needs_less(unit) else blocks == most, layer
 
 
 CONFIGURED = [
@@ -143,7 +157,7 @@ CONFIGURED = [
 @pytest.mark.parametrize("path", CONFIGURED)
 def test_memories_of_networks_that_were_called_wrong(path: Path, tmp_path: Path) -> None:
     dataflow = flow.prepare(load(path), path, tmp_path / "out").subject.whole.dataflow
-    assert built(dataflow, tmp_path) == named(dataflow)
+    assert built(compiled(dataflow, tmp_path)) == named(dataflow)
 
 
 @pytest.mark.slow

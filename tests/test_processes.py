@@ -109,19 +109,19 @@ def test_a_lock_says_who_holds_it_and_ends_with_its_holder(tmp_path):
     assert not list((tmp_path / "out").iterdir())  # nothing is left behind
 
 
-def _add(folder: Path, times: int) -> None:
+def _add(file: Path, times: int) -> None:
     for _ in range(times):
-        with locked(folder, wait=True):
-            count = int((folder / "count").read_text())
+        with locked(file.parent / "folder", wait=True):
+            count = int(file.read_text())
             time.sleep(0.0005)
-            (folder / "count").write_text(str(count + 1))
+            file.write_text(str(count + 1))
 
 
 def test_a_lock_is_held_by_one(tmp_path):
-    """Although it is removed each time that it becomes free."""
+    """Although it is removed, and its folder, each time that it becomes free."""
     (tmp_path / "count").write_text("0")
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_add, args=(tmp_path, 40)) for _ in range(3)]
+    workers = [context.Process(target=_add, args=(tmp_path / "count", 40)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:

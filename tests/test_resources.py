@@ -65,6 +65,7 @@ def test_unknown_device_lists_the_known_ones() -> None:
         ({"clock_ns": -1.0}, "clock_ns"),
         ({"name": "other"}, "name: 'zcu104' expected"),
         ({"yosys": "rm -rf"}, "yosys"),
+        ({"openhls": "nexus"}, "openhls: no delay model 'nexus'; known: ecp5, xcup"),
     ],
 )
 def test_a_wrong_device_file_is_one_clear_error(

@@ -288,9 +288,12 @@ def test_the_projects_csim_with_amds_headers_finds_a_wrong_vector(
     assert lost.returncode == 1 and "cannot read x.dat" in lost.stderr
 
 
-def test_bambus_sources_are_the_engine(tmp_path: Path) -> None:
-    """Compiled with this project's own headers: the translated pragmas and ROMs change no output."""
-    folder = step.write_project("bambu", *prepared(tmp_path))
+@pytest.mark.parametrize(
+    "parallelism", [{}, pytest.param({"feed": "channels", "fold": 2}, marks=pytest.mark.slow)], ids=str
+)
+def test_bambus_sources_are_the_engine(parallelism: dict, tmp_path: Path) -> None:
+    """Compiled with this project's own headers: translated pragmas and ROMs and wider words change no output."""
+    folder = step.write_project("bambu", *prepared(tmp_path, parallelism=parallelism))
     command = [*csim.compiler_command("clang"), "-Wno-unknown-pragmas"]
     program = compiled(folder, command, "c++14")
     done = subprocess.run([program], cwd=folder, capture_output=True, text=True)

@@ -39,6 +39,12 @@ class Iteration:
         """Whether b can be executed after a in one iteration (a block does not reach itself)."""
         return a != b and bool(self._after[a] >> self._bit[b] & 1)
 
+    def dominates(self, a: str, b: str) -> bool:
+        """Whether a is executed before b in every iteration that executes b."""
+        while b and b != a:
+            b = self.dominator[b]
+        return a == b
+
     def always_after(self, a: str, b: str) -> bool:
         """Whether b is executed in every iteration that executes a (b post-dominates a)."""
         return bool(self._post[a] >> self._bit[b] & 1)

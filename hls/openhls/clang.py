@@ -6,19 +6,20 @@ import re
 import tempfile
 from pathlib import Path
 
-from . import children, pragmas
+from . import children, lengths, pragmas
 from .errors import HlsError, Location
 from .places import shown
 from .zig import COMPILER, uncached
 
 HEADERS = Path(__file__).resolve().parent.parent / "include"
-DIALECT = ("-std=c++17", "-D__SYNTHESIS__")
+# Library headers ask the preprocessor for exceptions and RTTI, too.
+DIALECT = ("-std=c++17", "-D__SYNTHESIS__", "-fno-exceptions", "-fno-rtti")
 
 # -O1 without passes keeps lifetimes and inlining open; whole debug types carry the true widths of padded memory;
 # ROM words are long constant expressions, which clang's bytecode interpreter evaluates quickly.
 IR_OPTIONS = (
     "-O1", "-Xclang", "-disable-llvm-passes", "-g", "-fstandalone-debug", "-fno-discard-value-names",
-    "-fno-exceptions", "-fno-rtti", "-fno-sanitize=all", "-fno-threadsafe-statics",
+    "-fno-sanitize=all", "-fno-threadsafe-statics",
     "-fconstexpr-steps=2147483647", "-fexperimental-new-constant-interpreter",
 )  # fmt: skip
 
@@ -59,11 +60,11 @@ def compile_ir(
     Raises:
         HlsError: what clang reports, with its text; what `pragmas.rewrite` refuses.
     """
-    text, directives = pragmas.rewrite(preprocessed(source, include_dirs, defines))
+    text, directives = pragmas.rewrite(lengths.mark(preprocessed(source, include_dirs, defines)))
     with tempfile.TemporaryDirectory(prefix="openhls-") as folder:
         rewritten, ir = (Path(folder) / name for name in ("unit.cpp", "unit.ll"))
         # What the markers are made of is no user's line.
-        marked = f'# 1 "{HEADERS}/pragmas"\n{text}'
+        marked = f'# 1 "{HEADERS}/pragmas"\n{lengths.LENGTH_DECLARATION}\n{text}'
         rewritten.write_text(marked, encoding="utf-8", errors="surrogateescape")
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
         try:

@@ -10,26 +10,34 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from . import passes
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location
 from .graph import Interface, Static, Stream
-from .ir import Function, Instruction, parse_function
+from .ir import Function, Instruction, Types, parse_constant_gep, parse_function
+from .lengths import LENGTH_MARKER, lengths
 from .pragmas import ABOUT_ARRAYS, DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, STREAM_MARKER
 from .printed import PrintedModule
+
+Places = dict[int, str]  # byte offset behind a pointer -> the name of the stream there
 
 
 @dataclass
 class Call:
-    """One process: a unique name, its function, and the stream of each of its arguments."""
+    """One process: a unique name, its function, and for each of its arguments the streams by byte offset."""
 
     name: str
     function: str
-    streams: list[str]
+    arguments: list[Places]
+
+    @property
+    def streams(self) -> list[str]:
+        return [stream for places in self.arguments for stream in places.values()]
 
 
 @dataclass
@@ -59,30 +67,48 @@ def find_top(module: PrintedModule, debug: DebugInfo, top: str, sources: Sequenc
     return found[0]
 
 
-def _stream(debug: DebugInfo, variable: Variable) -> Stream | None:
-    fields = debug.stream_fields(variable.type)
-    if fields is None:
+def _streams(debug: DebugInfo, variable: Variable, length: int | None = None) -> dict[int, Stream] | None:
+    """The streams that a variable holds, by byte offset; None where it is something else."""
+    found = debug.streams(variable.type, variable.name, length)
+    if found is None:
         return None
-    return Stream(variable.name, sum(w for _, w in fields), fields, loc=variable.loc)
+    return {at: Stream(name, sum(w for _, w in fields), fields, loc=variable.loc) for name, at, fields in found}
 
 
-def port_streams(debug: DebugInfo, subprogram: str | None) -> dict[str, Stream]:
-    """The streams among a function's arguments by C++ name, in order.
+def port_streams(debug: DebugInfo, subprogram: str | None, known: Mapping[int, int]) -> list[dict[int, Stream]]:
+    """The streams behind each argument of a function, by byte offset.
 
+    Args:
+        known: position of an argument declared as an array -> its length.
     Raises:
-        HlsError: an argument that is no stream.
+        HlsError: an argument that is no stream, nor an array or structure of streams.
     """
-    ports = {}
-    for _, variable in sorted(debug.arguments(subprogram).items()):
-        stream = _stream(debug, variable)
-        if stream is None:
+    ports = []
+    for position, variable in sorted(debug.arguments(subprogram).items()):
+        streams = _streams(debug, variable, known.get(position))
+        if not streams:
             raise HlsError(
                 f"argument '{variable.name}' is no hls::stream",
                 variable.loc,
-                "a top and its processes take references to hls::stream only; make constants template parameters",
+                "a top and its processes take references to hls::stream, arrays and structures of them only; make "
+                "constants template parameters",
             )
-        ports[variable.name] = stream
+        ports.append(streams)
     return ports
+
+
+def _by_name(ports: list[dict[int, Stream]]) -> dict[str, Stream]:
+    """All streams of a top's arguments."""
+    named: dict[str, Stream] = {}
+    for stream in (s for places in ports for s in places.values()):
+        if other := named.get(stream.name):
+            raise HlsError(f"a second port would be called '{stream.name}'", stream.loc, f"the first is at {other.loc}")
+        named[stream.name] = stream
+    return named
+
+
+def _names(ports: list[dict[int, Stream]]) -> list[Places]:
+    return [{at: s.name for at, s in places.items()} for places in ports]
 
 
 def read_network(module: PrintedModule, debug: DebugInfo, symbol: str) -> Network:
@@ -94,11 +120,12 @@ def read_network(module: PrintedModule, debug: DebugInfo, symbol: str) -> Networ
         HlsError: the top or a network in it holds what is neither a stream nor a call, or a stream lacks an end.
     """
     subprogram = module.subprogram(symbol)
-    ports = port_streams(debug, subprogram)
+    arguments = port_streams(debug, subprogram, lengths(module.body(symbol)))
+    ports = _by_name(arguments)
     if DATAFLOW_MARKER not in module.callees(symbol):
-        return Network([Call(_plain(debug.text(subprogram, "name") or symbol), symbol, list(ports))], ports)
+        return Network([Call(_plain(debug.text(subprogram, "name") or symbol), symbol, _names(arguments))], ports)
     reader = _Reader(module, debug, ports)
-    reader.read(symbol, list(ports), _Scope("", [symbol]))
+    reader.read(symbol, _names(arguments), _Scope("", [symbol]))
     reader.check_ends()
     return reader.network
 
@@ -131,10 +158,10 @@ class _Reader:
         self.network = Network([], dict(ports))
         self.ports = list(ports)
 
-    def read(self, symbol: str, arguments: list[str], scope: _Scope) -> None:
+    def read(self, symbol: str, arguments: list[Places], scope: _Scope) -> None:
         """Add what a DATAFLOW or INLINE function holds; `arguments`: the streams that it is called with."""
         text = passes.promote(self.module.slice(symbol, callees=False), symbol)
-        _Body(self, DebugInfo(text), parse_function(text, symbol), arguments, scope).read()
+        _Body(self, DebugInfo(text), Types.of(text), parse_function(text, symbol), arguments, scope).read()
 
     def add_stream(self, stream: Stream, scope: _Scope) -> str:
         """Returns the stream's name in the top."""
@@ -173,15 +200,17 @@ class _Reader:
 class _Body:
     """One DATAFLOW or INLINE function, its local variables promoted to values."""
 
-    def __init__(self, reader: _Reader, debug: DebugInfo, function: Function, arguments: list[str], scope: _Scope):
-        self.reader, self.debug, self.function, self.scope = reader, debug, function, scope
-        self.streams = dict(zip(function.arguments, arguments, strict=True))  # pointer -> stream
-        self.used: set[str] = set()  # pointers that were handed on
+    def __init__(self, reader: _Reader, debug: DebugInfo, types: Types, function: Function, arguments: list[Places],
+                 scope: _Scope):  # fmt: skip
+        self.reader, self.debug, self.types, self.function, self.scope = reader, debug, types, function, scope
+        self.streams = dict(zip(function.arguments, arguments, strict=True))  # object -> streams
+        self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}
+        self.used: set[str] = set()  # objects that were handed on
 
     def read(self) -> None:
         if len(self.function.blocks) != 1:
             branch = next(b[-1] for b in self.function.blocks.values() if len(b[-1].labels) != 0)
-            self._refuse(branch, "control flow in a dataflow function")
+            self._refuse(branch, "control flow in a dataflow function", "; `#pragma HLS UNROLL` makes calls of a loop")
         for i in next(iter(self.function.blocks.values())):
             self._instruction(i)
         for position, variable in self.debug.arguments(self.function.debug).items():
@@ -193,11 +222,12 @@ class _Body:
                     "hand it on to a process, or leave it out",
                 )
 
-    def _refuse(self, i: Instruction, what: str) -> None:
+    def _refuse(self, i: Instruction, what: str, further: str = "") -> NoReturn:
         raise HlsError(
             what,
             self.debug.location(i.debug),
-            "a DATAFLOW function, what is INLINE in it included, holds streams and calls of processes, nothing else",
+            "a DATAFLOW function, what is INLINE in it included, holds streams and calls of processes, nothing else"
+            + further,
         )
 
     def _instruction(self, i: Instruction) -> None:
@@ -205,7 +235,7 @@ class _Body:
             self._declare(i)
         elif i.opcode == "call":
             self._call(i)
-        elif i.opcode != "ret":
+        elif i.opcode not in ("ret", "getelementptr"):
             self._refuse(i, "a statement that is no call of a process")
 
     def _declare(self, i: Instruction) -> None:
@@ -213,17 +243,17 @@ class _Body:
         if declare is None:
             return  # a temporary; the call that it is made for is refused
         variable = self.debug.local(declare)
-        stream = _stream(self.debug, variable)
-        if stream is None:
+        streams = _streams(self.debug, variable)
+        if not streams:
             raise HlsError(
                 f"'{variable.name}' in a DATAFLOW function is no hls::stream",
                 variable.loc,
                 "declare it in the process that uses it",
             )
-        self.streams[i.name] = self.reader.add_stream(stream, self.scope)
+        self.streams[i.name] = {at: self.reader.add_stream(s, self.scope) for at, s in streams.items()}
 
     def _call(self, i: Instruction) -> None:
-        if i.callee.startswith("llvm.") or i.callee in (DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER):
+        if i.callee.startswith("llvm.") or i.callee in (DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, LENGTH_MARKER):
             return
         if i.callee == STREAM_MARKER:
             self._depth(i)
@@ -239,7 +269,7 @@ class _Body:
             if name.startswith("stream"):
                 return  # the constructor of a named stream
             self._refuse(i, "a stream is accessed here")
-        arguments = self._arguments(i, _plain(name))
+        arguments = self._arguments(i, _plain(name), subprogram)
         if i.callee in self.scope.functions:
             self._refuse(i, f"'{name}' calls itself")
         callees = module.callees(i.callee)
@@ -253,29 +283,57 @@ class _Body:
             call = Call(self.scope.call(_plain(name)), i.callee, arguments)
             self.reader.add_process(call, self.debug.location(i.debug))
 
-    def _arguments(self, i: Instruction, callee: str) -> list[str]:
+    def _behind(self, pointer: str) -> tuple[str, Places]:
+        """What a pointer leads to: (the object, its streams from there on)."""
+        offset = 0
+        while (gep := self._element(pointer)) is not None:
+            constant, terms = self.types.displacement(gep)
+            if terms:
+                self._refuse(gep, "a stream chosen at run time")
+            offset += constant
+            pointer = gep.operands[0].text
+        return pointer, {at - offset: name for at, name in self.streams.get(pointer, {}).items() if at >= offset}
+
+    def _element(self, pointer: str) -> Instruction | None:
+        if pointer.startswith("getelementptr"):
+            return parse_constant_gep(pointer)
+        found = self.definitions.get(pointer)
+        return found if found is not None and found.opcode == "getelementptr" else None
+
+    def _arguments(self, i: Instruction, callee: str, subprogram: str) -> list[Places]:
         """The streams that a call hands on."""
-        pointers = [v.text for v in i.operands]
-        self.used |= set(pointers)
-        streams = [self.streams[p] for p in pointers if p in self.streams]
-        if len(streams) != len(pointers):
+        module, where = self.reader.module, self.debug.location(i.debug)
+        wanted = port_streams(self.reader.debug, subprogram, lengths(module.body(i.callee)))
+        if len(wanted) != len(i.operands):
             self._refuse(i, "an argument of a process that is no stream")
-        for stream in streams:
-            if streams.count(stream) > 1:
-                raise HlsError(
-                    f"'{callee}' has the stream '{stream}' twice as an argument", self.debug.location(i.debug)
-                )
-        return streams
+        arguments: list[Places] = []
+        for operand, places in zip(i.operands, wanted, strict=True):
+            object_, streams = self._behind(operand.text)
+            self.used.add(object_)
+            if not streams:
+                self._refuse(i, "an argument of a process that is no stream")
+            if missing := [s for at, s in places.items() if at not in streams]:
+                raise HlsError(f"'{callee}' is given no stream for '{missing[0].name}'", where)
+            arguments.append({at: streams[at] for at in places})
+        every = [stream for places in arguments for stream in places.values()]
+        for stream in every:
+            if every.count(stream) > 1:
+                raise HlsError(f"'{callee}' has the stream '{stream}' twice as an argument", where)
+        return arguments
 
     def _depth(self, i: Instruction) -> None:
-        where = self.debug.location(i.debug)
-        name = self.streams.get(i.operands[0].text)
-        if name is None:
+        where, pointer = self.debug.location(i.debug), i.operands[0].text
+        _, streams = self._behind(pointer)
+        if 0 not in streams:
             raise HlsError("HLS STREAM: the variable is no stream of this function", where)
-        stream, depth = self.reader.network.streams[name], int(i.operands[1].text)
-        if stream.depth not in (None, depth):
-            raise HlsError(f"HLS STREAM: '{name}' has a depth of {stream.depth} already", where, "write one of them")
-        stream.depth = depth
+        named = [streams[0]] if self._element(pointer) else list(streams.values())  # one element, or the variable
+        depth = int(i.operands[1].text)
+        for name in named:
+            stream = self.reader.network.streams[name]
+            if stream.depth not in (None, depth):
+                what = f"HLS STREAM: '{name}' has a depth of {stream.depth} already"
+                raise HlsError(what, where, "write one of them")
+            stream.depth = depth
 
 
 def connect(streams: dict[str, Stream], processes: Sequence[Interface], initialised_by_code: set[str]) -> None:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 from .clang import HEADERS
 from .errors import Location
+from .ir import Function, Instruction
 from .places import shown
 
 _NODE = re.compile(r"^!(\d+) = (?:distinct )?(.*)$", re.MULTILINE)
@@ -95,6 +98,19 @@ class DebugInfo:
             self._locations[debug] = chosen
         return self._locations[debug]
 
+    def nearest(self, function: Function) -> Callable[[Instruction], Location | None]:
+        """Where an instruction is to be blamed: its place, that of a neighbour in its block, the function's."""
+
+        def place(instruction: Instruction) -> Location | None:
+            block = function.blocks[instruction.block]
+            at = next((k for k, i in enumerate(block) if i is instruction), 0)
+            for other in (instruction, *block[at::-1], *block[at:]):
+                if found := self.location(other.debug):
+                    return found
+            return self.place(function.debug)
+
+        return place
+
     def is_header(self, loc: Location) -> bool:
         return os.path.abspath(loc.file).startswith(self.header_folder + os.sep)
 
@@ -174,6 +190,53 @@ class DebugInfo:
             if start <= offset:
                 return self.leaf(member, offset - start)
         return None
+
+    def streams(self, type_: str | None, name: str, length: int | None = None) -> list[tuple[str, int, list]] | None:
+        """(name, byte offset, `stream_fields`) of every stream in a variable; None if it holds anything else.
+
+        An array's streams are called name_0, name_1, ..., a structure's name_member. A reference or pointer stands for
+        what it leads to, `length` of them in a row for an argument that was declared as an array.
+        """
+        type_ = self._unqualified(type_)
+        if not self.leads_elsewhere(type_):
+            return self._streams_in(type_, name, 0)
+        target = self._unqualified(self.ref(type_, "baseType"))
+        if length is None:
+            return self._streams_in(target, name, 0)
+        size = self.size(target)
+        return self._all([self._streams_in(target, f"{name}_{k}", k * size) for k in range(length)])
+
+    def _streams_in(self, type_: str | None, name: str, offset: int) -> list[tuple[str, int, list]] | None:
+        type_ = self._unqualified(type_)
+        if self.leads_elsewhere(type_):
+            return None
+        if self.text(type_, "tag") == "DW_TAG_array_type":
+            counts = [self.number(e, "count") for e in self.list(self.ref(type_, "elements"))]
+            element = self._unqualified(self.ref(type_, "baseType"))
+            size = self.size(element)
+            places = enumerate(product(*[range(n) for n in counts]))
+            return self._all(
+                [self._streams_in(element, "_".join([name, *map(str, at)]), offset + k * size) for k, at in places]
+            )
+        if (fields := self.stream_fields(type_)) is not None:
+            return [(name, offset, fields)]
+        members = [
+            self._streams_in(t, f"{name}_{member}" if member else name, offset + at)
+            for member, at, t in self.members(type_)
+        ]
+        return self._all(members) if members else None
+
+    def _all(self, parts: list[list | None]) -> list | None:
+        return None if None in parts else [stream for part in parts for stream in part or ()]
+
+    def _unqualified(self, type_: str | None) -> str | None:
+        """Without const, volatile and typedef."""
+        while self.kind(type_) == "DIDerivedType" and not self.leads_elsewhere(type_):
+            type_ = self.ref(type_, "baseType")
+        return type_
+
+    def leads_elsewhere(self, type_: str | None) -> bool:
+        return (self.text(type_, "tag") or "").endswith(("_reference_type", "_pointer_type"))
 
     def stream_fields(self, type_: str | None) -> list[tuple[str, int]] | None:
         """The fields of an hls::stream's word, low bits first; None where the type is no stream."""

@@ -57,6 +57,8 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
     with clock.step("clang"):
         units = []
         for source in sources:
+            if Path(source).suffix == ".c":
+                raise HlsError(f"{source}: a C source; openhls compiles C++", None, "call the file .cpp")
             text, promised = clang.compile_ir(Path(source), [Path(d) for d in include_dirs], defines)
             units.append(passes.widen_returns(text))
             directives.ports += promised.ports
@@ -70,7 +72,8 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
         slices = {f: module.slice(f) for f in dict.fromkeys(c.function for c in network.calls)}
         processes = [
             ProcessSource(c.name, c.function, slices[c.function],
-                          tuple(Port(s, network.streams[s].width) for s in c.streams))
+                          tuple(Port(s, network.streams[s].width, k, at)
+                                for k, places in enumerate(c.arguments) for at, s in places.items()))
             for c in network.calls
         ]  # fmt: skip
         notes = dict.fromkeys(note(loc, text) for loc, text in directives.notes)
@@ -97,10 +100,11 @@ def process_graph(source: ProcessSource, clock: Clock) -> Process:
     with clock.step("import"):
         debug = DebugInfo(text)
         function = parse_function(text, source.function)
-        dataflow.port_streams(debug, function.debug)
         _check_streams(function, debug, source.name)
         _check_unrolled(function, debug)
-        ports = dict(zip(function.arguments, source.ports, strict=True))
+        ports: dict[str, dict[int, Port]] = {}
+        for port in source.ports:
+            ports.setdefault(function.arguments[port.argument], {})[port.offset] = port
         return import_process(text, function, debug, ports, source.name, promises)
 
 
@@ -124,7 +128,7 @@ def _check_streams(function: Function, debug: DebugInfo, process: str) -> None:
                 raise HlsError(f"HLS STREAM inside the process '{process}'", debug.location(i.debug), hint)
     for node in function.declares.values():
         variable = debug.local(node)
-        if debug.stream_fields(variable.type) is not None:
+        if debug.streams(variable.type, variable.name) is not None and not debug.leads_elsewhere(variable.type):
             raise HlsError(f"stream '{variable.name}' inside the process '{process}'", variable.loc, hint)
 
 

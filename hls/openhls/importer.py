@@ -17,11 +17,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import cfg, graph
+from .copies import expand_copies
 from .debuginfo import DebugInfo
 from .errors import HlsError, Location
 from .graph import Memory, Node, Process
-from .ir import BINARY, Function, Instruction, Value
-from .objects import Access, Field, Objects
+from .ir import BINARY, Address, Function, Instruction, Value
+from .objects import Field, Objects
+from .pointers import resolve
 from .promises import Promise
 from .wires import WireBuilder
 
@@ -35,15 +37,29 @@ ARITHMETIC = {
     "srem": "mods",
 }
 SHIFTS = {"shl": "shl", "lshr": "shru", "ashr": "shrs"}
-IGNORED_CALLS = ("llvm.lifetime.", "llvm.assume", "llvm.experimental.noalias.scope.decl", "llvm.dbg.")
+IGNORED_CALLS = ("llvm.lifetime.", "llvm.assume", "llvm.experimental.noalias.scope.decl", "llvm.dbg.",
+                 "llvm.invariant.")
 
 
 @dataclass(frozen=True)
 class Port:
-    """A stream argument: its name in the design and its word's width."""
+    """A stream behind an argument: its name in the design, its word's width, and where it is found."""
 
     stream: str
     width: int
+    argument: int = 0
+    offset: int = 0  # bytes, in an array or structure of streams
+
+
+@dataclass
+class _Member:
+    """One access of the program: where it stands, when it happens, what it is given."""
+
+    block: str
+    position: int  # in the order of the process
+    predicate: Node
+    operands: list[Node]
+    loc: Location | None
 
 
 @dataclass
@@ -51,10 +67,7 @@ class _Group:
     """Accesses of one port of a stream or memory, merged: they exclude each other."""
 
     node: Node
-    blocks: list[str] = field(default_factory=list)
-    predicates: list[Node] = field(default_factory=list)
-    operands: list[list[Node]] = field(default_factory=list)
-    locs: list[Location | None] = field(default_factory=list)
+    members: list[_Member] = field(default_factory=list)
 
 
 def _width(type_: str, where: Location | None) -> int:
@@ -71,14 +84,16 @@ class _Importer:
         text: str,
         function: Function,
         debug: DebugInfo,
-        ports: dict[str, Port],
+        ports: dict[str, dict[int, Port]],
         name: str,
         promises: Sequence[Promise],
     ):
         self.function, self.debug, self.ports = function, debug, ports
         self.b = WireBuilder()
-        self.it = cfg.iteration(function)
+        self.place = debug.nearest(function)
         self.objects = Objects(text, function, debug)
+        expand_copies(function, self.objects)
+        self.it = cfg.iteration(function)
         self.promises = promises
         self.process = Process(name, debug.place(function.debug))
         self.values: dict[str, Node] = {}  # SSA values computed in this iteration
@@ -90,6 +105,7 @@ class _Importer:
         self.retimed: dict[str, dict[str, Node]] = {}  # register -> start -> constant it takes
         self.groups: dict[tuple[str, str], list[_Group]] = {}  # (operation, stream or memory)
         self.fields: dict[int, Field] = {}  # id(instruction) -> the field it accesses
+        self.count = 0  # accesses so far
         self.given: dict[tuple[str, str], Node] = {}
         self.where: dict[str, Node] = {}
 
@@ -121,11 +137,11 @@ class _Importer:
 
     def _uses(self, i: Instruction) -> list[str]:
         """The values an instruction needs; addresses are computed where they are used."""
-        if i.opcode == "getelementptr":
-            return []
         operands = list(i.operands)
-        if access := self.accesses.get(id(i)):
-            operands += [index for index, _ in access.address.terms]
+        if i.address:
+            operands += [index for index, _ in i.address.terms]
+        if i.guard:
+            operands.append(i.guard)
         return [v.text for v in operands if v.text.startswith("%")]
 
     def _coalesce(self) -> None:
@@ -399,9 +415,12 @@ class _Importer:
             return None
         match = re.fullmatch(r"llvm\.([a-z.]+)\.i\d+(?:\.i\d+)?", name)
         if not match:
-            called = f"the call of {name}" if name else "an indirect call"
+            if not name:
+                raise HlsError(
+                    "a function that is chosen at run time is called", b.loc, "call each in a branch of an if or switch"
+                )
             raise HlsError(
-                f"{called} is not supported", b.loc, "define the function in the sources, without recursion"
+                f"the call of {name} is not supported", b.loc, "define the function in the sources, without recursion"
             )
         args = [self.value(v, block) for v in i.operands]
         if match[1].endswith(".with.overflow"):
@@ -491,28 +510,30 @@ class _Importer:
         return b.extract(b.shift("shl", word, n), width, width)
 
     # Streams and memories
-    def _port(self, i: Instruction, pointer: Value) -> Port | None:
-        base = self.objects.address(pointer, i)
-        port = self.ports.get(base.object)
-        if port is None:
-            if base.object in self.function.arguments:
-                raise HlsError(f"{base.object[1:]} is no hls::stream", self.debug.location(i.debug))
-            if i.volatile:
-                raise HlsError("volatile variables are not supported", self.debug.location(i.debug))
-        return port
+    def _port(self, i: Instruction) -> Port | None:
+        """The stream that a load or store accesses, if it is one."""
+        address = i.address
+        assert address is not None
+        if address.object in self.ports:
+            port = self.ports[address.object].get(address.offset)
+            if port is None:
+                raise HlsError(f"access outside '{address.object[1:]}', an array of streams", self.place(i))
+            return port
+        if address.object in self.function.arguments:
+            raise HlsError(f"{address.object[1:]} is no hls::stream", self.place(i))
+        if i.volatile:
+            raise HlsError("volatile variables are not supported", self.place(i))
+        return None
 
     def _scan(self) -> None:
         """Find every array access, and with them what the arrays become."""
-        pending: list[tuple[Instruction, Value]] = []
+        streams = {argument: list(ports) for argument, ports in self.ports.items()}
+        resolve(self.function, self.it, self.objects, streams, self.place)
         for label in self.it.order:
-            self.function.blocks[label] = _expand_copies(self.function.blocks[label])
             for i in self.function.blocks[label]:
-                if i.opcode in ("load", "store"):
-                    pointer, type_ = i.operands[-1], i.type or i.operands[0].type
-                    if self._port(i, pointer) is None:
-                        bits = _width(type_, self.debug.location(i.debug))
-                        self.objects.collect(i, pointer, -(-bits // 8))
-                        pending.append((i, pointer))
+                if i.address and self._port(i) is None:
+                    bits = _width(i.type or i.operands[0].type, self.place(i))
+                    self.objects.collect(i, i.address, -(-bits // 8))
         self.process.notes += self.objects.finish(self.promises)
         self.process.statics = self.objects.statics()
         taken: set[str] = set()
@@ -529,9 +550,6 @@ class _Importer:
                 self.fields[id(access.instruction)] = obj.fields[
                     access.address.offset % (obj.step or made.step)
                 ]
-        self.accesses: dict[int, Access] = {
-            id(a.instruction): a for o in self.objects.objects.values() for a in o.accesses
-        }
 
     def _memory(self, made: Field, object_name: str, stored: bool) -> None:
         if made.is_register:
@@ -540,11 +558,11 @@ class _Importer:
             made.name, made.bits, made.depth, made.initial, made.storage, made.loc
         )
 
-    def _word_address(self, access: Access, made: Field, block: str) -> Node:
+    def _word_address(self, address: Address, made: Field, block: str) -> Node:
         b, width = self.b, max(1, (made.depth - 1).bit_length())
-        constant = (access.address.offset - made.offset) // made.step
+        constant = (address.offset - made.offset) // made.step
         total = None
-        for index, stride in access.address.terms:
+        for index, stride in address.terms:
             term = self.value(index, block)
             term = b.trunc(term, width) if term.width >= width else b.sext(term, width)
             if (factor := stride // made.step) != 1:
@@ -560,9 +578,9 @@ class _Importer:
 
     def _load(self, i: Instruction, block: str) -> Node:
         width = _width(i.type, self.b.loc)
-        port = self._port(i, i.operands[0])
+        port = self._port(i)
         if port:
-            node = self._access("read", port.stream, port.width, [], block)
+            node = self._access("read", port.stream, port.width, [], i, block)
             return self.b.zext(node, width) if width >= node.width else self.b.trunc(node, width)
         made = self.fields[id(i)]
         if made.is_register:
@@ -570,45 +588,65 @@ class _Importer:
         elif made.constant is not None:
             node = self.b.const(made.constant, made.bits)
         else:
-            address = self._word_address(self.accesses[id(i)], made, block)
-            node = self._access("load", made.name, made.bits, [address], block)
+            address = self._word_address(i.address, made, block)
+            node = self._access("load", made.name, made.bits, [address], i, block)
         return self.b.zext(node, width) if width >= node.width else self.b.trunc(node, width)
 
     def _store(self, i: Instruction, block: str) -> None:
         value = self.value(i.operands[0], block)
-        port = self._port(i, i.operands[1])
+        port = self._port(i)
         if port:
-            self._access("write", port.stream, 0, [self.b.trunc(value, port.width)], block)
+            self._access("write", port.stream, 0, [self.b.trunc(value, port.width)], i, block)
             return
         made = self.fields[id(i)]
         if value.width > made.bits:
             value = self.b.trunc(value, made.bits)
         if made.is_register:
-            self.state[block][f"cell:{id(made)}"] = value
+            cell = f"cell:{id(made)}"
+            if i.guard:
+                value = self.b.mux(self.value(i.guard, block), value, self.state[block][cell])
+            self.state[block][cell] = value
         else:
-            address = self._word_address(self.accesses[id(i)], made, block)
-            self._access("store", made.name, 0, [address, value], block)
+            address = self._word_address(i.address, made, block)
+            self._access("store", made.name, 0, [address, value], i, block)
 
-    def _access(self, op: str, target: str, width: int, operands: list[Node], block: str) -> Node:
+    def _access(self, op: str, target: str, width: int, operands: list[Node], i: Instruction, block: str) -> Node:
         """One more access; it joins a group whose members all exclude it, if there is one."""
+        loc = self.b.loc
         groups = self.groups.setdefault((op, target), [])
         predicate = self.executed(block)
+        if i.guard:
+            predicate = self.b.and_(predicate, self.value(i.guard, block))
+        self.b.loc = loc
+        member = _Member(block, self.count, predicate, operands, self.place(i))
+        self.count += 1
         for group in groups:
-            if all(self._exclusive(b, block) for b in group.blocks):
+            if all(self._exclusive(other, member) for other in group.members):
                 break
         else:
             attribute = "stream" if op in ("read", "write") else "memory"
-            group = _Group(Node(op, width, [], self.b.loc, **{attribute: target}))
+            group = _Group(Node(op, width, [], loc, **{attribute: target}))
             groups.append(group)
             self.process.effects.append(group.node)
-        group.blocks.append(block)
-        group.predicates.append(predicate)
-        group.operands.append(operands)
-        group.locs.append(self.b.loc)
+        group.members.append(member)
         return group.node
 
-    def _exclusive(self, a: str, b: str) -> bool:
-        return a != b and not self.it.reaches(a, b) and not self.it.reaches(b, a)
+    def _exclusive(self, a: _Member, b: _Member) -> bool:
+        """No iteration has both: no path leads through both blocks, or one needs what the other must not have."""
+        if a.block != b.block and not self.it.reaches(a.block, b.block) and not self.it.reaches(b.block, a.block):
+            return True
+        first, second = self._needs(a.predicate), self._needs(b.predicate)
+        return any(self.b.not_(x) in second for x in first)
+
+    def _needs(self, predicate: Node) -> set[Node]:
+        """Conditions that all hold where a predicate does."""
+        found, work = set(), [predicate]
+        while work:
+            node = work.pop()
+            found.add(node)
+            if node.op == "and":
+                work += node.args
+        return found
 
     # The end of the iteration
     def _next_state(self) -> None:
@@ -682,22 +720,24 @@ class _Importer:
                 self._refuse_two(op, target, groups)
             for group in groups:
                 predicate = self.b.const(0, 1)
-                for p in group.predicates:
-                    predicate = self._or(predicate, p)
-                merged = list(group.operands[-1])
-                for p, operands in zip(group.predicates[-2::-1], group.operands[-2::-1], strict=True):
-                    merged = [self.b.mux(p, x, y) for x, y in zip(operands, merged, strict=True)]
+                for member in group.members:
+                    predicate = self._or(predicate, member.predicate)
+                merged = list(group.members[-1].operands)
+                for member in group.members[-2::-1]:
+                    pairs = zip(member.operands, merged, strict=True)
+                    merged = [self.b.mux(member.predicate, x, y) for x, y in pairs]
                 group.node.args = [*merged, predicate]
         for (op, memory), stores in self.groups.items():
             if op == "store":
                 self._order_memory(memory, stores[0])
 
     def _refuse_two(self, op: str, target: str, groups: list[_Group]) -> None:
-        first, second = groups[0], groups[1]
-        clash = next(
-            i for i, b in enumerate(second.blocks) if not all(self._exclusive(a, b) for a in first.blocks)
+        first, second = next(
+            (a, b)
+            for b in groups[1].members
+            for a in groups[0].members
+            if not self._exclusive(a, b)
         )
-        other = next(i for i, a in enumerate(first.blocks) if not self._exclusive(a, second.blocks[clash]))
         hint = {
             "read": "read once per iteration into a variable, or read in a loop of its own",
             "write": "write once per iteration (pack the words in one), or write in a loop of its own",
@@ -705,32 +745,23 @@ class _Importer:
             "store": f"a RAM is written at one address per iteration: split '{target}' or choose the word first",
         }[op]
         raise HlsError(
-            f"second {op} of '{target}' in one iteration (the first is at {first.locs[other]})",
-            second.locs[clash],
-            hint,
+            f"second {op} of '{target}' in one iteration (the first is at {first.loc})", second.loc, hint
         )
 
     def _order_memory(self, memory: str, stores: _Group) -> None:
         """Loads come before stores in every iteration."""
         for loads in self.groups.get(("load", memory), []):
-            for load_block, load_loc in zip(loads.blocks, loads.locs, strict=True):
-                for store_block, store_loc in zip(stores.blocks, stores.locs, strict=True):
-                    if self.it.reaches(store_block, load_block) or (
-                        store_block == load_block and self._store_first(memory, store_block)
-                    ):
+            for load in loads.members:
+                for store in stores.members:
+                    same = store.block == load.block and store.position < load.position
+                    after = same or self.it.reaches(store.block, load.block)
+                    if after and not self._exclusive(store, load):
                         raise HlsError(
                             f"'{memory}' is read after it was written in the same iteration "
-                            f"(written at {store_loc})",
-                            load_loc,
+                            f"(written at {store.loc})",
+                            load.loc,
                             "keep the written word in a variable, or read before the write",
                         )
-
-    def _store_first(self, memory: str, block: str) -> bool:
-        for i in self.function.blocks[block]:
-            made = self.fields.get(id(i))
-            if made is not None and made.name == memory:
-                return i.opcode == "store"
-        return False
 
     def _finish(self) -> None:
         """Effects in program order, loads of a memory before its store; registers that matter."""
@@ -786,32 +817,11 @@ def _unique(name: str, taken: set[str]) -> str:
     return candidate
 
 
-def _expand_copies(block: list[Instruction]) -> list[Instruction]:
-    """memcpy and memset of a known, small size as the load and store they stand for."""
-    result: list[Instruction] = []
-    for i in block:
-        size = i.operands[2].text if len(i.operands) > 2 else ""
-        if i.opcode != "call" or not size.isdigit():
-            result.append(i)
-        elif i.callee.startswith(("llvm.memcpy.", "llvm.memmove.")):
-            type_, name = f"i{8 * int(size)}", f"%copy.{id(i)}"
-            result.append(Instruction(name, "load", type_, [i.operands[1]], i.text, i.debug, i.block))
-            result.append(
-                Instruction("", "store", "", [Value(type_, name), i.operands[0]], i.text, i.debug, i.block)
-            )
-        elif i.callee.startswith("llvm.memset.") and i.operands[1].text == "0":
-            value = Value(f"i{8 * int(size)}", "0")
-            result.append(Instruction("", "store", "", [value, i.operands[0]], i.text, i.debug, i.block))
-        else:
-            result.append(i)
-    return result
-
-
 def import_process(
     text: str,
     function: Function,
     debug: DebugInfo,
-    ports: dict[str, Port],
+    ports: dict[str, dict[int, Port]],
     name: str,
     promises: Sequence[Promise],
 ) -> graph.Process:
@@ -819,7 +829,7 @@ def import_process(
 
     Args:
         text: the printed module it stands in (for types and the contents of globals).
-        ports: pointer argument (`%x`) -> stream.
+        ports: pointer argument (`%x`) -> byte offset -> stream.
         promises: what pragmas say about its arrays.
 
     Raises:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 NAME = r'[%@](?:"[^"]*"|[-\w.$]+)'
 BINARY = ("add", "sub", "mul", "udiv", "sdiv", "urem", "srem", "shl", "lshr", "ashr", "and", "or", "xor")
 CASTS = ("trunc", "zext", "sext")
+ADDRESSES = ("ptrtoint", "ptrtoaddr", "inttoptr")
 
 _FUNCTION = re.compile(rf"^define [^\n@]*({NAME})(\([^\n]*)\{{\n(.*?)^\}}", re.MULTILINE | re.DOTALL)
 _LABEL = re.compile(r'^("[^"]*"|[-\w.$]+):')
@@ -37,6 +38,15 @@ class Value:
     text: str
 
 
+@dataclass(frozen=True)
+class Address:
+    """Where an access goes: object + constant bytes + sum of index * stride."""
+
+    object: str  # "%name" of an alloca or argument, "@name" of a global
+    offset: int
+    terms: tuple[tuple[Value, int], ...] = ()
+
+
 @dataclass
 class Instruction:
     """One instruction. `name` is "" where it has no result; `type` is the result's."""
@@ -54,6 +64,8 @@ class Instruction:
     element: str = ""  # type that a getelementptr or alloca counts in
     callee: str = ""
     volatile: bool = False
+    address: Address | None = None  # of a load or store, once `pointers` has found it
+    guard: Value | None = None  # i1: the load or store happens (None: whenever its block is executed)
 
 
 @dataclass
@@ -134,7 +146,7 @@ def parse_instruction(text: str) -> Instruction:
     elif opcode == "icmp":
         result.predicate, rest = _FLAGS.sub("", rest).split(" ", 1)
         result.operands, result.type = _pair(rest), "i1"
-    elif opcode in CASTS:
+    elif opcode in (*CASTS, *ADDRESSES):
         source, result.type = _FLAGS.sub("", rest).rsplit(" to ", 1)
         result.operands = [typed(source)]
     elif opcode == "phi":
@@ -165,7 +177,7 @@ def parse_instruction(text: str) -> Instruction:
     elif opcode == "call":
         callee = _CALLEE.search(rest)
         if callee:
-            result.callee = callee[1][1:].strip('"')
+            result.callee = callee[1][1:].strip('"') if callee[1].startswith("@") else ""  # through a pointer
             result.operands = [typed(part) for part in split(callee[2])]
             type_ = _PARAMETER_ATTRIBUTES.sub("", rest[: callee.start()])
             result.type = type_[type_.index("{") :].strip() if "{" in type_ else type_.split()[-1]
@@ -260,6 +272,38 @@ class Types:
             members.append((offset, member))
             offset += size
         return members
+
+    def displacement(self, gep: Instruction) -> tuple[int, list[tuple[Value, int]]]:
+        """What a getelementptr adds to its pointer: (constant bytes, terms: index and stride)."""
+        offset, terms, type_ = 0, [], gep.element
+        for position, index in enumerate(gep.operands[1:]):
+            if position == 0:
+                stride = self.size(type_)
+            elif array := self.element(type_):
+                type_ = array[1]
+                stride = self.size(type_)
+            else:
+                start, type_ = self.fields(type_)[int(index.text)]
+                offset += start
+                continue
+            if re.fullmatch(r"-?\d+", index.text):
+                offset += int(index.text) * stride
+            else:
+                terms.append((index, stride))
+        return offset, terms
+
+    def scalars(self, type_: str) -> list[tuple[int, str]]:
+        """(offset, type) of all scalars that a type is made of."""
+        if array := self.element(type_):
+            size = self.size(array[1])
+            return [(k * size + at, t) for k in range(array[0]) for at, t in self.scalars(array[1])]
+        if members := self.members(type_):
+            return [(start + at, t) for start, member in members for at, t in self.scalars(member)]
+        return [(0, type_)]
+
+    def members(self, type_: str) -> list[tuple[int, str]]:
+        """`fields` of a structure, none of any other type."""
+        return self.fields(type_) if type_ in self.structs or type_.startswith(("{", "<{")) else []
 
     def element(self, type_: str) -> tuple[int, str] | None:
         """(count, element type) of an array type; None for others."""

@@ -51,7 +51,10 @@ def _acquired(file: Path, subject: Path, wait: bool) -> int:
     """The descriptor of the locked file, which is the one that has the name: its last holder may have removed it."""
     while True:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # its last holder has just removed the folder as well
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if _is(file, descriptor):

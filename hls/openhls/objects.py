@@ -1,4 +1,4 @@
-"""Arrays and static variables of a process: where pointers point, and what each array becomes.
+"""Arrays and static variables of a process: what each becomes.
 
 An array whose accesses all have constant offsets becomes registers, one per element; otherwise it becomes memories,
 one per field: with g the greatest common divisor of the strides of its run-time indices, bytes f, f+g, f+2g, ... are
@@ -18,22 +18,13 @@ import llvmlite.binding as llvm
 from .debuginfo import DebugInfo, Variable
 from .errors import HlsError, Location, note
 from .graph import Static
-from .ir import Function, Instruction, Types, Value, parse_constant_gep
+from .ir import Address, Function, Instruction, Types, Value, split, typed
 from .partition import pieces_in
 from .pragmas import STORAGE
 from .promises import Promise
 
 _DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
 _TRAILING_METADATA = re.compile(r"(?:, !dbg !\d+)+\s*$")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A pointer: object + constant bytes + sum of index * stride."""
-
-    object: str  # "%name" of an alloca or argument, "@name" of a global
-    offset: int
-    terms: tuple[tuple[Value, int], ...]
 
 
 @dataclass
@@ -113,6 +104,7 @@ class Objects:
         self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}
         self.objects: dict[str, Object] = {}
         self._globals = self._global_lines()
+        self._tables: dict[str, tuple[str, bytes]] = {}  # constants made here: name -> (type, contents)
 
     def _global_lines(self) -> dict[str, str]:
         """Global -> its linkage, kind and type, as printed (not its initialiser's end)."""
@@ -120,52 +112,6 @@ class Objects:
             m[1].strip('"'): m[2]
             for m in re.finditer(r'^@("[^"]*"|[-\w.$]+) = ([^\n]*)$', self.text, re.MULTILINE)
         }
-
-    # Addresses
-    def address(self, pointer: Value, where: Instruction) -> Address:
-        """Follow getelementptrs back to the object.
-
-        Raises:
-            HlsError: a pointer that is no field of one object.
-        """
-        offset, terms, text = 0, [], pointer.text
-        while True:
-            definition = self.definitions.get(text)
-            if text.startswith("getelementptr"):
-                definition = parse_constant_gep(text)
-            if definition is None or definition.opcode == "alloca":
-                break
-            if definition.opcode != "getelementptr":
-                raise HlsError(
-                    "a pointer chosen at run time",
-                    self.debug.location(where.debug),
-                    "index one array, or access the arrays in separate branches",
-                )
-            constant, found = self._gep(definition)
-            offset += constant
-            terms += found
-            text = definition.operands[0].text
-        if not text.startswith(("%", "@")):
-            raise HlsError(f"access through the pointer {text}", self.debug.location(where.debug))
-        return Address(text, offset, tuple(terms))
-
-    def _gep(self, gep: Instruction) -> tuple[int, list[tuple[Value, int]]]:
-        offset, terms, type_ = 0, [], gep.element
-        for position, index in enumerate(gep.operands[1:]):
-            if position == 0:
-                stride = self.types.size(type_)
-            elif array := self.types.element(type_):
-                type_ = array[1]
-                stride = self.types.size(type_)
-            else:
-                start, type_ = self.types.fields(type_)[int(index.text)]
-                offset += start
-                continue
-            if re.fullmatch(r"-?\d+", index.text):
-                offset += int(index.text) * stride
-            else:
-                terms.append((index, stride))
-        return offset, terms
 
     # Declarations
     def variable(self, name: str) -> Variable | None:
@@ -190,16 +136,49 @@ class Objects:
             return element, []
         return element, counts[len(indices) :]
 
+    def add_table(self, of: str, image: bytes) -> Value:
+        """A constant array of an object's elements; returns the pointer to it."""
+        unit, variable = self.unit_type(of), self.variable(of)
+        name = f"@openhls{len(self._tables)}.{variable.name if variable else 'array'}_initial"
+        self._tables[name] = f"[{len(image) // self.types.size(unit)} x {unit}]", image
+        return Value("ptr", name)
+
     def _llvm_type(self, name: str) -> str:
+        if name in self._tables:
+            return self._tables[name][0]
         if name.startswith("@"):
             rest = self._globals[name[1:].strip('"')]
             rest = re.sub(r"^.*?\b(?:global|constant) ", "", rest, count=1)
             return _first_type(rest).rstrip(",")
         return self.definitions[name].element
 
-    def collect(self, instruction: Instruction, pointer: Value, size: int) -> None:
+    def unit_type(self, name: str) -> str:
+        """The type of an object's elements: what its arrays, whatever their dimensions, are made of."""
+        type_ = self._llvm_type(name)
+        while True:
+            if array := self.types.element(type_):
+                type_ = array[1]
+            elif len(members := self.types.members(type_)) == 1:
+                type_ = members[0][1]
+            else:
+                return type_
+
+    def unit(self, name: str) -> int:
+        """Bytes of an object's elements."""
+        return self.types.size(self.unit_type(name))
+
+    def pointers_in(self, name: str) -> dict[int, Value]:
+        """Offset -> pointer in a constant array of pointers; {} for any other global."""
+        kind, _, rest = self._globals.get(name[1:].strip('"'), "").partition("constant ")
+        type_ = _first_type(rest)
+        array = self.types.element(type_)
+        if not rest or "global" in kind or not array or array[1] != "ptr":
+            return {}
+        found = split(_first_type(rest[len(type_) :].strip()).rstrip(",")[1:-1])
+        return {8 * k: typed(pointer) for k, pointer in enumerate(found)}
+
+    def collect(self, instruction: Instruction, address: Address, size: int) -> None:
         """Note a load or store."""
-        address = self.address(pointer, instruction)
         found = self.objects.setdefault(address.object, Object(address.object))
         found.accesses.append(Access(instruction, address, size))
 
@@ -225,9 +204,9 @@ class Objects:
                     self._check_partition(obj, variable, origin, promise)
                 elif any([self._store(obj, made, origin, promise) for made in obj.fields.values()]):
                     kept.add(promise)
-            if obj.name.startswith("@"):
+            if obj.name.startswith("@") and obj.name not in self._tables:
                 wanted[obj.name[1:].strip('"')] = size
-        images = global_images(self.text, wanted)
+        images = global_images(self.text, wanted) | {name[1:]: image for name, (_, image) in self._tables.items()}
         for obj in self.objects.values():
             image = images.get(obj.name[1:].strip('"')) if obj.name.startswith("@") else None
             for made in obj.fields.values():
@@ -274,7 +253,7 @@ class Objects:
         """After `finish`: the globals among the objects."""
         written: dict[str, bool] = {}
         for obj in self.objects.values():
-            if obj.name.startswith("@"):
+            if obj.name.startswith("@") and obj.name not in self._tables:
                 symbol = pieces_in(obj.name[1:])[0]
                 stored = any(a.instruction.opcode == "store" for a in obj.accesses)
                 written[symbol] = written.get(symbol, False) or stored

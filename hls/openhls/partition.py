@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 
-from .ir import NAME, Types, split
+from .ir import NAME, Types, parse_instruction, split
 
 _ALLOCA = re.compile(rf"^  ({NAME}) = alloca (.*?)(, align \d+)?((?:, ![a-z]\w* !\d+)*)$", re.MULTILINE)
 _GLOBAL = re.compile(rf"^({NAME}) = (?!external)[^\n]*?\b(global|constant) (?=\[|<\{{)(.*)$", re.MULTILINE)
 _GEP = re.compile(rf"^  ({NAME}) = getelementptr ([^%@\[{{<]*)(.*)$")
 _INDEX = re.compile(r"^i\d+ (\d+)$")
+_CHOICE = re.compile(rf"^  ({NAME}) = (?:phi ptr|select i1 [^,]*, ptr) (.*)")
+_KEPT = re.compile(rf"^  store ptr ({NAME}),")
 _LIFETIME = re.compile(r"@llvm\.lifetime\.")
 _ZERO = ("zeroinitializer", "undef", "poison")
 _FLAGS = r"(?:inbounds |nuw |nusw |inrange\([^)]*\) )*"
@@ -36,11 +38,57 @@ def _uses(lines: list[str], name: str) -> list[int]:
     return [i for i, line in enumerate(lines) if name in line and pattern.search(line)]
 
 
-def _split_use(line: str, name: str, type_: str, types: Types, count: int) -> list[str] | None:
+class _Walks:
+    """Which pointers leave what they point to: those counted on in whole steps of it, in a loop, or kept in memory."""
+
+    def __init__(self, text: str, types: Types):
+        self.types = types
+        self.kept: set[str] = set()
+        self.further: dict[str, list[tuple[str, str]]] = {}  # pointer -> (pointer made of it, type it is counted in)
+        for line in text.split("\n"):
+            if _GEP.match(line):
+                gep = parse_instruction(line.strip())
+                counted = "" if gep.operands[1].text == "0" else gep.element
+                self.further.setdefault(gep.operands[0].text, []).append((gep.name, counted))
+            elif chosen := _CHOICE.match(line):
+                for pointer in re.findall(NAME, chosen[2]):
+                    self.further.setdefault(pointer, []).append((chosen[1], ""))
+            elif kept := _KEPT.match(line):
+                self.kept.add(kept[1])
+
+    def leaves(self, pointer: str, type_: str) -> bool:
+        """Whether a pointer to something of a type may be moved out of it."""
+        reached = self._reached(pointer)
+        for here in reached:
+            if here in self.kept:
+                return True
+            for further, counted in self.further.get(here, ()):
+                whole = counted and self.types.size(counted) >= self.types.size(type_)
+                if whole or counted and here in self._reached(further):
+                    return True
+        return False
+
+    def _reached(self, pointer: str) -> set[str]:
+        reached, work = set(), [pointer]
+        while work:
+            here = work.pop()
+            if here not in reached:
+                reached.add(here)
+                work += [further for further, _ in self.further.get(here, ())]
+        return reached
+
+    def line_leaves(self, line: str, type_: str) -> bool:
+        """Whether what a line makes of constant addresses in an array leaves its part."""
+        made = re.match(rf"  ({NAME}) = ", line)
+        return _KEPT.match(line) is not None or made is not None and self.leaves(made[1], type_)
+
+
+def _split_use(line: str, name: str, type_: str, types: Types, count: int, walks: _Walks) -> list[str] | None:
     """One line that uses the array -> the lines that use its pieces; None where that cannot be."""
     split_line = _split_constants(line, name, type_, types, count)
     if not _uses([split_line], name):
-        return None if _leaves_row(split_line) else [split_line]
+        inner = _element(type_, types, 0)
+        return None if _leaves_row(split_line) or walks.line_leaves(split_line, inner) else [split_line]
     line = split_line
     if _LIFETIME.search(line) or line.lstrip().startswith("#dbg_declare"):
         return [line.replace(name, piece(name, i), 1) for i in range(count)]
@@ -53,6 +101,8 @@ def _split_use(line: str, name: str, type_: str, types: Types, count: int) -> li
     tail = tail.removesuffix(", !dbg ")
     element, pointer, *indices = split(body)
     if pointer != f"ptr {name}" or len(indices) < 2 or indices[0].split()[-1] != "0":
+        return None
+    if walks.leaves(gep[1], _element(type_, types, 0)):
         return None
     if element == _element(type_, types, 0):  # LLVM has dropped an outer index of 0
         return [line.replace(name, piece(name, 0), 1)]
@@ -152,6 +202,7 @@ def _is_aggregate(type_: str) -> bool:
 def split_arrays(text: str) -> str:
     """A printed module -> the same with every such array in pieces."""
     types = Types.of(text)
+    walks = _Walks(text, types)
     while True:
         lines = text.split("\n")
         split_one = False
@@ -167,7 +218,7 @@ def split_arrays(text: str) -> str:
                 replaced: dict[int, list[str] | None] = {}
                 for use in uses:
                     if use != definition:
-                        replaced[use] = _split_use(lines[use], name, type_, types, count)
+                        replaced[use] = _split_use(lines[use], name, type_, types, count, walks)
                         if replaced[use] is None:
                             break
                 else:

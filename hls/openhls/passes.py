@@ -12,13 +12,16 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
+from .ir import NAME
 from .partition import split_arrays
-from .promises import Promise, take
+from .promises import Promise, has_markers, read_markers, without_markers
 
 _OPTIONS = (
     "-unroll-threshold=1",  # 0 would switch off unrolling by pragma, too
     "-pragma-unroll-threshold=100000000",
     "-pragma-unroll-full-max-iterations=1000000",
+    "-unroll-max-percent-threshold-boost=100",
+    "-simplifycfg-max-small-block-size=0",
     "-unroll-allow-partial=0",
     "-unroll-runtime=0",
     "-unroll-allow-peeling=0",
@@ -26,6 +29,8 @@ _OPTIONS = (
     # Phi-of-ops takes a value of the iteration before for one of this (LLVM 22.1, nested loops): wrong code.
     "-enable-phi-of-ops=false",
 )
+_DEVIRTUALISE = ("instruction_combine", "simplify_cfg", "new_gvn", "instruction_combine")
+MOST_INDIRECTIONS = 8  # functions that call functions through pointers, one in the other
 _PROMOTE = ("sroa",)
 _UNROLL = (
     "sroa", "simplify_cfg", "loop_simplify", "lcssa", "loop_rotate", "loop_unroll", "sccp",
@@ -94,17 +99,34 @@ def parse(text: str) -> llvm.ModuleRef:
 
 
 def promote(text: str, function: str) -> str:
-    """A printed module with the local variables of one function made values: what `dataflow` reads of a network."""
+    """A printed module with the local variables of one function made values: what `dataflow` reads of a network.
+
+    Loops with UNROLL become the calls that they stand for.
+    """
     module = parse(text)
     _run(module, function, _PROMOTE)
+    if len(list(module.get_function(function).blocks)) > 1:
+        _run(module, function, (*_UNROLL, "simplify_cfg"))
     return str(module)
 
 
-def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
-    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
+def _inline(module: llvm.ModuleRef) -> None:
+    manager = llvm.create_new_module_pass_manager()
+    manager.add_global_dead_code_eliminate_pass()
+    manager.add_always_inliner_pass()
+    manager.add_global_dead_code_eliminate_pass()
+    manager.run(module, llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options(2)))
 
-    Raises HlsError: a pragma that cannot be carried out.
-    """
+
+def _callees(module: llvm.ModuleRef, function: str) -> set[str]:
+    """The functions of the module that a function still calls; "" for a call through a pointer."""
+    defined = {f.name for f in module.functions if not f.is_declaration and f.name != function}
+    called = re.findall(rf"\bcall [^\n(]*?({NAME})\(", str(module.get_function(function))) if defined else []
+    return {"" if name[0] == "%" else name[1:].strip('"') for name in called} & {"", *defined}
+
+
+def _inlined(text: str, function: str) -> llvm.ModuleRef:
+    """The module with all that a function calls in it."""
     module = parse(text)
     for other in module.functions:
         if other.is_declaration:
@@ -114,18 +136,29 @@ def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
         else:
             other.add_function_attribute("alwaysinline")
             other.linkage = "internal"
-    builder = llvm.create_pass_builder(_target(), llvm.create_pipeline_tuning_options(2))
-    manager = llvm.create_new_module_pass_manager()
-    manager.add_global_dead_code_eliminate_pass()
-    manager.add_always_inliner_pass()
-    manager.add_global_dead_code_eliminate_pass()
-    manager.run(module, builder)
-    _run(module, function, _PROMOTE)
-    inlined = str(module)
-    text, promises = take(inlined, function)
-    if text != inlined:
-        module = parse(text)
+    _inline(module)
+    return module
+
+
+def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
+    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
+
+    Raises HlsError: a pragma that cannot be carried out.
+    """
+    promises: list[Promise] = []
+    if has_markers(text):  # read where pointers are values, of a copy: what is compiled never has them
+        copy = _inlined(text, function)
+        _run(copy, function, _PROMOTE)
+        promises = read_markers(str(copy), function)
+    module = _inlined(without_markers(text), function)
     _run(module, function, _UNROLL)
+    for _ in range(MOST_INDIRECTIONS):
+        if not (called := _callees(module, function)):
+            break
+        if "" in called:
+            _run(module, function, _DEVIRTUALISE)
+        _inline(module)
+        _run(module, function, _UNROLL)
     module = parse(_LIFETIMES.sub("", split_arrays(str(module))))
     _run(module, function, _CLEAN)
     return str(module), promises

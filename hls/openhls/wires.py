@@ -104,6 +104,11 @@ class WireBuilder(Builder):
             else self.join([*self.pieces(x), *self.pieces(self.const(0, width - x.width))])
         )
 
+    def mux(self, condition: Node, true: Node, false: Node) -> Node:
+        if true.width == 1 and true.op == "const" and false.op == "const" and true is not false:
+            return condition if true.attrs["value"] else self.not_(condition)
+        return super().mux(condition, true, false)
+
     def not_(self, a: Node) -> Node:
         if a.op == "xor" and a.args[1].op == "const" and a.args[1].attrs["value"] == (1 << a.width) - 1:
             return a.args[0]

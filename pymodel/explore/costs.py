@@ -199,8 +199,9 @@ def _product_bits(shape: EngineShape) -> int:
 
 
 def in_blocks(shape: EngineShape) -> bool:
-    """Whether DSP blocks are the multipliers."""
-    return _product_bits(shape) >= DSP_PRODUCT_BITS
+    """Whether DSP blocks are the multipliers. Of a product no more bits are made than its sum has."""
+    bits = _product_bits(shape)
+    return (bits if shape.packing > 1 else min(bits, shape.acc_bits)) >= DSP_PRODUCT_BITS
 
 
 def _fields_apart(shape: EngineShape) -> int:

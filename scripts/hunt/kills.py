@@ -33,7 +33,7 @@ _SIGNALS = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 128 + signal.SIGTERM, "SIGINT
             "SIGHUP": 128 + signal.SIGHUP}  # fmt: skip
 # Until main() has taken over, a signal does to Python what it does to any process.
 _EARLY = {-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT, 1}
-_QUIET_SECONDS = 2.0  # after which nothing may be running any more
+_QUIET_SECONDS = 2.0  # after which nothing may be running any more, where a core is free for each process
 _LAYERS: tuple[dict[str, Any], ...] = (
     {"in_channels": 1, "out_channels": 2, "height": 2, "width": 2, "kernel": 1, "padding": 0},
     {"in_channels": 4, "out_channels": 4, "height": 3, "width": 3, "support": "PS4_P4"},
@@ -92,8 +92,8 @@ class Kills:
             found = {name: content for name, content in found.items() if name in right}
         if wrong := sorted(name for name in right.keys() | found.keys() if right.get(name) != found.get(name)):
             raise Fault("wrong", f"other files than of an undisturbed run: {', '.join(wrong)}")
-        if rest := sorted(path.name for path in (folder / "out").rglob(".*") if path.suffix not in (".key", ".sum")):
-            raise Fault("wrong", f"left behind in the folder: {', '.join(rest)}")
+        if rest := sorted(str(path) for name in (".*.partial*", "*.lock") for path in (folder / "out").rglob(name)):
+            raise Fault("wrong", f"left behind: {', '.join(rest)}")
 
     def smaller(self, case: Case) -> Iterator[Case]:
         if case["used"]:
@@ -192,14 +192,15 @@ def _kill(case: Case, folder: Path, seconds: float) -> None:
         text, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.Signals[case["signal"]])
-        still = left(mark, _QUIET_SECONDS)
+        seconds = _QUIET_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        still = left(mark, seconds)
         for number in still:
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         text, _ = process.communicate()
         if still:
             commands = "; ".join(still.values())
-            raise Fault("wrong", f"still running after {_QUIET_SECONDS:g} s: {commands}"[:800]) from None
+            raise Fault("wrong", f"still running after {seconds:.1f} s: {commands}"[:800]) from None
     status, right = process.returncode, _SIGNALS[case["signal"]]
     early = status in _EARLY and " in main\n" not in text
     if status not in (0, right) and not early:

@@ -114,24 +114,29 @@ def native(kernel: Path, top: str, result: CompileResult, inputs: Mapping[str, l
            ) -> tuple[dict[str, list[int]], dict[str, list[int]]]:  # fmt: skip
     """Call the kernel `runs` times, natively: (the input words it took, its output words)."""
     widths = stream_widths(result)
-    streams = result.ports["streams"]
-    is_in = [s["direction"] == "in" for s in streams]
+    is_input = {s["name"]: s["direction"] == "in" for s in result.ports["streams"]}
+    return run_native(kernel, top, {name: (widths[name], i) for name, i in is_input.items()}, inputs, runs, folder)
+
+
+def run_native(kernel: Path, top: str, ports: Mapping[str, tuple[int, bool]], inputs: Mapping[str, list[int]],
+               runs: int, folder: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:  # fmt: skip
+    """`native` of a kernel whose ports are known: in the order of its arguments, name -> (width, whether an input)."""
     values = {
         "KERNEL": f'"{kernel.resolve()}"', "TOP": top, "RUNS": str(runs),
-        "INPUTS": ", ".join("true" if i else "false" for i in is_in),
-        "NAMES": ", ".join(f'"{s["name"]}"' for s in streams),
+        "INPUTS": ", ".join("true" if is_input else "false" for _, is_input in ports.values()),
+        "NAMES": ", ".join(f'"{name}"' for name in ports),
     }  # fmt: skip
     text = "".join(f"#define {k} {v}\n" for k, v in values.items()) + _NATIVE
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "native.cpp").write_text(text)
     for name, words in inputs.items():
-        (folder / f"{name}.words").write_bytes(to_bytes(words, widths[name]))
+        (folder / f"{name}.words").write_bytes(to_bytes(words, ports[name][0]))
     flags = ["-std=c++17", "-O1", "-w", "-fno-sanitize=all", f"-I{INCLUDE}"]
     run([sys.executable, "-m", "ziglang", "c++", *flags, folder / "native.cpp", "-o", folder / "native"])
     left = dict(line.split() for line in run([folder / "native"], folder).splitlines())
     taken = {name: words[: len(words) - int(left[name])] for name, words in inputs.items()}
-    return taken, {s["name"]: from_bytes((folder / f"{s['name']}.native").read_bytes(), widths[s["name"]])
-                   for s, i in zip(streams, is_in, strict=True) if not i}  # fmt: skip
+    return taken, {name: from_bytes((folder / f"{name}.native").read_bytes(), width)
+                   for name, (width, is_input) in ports.items() if not is_input}  # fmt: skip
 
 
 # -- the RTL in Verilator --------------------------------------------------------------------------------------------
