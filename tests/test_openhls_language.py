@@ -81,8 +81,9 @@ def test_rtl_of_one_merge_equals_the_native_program(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target, clock_ns", [("xcup", 8.0), ("ecp5", 30.0)])
-def test_rtl_equals_the_native_programs(target, clock_ns, every, tmp_path):
-    simulate(every, tmp_path, target, clock_ns, PATTERNS[:6])
+@pytest.mark.parametrize("file", FILES[: -len(MENDED)], ids=lambda file: file.stem)
+def test_rtl_equals_the_native_programs(file, target, clock_ns, tmp_path):
+    simulate(prepare([file], tmp_path), tmp_path, target, clock_ns, PATTERNS[:6])
 
 
 # What is refused: the text of a top, the line blamed (from 1), what the message and its hint say
