@@ -10,7 +10,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -162,7 +161,8 @@ def build_rtl(result: CompileResult, folder: Path) -> Path:
     (folder / "model.cpp").write_text("\n".join([
         *parts, '#include "design.hpp"', "static Vtop* top;", "Design::Design(int seed) {",
         "  Verilated::randReset(2);", "  Verilated::randSeed(seed);", "  top = new Vtop;",
-        "  clock = &top->ap_clk;", "  reset_n = &top->ap_rst_n;", *rows, "}", "void Design::eval() { top->eval(); }", "",
+        "  clock = &top->ap_clk;", "  reset_n = &top->ap_rst_n;", *rows, "}",
+        "void Design::eval() { top->eval(); }", "",
     ]))  # fmt: skip
     _run(["g++", *_MODEL, f"-I{ready}", "-include", "model.hpp", f"-I{_HERE}", f"-I{model}", "model.cpp",
           ready / "runtime.a", "-o", "simulator", "-pthread"], folder)  # fmt: skip

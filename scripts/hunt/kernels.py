@@ -258,13 +258,15 @@ def _smaller_body(body: list[Node]) -> Iterator[list[Node]]:
 def smaller(kernel: Kernel) -> Iterator[Kernel]:
     """Simpler kernels of one meaning, the greatest steps first."""
     used = str(kernel["body"]) + str([h[4] for h in kernel["helpers"]])
-    for part in ("helpers", "structs", "arrays", "tables", "state", "words", "outputs", "inputs"):
+    for part in ("helpers", "structs", "arrays", "tables", "state", "words"):
         for k, entry in enumerate(kernel[part]):
-            if f"'{entry[0]}'" not in used and not (part in ("inputs", "outputs") and len(kernel[part]) == 1):
+            if f"'{entry[0]}'" not in used:
                 yield {**copy.deepcopy(kernel), part: kernel[part][:k] + kernel[part][k + 1 :]}
     for body in _smaller_body(kernel["body"][1:]):  # the first statement reads: a run begins when a word comes
         simpler = {**copy.deepcopy(kernel), "body": kernel["body"][:1] + body}
-        if has_meaning(simpler):
+        for part in ("inputs", "outputs"):
+            simpler[part] = [s for s in kernel[part] if f"'{s[0]}'" in str(simpler["body"])]
+        if simpler["outputs"] and has_meaning(simpler):
             yield simpler
 
 
@@ -504,7 +506,7 @@ class Draw:
                 fill = ["store", array, [bits, ["var", "i"]], ["lit", width, signed, self.value(width, signed)]]
                 body.append(["loop", "i", size, "UNROLL" if how == "complete" else "PIPELINE II=1", [fill]])
         for k in range(self.between(1, 2)):
-            self.busy = set()
+            self.busy = {"x0"} if k == 0 else set()  # the read in front is in the first iteration
             variable = f"i{k}"
             inside = self.several(1, variable, 5)
             if self.coin(0.3):

@@ -54,9 +54,11 @@ class Programs:
         words = {name: _words(rng, width, RUNS * _most_reads(kernel["body"], name) + 1) for name, width, _ in inputs}
         taken, expected = kernel_bench.run_natively(text, inputs, outputs, words, RUNS, folder)
         try:
-            result = compile_hls([source], "top", [INCLUDE], {}, case["target"], case["clock"], out=folder / "out", jobs=1)
+            result = compile_hls(
+                [source], "top", [INCLUDE], {}, case["target"], case["clock"], out=folder / "out", jobs=1
+            )
         except HlsError as error:
-            raise _refusal(error) from None
+            raise _refusal(error) from error
         try:
             simulator = kernel_bench.build_rtl(result, folder)
             count = {name: len(w) for name, w in expected.items()}
