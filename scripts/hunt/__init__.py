@@ -8,8 +8,8 @@ from __future__ import annotations
 
 # Name -> where the campaign is, in the order in which `psconv hunt all` runs them.
 CAMPAIGNS = {
-    "layers": "layers:LAYERS",
-    "layers_rtl": "layers:LAYERS_RTL",
+    "layers": "layers:CAMPAIGN",
+    "layers_rtl": "layers:RTL",
     "networks": "networks:CAMPAIGN",
     "depths": "depths:CAMPAIGN",
     "explore": "explore:CAMPAIGN",
