@@ -102,3 +102,18 @@ void top(hls::stream<ap_uint<200>>& x, hls::stream<ap_uint<200>>& y) {
   for (int i = 0; i < 5; ++i) y.write(b[4 - i] ^ a[i]);
 }
 }  // wide_words
+
+namespace cleared_matrix {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
+  int d[4][5] = {};
+  for (int i = 0; i < 9; ++i) { Word v = x.read(); d[v & 3][v % 5] += v; }
+  for (auto& row : d) for (int e : row) y.write(e);
+}
+}  // cleared_matrix
+
+namespace bits_of_bool_array {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
+  bool seen[16] = {false};
+  for (int i = 0; i < 9; ++i) { ap_uint<4> k = x.read(); y.write(seen[k]); seen[k] = true; }
+}
+}  // bits_of_bool_array
