@@ -117,3 +117,28 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
   for (int i = 0; i < 9; ++i) { ap_uint<4> k = x.read(); y.write(seen[k]); seen[k] = true; }
 }
 }  // bits_of_bool_array
+
+namespace small_cleared {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  Word d[8] = {};
+  for (int i = 0; i < 20; ++i) { ap_uint<3> k = x.read(); d[k] += 1; }
+  for (int i = 0; i < 8; ++i) y.write(d[i]);
+}
+}  // small_cleared
+
+namespace small_copied {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static Word a[4], b[4];
+  for (int i = 0; i < 7; ++i) a[x.read() & 3] = i;
+  memcpy(b, a, 4);
+  for (int i = 0; i < 4; ++i) y.write(b[3 - i]);
+}
+}  // small_copied
+
+namespace small_table {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<short>& y) {
+  short d[4] = {5, -6, 7, 8};
+  for (int i = 0; i < 5; ++i) { ap_uint<2> k = x.read(); d[k] += i; }
+  for (int i = 0; i < 4; ++i) y.write(d[i]);
+}
+}  // small_table
