@@ -1,6 +1,6 @@
 """Splits structures that hold arrays into their members, so that an array in a structure is an array like any other.
 
-As `partition`, on IR that still counts in the C++ types, and with its names for the pieces: `%s..1` is member 1 of `%s`.
+As `partition`, on IR that still counts in the C++ types, and with its names for the pieces: `%s..1` is its member 1.
 """
 
 from __future__ import annotations
