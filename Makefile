@@ -10,7 +10,7 @@ PSCONV  := $(BIN)/psconv
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
 PYTEST  := $(BIN)/python -m pytest
 
-.PHONY: run golden csim synth cosim compare report pnr test test-all bench lint train-digits lock clean help
+.PHONY: run golden csim synth cosim compare report pnr test test-all bench hunt lint train-digits lock clean help
 
 run: $(VENV)/run.stamp            ## golden model -> HLS -> RTL -> co-simulation -> comparison -> report
 	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS)
@@ -33,6 +33,9 @@ test-all: $(VENV)/test.stamp      ## every test, slow ones too
 bench: $(VENV)/bench.stamp        ## every measurement of docs/performance.md: tables, and JSON in OUT/bench (slow)
 	$(PSCONV) bench all --out $(OUT)/bench
 
+hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as docs/hunt.md says (hours); ARGS=
+	$(PSCONV) hunt all --out $(OUT)/hunt $(ARGS)
+
 lint: $(VENV)/test.stamp          ## ruff
 	$(BIN)/ruff check .
 
@@ -50,17 +53,30 @@ clean:                            ## remove what the flow wrote; the virtual env
 help:                             ## this list
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 42
 
+# Said before anything is installed: pip would say ResolutionImpossible, for pins that older Pythons have not.
+NEEDED := 3, 11
+define check_python
+@command -v $(1) > /dev/null || { echo "error: PYTHON=$(1): no such command; Python $(subst $(comma) ,.,$(NEEDED)) or later is needed"; exit 2; }
+@$(1) -c 'import sys; v = sys.version_info; old = v < ($(NEEDED)); \
+  old and sys.stderr.write("error: PYTHON=$(1) is Python %d.%d; %d.%d or later is needed: make PYTHON=python3.11\n" \
+                           % (v[0], v[1], $(NEEDED))); sys.exit(2 * old)'
+endef
+comma := ,
+
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	$(call check_python,$(PYTHON))
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "error: $(PYTHON) -m venv failed: is its package venv installed?"; exit 2; }
 
 # Stamps, so that a second `make run` installs nothing.
 $(VENV)/run.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(call check_python,$(BIN)/python)
 	@echo "Installing the flow's packages (once; a few minutes of downloads)"
 	$(PIP) --editable .
 	@touch $@
 
 # AMD's ap_types headers come inside the hls4ml wheel; its dependencies (TensorFlow) are not wanted.
 $(VENV)/test.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(call check_python,$(BIN)/python)
 	@echo "Installing the tests' packages (once)"
 	$(PIP) --editable '.[test,train]'
 	$(PIP) --no-deps hls4ml==1.3.0

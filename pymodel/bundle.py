@@ -25,16 +25,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import Field
 
 from pymodel import formats as fixed
 from pymodel import ops
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.bounds import Version1
+from pymodel.errors import ConfigError, Strict, validated
 from pymodel.files import write_atomically, write_text
 from pymodel.formats import Format
+from pymodel.kinds import BUNDLE, read_kind
 from pymodel.network import AvgPool, Conv, GlobalAvgPool, Layer, Linear, Network
 from pymodel.packing import EngineShape
+from pymodel.records import read_npz, yaml_text
 from pymodel.supports import Support, check_support
 
 SCHEMA = 1
@@ -177,8 +179,7 @@ class Bundle:
 
         The same bundle gives the same bytes. Raises ConfigError where `path` does not end in .yaml.
         """
-        if path.suffix != ".yaml":
-            raise ConfigError(f"bundle {path}: the name must end in .yaml")
+        check_name(path)
         arrays = {f"{name}.weight": array for name, array in self.weights.items()}
         arrays |= {f"{name}.bias": array for name, array in self.biases.items()}
         arrays |= {f"{name}.scale": array for name, array in self.scales.items()}
@@ -193,16 +194,15 @@ class Bundle:
             "notes": self.notes,
             "arrays": {"file": f"{path.stem}.npz", "sha256": hashlib.sha256(packed).hexdigest()},
         }
-        text = yaml.safe_dump(content, sort_keys=False, width=110, default_flow_style=None)
         write_atomically(path.with_suffix(".npz"), lambda target: target.write_bytes(packed))
-        write_text(path, text)
+        write_text(path, yaml_text(content, width=110))
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
         """The bundle in `path` (YAML) and its npz file. Raises ConfigError, naming file and key."""
-        file = validated(_BundleFile, read_yaml(path), str(path))
+        file = validated(_BundleFile, read_kind(path, BUNDLE), str(path))
         npz = path.parent / file.arrays.file
-        arrays = _read_npz(npz, file.arrays.sha256)
+        arrays = read_npz(npz, file.arrays.sha256)
         kinds: dict[str, dict[str, np.ndarray]] = {"weight": {}, "bias": {}, "scale": {}}
         for key, array in arrays.items():
             name, _, kind = key.rpartition(".")
@@ -225,6 +225,12 @@ class Bundle:
             raise ConfigError(f"{path}: {error}") from error
 
 
+def check_name(path: Path) -> None:
+    """Raises ConfigError where a bundle cannot have the name `path`."""
+    if path.suffix != ".yaml":
+        raise ConfigError(f"bundle {path}: the name must end in .yaml")
+
+
 class _Arrays(Strict):
     file: Annotated[str, Field(pattern=r"^[^/\\]+\.npz$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -233,7 +239,7 @@ class _Arrays(Strict):
 class _BundleFile(Strict):
     """The YAML file."""
 
-    psconv_bundle: Literal[1]
+    psconv_bundle: Annotated[Literal[1], Version1]
     network: Network
     formats: dict[str, Format]
     weight_formats: dict[str, Format]
@@ -277,17 +283,3 @@ def _npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
             np.lib.format.write_array(data, np.ascontiguousarray(arrays[name]), version=(1, 0))
             archive.writestr(member, data.getvalue(), compresslevel=9)
     return buffer.getvalue()
-
-
-def _read_npz(path: Path, sha256: str) -> dict[str, np.ndarray]:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise ConfigError(f"{path}: damaged, or of another bundle: its sha256 is not arrays.sha256")
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path}: not a readable npz file: {error}") from error

@@ -11,19 +11,18 @@ and amd_clang that clang with AMD's headers, as Vitis HLS has a clang in front.
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from openhls import children, zig
 
 from pymodel import header, network_top
 from pymodel.dataflow import Dataflow
 from pymodel.errors import ConfigError
+from pymodel.files import write_atomically
 from pymodel.loading import Packet
 from pymodel.packing import EngineShape
 from pymodel.words import Words
@@ -83,21 +82,14 @@ def program(folder: Path, compiler: Compiler = "clang") -> Path:
 
 
 def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *options: str) -> Path:
-    made = program(folder, compiler)
-    command = [
-        *compiler_command(compiler),
-        f"-std={standard}",
-        "-O1",
-        *WARNINGS,
-        *options,
-        f"-I{folder}",
-        f"-I{ENGINE}",
-        str(HLS / "csim" / "csim.cpp"),
-        str(source),
-        "-o",
-        str(made),
-    ]
-    _execute(command, f"C simulation: {compiler} refused {source.name}")
+    """Folders and files are named by their whole paths, wherever this process runs."""
+    made, folder = program(folder, compiler), folder.absolute()
+    sources = [HLS / "csim" / "csim.cpp", source.absolute()]
+    command = [*compiler_command(compiler), f"-std={standard}", "-O1", *WARNINGS, *options, f"-I{folder}",
+               f"-I{ENGINE}", *map(str, sources), "-o"]  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="csim") as scratch:
+        env, problem = zig.uncached(Path(scratch)), f"C simulation: {compiler} refused {source.name}"
+        write_atomically(made, lambda target: _execute([*command, str(target.absolute())], problem, env))
     return made
 
 
@@ -161,7 +153,7 @@ def amd_include() -> Path | None:
 def compiler_command(compiler: Compiler) -> list[str]:
     """The start of a command that compiles C++ with the headers of `compiler`. Raises ConfigError."""
     if compiler == "clang":
-        return [sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", f"-I{INCLUDE}"]
+        return [*zig.COMPILER, "-fno-sanitize=all", f"-I{INCLUDE}"]
     if compiler in ("amd", "amd_clang"):
         include = amd_include()
         if include is None:
@@ -172,15 +164,14 @@ def compiler_command(compiler: Compiler) -> list[str]:
             return ["g++", "-Wno-maybe-uninitialized", "-Wno-uninitialized", *headers]
         # Their specialisations of std::complex clash with the one of clang's library, and nothing here needs them.
         skipped = ["-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__"]
-        return [sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", *skipped, *headers]
+        return [*zig.COMPILER, "-fno-sanitize=all", *skipped, *headers]
     raise ConfigError(f"compiler {compiler!r} is unknown: use clang, amd or amd_clang")
 
 
-def _execute(command: list[str], problem: str) -> None:
+def _execute(command: list[str], problem: str, env: Mapping[str, str] | None = None) -> None:
     """Runs a command. Raises ConfigError with what it printed."""
     try:
-        english = dict(os.environ, LC_ALL="C")
-        done = subprocess.run(command, capture_output=True, text=True, env=english, check=False)
+        done = children.run(command, env=env)
     except OSError as error:
         raise ConfigError(f"{problem}: {command[0]} cannot be started: {error}") from error
     if done.returncode:

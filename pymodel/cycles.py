@@ -16,12 +16,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from pymodel.errors import ConfigError
-from pymodel.maxplus import Link, Process, Timeline, settle
+from pymodel.maxplus import Link, Orbit, Process, Timeline, interval, settle, sink
 from pymodel.packing import EngineShape
 
 IN_PORT, OUT_PORT = "x", "y"
-# The write stage that stream depths are sized for: a compiler that needs no more loses no cycle.
+# The write stages that stream depths are sized for: a compiler that needs no more loses no cycle.
 FEEDER_STAGES = 6
+STAGES = 16  # of processes other than feeders
+# Of a processing element, whose stream of sums openhls makes OPEN_DEPTH words deeper than the stage of its writes.
+LEAST_STAGE, OPEN_DEPTH = 1, 3
+# A stream is at least so deep: one word every second cycle is all that one of a single word takes with some tools.
+LEAST_DEPTH = 2
+STREAMED_SUMS_DEPTH = STAGES + 2  # from a credit's use to its return
+
+
+_WORDS = {"columns": "columns", "windows": "windows", "pixels": "windows"}  # what a feeder writes
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,7 @@ class Cycles:
     """Latency of a run of `images` images, in clock cycles.
 
     total: from the first input beat accepted to the last output beat delivered, both included.
-    interval: between the last beats of two images once the run is warm (`warm_up`).
+    interval: from an image to the next in an endless run, proved (`pymodel.maxplus.interval`).
     steady: iterations per image of the bottleneck, the least interval this engine can have.
     fill: total - images * steady.
     bottleneck: the process with the most iterations.
@@ -113,7 +122,7 @@ def feeder_sequences(shape: WindowShape) -> list[Sequence]:
 def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> Cycles:
     """Cycles of a run of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
 
-    start: the cycle in which the first beat is offered, counted from the first cycle after reset. It matters
+    start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. It matters
     only where the zeros on the left of the first row are not through by then.
     Raises ConfigError if the schedule is not one of this engine or is outside the timing contract.
     """
@@ -122,15 +131,13 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
     chain = sequences(shape)
     processes, links = scheduled_chain(chain, schedule)
     slowest = max(chain, key=lambda sequence: sequence.iterations)
-    # Later images never delay earlier ones, so one run gives the total and the interval.
-    simulated = max(images, warm_up(slowest.iterations))
-    delivered = _deliveries(processes, links, schedule, shape.out_beats, simulated, start)
-    ends = delivered[shape.out_beats - 1 :: shape.out_beats]
-    total = int(ends[images - 1]) - start + 1
+    _, delivered = _beats(processes, links, schedule, shape.out_beats, images, start)
+    total = int(delivered[-1]) - start + 1
+    period = interval([*processes, sink(OUT_PORT, shape.out_beats)], links)
     return Cycles(
         images=images,
         total=total,
-        interval=int(ends[-1] - ends[-2]),
+        interval=period,
         steady=slowest.iterations,
         fill=total - images * slowest.iterations,
         bottleneck=slowest.process,
@@ -138,9 +145,40 @@ def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, st
     )
 
 
-def warm_up(iterations: int) -> int:
-    """Images until the streams, empty at first, are as full as they stay; more where images are small."""
-    return 4 + 2048 // iterations
+def check(shape: EngineShape, schedule: Mapping[str, Any]) -> None:
+    """Raises ConfigError where RTL that was scheduled so has other streams than this model and the C++ count on."""
+    chain = sequences(shape)
+    _, links = scheduled_chain(chain, schedule)
+    wide = stream_depths(shape)
+    for sequence, (stream, link) in zip(chain[:-1], links.items(), strict=False):
+        check_depth(stream, link, wide.get(_WORDS.get(sequence.process)))
+
+
+def check_depth(stream: str, link: Link, asked: int | None) -> None:
+    """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
+    if asked is None and link.depth < link.stage + OPEN_DEPTH:
+        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
+                          f"{link.stage + OPEN_DEPTH} were expected")  # fmt: skip
+    if asked not in (None, link.depth):
+        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
+
+
+def quiet(shape: EngineShape, schedule: Mapping[str, Any]) -> int:
+    """Cycles in which no beat moves, at most, while one is offered and one can be taken (`longest_silence`)."""
+    processes, links = scheduled_chain(sequences(shape), schedule)
+    taken, delivered = _beats(processes, links, schedule, shape.out_beats, 2, 0)
+    return longest_silence(taken[:: shape.in_beats], delivered[shape.out_beats - 1 :: shape.out_beats])
+
+
+def longest_silence(begins: np.ndarray, ends: np.ndarray) -> int:
+    """Cycles in which no beat moves at any port, at most, however long the ends of a design have stalled before.
+
+    begins, ends: of two images of a run without a stall, the cycles of their first beat taken and last one delivered.
+    Let nothing stall any more: the next beat then waits for a chain of iterations, each for the one before, none for
+    another beat. Such a chain takes no longer than in that run, where it lies between begin and end of an image, or
+    begins in one and ends in the next; and those of all images are alike.
+    """
+    return int(ends[1] - begins[0])
 
 
 def stream_depths(shape: EngineShape) -> dict[str, int]:
@@ -151,12 +189,17 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
     rows skipped by the stride, the first rows of an image); what it has written ahead has to last so long.
     """
     *feeders, pe, _ = sequences(shape)
-    return dict(_stream_depths(_Chain.of(*feeders, pe)))
+    return feeder_depths([*feeders, pe], max(sequence.iterations for sequence in (*feeders, pe)))
+
+
+def feeder_depths(chain: list[Sequence], period: int) -> dict[str, int]:
+    """The same depths for feeders and the process that takes their windows, at an image in `period` cycles."""
+    return dict(_feeder_depths(_Chain.of(*chain), period))
 
 
 @dataclass(frozen=True)
 class _Chain:
-    """The feeders and the processing element of an engine; equal if they do the same."""
+    """The feeders and the process that takes their windows; equal if they do the same."""
 
     accesses: tuple[tuple[str, int, bytes, bytes], ...]
     sequences: tuple[Sequence, ...] = field(compare=False)
@@ -168,46 +211,31 @@ class _Chain:
 
 
 @lru_cache(maxsize=64)  # a network's layers are few different ones
-def _stream_depths(chain_of_engine: _Chain) -> dict[str, int]:
-    """`stream_depths` of an engine with these processes."""
-    *feeders, pe = chain_of_engine.sequences
-    names = ["x", *(feeder.process for feeder in feeders), "sums"]  # a stream is called by its producer
-    slow = replace(pe, writes=pe.writes[:0])  # what becomes of the sums does not matter here
-    chain = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate([*feeders, slow])]
-    images = warm_up(max(sequence.iterations for sequence in chain))
-    lines = [Timeline([process] * images) for process in chain]
-
-    def timelines() -> list[Timeline]:
-        return [line.undelayed() for line in lines]
+def _feeder_depths(chain: _Chain, period: int) -> dict[str, int]:
+    """`feeder_depths` of these processes."""
+    *feeders, last = chain.sequences
+    names = [IN_PORT, *(feeder.process for feeder in feeders), "taken"]  # a stream is called by its producer
+    slow = replace(last, writes=last.writes[:0])  # what becomes of its words does not matter here
+    processes = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate([*feeders, slow])]
+    depths: dict[str, int | None] = {feeder.process: None for feeder in feeders}
 
     def links(depths: Mapping[str, int | None]) -> dict[str, Link]:
         return {name: Link(FEEDER_STAGES, depth) for name, depth in depths.items()}
 
-    endless = timelines()
-    settle(endless, links({feeder.process: None for feeder in feeders}))
+    # With endless streams, and words that come evenly: so the last process is to work for ever.
+    first, *others = (Orbit(process, period) for process in processes)
+    words = len(processes[0].reads[IN_PORT])
+    first.raise_to(IN_PORT, np.arange(words) * period // words)
+    settle([first, *others], links(depths))
 
-    def image_time(last: Timeline) -> int:
-        return int(last.time[-1] - last.time[-1 - len(pe.reads)])
+    def enough(depths: Mapping[str, int | None]) -> bool:
+        """Whether there are times of the feeders, as early before as it may be, that leave it as it is."""
+        fixed = others[-1].copy()
+        return settle([*(Orbit(process, period) for process in processes[:-1]), fixed], links(depths), fixed)
 
-    def enough(depths: dict[str, int | None]) -> bool:
-        # Necessary, and quickly refused: were the last process to read as with endless streams plus any
-        # constant, it would never have to wait. The constant, so large that the feeders are in time at the
-        # start, is taken off the feeders' times instead.
-        trial = timelines()
-        for line in trial[:-1]:
-            line.time -= endless[-1].time[-1]
-        trial[-1].time = endless[-1].time.copy()
-        if not settle(trial, links(depths), must_not_wait=trial[-1]):
-            return False
-        # The proof: the last image takes no longer than with endless streams.
-        trial = timelines()
-        settle(trial, links(depths))
-        return image_time(trial[-1]) == image_time(endless[-1])
-
-    depths: dict[str, int | None] = {feeder.process: None for feeder in feeders}
     for feeder in reversed(feeders):  # windows are the widest words: theirs first
         depths[feeder.process] = _least(lambda depth, name=feeder.process: enough({**depths, name: depth}))
-    return {"windows" if name == "pixels" else name: depth for name, depth in depths.items()}
+    return {_WORDS[name]: depth for name, depth in depths.items()}
 
 
 def streamed_depths(shape: EngineShape) -> dict[str, int]:
@@ -219,6 +247,17 @@ def streamed_depths(shape: EngineShape) -> dict[str, int]:
     """
     depth = FEEDER_STAGES + 2  # from a credit's use to its return
     return {"windows": depth} if shape.kernel == 1 else {"windows": depth, "columns": depth}
+
+
+@lru_cache(maxsize=64)
+def streamed_interval(shape: EngineShape) -> int:
+    """Cycles an image of an engine whose weights come by a port: its processing element waits while windows come."""
+    chain = streamed_sequences(shape)
+    names = [IN_PORT, *(sequence.process for sequence in chain[:-1]), OUT_PORT]
+    processes = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate(chain)]
+    depths = streamed_depths(shape)
+    links = {feeder.process: Link(FEEDER_STAGES, depths[_WORDS[feeder.process]]) for feeder in chain[:-2]}
+    return interval(processes, links | {chain[-2].process: Link(STAGES, STREAMED_SUMS_DEPTH)})
 
 
 def _least(enough: Callable[[int], bool]) -> int:
@@ -375,13 +414,13 @@ def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) 
         raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
 
 
-def _deliveries(
+def _beats(
     processes: list[Process], links: dict[str, Link], schedule: Mapping[str, Any], beats: int, images: int, start: int
-) -> np.ndarray:
-    """Cycle in which each output beat is delivered: int64 [images * beats]. The sink is one more process."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles in which input beats are taken and output beats delivered, int64. The sink is one more process."""
     leads = {process["name"]: lead(process) for process in schedule["processes"]}
     lines = [Timeline([process] * images, leads[process.name]) for process in processes]
-    sink = Timeline([Process("sink", beats, {OUT_PORT: np.arange(beats)}, {})] * images)
+    end = Timeline([sink(OUT_PORT, beats)] * images)
     lines[0].raise_to(IN_PORT, np.array([start]))
-    settle([*lines, sink], links)
-    return sink.time
+    settle([*lines, end], links)
+    return lines[0].times(IN_PORT), end.time

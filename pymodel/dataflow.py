@@ -11,8 +11,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from pymodel.bundle import Bundle
+from pymodel.check_sum import check_beats
 from pymodel.errors import ConfigError
-from pymodel.network import AvgPool, Layer, Linear, MaxPool
+from pymodel.identifiers import identifiers
+from pymodel.identity import identity, identity_beats
+from pymodel.network import AvgPool, Layer, Linear, MaxPool, Network
 from pymodel.packing import EngineShape
 from pymodel.units import (
     AddUnit,
@@ -76,6 +79,11 @@ class Dataflow:
         return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
 
     @property
+    def period(self) -> int:
+        """Cycles an image that the network is laid out for: those of its slowest unit by itself."""
+        return max(unit.interval for unit in self.units)
+
+    @property
     def engines(self) -> dict[str, EngineUnit]:
         """The engines, by layer."""
         return {unit.layer: unit for unit in self.units if isinstance(unit, EngineUnit)}
@@ -106,6 +114,12 @@ class Dataflow:
         return sum(shape.macs for shape in self.shapes.values())
 
     @property
+    def layers(self) -> dict[str, Unit]:
+        """The unit that computes each layer."""
+        helpers = AnswerUnit | ForkUnit | GateUnit | GatherUnit | LoaderUnit | SplitUnit
+        return {unit.layer: unit for unit in self.units if not isinstance(unit, helpers)}
+
+    @property
     def probes(self) -> dict[str, Stream]:
         """The stream that carries the output of each layer, ports included, by layer."""
         found: dict[str, Stream] = {}
@@ -130,11 +144,8 @@ def build(
     if loaded and bundle.scales:
         raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
     dataflow = _Builder(bundle, shapes, loaded, streamed).run()
-    ports = [engine.port.name for engine in dataflow.streamed.values()]
-    for names in ([unit.name for unit in dataflow.units], [stream.name for stream in dataflow.streams] + ports):
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ConfigError(f"layer {min(twice)}: a network's top has something else of this name: choose another")
-    return dataflow
+    period = dataflow.period
+    return Dataflow([replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units])
 
 
 class _Builder:
@@ -143,7 +154,8 @@ class _Builder:
     ):
         self.bundle, self.shapes, self.loaded, self.streamed = bundle, shapes, loaded, streamed
         self.tensors = bundle.network.shapes()
-        self.layers = _needed(bundle)
+        self.layers = needed_layers(bundle.network)
+        self.names = {INPUT: INPUT} | identifiers([layer.name for layer in self.layers])
         self.units: list[Unit] = []
         self.readers: dict[str, list[str]] = {INPUT: []}
         for layer in self.layers:
@@ -171,6 +183,8 @@ class _Builder:
         """Gate, loaders and answer around the units."""
         bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
+        if not engines:
+            raise ConfigError("network: weights that are loaded, but no layer that the output needs has any")
         loaders: list[LoaderUnit] = []
         behind: tuple[Control, ...] = ()
         for engine in reversed(engines):
@@ -182,7 +196,8 @@ class _Builder:
             behind = (beats,)
         image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
-        gate = GateUnit("gate", INPUT, (x,), (*behind, image, verdicts), load_beats, check_beats(bits))
+        gate = GateUnit("gate", INPUT, (x,), (*behind, image, verdicts), identity(self.units), identity_beats(bits),
+                        load_beats, check_beats(bits))  # fmt: skip
         scores = self.units[-1].writes[0]
         answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
         self.units = [gate, *loaders, *self.units, answer]
@@ -191,7 +206,7 @@ class _Builder:
         return Words(*self.tensors[layer], self.bundle.formats[layer].bits, group)
 
     def _layer(self, layer: Layer) -> None:
-        name = layer.name
+        name, unit = layer.name, self.names[layer.name]
         if name in self.shapes:
             shape = self.shapes[name]
             if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
@@ -204,14 +219,14 @@ class _Builder:
             scales = self.bundle.scales.get(name)
             kind, ports = EngineUnit, ()
             if self.loaded:
-                ports = Control(f"{name}_orders", 1), Control(f"{name}_words", shape.load_bits)
+                ports = Control(f"{unit}_orders", 1), Control(f"{unit}_words", shape.load_bits)
             elif name in self.streamed:
                 if shape.pieces > 1:
                     raise ConfigError(f"layer {name}: feed: channels, but weights that are streamed meet whole windows:"
                                       " feed: windows")  # fmt: skip
-                kind, ports = StreamedEngineUnit, (WeightPort(f"w_{name}", name, shape.rom_word_bits),)
+                kind, ports = StreamedEngineUnit, (WeightPort(f"w_{unit}", name, shape.rom_word_bits),)
             self.units.append(
-                kind(name, name, (source, *ports), (sink,), shape, weights, self.bundle.bias(name), scales)
+                kind(unit, name, (source, *ports), (sink,), shape, weights, self.bundle.bias(name), scales)
             )
         elif layer.op == "add":
             left = self._source(layer.inputs[0], name)
@@ -219,7 +234,7 @@ class _Builder:
             formats = self.bundle.formats
             fracs = tuple(formats[tensor].frac for tensor in (*layer.inputs, name))
             sink = self._output(name, left.words.group)
-            self.units.append(AddUnit(name, name, (left, right), (sink,), fracs, layer.relu))
+            self.units.append(AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu))
         elif isinstance(layer, MaxPool | AvgPool):
             maximum = isinstance(layer, MaxPool)
             if maximum and layer.padding:
@@ -229,12 +244,12 @@ class _Builder:
             source = self._source(layer.input, name)
             sink = self._output(name, source.words.group)
             window = layer.kernel, layer.stride, layer.padding
-            self.units.append(PoolUnit(name, name, (source,), (sink,), *window, maximum))
+            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, maximum))
         elif layer.op == "global_avgpool":
             _check_mean(name, math.prod(self.tensors[layer.input][1:]))
             source = self._source(layer.input, name)
             sink = self._output(name, source.words.group)
-            self.units.append(GlobalAverageUnit(name, name, (source,), (sink,)))
+            self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
         else:
             raise ConfigError(f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
                               "avgpool and global_avgpool are")  # fmt: skip
@@ -242,7 +257,7 @@ class _Builder:
 
     def _output(self, layer: str, group: int) -> Stream:
         port = layer == self.bundle.network.output and not self.loaded
-        return Stream(OUT_PORT if port else layer, layer, self._words(layer, group))
+        return Stream(OUT_PORT if port else self.names[layer], layer, self._words(layer, group))
 
     def _distribute(self, stream: Stream) -> None:
         """Copies of a layer's output for its readers, in the words of its engines where they agree."""
@@ -254,8 +269,8 @@ class _Builder:
             number = "" if at == 0 else str(at + 1)
             copy = replace(stream, name=self._copy_name(layer, at))
             last = at == len(readers) - 2
-            rest = replace(stream, name=self._copy_name(layer, at + 1) if last else f"{layer}_rest{number}")
-            self.units.append(ForkUnit(f"{layer}_fork{number}", layer, (stream,), (copy, rest)))
+            rest = replace(stream, name=self._copy_name(layer, at + 1) if last else f"{self.names[layer]}_rest{number}")
+            self.units.append(ForkUnit(f"{self.names[layer]}_fork{number}", layer, (stream,), (copy, rest)))
             self.waiting.setdefault((layer, reader), []).append(copy)
             stream = rest
         if readers:
@@ -264,7 +279,7 @@ class _Builder:
     def _copy_name(self, layer: str, at: int) -> str:
         """The name of the copy for the reader number `at`; one layer may read a tensor twice."""
         readers = self.readers[layer]
-        return f"{layer}_to_{readers[at]}" + ("_again" if readers[at] in readers[:at] else "")
+        return f"{self.names[layer]}_to_{self.names[readers[at]]}" + ("_again" if readers[at] in readers[:at] else "")
 
     def _source(self, layer: str, reader: str, group: int | None = None) -> Stream:
         """The stream from which `reader` takes a layer's output, in words of `group` channels (None: any)."""
@@ -283,20 +298,15 @@ class _Builder:
         return stream
 
 
-def check_beats(beat_bits: int) -> int:
-    """Beats of the check sum after the weights: two sums of 32 bits, or of a beat's where that is more."""
-    return -(-2 * max(32, beat_bits) // beat_bits)
-
-
 def _check_mean(name: str, count: int) -> None:
     if count & (count - 1):
         raise ConfigError(f"layer {name}: the mean of {count} elements; in hardware a mean is a shift: of 2, 4, 8, ...")
 
 
-def _needed(bundle: Bundle) -> list[Layer]:
-    """The layers that the network's output depends on, in order."""
-    wanted, needed = {bundle.network.output}, []
-    for layer in reversed(bundle.network.layers):
+def needed_layers(network: Network) -> list[Layer]:
+    """The layers that the network's output depends on, in order: those that a network's top builds."""
+    wanted, needed = {network.output}, []
+    for layer in reversed(network.layers):
         if layer.name in wanted:
             needed.append(layer)
             wanted.update(layer.sources)

@@ -16,14 +16,16 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, field_validator
 
-from pymodel.errors import Strict, read_yaml, validated
+from pymodel.bounds import NETWORK_SIZE, PICOJOULE, POSITIVE_PICOJOULE
+from pymodel.errors import Strict, validated
+from pymodel.kinds import COSTS, read_kind
 from pymodel.traffic import KIB, EngineOptions, LayerTraffic, Traffic
 
 COSTS_FILE = Path(__file__).with_name("energy_costs.yaml")
 
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Size = Annotated[int, Field(ge=1)]
+Price = Annotated[float, PICOJOULE.field()]
+Positive = Annotated[float, POSITIVE_PICOJOULE.field()]
+Size = Annotated[int, NETWORK_SIZE.field()]
 
 
 class WidthPoint(Strict):
@@ -85,7 +87,7 @@ class Costs(Strict):
     @classmethod
     def load(cls, path: Path = COSTS_FILE) -> Costs:
         """Reads a table. Raises ConfigError, naming file and key."""
-        return validated(cls, read_yaml(path), str(path))
+        return validated(cls, read_kind(path, COSTS), str(path))
 
     def multiply_accumulate(self, weight_bits: int, activation_bits: int) -> float:
         """pJ of one product and its addition, both as wide as the exact product.

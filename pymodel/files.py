@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+_PARTIAL = ".*.partial*"  # matches the names of files and folders that a kill left half written
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -13,7 +17,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     Makes the folder. Nothing is left behind where `write` fails.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial{path.suffix}")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.partial{path.suffix}")  # two processes may write one file
     try:
         write(temporary)
         with temporary.open("rb") as file:
@@ -27,3 +31,12 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_atomically` of UTF-8 text."""
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+
+
+def remove_partial(folder: Path, *, below: bool = False) -> None:
+    """Remove what a kill left half written in a folder, and `below` it. Nobody else may be writing there."""
+    for path in folder.rglob(_PARTIAL) if below else folder.glob(_PARTIAL):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

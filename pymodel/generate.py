@@ -31,8 +31,8 @@ def random_bundle(network: Network, seed: int, weight_bits: int = 8, activation_
         values = rng.integers(-reach, reach, shape)
         if isinstance(layer, Conv):
             values *= layer.make_support().mask(*shape[:2])
-        count = np.count_nonzero(values) / shape[0]
-        gain = math.sqrt(max(count, 1) / 2) * values[values != 0].std()
+        nonzero = values[values != 0]  # none at all in a small layer, at times
+        gain = math.sqrt(max(len(nonzero) / shape[0], 1) / 2) * nonzero.std() if len(nonzero) else 1
         shift = min(max(round(math.log2(max(gain, 1))), 0), MAX_SHIFT)
         weights[layer.name] = values.astype(np.int8)
         weight_formats[layer.name] = Format(weight_bits, shift)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -22,6 +23,8 @@ from pymodel.network import Add, Conv, Layer
 from pymodel.packing import EngineShape
 
 BATCH = 256
+_BY_CHANNEL = ("maxpool", "avgpool", "add", "relu")  # layers each of whose output channels is of one of each input
+_PIECE = 1 << 21  # elements of such a layer at a time
 
 
 def run(
@@ -51,7 +54,7 @@ def run(
         inputs = [outputs[source] for source in layer.sources]
         result = _by_kernel(bundle, layer, inputs, threads)
         if result is None:
-            result = _evaluate(bundle, layer, inputs).astype(np.int8)
+            result = _evaluate(bundle, layer, inputs)
         outputs[layer.name] = result
     return outputs
 
@@ -122,13 +125,35 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: 
 
 
 def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
-    """The output of one layer, in its output format."""
+    """The output of one layer, int8, in pieces where the way to it takes more memory than it does itself."""
+    name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
+    result = np.empty((len(x), *bundle.network.shapes()[name]), np.int8)
+    if layer.op == "conv":
+        weights, bias, scales = bundle.weights[name], bundle.bias(name), _of_channels(bundle.scales.get(name))
+        for piece, acc in ops.conv2d_pieces(x, weights, bias, layer.stride, layer.padding, layer.groups):
+            result[piece] = requantise(acc, bundle.shift(name), out.bits, layer.relu, scales)
+    elif layer.op in _BY_CHANNEL:
+        for piece in _channels(x):
+            result[piece] = _whole(bundle, layer, [array[piece] for array in inputs])
+    else:
+        result[...] = _whole(bundle, layer, inputs)
+    return result
+
+
+def _channels(x: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Slices of images and channels of at most _PIECE elements where that can be."""
+    count, channels, height, width = x.shape
+    few = max(1, _PIECE // (height * width))
+    some = max(1, few // channels)
+    for start in range(0, count, some):
+        for first in range(0, channels, few):
+            yield slice(start, start + some), slice(first, first + few)
+
+
+def _whole(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+    """The output of one layer that is no convolution, or of some of its channels, in its output format."""
     name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
     match layer.op:
-        case "conv":
-            weights, bias = bundle.weights[name], bundle.bias(name)
-            acc = ops.conv2d(x, weights, bias, layer.stride, layer.padding, layer.groups)
-            return requantise(acc, bundle.shift(name), out.bits, layer.relu, _of_channels(bundle.scales.get(name)))
         case "linear":
             acc = ops.linear(_flat(x), bundle.weights[name], bundle.bias(name))
             y = requantise(acc, bundle.shift(name), out.bits, layer.relu, bundle.scales.get(name))

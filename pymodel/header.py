@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from pymodel.cycles import stream_depths, streamed_depths
+from pymodel.cycles import STREAMED_SUMS_DEPTH, stream_depths, streamed_depths
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.formats import check_accumulator
@@ -29,13 +29,16 @@ _templates = jinja2.Environment(
 )
 
 
-def render(shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None) -> str:
+def render(
+    shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None, least_depth: int = 1
+) -> str:
     """Text of engine_config.hpp. The same arguments always give the same text.
 
-    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits.
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits. least_depth:
+    of the streams, for a tool to whose FIFOs the cycle model does not apply.
     Raises ConfigError: arrays that do not fit the shape, its formats, its support or its accumulators.
     """
-    struct = engine_struct(STRUCT, shape, weights, bias, scales)
+    struct = engine_struct(STRUCT, shape, weights, bias, scales, least_depth=least_depth)
     title = "everything about an engine that depends on its layer"
     return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct])
 
@@ -75,6 +78,7 @@ def engine_struct(
     scales: np.ndarray | None = None,
     prefix: str = "",
     streamed: bool = False,
+    least_depth: int = 1,
 ) -> str:
     """C++ text of an engine's configuration, a structure and its tables; `prefix` stands before their names.
 
@@ -88,7 +92,7 @@ def engine_struct(
     return render_template(
         "engine_struct.hpp.j2",
         name=name,
-        **_of_shape(shape, prefix, engine_constants(shape, streamed), streamed),
+        **_of_shape(shape, prefix, engine_constants(shape, streamed, least_depth), streamed),
         weights="" if streamed else _rom(words, shape.rom_word_bits),
         biases=_rom(pack_bias(bias, shape), shape.To * shape.bias_bits),
         scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
@@ -135,9 +139,10 @@ def widest_word(shape: EngineShape) -> int:
     return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, sums, scaled)
 
 
-def engine_constants(shape: EngineShape, streamed: bool = False) -> list[Constant]:
+def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: int = 1) -> list[Constant]:
     """The members of the configuration of an engine; streamed: of one whose weights come by a port."""
     depths = streamed_depths(shape) if streamed else stream_depths(shape)
+    depths = {name: max(depth, least_depth) for name, depth in depths.items()}
     numbers = [
         ("KERNEL", shape.kernel, "rows and columns of a kernel"),
         ("STRIDE", shape.stride, "input pixels from one output pixel to the next"),
@@ -170,6 +175,8 @@ def engine_constants(shape: EngineShape, streamed: bool = False) -> list[Constan
     ]
     if "columns" in depths:
         numbers.append(("COLUMN_DEPTH", depths["columns"], "columns waiting for their windows"))
+    if streamed:
+        numbers.append(("SUMS_DEPTH", STREAMED_SUMS_DEPTH, "sums waiting while an image is sent"))
     return [*integers(numbers), flag("RELU", shape.relu, "negative outputs become zero")]
 
 

@@ -12,11 +12,14 @@ from enum import IntFlag
 import numpy as np
 
 from pymodel.bundle import Bundle
-from pymodel.dataflow import Dataflow
+from pymodel.check_sum import check_sum
+from pymodel.dataflow import INPUT, Dataflow, build, needed_layers
 from pymodel.errors import ConfigError
 from pymodel.explore.memories import Memory, ultra_blocks
 from pymodel.formats import MAX_ACC_BITS, check_accumulator
+from pymodel.identity import difference
 from pymodel.packing import EngineShape, pack_loads
+from pymodel.units import AnswerUnit, EngineUnit, GateUnit, LoaderUnit, Unit
 
 _SPARED = 3  # an UltraRAM holds as much as eight block RAMs
 
@@ -30,6 +33,7 @@ class Verdict(IntFlag):
     BAD_HEADER = 8
     TRUNCATED = 16  # TLAST before the end of the image
     OVERLONG = 32  # beats after the image
+    FOREIGN = 64  # the weights in this packet are for another network
 
 
 def loadable(shape: EngineShape) -> EngineShape:
@@ -90,7 +94,7 @@ def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = N
 
 
 def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
-    """uint8 [beats, bytes]: the weights and biases of a bundle for a network that loads them, and their check sum.
+    """uint8 [beats, bytes]: identity, weights and biases of a bundle for a network that loads them, their check sum.
 
     Raises ConfigError, naming the layer: a bundle of another network, format or shift, weights off the support, a bias
     that is too large for the accumulator.
@@ -100,43 +104,32 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
         _engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()
     ]
     beats = np.concatenate(parts)
-    return np.concatenate([beats, check_sum(beats)])
+    length = dataflow.gate.identity_beats * size
+    name = np.frombuffer(dataflow.gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
+    return np.concatenate([name, beats, check_sum(beats)])
 
 
-def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, object]:
+def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
     if dataflow.gate is None:
         raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
-    layers = [layer.name for layer in bundle.network.weighted_layers()]
-    if sorted(layers) != sorted(dataflow.engines):
-        differing = sorted(set(layers) ^ set(dataflow.engines))
-        raise ConfigError(f"bundle: its layers are not those of the hardware: {differing[0]} is in one of them only")
-    if bundle.scales:
-        raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
+    layers = {layer.name for layer in needed_layers(bundle.network)}
+    if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
+        where = "the bundle" if differing[0] in layers else "the hardware"
+        raise ConfigError(f"layer {differing[0]}: in {where} only; a bundle must have the hardware's layers")
+    shapes = {}
     for name, engine in dataflow.engines.items():
-        shape = engine.shape
-        mine = bundle.engine_shape(name, shape.To, shape.Tb, shape.fold)
-        exclude = {"acc_bits", "packing", "feed", "multiplier_bits", "ultra_weights"}
-        for key, value in mine.model_dump(exclude=exclude).items():
-            if value != (built := shape.model_dump()[key]):
-                raise ConfigError(f"layer {name}: {key}: {value} in the bundle, {built} in the hardware")
+        built = engine.shape
+        shapes[name] = loadable(bundle.engine_shape(name, built.To, built.Tb, built.fold))
+    if found := difference(_computing(build(bundle, shapes, loaded=True)), _computing(dataflow)):
+        unit, key, mine, built = found
+        raise ConfigError(f"layer {unit.layer}: {key}: {mine} in the bundle, {built} in the hardware")
     return dataflow.engines
 
 
-def check_sum(beats: np.ndarray) -> np.ndarray:
-    """uint8 [check beats, bytes] for beats uint8 [n, bytes]: Fletcher's, over beats as unsigned numbers.
-
-    The sum of the beats and the sum of the sums before each, modulo 2 ** max(32, bits of a beat), in this order.
-    """
-    count, size = beats.shape
-    bits = max(32, 8 * size)
-    after = np.arange(count - 1, -1, -1)
-    columns = beats.astype(np.int64)
-    totals = [sum(int(total) << 8 * at for at, total in enumerate(weights @ columns)) % (1 << bits)
-              for weights in (np.ones(count, np.int64), after)]  # fmt: skip
-    length = -(-2 * bits // (8 * size)) * size
-    both = (totals[0] | totals[1] << bits).to_bytes(length, "little")
-    return np.frombuffer(both, np.uint8).reshape(-1, size)
+def _computing(dataflow: Dataflow) -> list[Unit]:
+    """The units that make an output of an input, in the place of bringing weights to those that do."""
+    return [unit for unit in dataflow.units if not isinstance(unit, GateUnit | LoaderUnit | AnswerUnit)]
 
 
 def verdicts(answers: np.ndarray) -> list[Verdict]:

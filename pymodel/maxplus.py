@@ -13,10 +13,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from math import ceil
+from typing import Self
 
 import numpy as np
 
 from pymodel.errors import ConfigError
+
+_LONG = 1 << 48  # cycles; more than anything here takes
 
 
 class Deadlock(ConfigError):
@@ -34,6 +38,11 @@ class Process:
     iterations: int
     reads: dict[str, np.ndarray]
     writes: dict[str, np.ndarray]
+
+
+def sink(stream: str, words: int) -> Process:
+    """What takes every word of a stream as soon as it is there."""
+    return Process("sink", words, {stream: np.arange(words)}, {})
 
 
 @dataclass(frozen=True)
@@ -72,15 +81,20 @@ class Timeline:
         self.lead = lead
         self.time = self.iteration + lead  # no process issues earlier; `raise_to` only ever raises
 
-    def undelayed(self) -> Timeline:
-        """The same timeline before anything was raised."""
+    def copy(self) -> Self:
+        """Another one with the same times."""
         again = copy(self)
-        again.time = self.iteration + self.lead
+        again.time = self.time.copy()
         return again
 
     def times(self, stream: str) -> np.ndarray:
         """Issue times of the accesses to a stream, int64 [images * accesses of an image]."""
         return self.time[self.accesses[stream]]
+
+    def credits(self, stream: str, depth: int) -> tuple[np.ndarray, int]:
+        """When the credits of a stream that it reads can be used again, and the first write that needs one of them."""
+        pops = self.times(stream)
+        return pops[: max(len(pops) - depth, 0)] + 1, depth
 
     def raise_to(self, stream: str, times: np.ndarray, first: int = 0) -> bool:
         """Delays the accesses to a stream, from the `first` on, to `times` at least, and what follows them.
@@ -96,9 +110,40 @@ class Timeline:
         return True
 
 
+class Orbit(Timeline):
+    """Issue times for one image of an endless row, image n of which does at t + n * period what this one does at t.
+
+    A solution for one image with what it needs of its neighbours is one for all of them, for ever. Where it begins is
+    left open: long ago, until `raise_to` says otherwise.
+    """
+
+    def __init__(self, run: Process, period: int):
+        """period: at least the iterations of an image, or there is no solution."""
+        super().__init__([run])
+        self.period = period
+        self.time = self.iteration - _LONG
+
+    def credits(self, stream: str, depth: int) -> tuple[np.ndarray, int]:
+        pops = self.times(stream)
+        if not len(pops):
+            return pops, 0
+        back = np.arange(len(pops)) - depth
+        return pops[back % len(pops)] + back // len(pops) * self.period + 1, 0
+
+    def raise_to(self, stream: str, times: np.ndarray, first: int = 0) -> bool:
+        if not super().raise_to(stream, times, first):
+            return False
+        late = self.time - self.iteration  # ascending; the next image's first iteration follows this one's last
+        self.time = self.iteration + np.maximum(late, late[-1] + self.process.iterations - self.period)
+        return True
+
+
 def _events(run: Process) -> np.ndarray:
     """The iterations that access any stream."""
-    return np.unique(np.concatenate(list((run.reads | run.writes).values())))
+    accessed = np.zeros(run.iterations, bool)
+    for at in (*run.reads.values(), *run.writes.values()):
+        accessed[at] = True
+    return np.flatnonzero(accessed)
 
 
 def settle(timelines: Sequence[Timeline], links: Mapping[str, Link], must_not_wait: Timeline | None = None) -> bool:
@@ -138,14 +183,61 @@ def settle(timelines: Sequence[Timeline], links: Mapping[str, Link], must_not_wa
         for stream in line.process.reads:
             if stream not in writer or (depth := links[stream].depth) is None:
                 continue
-            pops = line.times(stream)
-            if timelines[writer[stream]].raise_to(stream, pops[: max(len(pops) - depth, 0)] + 1, depth):
+            producer = timelines[writer[stream]]
+            if producer.raise_to(stream, *line.credits(stream, depth)):
+                if producer is must_not_wait:
+                    return False
                 raised.add(writer[stream])
     return True
 
 
-def occupancy(producer: Timeline, consumer: Timeline, stream: str) -> int:
+def occupancy(producer: Orbit, consumer: Orbit, stream: str) -> int:
     """The depth with which the stream never holds up its producer: credits out at most, at any time."""
     issued, popped = producer.times(stream), consumer.times(stream)
-    back = np.searchsorted(popped + 1, issued, side="right")  # credits returned when the n-th write issues
-    return int((np.arange(1, len(issued) + 1) - np.minimum(back, np.arange(len(issued)))).max())
+    if not len(issued):
+        return 0
+    before = issued - 1 - popped[0]  # a pop gives a credit from the next cycle on
+    image = before // producer.period
+    back = image * len(popped) + np.searchsorted(popped - popped[0], before - image * producer.period, side="right")
+    return int((np.arange(1, len(issued) + 1) - back).max())
+
+
+def keeps(processes: Sequence[Process], links: Mapping[str, Link], period: int) -> bool:
+    """Whether images can follow each other in `period` cycles for ever, whatever a run begins with.
+
+    Then there are times of one image that fit those of the images before and after it. Shifted so far that they begin
+    after a run does, they are a solution of all its inequalities; the run's own times are the least solution, so none
+    is more than that constant later, however many images there are. And where there is a solution nothing stands
+    still. Conversely, a process of `period` iterations has no other course than one iteration a cycle: if the others
+    make it wait, there are no such times. Without one, False may also mean that none were found in time.
+    """
+    if any(process.iterations > period for process in processes):
+        return False
+    lines = [Orbit(process, period) for process in processes]
+    steady = next((line for line in lines if line.process.iterations == period), None)
+    begin = steady or lines[0]
+    begin.time = begin.iteration.copy()
+    try:
+        return settle(lines, links, must_not_wait=steady)
+    except Deadlock:
+        return False
+
+
+def interval(processes: Sequence[Process], links: Mapping[str, Link]) -> int:
+    """Cycles with which images can follow each other for ever, the least whole number that is proved.
+
+    Raises Deadlock.
+    """
+    least = max(process.iterations for process in processes)
+    if keeps(processes, links, least):
+        return least
+    # Were all times of an image and of those that reach into the next one at most c * T later than those of c images
+    # before, the next c would be so, too, as times only grow with those they depend on: T is kept for ever.
+    words = {stream: len(at) for process in processes for stream, at in process.writes.items()}
+    reach = max([1, *(-(-link.depth // words[s]) for s, link in links.items() if link.depth and words.get(s))])
+    images = 4 * (reach + 1)
+    lines = [Timeline([process] * images) for process in processes]
+    settle(lines, links)
+    times = np.concatenate([line.time.reshape(images, -1).T for line in lines])
+    later = [int((times[:, -reach:] - times[:, -reach - c : -c]).max()) / c for c in range(1, images // 2)]
+    return max(least, ceil(min(later)))

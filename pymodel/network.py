@@ -12,12 +12,15 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from pymodel import bounds
 from pymodel.errors import Checked, ConfigError, Strict
 from pymodel.supports import AnySupport, MaskSupport, SupportSpec, make_support
 
-Positive = Annotated[int, Field(ge=1, le=1 << 20)]
-NonNegative = Annotated[int, Field(ge=0, le=1 << 20)]
+Positive = Annotated[int, bounds.NETWORK_SIZE.field()]
+NonNegative = Annotated[int, bounds.PADDING.field()]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
+# Goes into comments of C++, which a line break ends and a backslash does not.
+Title = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f\\]*$", max_length=256)]
 Shape = tuple[int, int, int]
 
 
@@ -87,7 +90,7 @@ class Conv(_Window):
 
     op: Literal["conv"] = "conv"
     out_channels: Positive
-    kernel: Positive
+    kernel: Annotated[int, bounds.KERNEL.field(), bounds.Odd]
     stride: Positive = 1
     padding: NonNegative = 0
     groups: Positive = 1
@@ -236,7 +239,7 @@ class Network(Checked):
     fit, a mask that is not of its layer's shape.
     """
 
-    name: str
+    name: Title
     input: InputSpec
     layers: Annotated[list[Layer], Field(min_length=1)]
     output: Name

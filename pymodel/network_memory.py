@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pymodel.dataflow import Dataflow
-from pymodel.explore.memories import Memory, feeder_lines, memories, streamed_memories
+from pymodel.explore.memories import Memory, feeder_memories, memories, streamed_memories
+from pymodel.packing import pack_bias, pack_rom, pack_scales
 from pymodel.storage import support_storage
 from pymodel.units import EngineUnit, GlobalAverageUnit, PoolUnit, StreamedEngineUnit, Unit
 
@@ -34,7 +35,7 @@ def built(schedule: Mapping[str, Any]) -> dict[str, int]:
     found: Counter[str] = Counter()
     for process in schedule["processes"]:
         for memory in process["memories"]:
-            found[_holds(memory["name"])] += memory["depth"] * memory["width"]
+            found[holds(memory["name"])] += memory["depth"] * memory["width"]
     found[FIFOS] = sum(stream["depth"] * stream["width"] for stream in schedule["streams"] if stream["depth"])
     return dict(found)
 
@@ -43,8 +44,8 @@ def needed(dataflow: Dataflow) -> dict[str, int]:
     """The same of the memories that the units need, streams aside: what `built` must give."""
     found: Counter[str] = Counter()
     for unit in dataflow.units:
-        for memory in _memories(unit):
-            found[_holds(memory.name)] += memory.depth * memory.width
+        for memory in memories_of(unit):
+            found[holds(memory.name)] += memory.depth * memory.width
     return dict(found)
 
 
@@ -57,24 +58,34 @@ def weights(dataflow: Dataflow) -> dict[str, int]:
     return dict(found)
 
 
-def _holds(name: str) -> str:
+def holds(name: str) -> str:
+    """What a memory of a schedule or of the model is for, by its name."""
     name = re.sub(r"taps_\d+$", "taps", name)  # a memory for each element
     return next((what for word, what in _HOLDS.items() if name == word or name.endswith(f"_{word}")), name)
 
 
-def _memories(unit: Unit) -> list[Memory]:
-    """Arrays of one word are registers."""
+def memories_of(unit: Unit) -> list[Memory]:
+    """The memories that a unit needs. Arrays of one word are registers, ROMs of one word throughout are wires."""
     if isinstance(unit, StreamedEngineUnit):
-        return streamed_memories(unit.shape)
+        return streamed_memories(unit.shape, rom_words(unit))
     if isinstance(unit, EngineUnit):
-        return memories(unit.shape)
+        return memories(unit.shape, rom_words(unit))
     if isinstance(unit, PoolUnit):
-        word = unit.reads[0].words.word_bits
-        rows = [feeder_lines(unit.width * unit.NB, unit.kernel, word),
-                Memory("history", unit.NB, (unit.kernel - 1) * unit.kernel * word, True)]  # fmt: skip
-    elif isinstance(unit, GlobalAverageUnit):
+        return feeder_memories(unit, unit.reads[0].words.word_bits)
+    if isinstance(unit, GlobalAverageUnit):
         words = unit.reads[0].words
-        rows = [Memory("carried", words.per_pixel, words.group * unit.sum_bits, True)]
-    else:
-        rows = []
-    return [memory for memory in rows if memory.depth > 1]
+        if words.per_pixel > 1 and words.pixels > 1:  # the mean of one pixel is that pixel
+            return [Memory("carried", words.per_pixel, words.group * unit.sum_bits, True)]
+    return []
+
+
+def rom_words(unit: EngineUnit) -> dict[str, list[int]]:
+    """What the ROMs of an engine hold, by their names; nothing where weights are loaded."""
+    if unit.loaded:
+        return {}
+    found = {"BIAS_ROM": pack_bias(unit.bias, unit.shape)}
+    if not isinstance(unit, StreamedEngineUnit):
+        found["WEIGHT_ROM"] = pack_rom(unit.weights, unit.shape)
+    if unit.scales is not None:
+        found["SCALE_ROM"] = pack_scales(unit.scales, unit.shape)
+    return found

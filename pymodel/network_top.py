@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from pymodel.dataflow import IN_PORT, OUT_PORT, TOP, Dataflow
-from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.header import render_header, render_template
 from pymodel.network_cycles import stream_depths_between
@@ -15,25 +14,11 @@ CONFIG = "network_config.hpp"
 HEADER = f"{TOP}.hpp"
 SOURCE = f"{TOP}.cpp"
 
-# A layer is a function in C++ and must not be called like one of these.
-_KEYWORDS = frozenset(
-    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const constexpr
-    const_cast continue decltype default delete do double dynamic_cast else enum explicit export extern false float for
-    friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private protected
-    public register reinterpret_cast requires return short signed sizeof static static_assert static_cast struct switch
-    template this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t
-    while xor xor_eq x y network psconv hls""".split()
-)
-
-
 def render(dataflow: Dataflow, name: str) -> dict[str, str]:
     """C++ text by file name: configuration, header, source. The same network always gives the same text.
 
-    name: of the network, for comments. Raises ConfigError: a layer with a name that C++ reserves, ...
+    name: of the network, for comments. Raises ConfigError: streams whose depths are not found.
     """
-    for unit in dataflow.units:
-        if unit.name in _KEYWORDS:
-            raise ConfigError(f"layer {unit.name}: C++ reserves this name: choose another for a network's top")
     depths = stream_depths_between(dataflow)
     streamed = list(dataflow.streamed.values())
     common = {"generator": __name__, "network": name, "top": TOP, "streamed": streamed}

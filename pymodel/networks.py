@@ -2,8 +2,8 @@
 
 ResNet18, VGG16, ShuffleNet and MobileNetV2 have the CIFAR forms of the public pytorch-cifar collection, on
 which the authors' code is built. A *variant* (see supports.py) is applied by the papers' rule: to every
-3x3 convolution but the first convolution of the network; 1x1 convolutions and fully connected layers are
-dense. Other sizes of image (Tiny ImageNet) differ in the input and in the last, global pooling alone.
+3x3 convolution but the first of the network and those in groups; 1x1 convolutions and fully connected layers
+are dense. Other sizes of image (Tiny ImageNet) differ in the input and in the last, global pooling alone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pymodel.network import (
     Network,
     Relu,
 )
+from pymodel.supports import thinned
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ DATASETS = {
 
 
 def sparse_convs(network: Network) -> tuple[str, ...]:
-    """The convolutions that a variant changes: every 3x3 one but the network's first convolution."""
+    """The convolutions that a variant changes, by the papers' rule (supports.thinned)."""
     convs = [layer for layer in network.layers if isinstance(layer, Conv)]
-    return tuple(conv.name for conv in convs[1:] if conv.kernel == 3)
+    return tuple(
+        conv.name for at, conv in enumerate(convs) if thinned(at == 0, (conv.kernel, conv.kernel), conv.groups)
+    )
 
 
 def apply_variant(network: Network, variant: str, seed: int = 0) -> Network:

@@ -6,6 +6,8 @@ that the type holds exactly, in whatever order BLAS adds; on 64-bit integers oth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pymodel.errors import ConfigError
@@ -15,6 +17,9 @@ _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
 _FLOAT64_EXACT = 1 << 53
 MAX_ODD_MEAN = 255  # see mean_scale; far more than the 9 elements of a 3x3 window
 _COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
+
+
+Piece = tuple[slice, slice, slice]  # of an array [n, c, h, w]: images, channels, rows
 
 
 def conv2d(
@@ -30,6 +35,22 @@ def conv2d(
     images: int [n, cin, h, w]; weights: int [cout, cin / groups, K, K]; bias: int [cout] or None.
     Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
     """
+    hout, wout = ((size + 2 * padding - weights.shape[2]) // stride + 1 for size in images.shape[2:])
+    result = np.empty((len(images), len(weights), max(hout, 0), max(wout, 0)), np.int64)
+    for piece, sums in conv2d_pieces(images, weights, bias, stride, padding, groups):
+        result[piece] = sums
+    return result
+
+
+def conv2d_pieces(
+    images: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+) -> Iterator[tuple[Piece, np.ndarray]]:
+    """`conv2d` in pieces of a few rows or images, each with its place: large images leave no room for all sums."""
     count, cin, height, width = images.shape
     cout, group_cin, kernel, columns = weights.shape
     if group_cin * groups != cin or cout % groups or kernel != columns:
@@ -42,15 +63,14 @@ def conv2d(
 
     dtype = exact_dtype(images, weights, bias)
     matrix = weights.astype(dtype).reshape(groups, cout // groups, group_cin * kernel * kernel)
-    result = np.empty((count, cout, hout, wout), np.int64)
-    per_image = np.dtype(dtype).itemsize * cin * kernel * kernel * hout * wout
-    chunk = max(1, _COLUMN_BYTES // per_image)
-    for start in range(0, count, chunk):
-        part = images[start : start + chunk].astype(dtype)
-        unrolled = _windows(part, kernel, stride, padding, 0).transpose(0, 1, 4, 5, 2, 3)
-        unrolled = unrolled.reshape(len(part), groups, group_cin * kernel * kernel, hout * wout)
-        result[start : start + chunk] = (matrix @ unrolled).reshape(len(part), cout, hout, wout)
-    return result if bias is None else result + bias.astype(np.int64)[:, None, None]
+    offsets = None if bias is None else bias.astype(np.int64)[:, None, None]
+    per_row = np.dtype(dtype).itemsize * cin * kernel * kernel * wout
+    for some, rows in _pieces(count, hout, per_row):
+        part = _rows(images[some], rows, kernel, stride, padding).astype(dtype)
+        unrolled = _windows(part, kernel, stride, 0, 0).transpose(0, 1, 4, 5, 2, 3)
+        unrolled = unrolled.reshape(len(part), groups, group_cin * kernel * kernel, -1)
+        sums = (matrix @ unrolled).reshape(len(part), cout, -1, wout).astype(np.int64)
+        yield (some, slice(None), rows), sums if offsets is None else sums + offsets
 
 
 def linear(vectors: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
@@ -150,6 +170,23 @@ def channel_shuffle(images: np.ndarray, groups: int) -> np.ndarray:
     count, channels, height, width = images.shape
     split = images.reshape(count, groups, channels // groups, height, width)
     return split.swapaxes(1, 2).reshape(images.shape)
+
+
+def _pieces(count: int, rows: int, per_row: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of images and of their rows with which about _COLUMN_BYTES are held, where a row has `per_row` bytes."""
+    some, few = max(1, _COLUMN_BYTES // (per_row * rows)), max(1, _COLUMN_BYTES // per_row)
+    for start in range(0, count, some):
+        for top in range(0, rows, few):
+            yield slice(start, start + some), slice(top, min(top + few, rows))
+
+
+def _rows(images: np.ndarray, rows: slice, kernel: int, stride: int, padding: int) -> np.ndarray:
+    """What the windows of these output rows read, zeros around the image included."""
+    first, last = rows.start * stride - padding, (rows.stop - 1) * stride - padding + kernel
+    height = images.shape[2]
+    edges = ((0, 0), (0, 0), (max(0, -first), max(0, last - height)), (padding, padding))
+    inside = images[:, :, max(0, first) : last]
+    return np.pad(inside, edges) if padding else inside
 
 
 def _windows(images: np.ndarray, kernel: int, stride: int, padding: int, fill: int) -> np.ndarray:

@@ -372,6 +372,14 @@ def unpack_indices(words: list[int], shape: EngineShape) -> np.ndarray:
 def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
     """The weight fields of the ROM, one non-negative integer of lanes * `weight_bits` bits for each address.
 
+    Raises ConfigError as `lane_weights` does.
+    """
+    return _to_words(lane_weights(weights, shape), shape.weight_bits)
+
+
+def lane_weights(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """int [rom_words, lanes]: the weight of each lane at each address of the ROM.
+
     weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
     """
     check_shape(weights, (shape.cout, shape.cin, shape.kernel, shape.kernel), "weights")
@@ -380,7 +388,7 @@ def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
     output, channel, tap = _weight_of_element(shape)
     flat = np.asarray(weights).reshape(shape.cout, shape.cin, -1)
     values = np.where(channel < shape.cin, flat[output, np.minimum(channel, shape.cin - 1), tap], 0)
-    return _to_words(_by_address(values, shape), shape.weight_bits)
+    return _by_address(values, shape)
 
 
 def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> list[int]:

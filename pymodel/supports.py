@@ -21,6 +21,7 @@ import numpy as np
 from pymodel.errors import ConfigError
 
 MAX_PERIOD = 4096
+NAMED_KERNEL = 3  # rows and columns of the kernels for which PSn_Pp, PSDn_Pp and pSCn are defined
 
 # The tap sets of each kernel support size in a 3x3 kernel, in the order in which variants cycle through them.
 _TAP_SETS: dict[int, tuple[tuple[int, ...], ...]] = {
@@ -329,6 +330,14 @@ def make_support(spec: SupportSpec, kernel: int, seed: int = 0) -> AnySupport:
             raise ConfigError(f"support {spec!r} is defined for 3x3 kernels, not for {kernel}x{kernel}")
         return UnstructuredSupport(int(match["size"]), kernel, seed)
     return Support.parse(spec, kernel)
+
+
+def thinned(first: bool, kernel: Sequence[int], groups: int, size: int = NAMED_KERNEL) -> bool:
+    """The papers' rule: whether a support of kernels of `size` x `size` taps goes into a convolution of a network.
+
+    The network's first convolution, 1x1 and grouped ones, and kernels for which the support is not defined stay dense.
+    """
+    return not first and groups == 1 and tuple(kernel) == (size, size) != (1, 1)
 
 
 def check_support(weights: np.ndarray, support: AnySupport, what: str) -> None:

@@ -7,19 +7,34 @@ streams are called UNIT_PROCESS and UNIT_STREAM, as openhls calls them; a unit t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pymodel import header
-from pymodel.cycles import Sequence, feeder_sequences, sequences, streamed_sequences, weight_reads
+from pymodel.cycles import (
+    FEEDER_STAGES,
+    LEAST_DEPTH,
+    LEAST_STAGE,
+    OPEN_DEPTH,
+    STAGES,
+    STREAMED_SUMS_DEPTH,
+    Sequence,
+    feeder_depths,
+    feeder_sequences,
+    sequences,
+    stream_depths,
+    streamed_depths,
+    streamed_interval,
+    streamed_sequences,
+    weight_reads,
+)
 from pymodel.header import Constant, flag, integers
-from pymodel.maxplus import Process
+from pymodel.maxplus import Link, Process
 from pymodel.packing import EngineShape
 from pymodel.words import Words
-
-POOL_DEPTH = 2  # of the streams inside a pooling, which is never what a network waits for
 
 
 @dataclass(frozen=True)
@@ -83,9 +98,33 @@ class Unit(ABC):
     def constants(self) -> list[Constant]:
         """The members of its configuration."""
 
+    def computes(self) -> dict[str, Any]:
+        """What its output depends on beside its input, by name; neither weights nor depths of streams."""
+        return {name: value for _, name, value, _ in self.constants() if not name.endswith("_DEPTH")}
+
     @abstractmethod
     def processes(self, reload: bool = False) -> list[Process]:
         """Its processes, from input to output, and what they do for an image; reload: one before which weights come."""
+
+    @property
+    def interval(self) -> int:
+        """Cycles an image that it takes by itself."""
+        return max(process.iterations for process in self.processes())
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        """The streams inside it, with the latest write stages that their depths are enough for."""
+        return {}
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        """Those of them whose depth the compiler chooses."""
+        return frozenset()
+
+    @property
+    def out_stage(self) -> int:
+        """The latest write stage of what it writes for others, as far as depths go."""
+        return STAGES
 
     def _chain(self, chain: list[Sequence], between: list[str]) -> list[Process]:
         """A chain of processes; between: the streams that connect them."""
@@ -105,6 +144,11 @@ class Unit(ABC):
                 {stream.name: writes for stream in self.writes},
             )
         ]
+
+
+def _feeder_links(name: str, depths: Mapping[str, int]) -> dict[str, Link]:
+    """The streams of a unit's feeders. depths: of "windows" and "columns"."""
+    return {f"{name}_{words.removesuffix('s')}_words": Link(FEEDER_STAGES, depth) for words, depth in depths.items()}
 
 
 def _feeder_streams(kernel: int) -> list[str]:
@@ -145,6 +189,33 @@ class EngineUnit(Unit):
     def constants(self) -> list[Constant]:
         return header.engine_constants(self.shape)
 
+    def computes(self) -> dict[str, Any]:
+        # The others say how the same is computed.
+        return self.shape.model_dump(mode="json", exclude={"packing", "feed", "multiplier_bits", "ultra_weights"})
+
+    @property
+    def feeder_depths(self) -> dict[str, int]:
+        """Depths of its streams of columns and windows."""
+        return stream_depths(self.shape)
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        # The compiler makes the stream of sums OPEN_DEPTH words deeper than the stage of its writes. Whatever stage w
+        # that is, from LEAST_STAGE to STAGES, it is no slower than LEAST_STAGE and words that come out so many stages
+        # later (`out_stage`): take the times of those, and the output process w - LEAST_STAGE later. It finds its sums
+        # there; it gives their credits back that much later, which as many words more make up for, its sums coming
+        # one a cycle at most; and its own words are in time.
+        sums = Link(LEAST_STAGE, LEAST_STAGE + OPEN_DEPTH)
+        return _feeder_links(self.name, self.feeder_depths) | dict.fromkeys(self.undeclared, sums)
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        return frozenset([f"{self.name}_sum_words"])
+
+    @property
+    def out_stage(self) -> int:
+        return STAGES + (STAGES - LEAST_STAGE)
+
     def processes(self, reload: bool = False) -> list[Process]:
         chain = self._chain(sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"])
         return [self._with_loads(p, reload) if p.name == f"{self.name}_pe" and self.loaded else p for p in chain]
@@ -182,6 +253,27 @@ class StreamedEngineUnit(EngineUnit):
     def constants(self) -> list[Constant]:
         return header.engine_constants(self.shape, streamed=True)
 
+    @property
+    def interval(self) -> int:
+        return streamed_interval(self.shape)
+
+    @property
+    def feeder_depths(self) -> dict[str, int]:
+        return streamed_depths(self.shape)
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        sums = {f"{self.name}_sum_words": Link(STAGES, STREAMED_SUMS_DEPTH)}
+        return _feeder_links(self.name, self.feeder_depths) | sums
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def out_stage(self) -> int:
+        return STAGES
+
     def processes(self, reload: bool = False) -> list[Process]:
         *feeders, pe, output = self._chain(
             streamed_sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"]
@@ -191,7 +283,7 @@ class StreamedEngineUnit(EngineUnit):
 
 @dataclass(frozen=True)
 class PoolUnit(Unit):
-    """Maximum or mean of square windows."""
+    """Maximum or mean of square windows. period: cycles an image that it has to keep, those of the whole network."""
 
     function = "pool"
     header = "pool.hpp"
@@ -201,6 +293,7 @@ class PoolUnit(Unit):
     stride: int
     padding: int
     maximum: bool
+    period: int = 0
 
     @property
     def height(self) -> int:
@@ -233,6 +326,8 @@ class PoolUnit(Unit):
 
     def constants(self) -> list[Constant]:
         words, shift = self.reads[0].words, (self.kernel**2).bit_length() - 1
+        depth = self.feeder_depths.get("columns")
+        columns = [("COLUMN_DEPTH", depth, "columns waiting for their windows")] if depth else []
         return [
             *integers(
                 [
@@ -250,18 +345,31 @@ class PoolUnit(Unit):
                     ("SUM_BITS", words.bits + (self.kernel**2 - 1).bit_length(), "of a window's sum"),
                     ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
                     ("SHIFT", 0 if self.maximum else shift, "right shift from a sum to an output"),
-                    ("WINDOW_DEPTH", POOL_DEPTH, "windows waiting"),
-                    ("COLUMN_DEPTH", POOL_DEPTH, "columns waiting for their windows"),
+                    ("WINDOW_DEPTH", self.feeder_depths["windows"], "windows waiting"),
+                    *columns,
                 ]
             ),
             flag("RELU", False, "negative outputs stay"),
             flag("MAXIMUM", self.maximum, "the largest element, else the mean"),
         ]
 
-    def processes(self, reload: bool = False) -> list[Process]:
+    @property
+    def feeder_depths(self) -> dict[str, int]:
+        """The least depths of its streams of columns and windows with which it keeps its period."""
+        found = feeder_depths(self._sequences, max(self.period, self.interval))
+        return {words: max(depth, LEAST_DEPTH) for words, depth in found.items()}
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        return _feeder_links(self.name, self.feeder_depths)
+
+    @property
+    def _sequences(self) -> list[Sequence]:
         every = np.arange(self.writes[0].words.count)
-        reduce = Sequence("reduce", len(every), every, every)
-        return self._chain([*feeder_sequences(self), reduce], _feeder_streams(self.kernel))
+        return [*feeder_sequences(self), Sequence("reduce", len(every), every, every)]
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        return self._chain(self._sequences, _feeder_streams(self.kernel))
 
 
 @dataclass(frozen=True)
@@ -408,33 +516,42 @@ class ForkUnit(Unit):
 
 @dataclass(frozen=True)
 class GateUnit(Unit):
-    """The entrance where weights are loaded. load_beats: of all engines; check_beats: of the check sum after them."""
+    """The entrance where weights are loaded. identity: of the network that the weights must be for.
+
+    identity_beats: in which that comes; load_beats: the weights of all engines; check_beats: their check sum.
+    """
 
     function = "gate"
     header = "gate.hpp"
 
+    identity: int
+    identity_beats: int
     load_beats: int
     check_beats: int
 
     def constants(self) -> list[Constant]:
-        words, beats = self.reads[0].words, 1 + self.load_beats + self.check_beats + self.reads[0].words.count
+        words = self.reads[0].words
+        longest = max(self.identity_beats, self.load_beats, self.check_beats, words.count)
         return integers(
             [
                 ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
                 ("WORD_BITS", words.word_bits, "of a word of the image"),
+                ("IDENTITY_BEATS", self.identity_beats, "of the identity"),
                 ("LOAD_BEATS", self.load_beats, "of the weights"),
                 ("CHECK_BEATS", self.check_beats, "of their check sum"),
                 ("IMAGE_WORDS", words.count, "of the image"),
-                ("COUNT_BITS", beats.bit_length(), "of a number of beats"),
+                ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
             ]
-        )
+        ) + [("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for")]
 
     def processes(self, reload: bool = False) -> list[Process]:
-        load, check = (self.load_beats, self.check_beats) if reload else (0, 0)
-        first, count = 1 + load + check, self.reads[0].words.count
+        parts = (self.identity_beats, self.load_beats, self.check_beats) if reload else (0, 0, 0)
+        identity, load, check = parts
+        first, count = 1 + identity + load + check, self.reads[0].words.count
         end = first + count
         loads, image, verdicts = (stream.name for stream in self.writes)
-        writes = {loads: np.arange(1 + load), image: first + np.arange(count), verdicts: np.array([end])}
+        order_and_loads = np.concatenate([np.arange(1), 1 + identity + np.arange(load)])
+        writes = {loads: order_and_loads, image: first + np.arange(count), verdicts: np.array([end])}
         return [Process(self.name, end + 1, {self.reads[0].name: np.arange(end)}, writes)]
 
 

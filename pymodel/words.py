@@ -9,6 +9,8 @@ import numpy as np
 from pymodel.errors import ConfigError
 from pymodel.formats import check_range
 
+_FIELDS = 1 << 19  # that are spread out at a time
+
 
 @dataclass(frozen=True)
 class Words:
@@ -58,9 +60,13 @@ class Words:
         check_shape(images, (len(images), self.channels, self.height, self.width), what)
         reach = 1 << (self.bits - 1)
         check_range(images, -reach, reach - 1, f"{what} ({self.bits} bits)")
-        padded = np.zeros((len(images), self.height, self.width, self.per_pixel * self.group), np.int64)
-        padded[..., : self.channels] = images.transpose(0, 2, 3, 1)
-        return pack_fields(padded.reshape(-1, self.group), self.bits)
+        rows = images.transpose(0, 2, 3, 1).reshape(-1, self.width, self.channels)
+        words = np.empty((len(rows), self.width * self.per_pixel, self.word_bytes), np.uint8)
+        for part in self._parts(len(rows)):
+            padded = np.zeros((len(rows[part]), self.width, self.per_pixel * self.group), np.int64)
+            padded[..., : self.channels] = rows[part]
+            words[part] = pack_fields(padded.reshape(-1, self.group), self.bits).reshape(words[part].shape)
+        return words.reshape(-1, self.word_bytes)
 
     def unpack(self, words: np.ndarray, what: str) -> np.ndarray:
         """int8 [n, channels, height, width] from words, uint8 [n * count, word_bytes].
@@ -70,12 +76,22 @@ class Words:
         check_shape(words, (len(words), self.word_bytes), what)
         if len(words) % self.count:
             raise ConfigError(f"{what}: {len(words)} are not whole images of {self.count}")
-        bits = np.unpackbits(words, axis=1, bitorder="little")
-        channels = signed_fields(bits[:, : self.word_bits].reshape(-1, self.group, self.bits))
-        channels = channels.reshape(-1, self.height, self.width, self.per_pixel * self.group)
-        if bits[:, self.word_bits :].any() or channels[..., self.channels :].any():
-            raise ConfigError(f"{what}: padding is not zero")
-        return np.ascontiguousarray(channels[..., : self.channels].transpose(0, 3, 1, 2)).astype(np.int8)
+        lines = words.reshape(-1, self.width * self.per_pixel, self.word_bytes)
+        rows = np.empty((len(lines), self.width, self.channels), np.int8)
+        for part in self._parts(len(lines)):
+            bits = np.unpackbits(lines[part].reshape(-1, self.word_bytes), axis=1, bitorder="little")
+            channels = signed_fields(bits[:, : self.word_bits].reshape(-1, self.group, self.bits))
+            channels = channels.reshape(-1, self.width, self.per_pixel * self.group)
+            if bits[:, self.word_bits :].any() or channels[..., self.channels :].any():
+                raise ConfigError(f"{what}: padding is not zero")
+            rows[part] = channels[..., : self.channels]
+        images = rows.reshape(-1, self.height, self.width, self.channels)
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    def _parts(self, rows: int) -> list[slice]:
+        """Slices of the rows of all images: packing spreads each field over some 80 bytes."""
+        size = max(1, _FIELDS // (self.width * self.per_pixel * self.group))
+        return [slice(start, start + size) for start in range(0, rows, size)]
 
 
 def pack_fields(values: np.ndarray, bits: int) -> np.ndarray:

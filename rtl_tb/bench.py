@@ -124,7 +124,7 @@ class Bench:
         for name, value in self._ports.tie.items():
             self._set(f"tie_{name}", value)
         self._set("timeout", self._job.timeout_cycles)
-        self._set("drain", min(_DRAIN_CYCLES, self._job.timeout_cycles))
+        self._set("drain", _DRAIN_CYCLES)
 
     def _phase(self) -> Phase:
         """The state of the halted run."""
@@ -133,7 +133,9 @@ class Bench:
         errors = []
         if self._get("stuck"):
             states = [self._state(stream) for stream in self._ports.streams]
-            errors.append(watchdog.report(self._job.timeout_cycles, end, states))
+            inner = self._job.inner
+            levels = [self._get(f"{s.name}_level" if s.producer else f"{s.name}_tvalid") for s in inner]
+            errors.append(watchdog.report(self._job.timeout_cycles, end, states, inner, levels))
         sent = self._get(f"{source}_moved")
         return Phase(
             beats=self._new_records(records.sink(sink), records.sink_type(self._out.bytes)),
@@ -194,7 +196,10 @@ class Bench:
 
 
 def cycles_of(phase: Phase, beats_per_image: int) -> dict[str, object]:
-    """Cycle numbers of the phase; `total` is from first_in to last_out, both included."""
+    """Cycle numbers of the phase, the first whole cycle after its reset being 0 (that in which a process issues first).
+
+    `total` is from first_in to last_out, both included.
+    """
     out = phase.beats["cycle"].tolist()
     total = out[-1] - phase.first_in + 1 if out and phase.first_in is not None else None
     return {

@@ -13,20 +13,22 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import cocotb_tools.config
+from openhls import children
 
 from pymodel.errors import ConfigError
+from pymodel.files import write_atomically, write_text
 from pymodel.native.build import cache_folder
 from rtl_tb import harness
 from rtl_tb.ports import Ports, VerilogPort
-from rtl_tb.processes import log_tail, wait
+from rtl_tb.processes import log_tail, run
 
 # Every X becomes a random bit, and so does every register at time 0: Verilator knows two values only.
 _FLAGS = (
@@ -46,23 +48,25 @@ def build(
     cache: Path,
     *,
     probes: Mapping[str, int] | None = None,
+    levels: Sequence[str] = (),
     waves: bool = False,
     threads: int = 1,
 ) -> Path:
     """The simulator of a design and its bench, from `cache` or compiled.
 
-    probes: bytes of a word of each inner stream that is recorded. threads: on which the design is simulated.
+    probes: bytes of a word of each inner stream that is recorded. levels: the inner streams whose words are counted
+    (rtl_tb.harness). threads: on which the design is simulated.
     Raises ConfigError with the tool's message.
     """
     sources, probes = _checked_sources(rtl), dict(probes or {})
     harness.check_probes(sources, ports.top, probes)
-    top, components = harness.render_top(ports, probes), harness.components()
+    top, components = harness.render_top(ports, probes, levels), harness.components()
     flags = [*_BENCH_FLAGS, "--threads", str(threads), *(["--trace"] if waves else [])]
     contents = [path.read_bytes() for path in (*components, *sources)]
     key = _digest([_toolchain(), top, *_FLAGS, *flags, *_OPTIMISE.values(), *contents])
     cache.mkdir(parents=True, exist_ok=True)
     binary = cache / f"{ports.top}-{key}"
-    if binary.exists():
+    if _is_whole(binary):
         return binary
     libraries = cocotb_tools.config.libs_dir
     main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
@@ -83,7 +87,7 @@ def build_program(rtl: Sequence[Path], top: str, main: Path, cache: Path) -> Pat
     key = _digest([_toolchain(), top, *_FLAGS, *_OPTIMISE.values(), *(path.read_bytes() for path in sources)])
     cache.mkdir(parents=True, exist_ok=True)
     binary = cache / f"{top}-{key}"
-    if not binary.exists():
+    if not _is_whole(binary):
         with _work_folder() as work:
             _compile(sources, top, [], work, cache, top)
             _publish(work / "simulator", binary)
@@ -219,24 +223,27 @@ def _library_cache(cache: Path) -> Path:
 
 
 def _publish(source: Path, target: Path) -> None:
-    """Copy, so that `target` is there whole or not at all."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copy2(source, temporary)
-    os.replace(temporary, target)
+    """Copy, so that `target` is there whole or not at all; beside it a digest of what it must be."""
+    write_text(_sum(target), _digest([source.read_bytes()]))
+    write_atomically(target, lambda temporary: shutil.copy2(source, temporary))
+
+
+def _is_whole(program: Path) -> bool:
+    """Whether a program is there as it was published."""
+    try:
+        return _sum(program).read_text(encoding="utf-8") == _digest([program.read_bytes()])
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _sum(program: Path) -> Path:
+    return program.with_name(f".{program.name}.sum")
 
 
 def _run_tool(command: Sequence[str], folder: Path, failure: str) -> None:
     """Run a build tool; ConfigError with the end of its output when it fails."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=_tool_environment(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        if wait(process):
+        if run(command, folder, _tool_environment(), log):
             log.seek(0)
             raise ConfigError(f"{failure}:\n{log_tail(log.read())}")
 
@@ -256,13 +263,8 @@ def _verilator() -> str:
 
 
 def _tool_environment() -> dict[str, str]:
-    """OPT, MAKEFLAGS and the like would leak into Verilator's makefile."""
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("OPT", "MAKEFLAGS", "MFLAGS")
-    }
-    if root := _verilator_root():
-        environment["VERILATOR_ROOT"] = str(root)
-    return environment
+    root = _verilator_root()
+    return children.environment({"VERILATOR_ROOT": str(root)} if root else {})
 
 
 def _toolchain() -> str:
@@ -270,9 +272,10 @@ def _toolchain() -> str:
     for tool in ("g++", "make", "perl"):
         if shutil.which(tool) is None:
             raise ConfigError(f"{tool}: not found; Verilator needs g++, make and perl")
-    version = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
+    compiler = children.run(["g++", "--version"]).stdout
     stat = Path(_verilator()).stat()
-    return f"{_CXX_STANDARD} {version} {stat.st_size} {stat.st_mtime_ns} {cocotb_tools.config.libs_dir}"
+    cocotb = f"{version('cocotb')} {cocotb_tools.config.libs_dir}"
+    return f"{_CXX_STANDARD} {compiler} {_verilator()} {stat.st_size} {stat.st_mtime_ns} {cocotb}"
 
 
 def _digest(parts: Sequence[str | bytes]) -> str:

@@ -24,8 +24,10 @@ def components() -> list[Path]:
     return sorted(_FOLDER.glob("*.sv"), key=lambda path: (path.stem != "bench_random", path.name))
 
 
-def render_top(ports: Ports, probes: Mapping[str, int]) -> str:
+def render_top(ports: Ports, probes: Mapping[str, int], levels: Sequence[str] = ()) -> str:
     """SystemVerilog of the top. probes: bytes of a word of each inner stream that is to be recorded.
+
+    levels: streams with a FIFO in the design, whose words are counted: what comes in and has not gone out.
 
     Raises ConfigError: no input stream, no output stream or several.
     """
@@ -33,7 +35,7 @@ def render_top(ports: Ports, probes: Mapping[str, int]) -> str:
     if not any(stream.direction == "in" for stream in ports.streams):
         raise ConfigError(f"ports of {ports.top}: an input stream needed, found none")
     return _templates.get_template("bench_top.sv.j2").render(
-        top=TOP, ports=ports, probes=dict(probes), records=records
+        top=TOP, ports=ports, probes=dict(probes), levels=levels, records=records
     )
 
 

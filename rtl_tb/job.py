@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pymodel.files import write_text
 from rtl_tb.scoreboard import Field, Layout
+from rtl_tb.watchdog import Inner
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Job:
     beats: dict[str, int]
     layouts: dict[str, Layout]
     probes: list[str]
+    inner: list[Inner]
     seed: int
     idle: float
     backpressure: float
@@ -42,4 +44,4 @@ class Job:
             name: Layout(layout["beats"], layout["axes"], layout["field"] and Field(*layout["field"]))
             for name, layout in fields["layouts"].items()
         }
-        return cls(**fields | {"layouts": layouts})
+        return cls(**fields | {"layouts": layouts, "inner": [Inner(**stream) for stream in fields["inner"]]})

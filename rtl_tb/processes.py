@@ -1,28 +1,29 @@
-"""Child processes that never outlive this one, and the useful lines of their logs."""
+"""Runs a child process while its log grows, and finds the useful lines in it."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from openhls import children
 
 _LOOK_SECONDS = 1.0
 
 
-def wait(process: subprocess.Popen, look: Callable[[], None] | None = None) -> int:
-    """Exit status; an interrupt of any kind takes the whole process group with it. Calls `look` each second."""
-    try:
+def run(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[str],
+    look: Callable[[], None] | None = None,
+) -> int:  # fmt: skip
+    """Exit status of a command in `folder`, its output in `log`. Calls `look` each second."""
+    with children.started(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT) as process:
         while True:
             try:
                 return process.wait(_LOOK_SECONDS if look else None)
             except subprocess.TimeoutExpired:
                 look()
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        raise
 
 
 def log_tail(log: str, lines: int = 15) -> str:

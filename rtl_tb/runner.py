@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,16 +13,18 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 import numpy as np
+from openhls import children
 
 from pymodel.errors import ConfigError
 from rtl_tb import harness, records
 from rtl_tb.build import build
 from rtl_tb.job import Job
 from rtl_tb.ports import Ports, Stream, parse_ports
-from rtl_tb.processes import log_tail, wait
+from rtl_tb.processes import log_tail, run
 from rtl_tb.progress import FILE as PROGRESS_FILE
 from rtl_tb.progress import Progress, read_progress
 from rtl_tb.scoreboard import Field, Layout
+from rtl_tb.watchdog import Inner, longest_stall
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class SimResult:
 
     beats: uint8 [m, bytes], last: bool [m] (False without TLAST), as received.
     cycles: first_in, last_in, first_out, last_out, image_last [per image], total (first_in to last_out, both
-    included), simulated. moved: beats transferred, by stream. stalls: cycles in which one side of a stream waited
-    for the other.
+    included), simulated; numbered from 0, the first whole cycle after the reset. moved: beats transferred, by stream.
+    stalls: cycles in which one side of a stream waited for the other.
     mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is
     right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict. seconds: build, run, and simulation,
     which is the run without the start of Python in it.
@@ -76,6 +77,7 @@ def simulate(
     axes: Mapping[str, Sequence[tuple[str, int]]] | None = None,
     fields: Mapping[str, tuple[str, int, int]] | None = None,
     probes: Mapping[str, np.ndarray] | None = None,
+    inner: Sequence[Inner] = (),
     threads: int = 1,
     progress: Callable[[Progress], None] | None = None,
     cache: Path | None = None,
@@ -86,14 +88,17 @@ def simulate(
     last_in: bool [n], TLAST of the input. expected: uint8 [m, bytes]. beats_per_image: output beats per
     image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). further: (beats, TLAST) of each
     input stream besides that of the images, by name; it stalls by itself, with a seed of its own. idle,
-    backpressure: chance per cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without
-    a beat until the watchdog ends the run. reset_after: pulse the reset after so many input beats, of the
-    images or of the further stream `reset_on`, then start again from the first. cache: folder of compiled
-    designs (default out/build); share it between runs.
+    backpressure: chance per cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without a beat
+    until the watchdog ends the run, besides those that such stalls may take. reset_after: pulse the reset after so
+    many input beats, of the images or of the further stream `reset_on`, then start again from the first. cache:
+    folder of compiled designs (default out/build); share it between runs.
 
     probes: expected words of streams inside the top module, uint8 [k, ceil(width / 8)] by stream name; the top
     has the nets NAME_push and NAME_push_data. Name them in the order of the data: the first message is then
     about the first stream that differs.
+
+    inner: the streams of the design, by which the watchdog tells which process waits for whom; those with a producer
+    have a FIFO NAME_fifo in the top, with ports push and popped.
 
     For messages, by "in", "out" or the name of a probe: axes, names and sizes of the beats of an image, e.g.
     {"out": [("row", 8), ("column", 8), ("group", 2)]}; fields, what the bits of a beat are (name, bits, count),
@@ -133,7 +138,8 @@ def simulate(
     start = time.monotonic()
     cache = cache or out / "build"
     sizes = {name: words.shape[1] for name, words in probes.items()}
-    binary = build(rtl, ports, cache, probes=sizes, waves=waves, threads=threads)
+    levels = [stream.name for stream in inner if stream.producer]
+    binary = build(rtl, ports, cache, probes=sizes, levels=levels, waves=waves, threads=threads)
     built = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     for stale in ("result.json", "beats.npz", "dump.vcd", PROGRESS_FILE):
@@ -149,10 +155,11 @@ def simulate(
         beats={name: len(stream) for name, (stream, _) in inputs.items()},
         layouts=layouts,
         probes=list(probes),
+        inner=list(inner),
         seed=seed,
         idle=idle,
         backpressure=backpressure,
-        timeout_cycles=timeout_cycles,
+        timeout_cycles=timeout_cycles + longest_stall(idle) + longest_stall(backpressure),
         reset_after=reset_after,
         reset_on=reset_on,
     )
@@ -271,7 +278,6 @@ def _run_bench(
     folder = job.parent
     packages = [str(Path(__file__).resolve().parent.parent), *(entry for entry in sys.path if entry)]
     environment = {
-        **os.environ,
         "PYTHONPATH": os.pathsep.join(packages),
         "PYGPI_PYTHON_BIN": sys.executable,
         "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
@@ -294,15 +300,8 @@ def _run_bench(
             progress(latest)
 
     with (folder / "sim.log").open("w", encoding="utf-8") as log:
-        process = subprocess.Popen(
-            [*command, *(["--trace"] if waves else [])],
-            cwd=folder,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        wait(process, look if progress else None)
+        command += ["--trace"] if waves else []
+        run(command, folder, children.environment(environment), log, look if progress else None)
     if progress:
         look()
 

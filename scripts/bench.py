@@ -12,18 +12,29 @@ import numpy as np
 from pymodel.packing import pack_beats, pack_output_beats
 from rtl_tb.ports import Ports
 from rtl_tb.runner import SimResult, simulate
+from rtl_tb.watchdog import Inner
 
-from .settings import Settings
+from .settings import SIMULATION_PACKAGES, Settings
+from .sources import code
+from .steps import ROOT, content_key, versions
 from .subject import Engine
+
+
+def simulator() -> str:
+    """A hash of what the result of a simulation depends on besides the design and its images."""
+    own = code("rtl_tb.runner", "rtl_tb.bench", "pymodel.loading")
+    return content_key(ROOT / "rtl_tb", Path(__file__), own, versions(*SIMULATION_PACKAGES))
 
 
 def bench(
     engine: Engine, settings: Settings, rtl: Sequence[Path], ports: Ports | Mapping[str, object], out: Path,
-    images: int, idle: float, backpressure: float, *, tables: Sequence[Path] = (),
+    images: int, idle: float, backpressure: float, quiet: int, *, inner: Sequence[Inner] = (),
+    tables: Sequence[Path] = (),
 ) -> SimResult:  # fmt: skip
     """Runs the engine's first `images` images through its RTL, in the folder `out`, against the golden outputs.
 
-    tables: files that the RTL reads from the folder it runs in. idle, backpressure: chances of a stall in a cycle.
+    idle, backpressure: chances of a stall in a cycle. quiet: cycles in which no beat may move, stalls aside. inner: the
+    streams of RTL of the open flow. tables: files that the RTL reads from the folder it runs in.
     """
     shape = engine.shape
     x, y = engine.x[:images], engine.y[:images]
@@ -34,10 +45,16 @@ def bench(
         shutil.copy2(table, out)
     return simulate(
         rtl, ports, beats, last, pack_output_beats(y, shape), shape.out_beats, out,
-        seed=settings.seed, idle=idle, backpressure=backpressure, waves=settings.waves, cache=settings.simulator_cache,
+        seed=settings.seed, idle=idle, backpressure=backpressure, timeout_cycles=quiet, inner=inner,
+        waves=settings.waves, cache=settings.simulator_cache,
         axes={"in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
               "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)]},
     )  # fmt: skip
+
+
+def inner_streams(schedule: Mapping[str, Any]) -> list[Inner]:
+    """The streams of a design that the open flow made, its ports among them."""
+    return [Inner(s["name"], s["depth"], s["producer"], s["consumer"]) for s in schedule["streams"]]
 
 
 def summary(result: SimResult) -> dict[str, Any]:

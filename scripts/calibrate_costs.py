@@ -9,7 +9,6 @@ measurement, the coefficients fitted to them, and how far off the fit is for eng
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pymodel import header
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.explore.costs import CALIBRATION, fit
 from pymodel.files import write_text
+from pymodel.records import read_json
 
 from .config import RunConfig, load
 from .parallel import in_workers
@@ -32,7 +32,7 @@ EXAMPLES = ROOT / "examples" / "layers"
 TARGET = "zcu104"
 
 
-def _layer(
+def layer_engine(
     cin: int, cout: int, size: int, support: str, To: int = 1, Tb: int = 1, fold: int = 1, packing: int = 1,
     feed: str = "windows", **keys: Any,
 ) -> Any:  # fmt: skip
@@ -45,31 +45,31 @@ FOUR = {"weight_bits": 4}
 # What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM, products
 # of all widths that share multipliers, rings in memories.
 ENGINES = {
-    "two_blocks": _layer(64, 64, 8, "PSD1_P16", Tb=2, fold=2),
-    "two_outputs": _layer(32, 64, 24, "PSD1_P16", To=2),
-    "dense_parallel": _layer(16, 32, 32, "dense", To=4, Tb=4, fold=3),
-    "pointwise_parallel": _layer(64, 128, 4, "dense", To=4, Tb=4, kernel=1, padding=0),
-    "psd4_fold": _layer(32, 64, 40, "PSD4_P8", Tb=2, fold=3),
-    "ps1_wide": _layer(36, 72, 70, "PS1_P9", Tb=2),
-    "stem": _layer(3, 16, 32, "dense", Tb=3),
-    "many_outputs": _layer(8, 512, 4, "dense", Tb=8, fold=9),
-    "dense_fold": _layer(32, 32, 8, "dense", To=4, Tb=8, fold=8),
-    "outputs_fold": _layer(32, 64, 8, "PSD2_P8", To=4, fold=4),
-    "packed_fold": _layer(64, 64, 8, "PSD1_P16", To=2, Tb=2, fold=2, packing=2),
-    "packed_dense": _layer(16, 32, 16, "dense", To=4, Tb=4, fold=3, packing=2),
-    "packed_pointwise": _layer(64, 128, 4, "dense", To=8, Tb=2, packing=2, kernel=1, padding=0),
-    "packed_4x4": _layer(32, 64, 8, "PSD1_P8", To=4, packing=4, **FOUR, activation_bits=4),
-    "packed_4x8": _layer(32, 48, 8, "PSD1_P8", To=3, packing=3, **FOUR),
-    "packed_4x8_fold": _layer(32, 64, 8, "PSD2_P8", To=4, fold=4, packing=2, **FOUR),
-    "packed_2x2": _layer(16, 24, 8, "PS4_P4", To=3, packing=3, weight_bits=2, activation_bits=2),
-    "packed_wide": _layer(64, 128, 8, "PSD1_P16", To=8, Tb=2, packing=2),
-    "channels_two_blocks": _layer(64, 64, 8, "PSD1_P16", Tb=2, feed="channels"),
-    "channels_wide": _layer(36, 72, 40, "PS1_P9", Tb=2, feed="channels"),
-    "channels_fold": _layer(32, 64, 24, "PSD4_P8", Tb=2, fold=3, feed="channels"),
-    "channels_outputs": _layer(32, 64, 24, "PSD1_P16", To=2, feed="channels"),
-    "channels_4x6": _layer(32, 64, 16, "PS4_P4", Tb=4, feed="channels", **FOUR, activation_bits=6),
-    "packed_channels": _layer(32, 64, 12, "PSD1_P16", To=2, packing=2, feed="channels"),
-    "packed_channels_4x4": _layer(64, 64, 8, "PSD2_P8", To=4, Tb=2, fold=2, packing=4, feed="channels", **FOUR,
+    "two_blocks": layer_engine(64, 64, 8, "PSD1_P16", Tb=2, fold=2),
+    "two_outputs": layer_engine(32, 64, 24, "PSD1_P16", To=2),
+    "dense_parallel": layer_engine(16, 32, 32, "dense", To=4, Tb=4, fold=3),
+    "pointwise_parallel": layer_engine(64, 128, 4, "dense", To=4, Tb=4, kernel=1, padding=0),
+    "psd4_fold": layer_engine(32, 64, 40, "PSD4_P8", Tb=2, fold=3),
+    "ps1_wide": layer_engine(36, 72, 70, "PS1_P9", Tb=2),
+    "stem": layer_engine(3, 16, 32, "dense", Tb=3),
+    "many_outputs": layer_engine(8, 512, 4, "dense", Tb=8, fold=9),
+    "dense_fold": layer_engine(32, 32, 8, "dense", To=4, Tb=8, fold=8),
+    "outputs_fold": layer_engine(32, 64, 8, "PSD2_P8", To=4, fold=4),
+    "packed_fold": layer_engine(64, 64, 8, "PSD1_P16", To=2, Tb=2, fold=2, packing=2),
+    "packed_dense": layer_engine(16, 32, 16, "dense", To=4, Tb=4, fold=3, packing=2),
+    "packed_pointwise": layer_engine(64, 128, 4, "dense", To=8, Tb=2, packing=2, kernel=1, padding=0),
+    "packed_4x4": layer_engine(32, 64, 8, "PSD1_P8", To=4, packing=4, **FOUR, activation_bits=4),
+    "packed_4x8": layer_engine(32, 48, 8, "PSD1_P8", To=3, packing=3, **FOUR),
+    "packed_4x8_fold": layer_engine(32, 64, 8, "PSD2_P8", To=4, fold=4, packing=2, **FOUR),
+    "packed_2x2": layer_engine(16, 24, 8, "PS4_P4", To=3, packing=3, weight_bits=2, activation_bits=2),
+    "packed_wide": layer_engine(64, 128, 8, "PSD1_P16", To=8, Tb=2, packing=2),
+    "channels_two_blocks": layer_engine(64, 64, 8, "PSD1_P16", Tb=2, feed="channels"),
+    "channels_wide": layer_engine(36, 72, 40, "PS1_P9", Tb=2, feed="channels"),
+    "channels_fold": layer_engine(32, 64, 24, "PSD4_P8", Tb=2, fold=3, feed="channels"),
+    "channels_outputs": layer_engine(32, 64, 24, "PSD1_P16", To=2, feed="channels"),
+    "channels_4x6": layer_engine(32, 64, 16, "PS4_P4", Tb=4, feed="channels", **FOUR, activation_bits=6),
+    "packed_channels": layer_engine(32, 64, 12, "PSD1_P16", To=2, packing=2, feed="channels"),
+    "packed_channels_4x4": layer_engine(64, 64, 8, "PSD2_P8", To=4, Tb=2, fold=2, packing=4, feed="channels", **FOUR,
                                   activation_bits=4),
 }  # fmt: skip
 
@@ -96,7 +96,7 @@ def measure(name: str, out: Path) -> dict[str, Any]:
             write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), TOP, target))
 
     unless_fresh(result, content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.model_dump()), make)
-    total = json.loads(result.read_text())["total"]
+    total = read_json(result)["total"]
     shape = engine.shape.model_dump(exclude_defaults=True)
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
 

@@ -1,23 +1,31 @@
 """`psconv`: from a quantised pSConv network to checked RTL, one step at a time or all of them.
 
-Exit codes: 0 all well; 1 outputs differ or a simulation found an error; 2 wrong input; 3 a tool that the user has to
-install is missing; 130 interrupted; 143 terminated.
+Exit codes: 0 all well; 1 outputs differ or a simulation found an error; 2 wrong input, or no memory for it; 3 a tool
+that the user has to install is missing; 70 an internal error, to be reported; 129 the terminal is gone; 130
+interrupted; 143 terminated.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from openhls.errors import HlsError
+from openhls.locks import locked
 from rich.console import Console
+from rich.status import Status
+from rich.text import Text
 
-from pymodel.errors import NEEDS_TORCH, ConfigError
+from pymodel import bounds
+from pymodel.errors import NEEDS_TORCH, ConfigError, told
+from pymodel.explore.constants import exactness
+from pymodel.records import json_text, read_json, reading
 
 from . import tables
 from .benchmarks import BENCHMARKS
@@ -28,6 +36,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode="rich",
 )  # fmt: skip
 
+
+def _number(name: str, within: bounds.Bounds, text: str = "") -> Any:
+    """An option that is a number within bounds, which its help shows."""
+    return typer.Option(name, help=f"{text}{', ' if text else ''}{within}", callback=within.option(name))
+
+
 Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of a run; see docs/configuration.md")]
 Out = Annotated[Path, typer.Option("--out", help="folder for everything that is written")]
 Json = Annotated[bool, typer.Option("--json", help="print the result as JSON, nothing else on standard output")]
@@ -36,10 +50,12 @@ ScriptOnly = Annotated[bool, typer.Option("--script-only", help="with vitis, bam
 ToolPath = Annotated[Path | None, typer.Option("--tool", help="folder of Vitis, or Bambu's AppImage")]
 Implement = Annotated[bool, typer.Option("--implement", help="with vitis: Vivado synthesis and implementation too")]
 TargetName = Annotated[str | None, typer.Option("--target", help="device of constraints/ instead of the configured")]
-Clock = Annotated[float | None, typer.Option("--clock", help="clock period in ns instead of the target's")]
+Clock = Annotated[float | None, _number("--clock", bounds.CLOCK_NS, "clock period instead of the target's")]
 Waves = Annotated[bool, typer.Option("--waves", help="keep a waveform (VCD) of each co-simulation")]
 Pnr = Annotated[bool, typer.Option("--pnr", help="place and route with nextpnr for Fmax (ECP5 targets; slow)")]
 Sets = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE over the file's, repeatable")]
+
+_kept = ExitStack()  # locks, until the command has ended
 
 STEPS = ("golden", "csim", "synth", "cosim", "resources")
 
@@ -51,14 +67,22 @@ def _flow(
     """Runs the steps up to `last`; those whose inputs have not changed are left out."""
     from . import flow  # the flow's packages take seconds to import; --help should not
     from .config import load
+    from .steps import Layout
 
     if hls not in flow.HLS_TOOLS:
         raise ConfigError(f"--hls: {hls!r} is unknown: known are {', '.join(flow.HLS_TOOLS)}")
-    console = _console(as_json)
-    run = flow.prepare(load(config), config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr)
+    console, content = _console(as_json), load(config)
+    _keep(out)
+    Layout(out).sweep()
+    run = flow.prepare(content, config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr)
     for name in STEPS[: STEPS.index(last) + 1]:
         flow.run_step(name, run, console)
     return run, console
+
+
+def _keep(folder: Path) -> None:
+    """Nobody else writes in `folder` until this command has ended. Raises InUse, which says who does."""
+    _kept.enter_context(locked(folder))
 
 
 @app.command()
@@ -119,14 +143,14 @@ def synth(
     this, console = _flow(config, out, "synth", as_json, hls, target, clock)
     rows = []
     for design in this.subject.designs:
-        schedule = json.loads((this.settings.layout.synth(design.name) / "schedule.json").read_text())
-        for process in schedule["processes"]:
-            rows.append({
+        path = this.settings.layout.synth(design.name) / "schedule.json"
+        with reading(path):
+            rows += [{
                 "design": design.name, "process": process["name"], "II": process["ii"], "stages": process["stages"],
                 "iterations": process["iterations"], "register_bits": process["register_bits"],
                 "multipliers": sum(m["count"] for m in process["multipliers"]),
                 "memories": ", ".join(f"{m['name']} {m['depth']}x{m['width']}" for m in process["memories"]),
-            })  # fmt: skip
+            } for process in read_json(path)["processes"]]  # fmt: skip
     _table("Schedule", rows, console, as_json)
 
 
@@ -139,11 +163,11 @@ def cosim(
     this, console = _flow(config, out, "cosim", as_json, "open", target, clock, waves)
     rows = []
     for design in this.subject.designs:
-        record = json.loads(this.settings.layout.cosim(design.name).with_suffix(".json").read_text())
-        for name, result in record.items():
-            rows.append({"design": design.name, "run": name, "images": result["images"],
-                         "cycles": result["cycles"]["total"], "mismatches": result["mismatch_count"],
-                         "errors": "; ".join(result["errors"])})  # fmt: skip
+        path = this.settings.layout.cosim(design.name).with_suffix(".json")
+        with reading(path):
+            rows += [{"design": design.name, "run": name, "images": result["images"],
+                      "cycles": result["cycles"]["total"], "mismatches": result["mismatch_count"],
+                      "errors": "; ".join(result["errors"])} for name, result in read_json(path).items()]  # fmt: skip
     _table("Co-simulation", rows, console, as_json)
     if any(row["mismatches"] or row["errors"] for row in rows):
         raise typer.Exit(1)
@@ -174,7 +198,7 @@ def complexity(
     dataset: Annotated[str, typer.Option(help="cifar10, tiny-imagenet, digits")] = "cifar10",
     variant: Annotated[str, typer.Option(help="such as PSD1_P16,SynFlow@PSD1_P16; or all")] = "all",
     storage: Annotated[bool, typer.Option("--storage", help="bits for weights and indices in five formats")] = False,
-    bits: Annotated[int, typer.Option(help="bits of a weight, for --storage", min=1, max=64)] = 8,
+    bits: Annotated[int, _number("--bits", bounds.COUNTED_BITS, "of a weight, for --storage")] = 8,
     layers: Annotated[bool, typer.Option("--layers", help="a row per layer")] = False,
     as_json: Json = False,
 ) -> None:
@@ -192,7 +216,7 @@ def complexity(
         _table(f"Storage: {title}, {bits}-bit weights", rows, _console(), as_json)
     elif as_json:
         by_variant = {name: count.to_json() for name, count in counts.items()}
-        print(json.dumps({"network": network, "dataset": dataset, "variants": by_variant}, indent=2))
+        print(json_text({"network": network, "dataset": dataset, "variants": by_variant}))
     elif layers:
         for name, count in counts.items():
             _table(f"{title}, {name}", [
@@ -215,9 +239,11 @@ def energy(
     network: Annotated[str, typer.Option(help="resnet18, vgg16, digits")] = "resnet18",
     dataset: Annotated[str, typer.Option(help="cifar10, tiny-imagenet, digits")] = "cifar10",
     variant: Annotated[str, typer.Option(help="such as PSD1_P16,SynFlow@PSD1_P16; or all")] = "all",
-    multipliers: Annotated[int, typer.Option(help="of each layer's engine", min=1)] = 72,
-    weights_kib: Annotated[int, typer.Option(help="on-chip buffer that keeps weights between images", min=0)] = 0,
-    activations_kib: Annotated[int, typer.Option(help="on-chip buffer for activations", min=0)] = 256,
+    multipliers: Annotated[int, _number("--multipliers", bounds.MULTIPLIERS, "of each layer's engine")] = 72,
+    weights_kib: Annotated[
+        int, _number("--weights-kib", bounds.KIB, "on-chip buffer that keeps weights between images")
+    ] = 0,
+    activations_kib: Annotated[int, _number("--activations-kib", bounds.KIB, "on-chip buffer for activations")] = 256,
     costs: Annotated[Path | None, typer.Option(help="YAML file of costs per access instead of the published")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="DIR", help="write plots (SVG and PNG) there")] = None,
     as_json: Json = False,
@@ -253,7 +279,7 @@ def pack_weights(
 
     record = loading.pack(load(config), config, bundle, out)
     if as_json:
-        print(json.dumps(record, indent=2))
+        print(json_text(record))
     else:
         _table("Weights", [record], _console(), False)
 
@@ -261,7 +287,10 @@ def pack_weights(
 @app.command()
 def explore(
     config: Config,
-    fps: Annotated[float | None, typer.Option(help="frames/s to reach with the least; none: as many as fit")] = None,
+    fps: Annotated[
+        float | None,
+        _number("--fps", bounds.FRAMES_PER_SECOND, "frames/s to reach with the least; none: as many as fit"),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
     minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT or FF")] = "DSP",
@@ -269,7 +298,7 @@ def explore(
     packing: Annotated[bool, typer.Option(help="outputs may share multipliers")] = True,
     channels: Annotated[bool, typer.Option(help="rings may lie in memories (feed: channels)")] = True,
     clock: Clock = None,
-    points: Annotated[int, typer.Option(help="of the frontier", min=1, max=32)] = 8,
+    points: Annotated[int, _number("--points", bounds.POINTS, "of the frontier")] = 8,
     out: Annotated[Path | None, typer.Option("--out", help="folder for the configuration and the plot")] = None,
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="scheduler of a Dask cluster to work on")] = None,
     as_json: Json = False,
@@ -278,21 +307,23 @@ def explore(
     from . import explore as exploration
 
     console = _console(as_json)
+    if out:
+        _keep(out)
     wish = exploration.Wish(fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask,
                             packing, channels)  # fmt: skip
-    with console.status("explore"):
+    with _status(console, "explore"):
         found = exploration.explore(config, wish)
     written = []
     if out:
         written = [exploration.write_config(found, config, out, wish), *exploration.plot(found, out)]
     if as_json:
-        print(json.dumps(found.to_json() | {"files": list(map(str, written))}, indent=2))
+        print(json_text(found.to_json() | {"files": list(map(str, written))}))
         return
     where = f"{found.network} on {found.target.name}, {found.clock_ns:g} ns"
-    _table(f"Frontier of the engines: {where}", found.rows, console, False)
+    _table(f"Frontier, engines and streams together: {where}", found.rows, console, False)
     _table("Chosen, engines and streams together", [found.summary], console, False)
     _table("Its layers", found.layers, console, False)
-    console.print("DSP, BRAM, URAM exact; LUT, FF estimates (docs/explore.md)")
+    console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
     for path in written:
         console.print(f"Written: {path}")
 
@@ -307,13 +338,13 @@ def fits(
     from . import fits as fitting
 
     console = _console(as_json)
-    with console.status("fits"):
+    with _status(console, "fits"):
         found = fitting.fits(config, device)
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
+        print(json_text(found.to_json()))
         return
     _table(f"{found.network} on {found.target.name}, {found.interval:,} cycles an image", found.rows, console, False)
-    console.print(f"{found.note}. DSP, BRAM exact; LUT, FF estimates (docs/explore.md)")
+    console.print(f"{found.note}. {exactness('DSP, BRAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
 
 
 @app.command()
@@ -333,11 +364,12 @@ def bench(
     if names != ["all"]:
         for name in names:  # what is wrong is said before anything runs
             load(name)
+    _keep(out)
     results, failures = [], {}
     for name in BENCHMARKS if names == ["all"] else names:
         try:
-            with console.status(name) as status:
-                results.append(measure(name, out, lambda text, name=name: status.update(f"{name}: {text}")))
+            with _status(console, name) as status:
+                results.append(measure(name, out, lambda text, name=name: status.update(Text(f"{name}: {text}"))))
         except (ConfigError, ToolMissing) as error:  # the others may do; one that was asked for by name must
             if names != ["all"]:
                 raise
@@ -354,11 +386,63 @@ def bench(
         rows += [{"benchmark": name, "seconds": None} for name in failures]
         _table("Seconds of each", rows, console, False)
     if as_json:
-        print(json.dumps(results, indent=2))
+        print(json_text(results))
     if failures:
         report = "".join(f"\n  {name}: {error}" for name, error in failures.items())
         missing = all(isinstance(error, ToolMissing) for error in failures.values())
         raise (ToolMissing if missing else ConfigError)(f"bench: not run:{report}")
+
+
+@app.command()
+def hunt(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="which; all: every one")] = None,
+    seed: Annotated[int, _number("--seed", bounds.SEED, "of all that is random")] = 0,
+    cases: Annotated[
+        int | None, _number("--cases", bounds.CASES, "of each campaign; none: what docs/hunt.md promises")
+    ] = None,
+    minutes: Annotated[
+        float | None, _number("--minutes", bounds.MINUTES, "for each campaign, whichever is reached first")
+    ] = None,
+    jobs: Annotated[
+        int | None, _number("--jobs", bounds.THREADS, "cases side by side; none: one for each core")
+    ] = None,
+    case: Annotated[Path | None, typer.Option(metavar="FILE", help="judge this case again, nothing else")] = None,
+    out: Annotated[Path, typer.Option("--out", help="folder for logs and faults")] = Path("out/hunt"),
+    as_json: Json = False,
+) -> None:
+    """Hunts faults with random inputs, each against an independent answer. Without a name: says what there is.
+
+    What was judged is kept in OUT and not judged again; a fault is written to OUT/faults in its smallest form. Exit 1
+    where there are faults.
+    """
+    from .hunt import CAMPAIGNS, runner
+
+    console = _console(as_json)
+    say = lambda text: console.print(text, markup=False, highlight=False)  # noqa: E731
+    if case:
+        name, found = runner.read_case(case)
+        outcome = runner.repeat(runner.load(name), found, out)
+        row = {"campaign": name, "verdict": outcome.verdict, "seconds": outcome.seconds, "text": outcome.text}
+        print(json_text(row)) if as_json else say(f"{name}: {outcome.verdict} {outcome.text}".rstrip())
+        raise typer.Exit(outcome.verdict in runner.FAULTS)
+    if not names:
+        campaigns = [runner.load(name) for name in CAMPAIGNS]
+        rows = [{"name": campaign.name, "compares": campaign.help, "aim": campaign.aim} for campaign in campaigns]
+        _table("Campaigns", rows, console, as_json)
+        return
+    campaigns = [runner.load(name) for name in (CAMPAIGNS if names == ["all"] else names)]
+    logs = []
+    for campaign in campaigns:
+        enough = campaign.aim if cases is None and minutes is None else cases
+        wish = runner.Hunt(seed, enough, minutes, jobs or os.cpu_count() or 1, out)
+        logs.append(runner.hunt(campaign, wish, say))
+    _table("Hunt", [log.row() for log in logs], console, as_json)
+    reasons = [{"campaign": log.row()["campaign"], "declined because": reason, "cases": number}
+               for log in logs for reason, number in log.reasons().most_common()]  # fmt: skip
+    if reasons and not as_json:
+        _table("Declined", reasons, console, False)
+    if any(log.faults() for log in logs):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -378,8 +462,8 @@ def train(
 def quantize(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a training run")],
     out: Annotated[Path, typer.Option("--out", help="the bundle's .yaml file")],
-    weight_bits: Annotated[int | None, typer.Option(help="2 to 8")] = None,
-    activation_bits: Annotated[int | None, typer.Option(help="2 to 8")] = None,
+    weight_bits: Annotated[int | None, _number("--weight-bits", bounds.TENSOR_BITS)] = None,
+    activation_bits: Annotated[int | None, _number("--activation-bits", bounds.TENSOR_BITS)] = None,
     qat: Annotated[bool | None, typer.Option("--qat/--no-qat", help="quantisation-aware training")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue after a kill")] = False,
     sets: Sets = None,
@@ -389,7 +473,8 @@ def quantize(
     quantise = _training("quantise")
     result = quantise.quantise(run_dir, out, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat,
                                resume=resume, overrides=tuple(sets or ()))  # fmt: skip
-    _result("Bundle", result.to_json(), as_json)
+    if result:  # none in the other processes of torchrun
+        _result("Bundle", result.to_json(), as_json)
 
 
 @app.command()
@@ -403,7 +488,8 @@ def sweep(
 ) -> None:
     """Trains, quantises and judges several variants of a network, side by side."""
     result = _training("sweep").sweep(config, out, tuple(variants), results, tuple(sets or ()))
-    _result("Sweep", result.to_json(), as_json)
+    if result:
+        _result("Sweep", result.to_json(), as_json)
 
 
 def _vendor(
@@ -416,6 +502,10 @@ def _vendor(
         raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
     engines, settings = this.subject.engines, this.settings
     folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
+    for engine in engines:
+        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(engine.shape))):
+            console.print(f"Warning: layer {engine.name} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
+                          "these at -O2: outputs differ unless yours is mended (docs/bambu.md)")  # fmt: skip
     if script_only:
         console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
         console.print("Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."
@@ -431,7 +521,7 @@ def _vendor(
         ) from missing
     records = {}
     for engine in engines:
-        with console.status(f"{hls}: {engine.name}"):
+        with _status(console, f"{hls}: {engine.name}"):
             records[engine.name] = step.run_layer(hls, engine, settings, tool, implement)
     return records
 
@@ -457,7 +547,7 @@ def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) 
     from .report import terminal_table
 
     if as_json:
-        print(json.dumps(result, indent=2))
+        print(json_text(result))
     else:
         for part in terminal_table(result):
             console.print(part)
@@ -471,7 +561,7 @@ def _compare(a: Path, b: Path, console: Console, as_json: bool) -> None:
 
     result = compare_outputs(a, b)
     if as_json:
-        print(json.dumps(result.to_json(), indent=2))
+        print(json_text(result.to_json()))
     else:
         console.print(result.render())
     if not result.equal:
@@ -479,37 +569,46 @@ def _compare(a: Path, b: Path, console: Console, as_json: bool) -> None:
 
 
 def _console(stderr: bool = False) -> Console:
-    """Standard output, or standard error; a pipe gets lines of 120 columns."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=120)
+    """Standard output, or standard error; a pipe gets lines of 120 columns. Brackets, in a name say, are brackets."""
+    console = Console(stderr=stderr, markup=False, emoji=False)
+    return console if console.is_terminal else Console(stderr=stderr, markup=False, emoji=False, width=120)
+
+
+def _status(console: Console, text: str) -> Status:
+    """rich takes brackets in a status for markup whatever its console says."""
+    return console.status(Text(text))
 
 
 def _table(title: str, rows: list[dict[str, Any]], console: Console, as_json: bool) -> None:
     """One definition of rows for people and for machines."""
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(json_text(rows))
         return
     for table in tables.terminal(title, rows, console.width):
         console.print(table)
 
 
 def _result(title: str, result: dict[str, Any], as_json: bool) -> None:
-    _table(title, [{"result": key, "value": json.dumps(value)} for key, value in result.items()], _console(), False) \
-        if not as_json else print(json.dumps(result, indent=2))  # fmt: skip
+    if as_json:
+        print(json_text(result))
+        return
+    rows = [{"result": key, "value": json_text(value, indent=None)} for key, value in result.items()]
+    _table(title, rows, _console(), False)
 
 
 def main() -> None:
     """Entry point: errors become one message and an exit code; a request to end is met as Ctrl-C is."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    sys.exit(_call(lambda: app(standalone_mode=False)))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+    with _kept:
+        sys.exit(_call(lambda: app(standalone_mode=False)))
 
 
 def _call(command: Callable[[], Any]) -> int:
+    """The exit code of a command, and one message for whatever it raises."""
     try:
         return command() or 0
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except ToolMissing as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
@@ -518,19 +617,25 @@ def _call(command: Callable[[], Any]) -> int:
         return 2
     except typer.Exit as leave:
         return leave.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+    except typer.Abort as abort:  # so typer calls Ctrl-C, and the unforeseen end of a file
+        if isinstance(abort.__cause__, EOFError):
+            return _tell(abort.__cause__)
+        print("interrupted", file=sys.stderr)
+        return 130
     except Exception as error:
-        if not (hasattr(error, "show") and hasattr(error, "exit_code")):
-            raise
-        error.show()  # wrong use of the command line: typer's own words
-        return error.exit_code
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()  # wrong use of the command line: typer's own words
+            return error.exit_code
+        return _tell(error)
+
+
+def _tell(error: Exception) -> int:
+    code, message = told(error)
+    print(message, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

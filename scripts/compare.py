@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from pymodel.errors import ConfigError
+from pymodel.kinds import describe, wrong
+from pymodel.records import read_json, read_npz
+
+from .steps import DESIGNS, Layout
 
 AXES = ("image", "channel", "row", "column")
 MAX_LISTED = 20
@@ -45,12 +49,16 @@ class LayerComparison:
 
 @dataclass
 class Comparison:
-    """Result of `compare`. `differences` are the first ones over all layers."""
+    """Result of `compare`. `differences` are the first ones over all layers.
+
+    left_out: files that were not compared, as they are of another configuration that was run in the same folder.
+    """
 
     a: str
     b: str
     layers: list[LayerComparison]
     differences: list[Difference]
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
@@ -68,11 +76,12 @@ class Comparison:
                 for layer in self.layers
             ],
             "differences": [asdict(difference) for difference in self.differences],
+            "left_out": self.left_out,
         }
 
     def render(self) -> Table:
         """For a terminal: a row per layer, and below it the first differences."""
-        table = Table(title=f"{self.a}  against  {self.b}", title_justify="left", header_style="bold")
+        table = Table(title=Text(f"{self.a}  against  {self.b}"), title_justify="left", header_style="bold")
         for heading, justify in (
             ("layer", "left"),
             ("elements", "right"),
@@ -82,24 +91,28 @@ class Comparison:
             table.add_column(heading, justify=justify, overflow="fold")
         for layer in self.layers:
             if layer.problem:
-                text = f"[red]{layer.problem}[/red]"
+                text = Text(layer.problem, "red")
             elif layer.differing:
                 most = ", ".join(f"{delta:+d}: {n}" for delta, n in list(layer.histogram.items())[:5])
-                text = f"[red]b - a: {most}[/red]"
+                text = Text(f"b - a: {most}", "red")
             else:
-                text = "[green]equal[/green]"
+                text = Text("equal", "green")
             table.add_row(layer.name, f"{layer.elements:,}", f"{layer.differing:,}", text)
         for difference in self.differences:
             place = ", ".join(f"{axis} {at}" for axis, at in difference.place.items())
             table.add_row(difference.layer, "", "", f"{place}: {difference.a} against {difference.b}")
+        if self.left_out:
+            table.caption = Text(f"Not compared, left over from another configuration: {', '.join(self.left_out)}")
+            table.caption_justify = "left"
         return table
 
 
 def compare(a: Path, b: Path) -> Comparison:
     """Compare array `y` of two .npz files, or of the files of equal name in two folders.
 
-    A layer that only one side has, and arrays of different shape, are differences. Raises ConfigError when a
-    path does not exist, holds no .npz file, or a file has no integer array y of one to four axes.
+    Of a folder in a run's OUT only the files of the layers (or network) that OUT is of now are compared. A layer that
+    only one side has, and arrays of different shape, are differences. Raises ConfigError when a path does not exist,
+    holds no .npz file, or a file has no integer array y of one to four axes.
     """
     a, b = Path(a), Path(b)
     if a.is_file() != b.is_file() and a.exists() and b.exists():
@@ -107,7 +120,8 @@ def compare(a: Path, b: Path) -> Comparison:
     left, right = _files(a), _files(b)
     if a.is_file():
         right = dict.fromkeys(left, b)
-    result = Comparison(str(a), str(b), [], [])
+    strays = [str(files.pop(name)) for files, folder in ((left, a), (right, b)) for name in _strays(files, folder)]
+    result = Comparison(str(a), str(b), [], [], strays)
     for name in sorted(left.keys() | right.keys()):
         if name not in left or name not in right:
             result.layers.append(LayerComparison(name, problem=f"missing in {b if name in left else a}"))
@@ -135,27 +149,40 @@ def _compare_arrays(name: str, a: np.ndarray, b: np.ndarray) -> tuple[LayerCompa
     return LayerComparison(name, a.size, len(where), histogram), places
 
 
-def _files(path: Path) -> Mapping[str, Path]:
+def _files(path: Path) -> dict[str, Path]:
     if path.is_file():
+        if path.suffix != ".npz":
+            raise ConfigError(wrong(path, "an .npz file, or a folder of them,"))
         return {path.stem: path}
     if not path.is_dir():
         raise ConfigError(f"{path}: no such file or folder")
-    found = {file.stem: file for file in path.glob("*.npz")}
+    # What starts with a dot was being written when a run was killed.
+    found = {file.stem: file for file in path.glob("*.npz") if not file.name.startswith(".")}
     if not found:
         raise ConfigError(
-            f"{path}: holds no .npz file; the folders to compare are golden, csim and cosim of a run"
+            f"{path}: is {describe(path)[0]} and holds no .npz file; the folders to compare are golden, csim and cosim "
+            "of a run"
         )
     return found
 
 
-def _load(path: Path) -> np.ndarray:
+def _strays(files: Mapping[str, Path], folder: Path) -> list[str]:
+    """Which of a folder's files are not of the configuration that its OUT was last used for."""
+    config = Layout(folder.absolute().parent).config
+    if not folder.is_dir() or not config.is_file():
+        return []
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            array = arrays["y"]
-    except KeyError:
-        raise ConfigError(f"{path}: array 'y' expected") from None
-    except (OSError, ValueError, BadZipFile) as error:
-        raise ConfigError(f"{path}: cannot be read as .npz: {error}") from error
+        designs = read_json(config).get(DESIGNS)
+    except (ConfigError, AttributeError):
+        return []
+    return sorted(name for name in files if name not in designs) if isinstance(designs, list) else []
+
+
+def _load(path: Path) -> np.ndarray:
+    arrays = read_npz(path)
+    if "y" not in arrays:
+        raise ConfigError(f"{path}: array 'y' expected, got {', '.join(sorted(arrays)) or 'none'}")
+    array = arrays["y"]
     if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
         raise ConfigError(
             f"{path}: y: integers with 1 to 4 axes expected, got {array.dtype} {list(array.shape)}"

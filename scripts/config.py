@@ -10,24 +10,31 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel import bounds
+from pymodel.bounds import FileName, Odd, Version1
+from pymodel.errors import ConfigError, Strict, validated
+from pymodel.kinds import RUN, read_kind
 from pymodel.supports import Support, make_support
 
-Bits = Annotated[int, Field(ge=2, le=8)]
-Size = Annotated[int, Field(ge=1, le=65536)]
+Bits = Annotated[int, bounds.TENSOR_BITS.field()]
+Size = Annotated[int, bounds.SIZE.field()]
+Parallel = Annotated[int, bounds.PARALLEL.field()]
+Shift = Annotated[int, bounds.SHIFT.field()]
+AccumulatorBits = Annotated[int, bounds.ACCUMULATOR_BITS.field()]
+Clock = Annotated[float, bounds.CLOCK_NS.field()]
 
 
 class Parallelism(Strict):
     """How much of a layer works at once; each is static wiring. `lanes` is a check, not a setting."""
 
-    To: int = Field(1, ge=1, description="output channels at once; more than 1 needs Cout to be a multiple of P*To")
-    Tb: int = Field(1, ge=1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
-    fold: int = Field(1, ge=1, description="cycles that share the N*Tb lanes; 1 is one lane per nonzero")
-    packing: int = Field(1, ge=1, description="output channels whose products share a multiplier; must divide To")
+    To: Parallel = Field(1, description="output channels at once; more than 1 needs Cout to be a multiple of P*To")
+    Tb: Parallel = Field(1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
+    fold: Parallel = Field(1, description="cycles that share the N*Tb lanes; 1 is one lane per nonzero")
+    packing: Parallel = Field(1, description="output channels whose products share a multiplier; must divide To")
     feed: Literal["windows", "channels"] = Field(
         "windows", description="what goes into the ring at once: windows of P*Tb channels, or one channel of each block"
     )
-    lanes: int | None = Field(None, ge=1, description="if given, what To, Tb and fold must give")
+    lanes: Parallel | None = Field(None, description="if given, what To, Tb and fold must give")
 
 
 class LayerSettings(Parallelism):
@@ -45,9 +52,9 @@ class LayerConfig(Strict):
     out_channels: Size
     height: Size
     width: Size
-    kernel: int = Field(3, ge=1, le=15, description="K, odd")
-    stride: int = Field(1, ge=1, le=2)
-    padding: int = Field(1, ge=0, description="zeros on each side, at most K - 1")
+    kernel: Annotated[int, Odd] = bounds.ENGINE_KERNEL.field(3, description="K, odd")
+    stride: int = bounds.ENGINE_STRIDE.field(1)
+    padding: int = bounds.ENGINE_PADDING.field(1, description="zeros on each side, at most K - 1")
     support: str | dict[str, list[list[int]]] = Field("dense", description="a name or {taps: [[...], ...]}")
     engine: Literal["periodic", "indexed"] = Field(
         "periodic", description="operands by the ring, or for comparison by an index beside each weight"
@@ -56,10 +63,12 @@ class LayerConfig(Strict):
     activation_bits: Bits = 8
     weight_bits: Bits = 8
     output_bits: Bits = 8
-    shift: int | Literal["auto"] = Field("auto", description="requantisation shift, 0..31; auto: from the outputs")
+    shift: Shift | Literal["auto"] = Field("auto", description="requantisation shift, 0..31; auto: from the outputs")
     scale: Literal["none", "per_channel"] = Field("none", description="per_channel: a random scale per output channel")
-    accumulator_bits: int | None = Field(None, description="at least what the weights prove; none: exactly that")
-    weights: str = Field("random", description="random, min (all -2^(w-1)), max, or an .npz with weight and bias")
+    accumulator_bits: AccumulatorBits | None = Field(
+        None, description="at least what the weights prove; none: exactly that"
+    )
+    weights: FileName = Field("random", description="random, min (all -2^(w-1)), max, or an .npz with weight and bias")
     bias: bool = True
 
     @property
@@ -84,22 +93,24 @@ class Images(Strict):
     """What goes in. `digits` is scikit-learn's test split; `random` covers the whole input format."""
 
     source: Literal["random", "digits"] = "random"
-    count: int = Field(2, ge=1, le=100000)
+    count: int = bounds.IMAGES.field(2)
 
 
 class Stalls(Strict):
     """A second co-simulation in which both sides stall at random; the first never stalls and counts cycles."""
 
-    images: int = Field(1, ge=0, description="how many of the images it simulates; 0 leaves it out")
-    input: float = Field(0.3, ge=0, le=0.95, description="probability that the source idles in a cycle")
-    output: float = Field(0.3, ge=0, le=0.95, description="probability that the sink is not ready in a cycle")
+    images: int = bounds.STALLED_IMAGES.field(1, description="how many of the images it simulates; 0 leaves it out")
+    input: float = bounds.PROBABILITY_OF_STALL.field(0.3, description="probability that the source idles in a cycle")
+    output: float = bounds.PROBABILITY_OF_STALL.field(
+        0.3, description="probability that the sink is not ready in a cycle"
+    )
 
 
 class RunConfig(Strict):
     """A whole run."""
 
-    psconv: Literal[1] = Field(description="version of this file format")
-    bundle: str | None = Field(None, description="a quantised network (YAML), relative to this file")
+    psconv: Annotated[Literal[1], Version1] = Field(description="version of this file format")
+    bundle: FileName | None = Field(None, description="a quantised network (YAML), relative to this file")
     layer: LayerConfig | None = Field(None, description="or one layer with generated weights")
     network: GeneratedNetwork | None = Field(None, description="or a whole network with generated weights")
     top: Literal["layers", "network"] = Field("layers", description="RTL for each layer, or one for the network")
@@ -107,9 +118,9 @@ class RunConfig(Strict):
         "rom", description="loaded: by packets into RAM; streamed: by ports, once an image (top: network)"
     )
     images: Images = Images()
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = bounds.SEED.field(0)
     target: str = Field("zcu104", description="a device of constraints/")
-    clock_ns: float | None = Field(None, gt=0.5, le=1000, description="clock period; none: the target's")
+    clock_ns: Clock | None = Field(None, description="clock period; none: the target's")
     parallelism: Parallelism = Parallelism()
     layers: dict[str, LayerSettings] = Field({}, description="settings of single layers of a bundle, by name")
     stalls: Stalls = Stalls()
@@ -144,4 +155,4 @@ class RunConfig(Strict):
 
 def load(path: Path) -> RunConfig:
     """The checked configuration in a YAML file. Raises ConfigError naming file, key and value."""
-    return validated(RunConfig, read_yaml(path), str(path))
+    return validated(RunConfig, read_kind(path, RUN), str(path))

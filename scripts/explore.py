@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import yaml
+from openhls.targets import least_period
 
+from pymodel.bounds import BUDGET
 from pymodel.bundle import Bundle
-from pymodel.errors import ConfigError, read_yaml
+from pymodel.errors import ConfigError
+from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.fitted import Fitted, fitted
-from pymodel.explore.network import Network, cheapest, fastest
-from pymodel.explore.options import Option, Parallelism, options
+from pymodel.explore.network import QUICK, UNLIMITED, Network, cheapest, fastest, top_shapes
+from pymodel.explore.options import Option, Parallelism, most_multipliers, options
+from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
 from pymodel.files import write_text
+from pymodel.records import read_yaml, yaml_text
 
 from . import plots
 from .config import load
@@ -72,9 +77,10 @@ class Exploration:
     rows: list[Row]
     best: Fitted
     macs: dict[str, int]
+    upper_bounds: list[str]  # layers that may take less
 
-    def fps(self, interval: int) -> float:
-        return 1e9 / (interval * self.clock_ns)
+    def fps(self, interval: int) -> Decimal:
+        return rate(interval, self.clock_ns)
 
     @property
     def layers(self) -> list[Row]:
@@ -95,14 +101,14 @@ class Exploration:
         """
         best, width = self.best, lanes(self.best.answer.choice)
         bounds, macs = best.bounds, sum(self.macs.values())
-        at_most = bounds.interval and round(self.fps(bounds.interval), 3)
+        at_most = bounds.interval and self.fps(bounds.interval)
         return {
-            "frames_per_second": round(self.fps(best.interval), 3),
+            "frames_per_second": self.fps(best.interval),
             "at_most": round(macs / bounds.product, 5) if bounds.product else at_most,
             "cycles": best.interval,
             "lanes": width,
             "utilisation": round(macs / (width * best.interval), 5),
-            **_whole(best.cost.to_json()),
+            **_whole(best.answer.cost.to_json()),
             **({} if bounds.amount is None else {f"least_{self.minimise}": bounds.amount}),
             "proof": self._proof(),
         }
@@ -114,10 +120,9 @@ class Exploration:
             notes.append(f"utilisation within {product / bounds.product - 1:.2%}")
         if bounds.interval and best.interval > bounds.interval:
             notes.append(f"frames/s within {best.interval / bounds.interval - 1:.2%}")
-        found = best.answer.cost.to_json()[self.minimise]
-        if bounds.amount is not None and found > bounds.amount:
-            notes.append(f"{self.minimise} within {found / bounds.amount - 1:.2%}" if bounds.amount else self.minimise)
-        return "optimal" if not notes else ", ".join(notes)
+        if bounds.amount is not None:
+            notes += _gap(self.minimise, best.answer, bounds.amount)
+        return ", ".join(notes) or "optimal"
 
     def to_json(self) -> Row:
         model = calibration()
@@ -128,11 +133,12 @@ class Exploration:
             "budget": self.budget,
             "minimise": self.minimise,
             "exact": list(EXACT),
+            "upper_bounds": self.upper_bounds,
             "estimates": {kind: {"unseen_mean_percent": fit.unseen_mean_percent} for kind, fit in
                           (("LUT", model.LUT), ("FF", model.FF))},
-            "frontier": self.rows,
-            "chosen": self.summary | {"engines": self.best.answer.cost.to_json(),
-                                      "streams": self.best.streams.to_json()},
+            "frontier": [_numbers(row) for row in self.rows],
+            "chosen": _numbers(self.summary) | {"engines": self.best.answer.engines.to_json(),
+                                                "streams": self.best.answer.streams.to_json()},
             "layers": self.layers,
         }  # fmt: skip
 
@@ -148,23 +154,28 @@ def explore(path: Path, wish: Wish) -> Exploration:
         raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
     if wish.maximise not in (None, UTILISATION):
         raise ConfigError(f"--maximise: {wish.maximise!r}; {UTILISATION} is possible; left out: frames/s")
-    target = load_target(wish.device or config.target)
+    target = load_target(config.target if wish.device is None else wish.device)
     check_family(target.family)
-    clock_ns = wish.clock_ns or config.clock_ns or target.clock_ns
+    clock_ns = next(period for period in (wish.clock_ns, config.clock_ns, target.clock_ns) if period is not None)
+    if clock_ns < (least := least_period(target.openhls)):
+        key = f"{path}: clock_ns" if wish.clock_ns is None else "--clock"
+        raise ConfigError(f"{key}: {clock_ns:g} ns; by openhls' delay model of {target.name} no process is faster than "
+                          f"{least:g} ns")  # fmt: skip
     budget = budgets(target, wish.budget)
     try:
         bundle = load_bundle(config, path)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     network = explored(bundle, path, budget, wish.dask, wish.packing, wish.channels, max(target.multiplier))
-    interval = None if wish.fps is None else int(1e9 / (wish.fps * clock_ns))
-    if interval is not None and interval < 1:
+    interval = None if wish.fps is None else cycles_at(wish.fps, clock_ns)
+    if interval == 0:
         raise ConfigError(f"--fps: {wish.fps:g} is more than one frame a clock cycle of {clock_ns:g} ns")
     best = fitted(network, budget, wish.minimise, interval, utilised=wish.maximise == UTILISATION)
     if best is None:
         raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
     macs = {name: shape.macs for name, shape in network.shapes.items()}
-    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs)
+    less = upper_bounds(network.dataflow(best.answer.choice))
+    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs, less)
     return replace(found, rows=_frontier(network, found, wish))
 
 
@@ -182,8 +193,7 @@ def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
             budget[kind] = float(amount)
         except ValueError:
             raise ConfigError(f"--budget: {change!r}: a number or 'none' was expected after {kind}=") from None
-        if not 0 <= budget[kind] < float("inf"):
-            raise ConfigError(f"--budget: {change!r}: 0 or more is possible")
+        BUDGET.check(budget[kind], f"--budget {change}")
     return budget
 
 
@@ -199,8 +209,7 @@ def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
     keys = (*Parallelism._fields, "lanes")
     data["layers"] = {row["layer"]: {key: row[key] for key in keys} for row in found.layers}
     summary = ", ".join(f"{key} {value}" for key, value in found.summary.items())
-    content = yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=118)
-    text = f"# Chosen by: {wish.command(path)}\n# {summary}\n{content}"
+    text = f"# Chosen by: {wish.command(path)}\n# {summary}\n{yaml_text(data, width=118)}"
     write_text(result, text)
     load(result)  # what `psconv run` will do
     return result
@@ -232,37 +241,55 @@ def explored(
     bundle: Bundle, path: Path, budget: Mapping[str, float], dask: str | None, packing: bool, channels: bool,
     multiplier_bits: int,
 ) -> Network:  # fmt: skip
-    """The options of each layer of a bundle, which `path` configures. Raises ConfigError.
+    """The options of each engine of a bundle's top, which `path` configures. Raises ConfigError.
 
     packing, channels: as in `Wish`. multiplier_bits: as in EngineShape, of the device.
     """
     try:
-        shapes = {layer.name: bundle.engine_shape(layer.name, multiplier_bits=multiplier_bits)
-                  for layer in bundle.network.weighted_layers()}  # fmt: skip
+        shapes = top_shapes(bundle, multiplier_bits)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+    if not shapes:
+        raise ConfigError(f"{path}: no layer of the network's top has weights: there is nothing to choose")
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
-    most = int(min(budget.get("DSP", 1 << 16), 1 << 16))
-    lists = evaluate(options, [(shape, most, packing, channels) for shape in distinct], dask)
+    calls = [(shape, most_multipliers(shape, budget.get("DSP")), packing, channels) for shape in distinct]
+    lists = evaluate(options, calls, dask)
     found: dict[str, list[Option]] = {
         shape.model_dump_json(): each for shape, each in zip(distinct, lists, strict=True)
     }
     for name, shape in shapes.items():
         if not found[shape.model_dump_json()]:
-            raise ConfigError(f"{path}: layer {name}: no engine has {most} multipliers or fewer")
+            raise ConfigError(f"{path}: layer {name}: no engine has {most_multipliers(shape, budget.get('DSP'))} "
+                              "multipliers or fewer")  # fmt: skip
     return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
 
 
 def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
     """The least of the minimised resource at the highest frame rate, at halves of it, and at the rate asked for."""
     best = found.best
-    fast = best.bounds.interval or fastest(network, found.budget, wish.minimise).interval
+    fast = best.bounds.interval or _fastest(network, found, wish)
     slow = max(_cycles_at_fewest_multipliers(options) for options in network.options.values())
     intervals = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
     intervals = sorted(intervals | {best.interval})
+    if best.bounds.amount is not None:
+        intervals.remove(best.interval)
     calls = [(network.at(each), found.budget, each, wish.minimise) for each in intervals]
-    answers = evaluate(cheapest, calls, wish.dask)
-    return [_row(network, found, answer) for answer in answers if answer.choice is not None]
+    answers = evaluate(_point, calls, wish.dask)
+    if best.bounds.amount is not None:
+        answers.append(best.answer)
+    rows = [_row(network, found, answer) for answer in answers if answer.choice is not None]
+    return sorted(rows, key=lambda row: row["cycles"])
+
+
+def _point(network: Network, budget: Mapping[str, float], interval: int, resource: str) -> Answer:
+    """A point of the frontier."""
+    return cheapest(network, budget, interval, resource, effort=QUICK)
+
+
+def _fastest(network: Network, found: Exploration, wish: Wish) -> int:
+    """The least cycles per image of all, where a slower choice was asked for."""
+    fast = fastest(network, found.budget, wish.minimise)
+    return fast.interval if fast else found.best.interval
 
 
 def _cycles_at_fewest_multipliers(found: Sequence[Option]) -> int:
@@ -272,36 +299,51 @@ def _cycles_at_fewest_multipliers(found: Sequence[Option]) -> int:
 
 def _row(network: Network, found: Exploration, answer: Answer) -> Row:
     interval = network.interval(answer.choice)
-    least = answer.cost.to_json()[found.minimise]
     width = lanes(answer.choice)
     return {
-        "frames_per_second": round(found.fps(interval), 3),
+        "frames_per_second": found.fps(interval),
         "cycles": interval,
         "lanes": width,
         "utilisation": round(sum(found.macs.values()) / (width * interval), 5),
         **_whole(answer.cost.to_json()),
         f"least_{found.minimise}": answer.bound,
-        "proof": "optimal" if least <= answer.bound else f"{found.minimise} within {least / answer.bound - 1:.2%}",
+        "proof": ", ".join(_gap(found.minimise, answer, answer.bound)) or "optimal",
     }
+
+
+def _gap(resource: str, answer: Answer, bound: float) -> list[str]:
+    """How far above a bound an answer is, if it is."""
+    found = answer.cost.to_json()[resource]
+    if found <= bound:
+        return []
+    return [f"{resource} within {found / bound - 1:.2%}" if bound else f"{resource} within {found:,g}"]
 
 
 def _why_not(
     network: Network, budget: Mapping[str, float], interval: int | None, target: Target, fps: float | None
 ) -> str:
-    """Why nothing fits: each resource that even its own least choice has too much of."""
-    cycles = interval or max(option.cycles for found in network.options.values() for option in found)
+    """Why nothing fits: each resource of which the engines alone have too much even at its own least."""
+    cycles = UNLIMITED if interval is None else interval
+    name, at = network.bundle.network.name, "" if fps is None else f" at {fps:,.10g} frames/s"
     reasons = []
     for kind in AXES:
-        least = cheapest(network, {}, cycles, kind, ties=False)
+        least = cheapest(network, {}, cycles, kind, ties=False, engines_alone=True)
         if least.choice is None:
-            return (f"no folding of {network.bundle.network.name} reaches {fps:g} frames/s "
-                    f"({interval:,} cycles per image) with multipliers for all that the budget has")  # fmt: skip
+            return (f"no folding of {name} reaches {fps:,.10g} frames/s ({interval:,} cycles per image) with "
+                    "multipliers for all that the budget has")  # fmt: skip
         if kind in budget and least.bound > budget[kind]:
             reasons.append(f"{kind}: {least.bound:,g} at least, {budget[kind]:,g} there")
-    rate = "" if fps is None else f" at {fps:g} frames/s"
+    lift = "--budget KIND=none lifts a budget"
+    if not reasons and not cheapest(network, budget, cycles, "DSP", ties=False, enough=True).proved:
+        return (f"no folding of {name} was found that fits {target.name}{at} with its streams; the search ended at its "
+                f"limit, without a proof that there is none. {lift}")  # fmt: skip
     detail = "; ".join(reasons) or "each resource is enough by itself, not all together, or not with the streams"
-    return (f"no folding of {network.bundle.network.name} fits {target.name}{rate}: {detail}. --budget KIND=none lifts "
-            "a budget")  # fmt: skip
+    return f"no folding of {name} fits {target.name}{at}: {detail}. {lift}"
+
+
+def _numbers(row: Row) -> Row:
+    """A row for machines."""
+    return {key: float(value) if isinstance(value, Decimal) else value for key, value in row.items()}
 
 
 def _whole(resources: Mapping[str, float]) -> Row:

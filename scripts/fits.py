@@ -1,26 +1,29 @@
 """`psconv fits`: whether a network with all its weights in ROM fits a device, and whether its dense twin would.
 
 By the model of `psconv explore` (docs/explore.md), without building anything: multipliers and block RAM exact, look-up
-tables and flip-flops estimates. The twin has the same layers without pruning, the same formats, and of the ways to
-build it that keep the same pace one with the fewest multipliers: with several products in each, or with rings in
-memories, only where the network itself has such.
+tables and flip-flops estimates. The twin has the same layers without pruning, each in its own formats and with its own
+scales, and of the ways to build it that keep the same pace one with the fewest multipliers: with several products in
+each, or with rings in memories, only where the network itself has such.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pymodel.bundle import Bundle
 from pymodel.dataflow import Dataflow, build
 from pymodel.errors import ConfigError
+from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import Cost, check_family, engine_cost
-from pymodel.explore.network import cheapest, streams_cost
-from pymodel.explore.solve import total
-from pymodel.generate import random_bundle
+from pymodel.explore.network import cheapest
+from pymodel.explore.streams import streams_cost
+from pymodel.network import Conv
 from pymodel.network_cycles import slowest
-from pymodel.networks import apply_variant
 
 from .config import load
 from .explore import explored
@@ -47,6 +50,7 @@ class Fits:
     target: Target
     interval: int
     candidates: list[Candidate]
+    upper_bounds: list[str]  # layers of the network as configured that may take less
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -80,6 +84,7 @@ class Fits:
             "device": self.target.name,
             "cycles": self.interval,
             "budget": self.target.budgets.model_dump(),
+            "upper_bounds": self.upper_bounds,
             "block_ram_bits": self.memory_bits[0],
             "block_and_ultra_ram_bits": self.memory_bits[1],
             "candidates": [
@@ -100,7 +105,7 @@ def fits(path: Path, device: str | None = None) -> Fits:
     config = load(path)
     if config.layer:
         raise ConfigError(f"{path}: layer: a bundle or a network is wanted, built as one top")
-    target = load_target(device or config.target)
+    target = load_target(config.target if device is None else device)
     check_family(target.family)
     try:
         bundle = load_bundle(config, path)
@@ -109,17 +114,17 @@ def fits(path: Path, device: str | None = None) -> Fits:
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     interval = slowest(own).iterations
-    here = sum(map(engine_cost, shapes.values()), streams_cost(own))
+    here = sum(map(engine_cost, own.shapes.values()), streams_cost(own))
     found = [Candidate(config.network.variant if config.network else "as configured", _stored_bits(own), here)]
-    twin = random_bundle(apply_variant(bundle.network, "dense"), config.seed, *_bits(bundle))
-    packing, channels = any(s.packing > 1 for s in shapes.values()), any(s.pieces > 1 for s in shapes.values())
-    network = explored(twin, path, {}, None, packing, channels, max(target.multiplier))
-    choice = cheapest(network, {}, interval, "DSP").choice
-    if choice is None:
+    packing = any(shape.packing > 1 for shape in own.shapes.values())
+    channels = any(shape.pieces > 1 for shape in own.shapes.values())
+    network = explored(dense_twin(bundle, config.seed), path, {}, None, packing, channels, max(target.multiplier))
+    answer = cheapest(network, {}, interval, "DSP")
+    if answer.choice is None:
         raise ConfigError(f"{path}: no folding of the dense network takes {interval:,} cycles for an image")
-    dense = network.dataflow(choice)
-    found.append(Candidate("dense", _stored_bits(dense), total(choice.values()) + streams_cost(dense)))
-    return Fits(bundle.network.name, target, interval, found)
+    dense = network.dataflow(answer.choice)
+    found.append(Candidate("dense", _stored_bits(dense), answer.cost))
+    return Fits(bundle.network.name, target, interval, found, upper_bounds(own))
 
 
 def _stored_bits(dataflow: Dataflow) -> int:
@@ -127,7 +132,16 @@ def _stored_bits(dataflow: Dataflow) -> int:
     return sum(s.cout * s.N * s.blocks * s.weight_bits for s in dataflow.shapes.values())
 
 
-def _bits(bundle: Bundle) -> tuple[int, int]:
-    """Bits of weights and activations: the most that a layer has."""
-    return (max(form.bits for form in bundle.weight_formats.values()),
-            max(form.bits for form in bundle.formats.values()))  # fmt: skip
+def dense_twin(bundle: Bundle, seed: int) -> Bundle:
+    """The bundle with all weights of every kernel: its own where it has them, the others random in the same format.
+
+    Biases and scales are the bundle's own. An accumulator is as wide as the weights ask for.
+    """
+    weights = {}
+    for layer in bundle.network.weighted_layers():
+        own, form = bundle.weights[layer.name], bundle.weight_formats[layer.name]
+        rng = np.random.default_rng([seed, zlib.crc32(layer.name.encode())])
+        drawn = rng.integers(form.min, form.max + 1, own.shape).astype(np.int8)
+        kept = layer.make_support().mask(*own.shape[:2]) if isinstance(layer, Conv) else True
+        weights[layer.name] = np.where(kept, own, drawn)
+    return replace(bundle, network=bundle.network.dense_twin(), weights=weights, accumulator_bits={})

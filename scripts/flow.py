@@ -6,7 +6,6 @@ nothing that it depends on has changed. They run in worker processes, one engine
 
 from __future__ import annotations
 
-import json
 import platform
 import shutil
 from collections.abc import Callable
@@ -28,31 +27,27 @@ from pymodel.errors import ConfigError
 from pymodel.files import write_text
 from pymodel.native import build as native
 from pymodel.packing import unpack_beats
+from pymodel.records import read_json, read_npz, reading
 from pymodel.storage import support_storage
 from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
 
 from . import network_steps
-from .bench import bench, summary
+from .bench import bench, inner_streams, simulator, summary
 from .config import RunConfig
 from .network_report import network_report
 from .parallel import in_workers
-from .place_route import place_and_route
+from .place_route import check_routable, clock_report, place_and_route
 from .report import write_report
-from .resources import SOURCES, load_target, seen_by_yosys, synthesise, trace_operands
+from .resources import load_target, seen_by_yosys, synthesise, trace_operands
 from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from .steps import ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from .sources import code
+from .steps import DESIGNS, ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from .subject import Engine, Subject, engine_input, make_subject
 from .vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
-# Modules that the results of synthesis, place and route depend on.
-COUNTING = tuple(
-    ROOT / "scripts" / f"{name}.py"
-    for name in ("netlist", "place_route", "ecp5_registers", "critical_path", "source_lines")
-)
-
 
 @dataclass(frozen=True)
 class Run:
@@ -70,29 +65,34 @@ def prepare(
 ) -> Run:  # fmt: skip
     """The run that `config`, read from `path`, describes; writes the resolved configuration. Raises ConfigError."""
     try:
-        chosen = load_target(target or config.target)
+        chosen = load_target(config.target if target is None else target)
     except ConfigError as error:
-        raise ConfigError(f"{'--target' if target else path}: {error}") from error
-    period = clock_ns or config.clock_ns or chosen.clock_ns
+        raise ConfigError(f"{path}: {error}" if target is None else f"--{error}") from error
+    if pnr:
+        check_routable(chosen)
+    period = next(period for period in (clock_ns, config.clock_ns, chosen.clock_ns) if period is not None)
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     run = Run(config, path, make_subject(config, path, chosen), settings)
     resolved = config.model_dump() | {"target": chosen.name, "clock_ns": period}
-    write_json(out / "config.json", {"file": str(path), **resolved})
+    names = [design.name for design in run.subject.designs]
+    write_json(run.settings.layout.config, {"file": str(path), **resolved, DESIGNS: names})
     return run
 
 
 @step
 def golden_step(engine: Engine, settings: Settings) -> Work:
     """Writes what the golden model computed with the subject."""
-    result = settings.layout.golden(engine.name)
-    return Work(result, content_key(engine.x, engine.y), lambda: write_npz(result, x=engine.x, y=engine.y))
+    layout, name = settings.layout, engine.name
+    result = layout.golden(name)
+    return Work(result, content_key(engine.x, engine.y), lambda: write_npz(result, x=engine.x, y=engine.y),
+                outdated=(layout.csim(name), layout.cosim(name)))  # fmt: skip
 
 
 @step
 def csim_step(engine: Engine, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the engine has changed."""
     result, folder = settings.layout.csim(engine.name), settings.layout.build(engine.name) / "csim"
-    program = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", engine.header,
+    program = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), engine.header,
                           versions("ziglang"))  # fmt: skip
 
     def compiled() -> None:
@@ -119,8 +119,10 @@ def synth_step(engine: Engine, settings: Settings) -> Work:
         compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config], target=settings.target.openhls,
                     clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
         shutil.copy2(config / header.FILE_NAME, folder)
+        cycles.check(engine.shape, read_json(folder / "schedule.json"))
 
-    return Work(folder / "ports.json", key, make)
+    return Work(folder / "ports.json", key, make,
+                (folder / "rtl", folder / "schedule.json", folder / header.FILE_NAME))  # fmt: skip
 
 
 @step
@@ -129,13 +131,14 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
     layout, folder = settings.layout, settings.layout.synth(engine.name)
     result = layout.cosim(engine.name)
     rtl = sorted((folder / "rtl").glob("*.sv"))
-    ports = json.loads((folder / "ports.json").read_text())
     stalls = settings.stalls
-    key = content_key(folder / "rtl", ports, ROOT / "rtl_tb", engine.x, engine.y, settings.seed,
-                      stalls.model_dump(), settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
+    key = content_key(simulator(), folder / "rtl", folder / "ports.json", engine.x, engine.y, settings.seed,
+                      stalls.model_dump(), settings.waves)  # fmt: skip
 
     def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
-        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure)
+        ports, schedule = read_json(folder / "ports.json"), read_json(folder / "schedule.json")
+        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure,
+                     cycles.quiet(engine.shape, schedule), inner=inner_streams(schedule))  # fmt: skip
 
     def make() -> None:
         full = one(len(engine.x), "free", 0.0, 0.0)
@@ -147,7 +150,7 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=unpack_beats(full.beats[:whole], engine.shape))
 
-    return Work(result, key, make)
+    return Work(result, key, make, (result.with_suffix(".json"),))
 
 
 @step
@@ -155,8 +158,8 @@ def resources_step(engine: Engine, settings: Settings) -> Work:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
     rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
-    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns, *SOURCES,
-                      *COUNTING, versions(*SYNTHESIS_PACKAGES))  # fmt: skip
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns,
+                      code("scripts.resources", "scripts.place_route"), versions(*SYNTHESIS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         target = settings.target
@@ -206,18 +209,11 @@ def report(run: Run) -> dict[str, Any]:
     return write_report(data, layout.report).model_dump()
 
 
-def _clock(placed: dict[str, Any]) -> dict[str, Any]:
-    """What of a place and route goes into the report."""
-    kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
-    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
-                                                 "path": placed["critical_path_lines"]}  # fmt: skip
-
-
 def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
     layout, shape, name = settings.layout, engine.shape, engine.name
-    schedule = json.loads((layout.synth(name) / "schedule.json").read_text())
-    simulated = json.loads(layout.cosim(name).with_suffix(".json").read_text())
-    resources = json.loads(layout.resources(name).read_text())
+    schedule = read_json(layout.synth(name) / "schedule.json")
+    simulated = read_json(layout.cosim(name).with_suffix(".json"))
+    resources = read_json(layout.resources(name))
     free = simulated["free"]
     model = cycles.latency(shape, schedule, len(engine.x), free["start"])
     storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
@@ -240,7 +236,7 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "utilisation": len(engine.x) * shape.macs / (shape.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
         "fmax_mhz": resources["pnr"]["fmax_mhz"] if "pnr" in resources else None,
-        "clock": _clock(resources["pnr"]) if "pnr" in resources else None,
+        "clock": clock_report(resources["pnr"]) if "pnr" in resources else None,
         # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
         "multiplexer_free": resources["operands"]["multiplexer_free"] and shape.fold == 1,
         "weight_bits": storage["periodic"].weight_bits,
@@ -304,7 +300,8 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
 
 
 def _load(path: Path) -> np.ndarray:
-    with np.load(path) as arrays:
+    arrays = read_npz(path)
+    with reading(path):
         return arrays["y"]
 
 
@@ -325,8 +322,8 @@ def run_step(name: str, run: Run, console: Console) -> None:
         _run_network_step(name, title, network_step, run, console)
         return
     engines = sorted(run.subject.engines, key=lambda e: -e.shape.lanes)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[last]}"), TimeElapsedColumn())  # fmt: skip
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+               TextColumn("{task.fields[last]}", markup=False), TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=len(engines), last="")
         todo = [engine for engine in engines if not layer_step.plan(engine, run.settings).done]
@@ -337,8 +334,8 @@ def run_step(name: str, run: Run, console: Console) -> None:
 
 def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run, console: Console) -> None:
     """One step for a whole network; those that take long tell how far they are."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}"),
-               TimeElapsedColumn())  # fmt: skip
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
+               TextColumn("{task.fields[state]}", markup=False), TimeElapsedColumn())  # fmt: skip
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=None, state="")
 

@@ -35,6 +35,8 @@ def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict
         "file": str(out),
         "beats": len(beats),
         "bytes_per_beat": beats.shape[1],
+        "identity": f"{dataflow.gate.identity:#010x}",
+        "identity_beats": dataflow.gate.identity_beats,
         "check_beats": dataflow.gate.check_beats,
         "engines": len(dataflow.engines),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,11 @@ import numpy as np
 from pymodel import network_memory
 from pymodel.dataflow import OUT_PORT, TOP, Dataflow
 from pymodel.network_cycles import latency
+from pymodel.records import read_json, read_npz, reading
 from pymodel.storage import support_storage
 from pymodel.units import EngineUnit, StreamedEngineUnit
 
+from .place_route import clock_report
 from .settings import Settings
 from .subject import Whole
 
@@ -21,15 +22,15 @@ from .subject import Whole
 def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
     """{"layers": [...], "network": {...}}: fields of scripts.report's LayerReport and NetworkReport."""
     layout, dataflow = settings.layout, whole.dataflow
-    schedule = json.loads((layout.synth(whole.name) / "schedule.json").read_text())
-    simulated = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())
-    resources = json.loads(layout.resources(whole.name).read_text())
+    schedule = read_json(layout.synth(whole.name) / "schedule.json")
+    simulated = read_json(layout.cosim(whole.name).with_suffix(".json"))
+    resources = read_json(layout.resources(whole.name))
     free = simulated["free"]
     images, start = len(whole.x), free["start"]
     model = latency(dataflow, schedule, images, start, whole.reloads)
     ends = [end - start for end in free["cycles"]["image_last"]]
-    with np.load(layout.csim(whole.name)) as arrays:
-        csim = int((arrays["y"] != whole.y).sum())
+    with reading(layout.csim(whole.name)):
+        csim = int((read_npz(layout.csim(whole.name))["y"] != whole.y).sum())
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     interval = int(np.diff(ends)[-1]) if images > 1 else None
     frames_per_second = 1e9 / (model.interval * settings.clock_ns)
@@ -52,6 +53,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "multipliers": dataflow.multipliers,
         "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
         "resources": resources["total"],
+        "clock": clock_report(resources["pnr"]) if "pnr" in resources else None,
         "modules": resources["distinct"],
         "memory": _memory(dataflow, schedule),
         "nonzero_bits": stored["nonzero"],
@@ -69,7 +71,7 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
     layers = [
         _layer(layer, whole, simulated, parts[layer], model.interval)
         for layer in dataflow.probes
-        if layer in {unit.name for unit in dataflow.units}
+        if layer in dataflow.layers
     ]
     return {"layers": layers, "network": network}
 
@@ -122,7 +124,7 @@ def _layer(layer: str, whole: Whole, simulated: dict, resources: dict[str, float
         "mismatches": mismatches,
         "resources": resources,
     }
-    unit = next(unit for unit in dataflow.units if unit.name == layer)
+    unit = dataflow.layers[layer]
     busy = max(process.iterations for process in unit.processes())
     out = stream.words
     if not isinstance(unit, EngineUnit):

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from openhls.compile import compile_hls
 
-from pymodel import csim, network_top
+from pymodel import csim, network_cycles, network_top
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP
 from pymodel.files import write_text
+from pymodel.records import read_json
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 
-from .bench import summary
-from .resources import SOURCES, seen_by_yosys, synthesise_modules
-from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from .bench import inner_streams, simulator, summary
+from .place_route import place_and_route
+from .resources import seen_by_yosys, synthesise_modules
+from .settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from .sources import code
 from .steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from .subject import Whole
 
@@ -26,10 +28,12 @@ from .subject import Whole
 @step
 def golden_step(whole: Whole, settings: Settings) -> Work:
     """Writes what the golden model computed: images x, scores y, and the output of every layer by its name."""
-    result = settings.layout.golden(whole.name)
+    layout = settings.layout
+    result = layout.golden(whole.name)
     layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}
     key = content_key(whole.x, whole.y, *layers.values())
-    return Work(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers))
+    return Work(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers),
+                outdated=(layout.csim(whole.name), layout.cosim(whole.name)))  # fmt: skip
 
 
 @step
@@ -37,7 +41,7 @@ def csim_step(whole: Whole, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
     folder = settings.layout.build(whole.name) / "csim"
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", ROOT / "pymodel" / "csim.py", whole.sources,
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), whole.sources,
                       versions("ziglang"))  # fmt: skip
     program = csim.program(folder)
 
@@ -71,8 +75,10 @@ def synth_step(whole: Whole, settings: Settings) -> Work:
         compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder],
                     target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder,
                     cache=settings.process_cache)  # fmt: skip
+        network_cycles.check(whole.dataflow, read_json(folder / "schedule.json"))
 
-    return Work(folder / "ports.json", key, make)
+    return Work(folder / "ports.json", key, make,
+                (folder / "rtl", folder / "schedule.json", *(folder / file for file in whole.sources)))  # fmt: skip
 
 
 @step
@@ -80,9 +86,9 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
     """The RTL in Verilator, every layer's output probed: without a stall on all images, with stalls on a few."""
     layout, folder = settings.layout, settings.layout.synth(whole.name)
     result, stalls = layout.cosim(whole.name), settings.stalls
-    key = content_key(folder / "rtl", folder / "ports.json", ROOT / "rtl_tb", whole.x, whole.weights,
+    key = content_key(simulator(), folder / "rtl", folder / "ports.json", whole.x, whole.weights,
                       *whole.streamed.values(), *whole.outputs.values(), settings.seed, stalls.model_dump(),
-                      settings.waves, versions(*SIMULATION_PACKAGES))  # fmt: skip
+                      settings.waves)  # fmt: skip
 
     def make() -> None:
         full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
@@ -94,7 +100,7 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=whole.scores(full.beats))
 
-    return Work(result, key, make)
+    return Work(result, key, make, (result.with_suffix(".json"),))
 
 
 def run_bench(
@@ -109,13 +115,14 @@ def run_bench(
     """
     folder, dataflow = settings.layout.synth(whole.name), whole.dataflow
     packets = whole.packets(images)
+    schedule = read_json(folder / "schedule.json")
     probes = {layer: stream for layer, stream in dataflow.probes.items() if stream.name != OUT_PORT}
     words = {stream.name: stream.words for stream in probes.values()}
     if whole.weights is None:
         words |= {"in": dataflow.source.words, "out": dataflow.sink.words}
     return simulate(
         sorted((folder / "rtl").glob("*.sv")),
-        json.loads((folder / "ports.json").read_text()),
+        read_json(folder / "ports.json"),
         np.concatenate([packet.beats for packet in packets]),
         np.concatenate([packet.last for packet in packets]),
         whole.answers(images),
@@ -129,7 +136,8 @@ def run_bench(
         reset_on=reset_on,
         waves=settings.waves,
         cache=settings.simulator_cache,
-        timeout_cycles=_quiet_cycles(whole),
+        timeout_cycles=network_cycles.quiet(dataflow, schedule),
+        inner=inner_streams(schedule),
         axes={stream: tensor.axes for stream, tensor in words.items()},
         fields={stream: ("channel", tensor.bits, tensor.group) for stream, tensor in words.items()},
         probes={s.name: s.words.pack(whole.outputs[layer][:images], layer) for layer, s in probes.items()},
@@ -139,23 +147,22 @@ def run_bench(
 
 @step
 def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], None] = lambda now, all: None) -> Work:
-    """LUT, FF, DSP, BRAM of every module after yosys; `done` is told how many of how many modules there are."""
+    """LUT, FF, DSP, BRAM of every module after yosys; with `pnr` the ECP5's Fmax of the whole network.
+
+    `done` is told how many of how many modules there are.
+    """
     result = settings.layout.resources(whole.name)
     rtl = sorted((settings.layout.synth(whole.name) / "rtl").glob("*.sv"))
-    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), *SOURCES, versions(*SYNTHESIS_PACKAGES))
+    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns,
+                      code("scripts.resources", "scripts.place_route"), versions(*SYNTHESIS_PACKAGES))  # fmt: skip
 
     def make() -> None:
         record = synthesise_modules(rtl, TOP, settings.target, settings.module_cache, done)
+        if settings.pnr:
+            record["pnr"] = place_and_route(rtl, TOP, settings.target, settings.clock_ns)
         write_json(result, record | {"target": settings.target.name})
 
     return Work(result, key, make)
-
-
-def _quiet_cycles(whole: Whole) -> int:
-    """Cycles without a beat at either port that are no deadlock: an image through one unit after the other."""
-    reload = whole.weights is not None
-    busiest = (max(process.iterations for process in unit.processes(reload)) for unit in whole.dataflow.units)
-    return 20_000 + sum(busiest)
 
 
 def _summary(result: SimResult) -> dict[str, Any]:

@@ -1,16 +1,13 @@
-"""Work in worker processes, one on each core, which an interrupt of any kind ends with all that they started."""
+"""Work in worker processes, one on each core."""
 
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from typing import Any
 
-from openhls.workers import abandon
+from openhls.pool import pool
 
 
 def in_workers(
@@ -22,21 +19,10 @@ def in_workers(
     """
     if not calls:
         return []
-    count = min(len(calls), os.cpu_count() or 1)
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_quiet) as pool:
-        futures = {pool.submit(function, *call): at for at, call in enumerate(calls)}
-        results: list[Any] = [None] * len(calls)
-        try:
-            for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                done(futures[future])
-        except BaseException:
-            abandon(pool)
-            raise
+    results: list[Any] = [None] * len(calls)
+    with pool(min(len(calls), os.cpu_count() or 1)) as executor:
+        futures = {executor.submit(function, *call): at for at, call in enumerate(calls)}
+        for future in as_completed(futures):
+            results[futures[future]] = future.result()
+            done(futures[future])
     return results
-
-
-def _quiet() -> None:
-    """Ctrl-C is the parent's, which ends the workers; a worker's own children go with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

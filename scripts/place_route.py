@@ -32,13 +32,25 @@ def place_and_route(
     return result | {"seconds": round(time.monotonic() - start, 2)}
 
 
+def check_routable(target: Target) -> None:
+    """Raises ConfigError for a device that nextpnr does not know."""
+    if target.nextpnr is None or not target.yosys.startswith("synth_ecp5"):
+        raise ConfigError(f"target: no open place and route for '{target.name}'; the ECP5 has one: ulx3s_85f")
+
+
+def clock_report(placed: dict[str, Any]) -> dict[str, Any]:
+    """What of a place and route goes into the report: fields of scripts.report's ClockReport."""
+    kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
+    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
+                                                 "path": placed["critical_path_lines"]}  # fmt: skip
+
+
 def netlist(rtl: Sequence[Path], top: str, target: Target, folder: Path) -> dict[str, int]:
     """Synthesise into `folder` for `route`, with registers moved into blocks: returns `use_registers`'s counts.
 
-    Raises ConfigError for a device that nextpnr does not know.
+    Raises ConfigError as `check_routable` does.
     """
-    if target.nextpnr is None:
-        raise ConfigError(f"target: no open place and route for '{target.name}'; the ECP5 has one: ulx3s_85f")
+    check_routable(target)
     folder.mkdir(parents=True, exist_ok=True)
     yosys(f"{read_sources(rtl, folder)}; {target.yosys} -top {top} -json {_DESIGN}", folder)
     design = json.loads((folder / _DESIGN).read_text(encoding="utf-8"))

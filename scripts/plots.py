@@ -70,7 +70,7 @@ def energy_bars(rows: Sequence[Row], title: str) -> Figure:
 def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Figure:
     """Share of each resource of a device over frames per second. Rows: explore.Exploration.rows."""
     figure, axes = _axes(7.0, 4.2, title)
-    x = [row["frames_per_second"] for row in rows]
+    x = [float(row["frames_per_second"]) for row in rows]
     for kind, colour in RESOURCE_COLOURS.items():
         if budget.get(kind):
             y = [100 * row[kind] / budget[kind] for row in rows]

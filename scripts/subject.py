@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,19 +12,24 @@ import numpy as np
 
 from pymodel import golden, header, network_top, ops
 from pymodel.bundle import Bundle
-from pymodel.dataflow import Dataflow, build
+from pymodel.dataflow import Dataflow, build, needed_layers
 from pymodel.errors import ConfigError
 from pymodel.formats import SCALE_BITS, Format, check_range
 from pymodel.generate import random_bundle
 from pymodel.loading import Packet, Verdict, answers, in_ultra_ram, loadable, packet, weight_beats
+from pymodel.memory import require
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape, pack_stream
+from pymodel.records import read_npz
 from pymodel.supports import check_support
 from pymodel.training.data import load_dataset
 
 from .config import LayerConfig, RunConfig
 from .resources import Target, load_target
+
+_DRAWN = 1 << 20  # random numbers at a time
+_DRAWING_BYTES = 26  # of a weight: drawn, masked, the mask, and as it is kept
 
 LAYER = "layer"  # the name of the only layer of a one-layer run
 WHOLE = "network"  # the name of a whole network's folder and files
@@ -167,13 +173,17 @@ def engine_input(bundle: Bundle, name: str, outputs: dict[str, np.ndarray]) -> n
 
 
 def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = None) -> dict[str, EngineShape]:
-    """The engine of each layer with weights, by its name, for `target` or the configured one. Raises ConfigError."""
+    """The engine of each layer with weights that is built, by its name, for `target` or the configured one.
+
+    Raises ConfigError.
+    """
     device = target or load_target(config.target)
     names = [layer.name for layer in bundle.network.weighted_layers()]
+    built = {layer.name for layer in needed_layers(bundle.network)} if config.top == "network" else set(names)
     if unknown := sorted(set(config.layers) - set(names)):
         raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
     shapes = {}
-    for name in names:
+    for name in filter(built.__contains__, names):
         wish = config.layers.get(name, config.parallelism)
         engine = config.layer.engine if config.layer else "periodic"
         key = f"layers.{name}" if name in config.layers else "parallelism"
@@ -208,10 +218,10 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
 
 def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray | None]:
     count, form = config.images.count, bundle.formats["input"]
+    require_outputs(bundle.network, count)
     if config.images.source == "random":
         rng = np.random.default_rng([config.seed, 1])
-        shape = (count, *bundle.network.input.shape)
-        return rng.integers(form.min, form.max + 1, shape).astype(np.int8), None
+        return random_images(rng, form, (count, *bundle.network.input.shape)), None
     data = load_dataset(config.images.source)
     if data.shape != bundle.network.input.shape:
         raise ConfigError(f"images.source: {config.images.source} has images of {data.shape}, the network "
@@ -224,6 +234,28 @@ def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray |
     return data.integers(data.test.images[:count]), data.test.labels[:count]
 
 
+def random_images(rng: np.random.Generator, form: Format, shape: tuple[int, ...]) -> np.ndarray:
+    """int8 images all over a format, drawn a few at a time: the generator's own integers are eight times as large."""
+    images = np.empty(math.prod(shape), np.int8)
+    for start in range(0, len(images), _DRAWN):
+        part = images[start : start + _DRAWN]
+        part[...] = rng.integers(form.min, form.max + 1, len(part))
+    return images.reshape(shape)
+
+
+def _require_weights(network: Network) -> None:
+    """Raises ConfigError where there is no memory to draw the weights of a network."""
+    for layer in network.weighted_layers():
+        count = math.prod(network.weight_shape(layer))
+        require(count * _DRAWING_BYTES, f"layer {layer.name}: {count:,} weights", "a smaller layer needs less")
+
+
+def require_outputs(network: Network, images: int) -> None:
+    """Raises ConfigError where there is no memory for the outputs of every layer, and twice for those at work."""
+    sizes = [math.prod(shape) for shape in network.shapes().values()]
+    require(images * (sum(sizes) + 2 * max(sizes)), f"network {network.name}: the outputs of {images:,} images")
+
+
 def _generated(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bundle, np.ndarray]:
     """A network of one layer, and random images for it."""
     support = layer.engine_support
@@ -232,17 +264,18 @@ def _generated(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bun
                 bias=layer.bias)  # fmt: skip
     network = Network(name=LAYER, layers=[conv], output=LAYER, input=InputSpec(
         channels=layer.in_channels, height=layer.height, width=layer.width))  # fmt: skip
+    _require_weights(network)
+    require_outputs(network, config.images.count)
     rng = np.random.default_rng([config.seed, zlib.crc32(LAYER.encode())])
     weights, bias = _weights(layer, network.weight_shape(conv), rng, folder)
     scales = _scales(layer, rng)
     activations = Format(layer.activation_bits, 0)
-    images = rng.integers(
-        activations.min, activations.max + 1, (config.images.count, *network.input.shape)
-    ).astype(np.int8)
+    images = random_images(rng, activations, (config.images.count, *network.input.shape))
     if layer.shift == "auto":
         # One bit less than the largest output needs: most outputs fit, and some saturate.
-        sums = ops.conv2d(images, weights, bias, layer.stride, layer.padding)
-        largest = int(np.abs(sums if scales is None else sums * scales.astype(np.int64)[:, None, None]).max())
+        factor = 1 if scales is None else scales.astype(np.int64)[:, None, None]
+        largest = max(int(np.abs(sums * factor).max())
+                      for _, sums in ops.conv2d_pieces(images, weights, bias, layer.stride, layer.padding))  # fmt: skip
         shift = min(max(0, largest.bit_length() - layer.output_bits), 31)
     else:
         shift = layer.shift
@@ -280,11 +313,14 @@ def _weights(
     if path.suffix != ".npz":
         raise ConfigError(f"layer.weights: {layer.weights!r}: random, min, max or an .npz file was expected")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            weights = arrays["weight"]
-            bias = arrays["bias"] if layer.bias else bias
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"layer.weights: {path}: cannot be read: {error}") from error
+        arrays = read_npz(path)
+    except ConfigError as error:
+        raise ConfigError(f"layer.weights: {error}") from error
+    for name in ("weight", "bias")[: 1 + layer.bias]:
+        if name not in arrays:
+            found = ", ".join(sorted(arrays)) or "none"
+            raise ConfigError(f"layer.weights: {path}: array {name!r} expected, got {found}")
+    weights, bias = arrays["weight"], arrays["bias"] if layer.bias else bias
     if weights.shape != shape or bias.shape != shape[:1]:
         raise ConfigError(f"layer.weights: {path}: weight {list(weights.shape)} and bias {list(bias.shape)}; "
                           f"{list(shape)} and {[shape[0]]} were expected")  # fmt: skip

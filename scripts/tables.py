@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -19,6 +20,8 @@ def shown(value: Any) -> str:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Decimal):
+        return f"{value:,}"  # exact, to be given back
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -26,7 +29,7 @@ def shown(value: Any) -> str:
 
 def numeric(rows: Sequence[Row], key: str) -> bool:
     """Whether a column has nothing but numbers, and gaps."""
-    return all(isinstance(row[key], int | float | None) for row in rows)
+    return all(isinstance(row[key], int | float | Decimal | None) for row in rows)
 
 
 def terminal(title: str, rows: Sequence[Row], width: int) -> Iterator[Table]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from openhls import children
+from openhls.caches import cache_home, writable
 
 from pymodel.errors import ConfigError
 
@@ -39,17 +41,13 @@ def yosys(script: str, folder: Path) -> None:
 
 def tool(package: str, function: str, arguments: Sequence[str], folder: Path) -> None:
     """Run a YoWASP tool in `folder`; ConfigError with the end of its output when it fails."""
+    writable(Path(os.environ.get("YOWASP_CACHE_DIR") or cache_home() / "YoWASP"), "yosys", "YOWASP_CACHE_DIR")
     command = [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
     with (folder / "tool.log").open("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(
-            [*command, *arguments], cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        try:
+        with children.started(
+            [*command, *arguments], cwd=folder, env=children.environment(), stdout=log, stderr=subprocess.STDOUT
+        ) as process:
             status = process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
         log.seek(0)
         text = log.read()
     if status:

@@ -27,7 +27,7 @@ def folders(tmp_path):
 
 
 COMMANDS = ["run", "golden", "csim", "synth", "cosim", "report", "compare", "complexity", "energy", "train", "quantize",
-            "sweep", "explore", "fits", "bench", "pack-weights"]  # fmt: skip
+            "sweep", "explore", "fits", "bench", "hunt", "pack-weights"]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -118,3 +118,20 @@ def test_the_list_stays_short(tmp_path_factory: pytest.TempPathFactory, layers: 
     b = save(folder / "b", **{name: np.ones((1, 1), int) for name in names})
     result = compare(a, b)
     assert len(result.differences) == min(layers, MAX_LISTED) and len(result.layers) == layers
+
+
+def test_files_of_another_configuration_are_left_out_and_said(tmp_path: Path) -> None:
+    y = np.zeros((1, 2), np.int8)
+    golden = save(tmp_path / "golden", now=y, before=y)
+    csim = save(tmp_path / "csim", now=y, older=y + 1)
+    (csim / ".0123456789abcdef.partial.npz").write_bytes(b"cut")  # what a kill leaves
+    assert not compare(golden, csim).equal  # no run's folders: every file counts
+    (tmp_path / "config.json").write_text(json.dumps({"designs": ["now"]}))
+    result = compare(golden, csim)
+    assert result.equal and [layer.name for layer in result.layers] == ["now"]
+    assert result.left_out == [str(golden / "before.npz"), str(csim / "older.npz")]
+    assert "older.npz" in result.render().caption and result.to_json()["left_out"] == result.left_out
+    (tmp_path / "config.json").write_text(json.dumps({"designs": ["now", "older"]}))
+    assert [(layer.name, layer.problem) for layer in compare(golden, csim).layers if not layer.equal] == [
+        ("older", f"missing in {golden}")
+    ]

@@ -183,7 +183,6 @@ def test_packed_engines_take_one_block_for_several_products(name, tmp_path):
     flow.resources_step(engine, this.settings)
     found = json.loads(this.settings.layout.resources(engine.name).read_text())
     assert (engine.shape.lanes, engine.shape.multipliers, found["total"]["DSP"]) == (lanes, blocks, blocks)
-    assert found["other"] == {}
     operands = found["operands"]
     assert operands["multipliers"] == operands["weights_from_memory"] == blocks
     assert operands["packing_adders"] == blocks * (engine.shape.packing - 1)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.maxplus import Deadlock, Link, Process, Timeline, occupancy, settle
+from pymodel.maxplus import Deadlock, Link, Orbit, Process, Timeline, interval, keeps, occupancy, settle
 
-CYCLES = 20_000
+CYCLES = 20_000  # more than these runs take
 
 
 def run(chain: list[Process], links: dict[str, Link], images: int) -> dict[str, list[int]] | None:
@@ -80,25 +80,69 @@ def test_times_are_those_of_the_simulation(graph, images: int) -> None:
             assert line.times(stream).tolist() == [expected[line.process.name][i] for i in line.iteration[events]]
 
 
-@given(graph=diamonds(), images=st.integers(1, 3))
+def period_of(chain: list[Process]) -> int:
+    return max(process.iterations for process in chain)
+
+
+def orbits(chain: list[Process], links: dict[str, Link]) -> list[Orbit]:
+    """The times that all images keep at the pace of the slowest process, the first one having no word to wait for."""
+    lines = [Orbit(process, period_of(chain)) for process in chain]
+    for stream in chain[0].writes:
+        lines[0].raise_to(stream, chain[0].writes[stream])
+    settle(lines, links)
+    return lines
+
+
+@given(graph=diamonds(), more=st.integers(0, 3))
 @settings(max_examples=100, deadline=None)
-def test_occupancy_is_a_depth_that_changes_nothing(graph, images: int) -> None:
+def test_occupancy_is_a_depth_that_changes_nothing(graph, more: int) -> None:
     """With the occupancy of endless streams as depth the times stay; with a word less, some write waits."""
     chain, links = graph
     endless = {stream: Link(link.stage, None) for stream, link in links.items()}
-    free = [Timeline([process] * images) for process in chain]
-    settle(free, endless)
+    free = orbits(chain, endless)
     for name in links:
         producer = next(line for line in free if name in line.process.writes)
         consumer = next(line for line in free if name in line.process.reads)
         depth = occupancy(producer, consumer, name)
-        same = [Timeline([process] * images) for process in chain]
-        settle(same, endless | {name: Link(links[name].stage, depth)})
-        assert all((a.time == b.time).all() for a, b in zip(same, free, strict=True))
-        if depth > 1:
-            less = [Timeline([process] * images) for process in chain]
-            try:
-                settle(less, endless | {name: Link(links[name].stage, depth - 1)})
-            except Deadlock:
+        for wanted, waits in ((depth + more, False), (depth - 1, True)):
+            if wanted < 1:
                 continue
-            assert any((a.time != b.time).any() for a, b in zip(less, free, strict=True))
+            fixed = [line.copy() for line in free]
+            alone = {stream: link for stream, link in endless.items()} | {name: Link(links[name].stage, wanted)}
+            assert settle(fixed, alone, fixed[chain.index(producer.process)]) is not waits
+
+
+@given(graph=diamonds())
+@settings(max_examples=60, deadline=None)
+def test_occupancies_keep_the_pace_for_ever(graph) -> None:
+    """Simulated cycle by cycle: nothing stands still, and the slowest process comes to work in every cycle."""
+    chain, links = graph
+    free = orbits(chain, {stream: Link(link.stage, None) for stream, link in links.items()})
+    for name in links:
+        producer = next(line for line in free if name in line.process.writes)
+        consumer = next(line for line in free if name in line.process.reads)
+        links[name] = Link(links[name].stage, occupancy(producer, consumer, name))
+    images, period = 60, period_of(chain)
+    times = run(chain, links, images)
+    slow = next(process for process in chain if process.iterations == period)
+    assert times is not None
+    assert times[slow.name][-1] - times[slow.name][-1 - 10 * period] == 10 * period
+    assert keeps(chain, links, period) and interval(chain, links) == period
+
+
+@given(graph=diamonds())
+@settings(max_examples=150, deadline=None)
+def test_the_interval_is_kept_for_ever_and_is_the_least_whole_one(graph) -> None:
+    """Against the pace of a long simulation, cycle by cycle, well after its start."""
+    chain, links = graph
+    warm, more = 20, 60  # images may come in groups of several, each at its own distance: 14, 9, 13, 14, 9, 13
+    times = run(chain, links, warm + more)
+    if times is None:
+        with pytest.raises(Deadlock):
+            interval(chain, links)
+        return
+    found = interval(chain, links)
+    ends = times["join"][chain[-1].iterations - 1 :: chain[-1].iterations]
+    taken, within = ends[-1] - ends[warm - 1], max(np.diff(ends))
+    assert (found - 1) * more - within < taken <= found * more + within
+    assert keeps(chain, links, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from functools import partial
@@ -352,23 +353,15 @@ def test_a_broken_design_is_one_clear_error(tmp_path: Path, fifo_ports: Ports) -
         simulate(FIFO, fifo_ports, beats, last, beats, 4, tmp_path / "run", axes={"out": [("row", 6)]})
 
 
-def test_an_interrupt_leaves_no_simulator_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sleeper = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    monkeypatch.setattr(sleeper, "wait", _interrupted_once(sleeper.wait))
-    with pytest.raises(KeyboardInterrupt):
-        processes.wait(sleeper)
-    assert sleeper.poll() is not None
+def test_an_interrupt_leaves_no_simulator_behind(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
 
-
-def _interrupted_once(wait):
-    calls = iter([KeyboardInterrupt])
-
-    def patched(*arguments, **options):
-        for error in calls:
-            raise error
-        return wait(*arguments, **options)
-
-    return patched
+    command = ["sh", "-c", "echo $$; sleep 60"]
+    with (tmp_path / "log").open("w+") as log, pytest.raises(KeyboardInterrupt):
+        processes.run(command, tmp_path, {}, log, interrupted)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "log").read_text()), 0)
 
 
 def test_ports_json_is_checked(tmp_path: Path, fifo_ports: Ports) -> None:

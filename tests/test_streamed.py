@@ -20,7 +20,7 @@ from pymodel.dataflow import OUT_PORT, TOP, Dataflow, build
 from pymodel.errors import ConfigError
 from pymodel.generate import random_bundle
 from pymodel.network import Network
-from pymodel.network_cycles import latency, pace, slowest
+from pymodel.network_cycles import latency, slowest
 from pymodel.packing import EngineShape, pack_rom, pack_stream, unpack_stream
 from rtl_tb.runner import SimResult, simulate
 from scripts.config import Stalls
@@ -203,7 +203,7 @@ def check_free_run(built: tuple[Whole, Settings]) -> None:
     start = result.cycles["first_in"]
     model = latency(whole.dataflow, schedule, IMAGES, start)
     assert [end - start for end in result.cycles["image_last"]] == model.image_last
-    assert slowest(whole.dataflow).iterations <= model.interval <= pace(whole.dataflow)
+    assert slowest(whole.dataflow).iterations <= model.interval <= whole.dataflow.period
     memory = {what: bits for what, bits in network_memory.built(schedule).items() if what != network_memory.FIFOS}
     assert network_memory.needed(whole.dataflow) == memory  # or `psconv run` calls it a failure
     for engine in whole.dataflow.streamed.values():

@@ -310,12 +310,15 @@ def test_fitted_shape_is_the_fastest() -> None:
 
 def test_refusals() -> None:
     unstructured = make_network("digits", "digits", "pSC2")
+    grouped = make_network("mobilenet_v2", "cifar10").map_convs(
+        lambda conv: Conv(**{**conv.model_dump(), "support": "PSD1_P16" if conv.groups > 1 else "dense"})
+    )
     with pytest.raises(ConfigError, match="'zip' is unknown: use one of dense"):
         network_traffic(unstructured, "zip")
     with pytest.raises(ConfigError, match="layer conv2 of digits cannot be stored in it"):
         network_traffic(unstructured, "periodic")
     with pytest.raises(ConfigError, match="groups"):
-        network_traffic(make_network("mobilenet_v2", "cifar10", "PSD1_P16"), "periodic")
+        network_traffic(grouped, "periodic")
     with pytest.raises(ConfigError, match="multipliers"):
         EngineOptions(multipliers=0)
     with pytest.raises(ConfigError, match="weights_kib"):

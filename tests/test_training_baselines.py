@@ -248,6 +248,8 @@ def test_wrong_names(variant: str, message: str) -> None:
 
 def test_grouped_convolutions_have_no_rank() -> None:
     with pytest.raises(ConfigError, match="s1b1_depth is a grouped convolution"):
+        low_rank(initialised(mobilenet_v2(), "dense", 0), ("s1b1_depth",), 1000)
+    with pytest.raises(ConfigError, match="SVD@PSD4_P8: mobilenet_v2 has no convolution that PSD4_P8 changes"):
         initialised(mobilenet_v2(), "SVD@PSD4_P8", 0)
 
 

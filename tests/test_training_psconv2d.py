@@ -9,6 +9,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pymodel.errors import ConfigError  # noqa: E402
+from pymodel.network import Conv  # noqa: E402
+from pymodel.networks import make_network, sparse_convs  # noqa: E402
 from pymodel.supports import Support  # noqa: E402
 from pymodel.training.config import Optimiser  # noqa: E402
 from pymodel.training.distributed import joined  # noqa: E402
@@ -170,6 +172,34 @@ def test_convert_by_the_papers_rule() -> None:
     assert model[2].bias is None
     assert not pruned_weights(model).any()
     assert "PSD4_P8" in repr(model)
+
+
+def test_convert_leaves_dense_what_the_support_is_not_defined_for() -> None:
+    """Larger and oblong kernels, groups, 1x1: the model is converted, and computes as many outputs as before."""
+    sizes = [(3, 1), (3, 1), (5, 1), (7, 1), ((3, 1), 1), (1, 1), (3, 2), (3, 8), (3, 1)]
+    model = nn.Sequential(*(nn.Conv2d(8, 8, size, groups=groups) for size, groups in sizes))
+    convert(model, papers_rule(model, "PSD1_P16"))
+    assert [type(conv) is PSConv2d for conv in model] == [False, True, *6 * [False], True]
+    assert model(torch.zeros(1, 8, 32, 32)).shape[:2] == (1, 8)
+    five = nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 5))
+    convert(five, papers_rule(five, Support.custom([[0, 24], [12]], 5)))
+    assert [type(conv) is PSConv2d for conv in five] == [False, False, True]
+    with pytest.raises(ConfigError, match="PSD3_P8"):
+        papers_rule(five, "PSD3_P8")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16", "shufflenet", "mobilenet_v2", "digits"])
+def test_the_rule_is_one(name: str) -> None:
+    """What `convert` makes of a dense network in PyTorch is the network that a variant's name describes."""
+    network = make_network(name, "digits" if name == "digits" else "cifar10")
+    convs = [layer for layer in network.layers if isinstance(layer, Conv)]
+    shapes = network.shapes()
+    model = nn.ModuleDict()
+    for conv in convs:
+        model[conv.name] = nn.Conv2d(shapes[conv.input][0], conv.out_channels, conv.kernel, groups=conv.groups)
+    convert(model, papers_rule(model, "PSD1_P16"))
+    changed = [layer_name for layer_name, conv in model.items() if type(conv) is PSConv2d]
+    assert changed == list(sparse_convs(network)) and not any(model[one].groups > 1 for one in changed)
 
 
 def test_convert_keeps_what_lies_on_the_support() -> None:

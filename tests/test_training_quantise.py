@@ -1,5 +1,8 @@
 """Fixed point in torch against the golden model: the same integers, always."""
 
+import itertools
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from pymodel import golden, networks  # noqa: E402
 from pymodel.bundle import Bundle  # noqa: E402
+from pymodel.errors import ConfigError  # noqa: E402
 from pymodel.formats import Format, requantise  # noqa: E402
 from pymodel.network import (  # noqa: E402
     Add,
@@ -114,6 +118,51 @@ def test_folding_keeps_the_function(seed: int) -> None:
     x = torch.randn(4, 3, 8, 8)
     with torch.no_grad():
         assert torch.allclose(fold_batch_norm(module)(x), module(x), atol=1e-4, rtol=1e-4)
+
+
+def residual() -> Network:
+    """A branch of two convolutions, added to what it branches from."""
+    common = {"out_channels": 4, "kernel": 3, "padding": 1}
+    return Network(
+        name="residual",
+        input=InputSpec(channels=3, height=8, width=8),
+        layers=[
+            Conv(name="a", input="input", **common, relu=True), Conv(name="b", input="a", **common),
+            Conv(name="c", input="b", **common), Add(name="sum", inputs=["c", "a"], relu=True),
+            Add(name="twice", inputs=["sum", "c"]), GlobalAvgPool(name="average", input="twice"),
+            Linear(name="scores", input="average", out_features=5),
+        ],
+        output="scores",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("make", [every_operation, residual])
+def test_a_dead_layer_is_a_legal_layer(make: Callable[[], Network], per_channel: bool) -> None:
+    """All zeros, or all but, with and without biases: each layer in turn, and all; as exact as any other network."""
+    network = make()
+    dataset, names = random_dataset(network, 0), [layer.name for layer in network.weighted_layers()]
+    for dead in (*((name,) for name in names), names):
+        for scale, bias in itertools.product((0.0, 1e-30, 1e-44), (False, True)):
+            module = random_network(network, 1)
+            with torch.no_grad():
+                for name in dead:
+                    for key, value in module.layers[name].named_parameters():
+                        if bias or "bias" not in key:
+                            value.mul_(scale)
+            fixed = to_fixed_point(module, dataset, config(per_channel=per_channel))
+            assert assert_identical(fixed, export(fixed, dataset, {}), dataset.integers(dataset.test.images)) == 24
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("value", [1e22, 1e36])
+def test_values_beyond_every_format_name_their_layer(value: float, per_channel: bool) -> None:
+    network = residual()
+    module = random_network(network, 1)
+    with torch.no_grad():
+        module.layers["b"].conv.weight[0, 0, 0, 0] = value
+    with pytest.raises(ConfigError, match="layer (b|c|sum|twice|scores): .* reach .*diverged"):
+        to_fixed_point(module, random_dataset(network, 0), config(per_channel=per_channel))
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -273,6 +275,83 @@ def test_compiled_training_is_the_same_training(tmp_path: Path) -> None:
 def test_divergence_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="optimiser.lr.*diverged"):
         train(DIGITS, tmp_path / "run", overrides=("optimiser.lr=1.0e+30", "epochs=3"))
+
+
+@pytest.mark.parametrize("step", [0, 3, 21])
+def test_divergence_in_any_step_ends_the_training(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that overflow in one step of the last epoch, also in its last, whose loss was still finite."""
+    rates = itertools.count()
+
+    def rate(self: Schedule, epoch: float, epochs: int) -> float:
+        return 3e36 if next(rates) == 22 + step else 0.05
+
+    monkeypatch.setattr(Schedule, "factor", rate)
+    options = ("epochs=2", "optimiser.lr=100", "schedule.warmup_epochs=0", "optimiser.momentum=0",
+               "optimiser.nesterov=false")  # fmt: skip
+    with pytest.raises(ConfigError, match=r"optimiser.lr: 100.0: training diverged in epoch 2, step \d+ of 22") as e:
+        train(DIGITS, tmp_path, overrides=options)
+    assert int(re.search(r"step (\d+)", str(e.value))[1]) in (step + 1, step + 2)
+    assert not (tmp_path / "model.pt").exists() and not (tmp_path / "result.json").exists()
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert all(value.isfinite().all() for value in state["model"].values())  # of the epoch before
+
+    def no_number(name: str) -> None:
+        raise AssertionError(name)
+
+    for line in (tmp_path / "log.jsonl").read_text().splitlines():
+        assert json.loads(line, parse_constant=no_number)["epoch"] == 1
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1E-3", "1.0e-3", "+1e-03", ".1e-2", "0.001"])
+def test_a_rate_with_an_exponent_is_a_number(text: str, tmp_path: Path) -> None:
+    assert load_config(DIGITS, (f"optimiser.lr={text}",)).optimiser.lr == 0.001
+    content = re.sub(r"lr: [^,}]+", f"lr: {text}", DIGITS.read_text())
+    (tmp_path / "train.yaml").write_text(content)
+    assert load_config(tmp_path / "train.yaml").optimiser.lr == 0.001
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=-1", "seed=4294967296", "seed=1.5", "optimiser.lr=.nan", "optimiser.lr=.inf", "epochs=0",
+                 "epochs=10000000", "batch_size=-1", "threads=0", "label_smoothing=1", "optimiser.momentum=.nan",
+                 "optimiser.weight_decay=-1", "data.augment.crop=100000", "network.width=0",
+                 "quantise.calibration_images=0"],
+)  # fmt: skip
+def test_numbers_have_bounds(override: str) -> None:
+    with pytest.raises(ConfigError, match=f"train.yaml.*{override.partition('=')[0]}"):
+        load_config(DIGITS, (override,))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [(math.nan, "model.pt: conv2.conv.weight: 1 of 4608 values are NaN or infinite"),
+     (math.inf, "model.pt: conv2.conv.weight: 1 of 4608 values are NaN or infinite"),
+     (1e30, "layer conv2: outputs reach 1.*e[+]3")],
+)  # fmt: skip
+def test_weights_that_are_no_numbers_are_not_quantised(
+    damage: float, message: str, short_run: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(short_run, run)
+    state = torch.load(run / "model.pt", weights_only=True)
+    [name] = [key for key in state if "conv2" in key and key.endswith("weight") and state[key].dim() == 4]
+    state[name][tuple(state[name].nonzero()[0])] = damage
+    torch.save(state, run / "model.pt")
+    with pytest.raises(ConfigError, match=message.replace("conv2.conv.weight", re.escape(name))):
+        quantise(run, tmp_path / "b.yaml")
+    assert not (tmp_path / "b.yaml").exists()
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "text", "other", "list"])
+@pytest.mark.parametrize("file", ["model.pt", "config.json", "network.json", "result.json"])
+def test_damaged_files_of_a_training(damage: str, file: str, short_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(short_run, run)
+    data = (run / file).read_bytes()
+    other = (run / ("checkpoint.pt" if file == "model.pt" else "log.jsonl")).read_bytes()
+    content = {"empty": b"", "cut": data[: len(data) // 2], "text": b"hello", "list": b"[1, 2]", "other": other}
+    (run / file).write_bytes(content[damage])
+    with pytest.raises(ConfigError, match=re.escape(str(run / file))):
+        quantise(run, tmp_path / "b.yaml")
 
 
 def test_command_line_errors_are_one_line(tmp_path: Path) -> None:

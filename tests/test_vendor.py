@@ -6,16 +6,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from pymodel import csim
+from pymodel import csim, header
+from pymodel.cycles import pe_iterations
 from pymodel.errors import ConfigError
+from pymodel.packing import EngineShape
 from scripts import flow
 from scripts.config import load
 from scripts.report import parse_report, render_html, render_markdown
@@ -38,6 +43,7 @@ HLS_COMMANDS = {
     "open_solution": (("-flow_target",), ("-reset",), 1, 1),
     "set_part": ((), (), 1, 1),
     "create_clock": (("-name", "-period"), (), 0, 0),
+    "config_compile": (("-pipeline_style", "-pipeline_loops"), ("-unsafe_math_optimizations",), 0, 0),
     "csim_design": (("-argv", "-ldflags", "-mflags"), ("-O", "-clean", "-setup"), 0, 0),
     "csynth_design": ((), ("-dump_cfg", "-dump_post_cfg", "-synthesis_check"), 0, 0),
     "cosim_design": (("-argv", "-ldflags", "-rtl", "-tool", "-trace_level"), ("-O", "-setup", "-random_stall"), 0, 0),
@@ -59,8 +65,9 @@ VIVADO_COMMANDS = {
     "exit": ((), (), 0, 1),
 }
 # Keys of an HLS component's configuration (UG1702, "v++ mode hls": general, C synthesis, test bench, package options).
-CFG_KEYS = {"": {"part"}, "hls": {"flow_target", "clock", "syn.top", "syn.file", "syn.cflags", "tb.file", "tb.cflags",
-                                  "package.output.format", "package.output.syn"}}  # fmt: skip
+CFG_KEYS = {"": {"part"}, "hls": {"flow_target", "clock", "syn.top", "syn.file", "syn.cflags",
+                                  "syn.compile.pipeline_style", "tb.file", "tb.cflags", "package.output.format",
+                                  "package.output.syn"}}  # fmt: skip
 REPEATED = {"tb.file", "syn.file"}
 
 
@@ -120,7 +127,8 @@ def test_hls_script_under_a_tcl_interpreter(target: str, tmp_path: Path) -> None
     check_syntax(made, HLS_COMMANDS)
     names = [name for name, *_ in made]
     assert names == ["open_project", "set_top", *["add_files"] * 4, "open_solution", "set_part", "create_clock",
-                     "csim_design", "csynth_design", "cosim_design", "export_design", "exit"]  # fmt: skip
+                     "config_compile", "csim_design", "csynth_design", "cosim_design", "export_design",
+                     "exit"]  # fmt: skip
     files = [call[-1] for call in made if call[0] == "add_files"]
     assert all((folder / file).is_file() for file in files) and len(set(files)) == 4
     [part] = [call[1] for call in made if call[0] == "set_part"]
@@ -177,6 +185,45 @@ def test_configuration_file_has_documented_keys_only(tmp_path: Path) -> None:
     for section, keys in found.items():
         assert set(keys) == CFG_KEYS[section]
         assert all(keys.count(key) == 1 for key in keys if key not in REPEATED)
+
+
+def test_streams_hold_two_words_at_least_for_vitis(tmp_path: Path) -> None:
+    """Its FIFO of one word passes a word every second cycle; the open flow's has the depth of the cycle model."""
+    engine, settings = prepared(tmp_path, LAYER | {"out_channels": 32})
+    made = (step.write_project("vitis", engine, settings) / "src" / header.FILE_NAME).read_text()
+
+    def depths(text: str) -> list[int]:
+        return [int(depth) for depth in re.findall(r"_DEPTH = (\d+);", text)]
+
+    here = depths(engine.header)
+    assert 1 in here and depths(made) == [max(2, depth) for depth in here]
+
+
+def test_the_trip_count_of_the_processing_element_is_the_true_one(tmp_path: Path) -> None:
+    """As the compiler computes it, against the iterations of the cycle model; with windows whole and in pieces."""
+    common = {"cin": 8, "cout": 8, "height": 3, "width": 4, "acc_bits": 28}
+    shapes = [
+        EngineShape(**common, kernel=3, padding=1, support="PS4_P4", feed="channels", fold=2),
+        EngineShape(**common, kernel=3, stride=2, padding=1, support="PS4_P4", Tb=2, fold=3, To=2),
+        EngineShape(**common, kernel=1, support="dense", Tb=8),
+    ]
+    structs, lines = [], []
+    for at, shape in enumerate(shapes):
+        weights, bias = np.zeros((8, 8, shape.kernel, shape.kernel), int), np.zeros(8, int)
+        structs.append(header.engine_struct(f"C{at}", shape, weights, bias, prefix=f"c{at}_"))
+        lines.append(f'  std::printf("%d\\n", psconv::Rom<C{at}>::MOST + 0);')
+    text = header.render_header("engine_config.hpp", "a test", "configurations", 1024, structs)
+    (tmp_path / "configurations.hpp").write_text(text)
+    source = tmp_path / "count.cpp"
+    source.write_text('#include <cstdio>\n#include "configurations.hpp"\n#include "pe.hpp"\nint main() {\n'
+                      + "\n".join(lines) + "\n}\n")  # fmt: skip
+    command = [*csim.compiler_command("clang"), f"-I{csim.ENGINE}", f"-I{csim.INCLUDE}", "-w", "-std=c++17", source,
+               "-o", tmp_path / "count"]  # fmt: skip
+    subprocess.run(command, check=True)
+    printed = subprocess.run([tmp_path / "count"], capture_output=True, text=True, check=True).stdout
+    assert list(map(int, printed.split())) == [pe_iterations(shape) for shape in shapes]
+    assert re.search(r"do \{\n#pragma HLS PIPELINE II=1\n#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=Store::MOST",
+                     (csim.ENGINE / "pe.hpp").read_text())  # fmt: skip
 
 
 @pytest.mark.parametrize("tool", step.TOOLS)
@@ -241,9 +288,12 @@ def test_the_projects_csim_with_amds_headers_finds_a_wrong_vector(
     assert lost.returncode == 1 and "cannot read x.dat" in lost.stderr
 
 
-def test_bambus_sources_are_the_engine(tmp_path: Path) -> None:
-    """Compiled with this project's own headers: the translated pragmas and ROMs change no output."""
-    folder = step.write_project("bambu", *prepared(tmp_path))
+@pytest.mark.parametrize(
+    "parallelism", [{}, pytest.param({"feed": "channels", "fold": 2}, marks=pytest.mark.slow)], ids=str
+)
+def test_bambus_sources_are_the_engine(parallelism: dict, tmp_path: Path) -> None:
+    """Compiled with this project's own headers: translated pragmas and ROMs and wider words change no output."""
+    folder = step.write_project("bambu", *prepared(tmp_path, parallelism=parallelism))
     command = [*csim.compiler_command("clang"), "-Wno-unknown-pragmas"]
     program = compiled(folder, command, "c++14")
     done = subprocess.run([program], cwd=folder, capture_output=True, text=True)
@@ -276,8 +326,9 @@ rows:
 }
 """
     translated = bambu_source(text, "f.cpp")
-    assert "rows:\n#pragma HLS UNROLL\n  for (int i" in translated
-    assert not any(f"HLS {kind}" in translated for kind in UNUSED) and "#pragma HLS INLINE" in translated
+    assert "rows:\n#pragma HLS unroll\n  for (int i" in translated
+    assert not any(f"HLS {kind}" in translated for kind in UNUSED) and "INLINE" in UNUSED
+    assert bambu_source(text.replace("UNROLL", "unroll"), "f.cpp") == translated
     for wrong in ("#pragma HLS INTERFACE mode=axis port=x\n", "  while (true) {\n#pragma HLS UNROLL\n"):
         with pytest.raises(ConfigError, match="f.cpp: #pragma HLS .* has no translation"):
             bambu_source(wrong, "f.cpp")
@@ -332,16 +383,46 @@ def test_tools_are_found(tmp_path: Path, monkeypatch, nothing_installed) -> None
 
 
 # A fake tool: an executable in a temporary folder that records how it was called and leaves the open flow's RTL and the
-# sample reports where Vitis HLS would leave its own. No figure of it is measured.
+# sample reports where Vitis HLS would leave its own. No figure of it is measured. FAILS in the environment names a step
+# that ends with an error. Its Tcl is a real interpreter's.
+FAKE_STEP = """\
+#!/bin/sh
+at=$1
+[ "$2" = "$FAILS" ] && echo "ERROR: [HLS 200-1] $2 failed" && exit 1
+mkdir -p $at/syn/verilog $at/syn/report
+case $2 in
+csynth)
+    cp {rtl}/*.v $at/syn/verilog
+    cp {samples}/top_csynth_sample.xml $at/syn/report/psconv_engine_csynth.xml
+    cp {samples}/csynth_sample.xml $at/syn/report/csynth.xml ;;
+cosim)
+    mkdir -p $at/sim/report
+    cp {samples}/cosim_sample.rpt $at/sim/report/psconv_engine_cosim.rpt ;;
+esac
+"""
 FAKE_VITIS = """\
 #!/bin/sh
 echo "fake $*" >>"{log}"
 [ "$1" = -version ] && echo "a fake vitis_hls 2099.1, written for a test" && exit 0
-mkdir -p hls/solution/syn/verilog hls/solution/syn/report hls/solution/sim/report
-cp {rtl}/*.v hls/solution/syn/verilog
-cp {samples}/top_csynth_sample.xml hls/solution/syn/report/psconv_engine_csynth.xml
-cp {samples}/csynth_sample.xml hls/solution/syn/report/csynth.xml
-cp {samples}/cosim_sample.rpt hls/solution/sim/report/psconv_engine_cosim.rpt
+exec {tcl} {commands}
+"""
+FAKE_COMMANDS = """\
+foreach name {{open_project set_top add_files open_solution set_part create_clock config_compile csim_design
+               export_design}} {{ proc $name args {{}} }}
+proc csynth_design args {{ exec >@stdout {step} hls/solution csynth }}
+proc cosim_design args {{ exec >@stdout {step} hls/solution cosim }}
+source run_hls.tcl
+"""
+FAKE_VPP = """\
+#!/bin/sh
+echo "v++ $*" >>"{log}"
+[ "$1" = --version ] && echo "a fake v++ 2099.1, written for a test" && exit 0
+exec {step} hls/hls csynth
+"""
+FAKE_VITIS_RUN = """\
+#!/bin/sh
+echo "vitis-run $*" >>"{log}"
+case "$*" in *--cosim*) exec {step} hls/hls cosim ;; esac
 """
 FAKE_VIVADO = """\
 #!/bin/sh
@@ -351,9 +432,7 @@ cp {samples}/timing_sample.rpt reports/timing.rpt
 """
 FAKE_BAMBU = """\
 #!/bin/sh
-echo "fake $*" >>"{log}"
-[ "$1" = --version ] && echo "a fake bambu 2099.1, written for a test" && exit 0
-cp {rtl}/*.v .
+exec {python} {script} {rtl} {log} "$@"
 """
 
 
@@ -362,6 +441,18 @@ def fake(path: Path, text: str, **values: Path) -> Path:
     path.write_text(text.format(**values))
     path.chmod(0o755)
     return path
+
+
+def fake_vitis(folder: Path, log: Path, rtl: Path) -> Path:
+    """Both of the ways in which Vitis is called, in a folder: vitis_hls, and v++ with vitis-run. Returns the first."""
+    command = tcl.interpreter()
+    if command is None:
+        pytest.skip("no Tcl interpreter: neither tclsh nor tkinter")
+    step = fake(folder / "step", FAKE_STEP, rtl=rtl, samples=SAMPLES)
+    fake(folder / "v++", FAKE_VPP, log=log, step=step)
+    fake(folder / "vitis-run", FAKE_VITIS_RUN, log=log, step=step)
+    commands = fake(folder / "commands.tcl", FAKE_COMMANDS, step=step)
+    return fake(folder / "vitis_hls", FAKE_VITIS, log=log, tcl=shlex.join(command), commands=commands)
 
 
 def open_rtl(engine, settings, folder: Path) -> dict:
@@ -377,7 +468,7 @@ def test_the_whole_way_through_a_fake_vitis(tmp_path: Path, monkeypatch) -> None
     engine, settings = prepared(tmp_path)
     log, rtl = tmp_path / "log", tmp_path / "rtl"
     open_rtl(engine, settings, rtl)
-    tool = fake(tmp_path / "bin" / "vitis_hls", FAKE_VITIS, log=log, rtl=rtl, samples=SAMPLES)
+    tool = fake_vitis(tmp_path / "bin", log, rtl)
     fake(tmp_path / "bin" / "vivado", FAKE_VIVADO, log=log, samples=SAMPLES)
     monkeypatch.setenv("XILINX_VIVADO", str(tmp_path))
     assert step.stored("vitis", engine, settings) is None
@@ -403,6 +494,30 @@ def test_the_whole_way_through_a_fake_vitis(tmp_path: Path, monkeypatch) -> None
     assert step.collect("vitis", folder, engine, settings)["mismatches"] == 1
 
 
+@pytest.mark.parametrize("way", ["vitis_hls", "v++"])
+def test_a_step_that_fails_loses_nothing_of_those_before(way: str, tmp_path: Path, monkeypatch) -> None:
+    """And what an earlier run has left is not taken for this one's."""
+    engine, settings = prepared(tmp_path)
+    rtl = tmp_path / "rtl"
+    rtl.mkdir()
+    (rtl / "psconv_engine.v").write_text("module psconv_engine; endmodule\n")
+    fake_vitis(tmp_path / "bin", tmp_path / "log", rtl)
+    if way == "v++":
+        (tmp_path / "bin" / "vitis_hls").unlink()
+    folder = step.write_project("vitis", engine, settings)
+    for solution in ("solution", "hls"):
+        old = folder / "hls" / solution / "syn" / "verilog" / "old.v"
+        old.parent.mkdir(parents=True)
+        old.touch()
+    monkeypatch.setenv("FAILS", "cosim")
+    with pytest.raises(ConfigError, match=r"failed with \d+:\nERROR: \[HLS 200-1\] cosim failed"):
+        step.run_layer("vitis", engine, settings, tmp_path / "bin", False)
+    assert not step.finished(folder)
+    assert [path.name for path in (folder / "rtl").iterdir()] == ["psconv_engine.v"]
+    kept = {path.name for path in (folder / "reports").iterdir()}
+    assert {"psconv_engine_csynth.xml", "csynth.xml"} <= kept and "psconv_engine_cosim.rpt" not in kept
+
+
 def check_report(record: dict) -> None:
     """The report has a table of the tool, with who counted and where it ran; without a record it has none."""
     layer = {"name": "conv", "shape": "4x3x4", "variant": "PS4_P4", "images": 1, "mismatches": {"cosim": 0}, "lanes": 4}
@@ -424,7 +539,8 @@ def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
     for source in rtl.iterdir():
         source.write_text(re.sub(rf"\b{csim.TOP}\b", "inner_engine", source.read_text()))
     (rtl / "wrapper.v").write_text(bambu_names(inner))
-    tool = fake(tmp_path / "bambu.AppImage", FAKE_BAMBU, log=log, rtl=rtl)
+    (rtl / "ready.mem").write_text("1\n")
+    tool = fake_bambu(tmp_path, rtl)
     record = step.run_layer("bambu", engine, settings, tool, False)
     assert record["mismatches"] == 0 and record["errors"] == [], record
     assert record["resources_by"] == "yosys" and record["resources"]["DSP"] == engine.shape.lanes
@@ -432,7 +548,66 @@ def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
     options = {word.partition("=")[0] for word in called if word.startswith("--")}
     assert options == {"--top-fname", "--compiler", "--std", "--generate-interface", "--device-name", "--clock-period",
                        "--reset-type", "--reset-level"}  # fmt: skip
-    assert "--device-name=xcu280-2Lfsvh2892-VVD" in called
+    assert "--device-name=xcu55c-2Lfsvh2892-VVD" in called
+    assert record["provenance"]["tool"].startswith("Version: PandA 2099.1")
+    assert record["functions"] == [
+        {"name": "columns", "control_steps": 7, "fmax_mhz": 206.11756924921215, "states": 6, "area": 1100, "dsp": 0,
+         "ff": 197},
+        {"name": "psconv_engine", "control_steps": 3, "fmax_mhz": 412.5, "states": 2, "area": 12, "dsp": 4, "ff": 5},
+    ]  # fmt: skip
+    wide = record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"]
+    assert wide == f"column 96, window 288, weights {engine.shape.rom_word_bits}"
+    run = {"title": "t", "ok": True, "clock_ns": 3.333, "target": "zcu104", "provenance": {}}
+    layer = {"name": "conv", "shape": "4x3x4", "variant": "PS4_P4", "images": 1, "mismatches": {"cosim": 0}, "lanes": 4}
+    report = parse_report(run | {"layers": [layer | {"tools": {"bambu": record}}]})
+    for render in (render_markdown, render_html):
+        assert "control steps" in render(report) and "206.1" in render(report)
+
+
+def fake_bambu(folder: Path, rtl: Path) -> Path:
+    values = {"python": sys.executable, "script": Path(__file__).with_name("fake_bambu.py"), "log": folder / "log"}
+    return fake(folder / "bambu.AppImage", FAKE_BAMBU, **values, rtl=rtl)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("pe.hpp", "#pragma HLS unroll", "#pragma HLS UNROLL", "PLEASE submit a bug report"),
+        ("words.hpp", "  return ap_uint<BITS>(beat.data);", "#pragma HLS INLINE\n  return 0;", "INLINE in a template"),
+        ("weights.hpp", "orders.read() != 0", "orders.read().to_bool()", "to_bool"),
+        ("psconv_engine.cpp", 'extern "C" ', "", "top function psconv_engine not found"),
+    ],
+)
+def test_what_bambu_refuses_is_shown_in_its_words(file: str, old: str, new: str, message: str, tmp_path: Path) -> None:
+    """The stand-in is not blind: each of the changes that Bambu needs, undone."""
+    engine, settings = prepared(tmp_path)
+    (tmp_path / "rtl").mkdir()
+    tool = fake_bambu(tmp_path, tmp_path / "rtl")
+    source = step.write_project("bambu", engine, settings) / "src" / file
+    assert old in source.read_text()
+    source.write_text(source.read_text().replace(old, new, 1))
+    with pytest.raises(ConfigError, match=f"failed with 1:\nerror -> .*{message}"):
+        step.run_layer("bambu", engine, settings, tool, False)
+
+
+def test_what_bambu_keeps_is_of_whole_bytes(tmp_path: Path) -> None:
+    """Elements of memories have a power of two of them; the open flow keeps words as wide as they are."""
+    printed = {}
+    for place in (csim.ENGINE, csim.HLS / "bambu"):
+        source = tmp_path / "bits.cpp"
+        source.write_text(
+            '#include <cstdio>\n#include "storage.hpp"\nint main() {\n  for (int bits = 1; bits <= 300; ++bits)\n'
+            '    std::printf("%d %d\\n", psconv::stored_bits(bits), psconv::streamed_bits(bits));\n}\n'
+        )
+        program = tmp_path / "bits"
+        command = [*csim.compiler_command("clang"), f"-I{place}", "-std=c++14", str(source), "-o", str(program)]
+        subprocess.run(command, check=True)
+        text = subprocess.run([program], capture_output=True, text=True, check=True).stdout
+        printed[place.name] = [tuple(map(int, line.split())) for line in text.splitlines()]
+    assert printed["engine"] == [(bits, bits) for bits in range(1, 301)]
+    for bits, (stored, streamed) in enumerate(printed["bambu"], 1):
+        assert stored == next(size for size in (8, 16, 32, 64, 128, 256, 512) if size >= bits)
+        assert streamed == next(size for size in range(8, 312, 8) if size >= bits)
 
 
 def bambu_names(ports: dict) -> str:
@@ -445,9 +620,12 @@ module {csim.TOP}(input clock, input reset, input start_port, output done_port,
   output [{widths["y"] - 1}:0] y_TDATA, output y_TVALID, input y_TREADY);
   assign done_port = 1'b0;
   wire ready, valid;
-  assign x_TREADY = ready & start_port;
+  reg [0:0] table_of_1 [0:0];
+  initial $readmemb("ready.mem", table_of_1);
+  wire run = start_port & table_of_1[0];
+  assign x_TREADY = ready & run;
   assign y_TVALID = valid;
-  inner_engine engine(.ap_clk(clock), .ap_rst_n(reset), .x_TDATA(x_TDATA), .x_TVALID(x_TVALID & start_port),
+  inner_engine engine(.ap_clk(clock), .ap_rst_n(reset), .x_TDATA(x_TDATA), .x_TVALID(x_TVALID & run),
     .x_TREADY(ready), .x_TLAST(1'b0), .x_TKEEP({ones}), .x_TSTRB({ones}),
     .y_TDATA(y_TDATA), .y_TVALID(valid), .y_TREADY(y_TREADY), .y_TLAST(), .y_TKEEP(), .y_TSTRB());
 endmodule
@@ -483,6 +661,7 @@ PRAGMAS = {
     "ARRAY_PARTITION": {"variable": r"\w+", "complete": None, "dim": r"\d+"},
     "BIND_STORAGE": {"variable": r"\w+", "type": "ram_s2p|rom_1p", "impl": "uram|lutram"},
     "DEPENDENCE": {"variable": r"\w+", "inter": None, "RAW": None, "distance": r"[\w:]+", "true": None},
+    "LOOP_TRIPCOUNT": {"min": r"[\w:]+", "max": r"[\w:]+"},
     "INTERFACE": {"axis": None, "ap_ctrl_none": None, "port": "x|y|return"},
 }
 ENGINE_SOURCES = sorted(csim.ENGINE.iterdir())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Top for one layer as PandA Bambu takes it: TDATA, TVALID and TREADY are all that its `axis` ports have, so
-// that the streams carry plain words instead of beats.
+// that the streams carry plain words instead of beats. It finds its top by a name without C++'s mangling.
 #ifndef PSCONV_PSCONV_ENGINE_HPP
 #define PSCONV_PSCONV_ENGINE_HPP
 
@@ -10,6 +10,6 @@
 typedef ap_uint<psconv::whole_bytes(INPUT_BITS)> InputBeat;
 typedef ap_uint<psconv::whole_bytes(OUTPUT_BITS)> OutputBeat;
 
-void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
+extern "C" void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
 
 #endif

@@ -6,6 +6,7 @@
 // completes the columns that end with it; they are passed on only if some output row ends there (stride).
 // Rows outside the image are zeros: those below are not read, those above are cleared on the way out, so
 // that what the line memory held before the image (the image before, or nothing at all) never gets through.
+// Without a row of the image above the last one of any window there is no line memory.
 #ifndef PSCONV_COLUMNS_HPP
 #define PSCONV_COLUMNS_HPP
 
@@ -28,10 +29,10 @@ blocks:
 }
 
 template <class C, class X>
-void columns(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Column>& column_words) {
+void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
   typedef WindowGeometry<C> G;
 
-  ap_uint<G::LINES_BITS> lines[G::ROW_PIECES];
+  ap_uint<stored_bits(G::LINES_BITS)> lines[G::ROW_PIECES];
   // A load and a store in every iteration: II = 1 needs a port for each.
 #pragma HLS BIND_STORAGE variable=lines type=ram_s2p
   typename G::Beat beat = 0;  // the one that is at work
@@ -54,8 +55,10 @@ rows:
       }
       p = p == C::PIECES - 1 ? 0 : p + 1;
 
-      typename G::Column column = concat(piece, lines[at]);
-      lines[at] = upper<G::LINES_BITS>(column);
+      ap_uint<G::LINES_BITS> rows_above = 0;
+      if (G::ABOVE) rows_above = lines[at];
+      typename G::Column column = concat(piece, rows_above);
+      if (G::ABOVE) lines[at] = upper<G::LINES_BITS>(column);
 
     above:
       for (int k = 0; k < C::PADDING; ++k) {

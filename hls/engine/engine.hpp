@@ -15,9 +15,9 @@ namespace psconv {
 // x: AXI4-Stream beats, or words of type Beat. y: AXI4-Stream beats, or words of type Group.
 template <class C, class X, class Y> void engine(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS INLINE
-  hls::stream<typename Geometry<C>::Window> window_words;
+  typename Geometry<C>::WindowStream window_words;
 #pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
-  hls::stream<typename Geometry<C>::Sums> sum_words;
+  typename Geometry<C>::SumsStream sum_words;
 
   Feeder<C>::run(x, window_words);
   pe<C>(window_words, sum_words);
@@ -29,9 +29,9 @@ template <class C, class X, class Y>
 void engine(hls::stream<X>& x, hls::stream<ap_uint<1>>& orders,
             hls::stream<typename Geometry<C>::Load>& load_words, hls::stream<Y>& y) {
 #pragma HLS INLINE
-  hls::stream<typename Geometry<C>::Window> window_words;
+  typename Geometry<C>::WindowStream window_words;
 #pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
-  hls::stream<typename Geometry<C>::Sums> sum_words;
+  typename Geometry<C>::SumsStream sum_words;
 
   Feeder<C>::run(x, window_words);
   pe<C>(orders, load_words, window_words, sum_words);

@@ -15,9 +15,9 @@ namespace psconv {
 
 template <class C, bool ONE_PIXEL = C::KERNEL == 1> struct Feeder {
   template <class X>
-  static void run(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+  static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
-    hls::stream<typename WindowGeometry<C>::Column> column_words;
+    typename WindowGeometry<C>::ColumnStream column_words;
 #pragma HLS STREAM variable=column_words depth=C::COLUMN_DEPTH
     columns<C>(x, column_words);
     windows<C>(column_words, window_words);
@@ -26,7 +26,7 @@ template <class C, bool ONE_PIXEL = C::KERNEL == 1> struct Feeder {
 
 template <class C> struct Feeder<C, true> {
   template <class X>
-  static void run(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+  static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     pixels<C>(x, window_words);
   }

@@ -9,24 +9,43 @@
 #ifndef PSCONV_GATE_HPP
 #define PSCONV_GATE_HPP
 
+#include "check_sum.hpp"
 #include "words.hpp"
 
 namespace psconv {
 
+// Counts the beats of a part of a packet. That a beat is the last is known before it comes, so that no comparison of
+// a long counter stands in its way.
+template <int BEATS, int BITS> struct Countdown {
+  ap_uint<BITS> left;  // behind this beat
+  bool last;
+
+  Countdown() : left(BEATS - 1), last(BEATS == 1) {
+#pragma HLS INLINE
+  }
+  void next(bool counts) {
+#pragma HLS INLINE
+    if (!counts) return;
+    last = left == 1;
+    left = left - 1;
+  }
+};
+
 template <class C, class X>
 void gate(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
           hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {
-  // Where the parts of a packet begin, if weights are in it; the header is beat 0.
-  const int check = 1 + C::LOAD_BEATS, first = check + C::CHECK_BEATS;
-
   static bool loaded = false;  // the engines hold weights that came whole, since reset
-  ap_uint<C::COUNT_BITS> at = 0;
-  bool header = true, tail = false;  // before and after all of them
-  bool ended = false;                // TLAST was there
-  bool reloading = false, malformed = false, truncated = false, overlong = false, more = true;
-  // Fletcher's check sum: the sum of the beats, and of the sums before each; they come lowest beat first.
-  const int sum_bits = C::BEAT_BITS < 32 ? 32 : C::BEAT_BITS;
-  ap_uint<sum_bits> sum = 0, sums = 0;
+  // The part of the packet that a beat is of: just one of these is true. Those from `name` to `check` are there only
+  // where the header says so; `tail` is behind the image.
+  bool header = true, name = false, load = false, check = false, pixels = false, tail = false;
+  Countdown<C::IDENTITY_BEATS, C::COUNT_BITS> names;
+  Countdown<C::LOAD_BEATS, C::COUNT_BITS> weights;
+  Countdown<C::CHECK_BEATS, C::COUNT_BITS> checks;
+  Countdown<C::IMAGE_WORDS, C::COUNT_BITS> words;
+  bool ended = false;  // TLAST was there
+  bool reloading = false, malformed = false, foreign = false, truncated = false, overlong = false, more = true;
+  ap_uint<C::IDENTITY_BEATS * C::BEAT_BITS> identity = C::IDENTITY;
+  CheckSum<C::BEAT_BITS> sums;
 
 beats:
   do {
@@ -39,29 +58,24 @@ beats:
       ended = taken.last;
     }
 
-    const bool last = reloading ? at == first + C::IMAGE_WORDS - 1 : at == C::IMAGE_WORDS;
     if (header) {
       reloading = beat[0];
       malformed = beat > 1;
       loaded = loaded || reloading;
-      loads.write(ap_uint<C::BEAT_BITS>(reloading));
-    } else if (tail) {
-      if (!missing) overlong = true;
-    } else if (reloading && at < check) {
-      loads.write(beat);
-      sums += sum;
-      sum += beat;
-      if (missing) loaded = false;
-    } else if (reloading && at < first) {
-      const ap_uint<2 * sum_bits> both = concat(sums, sum);
-      if (missing || beat != ap_uint<C::BEAT_BITS>(both)) loaded = false;
-      sum = both >> C::BEAT_BITS;
-      sums = both >> (C::BEAT_BITS + sum_bits);
-    } else {
+    }
+    if (name) {
+      if (!missing && beat != ap_uint<C::BEAT_BITS>(identity)) foreign = true;
+      identity = identity >> C::BEAT_BITS;
+    }
+    if (header || load) loads.write(header ? ap_uint<C::BEAT_BITS>(reloading) : beat);
+    if (load) sums.add(beat);
+    if (check && beat != sums.take()) loaded = false;
+    if (foreign || (missing && (name || load || check))) loaded = false;
+    if (pixels) {
       image.write(ap_uint<C::WORD_BITS>(beat));
       if (missing) truncated = true;
     }
-
+    if (tail && !missing) overlong = true;
     if (tail && missing) {
       ap_uint<8> verdict = 0;
       verdict[0] = loaded && !malformed && !truncated && !overlong;
@@ -70,12 +84,23 @@ beats:
       verdict[3] = malformed;
       verdict[4] = truncated;
       verdict[5] = overlong;
+      verdict[6] = foreign;
       verdicts.write(verdict);
       more = false;
     }
 
-    tail = tail || last;
-    ++at;
+    // The part of the next beat.
+    const bool named = name && names.last, stored = load && weights.last, checked = check && checks.last,
+               filled = pixels && words.last;
+    names.next(name);
+    weights.next(load);
+    checks.next(check);
+    words.next(pixels);
+    tail = tail || filled;
+    pixels = (header && !reloading) || checked || (pixels && !filled);
+    check = stored || (check && !checked);
+    load = named || (load && !stored);
+    name = (header && reloading) || (name && !named);
     header = false;
   } while (more);
 }

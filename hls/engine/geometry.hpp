@@ -12,6 +12,7 @@
 #ifndef PSCONV_GEOMETRY_HPP
 #define PSCONV_GEOMETRY_HPP
 
+#include "storage.hpp"
 #include "words.hpp"
 
 namespace psconv {
@@ -42,11 +43,14 @@ template <class C> struct WindowGeometry {
   static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);         // from row 0 of the image
   static constexpr int PADDED_WIDTH = larger(C::PADDING + C::WIDTH, RIGHT);   // from the left padding
   static constexpr int PIXELS = C::OUT_HEIGHT * C::OUT_WIDTH;
+  static constexpr bool ABOVE = BOTTOM - C::PADDING > 1;  // whether a window has a row of the image above its last
 
   typedef ap_uint<BEAT_BITS> Beat;
   typedef ap_uint<PIECE_BITS> Piece;
   typedef ap_uint<COLUMN_BITS> Column;
   typedef ap_uint<WINDOW_BITS> Window;
+  typedef hls::stream<ap_uint<streamed_bits(COLUMN_BITS)>> ColumnStream;
+  typedef hls::stream<ap_uint<streamed_bits(WINDOW_BITS)>> WindowStream;
 };
 
 // Of a convolution engine.
@@ -65,6 +69,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
 
+  // Of the processing element for an image: a ROM word each, and those that take the first window set in.
+  static constexpr int ITERATIONS = WindowGeometry<C>::PIXELS * ROM_WORDS + (C::PIECES > 1 ? C::PIECES : 0);
+
   // Iterations from the last fold of a step to its first fold in the next block set.
   static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
 
@@ -80,6 +87,7 @@ template <class C> struct Geometry : WindowGeometry<C> {
   typedef ap_int<C::IN_BITS> Activation;
   typedef ap_int<C::ACC_BITS> Accumulator;
   typedef ap_uint<SUMS_BITS> Sums;
+  typedef hls::stream<ap_uint<streamed_bits(SUMS_BITS)>> SumsStream;
   typedef ap_uint<GROUP_BITS> Group;
   typedef ap_uint<ROM_BITS> Weights;                      // of an iteration
   typedef ap_uint<C::TO * C::BIAS_BITS> Biases;           // of a step

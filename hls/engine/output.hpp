@@ -48,7 +48,7 @@ template <class C> void apart(Channels<C>& channels, const typename Geometry<C>:
 }
 
 template <class C, class Y>
-void output(hls::stream<typename Geometry<C>::Sums>& sum_words, hls::stream<Y>& y) {
+void output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
   typedef Geometry<C> G;
 
   Channels<C> channels;  // registers: every iteration moves all of them

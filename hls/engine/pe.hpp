@@ -18,11 +18,13 @@
 
 namespace psconv {
 
+template <class C> using Carried = ap_uint<stored_bits(Geometry<C>::SUMS_BITS)>;
+
 // carried: sums from one block set to the next; vanishes if there is one set.
 template <class C, class Store>
-void multiply(const Store& store, typename Geometry<C>::Sums (&carried)[C::STEPS],
-              hls::stream<typename Geometry<C>::Window>& window_words,
-              hls::stream<typename Geometry<C>::Sums>& sum_words) {
+void multiply(const Store& store, Carried<C> (&carried)[C::STEPS],
+              typename Geometry<C>::WindowStream& window_words,
+              typename Geometry<C>::SumsStream& sum_words) {
 #pragma HLS INLINE
   typedef Geometry<C> G;
   typedef Turn<C> T;
@@ -52,6 +54,7 @@ void multiply(const Store& store, typename Geometry<C>::Sums (&carried)[C::STEPS
 iterations:
   do {
 #pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=Store::MOST
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
 #pragma HLS DEPENDENCE variable=carried inter RAW distance=G::CARRY true
     if (first) storing = store.ordered();
@@ -146,21 +149,21 @@ iterations:
 }
 
 template <class C>
-void pe(hls::stream<typename Geometry<C>::Window>& window_words,
-        hls::stream<typename Geometry<C>::Sums>& sum_words) {
-  typename Geometry<C>::Sums carried[C::STEPS];
+void pe(typename Geometry<C>::WindowStream& window_words,
+        typename Geometry<C>::SumsStream& sum_words) {
+  Carried<C> carried[C::STEPS];
   multiply<C>(Rom<C>(), carried, window_words, sum_words);
 }
 
 template <class C>
 void pe(hls::stream<ap_uint<1>>& orders, hls::stream<typename Geometry<C>::Load>& load_words,
-        hls::stream<typename Geometry<C>::Window>& window_words,
-        hls::stream<typename Geometry<C>::Sums>& sum_words) {
+        typename Geometry<C>::WindowStream& window_words,
+        typename Geometry<C>::SumsStream& sum_words) {
   static typename Geometry<C>::Biases biases[C::STEPS];  // kept from one image to the next, as the weights
 #pragma HLS BIND_STORAGE variable=biases type=ram_s2p
   // Data say whether weights come, so how far a load of sums is from their store is not proved: the path from
   // one to the other has to fit a cycle, and block RAM takes half of that.
-  typename Geometry<C>::Sums sums_carried[C::STEPS];
+  Carried<C> sums_carried[C::STEPS];
 #pragma HLS BIND_STORAGE variable=sums_carried type=ram_s2p impl=lutram
   if (C::ULTRA_WEIGHTS) {
     static typename Geometry<C>::Weights weights[Geometry<C>::ROM_WORDS];

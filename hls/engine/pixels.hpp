@@ -9,7 +9,7 @@
 namespace psconv {
 
 template <class C, class X>
-void pixels(hls::stream<X>& x, hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+void pixels(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
   typedef WindowGeometry<C> G;
   static_assert(C::KERNEL == 1, "a window of more than one pixel needs columns and windows");
 

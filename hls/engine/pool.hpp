@@ -39,7 +39,7 @@ taps:
 }
 
 template <class C, class Y>
-void reduce(hls::stream<typename WindowGeometry<C>::Window>& window_words, hls::stream<Y>& y) {
+void reduce(typename WindowGeometry<C>::WindowStream& window_words, hls::stream<Y>& y) {
   typedef WindowGeometry<C> G;
   static_assert(!C::MAXIMUM || C::PADDING == 0, "a zero outside the image could be the largest element");
 
@@ -64,7 +64,7 @@ pixels:
 
 template <class C, class X, class Y> void pool(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS INLINE
-  hls::stream<typename WindowGeometry<C>::Window> window_words;
+  typename WindowGeometry<C>::WindowStream window_words;
 #pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
   Feeder<C>::run(x, window_words);
   reduce<C>(window_words, y);

@@ -12,7 +12,9 @@ namespace psconv {
 // as they are: no ROM and no multiplier.
 template <class C, int SCALE_BITS = C::SCALE_BITS> class Scales {
  public:
-  explicit Scales(int step) : word(C::scales(step)) {}
+  explicit Scales(int step) : word(C::scales(step)) {
+#pragma HLS INLINE
+  }
 
   ap_int<C::ACC_BITS + SCALE_BITS> times(const typename Geometry<C>::Accumulator& sum, int k) const {
 #pragma HLS INLINE
@@ -25,7 +27,9 @@ template <class C, int SCALE_BITS = C::SCALE_BITS> class Scales {
 
 template <class C> class Scales<C, 0> {
  public:
-  explicit Scales(int) {}
+  explicit Scales(int) {
+#pragma HLS INLINE
+  }
 
   typename Geometry<C>::Accumulator times(const typename Geometry<C>::Accumulator& sum, int) const {
 #pragma HLS INLINE

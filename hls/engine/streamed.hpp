@@ -15,9 +15,10 @@ namespace psconv {
 template <class C, class X, class W, class Y>
 void streamed_engine(hls::stream<X>& x, hls::stream<W>& weight_words, hls::stream<Y>& y) {
 #pragma HLS INLINE
-  hls::stream<typename Geometry<C>::Window> window_words;
+  typename Geometry<C>::WindowStream window_words;
 #pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
-  hls::stream<typename Geometry<C>::Sums> sum_words;
+  typename Geometry<C>::SumsStream sum_words;
+#pragma HLS STREAM variable=sum_words depth=C::SUMS_DEPTH
 
   Feeder<C>::run(x, window_words);
   streamed_pe<C>(weight_words, window_words, sum_words);

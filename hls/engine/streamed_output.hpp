@@ -10,7 +10,7 @@
 namespace psconv {
 
 template <class C, class Y>
-void streamed_output(hls::stream<typename Geometry<C>::Sums>& sum_words, hls::stream<Y>& y) {
+void streamed_output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
   typedef Geometry<C> G;
 
   const int words = G::PIXELS * G::GROUPS;

@@ -19,8 +19,8 @@ namespace psconv {
 // weight_words: AXI4-Stream beats, word (s * FOLDS + f) * BLOCK_SETS + b.
 // sum_words: in each step those of all pixels, one after the other.
 template <class C, class W>
-void streamed_pe(hls::stream<W>& weight_words, hls::stream<typename Geometry<C>::Window>& window_words,
-                 hls::stream<typename Geometry<C>::Sums>& sum_words) {
+void streamed_pe(hls::stream<W>& weight_words, typename Geometry<C>::WindowStream& window_words,
+                 typename Geometry<C>::SumsStream& sum_words) {
   static_assert(C::INDEX_BITS == 0, "indices choose among windows that do not turn");
   typedef Geometry<C> G;
   typedef typename G::Accumulator Accumulator;

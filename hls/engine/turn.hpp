@@ -22,7 +22,7 @@ template <class C, bool USED = (C::PIECES > 1)> struct Turn {
 
   typedef ap_uint<CHANNEL_BITS> Channel;
   typedef Channel Channels[C::PERIOD];  // of each variant, in this step
-  typedef typename G::Activation Memories[G::ELEMENTS][2 << CHANNEL_BITS];
+  typedef ap_int<stored_bits(C::IN_BITS)> Memories[G::ELEMENTS][2 << CHANNEL_BITS];
 
   // For output channel 0 channel i has variant i + 1.
   static void start(Channels& channels) {
@@ -76,10 +76,18 @@ template <class C> struct Turn<C, false> {
   typedef bool Channels[1];
   typedef bool Memories[1][1];
 
-  static void start(Channels&) {}
-  static void next(Channels&) {}
-  static void put(Memories&, const typename Geometry<C>::Window&, int, bool) {}
-  static void get(Ring<C>&, const Memories&, const Channels&, bool) {}
+  static void start(Channels&) {
+#pragma HLS INLINE
+  }
+  static void next(Channels&) {
+#pragma HLS INLINE
+  }
+  static void put(Memories&, const typename Geometry<C>::Window&, int, bool) {
+#pragma HLS INLINE
+  }
+  static void get(Ring<C>&, const Memories&, const Channels&, bool) {
+#pragma HLS INLINE
+  }
 };
 
 }  // namespace psconv

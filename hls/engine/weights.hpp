@@ -8,9 +8,17 @@
 
 namespace psconv {
 
+// MOST: iterations of a processing element for an image.
 template <class C> struct Rom {
-  bool ordered() const { return false; }
-  void take(int, int, bool) const {}
+  static constexpr int MOST = Geometry<C>::ITERATIONS;
+
+  bool ordered() const {
+#pragma HLS INLINE
+    return false;
+  }
+  void take(int, int, bool) const {
+#pragma HLS INLINE
+  }
 
   typename Geometry<C>::Weights weights(int address) const {
 #pragma HLS INLINE
@@ -23,6 +31,8 @@ template <class C> struct Rom {
 };
 
 template <class C> struct Ram {
+  static constexpr int MOST = Geometry<C>::ITERATIONS + Geometry<C>::ROM_WORDS;  // with new weights
+
   hls::stream<ap_uint<1>>& orders;
   hls::stream<typename Geometry<C>::Load>& words;
   typename Geometry<C>::Weights* weight_ram;  // [ROM_WORDS]
@@ -31,7 +41,7 @@ template <class C> struct Ram {
   // Whether new weights come before the next image.
   bool ordered() const {
 #pragma HLS INLINE
-    return orders.read().to_bool();
+    return orders.read() != 0;
   }
   // Takes a word: weights, and above them the biases of a step, which count only where `first` says so.
   void take(int address, int step, bool first) const {

@@ -13,11 +13,11 @@
 namespace psconv {
 
 template <class C>
-void windows(hls::stream<typename WindowGeometry<C>::Column>& column_words,
-             hls::stream<typename WindowGeometry<C>::Window>& window_words) {
+void windows(typename WindowGeometry<C>::ColumnStream& column_words,
+             typename WindowGeometry<C>::WindowStream& window_words) {
   typedef WindowGeometry<C> G;
 
-  ap_uint<G::HISTORY_BITS> history[G::PIXEL_PIECES];
+  ap_uint<stored_bits(G::HISTORY_BITS)> history[G::PIXEL_PIECES];
 rows:
   for (int y = 0; y < C::OUT_HEIGHT; ++y) {
   positions:
@@ -30,7 +30,7 @@ rows:
         typename G::Column column = 0;
         if (x >= C::PADDING && x < C::PADDING + C::WIDTH) column = column_words.read();
 
-        const typename G::Window window = concat(column, history[n]);
+        const typename G::Window window = concat(column, ap_uint<G::HISTORY_BITS>(history[n]));
         history[n] = upper<G::HISTORY_BITS>(window);
         if (ends_window<C>(x, C::OUT_WIDTH)) window_words.write(window);
       }

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from .caches import Unwritable
 from .compile import compile_hls
 from .errors import HlsError
 from .report import table
@@ -31,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
                              jobs=args.jobs, cache=args.cache)  # fmt: skip
     except HlsError as error:
         print(error, file=sys.stderr)
+        return 2
+    except Unwritable as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     for note in result.schedule["notes"]:
         print(note, file=sys.stderr)

@@ -28,7 +28,7 @@ def _compiler() -> str:
 
 
 class Cache:
-    """A folder with one JSON file per built process; several compilations may use it at once."""
+    """A folder with one file per built process, a digest and JSON; several compilations may use it at once."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -39,9 +39,10 @@ class Cache:
         return self.folder / f"{hashlib.sha256((_compiler() + content).encode()).hexdigest()}.json"
 
     def get(self, job: Job) -> Built | None:
-        """The result of an equal job, built in no time; None where there is none, or one that cannot be read."""
+        """The result of an equal job, built in no time; None where there is none, or one that is not as it was put."""
         try:
-            return _from_json(json.loads(self.path(job).read_text()))
+            digest, _, text = self.path(job).read_text(encoding="utf-8").partition("\n")
+            return _from_json(json.loads(text)) if digest == _digest(text) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -50,12 +51,17 @@ class Cache:
         path = self.path(job)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".openhls-", dir=self.folder) as scratch:
+            with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=self.folder) as scratch:
                 file = Path(scratch) / path.name
-                file.write_text(json.dumps(asdict(built)))
+                text = json.dumps(asdict(built))
+                file.write_text(f"{_digest(text)}\n{text}", encoding="utf-8")
                 os.replace(file, path)
         except OSError as error:
             raise HlsError(f"cannot write to {self.folder}: {error.strerror}") from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _from_json(content: dict) -> Built:

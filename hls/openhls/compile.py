@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,12 @@ from .clock import Clock
 from .errors import HlsError
 from .graph import Design, Stream
 from .keywords import safe
+from .locks import locked
 from .pragmas import plain
 from .targets import target as find_target
 from .workers import build_all
+
+MAX_CLOCK_NS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
         HlsError: the C++ cannot be compiled as asked; the message names the line.
     """
     find_target(target)
+    _check_clock(clock_ns)
     clock = Clock()
     top = plain(top)
     program = frontend.read(sources, top, include_dirs, dict(defines or {}), clock)
@@ -61,10 +64,16 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
 def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> CompileResult:
     """The back end alone: a design graph to the same files. A top called by a reserved word gets an underscore."""
     find_target(target)
+    _check_clock(clock_ns)
     clock, name = Clock(), safe(design.top)
     depths = {s.name: s.depth for s in design.streams.values()}
     built = [build_graph(process, depths, name, target, clock_ns, Clock()) for process in design.processes]
     return _finish(name, design.streams, built, target, clock_ns, out, clock)
+
+
+def _check_clock(clock_ns: float) -> None:
+    if not 0 < clock_ns <= MAX_CLOCK_NS:  # so too for NaN
+        raise HlsError(f"a clock of {clock_ns} ns: more than 0 to {MAX_CLOCK_NS:,} ns is possible")
 
 
 def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target: str, clock_ns: float, out: Path,
@@ -88,22 +97,21 @@ def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target
 
 
 def _write(out: Path, modules: dict[str, str], ports: dict, schedule: dict) -> list[Path]:
-    """All files in a temporary folder, then renamed into place."""
+    """All files in a temporary folder, then renamed into place; ports.json last: without it a folder is not whole."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".openhls-", dir=out) as name:
+        with locked(out, wait=True), tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=out) as name:
             scratch = Path(name)
             (scratch / "rtl").mkdir()
             for module, text in modules.items():
                 (scratch / "rtl" / f"{module}.sv").write_text(text)
-            for file, content in (("ports.json", ports), ("schedule.json", schedule)):
+            for file, content in (("schedule.json", schedule), ("ports.json", ports)):
                 (scratch / file).write_text(json.dumps(content, indent=2) + "\n")
+            (out / "ports.json").unlink(missing_ok=True)
             if (out / "rtl").exists():
                 os.rename(out / "rtl", scratch / "old")
             os.rename(scratch / "rtl", out / "rtl")
-            for file in ("ports.json", "schedule.json"):
+            for file in ("schedule.json", "ports.json"):
                 os.replace(scratch / file, out / file)
-            shutil.rmtree(scratch / "old", ignore_errors=True)
     except OSError as error:
         raise HlsError(f"cannot write to {out}: {error.strerror}") from error
     return sorted((out / "rtl").glob("*.sv"))

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NoReturn
 
 from . import passes
@@ -47,12 +48,12 @@ class Network:
     streams: dict[str, Stream] = field(default_factory=dict)
 
 
-def find_top(module: PrintedModule, debug: DebugInfo, top: str) -> str:
-    """C++ name -> the symbol of its one definition."""
+def find_top(module: PrintedModule, debug: DebugInfo, top: str, sources: Sequence[Path]) -> str:
+    """C++ name -> the symbol of its one definition in the sources."""
     found = [s for s in module.functions if debug.text(module.subprogram(s), "name") == top]
     if not found:
         raise HlsError(
-            f"no function named '{top}' is defined in the sources",
+            f"no function named '{top}' is defined in {', '.join(map(str, sources))}",
             None,
             "--top names a function with hls::stream arguments, without its namespace",
         )

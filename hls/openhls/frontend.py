@@ -66,7 +66,7 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
     with clock.step("llvm"):
         module = PrintedModule(_link(units))
         debug = DebugInfo(module.debug_text())
-        symbol = dataflow.find_top(module, debug, top)
+        symbol = dataflow.find_top(module, debug, top, sources)
         _check_interfaces(directives, module, debug, symbol)
         network = dataflow.read_network(module, debug, symbol)
         slices = {f: module.slice(f) for f in dict.fromkeys(c.function for c in network.calls)}

@@ -542,7 +542,9 @@ class _Importer:
             constant = obj.name.startswith("@") and not stored
             for made in obj.fields.values():
                 made.name = _unique(_identifier(made.name), taken)
-                if not made.is_register or constant:
+                if constant and made.initial and len(set(made.initial)) == 1:
+                    made.constant = made.initial[0]
+                elif not made.is_register or constant:
                     self._memory(made, obj.name, stored)
             for access in obj.accesses:
                 self.fields[id(access.instruction)] = obj.fields[
@@ -583,6 +585,8 @@ class _Importer:
         made = self.fields[id(i)]
         if made.is_register:
             node = self.state[block][f"cell:{id(made)}"]
+        elif made.constant is not None:
+            node = self.b.const(made.constant, made.bits)
         else:
             address = self._word_address(i.address, made, block)
             node = self._access("load", made.name, made.bits, [address], i, block)

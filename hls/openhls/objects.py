@@ -48,6 +48,7 @@ class Field:
     initial: list[int] | None
     storage: str | None
     loc: Location | None
+    constant: int | None = None  # what all words are, where nothing is stored: no memory is needed
 
     @property
     def is_register(self) -> bool:

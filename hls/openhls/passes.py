@@ -14,7 +14,7 @@ import llvmlite.binding as llvm
 
 from .ir import NAME
 from .partition import split_arrays
-from .promises import Promise, take
+from .promises import Promise, has_markers, read_markers, without_markers
 from .structures import split_structures
 
 _OPTIONS = (
@@ -133,11 +133,8 @@ def _in_pieces(text: str) -> str:
     return split_arrays(text)
 
 
-def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
-    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
-
-    Raises HlsError: a pragma that cannot be carried out.
-    """
+def _inlined(text: str, function: str) -> llvm.ModuleRef:
+    """The module with all that a function calls in it."""
     module = parse(text)
     for other in module.functions:
         if other.is_declaration:
@@ -148,11 +145,20 @@ def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
             other.add_function_attribute("alwaysinline")
             other.linkage = "internal"
     _inline(module)
-    _run(module, function, _PROMOTE)
-    inlined = str(module)
-    text, promises = take(inlined, function)
-    if text != inlined:
-        module = parse(text)
+    return module
+
+
+def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
+    """A printed module and the process function in it -> (that function alone, flat and simplified; its promises).
+
+    Raises HlsError: a pragma that cannot be carried out.
+    """
+    promises: list[Promise] = []
+    if has_markers(text):  # read where pointers are values, of a copy: what is compiled never has them
+        copy = _inlined(text, function)
+        _run(copy, function, _PROMOTE)
+        promises = read_markers(str(copy), function)
+    module = _inlined(without_markers(text), function)
     _run(module, function, _UNROLL)
     for _ in range(MOST_INDIRECTIONS):
         if not (called := _callees(module, function)):

@@ -14,9 +14,9 @@ from math import gcd
 from .debuginfo import DebugInfo
 from .errors import HlsError, Location
 from .ir import Function, Instruction, Types, Value, parse_constant_gep, parse_function
-from .pragmas import ARRAY_MARKER, KEEP_MARKER, PARTITION, storage
+from .pragmas import ABOUT_ARRAYS, ARRAY_MARKER, KEEP_MARKER, PARTITION, storage
 
-_MARKER = re.compile(rf"^  (?:tail )?call void @(?:{ARRAY_MARKER}|{KEEP_MARKER})\(.*\n", re.MULTILINE)
+_MARKER = re.compile(rf"^  call void @(?:\w*{ABOUT_ARRAYS}\w*|{KEEP_MARKER})\(.*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,21 @@ class Promise:
         return 0 <= (beyond % self.period if self.period else beyond) < self.size
 
 
-def take(text: str, name: str) -> tuple[str, list[Promise]]:
-    """A printed module and a process function in it -> the module without the markers, and what they say.
+def has_markers(text: str) -> bool:
+    """Whether a printed module calls any of the markers that this module reads."""
+    return _MARKER.search(text) is not None
+
+
+def without_markers(text: str) -> str:
+    """A printed module without those calls."""
+    return _MARKER.sub("", text)
+
+
+def read_markers(text: str, name: str) -> list[Promise]:
+    """What the markers in a process function say; `text`: a printed module in which its pointers are values.
 
     Raises HlsError: INLINE off in a function that is part of a process; an array that is not part of one variable.
     """
-    if not _MARKER.search(text):
-        return text, []
     debug, function = DebugInfo(text), parse_function(text, name)
     reader = _Reader(text, function, debug)
     found: dict[Promise, None] = {}
@@ -64,7 +72,7 @@ def take(text: str, name: str) -> tuple[str, list[Promise]]:
             if i.callee == ARRAY_MARKER and (promise := reader.promise(i)):
                 found[promise] = None
     _check_contradictions(list(found))
-    return _MARKER.sub("", text), list(found)
+    return list(found)
 
 
 class _Reader:

@@ -109,3 +109,16 @@ def target(name: str) -> Target:
     if name not in TARGETS:
         raise HlsError(f"unknown target '{name}'", hint=f"known targets: {', '.join(TARGETS)}")
     return TARGETS[name]
+
+
+def least_period(name: str) -> float:
+    """ns of the fastest clock that the delay model of a target leaves room for.
+
+    Every process decides in each cycle whether its reads issue. Whatever else is in a process may ask for more time,
+    which its own schedule says. HlsError: an unknown target.
+    """
+    model = target(name)
+    period = round(1000 * (model.overhead + model.issue))  # ps
+    while period / 1000 - model.overhead < model.issue:  # as the scheduler subtracts
+        period += 1
+    return period / 1000

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 from .build import Built, Job, build
 from .cache import Cache
+from .pool import pool
 
 _WORTH_A_WORKER = 8  # processes: a worker takes as long to start as a few of them take to build
 
@@ -39,21 +38,8 @@ def build_all(jobs: Sequence[Job], workers: int | None = None, cache: Cache | No
 
 
 def _in_parallel(jobs: Sequence[Job], workers: int) -> list[Built]:
-    """The longest first. Workers are spawned, not forked: CIRCT and LLVM must not share a state with this process."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(jobs)), context) as pool:
+    """The longest first."""
+    with pool(min(workers, len(jobs))) as executor:
         order = sorted(range(len(jobs)), key=lambda k: -len(jobs[k].source.text))
-        futures = {k: pool.submit(build, jobs[k]) for k in order}
-        try:
-            return [futures[k].result() for k in range(len(jobs))]
-        except BaseException:
-            abandon(pool)
-            raise
-
-
-def abandon(pool: ProcessPoolExecutor) -> None:
-    """End a pool and what its workers are at."""
-    workers = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.terminate()
+        futures = {k: executor.submit(build, jobs[k]) for k in order}
+        return [futures[k].result() for k in range(len(jobs))]

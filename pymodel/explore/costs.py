@@ -19,8 +19,10 @@ from pydantic import Field
 from scipy.optimize import nnls
 
 from pymodel.cycles import FEEDER_STAGES
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
+from pymodel.errors import ConfigError, Strict, validated
 from pymodel.explore.memories import totals
+from pymodel.kinds import CALIBRATION as KIND
+from pymodel.kinds import read_kind
 from pymodel.packing import EngineShape
 from pymodel.products import operand_bits
 
@@ -28,7 +30,7 @@ CALIBRATION = Path(__file__).with_name("calibration.yaml")
 KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")
 EXACT = ("DSP", "BRAM", "URAM")  # the other two are estimates
 FAMILIES = ("zynq_uplus", "virtex_uplus")  # one silicon, one library of yosys
-_DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
+DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
 _DSP_WIDE = 27  # bits of the wide side of a DSP48E2
 
 
@@ -48,6 +50,13 @@ class Cost:
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(*(a + b for a, b in zip(self.vector, other.vector, strict=True)))
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(*(a - b for a, b in zip(self.vector, other.vector, strict=True)))
+
+    def most(self, other: Cost) -> Cost:
+        """Of each resource the larger amount."""
+        return Cost(*map(max, self.vector, other.vector))
 
     @property
     def vector(self) -> tuple[int, int, int, int]:
@@ -83,7 +92,7 @@ class Calibration(Strict):
 @cache
 def calibration(path: Path = CALIBRATION) -> Calibration:
     """The fitted model. Raises ConfigError."""
-    return validated(Calibration, read_yaml(path), str(path))
+    return validated(Calibration, read_kind(path, KIND), str(path))
 
 
 def check_family(family: str) -> None:
@@ -107,7 +116,7 @@ def engine_cost(shape: EngineShape) -> Cost:
 
 def multiplier_blocks(shape: EngineShape) -> int:
     """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
-    multipliers = shape.multipliers if _in_blocks(shape) else 0
+    multipliers = shape.multipliers if in_blocks(shape) else 0
     return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
 
 
@@ -189,9 +198,10 @@ def _product_bits(shape: EngineShape) -> int:
     return shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
 
 
-def _in_blocks(shape: EngineShape) -> bool:
-    """Whether DSP blocks are the multipliers."""
-    return _product_bits(shape) >= _DSP_PRODUCT_BITS
+def in_blocks(shape: EngineShape) -> bool:
+    """Whether DSP blocks are the multipliers. Of a product no more bits are made than its sum has."""
+    bits = _product_bits(shape)
+    return (bits if shape.packing > 1 else min(bits, shape.acc_bits)) >= DSP_PRODUCT_BITS
 
 
 def _fields_apart(shape: EngineShape) -> int:
@@ -204,7 +214,7 @@ def _adder_bits(shape: EngineShape) -> int:
 
     Also those of the multipliers themselves where no DSP block is one.
     """
-    products = 0 if _in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
+    products = 0 if in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
     spacing, packing = shape.product_fields.spacing, shape.packing
     operands = shape.multipliers * (packing - 1) * (shape.weight_bits + 1)
     groups = (shape.M - _fields_apart(shape)) * (shape.To // packing) * (packing * spacing + 1)

@@ -6,10 +6,10 @@ A memory is block RAM or distributed by openhls' rule. How many blocks it takes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pymodel.packing import EngineShape
 
@@ -92,42 +92,86 @@ def ultra_blocks(depth: int, width: int) -> int:
     return min(-(-rows * -(-width // byte) * byte // _ULTRA_BITS) for byte in (8, 9))
 
 
-def memories(shape: EngineShape) -> list[Memory]:
+Words = Mapping[str, Sequence[int]]  # of an engine's ROMs, by their names
+
+
+def memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
     """The memories of an engine, its streams aside; names as in openhls' schedule.
 
-    Arrays of one word are registers. A bias is assumed: without one its ROM vanishes.
+    words: what its ROMs hold. A ROM whose words are all the same is none; those that are not in `words` are taken to
+    have different ones. Arrays of one word are registers.
     """
-    taps = [tap_memory(shape, element) for element in range(shape.elements)] if shape.pieces > 1 else []
-    return _but_taps(shape) + taps
+    elements = _used_elements(shape, words) if shape.pieces > 1 else []
+    return _but_taps(shape, words) + [tap_memory(shape, element) for element in elements]
 
 
-def streamed_memories(shape: EngineShape) -> list[Memory]:
+def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
     """The same of an engine whose weights come by a port: it holds windows, sums and outputs of a whole image."""
     pixels = shape.hout * shape.wout
     found = [
         Memory("windows", pixels * shape.NB, shape.positions * shape.in_bits, True),
-        Memory("carried", pixels, shape.To * shape.acc_bits, True),
         Memory("groups", shape.out_beats, shape.out_words.word_bits, True),
     ]
-    return [memory for memory in found if memory.depth > 1] + _around(shape)
+    if shape.NB * shape.fold > 1:  # else each turn begins new sums
+        found.append(Memory("carried", pixels, shape.To * shape.acc_bits, True))
+    return _needed(found, words) + _around(shape, words)
 
 
-def _but_taps(shape: EngineShape) -> list[Memory]:
+def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
     found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
     if shape.NB > 1:
         found.append(Memory("carried", shape.steps, shape.To * shape.acc_bits, True))
-    return [memory for memory in found if memory.depth > 1] + _around(shape)
+    return _needed(found, words) + _around(shape, words)
 
 
-def _around(shape: EngineShape) -> list[Memory]:
+def _around(shape: EngineShape, words: Words | None) -> list[Memory]:
     """Those of the feeder and of the output, wherever weights come from."""
-    pieces = shape.NB * shape.pieces
     found = [Memory("BIAS_ROM", shape.steps, shape.To * shape.bias_bits, False)]
     if shape.scale_bits:
         found.append(Memory("SCALE_ROM", shape.steps, shape.To * shape.scale_bits, False))
-    if shape.kernel > 1:
-        found.append(feeder_lines(shape.width * pieces, shape.kernel, shape.piece_bits))
-        found.append(Memory("history", pieces, (shape.kernel - 1) * shape.kernel * shape.piece_bits, True))
+    return _needed(found, words) + feeder_memories(shape, shape.piece_bits)
+
+
+def _needed(found: Iterable[Memory], words: Words | None) -> list[Memory]:
+    return [memory for memory in found if memory.depth > 1 and not _constant(memory.name, words)]
+
+
+def _constant(rom: str, words: Words | None) -> bool:
+    """Whether the words of a ROM are known to be all the same."""
+    return words is not None and rom in words and len(set(words[rom])) == 1
+
+
+def _used_elements(shape: EngineShape, words: Words | None) -> list[int]:
+    """Elements of a window set that the engine looks at: all, unless the weights are the same zeros in all words."""
+    if not _constant("WEIGHT_ROM", words):
+        return list(range(shape.elements))
+    weights = words["WEIGHT_ROM"][0]
+    field = (1 << shape.weight_bits) - 1
+    used = {lane % shape.M for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field}
+    return [element for element in range(shape.elements) if element % shape.M in used]
+
+
+class Feeder(Protocol):
+    """What turns an image into windows: an engine's shape, or a pooling."""
+
+    kernel: int
+    stride: int
+    padding: int
+    width: int
+    hout: int
+    NB: int
+    pieces: int
+
+
+def feeder_memories(feeder: Feeder, piece_bits: int) -> list[Memory]:
+    """Of the rows above and the columns to the left of what comes in, in pieces of so many bits."""
+    if feeder.kernel == 1:
+        return []
+    pieces = feeder.NB * feeder.pieces
+    found = [Memory("history", pieces, (feeder.kernel - 1) * feeder.kernel * piece_bits, True)]
+    # Padded rows up to the end of the last window, and of them those below row 0 of the image.
+    if (feeder.hout - 1) * feeder.stride + feeder.kernel - feeder.padding > 1:
+        found.append(Memory("lines", feeder.width * pieces, (feeder.kernel - 1) * piece_bits, True))
     return [memory for memory in found if memory.depth > 1]
 
 
@@ -137,16 +181,11 @@ def tap_memory(shape: EngineShape, element: int) -> Memory:
 
 
 def totals(shape: EngineShape) -> Totals:
-    """What all `memories` of an engine take."""
-    found = [(memory, 1) for memory in _but_taps(shape)]
+    """What all `memories` of an engine take, whatever its ROMs hold."""
+    found = [(memory, 1) for memory in _but_taps(shape, None)]
     if shape.pieces > 1:  # many, all alike
         found.append((tap_memory(shape, 0), shape.elements))
     return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
-
-
-def feeder_lines(beats: int, kernel: int, beat_bits: int) -> Memory:
-    """The line memory of an engine or a pooling with rows of `beats` words of `beat_bits` bits."""
-    return Memory("lines", beats, (kernel - 1) * beat_bits, True)
 
 
 def total_half_blocks(found: Iterable[Memory]) -> int:

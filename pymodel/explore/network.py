@@ -1,43 +1,62 @@
 """Parallelism of a whole network: the least resources at an interval, the least interval within budgets.
 
-The engines' options are independent of each other, the units between them are not: how long a split or a pooling takes
-follows from the words of the engines around it. A choice whose units in between are too slow is ruled out, together
-with all that have the same words there, and the solver asked again; so the answers hold for the network as built.
+The engines' options are independent of each other, what is between them is not: how long a split or a pooling takes,
+and what streams cost, follows from several engines together. So the solver is asked again and again. It starts from the
+engines alone, and what its choices break is added: combinations of words that make a unit too slow, what the units
+between certain words cost at least, what the streams of a choice cost in truth. Each holds in every network, so the
+solver's least is always a bound that none can beat; once a choice is as cheap, it is the optimum of the network as
+built, streams included.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pymodel.bundle import Bundle
-from pymodel.cycles import stream_depths
 from pymodel.dataflow import Dataflow, build
 from pymodel.explore.costs import Cost
-from pymodel.explore.memories import Memory, feeder_lines, half_blocks, total_half_blocks
 from pymodel.explore.options import Option, pareto
-from pymodel.explore.solve import Answer, Cut, Problem, minimise
-from pymodel.network_cycles import processes, slowest, stream_depths_between
+from pymodel.explore.solve import AXES, LANES, Answer, Combination, Price, Problem, amount, in_units, minimise
+from pymodel.explore.streams import inner_half_blocks, least_prices, regions, streams_cost
+from pymodel.network_cycles import processes, slowest
 from pymodel.packing import EngineShape
-from pymodel.units import EngineUnit, PoolUnit, Unit
 
-_UNLIMITED = 1 << 62  # cycles per image: slower than any network, whatever stands between its engines
-_BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as large lie in block RAM
+_KEEPS = 4  # of a search that found nothing: each keeps at least as much free as the one before it
+UNLIMITED = 1 << 62  # cycles per image: slower than any network, whatever stands between its engines
 
 
 @dataclass(frozen=True)
+class Effort:
+    """Limits of one search. They count work, not seconds, so that every machine finds the same.
+
+    rounds: of the solver, for a small network; columns: options in all rounds together; accesses: to streams, by an
+    image of each choice whose streams are priced; least: rounds and prices, however large the network is.
+    """
+
+    rounds: int
+    columns: int
+    accesses: int
+    least: int
+
+
+FULL = Effort(rounds=400, columns=1 << 17, accesses=1 << 21, least=3)
+QUICK = Effort(rounds=100, columns=1 << 15, accesses=1 << 18, least=1)  # for one of many points
+
+@dataclass(frozen=True)
 class Network:
-    """A bundle, and of each of its layers with weights the engine, its parallelism left open, and the options."""
+    """A bundle, and of each engine of its top the shape, its parallelism left open, and the options."""
 
     bundle: Bundle
     shapes: Mapping[str, EngineShape]
     options: Mapping[str, Sequence[Option]]
+    _streams: dict[tuple[Hashable, ...], Streams] = field(default_factory=dict, compare=False, repr=False)
 
     def at(self, interval: int) -> Network:
         """The network with only the options that a choice of at most `interval` cycles may need: few to send about."""
         lists = {id(found): found for found in self.options.values()}  # alike layers share theirs
-        few = {key: pareto(found, interval, by_groups=True) for key, found in lists.items()}
+        few = {key: pareto(found, interval, lambda option: option.trait("timing")) for key, found in lists.items()}
         return replace(self, options={name: few[id(found)] for name, found in self.options.items()})
 
     def dataflow(self, choice: Mapping[str, Option]) -> Dataflow:
@@ -47,6 +66,28 @@ class Network:
     def interval(self, choice: Mapping[str, Option]) -> int:
         """Cycles between two images in steady state."""
         return slowest(self.dataflow(choice)).iterations
+
+    def streams(self, choice: Mapping[str, Option]) -> Streams:
+        """What the streams of a choice take; it is computed once for all that differ in packing alone."""
+        timing = tuple(option.trait("timing") for option in choice.values())
+        if timing not in self._streams:
+            self._streams[timing] = Streams.of(self.dataflow(choice))
+        return self._streams[timing]
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What the streams of a choice take. inner: RAMB18 of those inside each engine; accesses: to them, by an image."""
+
+    cost: Cost
+    inner: Mapping[str, int]
+    accesses: int
+
+    @classmethod
+    def of(cls, dataflow: Dataflow) -> Streams:
+        inner = {layer: inner_half_blocks(shape) for layer, shape in dataflow.shapes.items()}
+        accesses = sum(len(at) for one in processes(dataflow) for at in (*one.reads.values(), *one.writes.values()))
+        return cls(streams_cost(dataflow), inner, accesses)
 
 
 @dataclass(frozen=True)
@@ -62,125 +103,211 @@ class Fastest:
         return self.interval == self.bound
 
 
-def cheapest(network: Network, budget: Mapping[str, float], interval: int, resource: str, ties: bool = True) -> Answer:
-    """The choice with the least of `resource` that takes at most `interval` cycles per image, within a budget."""
-    problem, slower = Problem(network.options, budget), set[int]()
-    while True:
-        answer = minimise(problem, interval, resource, ties)
-        dataflow = network.dataflow(answer.choice) if answer.choice else None
-        cuts = conflicts(dataflow, interval) if dataflow else []
-        if not cuts:
-            return replace(answer, slower=tuple(sorted(slower)))
-        slower |= {process.iterations for process in processes(dataflow) if process.iterations > interval}
-        problem = replace(problem, cuts=(*problem.cuts, *cuts))
+def top_shapes(bundle: Bundle, multiplier_bits: int) -> dict[str, EngineShape]:
+    """The shape of each engine that the top of a bundle has, its parallelism left open.
+
+    Layers that the output does not depend on have none. multiplier_bits: as in EngineShape. Raises ConfigError.
+    """
+    shapes = {layer.name: bundle.engine_shape(layer.name, multiplier_bits=multiplier_bits)
+              for layer in bundle.network.weighted_layers()}  # fmt: skip
+    return build(bundle, shapes).shapes
+
+
+def cheapest(
+    network: Network, budget: Mapping[str, float], interval: int, resource: str, ties: bool = True,
+    enough: bool = False, engines_alone: bool = False, effort: Effort = FULL,
+    known: Answer | None = None,
+) -> Answer:  # fmt: skip
+    """The choice with the least of `resource` that takes at most `interval` cycles per image, within a budget.
+
+    Engines and streams count together. ties: among equals, the least of the other resources as far as the solver knows
+    the streams. enough: the first choice found that fits, whatever it takes. engines_alone: streams cost nothing.
+    known: a choice that fits.
+    """
+    search = _Search(network, budget, interval, resource, effort)
+    search.best = known
+    search.run(ties, enough, engines_alone)
+    if ties and search.best and search.proved and (search.rounds > 1 or search.best is known):
+        search.settle_ties()
+    return search.answer
+
+
+class _Search:
+    """The rounds of `cheapest`: what is known so far, the best choice, and a bound that none can beat."""
+
+    def __init__(
+        self, network: Network, budget: Mapping[str, float], interval: int, resource: str, effort: Effort
+    ):
+        self.network, self.budget, self.interval, self.resource = network, budget, interval, resource
+        self.effort = effort
+        self.problem = Problem(network.options, budget)
+        self.slower: set[int] = set()
+        self.best: Answer | None = None
+        self.bound = 0.0
+        self.rounds = self.columns = self.priced = self.accesses = 0
+
+    @property
+    def proved(self) -> bool:
+        """Whether nothing better exists than the best choice, or none at all."""
+        return self.bound >= (self._amount(self.best) if self.best else float("inf"))
+
+    @property
+    def answer(self) -> Answer:
+        slower = tuple(sorted(self.slower))
+        if self.best is None:
+            return Answer(None, self.bound, self.proved, slower)
+        bound = min(self.bound, self._amount(self.best))
+        return replace(self.best, bound=bound, proved=self.proved, slower=slower)
+
+    def run(self, ties: bool, enough: bool, engines_alone: bool = False) -> None:
+        """Rounds until a proof, until any choice is found (enough), or up to the limits."""
+        while not self.proved and not (enough and self.best) and not self._spent():
+            relaxed = self._solve(self.problem.budget, ties and not self.rounds)
+            self.bound = max(self.bound, relaxed.bound)
+            if engines_alone and relaxed.choice:
+                self.best = relaxed
+                return
+            if relaxed.choice is None or not self._learn(relaxed):
+                break  # where no proof comes of that, the solver's time was over
+        if self.best is None and not self.proved and not engines_alone:
+            self._keep_free()
+
+    def settle_ties(self) -> None:
+        """Of the choices that take as little of the resource, the best becomes the one with the least of the others."""
+        known = self.best
+        most = dict(self.budget) | {self.resource: self._amount(known)}
+        self.problem, self.best = replace(self.problem, budget=most), None
+        while self.best is None and not self._spent():
+            relaxed = self._solve(most, True)
+            if relaxed.choice is None or not self._learn(relaxed):
+                break
+        self.best = self.best or known
+
+    def _solve(self, budget: Mapping[str, float], ties: bool) -> Answer:
+        """The least by what is known; whatever makes a unit between its engines too slow is ruled out on the way."""
+        self.rounds += 1
+        self.columns += sum(map(len, self.problem.layers.values()))
+        while True:
+            answer = minimise(replace(self.problem, budget=budget), self.interval, self.resource, ties)
+            dataflow = self.network.dataflow(answer.choice) if answer.choice else None
+            cuts = conflicts(dataflow, self.interval) if dataflow else []
+            if not cuts:
+                return answer
+            self.slower |= {one.iterations for one in processes(dataflow) if one.iterations > self.interval}
+            self.problem = replace(self.problem, cuts=(*self.problem.cuts, *cuts))
+
+    def _spent(self) -> bool:
+        """Whether the limits are reached."""
+        most = self.effort
+        return (self.rounds >= most.rounds or self.rounds >= most.least and self.columns > most.columns
+                or self.priced >= most.least and self.accesses > most.accesses)  # fmt: skip
+
+    def _amount(self, answer: Answer) -> float:
+        return in_units(amount(answer.cost, answer.choice, self.resource), self.resource)
+
+    def _learn(self, relaxed: Answer) -> bool:
+        """Adds what the network of a choice tells: a better choice, or why it is none. False: nothing new."""
+        new = self._add(least_prices(self.network.dataflow(relaxed.choice), self.interval))
+        known = replace(relaxed, streams=self.problem.priced(relaxed.choice))
+        if new and not (self._fits(known) and self._amount(known) <= self.bound):
+            return True
+        self._price(relaxed.choice)
+        return self._add_truth(relaxed.choice) or new
+
+    def _price(self, choice: dict[str, Option]) -> Answer:
+        """A choice with all that it takes; it becomes the best one if it is."""
+        streams = self.network.streams(choice)
+        self.priced += 1
+        self.accesses += streams.accesses
+        true = Answer(choice, self.bound, False, streams=streams.cost)
+        if self._fits(true) and (self.best is None or self._amount(true) < self._amount(self.best)):
+            self.best = true
+        return true
+
+    def _add_truth(self, choice: dict[str, Option]) -> bool:
+        """Adds what the streams of a choice take: those inside an engine, and all that the prices do not know."""
+        streams = self.network.streams(choice)
+        new = self._add([
+            Price(("inner", layer), {(layer, "timing"): choice[layer].trait("timing")}, Cost(half_blocks=halves))
+            for layer, halves in streams.inner.items()
+        ])  # fmt: skip
+        beyond = streams.cost - self.problem.priced(choice)
+        if min(beyond.vector) < 0:
+            raise ArithmeticError("streams take less than the least that they can take")
+        everything = {(layer, "timing"): option.trait("timing") for layer, option in choice.items()}
+        return self._add([Price("all", everything, beyond)]) or new
+
+    def _add(self, prices: Sequence[Price]) -> bool:
+        """Adds the prices that are not known; whether there are any."""
+        new = [price for price in prices if price.cost != Cost() and price not in self.problem.prices]
+        self.problem = replace(self.problem, prices=(*self.problem.prices, *new))
+        return bool(new)
+
+    def _fits(self, answer: Answer) -> bool:
+        return all(in_units(amount(answer.cost, answer.choice, kind), kind) <= most
+                   for kind, most in self.problem.budget.items() if kind in (*AXES, LANES))  # fmt: skip
+
+    def _keep_free(self) -> None:
+        """Where the rounds found nothing that fits: searches on with what streams took beyond the prices kept free."""
+        free = Cost()
+        for _ in range(_KEEPS):
+            left = {kind: most - getattr(free, kind, 0) for kind, most in self.budget.items()}
+            relaxed = self._solve(left, False)
+            if relaxed.choice is None:
+                return
+            true = self._price(relaxed.choice)
+            if self.best:
+                return
+            free = free.most(true.streams - self.problem.priced(relaxed.choice))
 
 
 def fastest(network: Network, budget: Mapping[str, float], resource: str) -> Fastest | None:
     """The choice of the highest frame rate within a budget, and of these the one with the least of `resource`.
 
-    None: no folding fits the budget (or none was found in the solver's time). The intervals of the options are
-    searched by bisection; then the solver proves that one cycle less is impossible.
+    None: no folding fits the budget, or none was found. The intervals of the options are searched by bisection, first
+    for the engines alone, as none can be faster; then the solver proves that one cycle less is impossible.
     """
-    intervals = sorted({option.cycles for found in network.options.values() for option in found} | {_UNLIMITED})
+    intervals = sorted({option.cycles for found in network.options.values() for option in found} | {UNLIMITED})
     impossible = max(min((option.cycles for option in found), default=0) for found in network.options.values()) - 1
-    low, high = bisect_left(intervals, impossible + 1), len(intervals)
-    while low < high:
-        middle = (low + high) // 2
-        answer = cheapest(network, budget, intervals[middle], resource, ties=False)
-        if answer.choice is not None:
-            high = middle
-        else:
-            low = middle + 1
-            if answer.proved:
-                impossible = max(impossible, intervals[middle])
-    if low == len(intervals):
+
+    fitting: Answer | None = None
+
+    def possible(at: int, engines_alone: bool = False) -> bool:
+        nonlocal impossible, fitting
+        answer = cheapest(network, budget, intervals[at], resource, False, True, engines_alone)
+        if answer.choice is None and answer.proved:
+            impossible = max(impossible, intervals[at])
+        if answer.choice is not None and not engines_alone:
+            fitting = answer
+        return answer.choice is not None
+
+    first = _first(bisect_left(intervals, impossible + 1), len(intervals), lambda at: possible(at, True))
+    low, step = first, 1
+    while low < len(intervals) and not possible(low):
+        first, low, step = low + 1, low + step, 2 * step
+    low = _first(first, min(low, len(intervals)), possible)
+    if fitting is None:
         return None
     target = intervals[low]
     while True:
-        found = cheapest(network, budget, target, resource)
+        found = cheapest(network, budget, target, resource, known=fitting)
         interval = network.interval(found.choice)
         if interval - 1 <= impossible:
             return Fastest(found, interval, interval)
-        better = cheapest(network, budget, interval - 1, resource, ties=False)
-        if better.choice is None:
-            return Fastest(found, interval, interval if better.proved else impossible + 1)
-        target = network.interval(better.choice)
+        fitting = cheapest(network, budget, interval - 1, resource, ties=False, enough=True)
+        if fitting.choice is None:
+            return Fastest(found, interval, interval if fitting.proved else impossible + 1)
+        target = network.interval(fitting.choice)
 
 
-def conflicts(dataflow: Dataflow, interval: int) -> list[Cut]:
+def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The first number from `low` up that holds, as all above it do, or `high`."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
+
+
+def conflicts(dataflow: Dataflow, interval: int) -> list[Combination]:
     """The combinations of words that make a unit between engines slower than `interval`."""
-    between = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit)]
-    slow = [unit for unit in between if any(process.iterations > interval for process in unit.processes())]
-    cuts: list[Cut] = []
-    for unit in slow:
-        cut = _words_around(_region(unit, between), dataflow)
-        if cut not in cuts:
-            cuts.append(cut)
-    return cuts
-
-
-def _region(unit: Unit, between: Sequence[Unit]) -> set[str]:
-    """Names of the streams of a unit and of all that it is connected to without an engine in between."""
-    streams = {stream.name for stream in (*unit.reads, *unit.writes)}
-    size = 0
-    while size != len(streams):
-        size = len(streams)
-        for other in between:
-            own = {stream.name for stream in (*other.reads, *other.writes)}
-            if own & streams:
-                streams |= own
-    return streams
-
-
-def _words_around(streams: set[str], dataflow: Dataflow) -> Cut:
-    cut: dict[tuple[str, int], int] = {}
-    for layer, engine in dataflow.engines.items():
-        sides = (engine.reads, engine.shape.in_channels_per_beat), (engine.writes, engine.shape.out_channels_per_beat)
-        for side, (own, group) in enumerate(sides):
-            if streams & {stream.name for stream in own}:
-                cut[layer, side] = group
-    return cut
-
-
-def streams_cost(dataflow: Dataflow) -> Cost:
-    """Of the streams between and inside the units, and of the poolings' line memories.
-
-    Block RAM exactly, from the depths of the cycle model; look-up tables and flip-flops of FIFOs as estimates, those of
-    additions, poolings and regroupings not at all.
-    """
-    depths = stream_depths_between(dataflow)
-    halves, rest = 0, Cost()
-    for unit in dataflow.units:
-        if isinstance(unit, EngineUnit):
-            halves += inner_half_blocks(unit.shape)
-        elif isinstance(unit, PoolUnit):
-            words = unit.reads[0].words
-            history = Memory("history", unit.NB, (unit.kernel - 1) * unit.kernel * words.word_bits, True)
-            halves += total_half_blocks([feeder_lines(unit.width * unit.NB, unit.kernel, words.word_bits), history])
-        for stream in unit.writes:
-            if stream.name in depths:
-                fifo = _fifo(depths[stream.name], stream.word_bits)
-                # An engine's model has the logic of a FIFO at its output.
-                rest += Cost(half_blocks=fifo.half_blocks) if isinstance(unit, EngineUnit) else fifo
-    return rest + Cost(half_blocks=halves)
-
-
-def inner_half_blocks(shape: EngineShape) -> int:
-    """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
-    taps = {"columns": shape.kernel, "windows": shape.kernel**2}
-    return sum(_fifo(depth, shape.piece_bits * taps[name]).half_blocks for name, depth in stream_depths(shape).items())
-
-
-def _fifo(depth: int, width: int) -> Cost:
-    """A FIFO of openhls: an output register, and depth - 1 words behind it. Look-up tables as counted on a few."""
-    if depth == 1:
-        return Cost(LUT=2, FF=width + 1)
-    least_depth, least_bits = _BLOCK_FIFO
-    if depth > least_depth and depth * width >= least_bits:
-        return Cost(half_blocks=half_blocks(depth - 1, width, True), LUT=2 * width + 20, FF=2 * width + 12)
-    return Cost(LUT=Memory("fifo", depth - 1, width, True).luts + width + 20, FF=width + 12)
-
-
-def within(cost: Cost, budget: Mapping[str, float]) -> bool:
-    """Whether a cost keeps a budget."""
-    return all(cost.to_json()[kind] <= amount for kind, amount in budget.items())
+    return [region.where for region in regions(dataflow) if region.iterations > interval]

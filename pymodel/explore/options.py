@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, NamedTuple
-
-import numpy as np
+from operator import le
+from typing import Any, Literal, NamedTuple
 
 from pymodel.cycles import feeder_sequences, pe_iterations, sequences
 from pymodel.errors import ConfigError
-from pymodel.explore.costs import Cost, engine_cost
+from pymodel.explore.costs import Cost, engine_cost, in_blocks
 from pymodel.packing import EngineShape
 
+MOST_MULTIPLIERS = 1 << 16  # of an engine, whatever a budget allows
 WINDOWS, CHANNELS = "windows", "channels"  # EngineShape.feed
+Trait = Literal["reads", "writes", "timing"]  # what of an option the rest of the network depends on
 
 
 class Parallelism(NamedTuple):
@@ -48,6 +49,12 @@ class Option:
     def multipliers(self) -> int:
         """Hardware multipliers, those of scales aside."""
         return self.lanes // self.key.packing
+
+    def trait(self, trait: Trait) -> Hashable:
+        """Channels of the words that it reads or writes; or all that its cycles depend on, which packing is not."""
+        if trait == "timing":
+            return self.key._replace(packing=1)
+        return self.groups[0 if trait == "reads" else 1]
 
 
 def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> Iterator[EngineShape]:
@@ -91,6 +98,16 @@ def _first(found: Iterable[EngineShape | None]) -> list[EngineShape]:
     return next(([engine] for engine in found if engine), [])
 
 
+def most_multipliers(shape: EngineShape, blocks: float | None) -> int:
+    """The most hardware multipliers of an engine that can do with so many DSP blocks (None: with any number).
+
+    Products too narrow for a block are made of look-up tables: without limit.
+    """
+    if blocks is None or not in_blocks(Parallelism(1, 1, 1).of(shape)):
+        return MOST_MULTIPLIERS
+    return min(int(blocks), MOST_MULTIPLIERS)
+
+
 def options(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> list[Option]:
     """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored."""
     feeders: dict[tuple[int, str], int] = {}  # the feeder depends on Tb and feed alone
@@ -108,28 +125,27 @@ def options(shape: EngineShape, multipliers: int, packing: bool = True, channels
     return found
 
 
-def pareto(found: Iterable[Option], interval: int, by_groups: bool, by_lanes: bool = False) -> list[Option]:
+def pareto(
+    found: Iterable[Option], interval: int, apart: Callable[[Option], Hashable] = lambda option: None,
+    by_lanes: bool = False,
+) -> list[Option]:  # fmt: skip
     """The options of at most `interval` cycles that no other one is as cheap as in everything.
 
-    by_groups: only options with the same words at input and output are compared. by_lanes: lanes count, too, beside
-    the resources. Of equal ones the fastest stays.
+    apart: only options of which it says the same are compared. by_lanes: lanes count, too, beside the resources. Of
+    equal ones the fastest stays.
     """
-    fast = sorted((o for o in found if o.cycles <= interval), key=lambda o: (o.cost.vector, o.cycles, o.key))
-    amounts = [o.cost.vector + ((o.lanes,) if by_lanes else ()) for o in fast]
-    return _unbeaten(fast, amounts, [o.groups for o in fast] if by_groups else ())
+    amounts = ((o.cost.vector + ((o.lanes,) if by_lanes else ()), o) for o in found if o.cycles <= interval)
+    in_order = sorted(amounts, key=lambda each: (each[0], each[1].cycles, each[1].key))
+    fronts: dict[Hashable, list[tuple[int, ...]]] = {}
+    kept = []
+    for vector, option in in_order:  # ascending, so no later one beats an earlier
+        front = fronts.setdefault(apart(option), [])
+        if not any(all(map(le, other, vector)) for other in front):
+            front.append(vector)
+            kept.append(option)
+    return kept
 
 
-def _unbeaten(
-    found: Sequence[Option], amounts: Sequence[tuple[int, ...]], alike: Sequence[tuple[int, ...]] = ()
-) -> list[Option]:
-    """The options whose amounts no other one's equal or beat; of equal ones the first. alike: only equal ones rival."""
-    if not found:
-        return []
-    rivals = np.ones((len(found), len(found)), bool)  # [i, j]: i is nowhere worse than j
-    for column in np.array(amounts).T:
-        rivals &= column[:, None] <= column
-    for column in np.array(alike).T:
-        rivals &= column[:, None] == column
-    equal = rivals & rivals.T
-    beaten = (rivals & ~equal).any(axis=0) | np.triu(equal, 1).any(axis=0)
-    return [option for option, out in zip(found, beaten, strict=True) if not out]
+def by_words(option: Option) -> Hashable:
+    """Options with the same words at input and output, as `apart` of `pareto`."""
+    return option.groups

@@ -50,25 +50,33 @@ def most_utilised(network: Network, budget: Mapping[str, float], interval: int |
     pending = {at: sum(floor.at(at) for floor in floors) for at in intervals if interval is None or at <= interval}
     best: tuple[int, int] | None = None  # product, interval
     unproved: list[float] = []
-    solved = 0
+    asked, solved = set[int](), set[int]()
     while pending:
         bound, at = min((at * least, at) for at, least in pending.items())
         if best and (bound, at) >= best:
             break
-        del pending[at]
-        solved += 1
-        answer = cheapest(network, budget, at, LANES, ties=False)
+        # The engines alone are quickly solved, and mostly enough to see that another interval comes first.
+        alone = at not in asked
+        asked.add(at)
+        answer = cheapest(network, budget, at, LANES, ties=False, engines_alone=alone)
+        solved.add(at)
         for slower in answer.slower:  # what was ruled out here is a choice for these
             if slower not in intervals and (interval is None or slower <= interval):
                 intervals.add(slower)
                 pending[slower] = sum(floor.at(slower) for floor in floors)
+        if answer.choice is None and answer.proved:  # neither is any faster pace possible
+            pending = {other: least for other, least in pending.items() if other > at}
+            continue
+        if answer.bound < float("inf"):
+            floor = int(answer.bound)
+            pending = {other: max(least, floor) if other <= at else least for other, least in pending.items()}
+        if alone and answer.choice is not None:
+            continue
+        del pending[at]
         if not answer.proved:
             unproved.append(at * max(answer.bound, bound / at))
         if answer.choice is None:
-            if answer.proved:  # neither is any faster pace possible
-                pending = {other: least for other, least in pending.items() if other > at}
             continue
-        pending = {other: max(least, int(answer.bound)) if other < at else least for other, least in pending.items()}
         pace = network.interval(answer.choice)
         found = pace * lanes(answer.choice), pace
         best = min(best or found, found)
@@ -76,7 +84,7 @@ def most_utilised(network: Network, budget: Mapping[str, float], interval: int |
         return None
     product, pace = best
     answer = cheapest(network, budget, pace, LANES)
-    return Utilised(answer, pace, product, min([product, *unproved]), solved, len(intervals))
+    return Utilised(answer, pace, product, min([product, *unproved]), len(solved), len(intervals))
 
 
 class _Floor:

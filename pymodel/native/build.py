@@ -7,12 +7,13 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from openhls import children, zig
+from openhls.caches import Unwritable, cache_home, writable
 
 from pymodel.errors import ConfigError
 
@@ -22,10 +23,11 @@ SWITCH = "PSCONV_NATIVE"  # environment: an instruction set, or "off"; the best 
 _SOURCE = Path(__file__).with_name("convolution.cpp")
 _SOURCES = (_SOURCE, _SOURCE.with_name("kernel.hpp"))
 _OPTIONS = ("-std=c++17", "-O3", "-shared", "-fPIC")
+_PLAIN = ("g++",)
 _COMPILERS = (
     # Options that undo what it adds: checks, the builder's own processor, a C++ library. Its code is the faster one.
-    (sys.executable, "-m", "ziglang", "c++", "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
-    ("g++",),
+    (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
+    _PLAIN,
 )
 
 
@@ -91,7 +93,7 @@ def load() -> ctypes.CDLL:
     """The library. Raises Unavailable, naming what failed."""
     try:
         library = ctypes.CDLL(str(build(cache_folder())))
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         raise Unavailable(str(error)) from error
     pointer, number, size = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     library.psconv_supports.argtypes = library.psconv_group.argtypes = [number]
@@ -102,8 +104,8 @@ def load() -> ctypes.CDLL:
 
 
 def cache_folder() -> Path:
-    """Where built libraries are kept. Raises RuntimeError where the user has no home."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "psconv"
+    """Where built libraries are kept. Raises Unwritable where that cannot be."""
+    return writable(cache_home() / "psconv", "psconv", "XDG_CACHE_HOME")
 
 
 def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> Path:
@@ -111,22 +113,36 @@ def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> 
 
     Several processes may build at once: each gives its result the name in one step. Raises Unavailable.
     """
-    content = b"\0".join(path.read_bytes() for path in _SOURCES)
-    digest = hashlib.sha256(" ".join((*_OPTIONS, platform.platform(), "")).encode() + content).hexdigest()
-    path = folder / f"convolution-{digest[:32]}.so"
+    path = folder / f"convolution-{_key()[:32]}.so"
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     problems = []
-    with tempfile.TemporaryDirectory(prefix=".native-", dir=folder) as scratch:
-        made = Path(scratch) / path.name
+    with tempfile.TemporaryDirectory(prefix=".native-", dir=folder) as name:
+        scratch, made = Path(name), Path(name) / path.name
         for compiler in compilers:
             if not shutil.which(compiler[0]):
                 problems.append(f"no {compiler[0]}")
                 continue
-            done = subprocess.run([*compiler, *_OPTIONS, str(_SOURCE), "-o", str(made)], capture_output=True, text=True)
+            command = [*compiler, *_OPTIONS, str(_SOURCE), "-o", str(made)]
+            try:
+                done = children.run(command, env=zig.uncached(scratch) if compiler is not _PLAIN else None)
+            except Unwritable as error:
+                problems.append(str(error))
+                continue
             if done.returncode == 0:
                 os.replace(made, path)
                 return path
             problems.append(f"{' '.join(compiler)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
     raise Unavailable("; ".join(problems))
+
+
+def _key() -> str:
+    """A digest of all that the library depends on: its sources, and which compilers are installed."""
+    parts = [*_OPTIONS, platform.platform()]
+    for compiler in _COMPILERS:
+        program = shutil.which(compiler[0])
+        stat = Path(program).stat() if program else None
+        parts += [*compiler, f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"]
+    contents = (path.read_bytes() for path in _SOURCES)
+    return hashlib.sha256(b"\0".join([*map(str.encode, parts), *contents])).hexdigest()

@@ -7,18 +7,19 @@ Also the entry point under torchrun: torchrun --nproc-per-node 2 -m pymodel.trai
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from pymodel.errors import ConfigError
+from pymodel.errors import told
+from pymodel.records import json_text
+from pymodel.training.distributed import is_main
 from pymodel.training.quantise import quantise
 from pymodel.training.sweep import sweep
 from pymodel.training.train import train
 
 
 def main() -> int:
-    """Runs one command; prints its result as JSON. Exit status 2 for wrong input."""
+    """Runs one command; the main process prints its result as JSON. Exit status 2 for wrong input."""
     parser = argparse.ArgumentParser(prog="python -m pymodel.training", description="Train and quantise.")
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="train a network")
@@ -56,10 +57,12 @@ def main() -> int:
                 resume=arguments.resume,
                 overrides=tuple(arguments.overrides),
             )
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(result.to_json(), indent=2))
+    except Exception as error:
+        code, message = told(error)
+        print(message, file=sys.stderr)
+        return code
+    if is_main():
+        print(json_text(result.to_json()))
     return 0
 
 

@@ -30,6 +30,8 @@ def compressed(dense: Network, variant: str, seed: int) -> NetworkModule:
     if method not in _METHODS or "@" in support:
         raise ConfigError(f"variant {variant!r}: use {' or '.join(_METHODS)}, @ and a support, such as SVD@PSD1_P16")
     layers = sparse_convs(dense)
+    if not layers:
+        raise ConfigError(f"variant {variant}: {dense.name} has no convolution that {support} changes")
     weights = _weights(apply_variant(dense, support), layers)
     with _one_thread():
         return _METHODS[method](initialised(dense, "dense", seed), layers, weights)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pymodel.errors import ConfigError
 from pymodel.formats import BIAS_BITS, MAX_FRAC, MAX_SHIFT, SCALE_BITS, Format
 from pymodel.network import Add, Conv, Linear, Network
 from pymodel.training.build import NetworkModule
@@ -40,27 +41,48 @@ def calibrate(
     group = _shared_formats(network)
     samples = _collect(folded, images, group)
     bits = {tensor: activation_bits for tensor in group.values()} | {group[network.output]: output_bits}
-    chosen = {tensor: best_format(np.concatenate(values), bits[tensor]) for tensor, values in samples.items()}
+    chosen = {
+        tensor: _format_of(f"layer {tensor}: outputs", np.concatenate(values), bits[tensor])
+        for tensor, values in samples.items()
+    }
     chosen[group["input"]] = source
     formats = {tensor: chosen[root] for tensor, root in group.items()}
     weight_formats, scales = {}, {}
     for layer in network.weighted_layers():
         weights = _weights(_core(folded, layer))
         if per_channel:
+            _check_reach(f"layer {layer.name}: weights", weights, weight_bits)
             weight_formats[layer.name], scales[layer.name] = best_scales(weights, weight_bits)
         else:
-            weight_formats[layer.name] = best_format(weights, weight_bits)
+            weight_formats[layer.name] = _format_of(f"layer {layer.name}: weights", weights, weight_bits)
     _settle(folded, formats, weight_formats, scales, group)
     return formats, weight_formats, scales
 
 
+def _format_of(what: str, values: np.ndarray, bits: int) -> Format:
+    """`best_format`. Raises ConfigError, naming `what`, for values beyond every format."""
+    _check_reach(what, values, bits)
+    return best_format(values, bits)
+
+
+def _check_reach(what: str, values: np.ndarray, bits: int) -> None:
+    largest = float(np.abs(values).max(initial=0.0))
+    if not largest < 2.0 ** (MAX_FRAC + bits - 1):  # so too for NaN
+        raise ConfigError(f"{what} reach {largest:g}; numbers of {bits} bits reach 2^{MAX_FRAC + bits - 1} at most: "
+                          "the training diverged; train again with a smaller optimiser.lr")  # fmt: skip
+
+
 def best_format(values: np.ndarray, bits: int) -> Format:
-    """The format of `bits` with the least squared error over `values`, saturation included."""
+    """The format of `bits` with the least squared error over `values`, saturation included.
+
+    Values far below the finest scale, those of a layer that is all but dead, become zeros of that scale.
+    """
     largest = float(np.abs(values).max(initial=0.0))
     if largest == 0.0:
         return Format(bits, bits - 1)
     coarsest = bits - 1 - int(np.ceil(np.log2(largest)))
-    candidates = [Format(bits, frac) for frac in range(coarsest - 1, coarsest + SATURATING_CANDIDATES + 1)]
+    fracs = range(coarsest - 1, coarsest + SATURATING_CANDIDATES + 1)
+    candidates = [Format(bits, frac) for frac in sorted({min(max(frac, -MAX_FRAC), MAX_FRAC) for frac in fracs})]
     return min(candidates, key=lambda form: _squared_error(values, form))
 
 
@@ -76,7 +98,7 @@ def best_scales(weights: np.ndarray, bits: int) -> tuple[Format, np.ndarray]:
     if largest == 0.0:
         return Format(bits, bits - 1), np.ones(len(weights), np.int64)
     limit = (1 << SCALE_BITS) - 1
-    form = Format(bits, min(MAX_FRAC, int(np.floor(np.log2(limit / largest)))))
+    form = Format(bits, min(MAX_FRAC, int(np.floor(np.log2(min(limit / largest, 2.0**MAX_FRAC))))))
     best, least_error = np.zeros(len(weights), np.int64), np.full(len(weights), np.inf)
     for ratio in RATIOS:
         scales = np.clip(np.ceil(np.ldexp(unsaturated * ratio, form.frac)), LEAST_SCALE, limit).astype(np.int64)
@@ -158,11 +180,17 @@ def _settle(
         for layer in network.layers:
             fracs = [formats[source].frac for source in layer.sources]
             if isinstance(layer, Add):
+                limit = min(min(fracs), formats[layer.name].frac) + MAX_SHIFT
+                for source in set(layer.sources) - {"input"}:  # a dead branch's, beside one that is not
+                    changed |= lower(group[source], limit)
                 changed |= lower(group[layer.name], max(fracs))
             if isinstance(layer, Conv | Linear):
                 form, own = weight_formats[layer.name], scales.get(layer.name)
                 bias_limit = _largest_bias_frac(_core(folded, layer), own)
                 if form.frac + fracs[0] > min(bias_limit, formats[layer.name].frac + MAX_SHIFT):
+                    if form.frac == -MAX_FRAC:
+                        raise ConfigError(f"layer {layer.name}: bias: no weights of {form.bits} bits have a scale so "
+                                          "coarse that its biases fit 32 bits")  # fmt: skip
                     weight_formats[layer.name], changed = Format(form.bits, form.frac - 1), True
                     if own is not None:
                         scales[layer.name] = np.maximum(1, (own + 1) >> 1)

@@ -7,20 +7,24 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from pymodel.errors import ConfigError, Strict, read_yaml, validated
-from pymodel.formats import MAX_BITS, MIN_BITS
+from pymodel import bounds
+from pymodel.bounds import FileName
+from pymodel.errors import ConfigError, Strict, validated
+from pymodel.kinds import TRAINING, read_kind
+from pymodel.records import parse_yaml
 
-Positive = Annotated[int, Field(gt=0)]
-Bits = Annotated[int, Field(ge=MIN_BITS, le=MAX_BITS)]
+Bits = Annotated[int, bounds.TENSOR_BITS.field()]
+Rate = Annotated[float, bounds.LEARNING_RATE.field()]
+Threads = Annotated[int, bounds.THREADS.field()]
+Epochs = Annotated[int, bounds.EPOCHS.field()]
 
 
 class Augment(Strict):
     """Random changes to each training image."""
 
-    crop: Annotated[int, Field(ge=0)] = 0  # pixels of padding before a random crop of the original size
+    crop: Annotated[int, bounds.CROP.field()] = 0  # pixels of padding before a random crop of the original size
     flip: bool = False  # mirror half of the images
 
 
@@ -28,7 +32,7 @@ class Data(Strict):
     """Which images."""
 
     dataset: Literal["digits", "cifar10", "tiny-imagenet"]
-    path: str | None = None  # where the data set lies; default: the environment variable PSCONV_DATA
+    path: FileName | None = None  # where the data set lies; default: the environment variable PSCONV_DATA
     augment: Augment = Augment()
 
 
@@ -36,18 +40,18 @@ class NetworkChoice(Strict):
     """Which network, by the names of pymodel.networks."""
 
     name: str
-    variant: str = "dense"  # the support of every 3x3 convolution but the first; or a baseline: SynFlow@PSD1_P16
-    width: Positive | None = None  # resnet18: channels of the first stage; default 64
+    variant: str = "dense"  # of 3x3 convolutions but the first and grouped ones; or a baseline: SynFlow@PSD1_P16
+    width: Annotated[int, bounds.WIDTH.field()] | None = None  # resnet18: channels of the first stage; default 64
 
 
 class Optimiser(Strict):
     """Weight decay is applied to convolution and linear weights only, not to batch norm and biases."""
 
     name: Literal["sgd", "adamw"] = "sgd"
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # sgd
+    lr: Rate = 0.1
+    momentum: Annotated[float, bounds.BELOW_ONE.field()] = 0.9  # sgd
     nesterov: bool = True  # sgd
-    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    weight_decay: Annotated[float, bounds.WEIGHT_DECAY.field()] = 5e-4
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Optimiser:
@@ -60,9 +64,9 @@ class Schedule(Strict):
     """The learning rate as a factor of optimiser.lr, set anew for every step."""
 
     name: Literal["cosine", "multistep", "constant"] = "cosine"
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0  # linear from 0
-    milestones: list[Positive] = []  # multistep: epochs after which the rate is multiplied by gamma
-    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_epochs: Annotated[float, bounds.WARM_UP.field()] = 0.0  # linear from 0
+    milestones: list[Epochs] = []  # multistep: epochs after which the rate is multiplied by gamma
+    gamma: Annotated[float, bounds.FRACTION.field()] = 0.1
 
     def factor(self, epoch: float, epochs: int) -> float:
         """The factor at `epoch` (fractions count) of a training of `epochs`."""
@@ -83,10 +87,10 @@ class Quantise(Strict):
     per_channel: bool = False  # weights: an integer scale per output channel as well (docs/maths.md)
     activation_bits: Bits = 8
     output_bits: Bits = 8  # the network's output (logits)
-    calibration_images: Positive = 1024
+    calibration_images: Annotated[int, bounds.IMAGES.field()] = 1024
     qat: bool = False  # quantisation-aware training after calibration
-    qat_epochs: Positive = 10
-    qat_lr: Annotated[float, Field(gt=0)] = 0.01  # SGD with momentum, cosine to zero
+    qat_epochs: Epochs = 10
+    qat_lr: Rate = 0.01  # SGD with momentum, cosine to zero
 
 
 class TrainConfig(Strict):
@@ -97,16 +101,16 @@ class TrainConfig(Strict):
     network: NetworkChoice
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
-    epochs: Positive
-    batch_size: Positive = 128  # over all processes together
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    seed: int = 0
+    epochs: Epochs
+    batch_size: Annotated[int, bounds.BATCH.field()] = 128  # over all processes together
+    label_smoothing: Annotated[float, bounds.BELOW_ONE.field()] = 0.0
+    seed: Annotated[int, bounds.SEED.field()] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 where a GPU has it
-    threads: Positive | None = None  # of the CPU; 1 gives the same bits whatever the number of cores
+    threads: Threads | None = None  # of the CPU; 1 gives the same bits whatever the number of cores
     compile: bool = False  # torch.compile
     deterministic: bool = True  # on a GPU: the same bits each time, a little slower
-    checkpoint_steps: Annotated[int, Field(ge=0)] = 0  # within an epoch, besides the one at its end
+    checkpoint_steps: Annotated[int, bounds.STEPS.field()] = 0  # within an epoch, besides the one at its end
     quantise: Quantise = Quantise()
 
     @model_validator(mode="after")
@@ -125,8 +129,8 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
 
     Raises ConfigError for an unreadable file, an unknown key or a value out of range.
     """
-    content = overridden(read_yaml(path), overrides)
-    return validated(TrainConfig, content, str(path))
+    content = overridden(read_kind(path, TRAINING), overrides)
+    return validated(TrainConfig, content, " ".join((str(path), *(f"--set {one}" for one in overrides))))
 
 
 def overridden(content: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -142,8 +146,5 @@ def overridden(content: dict[str, Any], overrides: tuple[str, ...]) -> dict[str,
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise ConfigError(f"override {override!r}: {parent} has no keys below it")
-        try:
-            node[leaf] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"override {override!r}: {text!r} is not YAML") from error
+        node[leaf] = parse_yaml(text, f"override {override!r}")
     return content

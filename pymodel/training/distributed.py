@@ -14,6 +14,16 @@ from torch.nn.parallel import DistributedDataParallel
 from pymodel.errors import ConfigError
 
 
+def is_main() -> bool:
+    """Whether this process writes the files and shows the progress: the first of torchrun's, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def world() -> int:
+    """How many processes torchrun has started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @dataclass(frozen=True)
 class Process:
     """This process among `world` others; `device` is its own."""
@@ -24,7 +34,7 @@ class Process:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the files and shows the progress."""
+        """As `is_main`."""
         return self.rank == 0
 
     def wrap(self, model: nn.Module) -> nn.Module:
@@ -63,12 +73,11 @@ def joined(device: str) -> Iterator[Process]:
     if device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device: cuda: PyTorch finds no GPU; use cpu or auto")
     use_cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    world = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
     own = torch.device("cuda", local) if use_cuda else torch.device("cpu")
     if use_cuda:
         torch.cuda.set_device(own)
-    if world == 1:
+    if world() == 1:
         yield Process(0, 1, own)
         return
     distributed.init_process_group("nccl" if use_cuda else "gloo")

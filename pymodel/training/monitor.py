@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.progress import (
 )
 
 from pymodel.files import write_atomically
+from pymodel.records import json_text
 
 REFRESH_SECONDS = 0.5
 
@@ -30,14 +30,14 @@ class Monitor:
     def __init__(self, title: str, steps: int, enabled: bool) -> None:
         self.enabled = enabled
         self.progress = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            TextColumn("left", markup=False),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(stderr=True, markup=False),
             disable=not enabled,
         )
         self.task = self.progress.add_task(title, total=steps, state="")
@@ -83,7 +83,7 @@ class Monitor:
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:
     """One JSON object per line and epoch."""
-    text = "".join(json.dumps(record) + "\n" for record in history)
+    text = "".join(json_text(record, indent=None, name=path.name) + "\n" for record in history)
     write_atomically(path, lambda target: target.write_text(text))
 
 

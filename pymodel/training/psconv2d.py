@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from pymodel.errors import ConfigError
-from pymodel.supports import make_support
+from pymodel.supports import NAMED_KERNEL, make_support, thinned
 
 
 class MaskedSupport(Protocol):
@@ -101,13 +101,16 @@ ConvRule = Callable[[str, nn.Conv2d], MaskedSupport | str | None]
 
 
 def papers_rule(model: nn.Module, support: MaskedSupport | str) -> ConvRule:
-    """The rule of the papers: `support` for all convolutions but the first, the 1x1 and the grouped ones."""
+    """The rule of the papers (supports.thinned): `support` where it is defined, the others stay as they are.
+
+    Raises ConfigError for the name of no support.
+    """
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    found = make_support(support, NAMED_KERNEL) if isinstance(support, str) else support
+    size = getattr(found, "kernel", NAMED_KERNEL)
 
     def rule(name: str, conv: nn.Conv2d) -> MaskedSupport | str | None:
-        if name == names[0] or conv.kernel_size == (1, 1) or conv.groups > 1:
-            return None
-        return support
+        return support if thinned(name == names[0], conv.kernel_size, conv.groups, size) else None
 
     return rule
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from openhls.locks import locked
 
 from pymodel import golden
-from pymodel.bundle import Bundle
+from pymodel.bundle import Bundle, check_name
 from pymodel.errors import ConfigError, validated
 from pymodel.formats import BIAS_BITS, check_range
+from pymodel.records import json_text, read_json
 from pymodel.training import checkpoint
 from pymodel.training.build import NetworkModule
 from pymodel.training.calibrate import calibrate
 from pymodel.training.config import Schedule, TrainConfig, overridden
 from pymodel.training.data import Dataset, load_dataset
-from pymodel.training.distributed import joined
+from pymodel.training.distributed import is_main, joined
 from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
 from pymodel.training.fold import fold_batch_norm
-from pymodel.training.train import Trainer, load_topology, read_json
+from pymodel.training.train import Trainer, identity, kept, load_topology, run_file
 
 IDENTITY_IMAGES = 64
 
@@ -56,20 +59,32 @@ def quantise(
     qat: bool | None = None,
     resume: bool = False,
     overrides: tuple[str, ...] = (),
-) -> QuantiseResult:
+) -> QuantiseResult | None:
     """Quantise the training in `run_dir`; write the bundle `out` (.yaml, with its .npz beside it).
 
     Arguments that are None come from the run's configuration (keys `quantise`); `overrides` are KEY=VALUE.
-    With `qat`, quantisation-aware training follows the calibration, in the folder run_dir/qat, where
-    `resume` continues a killed one. Raises ConfigError.
+    With `qat`, quantisation-aware training follows the calibration, in a folder of run_dir for these bits and
+    options (`qat_folder`), where `resume` continues a killed one. Under torchrun, whose processes share that training,
+    the main one writes the bundle and returns a result, the others return None. Raises ConfigError; InUse where another
+    process writes the same bundle or folder.
     """
+    check_name(out)
     config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
+    before = _float_accuracy(run_dir)
     network = NetworkModule(load_topology(run_dir))
-    network.load_state_dict(checkpoint.load(run_dir / "model.pt"))
-    fixed = to_fixed_point(network.eval(), dataset, config)
-    if config.quantise.qat:
-        _train_on(fixed, dataset, config, run_dir / "qat", resume)
+    checkpoint.load_weights(network, run_dir / "model.pt")
+    with locked(out.parent, out.name) if is_main() else nullcontext():
+        fixed = to_fixed_point(network.eval(), dataset, config)
+        if config.quantise.qat:
+            _train_on(fixed, dataset, config, run_dir, resume)
+        return _exported(fixed, dataset, config, before, out) if is_main() else None
+
+
+def _exported(
+    fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, float_accuracy: float, out: Path
+) -> QuantiseResult:
+    """Check the network against the golden model and write its bundle."""
     bundle = export(fixed, dataset, {})
     test = dataset.integers(dataset.test.images)
     identical = assert_identical(fixed, bundle, test[:IDENTITY_IMAGES])
@@ -82,7 +97,7 @@ def quantise(
         activation_bits=config.quantise.activation_bits,
         per_channel=config.quantise.per_channel,
         qat_epochs=config.quantise.qat_epochs if config.quantise.qat else 0,
-        float_accuracy=_float_accuracy(run_dir),
+        float_accuracy=float_accuracy,
         fixed_accuracy=accuracy,
         identical_images=identical,
         bundle=str(out),
@@ -157,33 +172,43 @@ def assert_identical(fixed: FixedPointNetwork, bundle: Bundle, images: np.ndarra
     return len(images)
 
 
-def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, out: Path, resume: bool) -> None:
-    """Quantisation-aware training, in place: a training run of its own, with a log and checkpoints."""
+def qat_plan(config: TrainConfig) -> TrainConfig:
+    """The configuration of the quantisation-aware training that `config` asks for."""
     options = config.quantise
-    optimiser = config.optimiser.model_copy(update={"lr": options.qat_lr})
-    plan = config.model_copy(
+    return config.model_copy(
         update={
             "name": f"{config.name}_qat",
             "epochs": options.qat_epochs,
-            "optimiser": optimiser,
+            "optimiser": config.optimiser.model_copy(update={"lr": options.qat_lr}),
             "schedule": Schedule(name="cosine"),
             "precision": "float32",  # accumulators need more than the 8 bits of a bfloat16
         }
     )
-    with joined(config.device) as process:
-        Trainer(plan, dataset, process, out, fixed, resume).run()
+
+
+def qat_folder(run_dir: Path, config: TrainConfig) -> Path:
+    """Where that training lies: a folder for each choice of bits and options, so that one is not in another's way."""
+    digest = hashlib.sha256(json_text(identity(qat_plan(config)), indent=None).encode()).hexdigest()[:8]
+    return run_dir / f"qat_w{config.quantise.weight_bits}a{config.quantise.activation_bits}_{digest}"
+
+
+def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, run_dir: Path, resume: bool) -> None:
+    """Quantisation-aware training, in place: a training run of its own, with a log and checkpoints."""
+    out = qat_folder(run_dir, config)
+    with kept(out), joined(config.device) as process:
+        Trainer(qat_plan(config), dataset, process, out, fixed, resume).run()
 
 
 def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) -> TrainConfig:
     path = run_dir / "config.json"
-    content = read_json(path)
-    content["quantise"] |= {key: value for key, value in options.items() if value is not None}
-    return validated(TrainConfig, overridden(content, overrides), str(path))
+    content = run_file(path)
+    given = tuple(f"quantise.{key}={json_text(value)}" for key, value in options.items() if value is not None)
+    return validated(TrainConfig, overridden(content, (*given, *overrides)), str(path))
 
 
 def _float_accuracy(run_dir: Path) -> float:
     path = run_dir / "result.json"
     try:
-        return float(json.loads(path.read_text())["test_accuracy"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return float(read_json(path)["test_accuracy"])
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: cannot be read ({error}); finish the training first") from error

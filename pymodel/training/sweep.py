@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from openhls.locks import locked
+
 from pymodel.bundle import Bundle
 from pymodel.complexity import complexity
 from pymodel.errors import ConfigError
 from pymodel.files import write_atomically
+from pymodel.records import read_json, write_json
+from pymodel.training.baselines import initialised
+from pymodel.training.build import dense_network
+from pymodel.training.config import load_config
+from pymodel.training.data import load_dataset
+from pymodel.training.distributed import is_main, world
 from pymodel.training.quantise import quantise
-from pymodel.training.train import load_topology, read_json, train
+from pymodel.training.train import begun, load_topology, train
 
 
 @dataclass(frozen=True)
@@ -63,26 +71,50 @@ class SweepResult:
 
 def sweep(
     config_path: Path, out: Path, variants: tuple[str, ...], results: Path, overrides: tuple[str, ...] = ()
-) -> SweepResult:
+) -> SweepResult | None:
     """Train and quantise each of `variants` in out/VARIANT; add them to the file `results` (.json).
 
     Beside it come the same as a Markdown table (.md) and a plot of accuracy against MACs (.svg). A variant
-    that was begun is resumed, one that is finished is not trained again. Raises ConfigError.
+    that was begun is resumed, one that is finished is not trained again. Everything that can be wrong with a variant
+    is looked at before the first one is trained. Under torchrun only the main process writes, and returns a result.
+    Raises ConfigError; InUse where another process writes the same files.
     """
     if results.suffix != ".json":
         raise ConfigError(f"results {results}: the name must end in .json")
     known = {result.key: result for result in _read(results)}
     for variant in variants:
-        result = _run(config_path, out / variant, variant, overrides)
-        known[result.key] = result
-        _write(results, list(known.values()))
+        _check(config_path, out / variant, variant, overrides)
+    with ExitStack() as locks:
+        if is_main():
+            locks.enter_context(locked(out))
+            locks.enter_context(locked(results.parent, results.name))
+        for variant in variants:
+            result = _run(config_path, out / variant, variant, overrides)
+            if result:
+                known[result.key] = result
+                _write(results, list(known.values()))
     ordered = tuple(known.values())
-    return SweepResult(ordered, markdown_table(ordered), str(results))
+    return SweepResult(ordered, markdown_table(ordered), str(results)) if is_main() else None
 
 
-def _run(config_path: Path, folder: Path, variant: str, overrides: tuple[str, ...]) -> VariantResult:
-    trained = train(config_path, folder, True, (*overrides, f"network.variant={variant}"))
+def _check(config_path: Path, folder: Path, variant: str, overrides: tuple[str, ...]) -> None:
+    """Raises ConfigError for a variant that is unknown or cannot be built, or whose folder holds another training."""
+    config = load_config(config_path, _of(variant, overrides))
+    dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
+    network = initialised(dense_network(config.network, dataset), variant, config.seed).network
+    if (folder / "checkpoint.pt").exists():
+        begun(config, folder, network, world())
+
+
+def _of(variant: str, overrides: tuple[str, ...]) -> tuple[str, ...]:
+    return (*overrides, f"network.variant={variant}")
+
+
+def _run(config_path: Path, folder: Path, variant: str, overrides: tuple[str, ...]) -> VariantResult | None:
+    trained = train(config_path, folder, True, _of(variant, overrides))
     quantised = quantise(folder, folder / f"{trained.dataset}_{variant}.yaml", resume=True)
+    if quantised is None:
+        return None
     network = Bundle.load(Path(quantised.bundle)).network
     config = read_json(folder / "config.json")
     del config["data"]["path"]
@@ -129,19 +161,17 @@ def _read(path: Path) -> list[VariantResult]:
     if not path.exists():
         return []
     try:
-        rows = json.loads(path.read_text())
+        rows = read_json(path)
         names = {field.name for field in fields(VariantResult)}
         if not isinstance(rows, list) or any(set(row) != names for row in rows):
             raise ValueError(f"each entry should have the keys {', '.join(sorted(names))}")
-    except (OSError, ValueError, TypeError) as error:
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"{path}: not a table of results: {error}") from error
     return [VariantResult(**row) for row in rows]
 
 
 def _write(path: Path, results: list[VariantResult]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = json.dumps([asdict(result) for result in results], indent=2) + "\n"
-    write_atomically(path, lambda target: target.write_text(rows))
+    write_json(path, [asdict(result) for result in results])
     table = markdown_table(tuple(results))
     write_atomically(path.with_suffix(".md"), lambda target: target.write_text(table))
     _plot(path.with_suffix(".svg"), results)

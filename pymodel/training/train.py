@@ -7,9 +7,11 @@ batches as one that is not, and on the same machine ends with the same weights, 
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -17,18 +19,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from openhls.locks import locked
 from torch.nn import functional
 
-from pymodel.errors import ConfigError, validated
-from pymodel.files import write_text
+from pymodel.errors import ConfigError, shortened, validated
+from pymodel.files import remove_partial
+from pymodel.kinds import TRAINING, of_mapping, wrong
 from pymodel.network import Network
+from pymodel.records import read_json, reading, write_json
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.baselines import initialised
 from pymodel.training.build import NetworkModule, dense_network
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.data import Dataset, Split, load_dataset
-from pymodel.training.distributed import Process, joined
+from pymodel.training.distributed import Process, is_main, joined
 from pymodel.training.monitor import Monitor, write_log, write_plot
 from pymodel.training.optimiser import make_optimiser, set_learning_rate
 
@@ -75,13 +80,24 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
         result.json    the TrainResult
 
     With `resume`, continues from checkpoint.pt (from the start where there is none yet). Under torchrun, one
-    process per GPU (or CPU) shares each batch. Raises ConfigError.
+    process per GPU (or CPU) shares each batch. Raises ConfigError; InUse where another training writes there.
     """
     config = load_config(config_path, overrides)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
-    with joined(config.device) as process:
+    with kept(out), joined(config.device) as process:
         network = initialised(dense_network(config.network, dataset), config.network.variant, config.seed)
         return Trainer(config, dataset, process, out, network, resume).run()
+
+
+@contextmanager
+def kept(out: Path) -> Iterator[None]:
+    """Nobody else trains in the folder `out`; of torchrun's processes the main one sees to that. Raises InUse."""
+    if not is_main():
+        yield
+        return
+    with locked(out):
+        remove_partial(out)
+        yield
 
 
 class Trainer:
@@ -101,7 +117,7 @@ class Trainer:
     ) -> None:
         self.config, self.dataset, self.process, self.out = config, dataset, process, out
         if (out / "checkpoint.pt").exists() and not resume:
-            raise ConfigError(f"{out}: holds a training; resume it (--resume) or choose another folder")
+            raise ConfigError(f"{out}: holds a training; resume it (--resume), remove it, or choose another folder")
         self.device = process.device
         self.steps_per_epoch = len(dataset.train) // config.batch_size
         if config.batch_size % process.world or not self.steps_per_epoch:
@@ -123,6 +139,8 @@ class Trainer:
         self.train_split = _on_device(dataset.train, self.device)
         self.test_split = _on_device(dataset.test, self.device)
         self.epoch, self.step = 0, 0
+        # The first step of the epoch whose loss was not finite; a tensor, as looking at it would wait for the GPU.
+        self.diverged = torch.full((), self.steps_per_epoch, device=self.device)
         # Of the epoch so far: sum of losses, correct answers, images.
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
         self.history: list[dict[str, Any]] = []
@@ -133,8 +151,8 @@ class Trainer:
         process.wait()  # every process has looked at the folder before the first one writes
         if process.is_main:
             out.mkdir(parents=True, exist_ok=True)
-            _write_json(out / "config.json", config.model_dump(mode="json"))
-            _write_json(out / "network.json", network.network.spec())
+            write_json(out / "config.json", config.model_dump(mode="json"))
+            write_json(out / "network.json", network.network.spec())
 
     @property
     def seconds(self) -> float:
@@ -187,6 +205,7 @@ class Trainer:
         self.scaler.step(self.optimiser)
         self.scaler.update()
         with torch.no_grad():
+            self.diverged.clamp_(max=torch.where(loss.isfinite(), self.steps_per_epoch, self.step))
             self.totals[0] += loss.detach() * len(labels)
             self.totals[1] += (logits.argmax(1) == labels).sum()
             self.totals[2] += len(labels)
@@ -195,6 +214,7 @@ class Trainer:
     def _end_epoch(self, monitor: Monitor, rate: float) -> None:
         loss, correct, images = self.process.sum(self.totals).tolist()
         test_loss, test_accuracy = self.evaluate(self.test_split)
+        self._check_finite(loss, test_loss)
         self.epoch, self.step = self.epoch + 1, 0
         self.totals.zero_()
         record = {
@@ -206,14 +226,22 @@ class Trainer:
             "test_accuracy": test_accuracy,
             "seconds": round(self.seconds, 3),
         }
-        if not np.isfinite(record["train_loss"]):
-            raise ConfigError(
-                f"optimiser.lr: {self.config.optimiser.lr}: training diverged in epoch {self.epoch} "
-                "(the loss is not finite); try a smaller rate or a longer warm-up"
-            )
         self.history.append(record)
         monitor.epoch(record, self.config.epochs)
         self.save()
+
+    def _check_finite(self, *losses: float) -> None:
+        """Raises ConfigError, naming epoch and step, where training has diverged; in all processes or in none.
+
+        The last step of an epoch, which no loss follows, shows in the loss of the test images and in the weights.
+        """
+        if all(map(math.isfinite, losses)) and all(value.isfinite().all() for value in self.network.parameters()):
+            return
+        step = min(int(self.diverged) + 1, self.step)
+        raise ConfigError(
+            f"optimiser.lr: {self.config.optimiser.lr}: training diverged in epoch {self.epoch + 1}, step {step} of "
+            f"{self.steps_per_epoch} (loss or weights are not finite); try a smaller rate or a longer warm-up"
+        )
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> tuple[float, float]:
@@ -235,12 +263,12 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint and the log; all processes must come here together."""
-        self.process.sum(self.totals)
+        self._check_finite(self.process.sum(self.totals)[0].item())
         if not self.process.is_main:
             self.totals.zero_()  # they are in the main process's now
             return
         state = {
-            "config": self._identity(),
+            "config": identity(self.config),
             "world": self.process.world,
             "epoch": self.epoch,
             "step": self.step,
@@ -256,16 +284,13 @@ class Trainer:
 
     def _restore(self) -> None:
         """Go on from the checkpoint. Raises ConfigError where it belongs to another configuration."""
+        state = begun(self.config, self.out, self.network.network, self.process.world, self.device)
         path = self.out / "checkpoint.pt"
-        state = checkpoint.load(path, self.device)
-        if state["config"] != self._identity() or state["world"] != self.process.world:
-            raise ConfigError(
-                f"{path}: was made by another configuration or number of processes; resume with the same, or "
-                "choose another folder"
-            )
-        if load_topology(self.out) != self.network.network:
-            raise ConfigError(f"{path}: is of a network with other masks or ranks; choose another folder")
-        self.network.load_state_dict(state["model"])
+        with reading(path, "train anew in another folder"):
+            self._restore_from(path, state)
+
+    def _restore_from(self, path: Path, state: dict[str, Any]) -> None:
+        checkpoint.into(self.network, state["model"], path)
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
@@ -276,10 +301,6 @@ class Trainer:
     @property
     def _title(self) -> str:
         return f"{self.config.name} {self.config.network.variant}"
-
-    def _identity(self) -> dict[str, Any]:
-        """The configuration as far as it decides the result: the data may move."""
-        return self.config.model_dump(mode="json", exclude={"data": {"path"}})
 
     def _finish(self) -> TrainResult:
         last = self.history[-1]
@@ -302,7 +323,7 @@ class Trainer:
             write_plot(self.out / "training.svg", self.history, self._title)
             state = {name: value.cpu() for name, value in self.network.state_dict().items()}
             checkpoint.save(self.out / "model.pt", state)
-            _write_json(self.out / "result.json", result.to_json())
+            write_json(self.out / "result.json", result.to_json())
         self.process.wait()
         return result
 
@@ -333,23 +354,43 @@ def _choose_algorithms(deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic
 
 
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """A configuration as far as it decides the result: the data may move."""
+    return config.model_dump(mode="json", exclude={"data": {"path"}})
+
+
+def begun(
+    config: TrainConfig, out: Path, network: Network, world: int, device: torch.device | str = "cpu"
+) -> dict[str, Any]:
+    """The checkpoint in `out`. Raises ConfigError where it is damaged or of another training."""
+    path = out / "checkpoint.pt"
+    state = checkpoint.load(path, device)
+    if state["config"] != identity(config) or state["world"] != world:
+        raise ConfigError(
+            f"{path}: was made by another configuration or number of processes; resume with the same, or "
+            "choose another folder"
+        )
+    if load_topology(out) != network:
+        raise ConfigError(f"{path}: is of a network with other masks or ranks; choose another folder")
+    return state
+
+
 def load_topology(run_dir: Path) -> Network:
     """The network that a run trains. Raises ConfigError."""
     path = run_dir / "network.json"
-    return validated(Network, read_json(path), str(path))
+    return validated(Network, run_file(path), str(path))
 
 
-def read_json(path: Path) -> Any:
-    """The content of a file of the run's folder. Raises ConfigError."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error}); give the folder of a training") from error
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=2) + "\n"
-    write_text(path, text)
+def run_file(path: Path) -> dict[str, Any]:
+    """The mapping in a file of a run's folder. Raises ConfigError, which says what the folder is if it is none."""
+    if not path.is_file():
+        raise ConfigError(f"{wrong(path.parent, 'the folder of a training')} ({path.name} is not in it)")
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: a mapping of keys was expected, got {shortened(content)}")
+    if of_mapping(content) not in (TRAINING, None):
+        raise ConfigError(wrong(path.parent, "the folder of a training"))
+    return content
 
 
 def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:

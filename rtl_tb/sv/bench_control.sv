@@ -2,6 +2,7 @@
 // to be cut short, when the design sends without end, or when no beat has moved for `timeout_i` cycles.
 module bench_control (
     input  logic        clk_i,
+    input  logic        reset_i,
     input  logic        enable_i,
     input  logic        moved_i,     // a beat is transferred at this edge
     input  logic        complete_i,  // every beat is sent and every expected one is there
@@ -9,15 +10,15 @@ module bench_control (
     input  logic        overrun_i,
     input  logic [31:0] drain_i,
     input  logic [31:0] timeout_i,
-    output logic [63:0] cycle_o,     // number of the next edge; the first one is 1
+    output logic [63:0] cycle_o,     // number of the next edge: 0 for the one that ends the first cycle out of reset
     output logic        halted_o,
     output logic        stuck_o      // halted because no beat has moved
 );
-  logic halted_q, finished, stuck;
+  logic halted_q, finished, stuck, reset_q;
   logic [31:0] quiet_q, quiet;
 
   initial begin
-    cycle_o  = 64'd1;
+    cycle_o  = '0;
     halted_q = 1'b0;
   end
 
@@ -27,7 +28,8 @@ module bench_control (
   assign stuck    = !complete_i && quiet >= timeout_i;
 
   always_ff @(posedge clk_i) begin
-    cycle_o  <= cycle_o + 1;
+    reset_q  <= reset_i;
+    cycle_o  <= reset_i || reset_q ? '0 : cycle_o + 1;
     quiet_q  <= enable_i ? quiet : '0;
     halted_q <= enable_i && (cut_i || overrun_i || finished || stuck);
     stuck_o  <= stuck;

@@ -20,6 +20,7 @@ BENCHMARKS = {
     "growth": "time and cells against lanes, weights, pixels and batch, with exponents and plots",
     "utilisation": "how much of the multipliers' time is useful, per layer and over whole networks, fill included",
     "peer": "NNgen's engines beside ours on the same layers: multipliers, resources, cycles",
+    "energy": "storage, traffic and energy of the papers' networks by weight format: a model",
     "networks": "whole networks as one top, from nothing: exactness, seconds, resources beside the device, memory bits",
 }
 

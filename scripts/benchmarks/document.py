@@ -1,28 +1,45 @@
-"""Puts the tables that `psconv bench` wrote into documents, each between two lines that name its benchmark.
+"""Puts the tables that `psconv bench` wrote into documents, between lines that name a benchmark, or a table of it.
 
-    python -m scripts.benchmarks.document out/bench docs/performance.md docs/comparison.md
+    python -m scripts.benchmarks.document out/bench docs/performance.md docs/comparison.md docs/storage_energy.md
 
     <!-- bench golden -->
+    <!-- end -->
+
+    <!-- bench energy: Over the periodic format: vgg16 -->
     <!-- end -->
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from pathlib import Path
 
+from pymodel.errors import ConfigError
 from pymodel.files import write_text
 
-_PLACE = re.compile(r"(?<=<!-- bench )(\w+) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+from .frame import Table
+
+_PLACE = re.compile(r"(?<=<!-- bench )(\w+)(?:: ([^\n]+?))? -->\n.*?(?=<!-- end -->)", re.DOTALL)
 
 
 def documented(text: str, results: Path) -> str:
-    """`text` with the tables of RESULTS/NAME.md in the place of each NAME. A benchmark without results stays."""
+    """`text` with the tables of RESULTS/NAME in the place of each NAME, or the one table that is named beside it.
+
+    A benchmark without results stays. Raises ConfigError: a table that the benchmark does not write.
+    """
 
     def tables(place: re.Match[str]) -> str:
-        result = results / f"{place[1]}.md"
-        return f"{place[1]} -->\n{result.read_text(encoding='utf-8')}" if result.exists() else place[0]
+        whole, single = results / f"{place[1]}.md", results / f"{place[1]}.json"
+        if not whole.exists():
+            return place[0]
+        if place[2] is None:
+            return f"{place[1]} -->\n{whole.read_text(encoding='utf-8')}"
+        found = {table["title"]: table for table in json.loads(single.read_text(encoding="utf-8"))["tables"]}
+        if place[2] not in found:
+            raise ConfigError(f"bench {place[1]} writes no table {place[2]!r}; it writes {', '.join(found)}")
+        return f"{place[1]}: {place[2]} -->\n{Table(**found[place[2]]).grid()}"
 
     return _PLACE.sub(tables, text)
 

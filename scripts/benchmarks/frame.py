@@ -31,12 +31,16 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
-        """The table as docs/performance.md shows it."""
+        """The table as docs/performance.md shows it: under its title, above its notes."""
+        return "\n".join([f"### {self.title}", "", self.grid(), *self.notes]) + "\n"
+
+    def grid(self) -> str:
+        """Its rows."""
         keys = list(self.rows[0])
-        lines = [f"### {self.title}", "", _line(key.replace("_", " ") for key in keys)]
+        lines = [_line(key.replace("_", " ") for key in keys)]
         lines.append("|" + "|".join("--:" if numeric(self.rows, key) else "---" for key in keys) + "|")
         lines += [_line(shown(row[key]) for key in keys) for row in self.rows]
-        return "\n".join([*lines, "", *self.notes]) + "\n"
+        return "\n".join(lines) + "\n"
 
 
 def load(name: str) -> ModuleType:

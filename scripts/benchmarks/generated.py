@@ -22,9 +22,9 @@ from pymodel.formats import accumulator_bits
 from pymodel.packing import EngineShape
 
 from .. import place_route
-from ..flow import COUNTING
-from ..resources import SOURCES, Target, load_target, synthesise
+from ..resources import Target, load_target, synthesise
 from ..settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
+from ..sources import code
 from ..steps import ROOT, content_key, unless_fresh, versions, write_json
 
 PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
@@ -83,7 +83,8 @@ class Generated:
 
     def _kept(self, name: str, make: Callable[[], Any]) -> Any:
         result = self.folder / f"{name}.json"
-        key = content_key(self.key, *SOURCES, *COUNTING, self.target.model_dump(), versions(*SYNTHESIS_PACKAGES))
+        key = content_key(self.key, code("scripts.resources", "scripts.place_route"), self.target.model_dump(),
+                          versions(*SYNTHESIS_PACKAGES))  # fmt: skip
         unless_fresh(result, key, lambda: write_json(result, make()))
         return json.loads(result.read_text(encoding="utf-8"))
 
@@ -114,5 +115,5 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
         compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=target.openhls, clock_ns=clock_ns,
                     out=here)  # fmt: skip
 
-    unless_fresh(here / "schedule.json", key, make)
+    unless_fresh(here / "schedule.json", key, make, here / "rtl", here / "ports.json")
     return Generated(shape, target, here, key)

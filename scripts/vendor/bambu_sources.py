@@ -1,7 +1,8 @@
 """The engine's C++ as PandA Bambu takes it: the same sources with the pragmas and the ROMs in its terms.
 
 What its front end does with a pragma is read off its sources (release 2024.10, etc/clang_plugin/
-plugin_ASTAnalyzer.cpp): PIPELINE inside a loop is an error, UNROLL stands before its loop, other classes than
+plugin_ASTAnalyzer.cpp) and known from a trial (docs/bambu.md): PIPELINE inside a loop is an error, UNROLL stands before
+its loop, in lower case, as its clang 16 crashes at the other; INLINE inside a template is refused; other classes than
 interface, dataflow, inline, pipeline, unroll and cache are warnings. Its ap_int (an ac_int) fills itself from a string
 while the program runs, so a table of strings would be no ROM.
 """
@@ -12,12 +13,12 @@ import re
 
 from pymodel.errors import ConfigError
 
-UNUSED = ("PIPELINE", "DEPENDENCE", "STREAM", "ARRAY_PARTITION", "BIND_STORAGE", "LOOP_FLATTEN", "LOOP_TRIPCOUNT")
-KEPT = ("INLINE",)
+UNUSED = ("PIPELINE", "DEPENDENCE", "STREAM", "ARRAY_PARTITION", "BIND_STORAGE", "LOOP_FLATTEN", "LOOP_TRIPCOUNT",
+          "INLINE")  # fmt: skip
 PIECE_BITS = 64
 
 _PRAGMA = re.compile(r"^[ \t]*#pragma HLS (\w+).*\n", re.MULTILINE)
-_UNROLL = re.compile(r"^([ \t]*for \(.*\n)[ \t]*#pragma HLS UNROLL\n", re.MULTILINE)
+_UNROLL = re.compile(r"^([ \t]*for \(.*\n)[ \t]*#pragma HLS UNROLL\n", re.MULTILINE | re.IGNORECASE)
 _ROM = re.compile(r"static const ap_uint<(\d+)> (\w+)\[(\d+)\] = \{\n(.*?)\n\};", re.DOTALL)
 _WORD = re.compile(r"PSCONV_ROM_WORD\(0x([0-9a-fA-F]+)\)")
 _JOIN = """\
@@ -35,19 +36,17 @@ template <int W, int N> ap_uint<W> joined(const unsigned long long (&pieces)[N])
 
 
 def bambu_source(text: str, name: str) -> str:
-    """C++ text with UNROLL in front of its loop and without the pragmas that Bambu refuses or ignores.
+    """C++ text with `unroll` in front of its loop and without the pragmas that Bambu refuses or ignores.
 
     Raises ConfigError, naming the file, for a pragma that has no translation.
     """
-    text = _UNROLL.sub(r"#pragma HLS UNROLL\n\1", text)
+    text = _UNROLL.sub(r"#pragma HLS unroll\n\1", text)
 
     def translated(match: re.Match[str]) -> str:
         kind = match[1].upper()
         if kind in UNUSED:
             return ""
-        if kind in KEPT:
-            return match[0]
-        if kind == "UNROLL" and re.match(r"[ \t]*for \(", text[match.end() :]):
+        if match[1] == "unroll" and re.match(r"[ \t]*for \(", text[match.end() :]):
             return match[0]
         raise ConfigError(f"{name}: #pragma HLS {match[1]} has no translation for Bambu")
 

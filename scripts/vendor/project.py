@@ -15,7 +15,7 @@ from pymodel import header
 from pymodel.csim import HLS, SOURCE, TOP
 from pymodel.errors import ConfigError
 from pymodel.files import write_text
-from pymodel.packing import pack_beats, pack_output_beats
+from pymodel.packing import EngineShape, pack_beats, pack_output_beats
 
 from ..resources import CONSTRAINTS, Target
 from ..steps import content_key, unless_fresh, write_json
@@ -24,7 +24,9 @@ from .bambu_sources import bambu_header, bambu_source
 
 VECTOR_IMAGES = 2  # the least with which the tools can measure the interval from one image to the next
 CFLAGS = "-std=c++14"
-BAMBU_HEADERS = ("ap_axi_sdata.h", f"{TOP}.hpp")
+BAMBU_HEADERS = ("ap_axi_sdata.h", "storage.hpp", f"{TOP}.hpp")
+BAMBU_WORD_BITS = 64  # of the widest word that Bambu 2024.10 keeps whole
+VITIS_LEAST_DEPTH = 2  # of a stream: one that holds a single word passes one every second cycle
 RECORD = "project.json"  # what the project was made from
 
 _TEMPLATES = {
@@ -87,18 +89,20 @@ def _files(tool: str, engine: Engine, target: Target, clock_ns: float) -> dict[s
         "title": f"{TITLES[tool]}: {TOP} of layer {engine.name}, for {target.name}", "top": TOP, "cflags": CFLAGS,
         "clock_ns": clock_ns, "images": min(VECTOR_IMAGES, len(engine.x)), "kernel": engine.shape.kernel,
     }  # fmt: skip
-    config = header.render(engine.shape, engine.weights, engine.bias, engine.scales)
+    least_depth = VITIS_LEAST_DEPTH if tool == "vitis" else 1
+    config = header.render(engine.shape, engine.weights, engine.bias, engine.scales, least_depth)
     sources = _with_headers(SOURCE)
     if tool == "vitis":
         values["part"] = vivado_part(target)
     else:
         values["device"] = target.bambu
+        values["wide"] = ", ".join(wide_words(engine.shape))
         del sources[SOURCE.name]  # Bambu has a top of its own
         sources = {name: bambu_source(text, name) for name, text in sources.items()}
         own = [HLS / tool / name for name in BAMBU_HEADERS]
         sources |= {path.name: path.read_text(encoding="utf-8") for path in own}
         sources[f"{TOP}.cpp"] = _rendered(HLS / tool / f"{TOP}.cpp.j2", values)
-        config = bambu_header(config)
+        config = bambu_header(bambu_source(config, header.FILE_NAME))
     sources[header.FILE_NAME] = config
     sources["csim.cpp"] = (HLS / "csim" / "csim.cpp").read_text(encoding="utf-8")
     files = {f"src/{name}": text for name, text in sources.items()}
@@ -106,6 +110,22 @@ def _files(tool: str, engine: Engine, target: Target, clock_ns: float) -> dict[s
     if tool == "vitis":
         files["target.xdc"] = clock_constraint(target, clock_ns)
     return files
+
+
+def wide_words(shape: EngineShape) -> list[str]:
+    """The words of an engine that Bambu 2024.10 does not keep whole, with their bits."""
+    column = shape.kernel * shape.piece_bits
+    words = {
+        "input word": 8 * shape.in_beat_bytes,
+        "column": column if shape.kernel > 1 else 0,
+        "window": shape.kernel * column,
+        "weights": shape.rom_word_bits,
+        "biases": shape.To * shape.bias_bits,
+        "scales": shape.To * shape.scale_bits,
+        "sums": shape.To * shape.acc_bits,
+        "output word": 8 * shape.out_beat_bytes,
+    }
+    return [f"{name} {bits}" for name, bits in words.items() if bits > BAMBU_WORD_BITS]
 
 
 def _with_headers(source: Path) -> dict[str, str]:

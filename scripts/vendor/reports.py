@@ -1,4 +1,4 @@
-"""Figures out of the reports of Vitis HLS and Vivado.
+"""Figures out of the reports of Vitis HLS and Vivado, and out of the log of PandA Bambu.
 
 Their formats: UG1399 ("Synthesis Summary", "C/RTL co-simulation report"), UG906 (report_utilization,
 report_timing_summary). A value that a tool leaves open ("undef", "?", "NA", "-") is None.
@@ -58,7 +58,8 @@ def _loops(root: ElementTree.Element) -> list[dict[str, Any]]:
                     loops.append({
                         "module": module.findtext("Name"), "name": loop.findtext("Name") or loop.tag, "ii": interval,
                         "depth": _whole(loop.findtext("PipelineDepth")),
-                        "iterations": _whole(loop.findtext("TripCount")),
+                        # A number, or from how many to how many: the worst case, as of latency and interval.
+                        "iterations": _whole(loop.findtext("TripCount/range/max") or loop.findtext("TripCount")),
                     })  # fmt: skip
     return loops
 
@@ -101,6 +102,40 @@ def timing(path: Path) -> dict[str, float]:
     if wns is None or whs is None:
         raise ConfigError(f"{path}: no slack in the design timing summary: {design[1]!r}")
     return {"wns_ns": wns, "whs_ns": whs, "period_ns": period, "fmax_mhz": round(1000 / (period - wns), 2)}
+
+
+# Figures in Bambu's log: below a heading that ends with "function NAME:", each on a line of its own.
+_BAMBU_HEADING = re.compile(r"^\s*\S.* [Ii]nformation (?:of|for) function (\S+):\s*$")
+_BAMBU_FIGURES = {
+    "control_steps": "Number of control steps",
+    "fmax_mhz": "Estimated max frequency (MHz)",
+    "states": "Number of states",
+    "area": "Total estimated area",
+    "dsp": "Estimated number of DSPs",
+}
+_BAMBU_FLIP_FLOPS = re.compile(r"^\s*Total number of flip-flops in function (\S+): (\d+)")
+
+
+def bambu(path: Path) -> list[dict[str, Any]]:
+    """Estimates of each function in Bambu's log: {"name", "control_steps", "fmax_mhz", "states", "area", "dsp", "ff"}.
+
+    One that the log does not give is None. Raises ConfigError for a log without any function.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    figures: dict[str, Any] | None = None
+    for line in _text(path).splitlines():
+        if heading := _BAMBU_HEADING.match(line):
+            figures = found.setdefault(heading[1], dict.fromkeys((*_BAMBU_FIGURES, "ff")))
+        elif total := _BAMBU_FLIP_FLOPS.match(line):
+            found.setdefault(total[1], dict.fromkeys((*_BAMBU_FIGURES, "ff")))["ff"] = int(total[2])
+        elif figures is not None:
+            label, _, value = line.strip().rpartition(": ")
+            for key, words in _BAMBU_FIGURES.items():
+                if label == words:
+                    figures[key] = _number(value) if key == "fmax_mhz" else _whole(value)
+    if not found:
+        raise ConfigError(f"{path}: no figures of a function: is it the log of Bambu?")
+    return [{"name": name, **figures} for name, figures in found.items()]
 
 
 def _text(path: Path) -> str:

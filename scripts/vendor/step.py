@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from openhls import children
+
 from pymodel.csim import TOP
+from pymodel.cycles import sequences
 from pymodel.errors import ConfigError
+from pymodel.records import read_json, reading
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
 
@@ -21,6 +23,9 @@ from ..settings import Settings
 from ..steps import write_json
 from ..subject import Engine
 from . import project, reports, tools
+
+_ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines nothing
+_QUIET = 20_000  # cycles in which no beat may move, at least
 
 TOOLS = ("vitis", "bambu")
 STREAMS = {"x": "in", "y": "out"}  # of the top, as in hls/engine/psconv_engine.hpp
@@ -73,8 +78,9 @@ def stored(tool: str, engine: Engine, settings: Settings) -> dict[str, Any] | No
     if not result.exists():
         return None
     key = project.contents(tool, engine, settings.target, settings.clock_ns).key
-    made = json.loads((folder / project.RECORD).read_text(encoding="utf-8"))
-    return json.loads(result.read_text(encoding="utf-8")) if made["key"] == key else None
+    with reading(folder / project.RECORD):
+        fresh = read_json(folder / project.RECORD)["key"] == key
+    return read_json(result) if fresh else None
 
 
 def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict[str, Any]:
@@ -84,13 +90,15 @@ def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict
     # The tables of ROMs and RAMs are read while the simulation starts, from its folder.
     tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]
     run = settings.layout.build(engine.name) / tool
-    simulated = summary(bench(engine, settings, rtl, ports, run, len(engine.x), 0.0, 0.0, tables=tables))
+    # One after the other, all iterations of an image take no longer, whatever the tool has made of them.
+    quiet = max(_ITERATION * sum(sequence.iterations for sequence in sequences(engine.shape)), _QUIET)
+    simulated = summary(bench(engine, settings, rtl, ports, run, len(engine.x), 0.0, 0.0, quiet, tables=tables))
     record: dict[str, Any] = {
         "mismatches": simulated["mismatch_count"],
         "errors": simulated["errors"],
         "cycles_sim": simulated["cycles"]["total"],
         "provenance": {
-            "tool": _first_line(folder / "reports" / "tool.txt"),
+            "tool": _version(tool, folder / "reports" / "tool.txt"),
             "target": settings.target.name,
             "clock_ns": str(settings.clock_ns),
             "collected": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -99,8 +107,11 @@ def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict
     if tool == "vitis":
         record |= _vitis_figures(folder / "reports")
     else:
-        total = synthesise(rtl, TOP, settings.target)["total"]
-        record |= {"resources": _plain(total), "resources_by": "yosys"}
+        total = synthesise(rtl, TOP, settings.target, tables)["total"]
+        record |= {"resources": _plain(total), "resources_by": "yosys",
+                   "functions": reports.bambu(folder / "reports" / "bambu.log")}  # fmt: skip
+        if wide := project.wide_words(engine.shape):
+            record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"] = ", ".join(wide)
     return record
 
 
@@ -128,8 +139,11 @@ def _plain(counts: dict[str, float]) -> dict[str, float]:
     return {kind: counts[kind] for kind in ("LUT", "FF", "DSP", "BRAM", "URAM") if kind in counts}
 
 
-def _first_line(path: Path) -> str:
+def _version(tool: str, path: Path) -> str:
+    """The line in which a tool says which release it is: Bambu's has a name, those of AMD's tools are the first."""
     lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    if tool == "bambu":
+        return next((line for line in lines if line.startswith("Version:")), "unknown version")
     return next((line for line in lines if any(char.isdigit() for char in line)), "unknown version")
 
 
@@ -138,16 +152,12 @@ def _run(folder: Path, command: list[str], program: Path) -> None:
     path = os.pathsep.join([str(program.parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "BAMBU": str(program)}
     with (folder / LOG).open("w+", encoding="utf-8", errors="replace") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT,
-                                   start_new_session=True)  # fmt: skip
-        try:
+        with children.started(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        ) as process:
             status = process.wait()
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
         log.seek(0)
         lines = log.read().splitlines()
     if status:
-        errors = [line for line in lines if "ERROR" in line or "error:" in line] or lines
+        errors = [line for line in lines if any(word in line for word in ("ERROR", "error:", "error -> "))] or lines
         raise ConfigError(f"{folder / LOG}: {' '.join(command)} failed with {status}:\n" + "\n".join(errors[-15:]))

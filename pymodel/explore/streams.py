@@ -1,0 +1,141 @@
+"""What the streams of a network take beside its engines: of a whole choice, and of the words around a few units.
+
+What stands between two engines (splits, gatherings, forks, additions, poolings) follows from the words that they write
+and read; how deep its streams are, from the timing of the whole network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pymodel.cycles import stream_depths
+from pymodel.dataflow import Dataflow
+from pymodel.explore.costs import Cost
+from pymodel.explore.memories import Memory, feeder_memories, half_blocks, total_half_blocks
+from pymodel.explore.solve import Combination, Price
+from pymodel.network_cycles import STAGES, stream_depths_between
+from pymodel.packing import EngineShape
+from pymodel.units import EngineUnit, PoolUnit, Unit
+
+_BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as large lie in block RAM
+_RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
+
+
+@dataclass(frozen=True)
+class Region:
+    """Units that are connected without an engine in between, and the words of the engines around them.
+
+    where: a choice has a region like it if its engines have these words.
+    """
+
+    units: tuple[Unit, ...]
+    where: Combination
+
+    @property
+    def iterations(self) -> int:
+        """Of its slowest process, for an image."""
+        return max(process.iterations for unit in self.units for process in unit.processes())
+
+
+def regions(dataflow: Dataflow) -> Iterator[Region]:
+    """The regions between the engines, in order."""
+    left = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit)]
+    while left:
+        units, streams, found = [], set[str](), left[:1]
+        while found:
+            units += found
+            left = [unit for unit in left if unit not in found]
+            streams |= {stream.name for unit in found for stream in (*unit.reads, *unit.writes)}
+            found = [unit for unit in left if streams & {stream.name for stream in (*unit.reads, *unit.writes)}]
+        where = {}
+        for layer, engine in dataflow.engines.items():
+            for trait, side, channels in (("reads", engine.reads, engine.shape.in_channels_per_beat),
+                                          ("writes", engine.writes, engine.shape.out_channels_per_beat)):  # fmt: skip
+                if streams & {stream.name for stream in side}:
+                    where[layer, trait] = channels
+        yield Region(tuple(units), where)
+
+
+def streams_cost(dataflow: Dataflow) -> Cost:
+    """Of the streams between and inside the units, and of the poolings' line memories.
+
+    Block RAM exactly, from the depths of the cycle model; look-up tables and flip-flops of FIFOs as estimates, those of
+    additions, poolings and regroupings not at all.
+    """
+    depths = stream_depths_between(dataflow)
+    cost = Cost()
+    for unit in dataflow.units:
+        engine = isinstance(unit, EngineUnit)
+        cost += Cost(half_blocks=inner_half_blocks(unit.shape) if engine else _pool_half_blocks(unit))
+        for stream in unit.writes:
+            if stream.name in depths:
+                fifo = fifo_cost(depths[stream.name], stream.word_bits)
+                # An engine's model has the logic of a FIFO at its output.
+                cost += Cost(half_blocks=fifo.half_blocks) if engine else fifo
+    return cost
+
+
+def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
+    """What the regions of a network take at least, in any choice of at most `interval` cycles with their words."""
+    between = {stream.name for stream in dataflow.streams}
+    found = []
+    for region in regions(dataflow):
+        cost = Cost()
+        for unit in region.units:
+            cost += Cost(half_blocks=_line_half_blocks(unit))
+            for stream in unit.writes:
+                if stream.name in between:
+                    cost += _least_fifo(stream.words.count, stream.word_bits, interval)
+        found.append(Price(tuple(sorted(region.where)), region.where, cost))
+    return found
+
+
+def inner_half_blocks(shape: EngineShape) -> int:
+    """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
+    return _feeder_half_blocks(stream_depths(shape), shape.kernel, shape.piece_bits)
+
+
+def _feeder_half_blocks(depths: Mapping[str, int], kernel: int, bits: int) -> int:
+    """RAMB18 of streams of columns and windows of words of so many bits."""
+    taps = {"columns": kernel, "windows": kernel**2}
+    return sum(fifo_cost(depth, bits * taps[name]).half_blocks for name, depth in depths.items())
+
+
+def _line_half_blocks(unit: Unit) -> int:
+    """RAMB18 of a pooling's memories."""
+    if not isinstance(unit, PoolUnit):
+        return 0
+    return total_half_blocks(feeder_memories(unit, unit.reads[0].word_bits))
+
+
+def _pool_half_blocks(unit: Unit) -> int:
+    """RAMB18 of a pooling's memories and of the streams inside it, whose depths follow from the network's pace."""
+    if not isinstance(unit, PoolUnit):
+        return 0
+    return _line_half_blocks(unit) + _feeder_half_blocks(unit.feeder_depths, unit.kernel, unit.reads[0].word_bits)
+
+
+def fifo_cost(depth: int, width: int) -> Cost:
+    """A FIFO of openhls: an output register, and depth - 1 words behind it. Look-up tables as counted on a few."""
+    if depth == 1:
+        return Cost(LUT=2, FF=width + 1)
+    if _in_blocks(depth, width):
+        return Cost(half_blocks=half_blocks(depth - 1, width, True), LUT=2 * width + 20, FF=2 * width + 12)
+    return Cost(LUT=Memory("fifo", depth - 1, width, True).luts + width + 20, FF=width + 12)
+
+
+def _in_blocks(depth: int, width: int) -> bool:
+    least_depth, least_bits = _BLOCK_FIFO
+    return depth > least_depth and depth * width >= least_bits
+
+
+def _least_fifo(words: int, width: int, interval: int) -> Cost:
+    """What a FIFO takes at least that passes so many words in at most `interval` cycles.
+
+    Each word holds a credit for _RETURN cycles, so where these come to more than the interval two are out at once.
+    """
+    if words * _RETURN <= interval:
+        return fifo_cost(1, width)
+    shallow, block = fifo_cost(2, width), 2 * width + 20  # from a depth on that is block RAM for any width
+    return Cost(LUT=min(shallow.LUT, block), FF=shallow.FF)

@@ -1,0 +1,85 @@
+"""What layers compute, once more: by the formulas of docs/maths.md on plain integers, for campaigns to compare with.
+
+Shares no code with pymodel.ops, pymodel.golden or the C++: a sum over taps of int64 products, and that is all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pymodel.bundle import Bundle
+from pymodel.network import Layer
+
+
+def convolution(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: int, padding: int) -> np.ndarray:
+    """Sums, int64 [n, cout, hout, wout], of x int [n, cin, h, w] and weights int [cout, cin, K, K]."""
+    taps = patches(x, weights.shape[-1], stride, padding, 0)
+    sums = np.zeros((len(x), len(weights), *taps.shape[-2:]), np.int64)
+    for row, column in np.ndindex(weights.shape[2:]):
+        for channel in range(weights.shape[1]):
+            w = weights[:, channel, row, column].astype(np.int64)
+            sums += w[None, :, None, None] * taps[row, column, :, channel][:, None]
+    return sums + bias.astype(np.int64)[None, :, None, None]
+
+
+def patches(x: np.ndarray, kernel: int, stride: int, padding: int, outside: int) -> np.ndarray:
+    """int64 [K, K, n, c, hout, wout]: what each tap of the window meets at each place."""
+    n, channels, height, width = x.shape
+    wide = np.full((n, channels, height + 2 * padding, width + 2 * padding), outside, np.int64)
+    wide[:, :, padding : padding + height, padding : padding + width] = x
+    rows = range(0, height + 2 * padding - kernel + 1, stride)
+    columns = range(0, width + 2 * padding - kernel + 1, stride)
+    found = np.empty((kernel, kernel, n, channels, len(rows), len(columns)), np.int64)
+    for row, column in np.ndindex(kernel, kernel):
+        for at, y in enumerate(rows):
+            for to, z in enumerate(columns):
+                found[row, column, :, :, at, to] = wide[:, :, y + row, z + column]
+    return found
+
+
+def requantised(sums: np.ndarray, shift: int, bits: int, relu: bool, scales: np.ndarray | None = None) -> np.ndarray:
+    """Sums, times a scale for each channel, over 2**shift: half is added, rounded down, kept within `bits`."""
+    if scales is not None:
+        sums = sums * scales.astype(np.int64)[None, :, None, None]
+    rounded = np.floor_divide(sums + (2**shift // 2), 2**shift)
+    return np.clip(rounded, 0 if relu else -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def outputs(bundle: Bundle, x: np.ndarray) -> dict[str, np.ndarray]:
+    """int8 [n, c, h, w] of every layer, by name; "input" is x itself."""
+    found = {"input": x.astype(np.int8)}
+    for layer in bundle.network.layers:
+        found[layer.name] = _output(bundle, layer, [found[source] for source in layer.sources]).astype(np.int8)
+    return found
+
+
+def _output(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+    x, bits, name = inputs[0].astype(np.int64), bundle.formats[layer.name].bits, layer.name
+    if layer.op in ("conv", "linear"):
+        weights = bundle.weights[name]
+        bias = bundle.biases.get(name, np.zeros(len(weights), np.int64))
+        shift = bundle.formats[layer.input].frac + bundle.weight_formats[name].frac - bundle.formats[name].frac
+        if layer.op == "linear":
+            sums = convolution(x.reshape(len(x), -1, 1, 1), weights.reshape(len(weights), -1, 1, 1), bias, 1, 0)
+        else:
+            sums = convolution(x, weights, bias, layer.stride, layer.padding)
+        return requantised(sums, shift, bits, layer.relu, bundle.scales.get(name))
+    if layer.op == "add":
+        fracs = [bundle.formats[source].frac for source in layer.inputs]
+        fine = max(fracs)
+        sums = sum(y.astype(np.int64) * 2 ** (fine - frac) for y, frac in zip(inputs, fracs, strict=True))
+        return requantised(sums, fine - bundle.formats[name].frac, bits, layer.relu)
+    if layer.op == "maxpool":
+        return patches(x, layer.kernel, layer.stride, layer.padding, -(2**7)).max(axis=(0, 1))
+    if layer.op == "avgpool":
+        sums = patches(x, layer.kernel, layer.stride, layer.padding, 0).sum(axis=(0, 1))
+        return requantised(sums, _log2(layer.kernel**2), bits, False)
+    if layer.op == "global_avgpool":
+        sums = x.sum(axis=(2, 3), keepdims=True)
+        return requantised(sums, _log2(x.shape[2] * x.shape[3]), bits, False)
+    raise NotImplementedError(f"{layer.op}: no campaign draws one")
+
+
+def _log2(count: int) -> int:
+    assert count & (count - 1) == 0, "means of other numbers of elements are no shifts; no campaign draws one"
+    return count.bit_length() - 1

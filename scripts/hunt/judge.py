@@ -1,0 +1,112 @@
+"""Judges cases in a process of their own, which can be ended with all that it started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from .campaign import Campaign, Case, Declined, Fault
+from .log import DECLINED, GOOD, Outcome
+
+_LINES = 12  # of a traceback, the last ones
+
+
+def judge(campaign: Campaign, case: Case, folder: Path, index: int = 0) -> Outcome:
+    """What becomes of a case, in this process, without a limit of time. `folder` is made and removed."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    start = time.monotonic()
+    verdict, text = GOOD, ""
+    try:
+        campaign.check(case, folder)
+    except Declined as reason:
+        verdict, text = DECLINED, str(reason)
+    except Fault as fault:
+        verdict, text = fault.verdict, str(fault)
+    except Exception:
+        verdict, text = "traceback", "\n".join(traceback.format_exc().splitlines()[-_LINES:])
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Outcome(index, verdict, round(time.monotonic() - start, 3), text)
+
+
+@dataclass
+class Worker:
+    """A process that judges one case after the other. A case that takes too long ends the process, which starts anew.
+
+    number: of the worker, for its folder and for what its cases print.
+    """
+
+    campaign: Campaign
+    folder: Path
+    number: int
+    _process: Any = None
+    _pipe: Any = None
+    _index: int = 0
+    _ends: float = 0.0
+
+    def give(self, case: Case, index: int) -> None:
+        """Starts to judge a case."""
+        if self._process is None:
+            context = get_context("fork")
+            self._pipe, theirs = context.Pipe()
+            self._process = context.Process(target=self._work, args=(theirs,), daemon=False)
+            self._process.start()
+            theirs.close()
+        self._index, self._ends = index, time.monotonic() + self.campaign.seconds
+        self._pipe.send((case, index))
+
+    def take(self) -> Outcome | None:
+        """The outcome of the case at work, None as long as there is none."""
+        try:
+            if self._pipe.poll(0):
+                return self._pipe.recv()
+        except (EOFError, OSError):
+            self.end()
+            return Outcome(self._index, "traceback", 0.0, "the process that judged this case died")
+        if time.monotonic() < self._ends:
+            return None
+        self.end()
+        text = f"no end after {self.campaign.seconds:g} s"
+        return Outcome(self._index, "hang", self.campaign.seconds, text)
+
+    def end(self) -> None:
+        """Ends the process with all that it started."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.join()
+        self._pipe.close()
+        self._process = self._pipe = None
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    @property
+    def _scratch(self) -> Path:
+        return self.folder / f"worker{self.number}"
+
+    def _work(self, pipe: Any) -> None:
+        os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        printed = os.open(self.folder / f"worker{self.number}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for stream in (1, 2):
+            os.dup2(printed, stream)
+        sys.stdout.reconfigure(line_buffering=True)
+        while True:
+            try:
+                case, index = pipe.recv()
+            except EOFError:
+                os._exit(0)
+            os.ftruncate(printed, 0)
+            pipe.send(judge(self.campaign, case, self._scratch, index))

@@ -1,0 +1,205 @@
+"""Random single layers: the golden model, and RTL with random stalls, beside integers of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from openhls.compile import compile_hls
+from openhls.errors import HlsError
+
+from pymodel import cycles, golden
+from pymodel.bundle import Bundle
+from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
+from pymodel.errors import ConfigError, validated
+from pymodel.files import write_text
+from pymodel.header import FILE_NAME
+from pymodel.packing import pack_weights, unpack_weights
+from scripts.bench import bench, inner_streams
+from scripts.config import RunConfig, Stalls
+from scripts.resources import load_target
+from scripts.settings import Settings
+from scripts.steps import Layout
+from scripts.subject import LAYER, Engine, make_subject
+
+from . import integers
+from .campaign import Case, Declined, Fault
+
+PLAIN = {"kernel": 3, "stride": 1, "padding": 1, "support": "dense", "engine": "periodic", "relu": False,
+         "activation_bits": 8, "weight_bits": 8, "output_bits": 8, "shift": "auto", "scale": "none",
+         "weights": "random", "bias": True}  # fmt: skip
+PARALLEL = {"To": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
+
+
+class Layers:
+    """Layers in the golden model, and their weights packed and unpacked. A case is a configuration of `psconv run`."""
+
+    name = "layers"
+    help = "the golden model of a layer, however it is computed, equals plain integers"
+    aim = 10_000
+    seconds = 60.0
+    most_cycles, lanes, sizes = 200_000, 1 << 16, (1, 1, 2, 3, 4, 5, 7, 8, 12)
+
+    def draw(self, rng: np.random.Generator) -> Case:
+        while True:
+            case = self._drawn(rng)
+            try:
+                shape = _subject(case).engines[0].shape
+            except ConfigError:
+                continue  # this parallelism does not go together with that layer
+            words = shape.rom_words
+            if cycles.pe_iterations(shape) <= self.most_cycles and words <= 4000 and shape.lanes <= self.lanes:
+                return case
+
+    def check(self, case: Case, folder: Path) -> None:
+        bundle, engine = _checked(case)
+        unpacked = unpack_weights(pack_weights(engine.weights, engine.shape), engine.shape)
+        if not np.array_equal(unpacked, engine.weights):
+            raise Fault("wrong", "weights are not those that were packed")
+
+    def smaller(self, case: Case) -> Iterator[Case]:
+        layer, parallelism = case["layer"], case["parallelism"]
+        for key, value in parallelism.items():
+            if value != PARALLEL[key]:
+                yield _with(case, parallelism={key: PARALLEL[key]})
+        for key, plain in PLAIN.items():
+            if layer[key] != plain:
+                yield _with(case, layer={key: plain})
+        for key in ("in_channels", "out_channels", "height", "width"):
+            for less in sorted({1, layer[key] // 2, layer[key] - 1} - {0, layer[key]}):
+                yield _with(case, layer={key: less})
+
+    def _drawn(self, rng: np.random.Generator) -> Case:
+        def one_of(*values: Any) -> Any:
+            return values[int(rng.integers(len(values)))]
+
+        kernel = one_of(1, 3, 3, 3, 5, 7)
+        support: Any = "dense"
+        if kernel == 3 and rng.integers(3):
+            support = f"PS{one_of('', 'D')}{one_of(1, 2, 4)}_P{one_of(1, 2, 3, 4, 6, 8, 9, 16)}"
+        elif kernel > 1 and rng.integers(3) == 0:
+            support = {"taps": [sorted(rng.choice(kernel**2, one_of(1, 2, 5), replace=False).tolist())
+                                for _ in range(one_of(1, 2, 3, 5))]}  # fmt: skip
+        period = _period(support)
+        To, Tb = one_of(1, 1, 2, 3, 4), one_of(1, 1, 2, 3)
+        blocks, groups = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+        layer = {
+            "in_channels": max(1, period * Tb * blocks - one_of(0, int(rng.integers(period)))),
+            "out_channels": period * To * groups if To > 1 else int(rng.integers(1, 2 * period + 8)),
+            "height": one_of(*self.sizes), "width": one_of(*self.sizes), "kernel": kernel, "stride": one_of(1, 1, 2),
+            "padding": int(rng.integers(kernel)), "support": support,
+            "engine": one_of("periodic", "periodic", "periodic", "indexed"), "relu": bool(rng.integers(2)),
+            "activation_bits": int(rng.integers(2, 9)), "weight_bits": int(rng.integers(2, 9)),
+            "output_bits": int(rng.integers(2, 9)), "shift": one_of("auto", "auto", 0, 1, 31, int(rng.integers(32))),
+            "scale": one_of("none", "none", "per_channel"), "weights": one_of("random", "random", "min", "max"),
+            "bias": bool(rng.integers(4)),
+        }  # fmt: skip
+        parallelism = {
+            "To": To, "Tb": Tb, "fold": one_of(1, 1, 2, 3, 5, 24),
+            "packing": one_of(*[n for n in (1, 1, 2, 3, 4) if To % n == 0]),
+            "feed": one_of("windows", "windows", "channels"),
+        }  # fmt: skip
+        return {"psconv": 1, "layer": layer, "parallelism": parallelism, "images": {"count": 3},
+                "seed": int(rng.integers(1 << 16))}  # fmt: skip
+
+
+class LayersRtl(Layers):
+    """Layers in RTL."""
+
+    name = "layers_rtl"
+    help = "the RTL of a layer equals plain integers without and with random stalls, its cycles the model"
+    aim = 300
+    seconds = 600.0
+    most_cycles, lanes, sizes = 6_000, 100, (1, 1, 2, 3, 5, 8)  # so that a case is compiled in less than a minute
+
+    def _drawn(self, rng: np.random.Generator) -> Case:
+        case = super()._drawn(rng)
+        idle, backpressure = (round(float(rng.choice([0.0, 0.1, 0.4, 0.8])), 1) for _ in range(2))
+        return case | {"clock_ns": float(rng.choice([3.333, 3.333, 5.0, 10.0, 40.0])),
+                       "stalls": {"images": 2, "input": idle, "output": backpressure}}  # fmt: skip
+
+    def check(self, case: Case, folder: Path) -> None:
+        _, engine = _checked(case)
+        settings = Settings(Layout(folder), load_target("zcu104"), case["clock_ns"], case["seed"], Stalls())
+        synthesised = settings.layout.synth(LAYER)
+        write_text(synthesised / FILE_NAME, engine.header)
+        try:
+            compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, synthesised], clock_ns=settings.clock_ns,
+                        out=synthesised, jobs=1)  # fmt: skip
+        except HlsError as error:
+            raise Fault("refused", f"HLS: {error}") from error
+        schedule = json.loads((synthesised / "schedule.json").read_text())
+        cycles.check(engine.shape, schedule)
+        rtl, ports = sorted((synthesised / "rtl").glob("*.sv")), json.loads((synthesised / "ports.json").read_text())
+        quiet = cycles.quiet(engine.shape, schedule)
+        stalls = case["stalls"]
+        for run, images, idle, backpressure in (
+            ("free", 3, 0.0, 0.0), ("stalled", stalls["images"], stalls["input"], stalls["output"])
+        ):  # fmt: skip
+            result = bench(engine, settings, rtl, ports, folder / run, images, idle, backpressure, quiet,
+                           inner=inner_streams(schedule))  # fmt: skip
+            if not result.ok:
+                raise Fault("wrong", f"RTL, {run}: {'; '.join(result.errors[:3])}")
+            if run == "free":
+                model = cycles.latency(engine.shape, schedule, images, result.cycles["first_in"])
+                if model.total != result.cycles["total"]:
+                    raise Fault("wrong", f"{result.cycles['total']} cycles, by the model {model.total}")
+                if model.interval != model.steady:
+                    raise Fault("wrong", f"{model.interval} cycles an image are proved, {model.steady} were promised")
+
+    def smaller(self, case: Case) -> Iterator[Case]:
+        yield from super().smaller(case)
+        if case["clock_ns"] != 3.333:
+            yield case | {"clock_ns": 3.333}
+
+
+def _period(support: Any) -> int:
+    if isinstance(support, dict):
+        return len(support["taps"])
+    return int(support.split("_P")[1]) if "_P" in support else 1
+
+
+def _with(case: Case, **changes: dict[str, Any]) -> Case:
+    changed = deepcopy(case)
+    for key, values in changes.items():
+        changed[key] |= values
+    return changed
+
+
+def _subject(case: Case) -> Any:
+    return make_subject(validated(RunConfig, case, "case"), Path("case"))
+
+
+def _checked(case: Case) -> tuple[Bundle, Engine]:
+    """The layer, and its engine with images, one all least and one all greatest, and what plain integers make of them.
+
+    Raises Fault where the golden model makes anything else of them; Declined.
+    """
+    try:
+        subject = _subject(case)
+    except ConfigError as error:
+        raise Declined(str(error)) from error
+    bundle, [engine], x = subject.bundle, subject.engines, subject.images.copy()
+    form = bundle.formats["input"]
+    for at, value in ((1, form.min), (2, form.max)):
+        x[at : at + 1] = value
+    expected = integers.outputs(bundle, x)[LAYER]
+    for way, y in (
+        ("run", golden.run(bundle, x)[LAYER]),
+        ("conv_layer", golden.conv_layer(x, engine.weights, engine.bias, engine.shape, engine.scales)),
+    ):
+        if not np.array_equal(y, expected):
+            wrong = np.argwhere(y != expected)
+            at = tuple(wrong[0].tolist())
+            raise Fault("wrong", f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {at}: {y[at]}; "
+                                 f"{expected[at]} would be right")  # fmt: skip
+    return bundle, replace(engine, x=x, y=expected)
+
+
+CAMPAIGN = Layers()
+RTL = LayersRtl()

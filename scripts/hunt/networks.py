@@ -1,0 +1,94 @@
+"""Random small networks as one top, in RTL: values, cycles, pace, and no loss under random stalls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from openhls.compile import compile_hls
+from openhls.errors import HlsError
+
+from pymodel import golden, network_top
+from pymodel.csim import ENGINE, INCLUDE
+from pymodel.dataflow import TOP
+from pymodel.loading import weight_beats
+from pymodel.network_cycles import check, latency, processes, slowest
+from rtl_tb.runner import SimResult
+from scripts.config import Stalls
+from scripts.network_steps import run_bench
+from scripts.resources import load_target
+from scripts.settings import Settings
+from scripts.steps import Layout
+from scripts.subject import WHOLE, Whole
+
+from . import integers, small_networks
+from .campaign import Case, Fault
+
+MOST_CYCLES = 20_000  # of a simulation without stalls: seconds
+MOST_PROCESSES, MOST_LANES = 28, 64  # that HLS and Verilator compile in less than a minute
+
+
+class Networks:
+    """Networks as RTL beside integers of their own and the cycle model."""
+
+    name = "networks"
+    help = "networks as one RTL: every layer equals plain integers, cycles the model, the pace as promised, with stalls"
+    aim = 100
+    seconds = 600.0
+
+    def draw(self, rng: np.random.Generator) -> Case:
+        idle, backpressure = (round(float(rng.choice([0.0, 0.1, 0.4, 0.8])), 1) for _ in range(2))
+        clock = float(rng.choice([3.333, 3.333, 5.0, 10.0, 40.0]))
+        while True:
+            case = small_networks.draw(rng)
+            _, dataflow = small_networks.built(case)
+            if len(processes(dataflow)) <= MOST_PROCESSES and dataflow.lanes <= MOST_LANES:
+                return case | {"clock_ns": clock, "idle": idle, "backpressure": backpressure}
+
+    def check(self, case: Case, folder: Path) -> None:
+        bundle, dataflow = small_networks.built(case)
+        count = int(np.clip(MOST_CYCLES // dataflow.period, 3, 40))
+        x = small_networks.images(case, count)
+        expected = integers.outputs(bundle, x)
+        for layer, y in golden.run(bundle, x).items():
+            if not np.array_equal(y, expected[layer]):
+                raise Fault("wrong", f"golden model: layer {layer} differs from plain integers")
+        weights = weight_beats(dataflow, bundle) if dataflow.gate else None
+        whole = Whole(WHOLE, "hunted", dataflow, x, expected, weights)
+        settings = Settings(Layout(folder), load_target("zcu104"), case["clock_ns"], case["seed"], Stalls())
+        synthesised = settings.layout.synth(WHOLE)
+        network_top.write(synthesised, dataflow, "hunted")
+        try:
+            compile_hls([synthesised / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, synthesised],
+                        clock_ns=settings.clock_ns, out=synthesised, jobs=1)  # fmt: skip
+        except HlsError as error:
+            raise Fault("refused", f"HLS: {error}") from error
+        free = run_bench(whole, settings, count, "free", 0.0, 0.0)
+        _check_values("without stalls", free)
+        schedule = json.loads((synthesised / "schedule.json").read_text())
+        check(dataflow, schedule)
+        start = free.cycles["first_in"]
+        model = latency(dataflow, schedule, count, start, whole.reloads)
+        ends = [end - start for end in free.cycles["image_last"]]
+        if ends != model.image_last:
+            raise Fault("wrong", f"images end in cycles {ends}, by the model in {model.image_last}")
+        if not slowest(dataflow).iterations <= model.interval <= dataflow.period:
+            raise Fault("wrong", f"{model.interval} cycles an image are proved, {dataflow.period} were promised")
+        few = min(count, 6)
+        _check_values("with stalls", run_bench(whole, settings, few, "stalled", case["idle"], case["backpressure"]))
+
+    def smaller(self, case: Case) -> Iterator[Case]:
+        yield from small_networks.smaller(case)
+        for key, plain in (("clock_ns", 3.333), ("idle", 0.0), ("backpressure", 0.0)):
+            if case[key] != plain:
+                yield case | {key: plain}
+
+
+def _check_values(run: str, result: SimResult) -> None:
+    if not result.ok:
+        raise Fault("wrong", f"RTL {run}: {'; '.join(result.errors[:3])}")
+
+
+CAMPAIGN = Networks()

@@ -1,0 +1,29 @@
+"""Which processes a command has started, however far down, found by a variable of the environment (Linux)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+VARIABLE = "PSCONV_MARK"
+
+
+def running(mark: str) -> dict[int, str]:
+    """Command lines of the processes in whose environment VARIABLE is `mark`, by process number."""
+    entry = f"{VARIABLE}={mark}".encode()
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if entry in (process / "environ").read_bytes().split(b"\0"):
+                found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # of another user, or gone
+            continue
+    return found
+
+
+def left(mark: str, seconds: float, but: int | None = None) -> dict[int, str]:
+    """Those that are still running after so many seconds, `but` one."""
+    end = time.monotonic() + seconds
+    while (found := running(mark)).keys() - {but} and time.monotonic() < end:
+        time.sleep(0.05)
+    return {number: command for number, command in found.items() if number != but}

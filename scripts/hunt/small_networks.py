@@ -1,0 +1,240 @@
+"""Random small networks as one top, as cases of campaigns: how they are drawn, built, and made simpler."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pymodel.bundle import Bundle
+from pymodel.dataflow import Dataflow, build
+from pymodel.errors import ConfigError
+from pymodel.formats import Format
+from pymodel.generate import random_bundle
+from pymodel.loading import loadable
+from pymodel.network import Network
+from pymodel.packing import EngineShape
+
+from .campaign import Case
+
+SUPPORTS = ("dense", "dense", "PS4_P4", "PS2_P6", "PS1_P9", "PSD4_P8", "PSD2_P8", "PSD1_P8")
+SCALED = 12  # more bits of weights' fracs where an output channel has a scale of about 2**SCALED
+MOST_CYCLES, MOST_WORDS = 3000, 2500  # of an image; of weights in all: so that a case stays a matter of seconds
+
+
+def draw(rng: np.random.Generator) -> Case:
+    """A network of one to about ten layers: chains, skips, forks, pools, means, additions, a classifier at the end."""
+    while True:
+        case = _drawn(rng)
+        try:
+            _, dataflow = built(case)
+        except ConfigError:
+            continue  # this parallelism or these scales do not go together with that layer
+        words = sum(shape.rom_words for shape in dataflow.shapes.values())
+        if max(unit.interval for unit in dataflow.units) <= MOST_CYCLES and words <= MOST_WORDS:
+            return case
+
+
+def built(case: Case) -> tuple[Bundle, Dataflow]:
+    """The bundle and the top of a case. Raises ConfigError."""
+    network = Network(name="hunted", input=dict(zip(("channels", "height", "width"), case["input"], strict=True)),
+                      layers=deepcopy(case["layers"]), output=case["layers"][-1]["name"])  # fmt: skip
+    bundle = random_bundle(network, case["seed"], case["weight_bits"], case["activation_bits"])
+    rng = np.random.default_rng([case["seed"], 1])
+    scales, weight_formats = {}, dict(bundle.weight_formats)
+    for name in case["scaled"]:
+        form = weight_formats[name]
+        weight_formats[name] = Format(form.bits, form.frac + SCALED)
+        scales[name] = rng.integers(1 << (SCALED - 1), 1 << (SCALED + 1), len(bundle.weights[name])).astype(np.uint16)
+    formats = bundle.formats | {name: Format(case["activation_bits"], frac) for name, frac in case["fracs"].items()}
+    bundle = replace(bundle, formats=formats, weight_formats=weight_formats, scales=scales)
+    loaded = case["weights"] == "loaded"
+    shapes: dict[str, EngineShape] = {}
+    for layer in bundle.network.weighted_layers():
+        shape = bundle.engine_shape(layer.name, **case["parallelism"].get(layer.name, {}))
+        shapes[layer.name] = loadable(shape) if loaded else shape
+    return bundle, build(bundle, shapes, loaded, [] if loaded else case["weights"])
+
+
+def images(case: Case, count: int) -> np.ndarray:
+    """int8 [count, c, h, w]: random ones, the second and third of extremes."""
+    rng, form = np.random.default_rng([case["seed"], 2]), Format(case["activation_bits"], 0)
+    found = rng.integers(form.min, form.max + 1, (count, *case["input"])).astype(np.int8)
+    for at, value in ((1, form.min), (2, form.max)):
+        found[at : at + 1] = value
+    return found
+
+
+def smaller(case: Case) -> Iterator[Case]:
+    """Simpler networks: fewer layers, no parallelism, weights in ROM, one scale for all, fewer channels and pixels."""
+    layers = case["layers"]
+    for cut in range(1, len(layers)):
+        yield _checked(case, layers=layers[:cut])
+    for at in range(1, len(layers) - 1):  # a layer left out, its readers read what it read
+        old, new = layers[at]["name"], layers[at].get("input", layers[at].get("inputs", ["input"])[0])
+        rest = deepcopy(layers[:at] + layers[at + 1 :])
+        for layer in rest:
+            if layer.get("input") == old:
+                layer["input"] = new
+            if "inputs" in layer:
+                layer["inputs"] = [new if source == old else source for source in layer["inputs"]]
+        yield _checked(case, layers=rest)
+    for key, plain in (("weights", []), ("scaled", []), ("fracs", {}), ("parallelism", {})):
+        if case[key] != plain:
+            yield _checked(case, **{key: plain})
+    for name, wish in case["parallelism"].items():
+        yield _checked(case, parallelism={k: v for k, v in case["parallelism"].items() if k != name})
+        for option in wish:
+            less = {k: v for k, v in wish.items() if k != option}
+            yield _checked(case, parallelism=case["parallelism"] | {name: less})
+    for at, size in enumerate(case["input"]):
+        for less in {size // 2, size - 1} - {0, size}:
+            yield _checked(case, input=[*case["input"][:at], less, *case["input"][at + 1 :]])
+    for at, layer in enumerate(layers):
+        if (channels := layer.get("out_channels", 1)) > 1:
+            fewer = deepcopy(layers)
+            fewer[at]["out_channels"] = channels // 2
+            yield _checked(case, layers=fewer)
+        if layer.get("support", "dense") != "dense":
+            dense = deepcopy(layers)
+            dense[at]["support"] = "dense"
+            yield _checked(case, layers=dense)
+
+
+def _checked(case: Case, **changes: Any) -> Case:
+    """The case changed, without what its layers no longer have."""
+    changed = deepcopy({**case, **changes})
+    names = {layer["name"] for layer in changed["layers"]}
+    changed["parallelism"] = {name: wish for name, wish in changed["parallelism"].items() if name in names}
+    changed["fracs"] = {name: frac for name, frac in changed["fracs"].items() if name in names}
+    changed["scaled"] = [name for name in changed["scaled"] if name in names]
+    if changed["weights"] != "loaded":
+        changed["weights"] = [name for name in changed["weights"] if name in names]
+    return changed
+
+
+def _drawn(rng: np.random.Generator) -> Case:
+    """A case that may still ask for what no engine has."""
+    draft = _Draft(rng)
+    size = [int(rng.choice([1, 2, 3, 4, 6, 8, 11, 16])), int(rng.integers(1, 10)), int(rng.integers(1, 10))]
+    draft.shape = tuple(size)
+    for _ in range(int(rng.integers(1, 5))):
+        rng.choice([draft.conv, draft.conv, draft.pool, draft.residual, draft.residual, draft.branches])()
+    draft.classifier()
+    if not draft.layers:
+        draft.conv()
+    names = [layer["name"] for layer in draft.layers if layer["op"] in ("conv", "linear")]
+    weights = rng.choice(["rom", "rom", "rom", "loaded", "streamed", "some"])
+    return {
+        "input": size, "layers": draft.layers, "seed": int(rng.integers(1 << 16)),
+        "parallelism": draft.parallelism,
+        "weights": "loaded" if weights == "loaded" else [
+            name for name in names if weights == "streamed" or weights == "some" and rng.integers(2)],
+        "activation_bits": int(rng.integers(2, 9)), "weight_bits": int(rng.integers(2, 9)),
+        "scaled": [name for name in names if rng.integers(8) == 0 and weights != "loaded"],
+        "fracs": draft.fracs,
+    }  # fmt: skip
+
+
+class _Draft:
+    """A network as it grows; `at` is the tensor at its end, of that shape."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.layers: list[dict[str, Any]] = []
+        self.parallelism: dict[str, dict[str, Any]] = {}
+        self.fracs: dict[str, int] = {}
+        self.at, self.shape = "input", (1, 1, 1)
+
+    def one_of(self, *values: Any) -> Any:
+        return values[int(self.rng.integers(len(values)))]
+
+    def add(self, op: str, shape: tuple[int, ...], **layer: Any) -> str:
+        name = f"{op[0]}{len(self.layers)}"
+        source = {} if "inputs" in layer else {"input": self.at}
+        self.layers.append({"op": op, "name": name, **source, **layer})
+        self.at, self.shape = name, shape
+        return name
+
+    def conv(self, like: tuple[int, ...] | None = None, **fixed: Any) -> str:
+        """A convolution; like: the shape that it is to give."""
+        channels, *size = self.shape
+        kernel = fixed.get("kernel", self.one_of(1, 3, 3, 3, 5))
+        padding = kernel // 2 if like else int(self.rng.integers(kernel))
+        if min(size) + 2 * padding < kernel:
+            kernel, padding = 1, 0
+        stride = 1 if like else self.one_of(1, 1, 2, 3)
+        out = like[0] if like else self.one_of(1, 2, 3, 4, 5, 8, 9, 16, 18)
+        support = self.one_of(*SUPPORTS) if kernel == 3 else "dense"
+        if kernel > 1 and self.rng.integers(6) == 0:
+            taps = [sorted(self.rng.choice(kernel**2, 2, replace=False).tolist()) for _ in range(self.one_of(2, 3))]
+            support = {"taps": taps}
+        sizes = [(edge + 2 * padding - kernel) // stride + 1 for edge in size]
+        name = self.add("conv", (out, *sizes), out_channels=out, kernel=kernel, stride=stride, padding=padding,
+                        support=support, relu=bool(self.rng.integers(2)), bias=bool(self.rng.integers(4)))  # fmt: skip
+        period = int(support.split("_P")[1]) if isinstance(support, str) and "_P" in support else (
+            len(support["taps"]) if isinstance(support, dict) else 1)  # fmt: skip
+        self._parallel(name, -(-channels // period), out // period if out % period == 0 else 1)
+        return name
+
+    def pool(self) -> None:
+        channels, *size = self.shape
+        op = self.one_of("maxpool", "avgpool")
+        kernel = self.one_of(1, 2, 2, 3) if op == "maxpool" else self.one_of(2, 2, 4)
+        padding = self.one_of(0, kernel // 2) if op == "avgpool" else 0
+        if min(size) + 2 * padding < kernel:
+            return
+        stride = self.one_of(1, 2, 2, 3)
+        sizes = [(edge + 2 * padding - kernel) // stride + 1 for edge in size]
+        self.add(op, (channels, *sizes), kernel=kernel, stride=stride, padding=padding)
+
+    def residual(self) -> None:
+        """A path of one to three convolutions, and the tensor before it, added."""
+        start, shape = self.at, self.shape
+        for _ in range(int(self.rng.integers(1, 4))):
+            self.conv(like=shape)
+        path = self.at
+        if self.rng.integers(3) == 0:
+            self.fracs[path] = 4 + self.one_of(-1, 1, 2)
+        self.add("add", shape, inputs=self.one_of([path, start], [start, path]), relu=bool(self.rng.integers(2)))
+
+    def branches(self) -> None:
+        """Two paths from one tensor, added; or the tensor twice."""
+        start, shape = self.at, self.shape
+        like = (self.one_of(1, 3, 8), *shape[1:])
+        self.conv(like=like)
+        if self.rng.integers(2):
+            self.conv(like=like)
+        left = self.at
+        self.at, self.shape = start, shape
+        right = left if self.rng.integers(5) == 0 else self.conv(like=like, kernel=self.one_of(1, 3))
+        self.add("add", like, inputs=[left, right])
+
+    def classifier(self) -> None:
+        """Nothing, or a mean over the image, or a fully connected layer on one pixel."""
+        pixels = self.shape[1] * self.shape[2]
+        if pixels & (pixels - 1) == 0 and self.rng.integers(2):
+            self.add("global_avgpool", (self.shape[0], 1, 1))
+        if self.shape[1:] == (1, 1) and self.rng.integers(2):
+            channels, out = self.shape[0], self.one_of(1, 3, 6, 10)
+            self._parallel(self.add("linear", (out, 1, 1), out_features=out), channels, out)
+
+    def _parallel(self, name: str, blocks: int, outputs: int) -> None:
+        """blocks: of input channels; outputs: channels that a number at once has to divide."""
+        To = self.one_of(*[n for n in (1, 2, 3, 4) if outputs % n == 0])
+        wish = {
+            "To": To,
+            "Tb": self.one_of(*[n for n in (1, 2, 3, 4, 6) if blocks % n == 0]),
+            "fold": self.one_of(1, 1, 2, 3, 8),
+            "packing": self.one_of(*[n for n in (1, 2) if To % n == 0]),
+            "feed": self.one_of("windows", "windows", "windows", "channels"),
+        }
+        plain = {"To": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
+        kept = {key: value for key, value in wish.items() if value != plain[key] and self.rng.integers(3)}
+        if "packing" in kept and "To" not in kept:
+            del kept["packing"]
+        if kept:
+            self.parallelism[name] = kept
