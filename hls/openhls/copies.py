@@ -5,6 +5,7 @@ It is done after LLVM's last pass: an array that became registers has no copies 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from .errors import HlsError
@@ -28,6 +29,8 @@ class _Expansion:
     def __init__(self, function: Function, objects: Objects):
         self.function, self.objects, self.types = function, objects, objects.types
         self.count = 0
+        gettings = [i for b in function.blocks.values() for i in b if i.opcode == "getelementptr"]
+        self.indexed = {self._base(i.operands[0]).object for i in gettings if self.types.displacement(i)[1]}
 
     def run(self) -> None:
         for label in list(self.function.blocks):
@@ -39,6 +42,7 @@ class _Expansion:
         block = self.function.blocks[label]
         k = 0
         while k < len(block):
+            self._recognise(block, k)
             i = block[k]
             if i.opcode == "call" and i.callee.startswith(_COPIES):
                 number, elements = self._elements(i)
@@ -50,6 +54,36 @@ class _Expansion:
                 block[k : k + 1] = self._moves(i, elements, None, i.block)
             k += 1
         return ""
+
+    def _recognise(self, block: list[Instruction], k: int) -> None:
+        """What LLVM made of a copy of up to 8 bytes, one wide load and store, becomes a copy again."""
+        store = block[k]
+        if store.opcode != "store" or store.volatile or not re.fullmatch(r"i\d+", store.operands[0].type):
+            return
+        target, word = self._base(store.operands[1]).object, store.operands[0]
+        size = self.types.size(word.type)
+        if target not in self.indexed or size <= max(self.types.size(t) for _, t in self._scalars(target)):
+            return
+        call, number = f"{_COPIES[0]}wide", word.text
+        if number.lstrip("-").isdigit():
+            image = (int(number) % (1 << 8 * size)).to_bytes(size, "little")
+            table = Value("i8", str(image[0]))
+            if len(set(image)) > 1:
+                call, table = f"{_COPIES[1]}wide", self.objects.add_table(target, image)
+            operands = [store.operands[1], table, Value("i64", str(size))]
+        else:
+            load = self.objects.definitions.get(number)
+            between = block[next((j for j, i in enumerate(block) if i is load), k) + 1 : k]
+            if load is None or load.opcode != "load" or any(i.opcode in ("store", "call") for i in between):
+                return
+            call, operands = f"{_COPIES[1]}wide", [store.operands[1], load.operands[0], Value("i64", str(size))]
+        block[k] = Instruction("", "call", "void", operands, store.text, store.debug, store.block, callee=call)
+        uses = sum(v.text == number for b in self.function.blocks.values() for i in b for v in i.operands)
+        if call.startswith(_COPIES[1]) and not number.lstrip("-").isdigit() and not uses:
+            load.opcode, load.operands = "freeze", [Value(load.type, "undef")]  # nobody looks at it
+
+    def _scalars(self, object_: str) -> list[tuple[int, str]]:
+        return self.types.scalars(self.objects.unit_type(object_))
 
     def _elements(self, i: Instruction) -> tuple[int, list[tuple[int, str]]]:
         """(how often, [(byte offset from the pointers, type)]) of the scalars that a copy moves."""

@@ -38,7 +38,7 @@ def _uses(lines: list[str], name: str) -> list[int]:
     return [i for i, line in enumerate(lines) if name in line and pattern.search(line)]
 
 
-class _Walks:
+class Walks:
     """Which pointers leave what they point to: those counted on in whole steps of it, in a loop, or kept in memory."""
 
     def __init__(self, text: str, types: Types):
@@ -83,7 +83,7 @@ class _Walks:
         return _KEPT.match(line) is not None or made is not None and self.leaves(made[1], type_)
 
 
-def _split_use(line: str, name: str, type_: str, types: Types, count: int, walks: _Walks) -> list[str] | None:
+def _split_use(line: str, name: str, type_: str, types: Types, count: int, walks: Walks) -> list[str] | None:
     """One line that uses the array -> the lines that use its pieces; None where that cannot be."""
     split_line = _split_constants(line, name, type_, types, count)
     if not _uses([split_line], name):
@@ -104,7 +104,7 @@ def _split_use(line: str, name: str, type_: str, types: Types, count: int, walks
         return None
     if walks.leaves(gep[1], _element(type_, types, 0)):
         return None
-    if element == _element(type_, types, 0):  # LLVM has dropped an outer index of 0
+    if types.size(element) <= types.size(_element(type_, types, 0)):  # LLVM has dropped outer indices of 0
         return [line.replace(name, piece(name, 0), 1)]
     if element != type_:
         return None
@@ -128,6 +128,11 @@ def _split_constants(line: str, name: str, type_: str, types: Types, count: int)
         index, byte = divmod(int(match[2]), types.size(inner))
         return part(match, index, "i8", f"i64 {byte}" if byte else "")
 
+    def first_row(match: re.Match) -> str:
+        """LLVM has dropped outer indices of 0."""
+        inside = match[2] != type_ and types.size(match[2]) <= types.size(inner)
+        return match[0].replace(name, piece(name, 0), 1) if inside else match[0]
+
     def part(match: re.Match, index: int, element: str, inside: str) -> str:
         if index >= count:
             return match[0]
@@ -136,7 +141,8 @@ def _split_constants(line: str, name: str, type_: str, types: Types, count: int)
 
     begin, end = rf"getelementptr ({_FLAGS})\(", rf", ptr {re.escape(name)}, "
     line = re.sub(rf"{begin}{re.escape(type_)}{end}i\d+ 0, i\d+ (\d+)((?:, i\d+ \d+)*)\)", typed_index, line)
-    return re.sub(rf"{begin}i8{end}i\d+ (\d+)\)", byte_index, line)
+    line = re.sub(rf"{begin}i8{end}i\d+ (\d+)\)", byte_index, line)
+    return re.sub(rf"{begin}(%[^(),]*|\[[^(),]*\]){end}i\d+ 0, [^()]*\)", first_row, line)
 
 
 def _leaves_row(line: str) -> bool:
@@ -202,7 +208,7 @@ def _is_aggregate(type_: str) -> bool:
 def split_arrays(text: str) -> str:
     """A printed module -> the same with every such array in pieces."""
     types = Types.of(text)
-    walks = _Walks(text, types)
+    walks = Walks(text, types)
     while True:
         lines = text.split("\n")
         split_one = False

@@ -15,6 +15,7 @@ import llvmlite.binding as llvm
 from .ir import NAME
 from .partition import split_arrays
 from .promises import Promise, has_markers, read_markers, without_markers
+from .structures import split_structures
 
 _OPTIONS = (
     "-unroll-threshold=1",  # 0 would switch off unrolling by pragma, too
@@ -125,6 +126,13 @@ def _callees(module: llvm.ModuleRef, function: str) -> set[str]:
     return {"" if name[0] == "%" else name[1:].strip('"') for name in called} & {"", *defined}
 
 
+def _in_pieces(text: str) -> str:
+    """Arrays and structures taken apart, as long as there is an array in a structure in an array."""
+    while (members := split_structures(text)) != text:
+        text = split_arrays(members)
+    return split_arrays(text)
+
+
 def _inlined(text: str, function: str) -> llvm.ModuleRef:
     """The module with all that a function calls in it."""
     module = parse(text)
@@ -159,6 +167,6 @@ def optimise(text: str, function: str) -> tuple[str, list[Promise]]:
             _run(module, function, _DEVIRTUALISE)
         _inline(module)
         _run(module, function, _UNROLL)
-    module = parse(_LIFETIMES.sub("", split_arrays(str(module))))
+    module = parse(_LIFETIMES.sub("", _in_pieces(str(module))))
     _run(module, function, _CLEAN)
     return str(module), promises

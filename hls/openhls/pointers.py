@@ -418,13 +418,21 @@ class _Pointers:
         real = [k for k in keys if k[0] != NULL]
         targets = []
         for key in real:
-            guard = Value("i1", self._bit(edge.root, key)) if len(real) > 1 else None
+            guard = self._guard(edge.root, key, where) if len(real) > 1 else None
             object_, offset = key[0], edge.offset + key[1] + group.bases.get(key[0], 0)
             terms = edge.terms
             if group.unit:
                 terms = ((Value("i64", self._index_name(edge.root, key)), group.unit), *terms)
             targets.append(_Target(Address(object_, offset, terms), guard))
         return targets
+
+    def _guard(self, name: str, key: tuple[str, int], where: Instruction) -> Value:
+        """i1 in front of an access: a choice is this candidate. Of two, the second is not the first: they exclude
+        each other for everyone to see, also where the choice was made in an earlier iteration."""
+        keys = self.keys[name]
+        if len(keys) == 2 and key == keys[1]:
+            return self._before(where, "xor", "i1", [Value("i1", self._bit(name, keys[0])), _TRUE])
+        return Value("i1", self._bit(name, key))
 
     def _both(self, a: Value | None, b: Value | None, where: Instruction):
         """i1: a and b, each of which may be nothing."""

@@ -228,3 +228,41 @@ void top(hls::stream<ap_uint<8>>& a, hls::stream<ap_uint<8>>& b, hls::stream<ap_
   for (int i = 0; i < 8; ++i) y.write(p.pick(i % 3 == 0).read());
 }
 }  // references_in_a_structure
+
+namespace nested_choice {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& a, hls::stream<ap_uint<8>>& b, hls::stream<ap_uint<8>>& c) {
+  for (int i = 0; i < 9; ++i) { Word v = x.read(); (v < 60 ? a : v < 150 ? b : c).write(v); }
+}
+}  // nested_choice
+
+namespace rows_swapped {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static Word buf[2][6];
+  Word *fill = buf[0], *send = buf[1];
+  for (int r = 0; r < 3; ++r) {
+    for (int i = 0; i < 6; ++i) { y.write(send[i]); fill[5 - i] = x.read(); }
+    Word* t = fill; fill = send; send = t;
+  }
+}
+}  // rows_swapped
+
+namespace write_both {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& a, hls::stream<ap_uint<8>>& b) {
+  for (int i = 0; i < 8; ++i) {
+    Word v = x.read();
+    if (v & 1) { a.write(v); b.write(v + 1); } else if (v & 2) { b.write(v); } else a.write(7);
+  }
+}
+}  // write_both
+
+namespace early_exit {
+void top(hls::stream<ap_uint<8>>& a, hls::stream<ap_uint<8>>& b, hls::stream<ap_uint<8>>& y) {
+  for (int i = 0; i < 8; ++i) {
+    Words& from = i < 4 ? a : b;
+    Word v = from.read();
+    if (v == 13) continue;
+    if (v > 220) return;
+    y.write(v);
+  }
+}
+}  // early_exit

@@ -102,3 +102,43 @@ void top(hls::stream<ap_uint<200>>& x, hls::stream<ap_uint<200>>& y) {
   for (int i = 0; i < 5; ++i) y.write(b[4 - i] ^ a[i]);
 }
 }  // wide_words
+
+namespace cleared_matrix {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
+  int d[4][5] = {};
+  for (int i = 0; i < 9; ++i) { Word v = x.read(); d[v & 3][v % 5] += v; }
+  for (auto& row : d) for (int e : row) y.write(e);
+}
+}  // cleared_matrix
+
+namespace bits_of_bool_array {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
+  bool seen[16] = {false};
+  for (int i = 0; i < 9; ++i) { ap_uint<4> k = x.read(); y.write(seen[k]); seen[k] = true; }
+}
+}  // bits_of_bool_array
+
+namespace small_cleared {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  Word d[8] = {};
+  for (int i = 0; i < 20; ++i) { ap_uint<3> k = x.read(); d[k] += 1; }
+  for (int i = 0; i < 8; ++i) y.write(d[i]);
+}
+}  // small_cleared
+
+namespace small_copied {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static Word a[4], b[4];
+  for (int i = 0; i < 7; ++i) a[x.read() & 3] = i;
+  memcpy(b, a, 4);
+  for (int i = 0; i < 4; ++i) y.write(b[3 - i]);
+}
+}  // small_copied
+
+namespace small_table {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<short>& y) {
+  short d[4] = {5, -6, 7, 8};
+  for (int i = 0; i < 5; ++i) { ap_uint<2> k = x.read(); d[k] += i; }
+  for (int i = 0; i < 4; ++i) y.write(d[i]);
+}
+}  // small_table

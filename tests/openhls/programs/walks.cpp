@@ -2,6 +2,7 @@
 // Pointers that walk, ranges, strings.
 #include "ap_int.h"
 #include "hls_stream.h"
+#include <initializer_list>
 
 typedef ap_uint<8> Word;
 
@@ -113,3 +114,34 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
   at = p - ring;
 }
 }  // running_index
+
+words_of_a_tablepace flat_view {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  Word m[3][4];
+  for (int i = 0; i < 3; ++i) for (int j = 0; j < 4; ++j) m[i][j] = x.read();
+  Word* p = &m[0][0];
+  for (int k = 0; k < 12; ++k) y.write(p[11 - k]);
+}
+}  // flat_view
+
+words_of_a_tablepace flat_view_alone {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static Word m[3][4];
+  Word* p = &m[0][0];
+  for (int k = 0; k < 12; ++k) p[k] = x.read();
+  for (int k = 0; k < 12; ++k) y.write(p[11 - k]);
+}
+}  // flat_view_alone
+
+words_of_a_tablepace words_of_a_table {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  static const char* const words_of_a_table[3] = {"ab", "cd", "ef"};
+  for (int i = 0; i < 6; ++i) y.write(words_of_a_table[x.read() % 3][i & 1]);
+}
+}  // words_of_a_table
+
+words_of_a_tablepace initializer_list {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<int>& y) {
+  for (int k : {3, 1, 4, 1, 5}) y.write(x.read() * k);
+}
+}  // initializer_list
