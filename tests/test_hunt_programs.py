@@ -134,3 +134,27 @@ def test_a_simulation_that_does_not_end_is_a_hang(tmp_path: Path, monkeypatch: p
     with pytest.raises(Fault, match="no end") as fault:
         CAMPAIGN.check(case, tmp_path)
     assert fault.value.verdict == "hang"
+
+
+# Handed-in programs in which C++ and RTL differed from AMD's headers: their ports.
+FAULTS = {
+    "bit_shift": ([["x", 8, False]], [["y", 8, False]]),
+    "not_bit": ([["x", 8, False]], [["y", 8, False]]),
+    "const_range": ([["x", 8, False]], [["y", 8, False]]),
+    "div": ([["a", 8, True], ["b", 8, True]], [["q", 9, True], ["r", 8, True]]),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_handed_programs(name: str, tmp_path: Path) -> None:
+    source = Path(__file__).parent / "faults" / "cpp" / f"{name}.cpp"
+    inputs, outputs = FAULTS[name]
+    runs = 24
+    rng = np.random.default_rng(5)
+    words = {port: [128, 255, *map(int, rng.integers(1, 256, runs))] for port, *_ in inputs}
+    words |= {"b": [255, 1, *words["b"][2:]]} if "b" in words else {}  # -128 / -1
+    taken, expected = kernel_bench.run_natively(source.read_text(), inputs, outputs, words, runs, tmp_path)
+    result = programs.compile_hls([source], "top", [programs.INCLUDE], {}, "xcup", 10.0, out=tmp_path / "out", jobs=1)
+    simulator = kernel_bench.build_rtl(result, tmp_path)
+    count = {port: len(w) for port, w in expected.items()}
+    assert kernel_bench.run_rtl(simulator, result, taken, count, 1, 0.2, 0.2) == expected
