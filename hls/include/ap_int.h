@@ -292,8 +292,12 @@ inline void wrong_digits_in_a_string() { __builtin_trap(); }
 
 constexpr bool is_letter(char c, char small) { return c == small || c == small - 32; }
 constexpr int prefix_radix(const char* s) {
-  return s[0] != '0' ? 0
-         : is_letter(s[1], 'b') ? 2 : is_letter(s[1], 'o') ? 8 : is_letter(s[1], 'x') ? 16 : is_letter(s[1], 'd') ? 10 : 0;
+  return s[0] != '0'             ? 0
+         : is_letter(s[1], 'b') ? 2
+         : is_letter(s[1], 'o') ? 8
+         : is_letter(s[1], 'd') ? 10
+         : is_letter(s[1], 'x') ? 16
+                                : 0;
 }
 
 constexpr int digit_of(char c) {
@@ -516,8 +520,8 @@ template <int W, bool S> struct ap_range_ref {
 #define AP_REFUSED(DECLARATION, WHY) \
   template <class T = void> DECLARATION { static_assert(ap_detail::never<T>::value, WHY); }
 #define AP_REDUCE "reduction of a range: AMD's header leaves its top bit out; reduce an ap_uint made of the range"
-#define AP_OF_RANGE "an assignment with an operator to a range: AMD's header changes the whole word, or takes no such " \
-                    "range; write x(hi, lo) = x(hi, lo) op y"
+#define AP_OF_RANGE "an assignment with an operator to a range: AMD's header changes the whole word, or takes " \
+                    "no such range; write x(hi, lo) = x(hi, lo) op y"
   AP_REFUSED(bool and_reduce() const, AP_REDUCE)
   AP_REFUSED(bool or_reduce() const, AP_REDUCE)
   AP_REFUSED(bool xor_reduce() const, AP_REDUCE)
@@ -558,8 +562,8 @@ template <int W, bool S> struct ap_bit_ref {
   AP_INLINE const ap_bit_ref& operator=(const ap_bit_ref& x) const { return *this = x.get(); }
 
 #define AP_ASSIGN(OP) \
-  AP_REFUSED(void operator OP##=(const T&) const, "AMD's header has no assignment with an operator to a bit of a word; " \
-                                                  "write x[i] = x[i] op y")
+  AP_REFUSED(void operator OP##=(const T&) const, \
+             "AMD's header has no assignment with an operator to a bit of a word; write x[i] = x[i] op y")
   AP_ASSIGN(+)
   AP_ASSIGN(-)
   AP_ASSIGN(*)

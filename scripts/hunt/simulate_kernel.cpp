@@ -68,7 +68,9 @@ int main(int, char** arguments) {
   for (unsigned quiet = 0; quiet < 100; ++cycle) {
     if (cycle > limit) {
       std::string what = "no end:";
-      for (auto& t : all) what += " " + std::string(t.port.name) + " " + std::to_string(t.done) + "/" + std::to_string(t.count);
+      for (auto& t : all) {
+        what += " " + std::string(t.port.name) + " " + std::to_string(t.done) + "/" + std::to_string(t.count);
+      }
       fail(what);
     }
     for (auto& t : all) {
@@ -85,7 +87,8 @@ int main(int, char** arguments) {
     for (auto& t : all) {
       const std::string word((const char*)t.port.data, t.port.bytes);
       if (!t.port.is_input) {
-        if (!t.held.empty() && (!*t.port.valid || word != t.held)) fail(std::string(t.port.name) + " did not hold its word");
+        const bool changed = !t.held.empty() && (!*t.port.valid || word != t.held);
+        if (changed) fail(std::string(t.port.name) + " did not hold its word");
         t.held = *t.port.valid && !*t.port.ready ? word : "";
       }
       if (*t.port.valid && *t.port.ready) {
