@@ -281,10 +281,12 @@ def test_a_bundle_that_does_not_fit_is_refused():
         weight_beats(in_rom, bundle)
 
 
-def test_names_that_the_top_needs_are_refused():
+def test_a_layer_may_be_called_as_a_unit_of_the_top():
     bundle = random_bundle(network(conv("gate", "input", 4)), 1)
-    with pytest.raises(ConfigError, match="layer gate"):
-        build(bundle, {"gate": loadable(bundle.engine_shape("gate"))}, loaded=True)
+    dataflow = build(bundle, {"gate": loadable(bundle.engine_shape("gate"))}, loaded=True)
+    names = [unit.name for unit in dataflow.units]
+    assert len(set(names)) == len(names) and list(dataflow.engines) == ["gate"]
+    assert weight_beats(dataflow, bundle).size
 
 
 def test_pack_weights_writes_what_the_network_reads(tmp_path, psconv):

@@ -140,7 +140,7 @@ def test_memories_are_those_that_the_compiler_builds(seed: int, tmp_path: Path) 
     assert built(schedule) == named(dataflow)
     processes = {process["name"]: process for process in schedule["processes"]}
     for layer, unit in dataflow.engines.items():
-        name = f"{layer}_{'streamed_pe' if layer in dataflow.streamed else 'pe'}"
+        name = f"{unit.name}_{'streamed_pe' if layer in dataflow.streamed else 'pe'}"
         blocks = sum(product["count"] for product in processes[name]["multipliers"]
                      if product["p_bits"] >= DSP_PRODUCT_BITS)  # fmt: skip
         most = multiplier_blocks(unit.shape)

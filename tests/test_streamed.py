@@ -284,9 +284,13 @@ def test_what_does_not_go_together_is_refused() -> None:
     shapes = {layer.name: bundle.engine_shape(layer.name) for layer in net.weighted_layers()}
     with pytest.raises(ConfigError, match="layer a: its weights are streamed; where weights are loaded"):
         build(bundle, shapes, loaded=True, streamed=["a"])
+
+
+def test_a_layer_may_be_called_as_the_port_of_another() -> None:
     clash = random_bundle(network(conv("a", "input", 3), conv("w_a", "a", 3), conv("b", "w_a", 3)), 3)
-    with pytest.raises(ConfigError, match="layer w_a"):
-        build(clash, {name: clash.engine_shape(name) for name in clash.weights}, streamed=["a"])
+    dataflow = build(clash, {name: clash.engine_shape(name) for name in clash.weights}, streamed=["a"])
+    names = [unit.name for unit in dataflow.units] + [engine.port.name for engine in dataflow.streamed.values()]
+    assert len(set(names)) == len(names) and set(dataflow.engines) == {"a", "w_a", "b"}
 
 
 def test_the_bench_wants_all_inputs(tmp_path: Path) -> None:

@@ -12,13 +12,14 @@
 
 namespace psconv {
 
-// Every 32 bits of `symbols` times x^POWER, as polynomials modulo x^32 + x^22 + x^2 + x + 1: what leaves at the top
-// comes in again at the bottom, and is added in the places of x, x^2 and x^22 above there.
+// Every 32 bits of `symbols` times x^POWER, as polynomials modulo x^32 + x^22 + x^2 + x + 1: what leaves at
+// the top comes in again at the bottom, and is added in the places of x, x^2 and x^22 above there.
 template <int POWER, int W> ap_uint<W> times_x(const ap_uint<W>& symbols) {
 #pragma HLS INLINE
+  const int LANES = W / 32;
   ap_uint<W> product = 0;
 lanes:
-  for (int lane = 0; lane < W / 32; ++lane) {
+  for (int lane = 0; lane < LANES; ++lane) {
 #pragma HLS UNROLL
     const ap_uint<32> symbol = symbols.range(32 * lane + 31, 32 * lane);
     const ap_uint<32> top = symbol >> (32 - POWER);

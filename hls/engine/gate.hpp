@@ -14,8 +14,8 @@
 
 namespace psconv {
 
-// Counts the beats of a part of a packet. That a beat is the last is known before it comes, so that no comparison of
-// a long counter stands in its way.
+// Counts the beats of a part of a packet. That a beat is the last is known before it comes, so that no
+// comparison of a long counter stands in its way.
 template <int BEATS, int BITS> struct Countdown {
   ap_uint<BITS> left;  // behind this beat
   bool last;
@@ -35,15 +35,16 @@ template <class C, class X>
 void gate(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
           hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {
   static bool loaded = false;  // the engines hold weights that came whole, since reset
-  // The part of the packet that a beat is of: just one of these is true. Those from `name` to `check` are there only
-  // where the header says so; `tail` is behind the image.
+  // The part of the packet that a beat is of: just one of these is true. Those from `name` to `check` are
+  // there only where the header says so; `tail` is behind the image.
   bool header = true, name = false, load = false, check = false, pixels = false, tail = false;
   Countdown<C::IDENTITY_BEATS, C::COUNT_BITS> names;
   Countdown<C::LOAD_BEATS, C::COUNT_BITS> weights;
   Countdown<C::CHECK_BEATS, C::COUNT_BITS> checks;
   Countdown<C::IMAGE_WORDS, C::COUNT_BITS> words;
   bool ended = false;  // TLAST was there
-  bool reloading = false, malformed = false, foreign = false, truncated = false, overlong = false, more = true;
+  bool reloading = false, malformed = false, foreign = false, truncated = false, overlong = false;
+  bool more = true;
   ap_uint<C::IDENTITY_BEATS * C::BEAT_BITS> identity = C::IDENTITY;
   CheckSum<C::BEAT_BITS> sums;
 

@@ -43,7 +43,8 @@ template <class C> struct WindowGeometry {
   static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);         // from row 0 of the image
   static constexpr int PADDED_WIDTH = larger(C::PADDING + C::WIDTH, RIGHT);   // from the left padding
   static constexpr int PIXELS = C::OUT_HEIGHT * C::OUT_WIDTH;
-  static constexpr bool ABOVE = BOTTOM - C::PADDING > 1;  // whether a window has a row of the image above its last
+  // Whether a window has a row of the image above its last.
+  static constexpr bool ABOVE = BOTTOM - C::PADDING > 1;
 
   typedef ap_uint<BEAT_BITS> Beat;
   typedef ap_uint<PIECE_BITS> Piece;
