@@ -22,7 +22,7 @@ from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, random_words, ru
 FAULTS = Path(__file__).parent / "faults" / "cpp"
 MENDED = (
     "clear_array", "function_pointer", "loop_of_two", "memcpy", "merge", "merge_tables", "pointer_walk", "range_for",
-    "static_const", "stream_array", "stream_array_loop",
+    "static_const", "stream_array", "stream_array_loop", "wide_string",
 )  # fmt: skip
 FILES = [*sorted(programs.FOLDER.glob("*.cpp")), *(FAULTS / f"{name}.cpp" for name in MENDED)]
 PROGRAMS = [name for file in FILES for name in programs.programs_of(file)]
