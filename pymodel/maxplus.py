@@ -240,4 +240,9 @@ def interval(processes: Sequence[Process], links: Mapping[str, Link]) -> int:
     settle(lines, links)
     times = np.concatenate([line.time.reshape(images, -1).T for line in lines])
     later = [int((times[:, -reach:] - times[:, -reach - c : -c]).max()) / c for c in range(1, images // 2)]
-    return max(least, ceil(min(later)))
+    most = max(least, ceil(min(later)))
+    # How far a run gets says little where its streams fill slowly: the least that all images keep lies at or below.
+    while least + 1 < most:
+        middle = (least + most) // 2
+        least, most = (least, middle) if keeps(processes, links, middle) else (middle, most)
+    return most

@@ -15,6 +15,7 @@ from pymodel.errors import ConfigError
 from scripts import hunt
 from scripts.hunt import runner
 from scripts.hunt.campaign import Declined, Fault
+from scripts.hunt.judge import judge
 from scripts.hunt.log import Log
 
 
@@ -137,3 +138,10 @@ def test_a_campaign_is_what_the_frame_expects(name):
     for index in range(5):
         case = runner.drawn(campaign, 7, index)
         assert json.loads(json.dumps(case)) == case == runner.drawn(campaign, 7, index)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "found").glob("*.json")), ids=lambda path: path.stem)
+def test_what_a_campaign_has_found_stays_mended(path, tmp_path):
+    name, case = runner.read_case(path)
+    outcome = judge(runner.load(name), case, tmp_path / "case")
+    assert outcome.verdict == "good", outcome.text

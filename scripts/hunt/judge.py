@@ -14,6 +14,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .campaign import Campaign, Case, Declined, Fault
 from .log import DECLINED, GOOD, Outcome
 
@@ -39,10 +41,16 @@ def judge(campaign: Campaign, case: Case, folder: Path, index: int = 0) -> Outco
     return Outcome(index, verdict, round(time.monotonic() - start, 3), text)
 
 
+def drawn(campaign: Campaign, seed: int, index: int) -> Case:
+    """Case number `index` of a seed, whatever the machine and whatever was drawn before."""
+    return campaign.draw(np.random.default_rng([seed, index]))
+
+
 @dataclass
 class Worker:
     """A process that judges one case after the other. A case that takes too long ends the process, which starts anew.
 
+    It draws its cases itself: what a campaign calls may start threads, which a process that is forked later would miss.
     number: of the worker, for its folder and for what its cases print.
     """
 
@@ -54,8 +62,8 @@ class Worker:
     _index: int = 0
     _ends: float = 0.0
 
-    def give(self, case: Case, index: int) -> None:
-        """Starts to judge a case."""
+    def give(self, seed: int, index: int, case: Case | None = None) -> None:
+        """Starts to judge a case: this one, or number `index` of the seed."""
         if self._process is None:
             context = get_context("fork")
             self._pipe, theirs = context.Pipe()
@@ -63,7 +71,7 @@ class Worker:
             self._process.start()
             theirs.close()
         self._index, self._ends = index, time.monotonic() + self.campaign.seconds
-        self._pipe.send((case, index))
+        self._pipe.send((seed, index, case))
 
     def take(self) -> Outcome | None:
         """The outcome of the case at work, None as long as there is none."""
@@ -105,8 +113,9 @@ class Worker:
         sys.stdout.reconfigure(line_buffering=True)
         while True:
             try:
-                case, index = pipe.recv()
+                seed, index, case = pipe.recv()
             except EOFError:
                 os._exit(0)
             os.ftruncate(printed, 0)
-            pipe.send(judge(self.campaign, case, self._scratch, index))
+            found = drawn(self.campaign, seed, index) if case is None else case
+            pipe.send(judge(self.campaign, found, self._scratch, index))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
-
-import numpy as np
 
 from pymodel.errors import ConfigError
 from pymodel.records import read_json
@@ -17,7 +17,7 @@ from pymodel.records import read_json
 from ..steps import ROOT, content_key, write_json
 from . import CAMPAIGNS
 from .campaign import Campaign, Case
-from .judge import Worker
+from .judge import Worker, drawn
 from .log import FAULTS, Log, Outcome
 
 _LOOK_SECONDS = 0.02
@@ -50,11 +50,6 @@ def load(name: str) -> Campaign:
                           "pip install -c requirements.lock -e '.[test,train]'") from error  # fmt: skip
 
 
-def drawn(campaign: Campaign, seed: int, index: int) -> Case:
-    """Case number `index` of a seed, whatever the machine and whatever was drawn before."""
-    return campaign.draw(np.random.default_rng([seed, index]))
-
-
 def hunt(campaign: Campaign, wish: Hunt, say: Callable[[str], None]) -> Log:
     """Judges the cases 0, 1, ... of the seed that the log does not have, and writes the smallest form of each fault.
 
@@ -72,7 +67,7 @@ def hunt(campaign: Campaign, wish: Hunt, say: Callable[[str], None]) -> Log:
             late = wish.minutes is not None and time.monotonic() - start > 60 * wish.minutes
             for worker in workers:
                 if worker.number not in busy and not late and (index := next(indices, None)) is not None:
-                    worker.give(drawn(campaign, wish.seed, index), index)
+                    worker.give(wish.seed, index)
                     busy.add(worker.number)
             if not busy:
                 return log
@@ -122,13 +117,19 @@ def _indices(log: Log, wish: Hunt) -> Iterator[int]:
 
 def _fault(campaign: Campaign, wish: Hunt, worker: Worker, outcome: Outcome) -> str:
     """Makes the case of a fault small, writes it, and says how to repeat it."""
-    case, least = drawn(campaign, wish.seed, outcome.index), outcome
+    case, least = _drawn_apart(campaign, wish.seed, outcome.index), outcome
     if outcome.verdict != "hang":
         case, least = _smallest(campaign, worker, case, outcome)
     path = wish.out / "faults" / f"{campaign.name}_{wish.seed}_{outcome.index}.json"
     write_json(path, {"campaign": campaign.name, "seed": wish.seed, "index": outcome.index,
                       "verdict": least.verdict, "text": least.text, "case": case})  # fmt: skip
     return f"{campaign.name} {outcome.index}: {least.verdict}: {least.text}\n  psconv hunt --case {path}"
+
+
+def _drawn_apart(campaign: Campaign, seed: int, index: int) -> Case:
+    """A case, drawn in a process that ends: this one stays without threads, for those that are forked from it."""
+    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
+        return pool.submit(drawn, campaign, seed, index).result()
 
 
 def _smallest(campaign: Campaign, worker: Worker, case: Case, outcome: Outcome) -> tuple[Case, Outcome]:
@@ -148,7 +149,7 @@ def _smallest(campaign: Campaign, worker: Worker, case: Case, outcome: Outcome) 
 
 
 def _judged(worker: Worker, case: Case) -> Outcome:
-    worker.give(case, 0)
+    worker.give(0, 0, case)
     while (outcome := worker.take()) is None:
         time.sleep(_LOOK_SECONDS)
     return outcome
