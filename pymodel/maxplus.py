@@ -241,8 +241,6 @@ def interval(processes: Sequence[Process], links: Mapping[str, Link]) -> int:
     times = np.concatenate([line.time.reshape(images, -1).T for line in lines])
     later = [int((times[:, -reach:] - times[:, -reach - c : -c]).max()) / c for c in range(1, images // 2)]
     most = max(least, ceil(min(later)))
-    # How far a run gets says little where its streams fill slowly: the least that all images keep lies at or below.
-    while least + 1 < most:
-        middle = (least + most) // 2
-        least, most = (least, middle) if keeps(processes, links, middle) else (middle, most)
-    return most
+    # Where streams fill slowly that is more than the last images took: what they took is proved, if it can be.
+    last = max(least, int((times[:, -1] - times[:, -2]).max()))
+    return last if last < most and keeps(processes, links, last) else most

@@ -133,7 +133,7 @@ def synth(
     """HLS: C++ to RTL for every layer: OUT/synth/LAYER/ by the open flow, OUT/vitis/LAYER/ or OUT/bambu/LAYER/."""
     if hls != "open":
         this, console = _flow(config, out, "golden", as_json, hls, target, clock)
-        records = _vendor(this, hls, tool, implement, console, script_only)
+        records = _vendor(this, hls, tool, implement, console, script_only, as_json)
         _table(f"HLS: {hls}", [_tool_row(layer, record) for layer, record in records.items()], console, as_json)
         if any(record["mismatches"] or record["errors"] for record in records.values()):
             raise typer.Exit(1)
@@ -493,7 +493,8 @@ def sweep(
 
 
 def _vendor(
-    this: Any, hls: str, tool: Path | None, implement: bool, console: Console, script_only: bool = False
+    this: Any, hls: str, tool: Path | None, implement: bool, console: Console, script_only: bool = False,
+    as_json: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
     from .vendor import step
@@ -510,6 +511,8 @@ def _vendor(
         console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
         console.print("Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."
                       " Copied back, it is taken up by the same command without --script-only.")  # fmt: skip
+        if as_json:
+            print(json_text({layer: str(folder) for layer, folder in folders.items()}))
         raise typer.Exit(0)
     try:
         step.check_tools(hls, list(folders.values()), tool, implement)

@@ -695,3 +695,10 @@ def test_loops_are_named_or_unrolled(path: Path) -> None:
         if re.match(r"(while|do)\b", line):
             assert path.name in INPUT_DECIDES and line == "do {", f"{path.name}:{number + 1}: {line}"
             assert re.fullmatch(r"\w+:", lines[number - 1]), f"{path.name}:{number + 1}"
+
+
+def test_folders_of_scripts_as_json(psconv, tmp_path):
+    config = Path(__file__).parents[1] / "examples" / "layers" / "cout1.yaml"
+    code, out, err = psconv("synth", str(config), "--hls", "vitis", "--script-only", "--json", "--out", str(tmp_path))
+    assert code == 0, err
+    assert all((Path(folder) / "run.sh").is_file() for folder in json.loads(out).values())
