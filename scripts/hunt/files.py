@@ -348,6 +348,8 @@ def _arrays(data: bytes, rng: np.random.Generator) -> bytes:
             arrays = dict(found)
     except Exception:  # damaged before
         return _truncated(data, rng)
+    if not arrays:
+        return _truncated(data, rng)
     name = sorted(arrays)[rng.integers(len(arrays))]
     array = arrays[name]
     what = int(rng.integers(12))
