@@ -36,7 +36,8 @@ bench: $(VENV)/bench.stamp        ## every measurement of docs/performance.md: t
 hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as docs/hunt.md says (hours); ARGS=
 	$(PSCONV) hunt all --out $(OUT)/hunt $(ARGS)
 
-lint: $(VENV)/test.stamp          ## ruff
+lint: $(VENV)/test.stamp          ## formatting and ruff
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
 train-digits: $(VENV)/test.stamp  ## train, quantise and export the digits bundle from nothing

@@ -109,8 +109,10 @@ class Bundle:
             fixed.check_shift(max(fracs) - self.formats[layer.name].frac, f"layer {layer.name}")
             return
         if any(source != self.formats[layer.name] for source in sources):
-            raise ConfigError(f"layer {layer.name}: formats: a {layer.op} has the format of its input, "
-                              f"{sources[0]}, not {self.formats[layer.name]}")  # fmt: skip
+            raise ConfigError(
+                f"layer {layer.name}: formats: a {layer.op} has the format of its input, "
+                f"{sources[0]}, not {self.formats[layer.name]}"
+            )
         if isinstance(layer, AvgPool):
             ops.mean_scale(layer.kernel**2, f"layer {layer.name}")
         if isinstance(layer, GlobalAvgPool):
@@ -149,15 +151,26 @@ class Bundle:
                 raise ConfigError(f"layer {name}: groups: {layer.groups}; engines run ungrouped convolutions")
             support = layer.make_support()
             if not isinstance(support, Support):
-                raise ConfigError(
-                    f"layer {name}: support: {support.name} is unstructured; an engine needs a period"
-                )
-            common |= {"cin": channels, "height": height, "width": width, "cout": layer.out_channels,
-                       "kernel": layer.kernel, "stride": layer.stride, "padding": layer.padding,
-                       "support": support}  # fmt: skip
+                raise ConfigError(f"layer {name}: support: {support.name} is unstructured; an engine needs a period")
+            common |= {
+                "cin": channels,
+                "height": height,
+                "width": width,
+                "cout": layer.out_channels,
+                "kernel": layer.kernel,
+                "stride": layer.stride,
+                "padding": layer.padding,
+                "support": support,
+            }
         elif isinstance(layer, Linear):
-            common |= {"cin": channels * height * width, "height": 1, "width": 1, "cout": layer.out_features,
-                       "kernel": 1, "support": "dense"}  # fmt: skip
+            common |= {
+                "cin": channels * height * width,
+                "height": 1,
+                "width": 1,
+                "cout": layer.out_features,
+                "kernel": 1,
+                "support": "dense",
+            }
         else:
             raise ConfigError(f"layer {name}: a {layer.op} has no weights and so no engine")
         try:

@@ -89,8 +89,7 @@ class Complexity:
             "conv_macs": self.total("macs", "conv"),
             "macs": self.macs,
             "reduction": {
-                what: self.reduction(what)
-                for what in ("conv_weights", "weights", "parameters", "conv_macs", "macs")
+                what: self.reduction(what) for what in ("conv_weights", "weights", "parameters", "conv_macs", "macs")
             },
             "layers": [asdict(layer) for layer in self.layers],
         }
@@ -107,9 +106,7 @@ def complexity(network: Network, origin: Network | None = None) -> Complexity:
     return Complexity(network.name, layers, complexity(origin) if origin else None)
 
 
-def compare_variants(
-    name: str, dataset: str, variants: tuple[str, ...] = PAPER_VARIANTS
-) -> dict[str, Complexity]:
+def compare_variants(name: str, dataset: str, variants: tuple[str, ...] = PAPER_VARIANTS) -> dict[str, Complexity]:
     """The counts of network `name` for `dataset` under each variant. Raises ConfigError for unknown names."""
     dense = make_network(name, dataset)
     return {variant: complexity(make_network(name, dataset, variant), dense) for variant in variants}

@@ -85,8 +85,17 @@ def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *opt
     """Folders and files are named by their whole paths, wherever this process runs."""
     made, folder = program(folder, compiler), folder.absolute()
     sources = [HLS / "csim" / "csim.cpp", source.absolute()]
-    command = [*compiler_command(compiler), f"-std={standard}", "-O1", *WARNINGS, *options, f"-I{folder}",
-               f"-I{ENGINE}", *map(str, sources), "-o"]  # fmt: skip
+    command = [
+        *compiler_command(compiler),
+        f"-std={standard}",
+        "-O1",
+        *WARNINGS,
+        *options,
+        f"-I{folder}",
+        f"-I{ENGINE}",
+        *map(str, sources),
+        "-o",
+    ]
     with tempfile.TemporaryDirectory(prefix="csim") as scratch:
         env, problem = zig.uncached(Path(scratch)), f"C simulation: {compiler} refused {source.name}"
         write_atomically(made, lambda target: _execute([*command, str(target.absolute())], problem, env))

@@ -157,8 +157,10 @@ def check(shape: EngineShape, schedule: Mapping[str, Any]) -> None:
 def check_depth(stream: str, link: Link, asked: int | None) -> None:
     """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
     if asked is None and link.depth < link.stage + OPEN_DEPTH:
-        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
-                          f"{link.stage + OPEN_DEPTH} were expected")  # fmt: skip
+        raise ConfigError(
+            f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
+            f"{link.stage + OPEN_DEPTH} were expected"
+        )
     if asked not in (None, link.depth):
         raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
 
@@ -206,8 +208,10 @@ class _Chain:
 
     @classmethod
     def of(cls, *sequences: Sequence) -> _Chain:
-        return cls(tuple((one.process, one.iterations, one.reads.tobytes(), one.writes.tobytes()) for one in sequences),
-                   sequences)  # fmt: skip
+        return cls(
+            tuple((one.process, one.iterations, one.reads.tobytes(), one.writes.tobytes()) for one in sequences),
+            sequences,
+        )
 
 
 @lru_cache(maxsize=64)  # a network's layers are few different ones

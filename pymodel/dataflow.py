@@ -149,9 +149,7 @@ def build(
 
 
 class _Builder:
-    def __init__(
-        self, bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool, streamed: Collection[str]
-    ):
+    def __init__(self, bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool, streamed: Collection[str]):
         self.bundle, self.shapes, self.loaded, self.streamed = bundle, shapes, loaded, streamed
         self.tensors = bundle.network.shapes()
         self.layers = needed_layers(bundle.network)
@@ -190,14 +188,28 @@ class _Builder:
         for engine in reversed(engines):
             beats = Control(f"{engine.name}_loads", bits)
             rest = loaders[0].own_beats + loaders[0].rest_beats if loaders else 0
-            loader = LoaderUnit(f"{engine.name}_loader", engine.layer, (beats,), (*engine.reads[1:], *behind),
-                                engine.shape.rom_words, rest)  # fmt: skip
+            loader = LoaderUnit(
+                f"{engine.name}_loader",
+                engine.layer,
+                (beats,),
+                (*engine.reads[1:], *behind),
+                engine.shape.rom_words,
+                rest,
+            )
             loaders.insert(0, loader)
             behind = (beats,)
         image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
-        gate = GateUnit("gate", INPUT, (x,), (*behind, image, verdicts), identity(self.units), identity_beats(bits),
-                        load_beats, check_beats(bits))  # fmt: skip
+        gate = GateUnit(
+            "gate",
+            INPUT,
+            (x,),
+            (*behind, image, verdicts),
+            identity(self.units),
+            identity_beats(bits),
+            load_beats,
+            check_beats(bits),
+        )
         scores = self.units[-1].writes[0]
         answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
         self.units = [gate, *loaders, *self.units, answer]
@@ -211,8 +223,10 @@ class _Builder:
             shape = self.shapes[name]
             if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
                 size = "x".join(map(str, self.tensors[layer.input]))
-                raise ConfigError(f"layer {name}: a fully connected layer on {size} activations; in a network's top it "
-                                  "needs one pixel: pool before it")  # fmt: skip
+                raise ConfigError(
+                    f"layer {name}: a fully connected layer on {size} activations; in a network's top it "
+                    "needs one pixel: pool before it"
+                )
             source = self._source(layer.input, name, shape.in_channels_per_beat)
             sink = self._output(name, shape.out_channels_per_beat)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
@@ -222,8 +236,9 @@ class _Builder:
                 ports = Control(f"{unit}_orders", 1), Control(f"{unit}_words", shape.load_bits)
             elif name in self.streamed:
                 if shape.pieces > 1:
-                    raise ConfigError(f"layer {name}: feed: channels, but weights that are streamed meet whole windows:"
-                                      " feed: windows")  # fmt: skip
+                    raise ConfigError(
+                        f"layer {name}: feed: channels, but weights that are streamed meet whole windows: feed: windows"
+                    )
                 kind, ports = StreamedEngineUnit, (WeightPort(f"w_{unit}", name, shape.rom_word_bits),)
             self.units.append(
                 kind(unit, name, (source, *ports), (sink,), shape, weights, self.bundle.bias(name), scales)
@@ -251,8 +266,10 @@ class _Builder:
             sink = self._output(name, source.words.group)
             self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
         else:
-            raise ConfigError(f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
-                              "avgpool and global_avgpool are")  # fmt: skip
+            raise ConfigError(
+                f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
+                "avgpool and global_avgpool are"
+            )
         self._distribute(self.units[-1].writes[0])
 
     def _output(self, layer: str, group: int) -> Stream:

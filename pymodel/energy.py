@@ -147,11 +147,17 @@ PARTS = tuple(part.name for part in fields(Energy))
 
 # What the memories and registers of an engine are there for.
 _PART = {
-    "weights": "weights", "indices": "indices",
-    "lines": "activations", "history": "activations", "columns": "activations", "windows": "activations",
+    "weights": "weights",
+    "indices": "indices",
+    "lines": "activations",
+    "history": "activations",
+    "columns": "activations",
+    "windows": "activations",
     "ring": "activations",
-    "biases": "sums", "sums": "sums", "output": "sums",
-}  # fmt: skip
+    "biases": "sums",
+    "sums": "sums",
+    "output": "sums",
+}
 
 
 def layer_energy(layer: LayerTraffic, options: EngineOptions, buffer_bits: int, costs: Costs) -> Energy:

@@ -164,8 +164,10 @@ def told(error: BaseException) -> tuple[int, str]:
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({Path(frame[0].filename).name}:{frame[0].lineno})" if frame else ""
     kind = "" if isinstance(error, InternalError) else f"{type(error).__name__}: "
-    return 70, (f"internal error: {kind}{error}{place}. This is a fault of psconv, not of its input: please report it "
-                f"with the output of the same command under {TRACEBACK}=1")  # fmt: skip
+    return 70, (
+        f"internal error: {kind}{error}{place}. This is a fault of psconv, not of its input: please report it "
+        f"with the output of the same command under {TRACEBACK}=1"
+    )
 
 
 def _of_torch(error: BaseException) -> bool:

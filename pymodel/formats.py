@@ -96,9 +96,7 @@ def check_range(array: np.ndarray, low: int, high: int, what: str) -> None:
         raise ConfigError(f"{what}: {int(array[where])} at {index} lies outside {low} to {high}")
 
 
-def requantise(
-    acc: np.ndarray, shift: int, out_bits: int, relu: bool, scales: np.ndarray | None = None
-) -> np.ndarray:
+def requantise(acc: np.ndarray, shift: int, out_bits: int, relu: bool, scales: np.ndarray | None = None) -> np.ndarray:
     """int64 array of `out_bits`-bit integers from accumulators (any integer array).
 
         p = acc * scale                             (p = acc where there are no scales)

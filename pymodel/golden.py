@@ -113,9 +113,18 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: 
         plan = plan_of(bundle, layer, native.group)
         if plan is None:
             return None
-        return convolve(native, plan, inputs[0], bundle.bias(layer.name), bundle.scales.get(layer.name), layer.stride,
-                        layer.padding, bundle.shift(layer.name), (0 if layer.relu else out.min, out.max),
-                        threads)  # fmt: skip
+        return convolve(
+            native,
+            plan,
+            inputs[0],
+            bundle.bias(layer.name),
+            bundle.scales.get(layer.name),
+            layer.stride,
+            layer.padding,
+            bundle.shift(layer.name),
+            (0 if layer.relu else out.min, out.max),
+            threads,
+        )
     if isinstance(layer, Add):
         fracs = [bundle.formats[source].frac for source in layer.sources]
         shifts = (max(fracs) - fracs[0], max(fracs) - fracs[1], max(fracs) - out.frac)

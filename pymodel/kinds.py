@@ -23,10 +23,16 @@ def _kind(what: str, keys: str, taken_by: str) -> Kind:
     return Kind(what, frozenset(keys.split()), taken_by)
 
 
-RUN = _kind("the configuration of a run", "psconv",
-            "psconv run, golden, csim, synth, cosim, report, explore, fits, pack-weights")  # fmt: skip
-BUNDLE = _kind("a bundle (a quantised network)", "psconv_bundle",
-               "the key `bundle` of a run's configuration and psconv pack-weights --bundle")  # fmt: skip
+RUN = _kind(
+    "the configuration of a run",
+    "psconv",
+    "psconv run, golden, csim, synth, cosim, report, explore, fits, pack-weights",
+)
+BUNDLE = _kind(
+    "a bundle (a quantised network)",
+    "psconv_bundle",
+    "the key `bundle` of a run's configuration and psconv pack-weights --bundle",
+)
 TRAINING = _kind("the configuration of a training", "data network epochs", "psconv train, sweep")
 COSTS = _kind("a table of energy costs", "multiply dram memory", "psconv energy --costs")
 DEVICE = _kind("a device of constraints/", "yosys budgets", "the name of its file, as `target` and --target")
@@ -54,8 +60,10 @@ def read_kind(path: Path, expected: Kind) -> dict[str, Any]:
         raise ConfigError(wrong(path, expected.what))
     data = read_yaml(path)
     if (found := of_mapping(data)) not in (expected, None):
-        raise ConfigError(f"{path}: is {found.what}, which {_goes(found.taken_by)}; {expected.what} was expected, "
-                          f"with the {_keys(expected)}")  # fmt: skip
+        raise ConfigError(
+            f"{path}: is {found.what}, which {_goes(found.taken_by)}; {expected.what} was expected, "
+            f"with the {_keys(expected)}"
+        )
     return data
 
 

@@ -88,8 +88,11 @@ def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = N
     words = dataflow.source.words
     header = np.zeros((1, words.word_bytes), np.uint8)
     header[0, 0] = weights is not None
-    parts = [header, words.pack(image[None], "image")] if weights is None else \
-        [header, weights, words.pack(image[None], "image")]  # fmt: skip
+    parts = (
+        [header, words.pack(image[None], "image")]
+        if weights is None
+        else [header, weights, words.pack(image[None], "image")]
+    )
     return Packet(np.concatenate(parts))
 
 
@@ -100,9 +103,7 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
     that is too large for the accumulator.
     """
     size = dataflow.source.words.word_bytes
-    parts = [
-        _engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()
-    ]
+    parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
     beats = np.concatenate(parts)
     length = dataflow.gate.identity_beats * size
     name = np.frombuffer(dataflow.gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)

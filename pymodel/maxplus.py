@@ -72,12 +72,14 @@ class Timeline:
         self.process = runs[0]
         self.iteration = np.concatenate([begin + events[id(run)] for begin, run in zip(begins, runs, strict=False)])
         self.accesses = {
-            stream: np.concatenate([
-                first + np.searchsorted(events[id(run)], (run.reads | run.writes)[stream])
-                for first, run in zip(firsts, runs, strict=False)
-            ])
+            stream: np.concatenate(
+                [
+                    first + np.searchsorted(events[id(run)], (run.reads | run.writes)[stream])
+                    for first, run in zip(firsts, runs, strict=False)
+                ]
+            )
             for stream in self.process.reads | self.process.writes
-        }  # fmt: skip
+        }
         self.lead = lead
         self.time = self.iteration + lead  # no process issues earlier; `raise_to` only ever raises
 

@@ -76,9 +76,7 @@ class _Window(_Layer):
         sizes = []
         for axis, size in zip(("height", "width"), shape[1:], strict=True):
             if size + 2 * padding < kernel:
-                raise ConfigError(
-                    f"kernel: {kernel} exceeds the input's {axis} {size} with padding {padding}"
-                )
+                raise ConfigError(f"kernel: {kernel} exceeds the input's {axis} {size} with padding {padding}")
             sizes.append((size + 2 * padding - kernel) // stride + 1)
         return sizes[0], sizes[1]
 
@@ -103,8 +101,7 @@ class Conv(_Window):
     def _consistent(self) -> Conv:
         self.make_support()
         if self.padding > self.kernel - 1:
-            raise ConfigError(f"padding: {self.padding} with kernel {self.kernel}: "
-                              f"0 to {self.kernel - 1} is possible")  # fmt: skip
+            raise ConfigError(f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible")
         if self.out_channels % self.groups:
             raise ConfigError(f"groups: {self.groups} does not divide out_channels {self.out_channels}")
         return self

@@ -102,9 +102,12 @@ def latency_at_most(dataflow: Dataflow, images: int) -> NetworkCycles:
 
 
 def latency(
-    dataflow: Dataflow, schedule: Mapping[str, Any], images: int = 1, start: int = 0,
+    dataflow: Dataflow,
+    schedule: Mapping[str, Any],
+    images: int = 1,
+    start: int = 0,
     reloads: frozenset[int] = frozenset(),
-) -> NetworkCycles:  # fmt: skip
+) -> NetworkCycles:
     """Cycles of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
 
     start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. reloads: the images

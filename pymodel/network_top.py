@@ -14,6 +14,7 @@ CONFIG = "network_config.hpp"
 HEADER = f"{TOP}.hpp"
 SOURCE = f"{TOP}.cpp"
 
+
 def render(dataflow: Dataflow, name: str) -> dict[str, str]:
     """C++ text by file name: configuration, header, source. The same network always gives the same text.
 
@@ -26,8 +27,9 @@ def render(dataflow: Dataflow, name: str) -> dict[str, str]:
     structs = [unit.struct() for unit in dataflow.units]
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
-        HEADER: render_template(f"{HEADER}.j2", **common, source=dataflow.source.words,
-                                sink=dataflow.sink.words, gate=dataflow.gate),
+        HEADER: render_template(
+            f"{HEADER}.j2", **common, source=dataflow.source.words, sink=dataflow.sink.words, gate=dataflow.gate
+        ),
         SOURCE: render_template(
             f"{SOURCE}.j2",
             **common,

@@ -121,8 +121,7 @@ def mobilenet_v2(classes: int = 10, image: int = 32, variant: str = "dense") -> 
     """MobileNetV2 in its CIFAR form: inverted residuals, the first two strides 1."""
     layers: list[Layer] = [_conv_bn("stem", "input", 32, 3, relu=True)]
     source, channels = "stem", 32
-    plan = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2),
-            (6, 320, 1, 1))  # fmt: skip
+    plan = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
     for stage, (expansion, out, count, first_stride) in enumerate(plan, start=1):
         for block in range(count):
             name, stride, inner = f"s{stage}b{block + 1}", 1 if block else first_stride, expansion * channels
@@ -158,10 +157,11 @@ def shufflenet(classes: int = 10, image: int = 32, groups: int = 2, variant: str
             layers += [
                 _conv_bn(f"{name}_conv1", source, inner, 1, groups=group1, relu=True),
                 ChannelShuffle(name=f"{name}_shuffle", input=f"{name}_conv1", groups=group1),
-                _conv_bn(f"{name}_depth", f"{name}_shuffle", inner, 3, stride=2 if first else 1,
-                         groups=inner, relu=True),
+                _conv_bn(
+                    f"{name}_depth", f"{name}_shuffle", inner, 3, stride=2 if first else 1, groups=inner, relu=True
+                ),
                 _conv_bn(f"{name}_conv3", f"{name}_depth", out, 1, groups=groups),
-            ]  # fmt: skip
+            ]
             if first:
                 layers += [
                     AvgPool(name=f"{name}_pool", input=source, kernel=3, stride=2, padding=1),
@@ -215,11 +215,22 @@ def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0)
     return apply_variant(_BUILDERS[name](DATASETS[dataset]), variant, seed)
 
 
-def _conv_bn(name: str, source: str, out: int, kernel: int, stride: int = 1, groups: int = 1,
-             relu: bool = False) -> Conv:  # fmt: skip
+def _conv_bn(
+    name: str, source: str, out: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = False
+) -> Conv:
     """A convolution that keeps the image size (at stride 1), with batch norm in place of a bias."""
-    return Conv(name=name, input=source, out_channels=out, kernel=kernel, stride=stride, padding=kernel // 2,
-                groups=groups, relu=relu, bias=False, batch_norm=True)  # fmt: skip
+    return Conv(
+        name=name,
+        input=source,
+        out_channels=out,
+        kernel=kernel,
+        stride=stride,
+        padding=kernel // 2,
+        groups=groups,
+        relu=relu,
+        bias=False,
+        batch_norm=True,
+    )
 
 
 def _finish(name: str, source: InputSpec, layers: list[Layer], classes: int, variant: str) -> Network:

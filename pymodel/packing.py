@@ -98,9 +98,7 @@ class EngineShape(Checked):
         if self.engine == "periodic" and not isinstance(self.support, Support):
             raise ConfigError(f"engine: periodic, but {self.support.name} has no period: indexed would run it")
         if self.padding > self.kernel - 1:
-            raise ConfigError(
-                f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible"
-            )
+            raise ConfigError(f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible")
         for name, size in (("height", self.height), ("width", self.width)):
             if size + 2 * self.padding < self.kernel:
                 raise ConfigError(

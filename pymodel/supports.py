@@ -35,10 +35,19 @@ _UNSTRUCTURED = re.compile(r"pSC(?P<size>[124])")
 # The networks of the papers, densest first.
 PAPER_VARIANTS = (
     "dense",
-    "PSD4_P8", "PSD4_P16", "PSD2_P8", "PSD2_P16", "PSD1_P8", "PSD1_P16",
-    "PS4_P4", "PS2_P6", "PS1_P9",
-    "pSC4", "pSC2", "pSC1",
-)  # fmt: skip
+    "PSD4_P8",
+    "PSD4_P16",
+    "PSD2_P8",
+    "PSD2_P16",
+    "PSD1_P8",
+    "PSD1_P16",
+    "PS4_P4",
+    "PS2_P6",
+    "PS1_P9",
+    "pSC4",
+    "pSC2",
+    "pSC1",
+)
 
 
 @dataclass(frozen=True)
@@ -157,8 +166,9 @@ class Support:
         # The variant depends on (o + i) mod P only: count how many kernels fall on each residue.
         outputs = np.bincount(np.arange(cout) % self.period, minlength=self.period)
         channels = np.bincount(np.arange(cin) % self.period, minlength=self.period)
-        per_output = np.array([sizes[(o + 1 + np.arange(self.period)) % self.period] @ channels
-                               for o in np.flatnonzero(outputs)])  # fmt: skip
+        per_output = np.array(
+            [sizes[(o + 1 + np.arange(self.period)) % self.period] @ channels for o in np.flatnonzero(outputs)]
+        )
         return int(per_output @ outputs[outputs > 0])
 
     def index_bits(self) -> int:

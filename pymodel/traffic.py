@@ -173,16 +173,18 @@ def network_traffic(
             index_bits = -(-weights.index_bits // engines) if form in INDEXED else None
             shape = fitted_shape(network, layer, form, options)
             engine = engine_traffic(shape, index_bits, resident=not streamed.bits)
-        layers.append(LayerTraffic(
-            name=layer.name,
-            op=layer.op,
-            dram_weight_bits=streamed.weight_bits,
-            dram_index_bits=streamed.index_bits,
-            dram_activation_bits=dram,
-            buffer_activation_bits=sum(tensors[name] for name, on_chip in moved if on_chip),
-            engines=engines,
-            engine=engine,
-        ))  # fmt: skip
+        layers.append(
+            LayerTraffic(
+                name=layer.name,
+                op=layer.op,
+                dram_weight_bits=streamed.weight_bits,
+                dram_index_bits=streamed.index_bits,
+                dram_activation_bits=dram,
+                buffer_activation_bits=sum(tensors[name] for name, on_chip in moved if on_chip),
+                engines=engines,
+                engine=engine,
+            )
+        )
     return Traffic(network.name, form, options, buffers, tuple(layers))
 
 
@@ -277,9 +279,18 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
     """
     source = network.shapes()[layer.input]
     if isinstance(layer, Linear):
-        return _fit(cin=source[0] * source[1] * source[2], cout=layer.out_features, kernel=1, height=1, width=1,
-                    stride=1, padding=0, support=Support.parse("dense", 1), relu=layer.relu,
-                    options=options)  # fmt: skip
+        return _fit(
+            cin=source[0] * source[1] * source[2],
+            cout=layer.out_features,
+            kernel=1,
+            height=1,
+            width=1,
+            stride=1,
+            padding=0,
+            support=Support.parse("dense", 1),
+            relu=layer.relu,
+            options=options,
+        )
     support = layer.make_support()
     if form == "dense":
         support = Support.parse("dense", layer.kernel)
@@ -288,11 +299,22 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
             raise ConfigError(f"layer {layer.name}: {support.name} has no period: use one of {', '.join(INDEXED)}")
         support = _balanced(support, *layer.weight_shape(source)[:2])
     if layer.groups > 1 and not support.is_dense:
-        raise ConfigError(f"layer {layer.name}: groups: {layer.groups} with support {support.name}; "
-                          f"engines run grouped convolutions with the dense support only")  # fmt: skip
-    return _fit(cin=source[0] // layer.groups, cout=layer.out_channels // layer.groups, kernel=layer.kernel,
-                height=source[1], width=source[2], stride=layer.stride, padding=layer.padding,
-                support=support, relu=layer.relu, options=options)  # fmt: skip
+        raise ConfigError(
+            f"layer {layer.name}: groups: {layer.groups} with support {support.name}; "
+            f"engines run grouped convolutions with the dense support only"
+        )
+    return _fit(
+        cin=source[0] // layer.groups,
+        cout=layer.out_channels // layer.groups,
+        kernel=layer.kernel,
+        height=source[1],
+        width=source[2],
+        stride=layer.stride,
+        padding=layer.padding,
+        support=support,
+        relu=layer.relu,
+        options=options,
+    )
 
 
 class _Counted(Support):
@@ -324,8 +346,11 @@ def kept_tensors(network: Network, bits: Mapping[str, int], buffers: Buffers) ->
     for born, layer in enumerate(network.layers):
         live[born : last[layer.name] + 1] += bits[layer.name]
     fits = live <= buffers.activations_kib * KIB
-    return {layer.name for born, layer in enumerate(network.layers)
-            if layer.name != network.output and fits[born : last[layer.name] + 1].all()}  # fmt: skip
+    return {
+        layer.name
+        for born, layer in enumerate(network.layers)
+        if layer.name != network.output and fits[born : last[layer.name] + 1].all()
+    }
 
 
 def _tensor_bits(network: Network, activation_bits: int) -> dict[str, int]:
@@ -335,8 +360,9 @@ def _tensor_bits(network: Network, activation_bits: int) -> dict[str, int]:
 def _select(form: str, storage: LayerStorage, network: str) -> dict[str, Storage]:
     for name, formats in storage.items():
         if form not in formats:
-            raise ConfigError(f"format {form!r}: layer {name} of {network} cannot be stored in it: use one of "
-                              f"{', '.join(formats)}")  # fmt: skip
+            raise ConfigError(
+                f"format {form!r}: layer {name} of {network} cannot be stored in it: use one of {', '.join(formats)}"
+            )
     return {name: formats[form] for name, formats in storage.items()}
 
 
@@ -346,8 +372,18 @@ def _resident_layers(storage: Mapping[str, Storage], buffers: Buffers) -> set[st
     return {name for name, end in zip(storage, ends, strict=True) if end <= buffers.weights_kib * KIB}
 
 
-def _fit(cin: int, cout: int, kernel: int, height: int, width: int, stride: int, padding: int, support: Support,
-         relu: bool, options: EngineOptions) -> EngineShape:  # fmt: skip
+def _fit(
+    cin: int,
+    cout: int,
+    kernel: int,
+    height: int,
+    width: int,
+    stride: int,
+    padding: int,
+    support: Support,
+    relu: bool,
+    options: EngineOptions,
+) -> EngineShape:
     blocks = -(-cin // support.period)
     choices = []
     outputs = range(1, min(cout, options.multipliers) + 1)
@@ -361,9 +397,20 @@ def _fit(cin: int, cout: int, kernel: int, height: int, width: int, stride: int,
     products = blocks * support.nonzeros  # of one output, padding included
     largest = products << (options.weight_bits + options.activation_bits - 2)
     return EngineShape(
-        cin=cin, cout=cout, kernel=kernel, stride=stride, padding=padding, height=height, width=width,
-        support=support, To=To, Tb=-minus_Tb, fold=fold, in_bits=options.activation_bits,
-        weight_bits=options.weight_bits, out_bits=options.activation_bits, relu=relu,
+        cin=cin,
+        cout=cout,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        height=height,
+        width=width,
+        support=support,
+        To=To,
+        Tb=-minus_Tb,
+        fold=fold,
+        in_bits=options.activation_bits,
+        weight_bits=options.weight_bits,
+        out_bits=options.activation_bits,
+        relu=relu,
         acc_bits=largest.bit_length() + 1,
-    )  # fmt: skip
-
+    )

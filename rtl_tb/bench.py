@@ -95,9 +95,7 @@ class Bench:
         """Compare what `phase` recorded with what was expected: output beats; words of the probed streams."""
         last = phase.beats["last"] != 0 if "TLAST" in self._out.signals else None
         layout = self._job.layouts[self._out.name]
-        verdict = compare_beats(
-            self._out.name, self._expected, phase.beats["data"], last, layout, complete
-        )
+        verdict = compare_beats(self._out.name, self._expected, phase.beats["data"], last, layout, complete)
         probes = {
             name: compare_words(name, expected, phase.words[name], self._job.layouts[name], complete)
             for name, expected in self._expected_words.items()

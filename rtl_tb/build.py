@@ -32,11 +32,22 @@ from rtl_tb.processes import log_tail, run
 
 # Every X becomes a random bit, and so does every register at time 0: Verilator knows two values only.
 _FLAGS = (
-    "--cc", "--exe", "--prefix", "Vtop", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style",
-    "--x-assign", "unique", "--x-initial", "unique",
+    "--cc",
+    "--exe",
+    "--prefix",
+    "Vtop",
+    "-O3",
+    "-Wno-fatal",
+    "-Wno-lint",
+    "-Wno-style",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
     # Several C++ files take two precompiled headers first, which cost more than an engine's code in one file.
-    "--output-split", "200000",
-)  # fmt: skip
+    "--output-split",
+    "200000",
+)
 _BENCH_FLAGS = ("--timing", "--assert", "--timescale", "1ns/1ps", "--vpi")
 _CXX_STANDARD = "-std=c++20 -fcoroutines"
 _OPTIMISE = {"OPT_FAST": "-O1", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
@@ -162,9 +173,14 @@ def _work_folder() -> Iterator[Path]:
 
 
 def _compile(
-    sources: Sequence[Path], top: str, options: Sequence[str], work: Path, cache: Path, name: str,
+    sources: Sequence[Path],
+    top: str,
+    options: Sequence[str],
+    work: Path,
+    cache: Path,
+    name: str,
     mains: Sequence[str] = (),
-) -> None:  # fmt: skip
+) -> None:
     """Verilog and C++ to the program work/simulator. name: of the design, for messages. mains: as in `_make`."""
     place = ["--Mdir", str(work), "--top-module", top, "-o", "simulator", "-CFLAGS", _CXX_STANDARD]
     _run_tool([_verilator(), *_FLAGS, *place, *options, *map(str, sources)], work, f"Verilator refuses {name}")

@@ -47,9 +47,7 @@ class Stream(Strict):
                 f" {', '.join(REQUIRED)} are needed, {', '.join(OPTIONAL)} are optional"
             )
         if self.signals["TDATA"].width % 8:
-            raise ValueError(
-                f"stream '{self.name}': TDATA is {self.signals['TDATA'].width} bits wide, not whole bytes"
-            )
+            raise ValueError(f"stream '{self.name}': TDATA is {self.signals['TDATA'].width} bits wide, not whole bytes")
         for role, width in self._widths().items():
             if role in self.signals and self.signals[role].width != width:
                 raise ValueError(
@@ -154,9 +152,7 @@ NAMINGS: Mapping[str, Naming] = {
 }
 
 
-def vendor_ports(
-    tool: str, top: str, streams: Mapping[str, Direction], elaborated: Iterable[VerilogPort]
-) -> Ports:
+def vendor_ports(tool: str, top: str, streams: Mapping[str, Direction], elaborated: Iterable[VerilogPort]) -> Ports:
     """Ports of the RTL of an HLS tool, from the port list of its top module.
 
     `streams` gives the C++ names of the streams. Raises ConfigError when the tool is unknown or a stream's
@@ -174,9 +170,7 @@ def vendor_ports(
         missing = [names[role] for role in REQUIRED if names[role] not in ports]
         if missing:
             raise ConfigError(f"{top}: no port {', '.join(missing)}, as {tool} would name stream '{stream}'")
-        signals = {
-            role: {"name": name, "width": ports[name].width} for role, name in names.items() if name in ports
-        }
+        signals = {role: {"name": name, "width": ports[name].width} for role, name in names.items() if name in ports}
         described.append({"name": stream, "direction": direction, "signals": signals})
     tie = {name: value for name, value in naming.tie.items() if name in ports}
     return parse_ports(

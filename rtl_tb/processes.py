@@ -14,9 +14,12 @@ _LOOK_SECONDS = 1.0
 
 
 def run(
-    command: Sequence[str], folder: Path, environment: Mapping[str, str], log: IO[str],
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    log: IO[str],
     look: Callable[[], None] | None = None,
-) -> int:  # fmt: skip
+) -> int:
     """Exit status of a command in `folder`, its output in `log`. Calls `look` each second."""
     with children.started(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT) as process:
         while True:

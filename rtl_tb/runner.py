@@ -205,9 +205,7 @@ def _check_arguments(
     _check_input("beats_in", source, beats_in, last_in, "last_in")
     images = int(np.count_nonzero(last_in))
     if beats_per_image < 1 or len(expected) != images * beats_per_image:
-        raise ConfigError(
-            f"expected: {images} images of {beats_per_image} beats expected, got {len(expected)} beats"
-        )
+        raise ConfigError(f"expected: {images} images of {beats_per_image} beats expected, got {len(expected)} beats")
     for name, chance in (("idle", idle), ("backpressure", backpressure)):
         if not 0 <= chance < 1:
             raise ConfigError(f"{name}: a chance in [0, 1) expected, got {chance}")
@@ -312,5 +310,3 @@ def _read_result(folder: Path) -> dict[str, object]:
     except FileNotFoundError:
         log = (folder / "sim.log").read_text(encoding="utf-8", errors="replace")
         raise ConfigError(f"{folder}: the simulation died; end of sim.log:\n{log_tail(log)}") from None
-
-

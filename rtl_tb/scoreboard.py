@@ -103,9 +103,7 @@ def compare_beats(
     for index in differs[:MAX_LISTED].tolist():
         image, beat = divmod(index, layout.beats)
         where = layout.first_difference(index, expected[index], received[index])
-        verdict.mismatches.append(
-            Mismatch(index, image, beat, where, _hex(expected[index]), _hex(received[index]))
-        )
+        verdict.mismatches.append(Mismatch(index, image, beat, where, _hex(expected[index]), _hex(received[index])))
     if verdict.mismatch_count:
         verdict.errors += _name_deviations(name, expected, received, layout, complete)
     if received_last is not None:
@@ -178,9 +176,7 @@ def _name_deviations(
             i, j = i + 1, j + 1
         if j == len(got):
             if complete and i < len(want):
-                errors.append(
-                    f"scoreboard: {name}: {len(want) - i} beats lost at the end, from {layout.position(i)}"
-                )
+                errors.append(f"scoreboard: {name}: {len(want) - i} beats lost at the end, from {layout.position(i)}")
             break
         if i == len(want):
             kind = "repeated" if j and got[j] == got[j - 1] else "extra"
@@ -191,9 +187,7 @@ def _name_deviations(
     return errors
 
 
-def _first_deviation(
-    want: list[bytes], got: list[bytes], i: int, j: int, layout: Layout
-) -> tuple[int, int, str]:
+def _first_deviation(want: list[bytes], got: list[bytes], i: int, j: int, layout: Layout) -> tuple[int, int, str]:
     """Name the deviation at want[i] != got[j]; also where both sequences go on after it."""
     ahead_want, ahead_got = want[i : i + _WINDOW], got[j : j + _WINDOW]
     where = layout.position(i)

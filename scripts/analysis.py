@@ -47,13 +47,18 @@ def storage_rows(
         for form in FORMATS:
             if form in storage:
                 part = storage[form]
-                rows.append({
-                    "variant": variant, "format": form, "weight_bits": part.weight_bits,
-                    "index_bits": part.index_bits, "MiB": part.bits / MIB,
-                    "bits_per_weight": part.bits / weights,
-                    "of_dense": part.bits / dense.bits,
-                    "of_periodic": _over(part, storage.get("periodic")),
-                })  # fmt: skip
+                rows.append(
+                    {
+                        "variant": variant,
+                        "format": form,
+                        "weight_bits": part.weight_bits,
+                        "index_bits": part.index_bits,
+                        "MiB": part.bits / MIB,
+                        "bits_per_weight": part.bits / weights,
+                        "of_dense": part.bits / dense.bits,
+                        "of_periodic": _over(part, storage.get("periodic")),
+                    }
+                )
     return rows
 
 
@@ -68,16 +73,19 @@ def traffic_rows(
     for variant, traffic in _traffics(network, dataset, variants, setting or Setting()):
         engines = [(layer.engines, layer.engine) for layer in traffic.layers if layer.engine]
         dram = {part: traffic.total(f"dram_{part}_bits") for part in ("weight", "index", "activation")}
-        rows.append({
-            "variant": variant, "format": traffic.form,
-            **{f"dram_{part}_bits": bits for part, bits in dram.items()},
-            "dram_bits": traffic.total("dram_bits"),
-            "tensor_buffer_bits": traffic.total("buffer_activation_bits"),
-            "engine_memory_bits": sum(count * engine.memory_bits for count, engine in engines),
-            "register_bits": sum(count * engine.register_bits for count, engine in engines),
-            "gathered_bits": sum(count * engine.gathered_bits for count, engine in engines),
-            "products": traffic.total("products"),
-        })  # fmt: skip
+        rows.append(
+            {
+                "variant": variant,
+                "format": traffic.form,
+                **{f"dram_{part}_bits": bits for part, bits in dram.items()},
+                "dram_bits": traffic.total("dram_bits"),
+                "tensor_buffer_bits": traffic.total("buffer_activation_bits"),
+                "engine_memory_bits": sum(count * engine.memory_bits for count, engine in engines),
+                "register_bits": sum(count * engine.register_bits for count, engine in engines),
+                "gathered_bits": sum(count * engine.gathered_bits for count, engine in engines),
+                "products": traffic.total("products"),
+            }
+        )
     return rows
 
 
@@ -90,26 +98,34 @@ def energy_rows(
     Raises ConfigError.
     """
     setting = setting or Setting()
-    energies = {(variant, traffic.form): _sum(traffic, setting.costs)
-                for variant, traffic in _traffics(network, dataset, variants, setting)}  # fmt: skip
-    dense = _sum(network_traffic(make_network(network, dataset), "dense", setting.options, setting.buffers),
-                 setting.costs)  # fmt: skip
+    energies = {
+        (variant, traffic.form): _sum(traffic, setting.costs)
+        for variant, traffic in _traffics(network, dataset, variants, setting)
+    }
+    dense = _sum(
+        network_traffic(make_network(network, dataset), "dense", setting.options, setting.buffers), setting.costs
+    )
     return [
-        {"variant": variant, "format": form, **_parts(energy), "total_uJ": energy.total / UJ,
-         "of_dense": energy.total / dense.total,
-         "of_periodic": _ratio(energy, energies.get((variant, "periodic")))}
+        {
+            "variant": variant,
+            "format": form,
+            **_parts(energy),
+            "total_uJ": energy.total / UJ,
+            "of_dense": energy.total / dense.total,
+            "of_periodic": _ratio(energy, energies.get((variant, "periodic"))),
+        }
         for (variant, form), energy in energies.items()
-    ]  # fmt: skip
+    ]
 
 
-def layer_energy_rows(
-    network: str, dataset: str, variant: str, form: str, setting: Setting | None = None
-) -> list[Row]:
+def layer_energy_rows(network: str, dataset: str, variant: str, form: str, setting: Setting | None = None) -> list[Row]:
     """Energy of one image in uJ layer by layer, for one variant in one format. Raises ConfigError."""
     setting = setting or Setting()
     traffic = network_traffic(make_network(network, dataset, variant), form, setting.options, setting.buffers)
-    return [{"layer": layer, **_parts(energy), "total_uJ": energy.total / UJ}
-            for layer, energy in network_energy(traffic, setting.costs).items()]  # fmt: skip
+    return [
+        {"layer": layer, **_parts(energy), "total_uJ": energy.total / UJ}
+        for layer, energy in network_energy(traffic, setting.costs).items()
+    ]
 
 
 def periodicity_rows(
@@ -121,22 +137,30 @@ def periodicity_rows(
     as ratios over the periodic format. "dense" is the dense network. Raises ConfigError.
     """
     setting = setting or Setting()
-    stored = {(row["variant"], row["format"]): row["of_periodic"]
-              for row in storage_rows(network, dataset, variants, setting.options.weight_bits)}  # fmt: skip
+    stored = {
+        (row["variant"], row["format"]): row["of_periodic"]
+        for row in storage_rows(network, dataset, variants, setting.options.weight_bits)
+    }
     dram, energy = {}, {}
     for variant, traffic in _traffics(network, dataset, variants, setting, with_dense=True):
         dram[variant, traffic.form] = traffic.total("dram_bits")
         energy[variant, traffic.form] = _sum(traffic, setting.costs).total
     return [
-        {"variant": variant, "format": form, "storage": stored[variant, form],
-         "dram": dram[variant, form] / dram[variant, "periodic"],
-         "energy": energy[variant, form] / energy[variant, "periodic"]}
-        for variant, form in dram if form != "periodic" and (variant, "periodic") in dram
-    ]  # fmt: skip
+        {
+            "variant": variant,
+            "format": form,
+            "storage": stored[variant, form],
+            "dram": dram[variant, form] / dram[variant, "periodic"],
+            "energy": energy[variant, form] / energy[variant, "periodic"],
+        }
+        for variant, form in dram
+        if form != "periodic" and (variant, "periodic") in dram
+    ]
 
 
-def plot_storage(network: str, dataset: str, folder: Path, variants: Sequence[str] = PAPER_VARIANTS,
-                 weight_bits: int = 8) -> list[Path]:  # fmt: skip
+def plot_storage(
+    network: str, dataset: str, folder: Path, variants: Sequence[str] = PAPER_VARIANTS, weight_bits: int = 8
+) -> list[Path]:
     """Writes folder/storage.svg and .png: bits by variant and format; returns their paths.
 
     Raises ConfigError.
@@ -146,8 +170,9 @@ def plot_storage(network: str, dataset: str, folder: Path, variants: Sequence[st
     return plots.write(figure, folder / "storage")
 
 
-def plot_energy(network: str, dataset: str, folder: Path, variants: Sequence[str] = PAPER_VARIANTS,
-                setting: Setting | None = None) -> list[Path]:  # fmt: skip
+def plot_energy(
+    network: str, dataset: str, folder: Path, variants: Sequence[str] = PAPER_VARIANTS, setting: Setting | None = None
+) -> list[Path]:
     """Writes folder/energy.svg and .png: energy split by variant and format; returns their paths.
 
     Raises ConfigError.
@@ -159,8 +184,9 @@ def plot_energy(network: str, dataset: str, folder: Path, variants: Sequence[str
     return plots.write(figure, folder / "energy")
 
 
-def _traffics(network: str, dataset: str, variants: Sequence[str], setting: Setting,
-              with_dense: bool = False) -> Iterator[tuple[str, Traffic]]:  # fmt: skip
+def _traffics(
+    network: str, dataset: str, variants: Sequence[str], setting: Setting, with_dense: bool = False
+) -> Iterator[tuple[str, Traffic]]:
     """Each variant in each format it has. A sparse network in the dense format is the dense network: it comes
     with `with_dense` only, and a network without masks, equal in all formats, in the dense format only."""
     for variant in variants:

@@ -27,10 +27,19 @@ def simulator() -> str:
 
 
 def bench(
-    engine: Engine, settings: Settings, rtl: Sequence[Path], ports: Ports | Mapping[str, object], out: Path,
-    images: int, idle: float, backpressure: float, quiet: int, *, inner: Sequence[Inner] = (),
+    engine: Engine,
+    settings: Settings,
+    rtl: Sequence[Path],
+    ports: Ports | Mapping[str, object],
+    out: Path,
+    images: int,
+    idle: float,
+    backpressure: float,
+    quiet: int,
+    *,
+    inner: Sequence[Inner] = (),
     tables: Sequence[Path] = (),
-) -> SimResult:  # fmt: skip
+) -> SimResult:
     """Runs the engine's first `images` images through its RTL, in the folder `out`, against the golden outputs.
 
     idle, backpressure: chances of a stall in a cycle. quiet: cycles in which no beat may move, stalls aside. inner: the
@@ -44,12 +53,25 @@ def bench(
     for table in tables:
         shutil.copy2(table, out)
     return simulate(
-        rtl, ports, beats, last, pack_output_beats(y, shape), shape.out_beats, out,
-        seed=settings.seed, idle=idle, backpressure=backpressure, timeout_cycles=quiet, inner=inner,
-        waves=settings.waves, cache=settings.simulator_cache,
-        axes={"in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
-              "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)]},
-    )  # fmt: skip
+        rtl,
+        ports,
+        beats,
+        last,
+        pack_output_beats(y, shape),
+        shape.out_beats,
+        out,
+        seed=settings.seed,
+        idle=idle,
+        backpressure=backpressure,
+        timeout_cycles=quiet,
+        inner=inner,
+        waves=settings.waves,
+        cache=settings.simulator_cache,
+        axes={
+            "in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
+            "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)],
+        },
+    )
 
 
 def inner_streams(schedule: Mapping[str, Any]) -> list[Inner]:
@@ -59,6 +81,14 @@ def inner_streams(schedule: Mapping[str, Any]) -> list[Inner]:
 
 def summary(result: SimResult) -> dict[str, Any]:
     """What of a simulation goes into its record."""
-    return {"images": len(result.cycles["image_last"]), "cycles": result.cycles, "start": result.cycles["first_in"],
-            "moved": result.moved, "stalls": result.stalls, "mismatch_count": result.mismatch_count,
-            "mismatches": result.mismatches, "errors": result.errors, "seconds": result.seconds}  # fmt: skip
+    return {
+        "images": len(result.cycles["image_last"]),
+        "cycles": result.cycles,
+        "start": result.cycles["first_in"],
+        "moved": result.moved,
+        "stalls": result.stalls,
+        "mismatch_count": result.mismatch_count,
+        "mismatches": result.mismatches,
+        "errors": result.errors,
+        "seconds": result.seconds,
+    }

@@ -33,9 +33,17 @@ TARGET = "zcu104"
 
 
 def layer_engine(
-    cin: int, cout: int, size: int, support: str, To: int = 1, Tb: int = 1, fold: int = 1, packing: int = 1,
-    feed: str = "windows", **keys: Any,
-) -> Any:  # fmt: skip
+    cin: int,
+    cout: int,
+    size: int,
+    support: str,
+    To: int = 1,
+    Tb: int = 1,
+    fold: int = 1,
+    packing: int = 1,
+    feed: str = "windows",
+    **keys: Any,
+) -> Any:
     layer = {"in_channels": cin, "out_channels": cout, "height": 4, "width": size, "support": support, "relu": True}
     parallelism = {"To": To, "Tb": Tb, "fold": fold, "packing": packing, "feed": feed}
     return {"psconv": 1, "layer": layer | keys, "parallelism": parallelism}
@@ -69,9 +77,10 @@ ENGINES = {
     "channels_outputs": layer_engine(32, 64, 24, "PSD1_P16", To=2, feed="channels"),
     "channels_4x6": layer_engine(32, 64, 16, "PS4_P4", Tb=4, feed="channels", **FOUR, activation_bits=6),
     "packed_channels": layer_engine(32, 64, 12, "PSD1_P16", To=2, packing=2, feed="channels"),
-    "packed_channels_4x4": layer_engine(64, 64, 8, "PSD2_P8", To=4, Tb=2, fold=2, packing=4, feed="channels", **FOUR,
-                                  activation_bits=4),
-}  # fmt: skip
+    "packed_channels_4x4": layer_engine(
+        64, 64, 8, "PSD2_P8", To=4, Tb=2, fold=2, packing=4, feed="channels", **FOUR, activation_bits=4
+    ),
+}
 
 
 def configurations() -> dict[str, tuple[RunConfig, Path]]:
@@ -91,8 +100,14 @@ def measure(name: str, out: Path) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="psconv_calibrate_") as temporary:
             folder = Path(temporary)
             write_text(folder / header.FILE_NAME, text)
-            compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder], target=target.openhls,
-                        clock_ns=target.clock_ns, out=folder)  # fmt: skip
+            compile_hls(
+                [SOURCE],
+                TOP,
+                include_dirs=[INCLUDE, ENGINE, folder],
+                target=target.openhls,
+                clock_ns=target.clock_ns,
+                out=folder,
+            )
             write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), TOP, target))
 
     unless_fresh(result, content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.model_dump()), make)

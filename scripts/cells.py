@@ -39,9 +39,7 @@ _XILINX: Weights = {
     **dict.fromkeys(("RAM32X1S", "RAM64X1S"), _lutram(1)),
     **dict.fromkeys(("RAM32X1D", "RAM64X1D", "RAM128X1S"), _lutram(2)),
     **dict.fromkeys(("RAM128X1D", "RAM256X1S", "RAM32M", "RAM64M"), _lutram(4)),
-    **dict.fromkeys(
-        ("RAM256X1D", "RAM512X1S", "RAM32M16", "RAM64M8", "RAM32X16DR8", "RAM64X8SW"), _lutram(8)
-    ),
+    **dict.fromkeys(("RAM256X1D", "RAM512X1S", "RAM32M16", "RAM64M8", "RAM32X16DR8", "RAM64X8SW"), _lutram(8)),
     **dict.fromkeys(("CARRY4", "CARRY8"), _CARRY),
     **dict.fromkeys(("MUXF7", "MUXF8", "MUXF9"), _MUXF),
 }
@@ -92,12 +90,16 @@ _ICE40: Weights = {
     **dict.fromkeys(("SB_IO", "SB_GB", "SB_GB_IO"), {}),
     "SB_LUT4": _LUT,
     "SB_CARRY": _CARRY,  # beside a LUT that is counted
-    **{f"SB_DFF{edge}{enable}{kind}": _FF for edge in ("", "N") for enable in ("", "E")
-       for kind in ("", "R", "S", "SR", "SS")},
+    **{
+        f"SB_DFF{edge}{enable}{kind}": _FF
+        for edge in ("", "N")
+        for enable in ("", "E")
+        for kind in ("", "R", "S", "SR", "SS")
+    },
     "SB_MAC16": _DSP,
     **{f"SB_RAM40_4K{edges}": {"BRAM": 1 / 9} for edges in ("", "NR", "NW", "NRNW")},
     "SB_SPRAM256KA": {"URAM": 1},
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -111,17 +113,13 @@ class Family:
 
 # Of each command the -family that it takes unless told otherwise, and those with rules.
 _SYNTHESIS: Mapping[str, tuple[str, Mapping[str, Family]]] = {
-    "synth_xilinx": (
-        "xc7", dict.fromkeys(("xc7", "xcu", "xcup"), Family(_XILINX, flattens=False, logic_cells=True))
-    ),
+    "synth_xilinx": ("xc7", dict.fromkeys(("xc7", "xcu", "xcup"), Family(_XILINX, flattens=False, logic_cells=True))),
     "synth_ecp5": ("ecp5", {"ecp5": Family(_ECP5)}),
     "synth_nexus": ("lifcl", dict.fromkeys(("lifcl", "lfd2nx"), Family(_NEXUS))),
-    "synth_lattice": (
-        "", {"ecp5": Family(_ECP5), **dict.fromkeys(("lifcl", "lfd2nx"), Family(_NEXUS))}
-    ),
+    "synth_lattice": ("", {"ecp5": Family(_ECP5), **dict.fromkeys(("lifcl", "lfd2nx"), Family(_NEXUS))}),
     "synth_gowin": ("gw1n", dict.fromkeys(("gw1n", "gw2a", "gw5a"), Family(_GOWIN))),
     "synth_ice40": ("", {"": Family(_ICE40)}),
-}  # fmt: skip
+}
 
 
 def family_of(command: str) -> Family:
@@ -133,8 +131,11 @@ def family_of(command: str) -> Family:
     default, families = _SYNTHESIS.get(name, ("", {}))
     chosen = options[options.index("-family") + 1] if "-family" in options[:-1] else default
     if chosen not in families:
-        known = ", ".join(f"{tool} -family {one}".removesuffix(" -family ")
-                          for tool, (_, those) in _SYNTHESIS.items() for one in those)  # fmt: skip
+        known = ", ".join(
+            f"{tool} -family {one}".removesuffix(" -family ")
+            for tool, (_, those) in _SYNTHESIS.items()
+            for one in those
+        )
         asked = f"{name} -family {chosen}" if chosen else name
         raise ValueError(f"no rules say what the cells of '{asked}' count as; known: {known}")
     return families[chosen]

@@ -32,9 +32,13 @@ from .benchmarks import BENCHMARKS
 from .vendor.tools import ToolMissing
 
 app = typer.Typer(
-    help=__doc__.replace("\n\n", "\n\n\n"), no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]}, rich_markup_mode="rich",
-)  # fmt: skip
+    help=__doc__.replace("\n\n", "\n\n\n"),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
 
 
 def _number(name: str, within: bounds.Bounds, text: str = "") -> Any:
@@ -61,9 +65,16 @@ STEPS = ("golden", "csim", "synth", "cosim", "resources")
 
 
 def _flow(
-    config: Path, out: Path, last: str, as_json: bool, hls: str = "open", target: str | None = None,
-    clock: float | None = None, waves: bool = False, pnr: bool = False,
-) -> tuple[Any, Console]:  # fmt: skip
+    config: Path,
+    out: Path,
+    last: str,
+    as_json: bool,
+    hls: str = "open",
+    target: str | None = None,
+    clock: float | None = None,
+    waves: bool = False,
+    pnr: bool = False,
+) -> tuple[Any, Console]:
     """Runs the steps up to `last`; those whose inputs have not changed are left out."""
     from . import flow  # the flow's packages take seconds to import; --help should not
     from .config import load
@@ -87,9 +98,17 @@ def _keep(folder: Path) -> None:
 
 @app.command()
 def run(
-    config: Config, out: Out = Path("out"), hls: Hls = "open", target: TargetName = None, clock: Clock = None,
-    waves: Waves = False, pnr: Pnr = False, tool: ToolPath = None, implement: Implement = False, as_json: Json = False,
-) -> None:  # fmt: skip
+    config: Config,
+    out: Out = Path("out"),
+    hls: Hls = "open",
+    target: TargetName = None,
+    clock: Clock = None,
+    waves: Waves = False,
+    pnr: Pnr = False,
+    tool: ToolPath = None,
+    implement: Implement = False,
+    as_json: Json = False,
+) -> None:
     """The whole flow: golden model, C simulation, HLS, co-simulation, resources, comparison, report."""
     from . import flow
 
@@ -106,11 +125,17 @@ def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> Non
     subject = this.subject
     shapes = subject.whole.dataflow.shapes if subject.whole else {e.name: e.shape for e in subject.engines}
     rows = [
-        {"layer": name, "engine": shape.summary, "images": len(subject.outputs[name]),
-         "output": "x".join(map(str, subject.outputs[name].shape[1:])), "lowest": int(subject.outputs[name].min()),
-         "highest": int(subject.outputs[name].max()), "accumulator_bits": shape.acc_bits}
+        {
+            "layer": name,
+            "engine": shape.summary,
+            "images": len(subject.outputs[name]),
+            "output": "x".join(map(str, subject.outputs[name].shape[1:])),
+            "lowest": int(subject.outputs[name].min()),
+            "highest": int(subject.outputs[name].max()),
+            "accumulator_bits": shape.acc_bits,
+        }
         for name, shape in shapes.items()
-    ]  # fmt: skip
+    ]
     _table("Golden model", rows, console, as_json)
 
 
@@ -127,9 +152,16 @@ def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
 
 @app.command()
 def synth(
-    config: Config, out: Out = Path("out"), hls: Hls = "open", target: TargetName = None, clock: Clock = None,
-    script_only: ScriptOnly = False, tool: ToolPath = None, implement: Implement = False, as_json: Json = False,
-) -> None:  # fmt: skip
+    config: Config,
+    out: Out = Path("out"),
+    hls: Hls = "open",
+    target: TargetName = None,
+    clock: Clock = None,
+    script_only: ScriptOnly = False,
+    tool: ToolPath = None,
+    implement: Implement = False,
+    as_json: Json = False,
+) -> None:
     """HLS: C++ to RTL for every layer: OUT/synth/LAYER/ by the open flow, OUT/vitis/LAYER/ or OUT/bambu/LAYER/."""
     if hls != "open":
         this, console = _flow(config, out, "golden", as_json, hls, target, clock)
@@ -145,29 +177,48 @@ def synth(
     for design in this.subject.designs:
         path = this.settings.layout.synth(design.name) / "schedule.json"
         with reading(path):
-            rows += [{
-                "design": design.name, "process": process["name"], "II": process["ii"], "stages": process["stages"],
-                "iterations": process["iterations"], "register_bits": process["register_bits"],
-                "multipliers": sum(m["count"] for m in process["multipliers"]),
-                "memories": ", ".join(f"{m['name']} {m['depth']}x{m['width']}" for m in process["memories"]),
-            } for process in read_json(path)["processes"]]  # fmt: skip
+            rows += [
+                {
+                    "design": design.name,
+                    "process": process["name"],
+                    "II": process["ii"],
+                    "stages": process["stages"],
+                    "iterations": process["iterations"],
+                    "register_bits": process["register_bits"],
+                    "multipliers": sum(m["count"] for m in process["multipliers"]),
+                    "memories": ", ".join(f"{m['name']} {m['depth']}x{m['width']}" for m in process["memories"]),
+                }
+                for process in read_json(path)["processes"]
+            ]
     _table("Schedule", rows, console, as_json)
 
 
 @app.command()
 def cosim(
-    config: Config, out: Out = Path("out"), waves: Waves = False, target: TargetName = None, clock: Clock = None,
+    config: Config,
+    out: Out = Path("out"),
+    waves: Waves = False,
+    target: TargetName = None,
+    clock: Clock = None,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Co-simulation: the RTL in Verilator under cocotb, each beat against the golden model."""
     this, console = _flow(config, out, "cosim", as_json, "open", target, clock, waves)
     rows = []
     for design in this.subject.designs:
         path = this.settings.layout.cosim(design.name).with_suffix(".json")
         with reading(path):
-            rows += [{"design": design.name, "run": name, "images": result["images"],
-                      "cycles": result["cycles"]["total"], "mismatches": result["mismatch_count"],
-                      "errors": "; ".join(result["errors"])} for name, result in read_json(path).items()]  # fmt: skip
+            rows += [
+                {
+                    "design": design.name,
+                    "run": name,
+                    "images": result["images"],
+                    "cycles": result["cycles"]["total"],
+                    "mismatches": result["mismatch_count"],
+                    "errors": "; ".join(result["errors"]),
+                }
+                for name, result in read_json(path).items()
+            ]
     _table("Co-simulation", rows, console, as_json)
     if any(row["mismatches"] or row["errors"] for row in rows):
         raise typer.Exit(1)
@@ -175,9 +226,14 @@ def cosim(
 
 @app.command()
 def report(
-    config: Config, out: Out = Path("out"), hls: Hls = "open", target: TargetName = None, clock: Clock = None,
-    pnr: Pnr = False, as_json: Json = False,
-) -> None:  # fmt: skip
+    config: Config,
+    out: Out = Path("out"),
+    hls: Hls = "open",
+    target: TargetName = None,
+    clock: Clock = None,
+    pnr: Pnr = False,
+    as_json: Json = False,
+) -> None:
     """Reports: OUT/report/report.json, report.md and report.html from the results in OUT (missing ones are made)."""
     run(config, out, hls, target, clock, pnr=pnr, as_json=as_json)
 
@@ -219,19 +275,41 @@ def complexity(
         print(json_text({"network": network, "dataset": dataset, "variants": by_variant}))
     elif layers:
         for name, count in counts.items():
-            _table(f"{title}, {name}", [
-                {"layer": x.name, "support": x.support, "output": "x".join(map(str, x.out_shape)),
-                 "weights": x.weights, "of dense": f"{x.weights / x.dense_weights:.3f}", "MACs": x.macs}
-                for x in count.layers
-            ], _console(), False)  # fmt: skip
+            _table(
+                f"{title}, {name}",
+                [
+                    {
+                        "layer": x.name,
+                        "support": x.support,
+                        "output": "x".join(map(str, x.out_shape)),
+                        "weights": x.weights,
+                        "of dense": f"{x.weights / x.dense_weights:.3f}",
+                        "MACs": x.macs,
+                    }
+                    for x in count.layers
+                ],
+                _console(),
+                False,
+            )
     else:
-        _table(title, [
-            {"variant": name, "weights": count.total("weights"), "fewer": f"{1 - 1 / count.reduction('weights'):.1%}",
-             "conv only": f"{1 - 1 / count.reduction('conv_weights'):.1%}", "params": count.parameters,
-             "params ÷": f"{count.reduction('parameters'):.2f}x", "MACs": count.macs,
-             "MACs ÷": f"{count.reduction('macs'):.2f}x"}
-            for name, count in counts.items()
-        ], _console(), False)  # fmt: skip
+        _table(
+            title,
+            [
+                {
+                    "variant": name,
+                    "weights": count.total("weights"),
+                    "fewer": f"{1 - 1 / count.reduction('weights'):.1%}",
+                    "conv only": f"{1 - 1 / count.reduction('conv_weights'):.1%}",
+                    "params": count.parameters,
+                    "params ÷": f"{count.reduction('parameters'):.2f}x",
+                    "MACs": count.macs,
+                    "MACs ÷": f"{count.reduction('macs'):.2f}x",
+                }
+                for name, count in counts.items()
+            ],
+            _console(),
+            False,
+        )
 
 
 @app.command()
@@ -309,8 +387,9 @@ def explore(
     console = _console(as_json)
     if out:
         _keep(out)
-    wish = exploration.Wish(fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask,
-                            packing, channels)  # fmt: skip
+    wish = exploration.Wish(
+        fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask, packing, channels
+    )
     with _status(console, "explore"):
         found = exploration.explore(config, wish)
     written = []
@@ -437,8 +516,11 @@ def hunt(
         wish = runner.Hunt(seed, enough, minutes, jobs or os.cpu_count() or 1, out)
         logs.append(runner.hunt(campaign, wish, say))
     _table("Hunt", [log.row() for log in logs], console, as_json)
-    reasons = [{"campaign": log.row()["campaign"], "declined because": reason, "cases": number}
-               for log in logs for reason, number in log.reasons().most_common()]  # fmt: skip
+    reasons = [
+        {"campaign": log.row()["campaign"], "declined because": reason, "cases": number}
+        for log in logs
+        for reason, number in log.reasons().most_common()
+    ]
     if reasons and not as_json:
         _table("Declined", reasons, console, False)
     if any(log.faults() for log in logs):
@@ -471,8 +553,15 @@ def quantize(
 ) -> None:
     """Turns a trained network into a fixed-point bundle that golden model and engine run."""
     quantise = _training("quantise")
-    result = quantise.quantise(run_dir, out, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat,
-                               resume=resume, overrides=tuple(sets or ()))  # fmt: skip
+    result = quantise.quantise(
+        run_dir,
+        out,
+        weight_bits=weight_bits,
+        activation_bits=activation_bits,
+        qat=qat,
+        resume=resume,
+        overrides=tuple(sets or ()),
+    )
     if result:  # none in the other processes of torchrun
         _result("Bundle", result.to_json(), as_json)
 
@@ -493,7 +582,12 @@ def sweep(
 
 
 def _vendor(
-    this: Any, hls: str, tool: Path | None, implement: bool, console: Console, script_only: bool = False,
+    this: Any,
+    hls: str,
+    tool: Path | None,
+    implement: bool,
+    console: Console,
+    script_only: bool = False,
     as_json: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
@@ -505,12 +599,16 @@ def _vendor(
     folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
     for engine in engines:
         if hls == "bambu" and (wide := ", ".join(step.project.wide_words(engine.shape))):
-            console.print(f"Warning: layer {engine.name} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
-                          "these at -O2: outputs differ unless yours is mended (docs/bambu.md)")  # fmt: skip
+            console.print(
+                f"Warning: layer {engine.name} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
+                "these at -O2: outputs differ unless yours is mended (docs/bambu.md)"
+            )
     if script_only:
         console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
-        console.print("Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."
-                      " Copied back, it is taken up by the same command without --script-only.")  # fmt: skip
+        console.print(
+            "Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."
+            " Copied back, it is taken up by the same command without --script-only."
+        )
         if as_json:
             print(json_text({layer: str(folder) for layer, folder in folders.items()}))
         raise typer.Exit(0)
@@ -530,9 +628,16 @@ def _vendor(
 
 
 def _tool_row(layer: str, record: dict[str, Any]) -> dict[str, Any]:
-    return {"layer": layer, "mismatches": record["mismatches"], "cycles": record["cycles_sim"], **record["resources"],
-            "counted by": record["resources_by"], "its co-simulation": record.get("cosim"),
-            "Fmax MHz": record.get("fmax_mhz"), "errors": "; ".join(record["errors"])}  # fmt: skip
+    return {
+        "layer": layer,
+        "mismatches": record["mismatches"],
+        "cycles": record["cycles_sim"],
+        **record["resources"],
+        "counted by": record["resources_by"],
+        "its co-simulation": record.get("cosim"),
+        "Fmax MHz": record.get("fmax_mhz"),
+        "errors": "; ".join(record["errors"]),
+    }
 
 
 def _training(module: str) -> Any:

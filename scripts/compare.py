@@ -71,8 +71,7 @@ class Comparison:
             "a": self.a,
             "b": self.b,
             "layers": [
-                asdict(layer)
-                | {"equal": layer.equal, "histogram": {str(key): n for key, n in layer.histogram.items()}}
+                asdict(layer) | {"equal": layer.equal, "histogram": {str(key): n for key, n in layer.histogram.items()}}
                 for layer in self.layers
             ],
             "differences": [asdict(difference) for difference in self.differences],
@@ -141,9 +140,7 @@ def _compare_arrays(name: str, a: np.ndarray, b: np.ndarray) -> tuple[LayerCompa
     order = np.lexsort((np.abs(values), -counts))[:_MAX_BARS]
     histogram = {int(values[i]): int(counts[i]) for i in order}
     places = [
-        Difference(
-            name, dict(zip(AXES, map(int, index), strict=False)), int(a[tuple(index)]), int(b[tuple(index)])
-        )
+        Difference(name, dict(zip(AXES, map(int, index), strict=False)), int(a[tuple(index)]), int(b[tuple(index)]))
         for index in where[:MAX_LISTED]
     ]
     return LayerComparison(name, a.size, len(where), histogram), places
@@ -184,7 +181,5 @@ def _load(path: Path) -> np.ndarray:
         raise ConfigError(f"{path}: array 'y' expected, got {', '.join(sorted(arrays)) or 'none'}")
     array = arrays["y"]
     if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
-        raise ConfigError(
-            f"{path}: y: integers with 1 to 4 axes expected, got {array.dtype} {list(array.shape)}"
-        )
+        raise ConfigError(f"{path}: y: integers with 1 to 4 axes expected, got {array.dtype} {list(array.shape)}")
     return array

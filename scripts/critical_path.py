@@ -32,14 +32,18 @@ def described(path: Sequence[Mapping[str, Any]], module: Mapping[str, Any], line
         routed = step["type"] == "routing"
         cell = step["from" if routed else "to"]["cell"]
         kind = module["cells"].get(cell.partition("$")[0], {}).get("type")
-        steps.append({
-            "kind": step["type"],
-            "element": "routing" if routed else _ELEMENTS.get(kind) or ("carry chain" if "CCU2" in cell else "logic"),
-            "delay_ns": round(step["delay"], 3),
-            "from": f"{step['from']['cell']}.{step['from']['port']}",
-            "to": f"{step['to']['cell']}.{step['to']['port']}",
-            "source": lines.of(cell) or lines.of(step.get("net", "")) or (steps[-1]["source"] if steps else None),
-        })  # fmt: skip
+        steps.append(
+            {
+                "kind": step["type"],
+                "element": "routing"
+                if routed
+                else _ELEMENTS.get(kind) or ("carry chain" if "CCU2" in cell else "logic"),
+                "delay_ns": round(step["delay"], 3),
+                "from": f"{step['from']['cell']}.{step['from']['port']}",
+                "to": f"{step['to']['cell']}.{step['to']['port']}",
+                "source": lines.of(cell) or lines.of(step.get("net", "")) or (steps[-1]["source"] if steps else None),
+            }
+        )
     return steps
 
 

@@ -93,8 +93,12 @@ def use_registers(module: dict[str, Any]) -> dict[str, int]:
     behind = sum(_product(netlist, name) for name in netlist.of_type("MULT18X18D"))
     ports = sum(_read_ports(netlist, name) for name in netlist.of_type("DP16KD"))
     after = len(netlist.of_type("TRELLIS_FF"))
-    return {"multiplier_inputs": front, "multiplier_outputs": behind, "block_ram_outputs": ports,
-            "flip_flops_saved": before - after}  # fmt: skip
+    return {
+        "multiplier_inputs": front,
+        "multiplier_outputs": behind,
+        "block_ram_outputs": ports,
+        "flip_flops_saved": before - after,
+    }
 
 
 # -- behind a block --
@@ -203,8 +207,12 @@ def _both(netlist: _Module, name: str, pins: set[Pin]) -> dict[str, _Control] | 
 
 def _switch_on(cell: dict[str, Any], register: str, number: int, control: _Control) -> None:
     """Use a register of a multiplier, with the enable CE`number`; reset never, not even with the rest of the device."""
-    cell["parameters"] |= {"GSR": "DISABLED", f"REG_{register}_CLK": "CLK0", f"REG_{register}_CE": f"CE{number}",
-                           f"REG_{register}_RST": "RST0"}  # fmt: skip
+    cell["parameters"] |= {
+        "GSR": "DISABLED",
+        f"REG_{register}_CLK": "CLK0",
+        f"REG_{register}_CE": f"CE{number}",
+        f"REG_{register}_RST": "RST0",
+    }
     for port, bit in (("CLK0", control.clock), (f"CE{number}", control.enable), ("RST0", "0")):
         cell["connections"][port] = [bit]
         cell["port_directions"][port] = "input"

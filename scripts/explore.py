@@ -57,8 +57,13 @@ class Wish:
 
     def command(self, config: Path) -> str:
         """The command line that asks for it, as far as the choice depends on it."""
-        options = {"--fps": self.fps, "--device": self.device, "--clock": self.clock_ns, "--minimise": self.minimise,
-                   "--maximise": self.maximise}  # fmt: skip
+        options = {
+            "--fps": self.fps,
+            "--device": self.device,
+            "--clock": self.clock_ns,
+            "--minimise": self.minimise,
+            "--maximise": self.maximise,
+        }
         words = [f"{key} {value}" for key, value in options.items() if value is not None]
         words += [f"--budget {change}" for change in self.budget]
         words += [f"--no-{what}" for what in ("packing", "channels") if not getattr(self, what)]
@@ -86,8 +91,13 @@ class Exploration:
     def layers(self) -> list[Row]:
         """The choice, a row for each layer. utilisation: of its lanes at the pace of the network."""
         return [
-            {"layer": name, **o.key._asdict(), "lanes": o.lanes, "cycles": o.cycles,
-             "utilisation": round(self.macs[name] / (o.lanes * self.best.interval), 4)}
+            {
+                "layer": name,
+                **o.key._asdict(),
+                "lanes": o.lanes,
+                "cycles": o.cycles,
+                "utilisation": round(self.macs[name] / (o.lanes * self.best.interval), 4),
+            }
             | _whole(o.cost.to_json())
             for name, o in self.best.answer.choice.items()
         ]
@@ -134,13 +144,15 @@ class Exploration:
             "minimise": self.minimise,
             "exact": list(EXACT),
             "upper_bounds": self.upper_bounds,
-            "estimates": {kind: {"unseen_mean_percent": fit.unseen_mean_percent} for kind, fit in
-                          (("LUT", model.LUT), ("FF", model.FF))},
+            "estimates": {
+                kind: {"unseen_mean_percent": fit.unseen_mean_percent}
+                for kind, fit in (("LUT", model.LUT), ("FF", model.FF))
+            },
             "frontier": [_numbers(row) for row in self.rows],
-            "chosen": _numbers(self.summary) | {"engines": self.best.answer.engines.to_json(),
-                                                "streams": self.best.answer.streams.to_json()},
+            "chosen": _numbers(self.summary)
+            | {"engines": self.best.answer.engines.to_json(), "streams": self.best.answer.streams.to_json()},
             "layers": self.layers,
-        }  # fmt: skip
+        }
 
 
 def explore(path: Path, wish: Wish) -> Exploration:
@@ -159,8 +171,9 @@ def explore(path: Path, wish: Wish) -> Exploration:
     clock_ns = next(period for period in (wish.clock_ns, config.clock_ns, target.clock_ns) if period is not None)
     if clock_ns < (least := least_period(target.openhls)):
         key = f"{path}: clock_ns" if wish.clock_ns is None else "--clock"
-        raise ConfigError(f"{key}: {clock_ns:g} ns; by openhls' delay model of {target.name} no process is faster than "
-                          f"{least:g} ns")  # fmt: skip
+        raise ConfigError(
+            f"{key}: {clock_ns:g} ns; by openhls' delay model of {target.name} no process is faster than {least:g} ns"
+        )
     budget = budgets(target, wish.budget)
     try:
         bundle = load_bundle(config, path)
@@ -238,9 +251,14 @@ def evaluate(function: Callable[..., Any], calls: Sequence[tuple], dask: str | N
 
 
 def explored(
-    bundle: Bundle, path: Path, budget: Mapping[str, float], dask: str | None, packing: bool, channels: bool,
+    bundle: Bundle,
+    path: Path,
+    budget: Mapping[str, float],
+    dask: str | None,
+    packing: bool,
+    channels: bool,
     multiplier_bits: int,
-) -> Network:  # fmt: skip
+) -> Network:
     """The options of each engine of a bundle's top, which `path` configures. Raises ConfigError.
 
     packing, channels: as in `Wish`. multiplier_bits: as in EngineShape, of the device.
@@ -259,8 +277,9 @@ def explored(
     }
     for name, shape in shapes.items():
         if not found[shape.model_dump_json()]:
-            raise ConfigError(f"{path}: layer {name}: no engine has {most_multipliers(shape, budget.get('DSP'))} "
-                              "multipliers or fewer")  # fmt: skip
+            raise ConfigError(
+                f"{path}: layer {name}: no engine has {most_multipliers(shape, budget.get('DSP'))} multipliers or fewer"
+            )
     return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
 
 
@@ -329,14 +348,18 @@ def _why_not(
     for kind in AXES:
         least = cheapest(network, {}, cycles, kind, ties=False, engines_alone=True)
         if least.choice is None:
-            return (f"no folding of {name} reaches {fps:,.10g} frames/s ({interval:,} cycles per image) with "
-                    "multipliers for all that the budget has")  # fmt: skip
+            return (
+                f"no folding of {name} reaches {fps:,.10g} frames/s ({interval:,} cycles per image) with "
+                "multipliers for all that the budget has"
+            )
         if kind in budget and least.bound > budget[kind]:
             reasons.append(f"{kind}: {least.bound:,g} at least, {budget[kind]:,g} there")
     lift = "--budget KIND=none lifts a budget"
     if not reasons and not cheapest(network, budget, cycles, "DSP", ties=False, enough=True).proved:
-        return (f"no folding of {name} was found that fits {target.name}{at} with its streams; the search ended at its "
-                f"limit, without a proof that there is none. {lift}")  # fmt: skip
+        return (
+            f"no folding of {name} was found that fits {target.name}{at} with its streams; the search ended at its "
+            f"limit, without a proof that there is none. {lift}"
+        )
     detail = "; ".join(reasons) or "each resource is enough by itself, not all together, or not with the streams"
     return f"no folding of {name} fits {target.name}{at}: {detail}. {lift}"
 

@@ -75,8 +75,10 @@ class Fits:
         blocks, both = self.memory_bits
         more = [c.name for c in self.candidates if c.weight_bits > both]
         alone = f"; weights alone are more: {', '.join(more)}" if more else ""
-        return (f"{self.target.name} has {blocks / 1e6:,.1f} Mbit of block RAM, {both / 1e6:,.1f} Mbit with UltraRAM, "
-                f"of which no ROM can be{alone}")  # fmt: skip
+        return (
+            f"{self.target.name} has {blocks / 1e6:,.1f} Mbit of block RAM, {both / 1e6:,.1f} Mbit with UltraRAM, "
+            f"of which no ROM can be{alone}"
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -88,11 +90,15 @@ class Fits:
             "block_ram_bits": self.memory_bits[0],
             "block_and_ultra_ram_bits": self.memory_bits[1],
             "candidates": [
-                {"name": c.name, "weight_bits": c.weight_bits, **c.cost.to_json(),
-                 "fits": not lacking(c.cost.to_json(), self.target.budgets.model_dump())}
+                {
+                    "name": c.name,
+                    "weight_bits": c.weight_bits,
+                    **c.cost.to_json(),
+                    "fits": not lacking(c.cost.to_json(), self.target.budgets.model_dump()),
+                }
                 for c in self.candidates
             ],
-        }  # fmt: skip
+        }
 
 
 def _shown(used: float, budget: int) -> str:

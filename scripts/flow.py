@@ -49,6 +49,7 @@ from .vendor import step as vendor
 HLS_TOOLS = ("open", *vendor.TOOLS)
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
 
+
 @dataclass(frozen=True)
 class Run:
     """One run of the flow: its configuration, subject and settings."""
@@ -60,9 +61,16 @@ class Run:
 
 
 def prepare(
-    config: RunConfig, path: Path, out: Path, *, target: str | None = None, clock_ns: float | None = None,
-    waves: bool = False, pnr: bool = False, simulators: Path | None = None,
-) -> Run:  # fmt: skip
+    config: RunConfig,
+    path: Path,
+    out: Path,
+    *,
+    target: str | None = None,
+    clock_ns: float | None = None,
+    waves: bool = False,
+    pnr: bool = False,
+    simulators: Path | None = None,
+) -> Run:
     """The run that `config`, read from `path`, describes; writes the resolved configuration. Raises ConfigError."""
     try:
         chosen = load_target(config.target if target is None else target)
@@ -84,16 +92,21 @@ def golden_step(engine: Engine, settings: Settings) -> Work:
     """Writes what the golden model computed with the subject."""
     layout, name = settings.layout, engine.name
     result = layout.golden(name)
-    return Work(result, content_key(engine.x, engine.y), lambda: write_npz(result, x=engine.x, y=engine.y),
-                outdated=(layout.csim(name), layout.cosim(name)))  # fmt: skip
+    return Work(
+        result,
+        content_key(engine.x, engine.y),
+        lambda: write_npz(result, x=engine.x, y=engine.y),
+        outdated=(layout.csim(name), layout.cosim(name)),
+    )
 
 
 @step
 def csim_step(engine: Engine, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the engine has changed."""
     result, folder = settings.layout.csim(engine.name), settings.layout.build(engine.name) / "csim"
-    program = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), engine.header,
-                          versions("ziglang"))  # fmt: skip
+    program = content_key(
+        ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), engine.header, versions("ziglang")
+    )
 
     def compiled() -> None:
         write_text(folder / header.FILE_NAME, engine.header)
@@ -110,19 +123,32 @@ def csim_step(engine: Engine, settings: Settings) -> Work:
 def synth_step(engine: Engine, settings: Settings) -> Work:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(engine.name)
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", engine.header, settings.target.openhls,
-                      settings.clock_ns, versions(*HLS_PACKAGES))  # fmt: skip
+    key = content_key(
+        ENGINE,
+        INCLUDE,
+        ROOT / "hls" / "openhls",
+        engine.header,
+        settings.target.openhls,
+        settings.clock_ns,
+        versions(*HLS_PACKAGES),
+    )
 
     def make() -> None:
         config = settings.layout.build(engine.name) / "synth"
         write_text(config / header.FILE_NAME, engine.header)
-        compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, config], target=settings.target.openhls,
-                    clock_ns=settings.clock_ns, out=folder, cache=settings.process_cache)  # fmt: skip
+        compile_hls(
+            [SOURCE],
+            TOP,
+            include_dirs=[INCLUDE, ENGINE, config],
+            target=settings.target.openhls,
+            clock_ns=settings.clock_ns,
+            out=folder,
+            cache=settings.process_cache,
+        )
         shutil.copy2(config / header.FILE_NAME, folder)
         cycles.check(engine.shape, read_json(folder / "schedule.json"))
 
-    return Work(folder / "ports.json", key, make,
-                (folder / "rtl", folder / "schedule.json", folder / header.FILE_NAME))  # fmt: skip
+    return Work(folder / "ports.json", key, make, (folder / "rtl", folder / "schedule.json", folder / header.FILE_NAME))
 
 
 @step
@@ -132,13 +158,31 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
     result = layout.cosim(engine.name)
     rtl = sorted((folder / "rtl").glob("*.sv"))
     stalls = settings.stalls
-    key = content_key(simulator(), folder / "rtl", folder / "ports.json", engine.x, engine.y, settings.seed,
-                      stalls.model_dump(), settings.waves)  # fmt: skip
+    key = content_key(
+        simulator(),
+        folder / "rtl",
+        folder / "ports.json",
+        engine.x,
+        engine.y,
+        settings.seed,
+        stalls.model_dump(),
+        settings.waves,
+    )
 
     def one(images: int, name: str, idle: float, backpressure: float) -> SimResult:
         ports, schedule = read_json(folder / "ports.json"), read_json(folder / "schedule.json")
-        return bench(engine, settings, rtl, ports, layout.build(engine.name) / name, images, idle, backpressure,
-                     cycles.quiet(engine.shape, schedule), inner=inner_streams(schedule))  # fmt: skip
+        return bench(
+            engine,
+            settings,
+            rtl,
+            ports,
+            layout.build(engine.name) / name,
+            images,
+            idle,
+            backpressure,
+            cycles.quiet(engine.shape, schedule),
+            inner=inner_streams(schedule),
+        )
 
     def make() -> None:
         full = one(len(engine.x), "free", 0.0, 0.0)
@@ -146,7 +190,10 @@ def cosim_step(engine: Engine, settings: Settings) -> Work:
         record: dict[str, Any] = {"free": summary(full)}
         if images := min(stalls.images, len(engine.x)):
             record["stalled"] = summary(one(images, "stalled", stalls.input, stalls.output)) | {
-                "images": images, "input": stalls.input, "output": stalls.output}  # fmt: skip
+                "images": images,
+                "input": stalls.input,
+                "output": stalls.output,
+            }
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=unpack_beats(full.beats[:whole], engine.shape))
 
@@ -158,8 +205,13 @@ def resources_step(engine: Engine, settings: Settings) -> Work:
     """LUT, FF, DSP, BRAM after yosys; the path from ring to multiplier; with `pnr` the ECP5's Fmax."""
     result = settings.layout.resources(engine.name)
     rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
-    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns,
-                      code("scripts.resources", "scripts.place_route"), versions(*SYNTHESIS_PACKAGES))  # fmt: skip
+    key = content_key(
+        seen_by_yosys(rtl),
+        settings.target.model_dump(),
+        settings.pnr and settings.clock_ns,
+        code("scripts.resources", "scripts.place_route"),
+        versions(*SYNTHESIS_PACKAGES),
+    )
 
     def make() -> None:
         target = settings.target
@@ -176,10 +228,13 @@ def report(run: Run) -> dict[str, Any]:
     layout, bundle = run.settings.layout, run.subject.bundle
     whole = network_report(run.subject.whole, run.settings) if run.subject.whole else None
     layers = whole["layers"] if whole else [_layer_report(engine, run.settings) for engine in run.subject.engines]
-    ok = all(not layer.get("errors") and not any(layer["mismatches"].values())
-             and layer.get("cycles_model") == layer.get("cycles_sim")
-             and not any(tool["errors"] or tool["mismatches"] for tool in layer.get("tools", {}).values())
-             for layer in layers)  # fmt: skip
+    ok = all(
+        not layer.get("errors")
+        and not any(layer["mismatches"].values())
+        and layer.get("cycles_model") == layer.get("cycles_sim")
+        and not any(tool["errors"] or tool["mismatches"] for tool in layer.get("tools", {}).values())
+        for layer in layers
+    )
     if whole:
         network = whole["network"]
         ok &= not network["errors"] and not any(network["mismatches"].values()) and network["image_ends_agree"]
@@ -244,14 +299,18 @@ def _layer_report(engine: Engine, settings: Settings) -> dict[str, Any]:
         "padding_bits": shape.padding_bits,
         "index_bits_per_weight": storage["per_weight"].index_bits,
         "dense_bits": storage["dense"].weight_bits,
-        "stages": [{key: process[key] for key in ("name", "stages", "ii", "iterations")}
-                   for process in schedule["processes"]],
+        "stages": [
+            {key: process[key] for key in ("name", "stages", "ii", "iterations")} for process in schedule["processes"]
+        ],
         "structure": _structure(resources["operands"]),
         "modules": _modules(resources["modules"]),
-        "seconds": {"co-simulation": sum(free["seconds"].values()), "yosys": resources["seconds"],
-                    "HLS": sum(schedule["seconds"].values())},
+        "seconds": {
+            "co-simulation": sum(free["seconds"].values()),
+            "yosys": resources["seconds"],
+            "HLS": sum(schedule["seconds"].values()),
+        },
         "tools": {tool: record for tool in vendor.TOOLS if (record := vendor.stored(tool, engine, settings))},
-    }  # fmt: skip
+    }
 
 
 def _structure(operands: dict[str, Any]) -> dict[str, Any]:
@@ -322,27 +381,45 @@ def run_step(name: str, run: Run, console: Console) -> None:
         _run_network_step(name, title, network_step, run, console)
         return
     engines = sorted(run.subject.engines, key=lambda e: -e.shape.lanes)
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-               TextColumn("{task.fields[last]}", markup=False), TimeElapsedColumn())  # fmt: skip
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[last]}", markup=False),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=len(engines), last="")
         todo = [engine for engine in engines if not layer_step.plan(engine, run.settings).done]
         progress.update(task, advance=len(engines) - len(todo))
-        in_workers(layer_step, [(engine, run.settings) for engine in todo],
-                   lambda at: progress.update(task, advance=1, last=todo[at].name))  # fmt: skip
+        in_workers(
+            layer_step,
+            [(engine, run.settings) for engine in todo],
+            lambda at: progress.update(task, advance=1, last=todo[at].name),
+        )
 
 
 def _run_network_step(name: str, title: str, step: Callable[..., None], run: Run, console: Console) -> None:
     """One step for a whole network; those that take long tell how far they are."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(),
-               TextColumn("{task.fields[state]}", markup=False), TimeElapsedColumn())  # fmt: skip
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=False) as progress:
         task = progress.add_task(f"{title:<28}", total=None, state="")
 
         def show(now: SimProgress) -> None:
             left = "" if now.seconds_left is None else f", {now.seconds_left:,.0f} s left"
-            progress.update(task, total=now.expected, completed=now.beats,
-                            state=f"{now.cycles:,} cycles, {now.cycles_per_second:,.0f}/s{left}")  # fmt: skip
+            progress.update(
+                task,
+                total=now.expected,
+                completed=now.beats,
+                state=f"{now.cycles:,} cycles, {now.cycles_per_second:,.0f}/s{left}",
+            )
 
         def count(now: int, all: int) -> None:
             progress.update(task, total=all, completed=now, state=f"{now} of {all} modules")

@@ -12,9 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 Bit = int | str  # a net number, or "0", "1", "x"
-_REGISTERS = frozenset(
-    {"$dff", "$dffe", "$sdff", "$sdffe", "$sdffce", "$adff", "$adffe", "$aldff", "$aldffe"}
-)
+_REGISTERS = frozenset({"$dff", "$dffe", "$sdff", "$sdffe", "$sdffce", "$adff", "$adffe", "$aldff", "$aldffe"})
 _ADDERS = frozenset({"$add", "$sub", "$alu"})
 _MULTIPLEXERS = frozenset({"$mux", "$pmux", "$bmux", "$shiftx", "$shift", "$shr"})
 
@@ -122,9 +120,10 @@ class Netlist:
 
     def _counted(self, memory: Source) -> bool:
         queue = [
-            cell["connections"]["RD_ADDR"] for cell in self.cells.values()
+            cell["connections"]["RD_ADDR"]
+            for cell in self.cells.values()
             if cell["type"].startswith("$mem") and str(cell["parameters"].get("MEMID")).lstrip("\\") == memory.name
-        ]  # fmt: skip
+        ]
         passed: set[Source] = set()
         while queue:
             words = self._cone(queue.pop())[1] - passed
@@ -220,9 +219,9 @@ def trace(design: dict[str, Any], top: str, instance: str = "", ring_choices: in
     from_memory, adders = 0, set()
     for _, a, b in netlist.multipliers(instance):
         sides = [(netlist.stored(bits), netlist.operand(bits)) for bits in (a, b)]
-        (passed, _), (_, activation) = sorted(sides, key=lambda side: (
-            side[0] is None, side[1].choices, -netlist.bits(side[1].origin)
-        ))  # fmt: skip
+        (passed, _), (_, activation) = sorted(
+            sides, key=lambda side: (side[0] is None, side[1].choices, -netlist.bits(side[1].origin))
+        )
         activations.append(activation)
         from_memory += passed is not None
         adders |= passed or set()

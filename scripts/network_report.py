@@ -58,15 +58,20 @@ def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
         "memory": _memory(dataflow, schedule),
         "nonzero_bits": stored["nonzero"],
         "padding_bits": stored["padding"],
-        "streams": [
-            {"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams
+        "streams": [{"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
+        "weights": [
+            _traffic(engine, free["moved"], images, frames_per_second) for engine in dataflow.streamed.values()
         ],
-        "weights": [_traffic(engine, free["moved"], images, frames_per_second)
-                    for engine in dataflow.streamed.values()],
-        "simulation": {run: {"seconds": result["seconds"]["run"], "build": result["seconds"]["build"],
-                             "cycles_per_second": result["cycles_per_second"]} for run, result in simulated.items()},
+        "simulation": {
+            run: {
+                "seconds": result["seconds"]["run"],
+                "build": result["seconds"]["build"],
+                "cycles_per_second": result["cycles_per_second"],
+            }
+            for run, result in simulated.items()
+        },
         "seconds": {"HLS": sum(schedule["seconds"].values()), "yosys": resources["seconds"]},
-    }  # fmt: skip
+    }
     parts = _by_layer(dataflow, resources["parts"])
     layers = [
         _layer(layer, whole, simulated, parts[layer], model.interval)
@@ -113,10 +118,11 @@ def _layer(layer: str, whole: Whole, simulated: dict, resources: dict[str, float
     dataflow = whole.dataflow
     stream = dataflow.probes[layer]
     mismatches = {
-        _run_name(run): result["mismatch_count"] if stream.name == OUT_PORT
+        _run_name(run): result["mismatch_count"]
+        if stream.name == OUT_PORT
         else result["probes"][stream.name]["mismatch_count"]
         for run, result in simulated.items()
-    }  # fmt: skip
+    }
     common = {
         "name": layer,
         "images": len(whole.x),
@@ -128,8 +134,12 @@ def _layer(layer: str, whole: Whole, simulated: dict, resources: dict[str, float
     busy = max(process.iterations for process in unit.processes())
     out = stream.words
     if not isinstance(unit, EngineUnit):
-        return common | {"shape": f"→{out.channels}x{out.height}x{out.width}", "variant": unit.function, "lanes": 0,
-                         "busy": busy}  # fmt: skip
+        return common | {
+            "shape": f"→{out.channels}x{out.height}x{out.width}",
+            "variant": unit.function,
+            "lanes": 0,
+            "busy": busy,
+        }
     shape = unit.shape
     storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
     return common | {

@@ -32,8 +32,12 @@ def golden_step(whole: Whole, settings: Settings) -> Work:
     result = layout.golden(whole.name)
     layers = {f"layer_{layer}": whole.outputs[layer] for layer in whole.dataflow.probes}
     key = content_key(whole.x, whole.y, *layers.values())
-    return Work(result, key, lambda: write_npz(result, x=whole.x, y=whole.y, **layers),
-                outdated=(layout.csim(whole.name), layout.cosim(whole.name)))  # fmt: skip
+    return Work(
+        result,
+        key,
+        lambda: write_npz(result, x=whole.x, y=whole.y, **layers),
+        outdated=(layout.csim(whole.name), layout.cosim(whole.name)),
+    )
 
 
 @step
@@ -41,8 +45,7 @@ def csim_step(whole: Whole, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
     folder = settings.layout.build(whole.name) / "csim"
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), whole.sources,
-                      versions("ziglang"))  # fmt: skip
+    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), whole.sources, versions("ziglang"))
     program = csim.program(folder)
 
     def compiled() -> None:
@@ -66,19 +69,36 @@ def csim_step(whole: Whole, settings: Settings) -> Work:
 def synth_step(whole: Whole, settings: Settings) -> Work:
     """C++ to SystemVerilog through the open flow."""
     folder = settings.layout.synth(whole.name)
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", whole.sources, settings.target.openhls,
-                      settings.clock_ns, versions(*HLS_PACKAGES))  # fmt: skip
+    key = content_key(
+        ENGINE,
+        INCLUDE,
+        ROOT / "hls" / "openhls",
+        whole.sources,
+        settings.target.openhls,
+        settings.clock_ns,
+        versions(*HLS_PACKAGES),
+    )
 
     def make() -> None:
         for file, text in whole.sources.items():
             write_text(folder / file, text)
-        compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder],
-                    target=settings.target.openhls, clock_ns=settings.clock_ns, out=folder,
-                    cache=settings.process_cache)  # fmt: skip
+        compile_hls(
+            [folder / network_top.SOURCE],
+            TOP,
+            include_dirs=[INCLUDE, ENGINE, folder],
+            target=settings.target.openhls,
+            clock_ns=settings.clock_ns,
+            out=folder,
+            cache=settings.process_cache,
+        )
         network_cycles.check(whole.dataflow, read_json(folder / "schedule.json"))
 
-    return Work(folder / "ports.json", key, make,
-                (folder / "rtl", folder / "schedule.json", *(folder / file for file in whole.sources)))  # fmt: skip
+    return Work(
+        folder / "ports.json",
+        key,
+        make,
+        (folder / "rtl", folder / "schedule.json", *(folder / file for file in whole.sources)),
+    )
 
 
 @step
@@ -86,17 +106,25 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
     """The RTL in Verilator, every layer's output probed: without a stall on all images, with stalls on a few."""
     layout, folder = settings.layout, settings.layout.synth(whole.name)
     result, stalls = layout.cosim(whole.name), settings.stalls
-    key = content_key(simulator(), folder / "rtl", folder / "ports.json", whole.x, whole.weights,
-                      *whole.streamed.values(), *whole.outputs.values(), settings.seed, stalls.model_dump(),
-                      settings.waves)  # fmt: skip
+    key = content_key(
+        simulator(),
+        folder / "rtl",
+        folder / "ports.json",
+        whole.x,
+        whole.weights,
+        *whole.streamed.values(),
+        *whole.outputs.values(),
+        settings.seed,
+        stalls.model_dump(),
+        settings.waves,
+    )
 
     def make() -> None:
         full = run_bench(whole, settings, len(whole.x), "free", 0.0, 0.0, progress)
         record: dict[str, Any] = {"free": _summary(full)}
         if images := min(stalls.images, len(whole.x)):
             stalled = run_bench(whole, settings, images, "stalled", stalls.input, stalls.output, progress)
-            record["stalled"] = _summary(stalled) | {
-                "images": images, "input": stalls.input, "output": stalls.output}  # fmt: skip
+            record["stalled"] = _summary(stalled) | {"images": images, "input": stalls.input, "output": stalls.output}
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=whole.scores(full.beats))
 
@@ -104,10 +132,17 @@ def cosim_step(whole: Whole, settings: Settings, progress: Callable[[Progress], 
 
 
 def run_bench(
-    whole: Whole, settings: Settings, images: int, name: str, idle: float, backpressure: float,
-    progress: Callable[[Progress], None] | None = None, seed: int | None = None, reset_after: int | None = None,
+    whole: Whole,
+    settings: Settings,
+    images: int,
+    name: str,
+    idle: float,
+    backpressure: float,
+    progress: Callable[[Progress], None] | None = None,
+    seed: int | None = None,
+    reset_after: int | None = None,
     reset_on: str | None = None,
-) -> SimResult:  # fmt: skip
+) -> SimResult:
     """Runs the first `images` images through the RTL; each layer's stream is a probe, in the order of the data.
 
     reset_after: input beats after which a reset comes, and everything starts again; of the images, or of the port
@@ -153,8 +188,13 @@ def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], 
     """
     result = settings.layout.resources(whole.name)
     rtl = sorted((settings.layout.synth(whole.name) / "rtl").glob("*.sv"))
-    key = content_key(seen_by_yosys(rtl), settings.target.model_dump(), settings.pnr and settings.clock_ns,
-                      code("scripts.resources", "scripts.place_route"), versions(*SYNTHESIS_PACKAGES))  # fmt: skip
+    key = content_key(
+        seen_by_yosys(rtl),
+        settings.target.model_dump(),
+        settings.pnr and settings.clock_ns,
+        code("scripts.resources", "scripts.place_route"),
+        versions(*SYNTHESIS_PACKAGES),
+    )
 
     def make() -> None:
         record = synthesise_modules(rtl, TOP, settings.target, settings.module_cache, done)

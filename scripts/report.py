@@ -128,9 +128,7 @@ class LayerReport(Strict):
     variant: str = Field(description="support: PSD1_P16, dense, ...")
     images: int = Field(ge=1)
     elements: int | None = Field(None, description="output values compared at each step")
-    mismatches: dict[str, int | None] = Field(
-        description="by step (csim, cosim, stalled): values unlike golden's"
-    )
+    mismatches: dict[str, int | None] = Field(description="by step (csim, cosim, stalled): values unlike golden's")
     errors: list[str] = Field([], description="what the bench found, in words")
     lanes: int = Field(ge=0, description="multiply-accumulates in each cycle")
     multipliers: int | None = Field(None, ge=0, description="that the lanes take: fewer where products share one")
@@ -143,9 +141,7 @@ class LayerReport(Strict):
     cycles_dense: int | None = Field(None, description="the dense engine with the same number of multipliers")
     utilisation: float | None = Field(None, ge=0, le=1, description="useful MACs / (lanes * cycles)")
     resources: dict[str, float] | None = Field(None, description="LUT, FF, DSP, BRAM, ...")
-    resources_dense: dict[str, float] | None = Field(
-        None, description="the dense engine, the same multipliers"
-    )
+    resources_dense: dict[str, float] | None = Field(None, description="the dense engine, the same multipliers")
     fmax_mhz: float | None = None
     clock: ClockReport | None = Field(None, description="with place and route")
     multiplexer_free: bool | None = Field(None, description="nothing chooses between ring and multiplier")
@@ -292,9 +288,7 @@ def _verdict(layer: LayerReport) -> str:
 def _agreement(layer: LayerReport) -> str:
     if layer.cycles_model is None or layer.cycles_sim is None:
         return DASH
-    return (
-        "exact" if layer.cycles_model == layer.cycles_sim else f"{layer.cycles_sim - layer.cycles_model:+,d}"
-    )
+    return "exact" if layer.cycles_model == layer.cycles_sim else f"{layer.cycles_sim - layer.cycles_model:+,d}"
 
 
 def _speedup(layer: LayerReport) -> str:
@@ -404,9 +398,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("DSP", "multiplier blocks", _resource("DSP"), terminal="DSP"),
     Column("BRAM", "block RAMs of 36 kbit", _resource("BRAM"), terminal="BRAM"),
     Column("URAM", "UltraRAMs", _resource("URAM")),
-    Column(
-        "Fmax MHz", "after place and route (nextpnr, ECP5 only)", lambda layer: _number(layer.fmax_mhz, 1)
-    ),
+    Column("Fmax MHz", "after place and route (nextpnr, ECP5 only)", lambda layer: _number(layer.fmax_mhz, 1)),
     Column(
         "mux-free",
         "yes: in the netlist no cell stands between a ring register, or a memory that counters address, and its"
@@ -414,9 +406,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda layer: DASH if layer.multiplexer_free is None else "yes" if layer.multiplexer_free else "no",
         numeric=False,
     ),
-    Column(
-        "weight bits", "nonzero weights", lambda layer: _number(layer.weight_bits), terminal="weight\nbits"
-    ),
+    Column("weight bits", "nonzero weights", lambda layer: _number(layer.weight_bits), terminal="weight\nbits"),
     Column(
         "index bits",
         "the supports of one period, for the whole layer",
@@ -475,9 +465,7 @@ def render_html(report: RunReport) -> str:
 def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
     """The report for a terminal of 120 columns: a table of layers, then one line for each further fact."""
     report = data if isinstance(data, RunReport) else parse_report(data)
-    table = Table(
-        title=report.title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD
-    )
+    table = Table(title=report.title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
     columns = [column for column in _shown(report) if column.terminal]
     for column in columns:
         justify = "right" if column.numeric else "left"
@@ -499,9 +487,7 @@ def _facts(report: RunReport) -> list[tuple[str, str]]:
     if report.accuracy:
         a = report.accuracy
         rtl = DASH if a.rtl is None else f"{a.rtl / a.images:.2%}"
-        facts.append(
-            ("Accuracy", f"golden model {a.golden / a.images:.2%}, RTL {rtl}, {a.images:,} of {a.dataset}")
-        )
+        facts.append(("Accuracy", f"golden model {a.golden / a.images:.2%}, RTL {rtl}, {a.images:,} of {a.dataset}"))
     if report.network:
         facts += _network_facts(report.network, report)
     compared = [layer.elements for layer in layers if layer.elements]
@@ -626,8 +612,9 @@ def _context(report: RunReport) -> dict[str, Any]:
         "clocks": [(name, clock) for name, clock in clocks if clock],
         "structures": [(layer.name, layer.structure) for layer in report.layers if layer.structure],
         "modules": [(layer.name, module) for layer in report.layers for module in layer.modules],
-        "functions": [(layer.name, one) for layer in report.layers for tool in layer.tools.values()
-                      for one in tool.functions],
+        "functions": [
+            (layer.name, one) for layer in report.layers for tool in layer.tools.values() for one in tool.functions
+        ],
         "tools": [(layer.name, name, tool) for layer in report.layers for name, tool in layer.tools.items()],
         "budget": _budget_rows(report),
         "fits": verdict(report.network.resources, report.budgets) if report.network else "",
@@ -657,9 +644,7 @@ def _plots(report: RunReport) -> list[tuple[str, str, str]]:
         here = [layer.cycles_sim or layer.cycles_model or 0 for layer in layers]
         series = [("this engine", here, _BLUE)]
         if all(layer.cycles_dense for layer in layers):
-            series.insert(
-                0, ("dense, the same multipliers", [layer.cycles_dense or 0 for layer in layers], _GREY)
-            )
+            series.insert(0, ("dense, the same multipliers", [layer.cycles_dense or 0 for layer in layers], _GREY))
         plots.append(("Cycles", "Per layer, all images; shorter is faster.", _bars(layers, series, "cycles")))
     if _sum(layers, "weight_bits", "index_bits", "index_bits_per_weight") is not None:
         kilobits = [
@@ -702,9 +687,7 @@ def _plots(report: RunReport) -> list[tuple[str, str, str]]:
             )
             for kind, colour in zip(kinds, (_BLUE, _GREY, _ORANGE, "#6aa84f", "#8e6bb0"), strict=False)
         ]
-        plots.append(
-            (f"Share of {report.target}", "Each layer's engine alone.", _bars(layers, series, "% of device"))
-        )
+        plots.append((f"Share of {report.target}", "Each layer's engine alone.", _bars(layers, series, "% of device")))
     return plots
 
 

@@ -95,8 +95,9 @@ class Whole:
     @cached_property
     def streamed(self) -> dict[str, np.ndarray]:
         """The weight beats of an image for each port that brings weights, by its name: uint8 [words, bytes]."""
-        return {engine.port.name: pack_stream(engine.weights, engine.shape)
-                for engine in self.dataflow.streamed.values()}  # fmt: skip
+        return {
+            engine.port.name: pack_stream(engine.weights, engine.shape) for engine in self.dataflow.streamed.values()
+        }
 
     def further(self, images: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Beats and TLAST of each of these ports for the first `images` images."""
@@ -158,11 +159,24 @@ def make_subject(config: RunConfig, path: Path, target: Target | None = None) ->
     if network:
         whole = Whole(WHOLE, bundle.network.name, network, images, outputs, weights)
         return Subject(bundle, images, labels, outputs, [], whole)
-    return Subject(bundle, images, labels, outputs, [
-        Engine(name, shape, bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
-               bundle.bias(name), bundle.scales.get(name), engine_input(bundle, name, outputs), outputs[name])
-        for name, shape in shapes.items()
-    ])  # fmt: skip
+    return Subject(
+        bundle,
+        images,
+        labels,
+        outputs,
+        [
+            Engine(
+                name,
+                shape,
+                bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
+                bundle.bias(name),
+                bundle.scales.get(name),
+                engine_input(bundle, name, outputs),
+                outputs[name],
+            )
+            for name, shape in shapes.items()
+        ],
+    )
 
 
 def engine_input(bundle: Bundle, name: str, outputs: dict[str, np.ndarray]) -> np.ndarray:
@@ -188,8 +202,16 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
         engine = config.layer.engine if config.layer else "periodic"
         key = f"layers.{name}" if name in config.layers else "parallelism"
         try:
-            shape = bundle.engine_shape(name, wish.To, wish.Tb, wish.fold, engine=engine, packing=wish.packing,
-                                        feed=wish.feed, multiplier_bits=max(device.multiplier))  # fmt: skip
+            shape = bundle.engine_shape(
+                name,
+                wish.To,
+                wish.Tb,
+                wish.fold,
+                engine=engine,
+                packing=wish.packing,
+                feed=wish.feed,
+                multiplier_bits=max(device.multiplier),
+            )
         except ConfigError as error:
             raise ConfigError(f"{key}: {device.name}: {error}") from error
         if wish.lanes not in (None, shape.lanes):
@@ -224,11 +246,14 @@ def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray |
         return random_images(rng, form, (count, *bundle.network.input.shape)), None
     data = load_dataset(config.images.source)
     if data.shape != bundle.network.input.shape:
-        raise ConfigError(f"images.source: {config.images.source} has images of {data.shape}, the network "
-                          f"wants {bundle.network.input.shape}")  # fmt: skip
+        raise ConfigError(
+            f"images.source: {config.images.source} has images of {data.shape}, the network "
+            f"wants {bundle.network.input.shape}"
+        )
     if data.input_format != form:
-        raise ConfigError(f"images.source: {config.images.source} has the format {data.input_format}, the "
-                          f"bundle's input has {form}")  # fmt: skip
+        raise ConfigError(
+            f"images.source: {config.images.source} has the format {data.input_format}, the bundle's input has {form}"
+        )
     if count > len(data.test):
         raise ConfigError(f"images.count: {count}, but {config.images.source} has {len(data.test)} test images")
     return data.integers(data.test.images[:count]), data.test.labels[:count]
@@ -259,11 +284,23 @@ def require_outputs(network: Network, images: int) -> None:
 def _generated(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bundle, np.ndarray]:
     """A network of one layer, and random images for it."""
     support = layer.engine_support
-    conv = Conv(name=LAYER, input="input", out_channels=layer.out_channels, kernel=layer.kernel,
-                stride=layer.stride, padding=layer.padding, relu=layer.relu, support=support.spec(),
-                bias=layer.bias)  # fmt: skip
-    network = Network(name=LAYER, layers=[conv], output=LAYER, input=InputSpec(
-        channels=layer.in_channels, height=layer.height, width=layer.width))  # fmt: skip
+    conv = Conv(
+        name=LAYER,
+        input="input",
+        out_channels=layer.out_channels,
+        kernel=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        relu=layer.relu,
+        support=support.spec(),
+        bias=layer.bias,
+    )
+    network = Network(
+        name=LAYER,
+        layers=[conv],
+        output=LAYER,
+        input=InputSpec(channels=layer.in_channels, height=layer.height, width=layer.width),
+    )
     _require_weights(network)
     require_outputs(network, config.images.count)
     rng = np.random.default_rng([config.seed, zlib.crc32(LAYER.encode())])
@@ -274,8 +311,10 @@ def _generated(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bun
     if layer.shift == "auto":
         # One bit less than the largest output needs: most outputs fit, and some saturate.
         factor = 1 if scales is None else scales.astype(np.int64)[:, None, None]
-        largest = max(int(np.abs(sums * factor).max())
-                      for _, sums in ops.conv2d_pieces(images, weights, bias, layer.stride, layer.padding))  # fmt: skip
+        largest = max(
+            int(np.abs(sums * factor).max())
+            for _, sums in ops.conv2d_pieces(images, weights, bias, layer.stride, layer.padding)
+        )
         shift = min(max(0, largest.bit_length() - layer.output_bits), 31)
     else:
         shift = layer.shift
@@ -322,8 +361,10 @@ def _weights(
             raise ConfigError(f"layer.weights: {path}: array {name!r} expected, got {found}")
     weights, bias = arrays["weight"], arrays["bias"] if layer.bias else bias
     if weights.shape != shape or bias.shape != shape[:1]:
-        raise ConfigError(f"layer.weights: {path}: weight {list(weights.shape)} and bias {list(bias.shape)}; "
-                          f"{list(shape)} and {[shape[0]]} were expected")  # fmt: skip
+        raise ConfigError(
+            f"layer.weights: {path}: weight {list(weights.shape)} and bias {list(bias.shape)}; "
+            f"{list(shape)} and {[shape[0]]} were expected"
+        )
     form.check(weights, f"layer.weights: {path}: weight")
     check_range(bias, -(1 << 31), (1 << 31) - 1, f"layer.weights: {path}: bias")
     check_support(weights, support, f"layer.weights: {path}")

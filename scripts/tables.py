@@ -35,11 +35,23 @@ def numeric(rows: Sequence[Row], key: str) -> bool:
 def terminal(title: str, rows: Sequence[Row], width: int) -> Iterator[Table]:
     """A table, or several where there are too many columns for `width` characters; each has the first column."""
     for keys in _parts(rows, width):
-        table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD,
-                      padding=(0, 1, 0, 0), show_edge=False)  # fmt: skip
+        table = Table(
+            title=title,
+            title_justify="left",
+            header_style="bold",
+            pad_edge=False,
+            box=SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            show_edge=False,
+        )
         for key in keys:
-            table.add_column("\n".join(_words(key)), justify="right" if numeric(rows, key) else "left",
-                             min_width=_width(rows, key), no_wrap=numeric(rows, key), overflow="fold")  # fmt: skip
+            table.add_column(
+                "\n".join(_words(key)),
+                justify="right" if numeric(rows, key) else "left",
+                min_width=_width(rows, key),
+                no_wrap=numeric(rows, key),
+                overflow="fold",
+            )
         for row in rows:
             table.add_row(*(shown(row[key]) for key in keys))
         yield table

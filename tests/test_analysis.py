@@ -50,8 +50,11 @@ def test_storage_rows_by_hand() -> None:
 def test_energy_rows_are_the_models_sums() -> None:
     setting = Setting(EngineOptions(multipliers=24, weight_bits=4), Buffers(weights_kib=2, activations_kib=3))
     rows = by_key(energy_rows(*DIGITS, SMALL, setting))
-    assert set(rows) == {("dense", "dense"), *((variant, form) for variant in SMALL[1:3] for form in FORMATS[1:]),
-                         *(("pSC1", form) for form in FORMATS[2:])}  # fmt: skip
+    assert set(rows) == {
+        ("dense", "dense"),
+        *((variant, form) for variant in SMALL[1:3] for form in FORMATS[1:]),
+        *(("pSC1", form) for form in FORMATS[2:]),
+    }
     dense = rows["dense", "dense"]["total_uJ"]
     for (variant, form), row in rows.items():
         traffic = network_traffic(make_network(*DIGITS, variant), form, setting.options, setting.buffers)

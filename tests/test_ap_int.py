@@ -16,15 +16,35 @@ from pymodel import csim
 
 RULES = Path(__file__).parent / "ap_int"
 BORDERS = (1, 8, 16, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 256)
-NUMBERS = ("bool", "char", "signed char", "unsigned char", "short", "unsigned short", "int", "unsigned", "long",
-           "unsigned long", "long long", "unsigned long long")  # fmt: skip
+NUMBERS = (
+    "bool",
+    "char",
+    "signed char",
+    "unsigned char",
+    "short",
+    "unsigned short",
+    "int",
+    "unsigned",
+    "long",
+    "unsigned long",
+    "long long",
+    "unsigned long long",
+)
 
 amd = pytest.mark.skipif(csim.amd_include() is None, reason="AMD's ap_types (hls4ml) are not installed")
 
 
 def compile_with(compiler: csim.Compiler, source: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [*csim.compiler_command(compiler), "-std=c++17", "-O0", "-w", "-DNDEBUG", f"-I{RULES}", *options,
-               str(source)]  # fmt: skip
+    command = [
+        *csim.compiler_command(compiler),
+        "-std=c++17",
+        "-O0",
+        "-w",
+        "-DNDEBUG",
+        f"-I{RULES}",
+        *options,
+        str(source),
+    ]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -32,9 +52,7 @@ def lines_of(compiler: csim.Compiler, statements: list[str], folder: Path, *opti
     """What the program of these statements prints."""
     source, program = folder / "rules.cpp", folder / f"rules_{compiler}"
     body = "".join(f"  {statement};\n" for statement in statements)
-    source.write_text(
-        f'#include "rules.hpp"\nint main(int n, char** v) {{\n  if (n > 1) wanted = v[1];\n{body}}}\n'
-    )
+    source.write_text(f'#include "rules.hpp"\nint main(int n, char** v) {{\n  if (n > 1) wanted = v[1];\n{body}}}\n')
     built = compile_with(compiler, source, *options, "-o", str(program))
     assert built.returncode == 0, built.stderr[-4000:]
     return subprocess.run([program], capture_output=True, text=True, check=True).stdout.splitlines()
@@ -154,8 +172,12 @@ def test_all_methods(tmp_path: Path) -> None:
             for what in ("methods", "strings")
             if what == "methods" or width >= 32
         ]
-        + [f"single<{operand(kind, width, sign)}>()" for kind in ("Word", "Range", "Bit", "Const")
-           for width in (1, 2, 3, 5, 31, 33, 64, 65, 128) for sign in (False, True)],  # fmt: skip
+        + [
+            f"single<{operand(kind, width, sign)}>()"
+            for kind in ("Word", "Range", "Bit", "Const")
+            for width in (1, 2, 3, 5, 31, 33, 64, 65, 128)
+            for sign in (False, True)
+        ],
         tmp_path,
         *SANITIZE,
     )
@@ -180,15 +202,17 @@ def test_remainders_of_long_words(tmp_path: Path) -> None:
         else:
             right = abs(x) % abs(y) * (-1 if x < 0 else 1)
         width = min(wa, wb + (not sb and sa))
-        lines.append(f'  show({"ap_int" if sa else "ap_uint"}<{wa}>("{a:x}", 16) % '
-                     f'{"ap_int" if sb else "ap_uint"}<{wb}>("{b:x}", 16));')  # fmt: skip
+        lines.append(
+            f'  show({"ap_int" if sa else "ap_uint"}<{wa}>("{a:x}", 16) % '
+            f'{"ap_int" if sb else "ap_uint"}<{wb}>("{b:x}", 16));'
+        )
         expected.append(f"{width} {right % (1 << width):0{width}b}")
     source = tmp_path / "remainders.cpp"
     source.write_text(
         '#include "ap_int.h"\n#include <cstdio>\ntemplate <class T> void show(const T& x) {\n'
         '  std::printf("%d ", T::width);\n  for (int i = T::width; i-- > 0;) std::putchar(48 + x.test(i));\n'
-        "  std::puts(\"\");\n}\nint main() {\n" + "\n".join(lines) + "\n}\n"
-    )  # fmt: skip
+        '  std::puts("");\n}\nint main() {\n' + "\n".join(lines) + "\n}\n"
+    )
     built = compile_with("clang", source, "-fsanitize=undefined", "-fno-sanitize-recover", "-o", str(tmp_path / "r"))
     assert built.returncode == 0, built.stderr
     ran = subprocess.run([tmp_path / "r"], capture_output=True, text=True, check=True)

@@ -41,6 +41,7 @@ def test_tables_go_where_a_document_names_their_benchmark(tmp_path):
 @pytest.fixture
 def three(monkeypatch):
     """Benchmarks of which the second cannot run."""
+
     def measure(name, out, progress):
         if name == "two":
             raise ConfigError("bench two: the package nowhere is missing")
@@ -90,6 +91,7 @@ def test_a_step_is_done_again_only_for_another_key(tmp_path):
 
 def test_growth_fits_its_series_and_plots_them(tmp_path, monkeypatch):
     """From made-up times: HLS grows with the square of the lanes and fails its aim, all else is linear or flat."""
+
     def times(size, key="HLS", power=1):
         return {f"{key} s": size**power, f"{key} processor s": size**power}
 
@@ -102,10 +104,12 @@ def test_growth_fits_its_series_and_plots_them(tmp_path, monkeypatch):
     monkeypatch.setattr(growth.flow, "synth_step", lambda engine, settings: None)
     monkeypatch.setattr(growth, "_engine", lambda *arguments: (None, None))
     monkeypatch.setattr(growth, "in_workers", cells)
-    monkeypatch.setattr(growth, "_tools", lambda n, out: {"lanes": n} | times(n, power=2) | times(n, "Verilator")
-                        | times(n, "cycle"))  # fmt: skip
-    monkeypatch.setattr(growth, "_compile", lambda outputs, size, out: {"weights": outputs, "pixels": size * size}
-                        | times(3.0))  # fmt: skip
+    monkeypatch.setattr(
+        growth, "_tools", lambda n, out: {"lanes": n} | times(n, power=2) | times(n, "Verilator") | times(n, "cycle")
+    )
+    monkeypatch.setattr(
+        growth, "_compile", lambda outputs, size, out: {"weights": outputs, "pixels": size * size} | times(3.0)
+    )
     monkeypatch.setattr(growth, "_golden_images", lambda: {"layer": golden(1)})
     monkeypatch.setattr(growth, "_golden_batches", lambda: {"digits": golden(1)})
     fits, lanes, *_ = growth.run(tmp_path / "growth", lambda text: None)

@@ -116,8 +116,11 @@ def test_every_number_of_a_configuration_has_two_ends():
     # Formats check themselves (pymodel.formats); taps of a support do, too (pymodel.supports).
     known = ("taps", "support", "Format", "multiplier")
     for model in (RunConfig, TrainConfig, Costs, Target, Network):
-        found = [place for place in unbounded(TypeAdapter(model).json_schema(), model.__name__)
-                 if not any(word in place for word in known)]  # fmt: skip
+        found = [
+            place
+            for place in unbounded(TypeAdapter(model).json_schema(), model.__name__)
+            if not any(word in place for word in known)
+        ]
         assert found == []
 
 
@@ -167,7 +170,7 @@ def nines(depth: int) -> str:
         ("- 1", ["a mapping of keys"]),
         ("psconv: true\nlayer: {}", ["psconv: True"]),
         ("psconv: 1.0\nlayer: {}", ["psconv: 1.0"]),
-        ("psconv: 1\nbundle: \"a\\0b\"", ["bundle: 'a\\x00b'"]),
+        ('psconv: 1\nbundle: "a\\0b"', ["bundle: 'a\\x00b'"]),
         ("psconv: 1\nbundle: ''", ["bundle: ''"]),
         ("psconv: 1\nlayer: {kernel: 4}", ["layer.kernel: 4", "odd"]),
         ("psconv: 1\nlayer: {kernel: 1048575}", ["layer.kernel", "1048575", "15"]),
@@ -190,15 +193,28 @@ def test_a_few_aliases_and_a_merge_are_yaml():
     assert records.parse_yaml(text, "t") == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2}}
 
 
-@given(st.sampled_from(["", "-", "+"]), st.sampled_from(["1", "12.", ".5", "3.25", "0"]), st.sampled_from("eE"),
-       st.sampled_from(["", "-", "+"]), st.integers(0, 40))  # fmt: skip
+@given(
+    st.sampled_from(["", "-", "+"]),
+    st.sampled_from(["1", "12.", ".5", "3.25", "0"]),
+    st.sampled_from("eE"),
+    st.sampled_from(["", "-", "+"]),
+    st.integers(0, 40),
+)
 def test_an_exponent_makes_a_number(sign, digits, e, exponent_sign, exponent):
     text = f"{sign}{digits}{e}{exponent_sign}{exponent}"
     assert records.parse_yaml(f"a: {text}", "t") == {"a": float(text)}
 
 
-@given(st.dictionaries(st.text("abc1e-.+", min_size=1, max_size=8), st.text("abc1e-.+:#[]{}&*!|>'\"%@`\n ", max_size=8)
-                       | st.floats(allow_nan=False) | st.integers() | st.booleans() | st.none()))  # fmt: skip
+@given(
+    st.dictionaries(
+        st.text("abc1e-.+", min_size=1, max_size=8),
+        st.text("abc1e-.+:#[]{}&*!|>'\"%@`\n ", max_size=8)
+        | st.floats(allow_nan=False)
+        | st.integers()
+        | st.booleans()
+        | st.none(),
+    )
+)
 def test_what_is_written_is_read_again(data):
     found = records.parse_yaml(records.yaml_text(data, 80), "t") or {}
     assert found == data and [type(value) for value in found.values()] == [type(value) for value in data.values()]
@@ -352,14 +368,16 @@ def kinds(tmp_path_factory):
 
 
 COMMANDS = {
-    **{command: ([command, "FILE"], "run", "configuration of a run") for command in
-       ("run", "golden", "csim", "synth", "cosim", "report", "explore", "fits", "pack-weights")},
+    **{
+        command: ([command, "FILE"], "run", "configuration of a run")
+        for command in ("run", "golden", "csim", "synth", "cosim", "report", "explore", "fits", "pack-weights")
+    },
     "train": (["train", "FILE"], "training", "configuration of a training"),
     "sweep": (["sweep", "FILE", "dense", "--results", "r.json"], "training", "configuration of a training"),
     "quantize": (["quantize", "FILE"], "training's folder", "folder of a training"),
     "costs": (["energy", "--costs", "FILE"], "costs", "a table of energy costs"),
     "compare": (["compare", "FILE", "FILE"], "arrays", ".npz"),
-}  # fmt: skip
+}
 TAKEN = re.compile(r"goes to|no command takes|holds no .npz|of a training|cannot be read")
 
 
@@ -401,9 +419,11 @@ def test_an_unforeseen_end_of_a_file_is_no_interrupt(monkeypatch, psconv):
 
 @pytest.mark.parametrize(
     ("layer", "word"),
-    [({"in_channels": 65536, "out_channels": 65536}, "layer layer: 38,654,705,664 weights"),
-     ({"height": 65536, "width": 65536}, "outputs of 2 images")],
-)  # fmt: skip
+    [
+        ({"in_channels": 65536, "out_channels": 65536}, "layer layer: 38,654,705,664 weights"),
+        ({"height": 65536, "width": 65536}, "outputs of 2 images"),
+    ],
+)
 def test_sizes_beyond_all_memory_are_refused_before_anything_is_made(layer, word, tmp_path, psconv):
     message = refused(psconv, "golden", run_file(tmp_path / "run.yaml", layer=LAYER | layer), "--out", tmp_path / "o")
     assert word in message and "GiB of memory are needed" in message

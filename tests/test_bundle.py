@@ -33,8 +33,16 @@ def make_bundle(variant: str = "PSD1_P16", seed: int = 0) -> Bundle:
         biases[layer.name] = rng.integers(-999, 999, shape[0]).astype(np.int32)
         weight_formats[layer.name] = Format(8, 10)
     names = ["input", *(layer.name for layer in network.layers)]
-    return Bundle(network, {name: Format(8, 4) for name in names}, weight_formats, weights, biases,
-                  accumulator_bits={"conv1": 24}, dataset="digits", notes={"test_accuracy": 0.5})  # fmt: skip
+    return Bundle(
+        network,
+        {name: Format(8, 4) for name in names},
+        weight_formats,
+        weights,
+        biases,
+        accumulator_bits={"conv1": 24},
+        dataset="digits",
+        notes={"test_accuracy": 0.5},
+    )
 
 
 @pytest.fixture
@@ -67,7 +75,10 @@ def test_scales_round_trip(saved: Path) -> None:
     assert set(two.scales) == set(scales) and not plain.scales
     assert all(np.array_equal(two.scales[name], scales[name]) for name in scales)
     assert {name: two.engine_shape(name).scale_bits for name in ("conv1", "conv2", "fc")} == {
-        "conv1": 0, "conv2": int(scales["conv2"].max()).bit_length(), "fc": 16}  # fmt: skip
+        "conv1": 0,
+        "conv2": int(scales["conv2"].max()).bit_length(),
+        "fc": 16,
+    }
     images = rng.integers(-128, 128, (2, 1, 8, 8))
     before, after = golden.run(plain, images), golden.run(two, images)
     assert np.array_equal(before["conv1"], after["conv1"]) and not np.array_equal(before["conv2"], after["conv2"])

@@ -144,13 +144,21 @@ module all(input clk, input we, input [35:0] x, y, output [35:0] z0, z1, z2, z3,
 endmodule
 """
 FAMILIES = [  # and the multipliers of 16 x 16 that the command uses
-    ("synth_ecp5", 1), ("synth_gowin", 1), ("synth_ice40 -dsp", 1), ("synth_nexus", 1),
+    ("synth_ecp5", 1),
+    ("synth_gowin", 1),
+    ("synth_ice40 -dsp", 1),
+    ("synth_nexus", 1),
     pytest.param("synth_gowin -family gw5a", 0, marks=pytest.mark.slow),
     pytest.param("synth_ice40", 0, marks=pytest.mark.slow),
-    *(pytest.param(command, 1, marks=pytest.mark.slow) for command in (
-        "synth_xilinx", "synth_xilinx -family xcup -noiopad -noclkbuf", "synth_lattice -family lfd2nx -noiopad",
-    )),
-]  # fmt: skip
+    *(
+        pytest.param(command, 1, marks=pytest.mark.slow)
+        for command in (
+            "synth_xilinx",
+            "synth_xilinx -family xcup -noiopad -noclkbuf",
+            "synth_lattice -family lfd2nx -noiopad",
+        )
+    ),
+]
 
 
 @pytest.mark.parametrize(("command", "multipliers"), FAMILIES)
@@ -168,8 +176,10 @@ def test_circuits_whose_cost_is_known(tmp_path: Path, command: str, multipliers:
 @pytest.mark.parametrize("command", ["synth_ecp5 -noiopad", "synth_xilinx -flatten -family xc7"])
 def test_a_network_module_by_module_where_the_command_flattens(tmp_path: Path, command: str) -> None:
     """A module of each name is counted, however the command treats the hierarchy by itself."""
-    top = "module top(input clk, input [7:0] x, output [7:0] y);\n  wire [7:0] m;\n  part a (.clk (clk), .d (x)," \
-          " .q (m));\n  part b (.clk (clk), .d (m), .q (y));\nendmodule\n"  # fmt: skip
+    top = (
+        "module top(input clk, input [7:0] x, output [7:0] y);\n  wire [7:0] m;\n  part a (.clk (clk), .d (x),"
+        " .q (m));\n  part b (.clk (clk), .d (m), .q (y));\nendmodule\n"
+    )
     part = "module part(input clk, input [7:0] d, output reg [7:0] q);\n  always @(posedge clk) q <= d;\nendmodule\n"
     for name, text in {"top": top, "part": part}.items():
         (tmp_path / f"{name}.sv").write_text(text)

@@ -47,10 +47,14 @@ def defined(beats: np.ndarray) -> bytes:
 
 
 beats = st.builds(
-    lambda seed, count, size, zeros: np.random.default_rng(seed).integers(0, 256, (count, size), np.uint8)
-    * np.uint8(not zeros),
-    st.integers(0, 9999), st.integers(1, 70), st.sampled_from([1, 2, 3, 4, 5, 8, 9, 16]), st.booleans(),
-)  # fmt: skip
+    lambda seed, count, size, zeros: (
+        np.random.default_rng(seed).integers(0, 256, (count, size), np.uint8) * np.uint8(not zeros)
+    ),
+    st.integers(0, 9999),
+    st.integers(1, 70),
+    st.sampled_from([1, 2, 3, 4, 5, 8, 9, 16]),
+    st.booleans(),
+)
 
 
 @given(beats)
@@ -74,8 +78,9 @@ def test_any_two_damaged_beats_are_seen(given_beats, data):
     damaged = whole.copy()
     for at in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=2)):
         other = st.sampled_from([whole[k].tobytes() for k in range(len(whole))])
-        damaged[at] = np.frombuffer(data.draw(other | st.binary(min_size=whole.shape[1], max_size=whole.shape[1])),
-                                    np.uint8)  # fmt: skip
+        damaged[at] = np.frombuffer(
+            data.draw(other | st.binary(min_size=whole.shape[1], max_size=whole.shape[1])), np.uint8
+        )
     if not np.array_equal(damaged, whole):
         count = len(given_beats)
         assert not np.array_equal(check_sum(damaged[:count]), damaged[count:])

@@ -26,8 +26,25 @@ def folders(tmp_path):
     return str(tmp_path / "a"), str(tmp_path / "b")
 
 
-COMMANDS = ["run", "golden", "csim", "synth", "cosim", "report", "compare", "complexity", "energy", "train", "quantize",
-            "sweep", "explore", "fits", "bench", "hunt", "pack-weights"]  # fmt: skip
+COMMANDS = [
+    "run",
+    "golden",
+    "csim",
+    "synth",
+    "cosim",
+    "report",
+    "compare",
+    "complexity",
+    "energy",
+    "train",
+    "quantize",
+    "sweep",
+    "explore",
+    "fits",
+    "bench",
+    "hunt",
+    "pack-weights",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -139,10 +156,21 @@ def test_a_signal_ends_a_run_with_all_that_it_has_started(tmp_path, number, stat
             time.sleep(0.1)
 
     run = subprocess.Popen(
-        [sys.executable, "-m", "scripts.cli", "run", str(ROOT / "examples" / "digits" / "run.yaml"),
-         "--out", str(tmp_path / "out")], cwd=ROOT, env=os.environ | {"PSCONV_TEST_MARK": str(tmp_path)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "scripts.cli",
+            "run",
+            str(ROOT / "examples" / "digits" / "run.yaml"),
+            "--out",
+            str(tmp_path / "out"),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"PSCONV_TEST_MARK": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     wait_until(lambda: any("ziglang" in command for command in running()))  # what a worker has started
     run.send_signal(number)
     _, said = run.communicate(timeout=60)

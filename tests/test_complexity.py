@@ -17,22 +17,40 @@ RESNET_3X3 = [
     *[(256, 512, 4), *[(512, 512, 4)] * 3],
 ]
 RESNET_1X1 = [(64, 128, 16), (128, 256, 8), (256, 512, 4)]
-VGG_3X3 = [(64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), (256, 256, 8), (256, 256, 8),
-           (256, 512, 4), (512, 512, 4), (512, 512, 4), *[(512, 512, 2)] * 3]  # fmt: skip
+VGG_3X3 = [
+    (64, 64, 32),
+    (64, 128, 16),
+    (128, 128, 16),
+    (128, 256, 8),
+    (256, 256, 8),
+    (256, 256, 8),
+    (256, 512, 4),
+    (512, 512, 4),
+    (512, 512, 4),
+    *[(512, 512, 2)] * 3,
+]
 # Mean taps of a kernel under each variant, where 16 divides the channels of every layer.
-TAPS = {"dense": 9, "PSD4_P8": 37 / 8, "PSD4_P16": 69 / 16, "PSD2_P8": 23 / 8, "PSD2_P16": 39 / 16,
-        "PSD1_P8": 2, "PSD1_P16": 1.5, "PS4_P4": 4, "PS2_P6": 2, "PS1_P9": 1,
-        "pSC4": 4, "pSC2": 2, "pSC1": 1}  # fmt: skip
+TAPS = {
+    "dense": 9,
+    "PSD4_P8": 37 / 8,
+    "PSD4_P16": 69 / 16,
+    "PSD2_P8": 23 / 8,
+    "PSD2_P16": 39 / 16,
+    "PSD1_P8": 2,
+    "PSD1_P16": 1.5,
+    "PS4_P4": 4,
+    "PS2_P6": 2,
+    "PS1_P9": 1,
+    "pSC4": 4,
+    "pSC2": 2,
+    "pSC1": 1,
+}
 
 
 @pytest.mark.parametrize("variant", TAPS)
 def test_resnet18_by_hand(variant: str) -> None:
     counts = complexity(make_network("resnet18", "cifar10", variant))
-    weights = (
-        3 * 64 * 9
-        + sum(i * o * TAPS[variant] for i, o, _ in RESNET_3X3)
-        + sum(i * o for i, o, _ in RESNET_1X1)
-    )
+    weights = 3 * 64 * 9 + sum(i * o * TAPS[variant] for i, o, _ in RESNET_3X3) + sum(i * o for i, o, _ in RESNET_1X1)
     assert counts.total("weights", "conv") == weights
     assert counts.total("weights") == weights + 512 * 10
     norms = 2 * (64 + sum(o for _, o, _ in RESNET_3X3) + sum(o for _, o, _ in RESNET_1X1))
@@ -47,9 +65,7 @@ def test_resnet18_by_hand(variant: str) -> None:
 def test_vgg16_by_hand(variant: str) -> None:
     counts = complexity(make_network("vgg16", "cifar10", variant))
     assert counts.total("weights", "conv") == 1728 + sum(i * o * TAPS[variant] for i, o, _ in VGG_3X3)
-    assert counts.total("macs", "conv") == 1728 * 1024 + sum(
-        i * o * s * s * TAPS[variant] for i, o, s in VGG_3X3
-    )
+    assert counts.total("macs", "conv") == 1728 * 1024 + sum(i * o * s * s * TAPS[variant] for i, o, s in VGG_3X3)
     larger = complexity(make_network("vgg16", "tiny-imagenet", variant))
     assert larger.total("macs", "conv") == 4 * counts.total("macs", "conv")
     assert larger.total("weights", "conv") == counts.total("weights", "conv")
@@ -74,26 +90,66 @@ def test_claims_for_resnet18() -> None:
 # middle and of the grid lines; a pixel is 0.0004 G, 0.0002 G, 0.0016 G and 0.0009 G.
 PLOTTED = {
     ("resnet18", "cifar10"): {
-        "dense": 0.5588, "PSD4_P8": 0.2910, "PSD4_P16": 0.2718, "PSD2_P8": 0.1839, "PSD2_P16": 0.1573,
-        "PSD1_P8": 0.1302, "PSD1_P16": 0.0996, "PS4_P4": 0.2529, "PS2_P6": 0.1302, "PS1_P9": 0.0690,
-        "pSC4": 0.2529, "pSC2": 0.1302, "pSC1": 0.0690,
+        "dense": 0.5588,
+        "PSD4_P8": 0.2910,
+        "PSD4_P16": 0.2718,
+        "PSD2_P8": 0.1839,
+        "PSD2_P16": 0.1573,
+        "PSD1_P8": 0.1302,
+        "PSD1_P16": 0.0996,
+        "PS4_P4": 0.2529,
+        "PS2_P6": 0.1302,
+        "PS1_P9": 0.0690,
+        "pSC4": 0.2529,
+        "pSC2": 0.1302,
+        "pSC1": 0.0690,
     },
     ("vgg16", "cifar10"): {
-        "dense": 0.3141, "PSD4_P8": 0.1623, "PSD4_P16": 0.1516, "PSD2_P8": 0.1017, "PSD2_P16": 0.0865,
-        "PSD1_P8": 0.0714, "PSD1_P16": 0.0540, "PS4_P4": 0.1407, "PS2_P6": 0.0714, "PS1_P9": 0.0367,
-        "pSC4": 0.1407, "pSC2": 0.0714, "pSC1": 0.0367,
+        "dense": 0.3141,
+        "PSD4_P8": 0.1623,
+        "PSD4_P16": 0.1516,
+        "PSD2_P8": 0.1017,
+        "PSD2_P16": 0.0865,
+        "PSD1_P8": 0.0714,
+        "PSD1_P16": 0.0540,
+        "PS4_P4": 0.1407,
+        "PS2_P6": 0.0714,
+        "PS1_P9": 0.0367,
+        "pSC4": 0.1407,
+        "pSC2": 0.0714,
+        "pSC1": 0.0367,
     },
     ("resnet18", "tiny-imagenet"): {
-        "dense": 2.2273, "PSD4_P8": 1.1558, "PSD4_P16": 1.0812, "PSD2_P8": 0.7305, "PSD2_P16": 0.6250,
-        "PSD1_P8": 0.5179, "PSD1_P16": 0.3961, "PS4_P4": 1.0049, "PS2_P6": 0.5179, "PS1_P9": 0.2744,
-        "pSC4": 1.0049, "pSC2": 0.5179, "pSC1": 0.2744,
+        "dense": 2.2273,
+        "PSD4_P8": 1.1558,
+        "PSD4_P16": 1.0812,
+        "PSD2_P8": 0.7305,
+        "PSD2_P16": 0.6250,
+        "PSD1_P8": 0.5179,
+        "PSD1_P16": 0.3961,
+        "PS4_P4": 1.0049,
+        "PS2_P6": 0.5179,
+        "PS1_P9": 0.2744,
+        "pSC4": 1.0049,
+        "pSC2": 0.5179,
+        "pSC1": 0.2744,
     },
     ("vgg16", "tiny-imagenet"): {
-        "dense": 1.2549, "PSD4_P8": 0.6446, "PSD4_P16": 0.6011, "PSD2_P8": 0.4057, "PSD2_P16": 0.3399,
-        "PSD1_P8": 0.2840, "PSD1_P16": 0.2147, "PS4_P4": 0.5620, "PS2_P6": 0.2840, "PS1_P9": 0.1454,
-        "pSC4": 0.5620, "pSC2": 0.2840, "pSC1": 0.1454,
+        "dense": 1.2549,
+        "PSD4_P8": 0.6446,
+        "PSD4_P16": 0.6011,
+        "PSD2_P8": 0.4057,
+        "PSD2_P16": 0.3399,
+        "PSD1_P8": 0.2840,
+        "PSD1_P16": 0.2147,
+        "PS4_P4": 0.5620,
+        "PS2_P6": 0.2840,
+        "PS1_P9": 0.1454,
+        "pSC4": 0.5620,
+        "pSC2": 0.2840,
+        "pSC1": 0.1454,
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("plot", PLOTTED, ids=" ".join)
@@ -134,9 +190,7 @@ def test_plotted_flops_of_mobilenet_v2(dataset: str, plotted: float) -> None:
 
 def test_grouped_weights_are_counted_per_group() -> None:
     layer = next(
-        layer
-        for layer in complexity(make_network("mobilenet_v2", "cifar10")).layers
-        if layer.name == "s2b1_depth"
+        layer for layer in complexity(make_network("mobilenet_v2", "cifar10")).layers if layer.name == "s2b1_depth"
     )
     assert (layer.weights, layer.macs) == (96 * 9, 96 * 9 * 32 * 32)
 
@@ -193,9 +247,7 @@ def test_storage_of_a_network() -> None:
     assert totals["periodic"] == Storage(weights * 8, 16 * 16 * 9)  # sixteen sparse layers
     assert totals["dense"].bits == 8 * complexity(network).total("dense_weights")
     assert all(totals[form].weight_bits == weights * 8 for form in ("per_weight", "bitmap", "csr"))
-    assert all(
-        totals[form].index_bits > 1000 * totals["periodic"].index_bits for form in ("per_weight", "csr")
-    )
+    assert all(totals[form].index_bits > 1000 * totals["periodic"].index_bits for form in ("per_weight", "csr"))
     assert "periodic" not in total(network_storage(make_network("resnet18", "cifar10", "pSC4")))
 
 

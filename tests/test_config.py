@@ -60,27 +60,36 @@ WRONG = {
         ["layers.conv9", "conv1"],
     ),
     "streamed weights without a network": (
-        {"psconv": 1, "bundle": "x.yaml", "weights": "streamed"}, ["weights: streamed", "top: network"],
+        {"psconv": 1, "bundle": "x.yaml", "weights": "streamed"},
+        ["weights: streamed", "top: network"],
     ),
     "a streamed layer without a network": (
         {"psconv": 1, "bundle": "x.yaml", "layers": {"conv2": {"weights": "streamed"}}},
         ["layers.conv2.weights: streamed", "top: network"],
     ),
     "streamed and loaded weights": (
-        {"psconv": 1, "bundle": "x.yaml", "top": "network", "weights": "loaded",
-         "layers": {"conv2": {"weights": "streamed"}}},
+        {
+            "psconv": 1,
+            "bundle": "x.yaml",
+            "top": "network",
+            "weights": "loaded",
+            "layers": {"conv2": {"weights": "streamed"}},
+        },
         ["layers.conv2.weights: streamed", "weights: loaded"],
     ),
     "too many images": (
-        {"psconv": 1, "bundle": str(ROOT / "examples/digits/digits_PSD1_P16.yaml"),
-         "images": {"source": "digits", "count": 99999}},
+        {
+            "psconv": 1,
+            "bundle": str(ROOT / "examples/digits/digits_PSD1_P16.yaml"),
+            "images": {"source": "digits", "count": 99999},
+        },
         ["images.count", "99999", "360"],
     ),
     "unknown target": (layer() | {"target": "zcu999"}, ["zcu999", "zcu104"]),
     "unknown engine": (layer(engine="spare"), ["layer.engine", "spare", "indexed"]),
     "another version": ({"psconv": 2, "layer": LAYER}, ["psconv", "2"]),
     "not a mapping": ([1, 2], ["a mapping of keys"]),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

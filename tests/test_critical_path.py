@@ -71,7 +71,8 @@ def module() -> dict:
             "pe.s_TRELLIS_FF_Q_3_DI_LUT4_Z": cell("LUT4"),
             "pe._GEN_LUT4_Z": cell("LUT4"),
             "pe.s_TRELLIS_FF_Q_3_DI_CCU2C_S0": {
-                "type": "CCU2C", "attributes": {"src": "source1.sv:15.13-15.18|/share/lattice/arith_map.v:74.7-80.4"},
+                "type": "CCU2C",
+                "attributes": {"src": "source1.sv:15.13-15.18|/share/lattice/arith_map.v:74.7-80.4"},
             },
         },
         "netnames": {
@@ -85,20 +86,23 @@ def module() -> dict:
 LINES = SourceLines(module(), "top", [TOP, PE, MUL, FIFO])
 
 
-@pytest.mark.parametrize("name, lines", [
-    ("pe.s_TRELLIS_FF_Q_3_DI_LUT4_Z", "pe.hpp:41, pe.hpp:98"),  # named after the register that it feeds
-    ("pe.s_TRELLIS_FF_Q_3_DI_CCU2C_S0$CCU2_COMB1", "pe.hpp:98"),  # yosys knows the line of an adder
-    ("pe.s[3]", "pe.hpp:41, pe.hpp:98"),
-    ("pe._GEN", "pe.hpp:57"),
-    ("pe.sum_LUT4_Z", "pe.hpp:79"),
-    ("pe._product_p_TRELLIS_FF_Q_DI_MULT18X18D_P0", "products.hpp:83"),  # an instance drives it: its declaration
-    ("pe.product.p_q_TRELLIS_FF_Q", "products.hpp:83"),  # no line in the primitive: the instance's
-    ("pe.plain_TRELLIS_FF_Q", "pe.hpp:102"),  # no line at the statement: the process
-    ("pe.absent_LUT4_Z", "pe.hpp:102"),
-    ("sums_fifo.out_TRELLIS_FF_Q", None),
-    ("y_LUT4_Z", None),
-    ("nothing", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, lines",
+    [
+        ("pe.s_TRELLIS_FF_Q_3_DI_LUT4_Z", "pe.hpp:41, pe.hpp:98"),  # named after the register that it feeds
+        ("pe.s_TRELLIS_FF_Q_3_DI_CCU2C_S0$CCU2_COMB1", "pe.hpp:98"),  # yosys knows the line of an adder
+        ("pe.s[3]", "pe.hpp:41, pe.hpp:98"),
+        ("pe._GEN", "pe.hpp:57"),
+        ("pe.sum_LUT4_Z", "pe.hpp:79"),
+        ("pe._product_p_TRELLIS_FF_Q_DI_MULT18X18D_P0", "products.hpp:83"),  # an instance drives it: its declaration
+        ("pe.product.p_q_TRELLIS_FF_Q", "products.hpp:83"),  # no line in the primitive: the instance's
+        ("pe.plain_TRELLIS_FF_Q", "pe.hpp:102"),  # no line at the statement: the process
+        ("pe.absent_LUT4_Z", "pe.hpp:102"),
+        ("sums_fifo.out_TRELLIS_FF_Q", None),
+        ("y_LUT4_Z", None),
+        ("nothing", None),
+    ],
+)
 def test_names_lead_to_lines(name, lines):
     assert LINES.of(name) == lines
 
@@ -121,8 +125,14 @@ def test_a_path_is_told_in_lines_and_elements():
     ]
     steps = described(path, module(), LINES)
     assert [step["element"] for step in steps] == [
-        "register", "routing", "logic", "routing", "carry chain", "carry chain", "register",
-    ]  # fmt: skip
+        "register",
+        "routing",
+        "logic",
+        "routing",
+        "carry chain",
+        "carry chain",
+        "register",
+    ]
     assert shares(steps) == {"routing": 1.25, "carry chain": 0.625, "register": 0.5, "logic": 0.25}
     parts = in_lines(steps)
     assert [(part["source"], part["delay_ns"]) for part in parts] == [

@@ -69,31 +69,39 @@ def accesses(shape: EngineShape) -> dict[str, list[tuple[bool, bool]]]:
     if k == 1:
         nests["pixels"] = [
             (True, y in rows and x in columns)
-            for y in range(shape.height) for x in range(shape.width) for _ in range(shape.NB)
-        ]  # fmt: skip
+            for y in range(shape.height)
+            for x in range(shape.width)
+            for _ in range(shape.NB)
+        ]
     else:
         nests["columns"] = [
             (r < shape.height and n % shape.pieces == 0, r + p in rows)
-            for r in range(max(shape.height, rows[-1] - p + 1)) for _ in range(shape.width) for n in pieces
-        ]  # fmt: skip
+            for r in range(max(shape.height, rows[-1] - p + 1))
+            for _ in range(shape.width)
+            for n in pieces
+        ]
         nests["windows"] = [
             (p <= x < p + shape.width, x in columns)
-            for _ in rows for x in range(max(p + shape.width, columns[-1] + 1)) for _ in pieces
-        ]  # fmt: skip
+            for _ in rows
+            for x in range(max(p + shape.width, columns[-1] + 1))
+            for _ in pieces
+        ]
     pixels = range(shape.hout * shape.wout)
     nests["pe"] = [
         (step == f == 0, b == shape.NB - 1 and f == shape.fold - 1)
-        for _ in pixels for b in range(shape.NB) for step in range(shape.steps) for f in range(shape.fold)
-    ]  # fmt: skip
+        for _ in pixels
+        for b in range(shape.NB)
+        for step in range(shape.steps)
+        for f in range(shape.fold)
+    ]
     if shape.pieces > 1:  # the first set before all work, each other one from the beginning of the set before
         sets, turn = len(pixels) * shape.NB, shape.steps * shape.fold
         ahead = [n // turn < sets - 1 and n % turn < shape.pieces for n in range(sets * turn)]
         writes = [write for _, write in nests["pe"]]
         nests["pe"] = [(True, False)] * shape.pieces + list(zip(ahead, writes, strict=True))
     nests["output"] = [
-        (True, step == shape.steps - 1 or step % shape.P == shape.P - 1)
-        for _ in pixels for step in range(shape.steps)
-    ]  # fmt: skip
+        (True, step == shape.steps - 1 or step % shape.P == shape.P - 1) for _ in pixels for step in range(shape.steps)
+    ]
     return nests
 
 

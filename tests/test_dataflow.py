@@ -23,8 +23,15 @@ DIGITS = Path(__file__).parents[1] / "examples" / "digits" / "digits_PSD1_P16.ya
 
 
 def conv(name: str, source: str, out: int, kernel: int = 3, **more) -> dict:
-    return {"op": "conv", "name": name, "input": source, "out_channels": out, "kernel": kernel,
-            "padding": kernel // 2, **more}  # fmt: skip
+    return {
+        "op": "conv",
+        "name": name,
+        "input": source,
+        "out_channels": out,
+        "kernel": kernel,
+        "padding": kernel // 2,
+        **more,
+    }
 
 
 def network(*layers: dict, channels: int = 3, height: int = 6, width: int = 5) -> Network:
@@ -171,8 +178,12 @@ def test_refuses_what_is_not_built() -> None:
     refused(network(a, {"op": "avgpool", "name": "m", "input": "a", "kernel": 3}), "m: the mean of 9 elements")
     refused(network(a, {"op": "global_avgpool", "name": "g", "input": "a"}, height=5), "g: the mean of 25 elements")
     refused(network(a, {"op": "linear", "name": "l", "input": "a", "out_features": 2}), "l: .*pool before it")
-    net = Network(name="n", input={"channels": 1, "height": 4, "width": 4}, output="a",
-                  layers=[a, conv("b", "a", 2), conv("c", "b", 4), a | {"name": "d", "input": "c"}])  # fmt: skip
+    net = Network(
+        name="n",
+        input={"channels": 1, "height": 4, "width": 4},
+        output="a",
+        layers=[a, conv("b", "a", 2), conv("c", "b", 4), a | {"name": "d", "input": "c"}],
+    )
     bundle = random_bundle(net, 0)
     dataflow = build(bundle, {"a": bundle.engine_shape("a")})
     assert [unit.name for unit in dataflow.units] == ["a"]  # what the output does not depend on is not built

@@ -20,14 +20,35 @@ from scripts.subject import engine_shapes, load_bundle
 FAULTS = Path(__file__).parent / "faults"
 # Two paths of the same convolutions, one of them longer by two.
 SKIP = {
-    "input": [3, 1, 1], "seed": 5, "parallelism": {}, "weights": [], "activation_bits": 8, "weight_bits": 8,
-    "scaled": [], "fracs": {}, "stages": 0, "clock_ns": 3.333, "idle": 0.4, "backpressure": 0.4,
+    "input": [3, 1, 1],
+    "seed": 5,
+    "parallelism": {},
+    "weights": [],
+    "activation_bits": 8,
+    "weight_bits": 8,
+    "scaled": [],
+    "fracs": {},
+    "stages": 0,
+    "clock_ns": 3.333,
+    "idle": 0.4,
+    "backpressure": 0.4,
     "layers": [
-        *({"op": "conv", "name": f"c{at}", "input": f"c{at - 1}" if at else "input", "out_channels": 3, "kernel": 1,
-           "stride": 1, "padding": 0, "support": "dense"} for at in range(3)),
+        *(
+            {
+                "op": "conv",
+                "name": f"c{at}",
+                "input": f"c{at - 1}" if at else "input",
+                "out_channels": 3,
+                "kernel": 1,
+                "stride": 1,
+                "padding": 0,
+                "support": "dense",
+            }
+            for at in range(3)
+        ),
         {"op": "add", "name": "s", "inputs": ["c2", "c0"]},
     ],
-}  # fmt: skip
+}
 
 
 def dataflow_of(path: Path) -> Dataflow:
@@ -125,8 +146,14 @@ def test_random_networks_in_rtl(tmp_path: Path) -> None:
 def test_a_layer_whose_zeros_are_not_through_when_the_first_beat_comes(tmp_path: Path) -> None:
     """RTL and cycle model count from the same cycle."""
     config = yaml.safe_load((FAULTS / "layers" / "late_first_beat.yaml").read_text())
-    case = config | {"layer": layers.PLAIN | config["layer"], "parallelism": layers.PARALLEL, "images": {"count": 3},
-                     "seed": 0, "clock_ns": 3.333, "stalls": {"images": 2, "input": 0.4, "output": 0.4}}  # fmt: skip
+    case = config | {
+        "layer": layers.PLAIN | config["layer"],
+        "parallelism": layers.PARALLEL,
+        "images": {"count": 3},
+        "seed": 0,
+        "clock_ns": 3.333,
+        "stalls": {"images": 2, "input": 0.4, "output": 0.4},
+    }
     layers.RTL.check(case, tmp_path)
 
 

@@ -27,8 +27,11 @@ from tests.documents import (
 
 DATA = ROOT.parent / "shared" / "data" / "cifar10"
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
-SLOW = {name for name, path in zip(NAMES, DOCUMENTS, strict=True)
-        if any(block.sort == "console" and "slow" in block.words for block in blocks(path.read_text()))}  # fmt: skip
+SLOW = {
+    name
+    for name, path in zip(NAMES, DOCUMENTS, strict=True)
+    if any(block.sort == "console" and "slow" in block.words for block in blocks(path.read_text()))
+}
 
 
 @pytest.fixture
@@ -136,9 +139,11 @@ def test_every_example_is_used() -> None:
     tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py") if path.name != "test_documents.py")
     sessions = "\n".join(
         command.text
-        for path in DOCUMENTS for block in blocks(path.read_text()) if block.sort == "console"
+        for path in DOCUMENTS
+        for block in blocks(path.read_text())
+        if block.sort == "console"
         for command in commands(block)
-    )  # fmt: skip
+    )
     unused = []
     for path in (ROOT / "examples").rglob("*.yaml"):
         whole_folder = re.search(rf'"{path.parent.name}"\)\.glob\("\*\.yaml"\)', tests)
@@ -193,9 +198,15 @@ def test_the_reader_reads() -> None:
 
 @pytest.mark.parametrize(
     "printed, missing",
-    [("first 1 2\nmore\nlast", None), ("noise\nfirst 2 2\nlast", None), ("first 1 3\nlast", "first … 2"),
-     ("first 1 2", "last"), ("last\nfirst 1 2", "last"), ("first  1   2\n\n\nlast", None)],
-)  # fmt: skip
+    [
+        ("first 1 2\nmore\nlast", None),
+        ("noise\nfirst 2 2\nlast", None),
+        ("first 1 3\nlast", "first … 2"),
+        ("first 1 2", "last"),
+        ("last\nfirst 1 2", "last"),
+        ("first  1   2\n\n\nlast", None),
+    ],
+)
 def test_what_is_shown_must_be_printed(printed: str, missing: str | None) -> None:
     assert unmatched(("first …  2", "…", "last"), printed) == missing
 

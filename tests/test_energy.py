@@ -23,13 +23,26 @@ from pymodel.traffic import (
 )
 
 COSTS = Costs.load()
-LAYER = LayerTraffic("layer", "conv", 64_000, 640, 6_400, 1_000, 2, EngineTraffic(
-    memories={"weights": Memory("weights", 8 * KIB, 640, 64), "indices": Memory("indices", KIB, 128, 0),
-              "lines": Memory("lines", 32 * KIB, 64, 64), "sums": Memory("sums", 1024 * KIB, 64, 0)},
-    registers={"ring": 1000, "sums": 320},
-    gathered_bits=80,
-    products=10,
-))  # fmt: skip
+LAYER = LayerTraffic(
+    "layer",
+    "conv",
+    64_000,
+    640,
+    6_400,
+    1_000,
+    2,
+    EngineTraffic(
+        memories={
+            "weights": Memory("weights", 8 * KIB, 640, 64),
+            "indices": Memory("indices", KIB, 128, 0),
+            "lines": Memory("lines", 32 * KIB, 64, 64),
+            "sums": Memory("sums", 1024 * KIB, 64, 0),
+        },
+        registers={"ring": 1000, "sums": 320},
+        gathered_bits=80,
+        products=10,
+    ),
+)
 
 
 def test_published_points() -> None:
@@ -93,8 +106,11 @@ def test_narrower_numbers_cost_less(a: int, w: int) -> None:
     assert cost(w, a) < cost(w + 1, a)
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(1e-3, 1e3)), min_size=1, max_size=5,
-                unique_by=lambda point: point[0]))  # fmt: skip
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 10**6), st.floats(1e-3, 1e3)), min_size=1, max_size=5, unique_by=lambda point: point[0]
+    )
+)
 def test_power_law_meets_its_points(points: list[tuple[int, float]]) -> None:
     xs, ys = zip(*sorted(points), strict=True)
     assert [power_law(xs, ys, x) for x in xs] == pytest.approx(list(ys))

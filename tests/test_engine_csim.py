@@ -22,9 +22,21 @@ CROSS = {"taps": [[1, 3, 4, 5, 7], [4], [0, 8]]}  # of unequal sizes, with a per
 def make_layer(seed: int, images: int = 2, weights: str = "random", **changes: Any):
     """(shape, images, weights, bias) of a random layer; `weights` "least": every weight is -2**(bits - 1)."""
     layer = {
-        "cin": 16, "cout": 16, "kernel": 3, "stride": 1, "padding": 1, "height": 4, "width": 5,
-        "support": "PSD1_P16", "in_bits": 8, "weight_bits": 8, "out_bits": 8, "shift": 9, "relu": False, **changes,
-    }  # fmt: skip
+        "cin": 16,
+        "cout": 16,
+        "kernel": 3,
+        "stride": 1,
+        "padding": 1,
+        "height": 4,
+        "width": 5,
+        "support": "PSD1_P16",
+        "in_bits": 8,
+        "weight_bits": 8,
+        "out_bits": 8,
+        "shift": 9,
+        "relu": False,
+        **changes,
+    }
     rng = np.random.default_rng(seed)
     least = -(1 << (layer["weight_bits"] - 1))
     size = (layer["cout"], layer["cin"], layer["kernel"], layer["kernel"])
@@ -54,9 +66,19 @@ FAST = {
     "pointwise_stride_2": dict(cin=12, cout=8, kernel=1, padding=0, support="dense", Tb=4, To=2, stride=2, width=6),
     "least_weights_to_2_fold_3": dict(cin=32, cout=32, support="PSD4_P8", To=2, fold=3, weights="least", shift=14),
     "packing_2_of_to_4_fold_3": dict(cin=20, cout=32, support="PSD4_P8", To=4, packing=2, fold=3, stride=2),
-    "packing_4_least_weights": dict(cin=7, cout=16, support="PS4_P4", To=4, packing=4, in_bits=4, weight_bits=4,
-                                    out_bits=4, weights="least", shift=5),
-}  # fmt: skip
+    "packing_4_least_weights": dict(
+        cin=7,
+        cout=16,
+        support="PS4_P4",
+        To=4,
+        packing=4,
+        in_bits=4,
+        weight_bits=4,
+        out_bits=4,
+        weights="least",
+        shift=5,
+    ),
+}
 # The engine with an index beside each weight: periodic supports, and random ones that only it can run.
 FAST |= {
     "indexed_periodic": dict(cin=20, cout=19, engine="indexed", relu=True),
@@ -72,8 +94,12 @@ FAST |= {
     "channels_packed": dict(cin=16, cout=32, To=2, packing=2, feed="channels", padding=0, relu=True),
 }
 FAST_AMD = (
-    "channels_period_9", "stride_2_fold_2_tb_2", "pointwise_stride_2", "indexed_random", "packing_2_of_to_4_fold_3",
-)  # fmt: skip
+    "channels_period_9",
+    "stride_2_fold_2_tb_2",
+    "pointwise_stride_2",
+    "indexed_random",
+    "packing_2_of_to_4_fold_3",
+)
 
 SLOW = {
     **{f"variant_{name}": dict(support=name, cin=36, cout=33) for name in VARIANTS},
@@ -100,19 +126,33 @@ SLOW = {
     "packing_at_least_spacing": dict(cin=20, cout=32, support="PSD4_P8", To=2, packing=2, multiplier_bits=24),
     "packing_in_18_bits": dict(cin=9, cout=48, support="PSD2_P8", To=6, packing=2, weight_bits=4, multiplier_bits=18),
     "packing_9": dict(cin=5, cout=36, support="PS4_P4", To=9, packing=9, in_bits=2, weight_bits=2, shift=2),
-    "packing_9_pointwise": dict(kernel=1, padding=0, support="dense", cin=14, cout=18, Tb=7, To=18, packing=9,
-                                in_bits=2, weight_bits=2, out_bits=3, shift=1, weights="least"),
+    "packing_9_pointwise": dict(
+        kernel=1,
+        padding=0,
+        support="dense",
+        cin=14,
+        cout=18,
+        Tb=7,
+        To=18,
+        packing=9,
+        in_bits=2,
+        weight_bits=2,
+        out_bits=3,
+        shift=1,
+        weights="least",
+    ),
     "packing_5": dict(cin=7, cout=15, support=CROSS, To=5, packing=5, in_bits=3, weight_bits=3, out_bits=4, shift=2),
     "packing_3_of_8_and_2": dict(cin=4, cout=12, support="PS4_P4", To=3, packing=3, in_bits=2, shift=5),
     "packing_2_of_2_and_8": dict(cin=4, cout=8, support="PS4_P4", To=2, packing=2, weight_bits=2, weights="least"),
     "packing_dense_fold_8": dict(cin=3, cout=4, support="dense", To=4, fold=8, packing=4, in_bits=4, weight_bits=4),
-    "channels_kernel_5": dict(kernel=5, padding=2, support={"taps": [[0, 12, 24], [4, 20], [7]]}, cin=7, cout=5,
-                              in_bits=5, feed="channels"),
+    "channels_kernel_5": dict(
+        kernel=5, padding=2, support={"taps": [[0, 12, 24], [4, 20], [7]]}, cin=7, cout=5, in_bits=5, feed="channels"
+    ),
     "channels_fold_of_few_outputs": dict(cin=32, cout=3, fold=6, Tb=2, feed="channels", padding=2),
     "channels_stride_3": dict(support="PSD4_P8", cin=9, cout=9, stride=3, height=8, width=7, feed="channels"),
     "channels_dense": dict(support="dense", cin=3, cout=2, feed="channels"),
     "no_shift": dict(support="PS1_P9", cin=4, cout=4, weight_bits=2, in_bits=2, shift=0),
-}  # fmt: skip
+}
 
 
 def check(name: str, case: dict[str, Any], compiler: csim.Compiler, standard: str = "c++14") -> None:

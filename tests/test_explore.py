@@ -72,10 +72,21 @@ def explored(bundle, multipliers=1 << 16, **only):
 
 @pytest.mark.parametrize(
     ("depth", "width", "written", "halves"),
-    [(1024, 18, True, 1), (1025, 72, True, 6), (128, 256, True, 8), (256, 768, True, 22), (4096, 21, True, 6),
-     (600, 256, True, 15), (70, 100, True, 3), (1024, 192, False, 11), (2048, 40, False, 5), (3000, 48, False, 8),
-     (513, 36, False, 2), (600, 100, False, 6)],
-)  # fmt: skip
+    [
+        (1024, 18, True, 1),
+        (1025, 72, True, 6),
+        (128, 256, True, 8),
+        (256, 768, True, 22),
+        (4096, 21, True, 6),
+        (600, 256, True, 15),
+        (70, 100, True, 3),
+        (1024, 192, False, 11),
+        (2048, 40, False, 5),
+        (3000, 48, False, 8),
+        (513, 36, False, 2),
+        (600, 100, False, 6),
+    ],
+)
 def test_block_rams_as_yosys_maps_them(depth, width, written, halves):
     """Counted by yosys (synth_xilinx -family xcup) on openhls' Ram and Rom of these sizes."""
     assert half_blocks(depth, width, written) == halves
@@ -98,8 +109,11 @@ def test_memories_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
     for written in (False, True):
         memory = Memory("m", depth, width, written)
         style, latency = ("block", 2) if memory.block else ("distributed", 1)
-        made = (Ram(width, depth, style, False, False, True, None) if written
-                else Rom(width, depth, style, latency, True, words))  # fmt: skip
+        made = (
+            Ram(width, depth, style, False, False, True, None)
+            if written
+            else Rom(width, depth, style, latency, True, words)
+        )
         found = module_counts(made, tmp_path)
         assert found["BRAM"] == memory.half_blocks / 2
         if written and not memory.block:
@@ -124,17 +138,22 @@ def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
 def test_the_calibration_has_packing_and_rings_in_memories_of_all_kinds():
     shapes = [EngineShape(**record["shape"]) for record in calibration().measured.values()]
     kinds = {(s.packing, s.weight_bits, s.in_bits, s.feed, s.fold > 1) for s in shapes if s.packing > 1 or s.pieces > 1}
-    assert {kind[:3] for kind in kinds} == {
-        (1, 8, 8), (1, 4, 6), (2, 8, 8), (2, 4, 8), (3, 4, 8), (4, 4, 4), (3, 2, 2)
-    }  # fmt: skip
+    assert {kind[:3] for kind in kinds} == {(1, 8, 8), (1, 4, 6), (2, 8, 8), (2, 4, 8), (3, 4, 8), (4, 4, 4), (3, 2, 2)}
     assert {(kind[0] > 1, *kind[3:]) for kind in kinds} >= {
-        (packed, feed, folded) for packed in (False, True) for feed in (WINDOWS, CHANNELS) for folded in (False, True)
+        (packed, feed, folded)
+        for packed in (False, True)
+        for feed in (WINDOWS, CHANNELS)
+        for folded in (False, True)
         if packed or feed == CHANNELS
-    }  # fmt: skip
+    }
 
 
-@given(st.sampled_from(["PSD1_P16", "PS4_P4", "dense"]), st.sampled_from([1, 2]), st.sampled_from([8, 40, 200]),
-       st.sampled_from([WINDOWS, CHANNELS]))  # fmt: skip
+@given(
+    st.sampled_from(["PSD1_P16", "PS4_P4", "dense"]),
+    st.sampled_from([1, 2]),
+    st.sampled_from([8, 40, 200]),
+    st.sampled_from([WINDOWS, CHANNELS]),
+)
 def test_what_memories_take_is_the_sum_over_them(support, Tb, size, feed):
     shape = shape_of(32, 64, size, support, Tb=Tb, feed=feed)
     assert totals(shape) == tuple(
@@ -227,8 +246,9 @@ def legal(shape, **parallelism):
 @given(st.integers(1, 8), st.integers(1, 16), SUPPORTS, st.integers(1, 2), BITS, st.sampled_from([18, 27]))
 def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cout, support, stride, bits, multiplier):
     """All of them are tried, all products that could share a multiplier and both feeds included."""
-    shape = shape_of(cin, cout, 4, support, stride=stride, weight_bits=bits[0], in_bits=bits[1],
-                     multiplier_bits=multiplier)  # fmt: skip
+    shape = shape_of(
+        cin, cout, 4, support, stride=stride, weight_bits=bits[0], in_bits=bits[1], multiplier_bits=multiplier
+    )
     found = {option.key: option for option in options(shape, 1 << 16)}
     least = {}  # with each number of lanes
     for To, Tb in itertools.product(range(1, cout + 1), range(1, shape.blocks + 1)):
@@ -248,16 +268,25 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from([8, 16, 48, 64]), st.sampled_from([1, 7, 16, 32, 96, 128]), SUPPORTS | st.just("PSD1_P16"), BITS,
-       st.sampled_from([1, 3]), st.data())  # fmt: skip
+@given(
+    st.sampled_from([8, 16, 48, 64]),
+    st.sampled_from([1, 7, 16, 32, 96, 128]),
+    SUPPORTS | st.just("PSD1_P16"),
+    BITS,
+    st.sampled_from([1, 3]),
+    st.data(),
+)
 def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel, data):
     """Of larger shapes any engine that EngineShape takes has an option with its lanes that is no slower."""
     support = support if kernel == 3 else "dense"
     shape = shape_of(cin, cout, 6, support, kernel=kernel, padding=kernel // 2, weight_bits=bits[0], in_bits=bits[1])
     drawn = Parallelism(
-        data.draw(st.sampled_from([1, 2, 3, 4, 6, 8])), data.draw(st.sampled_from([1, 2, 3, 4])),
-        data.draw(st.integers(1, 40)), data.draw(st.integers(1, 6)), data.draw(st.sampled_from([WINDOWS, CHANNELS])),
-    )  # fmt: skip
+        data.draw(st.sampled_from([1, 2, 3, 4, 6, 8])),
+        data.draw(st.sampled_from([1, 2, 3, 4])),
+        data.draw(st.integers(1, 40)),
+        data.draw(st.integers(1, 6)),
+        data.draw(st.sampled_from([WINDOWS, CHANNELS])),
+    )
     engine = legal(shape, **drawn._asdict())
     found = [Parallelism(e.To, e.Tb, e.fold, e.packing, e.feed) for e in engines(shape, 1 << 16)]
     assert len(set(found)) == len(found)
@@ -307,10 +336,11 @@ layer_options = st.lists(st.tuples(st.integers(1, 6), costs, st.integers(1, 2)),
 
 def made(lists):
     return {
-        f"l{at}": [option((1, 1, k + 1), cycles, *cost, groups=(group, group))
-                   for k, (cycles, cost, group) in enumerate(each)]
+        f"l{at}": [
+            option((1, 1, k + 1), cycles, *cost, groups=(group, group)) for k, (cycles, cost, group) in enumerate(each)
+        ]
         for at, each in enumerate(lists)
-    }  # fmt: skip
+    }
 
 
 def exhaustive(layers, budget, interval, cuts=(), prices=()):
@@ -322,8 +352,9 @@ def exhaustive(layers, budget, interval, cuts=(), prices=()):
         parts = {}  # of each, axis by axis, the most that its prices say
         for price in prices:
             if meets(choice, price.where):
-                parts[price.part] = [max(pair) for pair in zip(parts.get(price.part, (0,) * 4), price.cost.vector,
-                                                               strict=True)]  # fmt: skip
+                parts[price.part] = [
+                    max(pair) for pair in zip(parts.get(price.part, (0,) * 4), price.cost.vector, strict=True)
+                ]
         vector = tuple(map(sum, zip(total(picks).vector, *parts.values(), strict=True)))
         if all(vector[AXES.index(kind)] <= most * (2 if kind == "BRAM" else 1) for kind, most in budget.items()):
             yield vector, choice
@@ -338,13 +369,20 @@ def meets(choice, where):
 
 budgets = st.fixed_dictionaries({}, optional={axis: st.integers(0, 25) for axis in AXES})
 words = st.fixed_dictionaries({("l0", "reads"): st.integers(1, 2), ("l1", "writes"): st.integers(1, 2)})
-price_lists = st.lists(st.builds(Price, st.integers(0, 1), words, st.builds(Cost, *[st.integers(0, 9)] * 4)),
-                       max_size=4)  # fmt: skip
+price_lists = st.lists(
+    st.builds(Price, st.integers(0, 1), words, st.builds(Cost, *[st.integers(0, 9)] * 4)), max_size=4
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(layer_options, min_size=2, max_size=3), budgets, st.integers(1, 6), st.sampled_from(AXES),
-       st.lists(words, max_size=3), price_lists)  # fmt: skip
+@given(
+    st.lists(layer_options, min_size=2, max_size=3),
+    budgets,
+    st.integers(1, 6),
+    st.sampled_from(AXES),
+    st.lists(words, max_size=3),
+    price_lists,
+)
 def test_the_solver_equals_exhaustive_search(lists, budget, interval, resource, cuts, prices):
     layers = made(lists)
     order = [AXES.index(resource), *(at for at, axis in enumerate(AXES) if axis != resource)]
@@ -362,8 +400,9 @@ def test_the_solver_equals_exhaustive_search(lists, budget, interval, resource, 
 @given(st.lists(layer_options, min_size=2, max_size=3), budgets, st.integers(1, 6), st.data())
 def test_multipliers_are_minimised_like_a_resource(lists, budget, interval, data):
     """They need not be the DSPs: narrow products lie in look-up tables, and scales take DSPs of their own."""
-    layers = {name: [replace(o, lanes=data.draw(st.integers(1, 9))) for o in each]
-              for name, each in made(lists).items()}  # fmt: skip
+    layers = {
+        name: [replace(o, lanes=data.draw(st.integers(1, 9))) for o in each] for name, each in made(lists).items()
+    }
     legal = [sum(o.lanes for o in choice.values()) for _, choice in exhaustive(layers, budget, interval)]
     answer = minimise(Problem(layers, budget), interval, LANES)
     assert answer.proved and (answer.choice is None) == (not legal)
@@ -410,8 +449,13 @@ def test_packing_changes_neither_cycles_nor_streams_of_a_network(feed):
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from([2, 3, 4, 6]), st.sampled_from([4, 6]), st.sampled_from([4, 6]),
-       st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2), st.integers(40, 400))  # fmt: skip
+@given(
+    st.sampled_from([2, 3, 4, 6]),
+    st.sampled_from([4, 6]),
+    st.sampled_from([4, 6]),
+    st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2),
+    st.integers(40, 400),
+)
 def test_networks_equal_exhaustive_search_over_the_network_as_built(cin, middle, cout, supports, budget):
     """Every pair of foldings is built as a network; its slowest process, of whatever unit, is its interval."""
     bundle = small_network((cin, middle, cout), supports, size=3)
@@ -428,8 +472,13 @@ def test_networks_equal_exhaustive_search_over_the_network_as_built(cin, middle,
 
 
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from([2, 6]), st.sampled_from([4, 6]), st.sampled_from(["dense", "PS4_P4"]),
-       st.sampled_from([100, 400, 2000]), st.sampled_from(AXES))  # fmt: skip
+@given(
+    st.sampled_from([2, 6]),
+    st.sampled_from([4, 6]),
+    st.sampled_from(["dense", "PS4_P4"]),
+    st.sampled_from([100, 400, 2000]),
+    st.sampled_from(AXES),
+)
 def test_the_few_options_of_an_interval_lead_to_the_same_choice(cin, middle, support, interval, resource):
     network = explored(small_network((cin, middle, 4), (support, "dense"), size=3), multipliers=24)
     few = network.at(interval)
@@ -455,14 +504,22 @@ def test_units_between_engines_are_obeyed():
 
 def every_product(network, limits, interval=1 << 62):
     """(lanes * cycles, cycles) of every choice within limits, as built."""
-    return [(sum(o.lanes for o in picks) * cycles, cycles) for picks, cycles, cost in built(network)
-            if within(cost, limits) and cycles <= interval]  # fmt: skip
+    return [
+        (sum(o.lanes for o in picks) * cycles, cycles)
+        for picks, cycles, cost in built(network)
+        if within(cost, limits) and cycles <= interval
+    ]
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from([2, 3, 4, 6]), st.sampled_from([4, 6]), st.sampled_from([4, 6]),
-       st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2), st.integers(40, 400),
-       st.sampled_from([1 << 62, 900, 200]))  # fmt: skip
+@given(
+    st.sampled_from([2, 3, 4, 6]),
+    st.sampled_from([4, 6]),
+    st.sampled_from([4, 6]),
+    st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2),
+    st.integers(40, 400),
+    st.sampled_from([1 << 62, 900, 200]),
+)
 def test_the_best_use_of_multipliers_equals_exhaustive_search(cin, middle, cout, supports, budget, interval):
     network = explored(small_network((cin, middle, cout), supports, size=3), multipliers=5)
     limits = {"DSP": budget / 10, "LUT": budget * 20}
@@ -616,7 +673,8 @@ def test_the_command_finds_the_best_use_of_multipliers():
     assert chosen["proof"] == "optimal" and chosen["frames_per_second"] >= 10000 and chosen["DSP"] <= 60
     assert chosen["utilisation"] == chosen["at_most"] == round(macs / best.product, 5)
     assert sum(row["utilisation"] * row["lanes"] for row in rows) == pytest.approx(
-        chosen["utilisation"] * chosen["lanes"], abs=0.01)
+        chosen["utilisation"] * chosen["lanes"], abs=0.01
+    )
 
 
 def test_the_same_exploration_gives_the_same_file(tmp_path):

@@ -80,9 +80,13 @@ def test_the_campaign_sees_a_bound_that_is_none(monkeypatch, tmp_path):
     """What words cost at least is taken for more than it is: right choices are ruled out, or the search sees it."""
     true = streams_module.least_prices
     dear = Cost(LUT=40)
-    monkeypatch.setattr(network_module, "least_prices", lambda dataflow, interval: [
-        network_module.Price(price.part, price.where, price.cost + dear) for price in true(dataflow, interval)
-    ])  # fmt: skip
+    monkeypatch.setattr(
+        network_module,
+        "least_prices",
+        lambda dataflow, interval: [
+            network_module.Price(price.part, price.where, price.cost + dear) for price in true(dataflow, interval)
+        ],
+    )
     with pytest.raises((Fault, ArithmeticError)):
         for number in range(12):
             judged(number, tmp_path)
@@ -97,8 +101,13 @@ def test_simpler_cases_are_cases():
 def test_what_is_promised_is_built(name, tmp_path, psconv):
     """DSPs and block RAMs as yosys counts them and the interval of the RTL, of the fastest choice of a tiny network."""
     tiny(name).save(tmp_path / "b.yaml")
-    config = {"psconv": 1, "bundle": "b.yaml", "top": "network", "images": {"source": "random", "count": 12},
-              "stalls": {"images": 0}}  # fmt: skip
+    config = {
+        "psconv": 1,
+        "bundle": "b.yaml",
+        "top": "network",
+        "images": {"source": "random", "count": 12},
+        "stalls": {"images": 0},
+    }
     (tmp_path / "n.yaml").write_text(yaml.safe_dump(config))
     wish = explore.Wish(None, "LUT", ("DSP=30",), points=1)
     found = explore.explore(tmp_path / "n.yaml", wish)
@@ -110,7 +119,7 @@ def test_what_is_promised_is_built(name, tmp_path, psconv):
     assert not any(built["mismatches"].values()) and built["cycles_sim"] == built["cycles_model"]
     assert {kind: built["resources"][kind] for kind in ("DSP", "BRAM")} == {
         kind: promised[kind] for kind in ("DSP", "BRAM")
-    }  # fmt: skip
+    }
     assert built["interval_sim"] == promised["cycles"]
 
 
@@ -119,14 +128,21 @@ def tiny(name):
     conv = {"op": "conv", "kernel": 3, "padding": 1}
     first = conv | {"name": "a", "input": "input", "out_channels": 4, "relu": True}
     layers = {
-        "split": [first | {"out_channels": 6},
-                  conv | {"name": "b", "input": "a", "out_channels": 4, "support": "PS1_P2"}],
-        "addition": [first, conv | {"name": "b", "input": "a", "out_channels": 4},
-                     {"op": "add", "name": "s", "inputs": ["b", "a"], "relu": True}],
-        "mean": [conv | {"name": "b", "input": "input", "out_channels": 8, "support": "PS4_P4"},
-                 {"op": "global_avgpool", "name": "g", "input": "b"},
-                 {"op": "linear", "name": "f", "input": "g", "out_features": 3}],
-    }[name]  # fmt: skip
+        "split": [
+            first | {"out_channels": 6},
+            conv | {"name": "b", "input": "a", "out_channels": 4, "support": "PS1_P2"},
+        ],
+        "addition": [
+            first,
+            conv | {"name": "b", "input": "a", "out_channels": 4},
+            {"op": "add", "name": "s", "inputs": ["b", "a"], "relu": True},
+        ],
+        "mean": [
+            conv | {"name": "b", "input": "input", "out_channels": 8, "support": "PS4_P4"},
+            {"op": "global_avgpool", "name": "g", "input": "b"},
+            {"op": "linear", "name": "f", "input": "g", "out_features": 3},
+        ],
+    }[name]
     spec = {"channels": 3, "height": 4, "width": 4}
     return random_bundle(Layers(name=name, input=spec, layers=layers, output=layers[-1]["name"]), 0)
 
@@ -160,11 +176,20 @@ def test_layers_that_the_top_does_not_build_count_nowhere(here, psconv, monkeypa
 
 def test_multipliers_of_look_up_tables_are_no_blocks(here, tmp_path):
     """Products of 2 by 3 bits: a device without a single DSP block has room for all of them."""
-    network = Layers(name="n", input={"channels": 2, "height": 3, "width": 3}, output="a", layers=[
-        {"op": "conv", "name": "a", "input": "input", "out_channels": 2, "kernel": 3, "padding": 1}])  # fmt: skip
+    network = Layers(
+        name="n",
+        input={"channels": 2, "height": 3, "width": 3},
+        output="a",
+        layers=[{"op": "conv", "name": "a", "input": "input", "out_channels": 2, "kernel": 3, "padding": 1}],
+    )
     weights = np.random.default_rng(1).integers(-2, 2, (2, 2, 3, 3)).astype(np.int8)
-    bundle = Bundle(network, {"input": Format(3, 0), "a": Format(3, 0)}, {"a": Format(2, 4)}, {"a": weights},
-                    {"a": np.zeros(2, np.int32)})  # fmt: skip
+    bundle = Bundle(
+        network,
+        {"input": Format(3, 0), "a": Format(3, 0)},
+        {"a": Format(2, 4)},
+        {"a": weights},
+        {"a": np.zeros(2, np.int32)},
+    )
     bundle.save(tmp_path / "b.yaml")
     (tmp_path / "n.yaml").write_text("{psconv: 1, bundle: b.yaml, top: network}")
     found = chosen(tmp_path / "n.yaml", "DSP=0", points=1)["chosen"]
@@ -220,19 +245,29 @@ def test_a_clock_that_the_delay_model_rules_out_is_refused(here):
 def mixed():
     """Two layers of other bits each, and scales on one of them."""
     conv = {"op": "conv", "kernel": 3, "padding": 1, "support": "PS1_P9"}
-    network = Layers(name="n", input={"channels": 9, "height": 6, "width": 6}, output="b", layers=[
-        conv | {"name": "a", "input": "input", "out_channels": 9},
-        conv | {"name": "b", "input": "a", "out_channels": 2},
-    ])  # fmt: skip
+    network = Layers(
+        name="n",
+        input={"channels": 9, "height": 6, "width": 6},
+        output="b",
+        layers=[
+            conv | {"name": "a", "input": "input", "out_channels": 9},
+            conv | {"name": "b", "input": "a", "out_channels": 2},
+        ],
+    )
     rng, weights = np.random.default_rng(3), {}
     for layer, bits in zip(network.layers, (2, 8), strict=True):
         shape = network.weight_shape(layer)
         values = rng.integers(-(1 << bits - 1), 1 << bits - 1, shape) * layer.make_support().mask(*shape[:2])
         weights[layer.name] = values.astype(np.int8)
-    return Bundle(network, {"input": Format(2, 0), "a": Format(5, 0), "b": Format(8, 0)},
-                  {"a": Format(2, 2), "b": Format(8, 8)}, weights,
-                  {"a": np.ones(9, np.int32), "b": np.zeros(2, np.int32)},
-                  {"b": np.array([300, 5], np.uint16)}, {"a": 20})  # fmt: skip
+    return Bundle(
+        network,
+        {"input": Format(2, 0), "a": Format(5, 0), "b": Format(8, 0)},
+        {"a": Format(2, 2), "b": Format(8, 8)},
+        weights,
+        {"a": np.ones(9, np.int32), "b": np.zeros(2, np.int32)},
+        {"b": np.array([300, 5], np.uint16)},
+        {"a": 20},
+    )
 
 
 def test_the_dense_twin_has_the_formats_biases_and_scales_of_each_layer(tmp_path):

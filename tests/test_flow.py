@@ -22,33 +22,89 @@ EXAMPLES = sorted((ROOT / "examples" / "layers").glob("*.yaml"))
 CORNERS = {
     "one pixel, one channel": {"in_channels": 1, "out_channels": 1, "height": 1, "width": 1},
     "one row": {"in_channels": 4, "out_channels": 5, "height": 1, "width": 7, "support": "PS4_P4"},
-    "one column, stride 2": {"in_channels": 4, "out_channels": 4, "height": 7, "width": 1, "stride": 2,
-                             "support": "PS4_P4"},
-    "fold 8 of two blocks": ({"in_channels": 8, "out_channels": 8, "height": 4, "width": 4, "support": "PS4_P4"},
-                             {"To": 2, "Tb": 2, "fold": 8}),
-    "fold with an idle multiplier": ({"in_channels": 8, "out_channels": 3, "height": 3, "width": 4,
-                                      "support": "PSD1_P8"}, {"fold": 5}),
+    "one column, stride 2": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "height": 7,
+        "width": 1,
+        "stride": 2,
+        "support": "PS4_P4",
+    },
+    "fold 8 of two blocks": (
+        {"in_channels": 8, "out_channels": 8, "height": 4, "width": 4, "support": "PS4_P4"},
+        {"To": 2, "Tb": 2, "fold": 8},
+    ),
+    "fold with an idle multiplier": (
+        {"in_channels": 8, "out_channels": 3, "height": 3, "width": 4, "support": "PSD1_P8"},
+        {"fold": 5},
+    ),
     "fold of one output channel": ({"in_channels": 2, "out_channels": 1, "height": 1, "width": 1}, {"fold": 3}),
-    "two products in a multiplier, folded": ({"in_channels": 8, "out_channels": 16, "height": 4, "width": 4,
-                                              "support": "PSD1_P8"}, {"To": 2, "fold": 2, "packing": 2}),
-    "four products in a multiplier": ({"in_channels": 4, "out_channels": 16, "height": 3, "width": 4, "weight_bits": 4,
-                                       "activation_bits": 4, "support": "PS4_P4"}, {"To": 4, "packing": 4}),
-    "channel by channel": ({"in_channels": 12, "out_channels": 8, "height": 4, "width": 5, "support": "PS4_P4"},
-                           {"feed": "channels"}),
+    "two products in a multiplier, folded": (
+        {"in_channels": 8, "out_channels": 16, "height": 4, "width": 4, "support": "PSD1_P8"},
+        {"To": 2, "fold": 2, "packing": 2},
+    ),
+    "four products in a multiplier": (
+        {
+            "in_channels": 4,
+            "out_channels": 16,
+            "height": 3,
+            "width": 4,
+            "weight_bits": 4,
+            "activation_bits": 4,
+            "support": "PS4_P4",
+        },
+        {"To": 4, "packing": 4},
+    ),
+    "channel by channel": (
+        {"in_channels": 12, "out_channels": 8, "height": 4, "width": 5, "support": "PS4_P4"},
+        {"feed": "channels"},
+    ),
     "channel by channel, folded, stride 2": (
         {"in_channels": 18, "out_channels": 18, "height": 5, "width": 6, "stride": 2, "support": "PS1_P9"},
-        {"Tb": 2, "fold": 2, "feed": "channels"}),
-    "channel by channel, one set": ({"in_channels": 4, "out_channels": 5, "height": 1, "width": 1, "support": "PS4_P4"},
-                                    {"feed": "channels"}),
-    "5x5 kernel": {"in_channels": 3, "out_channels": 2, "height": 5, "width": 6, "kernel": 5, "padding": 2,
-                   "support": {"taps": [[0, 12, 24], [4, 20], [7]]}},
-    "1x1, stride 2": {"in_channels": 3, "out_channels": 4, "height": 5, "width": 4, "kernel": 1, "stride": 2,
-                      "padding": 0},
-    "rows that no output needs": {"in_channels": 2, "out_channels": 2, "height": 6, "width": 6, "stride": 2,
-                                  "padding": 0},
-    "extreme, two bits": {"in_channels": 4, "out_channels": 4, "height": 3, "width": 3, "weights": "min",
-                          "activation_bits": 2, "weight_bits": 2, "output_bits": 2, "support": "PS4_P4"},
-}  # fmt: skip
+        {"Tb": 2, "fold": 2, "feed": "channels"},
+    ),
+    "channel by channel, one set": (
+        {"in_channels": 4, "out_channels": 5, "height": 1, "width": 1, "support": "PS4_P4"},
+        {"feed": "channels"},
+    ),
+    "5x5 kernel": {
+        "in_channels": 3,
+        "out_channels": 2,
+        "height": 5,
+        "width": 6,
+        "kernel": 5,
+        "padding": 2,
+        "support": {"taps": [[0, 12, 24], [4, 20], [7]]},
+    },
+    "1x1, stride 2": {
+        "in_channels": 3,
+        "out_channels": 4,
+        "height": 5,
+        "width": 4,
+        "kernel": 1,
+        "stride": 2,
+        "padding": 0,
+    },
+    "rows that no output needs": {
+        "in_channels": 2,
+        "out_channels": 2,
+        "height": 6,
+        "width": 6,
+        "stride": 2,
+        "padding": 0,
+    },
+    "extreme, two bits": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "height": 3,
+        "width": 3,
+        "weights": "min",
+        "activation_bits": 2,
+        "weight_bits": 2,
+        "output_bits": 2,
+        "support": "PS4_P4",
+    },
+}
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +150,12 @@ def check(path: Path, out: Path, simulators: Path) -> None:
 def write(folder: Path, layer: dict, parallelism: dict | None = None, **more) -> Path:
     path = folder / "run.yaml"
     stalls = {"images": 3, "input": 0.4, "output": 0.4}
-    path.write_text(yaml.safe_dump({"psconv": 1, "layer": layer, "images": {"count": 3}, "stalls": stalls,
-                                    "parallelism": parallelism or {}} | more))  # fmt: skip
+    path.write_text(
+        yaml.safe_dump(
+            {"psconv": 1, "layer": layer, "images": {"count": 3}, "stalls": stalls, "parallelism": parallelism or {}}
+            | more
+        )
+    )
     return path
 
 
@@ -138,10 +198,19 @@ def test_reset_in_the_middle_of_an_image(after, tmp_path, simulators):
     beats = pack_beats(engine.x, shape)
     last = np.arange(1, len(beats) + 1) % shape.in_beats == 0
     result = simulate(
-        sorted((folder / "rtl").glob("*.sv")), json.loads((folder / "ports.json").read_text()), beats, last,
-        pack_output_beats(engine.y, shape), shape.out_beats, tmp_path / "sim", reset_after=after, seed=after,
-        idle=0.2, backpressure=0.2, cache=simulators,
-    )  # fmt: skip
+        sorted((folder / "rtl").glob("*.sv")),
+        json.loads((folder / "ports.json").read_text()),
+        beats,
+        last,
+        pack_output_beats(engine.y, shape),
+        shape.out_beats,
+        tmp_path / "sim",
+        reset_after=after,
+        seed=after,
+        idle=0.2,
+        backpressure=0.2,
+        cache=simulators,
+    )
     assert result.ok, (result.errors, result.mismatches)
 
 
@@ -174,8 +243,15 @@ PACKED = {
 @pytest.mark.parametrize("name", PACKED)
 def test_packed_engines_take_one_block_for_several_products(name, tmp_path):
     target, weight_bits, activation_bits, parallelism, lanes, blocks = PACKED[name]
-    layer = {"in_channels": 16, "out_channels": 64, "height": 3, "width": 4, "support": "PSD1_P16",
-             "weight_bits": weight_bits, "activation_bits": activation_bits}  # fmt: skip
+    layer = {
+        "in_channels": 16,
+        "out_channels": 64,
+        "height": 3,
+        "width": 4,
+        "support": "PSD1_P16",
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+    }
     path = write(tmp_path, layer, parallelism, target=target)
     this = flow.prepare(load(path), path, tmp_path / "out")
     [engine] = this.subject.engines
@@ -197,16 +273,27 @@ def test_random_layers(data, tmp_path_factory, simulators):
     kernel = draw(st.sampled_from([1, 3, 3, 3]))
     names = ["dense", "PS4_P4", "PS2_P6", "PS1_P9", "PSD1_P8", "PSD2_P8", "PSD4_P8", "PSD1_P16", "PS1_P3"]
     layer = {
-        "in_channels": draw(st.integers(1, 20)), "out_channels": draw(st.integers(1, 17)),
-        "height": draw(st.integers(1, 7)), "width": draw(st.integers(1, 7)), "kernel": kernel,
-        "stride": draw(st.integers(1, 2)), "padding": draw(st.integers(0, kernel // 2)),
-        "support": draw(st.sampled_from(names)) if kernel == 3 else "dense", "relu": draw(st.booleans()),
-        "activation_bits": draw(st.integers(2, 8)), "weight_bits": draw(st.integers(2, 8)),
-        "output_bits": draw(st.integers(2, 8)), "weights": draw(st.sampled_from(["random", "min", "max"])),
+        "in_channels": draw(st.integers(1, 20)),
+        "out_channels": draw(st.integers(1, 17)),
+        "height": draw(st.integers(1, 7)),
+        "width": draw(st.integers(1, 7)),
+        "kernel": kernel,
+        "stride": draw(st.integers(1, 2)),
+        "padding": draw(st.integers(0, kernel // 2)),
+        "support": draw(st.sampled_from(names)) if kernel == 3 else "dense",
+        "relu": draw(st.booleans()),
+        "activation_bits": draw(st.integers(2, 8)),
+        "weight_bits": draw(st.integers(2, 8)),
+        "output_bits": draw(st.integers(2, 8)),
+        "weights": draw(st.sampled_from(["random", "min", "max"])),
         "scale": draw(st.sampled_from(["none", "per_channel"])),
-    }  # fmt: skip
-    parallelism = {"To": draw(st.integers(1, 2)), "Tb": draw(st.integers(1, 3)), "fold": draw(st.integers(1, 9)),
-                   "packing": draw(st.integers(1, 2))}  # fmt: skip
+    }
+    parallelism = {
+        "To": draw(st.integers(1, 2)),
+        "Tb": draw(st.integers(1, 3)),
+        "fold": draw(st.integers(1, 9)),
+        "packing": draw(st.integers(1, 2)),
+    }
     folder = tmp_path_factory.mktemp("layer")
     path = write(folder, layer, parallelism, seed=draw(st.integers(0, 1000)))
     try:

@@ -34,9 +34,7 @@ def test_requantise_is_the_definition(acc: list[int], shift: int, bits: int, rel
     assert requantise(np.array(acc, np.int64), shift, bits, relu).tolist() == expected
 
 
-@given(
-    st.integers(-300, 300), st.integers(1, 31), st.sampled_from([-1, 0, 1]), st.integers(2, 8), st.booleans()
-)
+@given(st.integers(-300, 300), st.integers(1, 31), st.sampled_from([-1, 0, 1]), st.integers(2, 8), st.booleans())
 def test_requantise_near_halves(whole: int, shift: int, off: int, bits: int, relu: bool) -> None:
     acc = whole * 2**shift + 2 ** (shift - 1) + off
     assert requantise(np.array(acc), shift, bits, relu) == requantise_by_definition(acc, shift, bits, relu)
@@ -64,11 +62,11 @@ def test_scaled_requantise_is_the_definition_at_the_extremes() -> None:
 
 @given(
     st.lists(st.tuples(ACC48 | st.integers(-300, 300), st.integers(1, 2**16 - 1)), min_size=1),
-    st.integers(0, 31), st.integers(2, 8), st.booleans(),
-)  # fmt: skip
-def test_scaled_requantise_is_the_definition(
-    pairs: list[tuple[int, int]], shift: int, bits: int, relu: bool
-) -> None:
+    st.integers(0, 31),
+    st.integers(2, 8),
+    st.booleans(),
+)
+def test_scaled_requantise_is_the_definition(pairs: list[tuple[int, int]], shift: int, bits: int, relu: bool) -> None:
     acc, scales = np.array(pairs, np.int64).T
     expected = [requantise_by_definition(a * m, shift, bits, relu) for a, m in pairs]
     assert requantise(acc, shift, bits, relu, scales.astype(np.uint16)).tolist() == expected
@@ -76,8 +74,10 @@ def test_scaled_requantise_is_the_definition(
 
 @given(
     st.lists(st.tuples(ACC48, st.integers(0, 15), st.integers(1, 2**16 - 1)), min_size=1),
-    st.integers(15, 31), st.integers(2, 8), st.booleans(),
-)  # fmt: skip
+    st.integers(15, 31),
+    st.integers(2, 8),
+    st.booleans(),
+)
 def test_a_power_of_two_scale_is_a_shift_of_its_own(
     channels: list[tuple[int, int, int]], shift: int, bits: int, relu: bool
 ) -> None:
@@ -93,9 +93,15 @@ def test_a_power_of_two_scale_is_a_shift_of_its_own(
 
 @pytest.mark.parametrize(
     ("acc", "scale", "says"),
-    [(1, 0, "scale: 0"), (1, 65536, "scale: 65536"), (1, -1, "scale: -1"), (1, 1.0, "scale: integers"),
-     (2**47, 1, "accumulator"), (-(2**47) - 1, 1, "accumulator")],
-)  # fmt: skip
+    [
+        (1, 0, "scale: 0"),
+        (1, 65536, "scale: 65536"),
+        (1, -1, "scale: -1"),
+        (1, 1.0, "scale: integers"),
+        (2**47, 1, "accumulator"),
+        (-(2**47) - 1, 1, "accumulator"),
+    ],
+)
 def test_scales_and_accumulators_that_are_refused(acc: int, scale: float, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         requantise(np.array([acc]), 8, 8, False, np.array([scale]))

@@ -39,7 +39,7 @@ CHANGES = {
     "lanes": ({"parallelism": {"fold": 2}}, {"csim", "synth"}),
     "waves": ({"--waves": True}, {"cosim"}),
     "place and route": ({"--pnr": True}, {"resources"}),
-}  # fmt: skip
+}
 
 
 def plans(folder: Path, out: Path, change: dict) -> dict[str, Work]:
@@ -177,17 +177,35 @@ def test_keys_of_folders_are_equal_only_for_equal_folders(first, second, tmp_pat
 def test_keys_of_values():
     """Each is another one."""
     x = np.arange(6, dtype=np.int8)
-    parts = [(x,), (x.reshape(2, 3),), (x.astype(np.uint8),), (x[:3], x[3:]), (x.tobytes().hex(),), (None,), ("",),
-             ([],), ("a", "b"), ("ab",), ("a", "b", None), (1,), ("1",), (True,), (1.0,)]  # fmt: skip
+    parts = [
+        (x,),
+        (x.reshape(2, 3),),
+        (x.astype(np.uint8),),
+        (x[:3], x[3:]),
+        (x.tobytes().hex(),),
+        (None,),
+        ("",),
+        ([],),
+        ("a", "b"),
+        ("ab",),
+        ("a", "b", None),
+        (1,),
+        ("1",),
+        (True,),
+        (1.0,),
+    ]
     keys = [content_key(*part) for part in parts]
     assert len(set(keys)) == len(keys)
 
 
 MODULES = {
-    "pack/__init__.py": "", "pack/one.py": "from .two import x\nimport json", "pack/two.py": "from . import three",
+    "pack/__init__.py": "",
+    "pack/one.py": "from .two import x\nimport json",
+    "pack/two.py": "from . import three",
     "pack/three.py": "def f():\n    from pack.four import (\n        y,\n        z,\n    )",
-    "pack/four.py": "", "pack/five.py": "",
-}  # fmt: skip
+    "pack/four.py": "",
+    "pack/five.py": "",
+}
 
 
 @pytest.mark.parametrize("changed", MODULES)

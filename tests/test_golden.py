@@ -69,9 +69,7 @@ def random_bundle(network: Network, seed: int, bits: int = 8) -> Bundle:
         weights[layer.name] = values.astype(np.int8)
         bound = accumulator_bits(weights[layer.name], np.zeros(shape[0], int), source.bits)
         if layer.bias:
-            biases[layer.name] = rng.integers(-(2**bound) // 32, 2**bound // 32 + 1, shape[0]).astype(
-                np.int32
-            )
+            biases[layer.name] = rng.integers(-(2**bound) // 32, 2**bound // 32 + 1, shape[0]).astype(np.int32)
         # A shift that leaves about the output's range: sums are mostly well within their bound.
         out_bits = int(rng.integers(3, 9))
         if scale_bits := max(0, int(rng.integers(-8, 17))):
@@ -93,9 +91,7 @@ def random_images(bundle: Bundle, count: int, seed: int) -> np.ndarray:
 # Third party: onnxruntime's ConvInteger
 
 
-def conv_by_onnxruntime(
-    images: np.ndarray, weights: np.ndarray, stride: int, padding: int, groups: int
-) -> np.ndarray:
+def conv_by_onnxruntime(images: np.ndarray, weights: np.ndarray, stride: int, padding: int, groups: int) -> np.ndarray:
     """int32 convolution of uint8 images, zero point 128, and int8 weights."""
     node = onnx.helper.make_node(
         "ConvInteger", ["x", "w", "zero"], ["y"], strides=[stride] * 2, pads=[padding] * 4, group=groups
@@ -110,9 +106,7 @@ def conv_by_onnxruntime(
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session.run(None, {"x": (images.astype(int) + 128).astype(np.uint8)})[0]
 
 
@@ -149,9 +143,7 @@ def test_wide_layer_equals_onnxruntime() -> None:
 # The exact range of floating point
 
 
-@pytest.mark.parametrize(
-    ("limit", "within", "beyond"), [(24, np.float32, np.float64), (53, np.float64, np.int64)]
-)
+@pytest.mark.parametrize(("limit", "within", "beyond"), [(24, np.float32, np.float64), (53, np.float64, np.int64)])
 def test_type_changes_exactly_at_the_limit(limit: int, within: type, beyond: type) -> None:
     for excess, expected in ((0, within), (1, beyond)):
         # Sums of 1 + ... + 1 + a large one, whose partial sums are odd numbers up to 2**limit + excess.
@@ -196,9 +188,13 @@ def test_images_in_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("images", "weights", "groups"),
-    [((1, 4, 5, 5), (2, 3, 3, 3), 1), ((1, 4, 5, 5), (3, 2, 3, 3), 2), ((1, 4, 2, 5), (2, 4, 3, 3), 1),
-     ((1, 4, 5, 5), (2, 4, 3, 1), 1)],
-)  # fmt: skip
+    [
+        ((1, 4, 5, 5), (2, 3, 3, 3), 1),
+        ((1, 4, 5, 5), (3, 2, 3, 3), 2),
+        ((1, 4, 2, 5), (2, 4, 3, 3), 1),
+        ((1, 4, 5, 5), (2, 4, 3, 1), 1),
+    ],
+)
 def test_convolutions_that_do_not_fit(images: tuple, weights: tuple, groups: int) -> None:
     with pytest.raises(ConfigError, match="convolution"):
         ops.conv2d(np.ones(images, int), np.ones(weights, int), groups=groups)
@@ -228,8 +224,11 @@ def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray
         scales = [Fraction(int(own)) for own in bundle.scales.get(name, np.ones(y.shape[0], int))]
         for c, row, column in itertools.product(*map(range, y.shape)):
             if layer.op in ("conv", "maxpool", "avgpool"):
-                window = [(layer.stride * row + i - layer.padding, layer.stride * column + j - layer.padding)
-                          for i in range(layer.kernel) for j in range(layer.kernel)]  # fmt: skip
+                window = [
+                    (layer.stride * row + i - layer.padding, layer.stride * column + j - layer.padding)
+                    for i in range(layer.kernel)
+                    for j in range(layer.kernel)
+                ]
             match layer.op:
                 case "conv":
                     w, per_group = bundle.weights[name], len(x) // layer.groups
@@ -271,16 +270,25 @@ def quantised_conv_by_onnxruntime(
     images: np.ndarray, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray, shift: int
 ) -> np.ndarray:
     """int8 QLinearConv, padding 1, of int8 tensors whose weights have one scale per output channel."""
-    fixed = {"x_scale": np.float32(1), "zero": np.int8(0), "w": weights, "w_scale": scales.astype(np.float32),
-             "w_zero": np.zeros(len(weights), np.int8), "y_scale": np.float32(2.0**shift), "b": bias}  # fmt: skip
+    fixed = {
+        "x_scale": np.float32(1),
+        "zero": np.int8(0),
+        "w": weights,
+        "w_scale": scales.astype(np.float32),
+        "w_zero": np.zeros(len(weights), np.int8),
+        "y_scale": np.float32(2.0**shift),
+        "b": bias,
+    }
     node = onnx.helper.make_node(
         "QLinearConv", ["x", "x_scale", "zero", "w", "w_scale", "w_zero", "y_scale", "zero", "b"], ["y"], pads=[1] * 4
     )
     graph = onnx.helper.make_graph(
-        [node], "conv", [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.INT8, images.shape)],
+        [node],
+        "conv",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.INT8, images.shape)],
         [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.INT8, None)],
         [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in fixed.items()],
-    )  # fmt: skip
+    )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -300,8 +308,18 @@ def test_scales_equal_onnxruntimes_channel_scales(seed: int) -> None:
     shift = int(np.abs(products).max()).bit_length() - int(rng.integers(7, 10))
     assert np.abs(products).max() < 1 << 24
     tie = (products - (1 << (shift - 1))) % (1 << shift) == 0
-    shape = EngineShape(cin=cin, cout=cout, kernel=3, padding=1, height=6, width=5, support="dense", shift=shift,
-                        acc_bits=accumulator_bits(weights, bias, 8), scale_bits=9)  # fmt: skip
+    shape = EngineShape(
+        cin=cin,
+        cout=cout,
+        kernel=3,
+        padding=1,
+        height=6,
+        width=5,
+        support="dense",
+        shift=shift,
+        acc_bits=accumulator_bits(weights, bias, 8),
+        scale_bits=9,
+    )
     result = golden.conv_layer(images, weights, bias, shape, scales)
     expected = quantised_conv_by_onnxruntime(images, weights, bias, scales, shift)
     assert np.array_equal(result[~tie], expected[~tie]) and tie.mean() < 0.05
@@ -338,8 +356,13 @@ def test_one_layer_equals_the_network() -> None:
     for layer in bundle.network.weighted_layers():
         shape = bundle.engine_shape(layer.name)
         weights, source = bundle.weights[layer.name], outputs[layer.input]
-        y = golden.conv_layer(source, weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
-                              bundle.bias(layer.name), shape, bundle.scales.get(layer.name))  # fmt: skip
+        y = golden.conv_layer(
+            source,
+            weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
+            bundle.bias(layer.name),
+            shape,
+            bundle.scales.get(layer.name),
+        )
         assert np.array_equal(y, outputs[layer.name])
 
 

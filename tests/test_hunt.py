@@ -73,9 +73,15 @@ def test_a_hunt_finds_writes_and_repeats_faults(tmp_path):
 
 @pytest.mark.parametrize(
     "number, verdict, text",
-    [(5, "good", ""), (80, "declined", "number 80"), (70, "hang", "no end after 1 s"), (72, "traceback", "seventy-two"),
-     (71, "traceback", "died"), (99, "wrong", "99 is too large")],
-)  # fmt: skip
+    [
+        (5, "good", ""),
+        (80, "declined", "number 80"),
+        (70, "hang", "no end after 1 s"),
+        (72, "traceback", "seventy-two"),
+        (71, "traceback", "died"),
+        (99, "wrong", "99 is too large"),
+    ],
+)
 def test_every_outcome(tmp_path, number, verdict, text):
     outcome = runner.repeat(Numbers(), {"number": number}, tmp_path)
     assert outcome.verdict == verdict and text in outcome.text

@@ -12,8 +12,17 @@ from scripts.hunt.files import CAMPAIGN, DAMAGES, KINDS
 from scripts.hunt.judge import judge
 from scripts.hunt.runner import drawn
 
-QUICK = ("run", "weights", "run of a network", "bundle", "bundle's arrays", "bundle to load", "outputs", "costs",
-         "device")  # fmt: skip
+QUICK = (
+    "run",
+    "weights",
+    "run of a network",
+    "bundle",
+    "bundle's arrays",
+    "bundle to load",
+    "outputs",
+    "costs",
+    "device",
+)
 
 
 def cases(seed, number, kinds=QUICK):

@@ -36,8 +36,14 @@ def test_planted_faults_are_found(planted, tmp_path, monkeypatch):
     script, words = PLANTED[planted]
 
     def started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen:
-        return subprocess.Popen(["sh", "-c", script], cwd=folder, env=kills._environment(folder, mark),
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+        return subprocess.Popen(
+            ["sh", "-c", script],
+            cwd=folder,
+            env=kills._environment(folder, mark),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     monkeypatch.setattr(kills, "_QUIET_SECONDS", 0.3)
     monkeypatch.setattr(kills, "_started", started)

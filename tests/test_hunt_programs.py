@@ -20,9 +20,17 @@ CAMPAIGN = programs.CAMPAIGN
 
 def case_of(body: list, **parts: list) -> dict:
     kernel = {
-        "inputs": [["x0", 8, False]], "outputs": [["y0", 16, True]], "words": [["v0", 8, False, 0]], "state": [],
-        "structs": [], "arrays": [], "tables": [], "helpers": [], "body": [["read", "v0", "x0"], *body], **parts,
-    }  # fmt: skip
+        "inputs": [["x0", 8, False]],
+        "outputs": [["y0", 16, True]],
+        "words": [["v0", 8, False, 0]],
+        "state": [],
+        "structs": [],
+        "arrays": [],
+        "tables": [],
+        "helpers": [],
+        "body": [["read", "v0", "x0"], *body],
+        **parts,
+    }
     return {"target": "xcup", "clock": 15.0, "seed": 3, "idle": 0.2, "stall": 0.2, "kernel": kernel}
 
 
@@ -66,10 +74,20 @@ def test_more_kernels(part: int, tmp_path: Path) -> None:
 
 def test_a_fault_is_found_and_made_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With another kernel compiled to RTL than is run natively."""
-    case = case_of([["loop", "i0", 3, "PIPELINE II=1", [
-        ["if", ["bit", "v0", 0], [["op", "v0", "+", ["num", "3"]]], []],
-        ["write", "y0", ["bin", "+", ["var", "v0"], ["num", "5"]]],
-    ]]])  # fmt: skip
+    case = case_of(
+        [
+            [
+                "loop",
+                "i0",
+                3,
+                "PIPELINE II=1",
+                [
+                    ["if", ["bit", "v0", 0], [["op", "v0", "+", ["num", "3"]]], []],
+                    ["write", "y0", ["bin", "+", ["var", "v0"], ["num", "5"]]],
+                ],
+            ]
+        ]
+    )
     original = kernels.text
 
     def planted(kernel: dict) -> str:
@@ -90,13 +108,22 @@ def test_a_fault_is_found_and_made_small(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_simpler_cases_are_simpler_and_run(tmp_path: Path) -> None:
     case = case_of(
-        [["loop", "i0", 4, "PIPELINE II=1", [
-            ["set", "v0", ["bin", "+", ["var", "v0"], ["rom", "t", [1, ["var", "v0"]]]]],
-            ["if", ["cmp", "<", ["var", "v0"], ["num", "9"]], [["setbit", "v0", 2, ["num", "1"]]], []],
-            ["write", "y0", ["var", "v0"]],
-        ]]],
-        tables=[["t", 5, True, [3, -7]]], words=[["v0", 8, False, 0], ["v1", 9, True, 1]],
-    )  # fmt: skip
+        [
+            [
+                "loop",
+                "i0",
+                4,
+                "PIPELINE II=1",
+                [
+                    ["set", "v0", ["bin", "+", ["var", "v0"], ["rom", "t", [1, ["var", "v0"]]]]],
+                    ["if", ["cmp", "<", ["var", "v0"], ["num", "9"]], [["setbit", "v0", 2, ["num", "1"]]], []],
+                    ["write", "y0", ["var", "v0"]],
+                ],
+            ]
+        ],
+        tables=[["t", 5, True, [3, -7]]],
+        words=[["v0", 8, False, 0], ["v1", 9, True, 1]],
+    )
     before, seen, steps = copy.deepcopy(case), [], 0
     while following := list(CAMPAIGN.smaller(case)):
         assert all(json.dumps(c) != json.dumps(case) for c in following)

@@ -21,8 +21,22 @@ from rtl_tb.build import elaborated_ports
 LAYER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 PARTS = ["a", "b", "a_to_b", "a_fork", "a_pe", "a_config", "b_split", "w", "w_a", "input_fork", "l0", "l1_a", "EOF"]
 # Macros, words of C++ and of SystemVerilog, the top's own names, and names made of other layers' names.
-NASTY = ["EOF", "assert", "psconv_network", "x", "w_EOF", "double", "c", "c_pe", "c_config", "c_to_d", "d", "l2_x",
-         "clk", "logic"]  # fmt: skip
+NASTY = [
+    "EOF",
+    "assert",
+    "psconv_network",
+    "x",
+    "w_EOF",
+    "double",
+    "c",
+    "c_pe",
+    "c_config",
+    "c_to_d",
+    "d",
+    "l2_x",
+    "clk",
+    "logic",
+]
 
 
 def chain(names: list[str], forked: bool = True) -> Network:
@@ -35,12 +49,17 @@ def chain(names: list[str], forked: bool = True) -> Network:
             continue
         layers.append({"op": "conv", "name": name, "input": last, "out_channels": 2, "kernel": 1})
         last = name
-    return Network(name="nasty */ ??/ \N{SNOWMAN} // [red]", input={"channels": 2, "height": 2, "width": 2},
-                   layers=layers, output=last)  # fmt: skip
+    return Network(
+        name="nasty */ ??/ \N{SNOWMAN} // [red]",
+        input={"channels": 2, "height": 2, "width": 2},
+        layers=layers,
+        output=last,
+    )
 
 
-@given(st.lists(st.sampled_from(PARTS + NASTY) | st.from_regex(LAYER, fullmatch=True), min_size=1, max_size=8,
-                unique=True))  # fmt: skip
+@given(
+    st.lists(st.sampled_from(PARTS + NASTY) | st.from_regex(LAYER, fullmatch=True), min_size=1, max_size=8, unique=True)
+)
 def test_no_name_is_another_or_begins_with_another(names):
     given_names = identifiers(names)
     assert list(given_names) == names and len(set(given_names.values())) == len(names)
@@ -60,8 +79,16 @@ def test_no_identifier_is_a_macro(compiler, tmp_path):
     network = chain(["a"], False)
     bundle = random_bundle(network, 0)
     network_top.write(tmp_path, build(bundle, {"a": bundle.engine_shape("a")}), network.name)
-    command = [*csim.compiler_command(compiler), "-E", "-dM", "-std=gnu++17", f"-I{ENGINE}", f"-I{tmp_path}",
-               "-DPSCONV_NETWORK", str(csim.HLS / "csim" / "csim.cpp")]  # fmt: skip
+    command = [
+        *csim.compiler_command(compiler),
+        "-E",
+        "-dM",
+        "-std=gnu++17",
+        f"-I{ENGINE}",
+        f"-I{tmp_path}",
+        "-DPSCONV_NETWORK",
+        str(csim.HLS / "csim" / "csim.cpp"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     macros = {match[1] for match in re.finditer(r"^#define (\w+)", done.stdout, re.M)}
     names = sorted(name for name in macros if LAYER.fullmatch(name))
@@ -90,6 +117,13 @@ def test_the_program_is_exact(nasty):
 @pytest.mark.slow
 def test_the_rtl_is_taken_by_verilator(nasty):
     _, _, folder = nasty
-    result = compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder],
-                         target="xcup", clock_ns=5.0, out=folder / "rtl", jobs=1)  # fmt: skip
+    result = compile_hls(
+        [folder / network_top.SOURCE],
+        TOP,
+        include_dirs=[INCLUDE, ENGINE, folder],
+        target="xcup",
+        clock_ns=5.0,
+        out=folder / "rtl",
+        jobs=1,
+    )
     assert {port.name for port in elaborated_ports(result.rtl, TOP)} >= {"ap_clk", "x_TDATA", "y_TDATA"}

@@ -17,15 +17,28 @@ def shapes(draw: st.DrawFn) -> EngineShape:
     """Small indexed engines, periodic supports and random ones."""
     period = draw(st.sampled_from([4, 8]))
     blocks = draw(st.integers(1, 3))
-    support = draw(st.sampled_from([
-        make_support(f"PSD4_P{period}" if period == 8 else "PS4_P4", 3),
-        BlockSupport(3, period, draw(st.integers(1, period * 9)), draw(st.integers(0, 9))),
-    ]))  # fmt: skip
+    support = draw(
+        st.sampled_from(
+            [
+                make_support(f"PSD4_P{period}" if period == 8 else "PS4_P4", 3),
+                BlockSupport(3, period, draw(st.integers(1, period * 9)), draw(st.integers(0, 9))),
+            ]
+        )
+    )
     return EngineShape(
-        cin=blocks * period - draw(st.integers(0, period - 1)), cout=draw(st.integers(1, 9)), kernel=3, padding=1,
-        height=3, width=4, support=support, engine="indexed", Tb=draw(st.sampled_from([1, blocks])),
-        fold=draw(st.integers(1, support.nonzeros)), acc_bits=32, weight_bits=draw(st.integers(2, 8)),
-    )  # fmt: skip
+        cin=blocks * period - draw(st.integers(0, period - 1)),
+        cout=draw(st.integers(1, 9)),
+        kernel=3,
+        padding=1,
+        height=3,
+        width=4,
+        support=support,
+        engine="indexed",
+        Tb=draw(st.sampled_from([1, blocks])),
+        fold=draw(st.integers(1, support.nonzeros)),
+        acc_bits=32,
+        weight_bits=draw(st.integers(2, 8)),
+    )
 
 
 @given(shapes(), st.integers(0, 99))

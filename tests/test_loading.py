@@ -43,8 +43,10 @@ def hardware(name: str, seed: int = 3) -> tuple[Bundle, Dataflow]:
 def retrained(bundle: Bundle, seed: int) -> Bundle:
     """Other weights in the same formats."""
     rng = np.random.default_rng(seed)
-    weights = {name: (rng.permuted(w) if w.shape[2:] == (1, 1) else -(w // 2)).astype(np.int8)
-               for name, w in bundle.weights.items()}  # fmt: skip
+    weights = {
+        name: (rng.permuted(w) if w.shape[2:] == (1, 1) else -(w // 2)).astype(np.int8)
+        for name, w in bundle.weights.items()
+    }
     return replace(bundle, weights=weights, biases={name: -b for name, b in bundle.biases.items()})
 
 
@@ -79,7 +81,7 @@ def story() -> tuple[Dataflow, list[Packet], list[Verdict], dict[int, np.ndarray
         (packet(dataflow, images[6]), GOOD, bundle, images[6]),
         (packet(dataflow, images[2], foreign), NONE | NEW | Verdict.FOREIGN, None, None),
         (packet(dataflow, images[2]), NONE, None, None),
-    ]  # fmt: skip
+    ]
     right = {
         at: golden.run(trained, image[None])[dataflow.sink.layer]
         for at, (_, _, trained, image) in enumerate(cases)
@@ -168,11 +170,19 @@ def test_rtl_answers_as_the_c_simulation(story, computed, rtl, tmp_path, stall, 
     """The reset comes while weights are loaded, or in the middle of an image; then the story starts again."""
     dataflow, packets, *_ = story
     result = simulate(
-        sorted((rtl / "rtl").glob("*.sv")), json.loads((rtl / "ports.json").read_text()),
-        np.concatenate([p.beats for p in packets]), np.concatenate([p.last for p in packets]),
-        computed.reshape(-1, computed.shape[2]), dataflow.out_beats, tmp_path, seed=5, idle=stall, backpressure=stall,
-        reset_after=reset_after, cache=rtl / "verilator",
-    )  # fmt: skip
+        sorted((rtl / "rtl").glob("*.sv")),
+        json.loads((rtl / "ports.json").read_text()),
+        np.concatenate([p.beats for p in packets]),
+        np.concatenate([p.last for p in packets]),
+        computed.reshape(-1, computed.shape[2]),
+        dataflow.out_beats,
+        tmp_path,
+        seed=5,
+        idle=stall,
+        backpressure=stall,
+        reset_after=reset_after,
+        cache=rtl / "verilator",
+    )
     assert result.ok, result.errors
 
 
@@ -190,10 +200,15 @@ def test_cycles_with_weights_between_images(name, tmp_path):
         packets = [packet(dataflow, image, weights if at in reloads else None) for at, image in enumerate(images)]
         expected = answers(dataflow, scores, [GOOD | (NEW if at in reloads else 0) for at in range(6)])
         result = simulate(
-            sorted((tmp_path / "rtl").glob("*.sv")), json.loads((tmp_path / "ports.json").read_text()),
-            np.concatenate([p.beats for p in packets]), np.concatenate([p.last for p in packets]),
-            expected, dataflow.out_beats, tmp_path / "run", cache=tmp_path / "verilator",
-        )  # fmt: skip
+            sorted((tmp_path / "rtl").glob("*.sv")),
+            json.loads((tmp_path / "ports.json").read_text()),
+            np.concatenate([p.beats for p in packets]),
+            np.concatenate([p.last for p in packets]),
+            expected,
+            dataflow.out_beats,
+            tmp_path / "run",
+            cache=tmp_path / "verilator",
+        )
         assert result.ok, result.errors
         start = result.cycles["first_in"]
         model = latency(dataflow, schedule, 6, start, frozenset(reloads))
@@ -208,8 +223,9 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
     dataflow = build(bundle, {"first": loadable(bundle.engine_shape("first")), "a": shape}, loaded=True)
     images = some_images(bundle, 2)
     network_top.write(tmp_path, dataflow, "folded")
-    compile_hls([tmp_path / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333,
-                out=tmp_path)  # fmt: skip
+    compile_hls(
+        [tmp_path / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333, out=tmp_path
+    )
     schedule = json.loads((tmp_path / "schedule.json").read_text())
     [pe] = [process for process in schedule["processes"] if process["name"] == "a_pe"]
     memories = {memory["name"]: memory for memory in pe["memories"]}
@@ -217,10 +233,14 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
     assert memories["sums_carried"]["depth"] * memories["sums_carried"]["width"] > 4096
     packets = [packet(dataflow, images[0], weight_beats(dataflow, bundle)), packet(dataflow, images[1])]
     result = simulate(
-        sorted((tmp_path / "rtl").glob("*.sv")), json.loads((tmp_path / "ports.json").read_text()),
-        np.concatenate([p.beats for p in packets]), np.concatenate([p.last for p in packets]),
-        answers(dataflow, golden.run(bundle, images)["a"], [GOOD | NEW, GOOD]), dataflow.out_beats, tmp_path / "run",
-    )  # fmt: skip
+        sorted((tmp_path / "rtl").glob("*.sv")),
+        json.loads((tmp_path / "ports.json").read_text()),
+        np.concatenate([p.beats for p in packets]),
+        np.concatenate([p.last for p in packets]),
+        answers(dataflow, golden.run(bundle, images)["a"], [GOOD | NEW, GOOD]),
+        dataflow.out_beats,
+        tmp_path / "run",
+    )
     assert result.ok, result.errors
     model = latency(dataflow, schedule, 2, result.cycles["first_in"], frozenset({0}))
     assert result.cycles["total"] == model.total
@@ -269,8 +289,11 @@ def test_a_bundle_that_does_not_fit_is_refused():
     large = replace(bundle, biases=bundle.biases | {name: np.full_like(bundle.bias(name), 2**31 - 1)})
     with pytest.raises(ConfigError, match=f"layer {name}.*accumulator"):
         weight_beats(dataflow, large)
-    finer = replace(bundle, weight_formats=bundle.weight_formats | {
-        name: replace(bundle.weight_formats[name], frac=bundle.weight_formats[name].frac + 1)})  # fmt: skip
+    finer = replace(
+        bundle,
+        weight_formats=bundle.weight_formats
+        | {name: replace(bundle.weight_formats[name], frac=bundle.weight_formats[name].frac + 1)},
+    )
     with pytest.raises(ConfigError, match=f"layer {name}: shift"):
         weight_beats(dataflow, finer)
     with pytest.raises(ConfigError, match="layer a: in the hardware only"):
@@ -302,8 +325,6 @@ def test_pack_weights_writes_what_the_network_reads(tmp_path, psconv):
     np.testing.assert_array_equal(beats[-checks:], check_sum(beats[names:-checks]))
     code, _, err = psconv("pack-weights", str(config.with_name("network.yaml")), "--out", str(tmp_path / "x.bin"))
     assert code == 2 and "weights: loaded" in err and not (tmp_path / "x.bin").exists()
-
-
 
 
 def test_beats_that_changed_places_are_seen():

@@ -55,14 +55,23 @@ def random_network(rng: np.random.Generator) -> Network:
         name, kind = f"l{at}", rng.choice(["conv", "conv", "conv", "pool", "mean"])
         if kind == "conv":
             kernel = int(rng.choice([1, 3]))
-            layer = {"op": "conv", "out_channels": int(rng.choice([1, 2, 4, 8])), "kernel": kernel,
-                     "stride": int(rng.integers(1, 4)), "padding": int(rng.integers(0, kernel)),
-                     "bias": bool(rng.integers(2))}  # fmt: skip
+            layer = {
+                "op": "conv",
+                "out_channels": int(rng.choice([1, 2, 4, 8])),
+                "kernel": kernel,
+                "stride": int(rng.integers(1, 4)),
+                "padding": int(rng.integers(0, kernel)),
+                "bias": bool(rng.integers(2)),
+            }
             if kernel == 3 and rng.integers(2):
                 layer["support"] = str(rng.choice(["PS4_P4", "PS2_P6"]))
         elif kind == "pool":
-            layer = {"op": "avgpool", "kernel": 2, "stride": int(rng.integers(1, 3)),
-                     "padding": int(rng.integers(0, 2))}  # fmt: skip
+            layer = {
+                "op": "avgpool",
+                "kernel": 2,
+                "stride": int(rng.integers(1, 3)),
+                "padding": int(rng.integers(0, 2)),
+            }
         else:
             layer = {"op": "global_avgpool"}
         layer |= {"name": name, "input": source}
@@ -123,13 +132,19 @@ def compiled(dataflow: Dataflow, folder: Path) -> dict[str, Any]:
 
 def built(schedule: dict[str, Any]) -> Counter[tuple[str, int, int]]:
     """Memories in a schedule: (what is held, depth, width)."""
-    return Counter((network_memory.holds(memory["name"]), memory["depth"], memory["width"])
-                   for process in schedule["processes"] for memory in process["memories"])  # fmt: skip
+    return Counter(
+        (network_memory.holds(memory["name"]), memory["depth"], memory["width"])
+        for process in schedule["processes"]
+        for memory in process["memories"]
+    )
 
 
 def named(dataflow: Dataflow) -> Counter[tuple[str, int, int]]:
-    return Counter((network_memory.holds(memory.name), memory.depth, memory.width)
-                   for unit in dataflow.units for memory in network_memory.memories_of(unit))  # fmt: skip
+    return Counter(
+        (network_memory.holds(memory.name), memory.depth, memory.width)
+        for unit in dataflow.units
+        for memory in network_memory.memories_of(unit)
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 60))])
@@ -141,8 +156,9 @@ def test_memories_are_those_that_the_compiler_builds(seed: int, tmp_path: Path) 
     processes = {process["name"]: process for process in schedule["processes"]}
     for layer, unit in dataflow.engines.items():
         name = f"{unit.name}_{'streamed_pe' if layer in dataflow.streamed else 'pe'}"
-        blocks = sum(product["count"] for product in processes[name]["multipliers"]
-                     if product["p_bits"] >= DSP_PRODUCT_BITS)  # fmt: skip
+        blocks = sum(
+            product["count"] for product in processes[name]["multipliers"] if product["p_bits"] >= DSP_PRODUCT_BITS
+        )
         most = multiplier_blocks(unit.shape)
         assert blocks <= most if layer not in dataflow.streamed and needs_less(unit) else blocks == most, layer
 

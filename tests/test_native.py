@@ -49,8 +49,9 @@ def test_the_instruction_sets_are_those_that_the_system_reports() -> None:
 # Convolutions
 
 
-def random_layer(rng: np.random.Generator, support: str | dict, kernel: int, cout: int, cin: int, weight_bits: int,
-                 extreme: bool) -> tuple[np.ndarray, np.ndarray, int]:  # fmt: skip
+def random_layer(
+    rng: np.random.Generator, support: str | dict, kernel: int, cout: int, cin: int, weight_bits: int, extreme: bool
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Weights int8 [cout, cin, K, K] of a support, its mask and its period."""
     made = make_support(support, kernel, seed=int(rng.integers(1 << 30)))
     low, high = -(1 << (weight_bits - 1)), 1 << (weight_bits - 1)
@@ -64,23 +65,42 @@ def random_layer(rng: np.random.Generator, support: str | dict, kernel: int, cou
 @settings(deadline=None, max_examples=120)
 @given(
     st.sampled_from([*PAPER_VARIANTS, {"taps": [[0, 8], [4], [1, 2, 3]]}, "PS1_P5", "1x1"]),
-    st.integers(1, 40), st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.integers(1, 3),
-    st.integers(0, 2), st.integers(1, 40), st.sampled_from([1, 2, 5]), st.integers(2, 8), st.integers(0, 2**32),
-)  # fmt: skip
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(1, 9),
+    st.integers(1, 9),
+    st.integers(1, 3),
+    st.integers(0, 2),
+    st.integers(1, 40),
+    st.sampled_from([1, 2, 5]),
+    st.integers(2, 8),
+    st.integers(0, 2**32),
+)
 @example("PSD1_P16", 33, 35, 1, 1, 1, 1, 1, 1, 8, 0)
 @example("dense", 5, 4, 9, 7, 2, 1, 35, 2, 8, 1)  # threads with unequal parts
 @example("PSD1_P8", 16, 8, 2, 7, 1, 1, 150, 7, 8, 1)  # two parts of the rows, three of the images
 @example("1x1", 4, 3, 6, 6, 2, 0, 17, 2, 8, 2)
 def test_convolution_equals_numpy(
-    native: Native, support: str | dict, cout: int, cin: int, height: int, width: int, stride: int, padding: int,
-    count: int, threads: int, weight_bits: int, seed: int,
-) -> None:  # fmt: skip
+    native: Native,
+    support: str | dict,
+    cout: int,
+    cin: int,
+    height: int,
+    width: int,
+    stride: int,
+    padding: int,
+    count: int,
+    threads: int,
+    weight_bits: int,
+    seed: int,
+) -> None:
     rng = np.random.default_rng(seed)
     kernel = 1 if support == "1x1" else 3
     padding = min(padding, kernel - 1)
     height, width = (max(size, kernel - 2 * padding) for size in (height, width))
-    weights, mask, period = random_layer(rng, "dense" if kernel == 1 else support, kernel, cout, cin, weight_bits,
-                                         extreme=seed % 5 == 0)  # fmt: skip
+    weights, mask, period = random_layer(
+        rng, "dense" if kernel == 1 else support, kernel, cout, cin, weight_bits, extreme=seed % 5 == 0
+    )
     images = rng.integers(-128, 128, (count, cin, height, width)).astype(np.int8)
     if seed % 3 == 0:
         images[:] = -128
@@ -133,8 +153,9 @@ def test_images_wider_than_the_cache(native: Native) -> None:
     weights, mask, period = random_layer(rng, "PSD1_P8", 3, 9, 64, 8, extreme=False)
     images = rng.integers(-128, 128, (2, 64, 5, 1500)).astype(np.int8)
     expected = requantise(ops.conv2d(images, weights, None, 2, 1), 7, 8, False)
-    result = convolution.convolve(native, make_plan(weights, mask, period, native.group), images, np.zeros(9), None,
-                                  2, 1, 7, (-128, 127))  # fmt: skip
+    result = convolution.convolve(
+        native, make_plan(weights, mask, period, native.group), images, np.zeros(9), None, 2, 1, 7, (-128, 127)
+    )
     assert np.array_equal(result, expected)
 
 
@@ -167,7 +188,6 @@ def test_parts_are_whole_and_begin_at_grains() -> None:
         assert all(a[1] == b[0] and b[0] % grain == 0 and b[0] < b[1] for a, b in itertools.pairwise(parts))
 
 
-
 # Plans
 
 
@@ -196,8 +216,9 @@ def test_structure_leaves_no_multiplications_by_zero(name: str, places: int, siz
 # In the golden model
 
 
-def outputs_by(bundle: Bundle, images: np.ndarray, switch: str, monkeypatch: pytest.MonkeyPatch,
-               threads: int | None = None) -> dict[str, np.ndarray]:  # fmt: skip
+def outputs_by(
+    bundle: Bundle, images: np.ndarray, switch: str, monkeypatch: pytest.MonkeyPatch, threads: int | None = None
+) -> dict[str, np.ndarray]:
     monkeypatch.setenv(build.SWITCH, switch)
     return golden.run(bundle, images, threads=threads)
 
@@ -234,8 +255,13 @@ def test_sums_beyond_32_bits_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch) 
     network = Network(name="one", input={"channels": 1, "height": 1, "width": 1}, output="c", layers=[conv])
     form = Format(8, 0)
     for bias, accepted in ((2**31 - 1 - 256, True), (2**31 - 256, False)):  # 2 * 128 is the rest of the bound
-        bundle = Bundle(network, {"input": form, "c": form}, {"c": form}, {"c": np.full((1, 1, 1, 1), 2, np.int8)},
-                        {"c": np.array([bias], np.int32)})  # fmt: skip
+        bundle = Bundle(
+            network,
+            {"input": form, "c": form},
+            {"c": form},
+            {"c": np.full((1, 1, 1, 1), 2, np.int8)},
+            {"c": np.array([bias], np.int32)},
+        )
         assert (plan_of(bundle, bundle.network.layer("c"), 2) is not None) == accepted
         assert outputs_by(bundle, np.full((1, 1, 1, 1), 127), SETS[-1], monkeypatch)["c"].item() == 127
 
@@ -280,11 +306,14 @@ def test_the_library_is_built_once(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
 def test_gcc_builds_it_too_without_a_warning(tmp_path: Path) -> None:
     made = build.build(tmp_path, compilers=(("false",), ("no-such-compiler",), ("g++", "-Wall", "-Wextra", "-Werror")))
-    script = ("import sys, numpy as np; from pymodel.native import build; from pathlib import Path\n"
-              f"build.build = lambda folder: Path({str(made)!r})\n"
-              "print(build.describe())")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True,
-                          env={**os.environ, build.SWITCH: ""})  # fmt: skip
+    script = (
+        "import sys, numpy as np; from pymodel.native import build; from pathlib import Path\n"
+        f"build.build = lambda folder: Path({str(made)!r})\n"
+        "print(build.describe())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, build.SWITCH: ""}
+    )
     assert done.stdout.strip() == SETS[-1]
 
 
@@ -297,10 +326,18 @@ def test_numpy_computes_where_there_is_no_kernel(broken: str, tmp_path: Path) ->
     if broken == "a damaged library":
         build.build(cache / "psconv").write_bytes(b"damaged")
     no_compiler = "build.build.__defaults__ = ((('false',),),)" if broken == "no compiler" else ""
-    script = ("from pymodel.native import build\n" + no_compiler +
-              "\nimport numpy as np\nfrom pymodel import golden\nfrom pymodel.generate import random_bundle\n"
-              "from pymodel.networks import digits\nbundle = random_bundle(digits(), 0)\n"
-              "print(golden.run(bundle, np.ones((1, 1, 8, 8), int))['fc'].shape, build.describe())")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True,
-                          env={**os.environ, "XDG_CACHE_HOME": str(cache), build.SWITCH: ""})  # fmt: skip
+    script = (
+        "from pymodel.native import build\n"
+        + no_compiler
+        + "\nimport numpy as np\nfrom pymodel import golden\nfrom pymodel.generate import random_bundle\n"
+        "from pymodel.networks import digits\nbundle = random_bundle(digits(), 0)\n"
+        "print(golden.run(bundle, np.ones((1, 1, 8, 8), int))['fc'].shape, build.describe())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "XDG_CACHE_HOME": str(cache), build.SWITCH: ""},
+    )
     assert done.stdout.startswith("(1, 10, 1, 1) numpy (")

@@ -151,9 +151,14 @@ def test_shuffle_and_concat_shapes() -> None:
 
 @pytest.mark.parametrize(
     ("name", "dataset", "variant"),
-    [("resnet19", "cifar10", "dense"), ("resnet18", "cifar100", "dense"), ("resnet18", "digits", "dense"),
-     ("digits", "cifar10", "dense"), ("resnet18", "cifar10", "PSD1")],
-)  # fmt: skip
+    [
+        ("resnet19", "cifar10", "dense"),
+        ("resnet18", "cifar100", "dense"),
+        ("resnet18", "digits", "dense"),
+        ("digits", "cifar10", "dense"),
+        ("resnet18", "cifar10", "PSD1"),
+    ],
+)
 def test_unknown_networks(name: str, dataset: str, variant: str) -> None:
     with pytest.raises(ConfigError):
         make_network(name, dataset, variant)

@@ -218,16 +218,21 @@ def processing_element(period: int, lanes: int, steps: int, blocks: int = 2, pix
     first = b.make("icmp", 1, o, b.const(0, 32), pred="eq")
     first_block = b.make("icmp", 1, block, b.const(0, 32), pred="eq")
     windows = read("x", width, first, Location("pe.cpp", 12))
-    ring = [[Node("reg", 8, (), Location("pe.cpp", 14), name=f"ring_{i}_{t}", init=None) for t in range(9)]
-            for i in range(period)]  # fmt: skip
-    fresh = [[b.mux(first, b.extract(windows, ((i - 1) % period * 9 + t) * 8, 8), ring[i - 1][t]) for t in range(9)]
-             for i in range(period)]  # fmt: skip
+    ring = [
+        [Node("reg", 8, (), Location("pe.cpp", 14), name=f"ring_{i}_{t}", init=None) for t in range(9)]
+        for i in range(period)
+    ]
+    fresh = [
+        [b.mux(first, b.extract(windows, ((i - 1) % period * 9 + t) * 8, 8), ring[i - 1][t]) for t in range(9)]
+        for i in range(period)
+    ]
     for i in range(period):
         for t in range(9):
             ring[i][t].args = [fresh[i][t]]
     process = Process("pe", Location("pe.cpp", 4))
-    process.memories["rom"] = Memory("rom", 8 * lanes, blocks * steps,
-                                     [rng.getrandbits(8 * lanes) for _ in range(blocks * steps)])  # fmt: skip
+    process.memories["rom"] = Memory(
+        "rom", 8 * lanes, blocks * steps, [rng.getrandbits(8 * lanes) for _ in range(blocks * steps)]
+    )
     process.memories["acc"] = Memory("acc", 32, steps)
     address = b.make("add", 32, b.make("mul", 32, block, b.const(steps, 32)), o)
     weights = Node("load", 8 * lanes, [address, ONE], Location("pe.cpp", 16), memory="rom")
@@ -237,8 +242,13 @@ def processing_element(period: int, lanes: int, steps: int, blocks: int = 2, pix
         total = b.make("add", 32, total, b.make("mul", 32, b.sext(b.extract(weights, 8 * k, 8), 32), activation))
     old = Node("load", 32, [o, b.not_(first_block)], Location("pe.cpp", 18), memory="acc")
     total = b.make("add", 32, b.mux(first_block, b.const(0, 32), old), total)
-    process.effects = [windows, weights, old, Node("store", 0, [o, total, ONE], Location("pe.cpp", 19), memory="acc"),
-                       write("y", total, last_block, Location("pe.cpp", 20))]  # fmt: skip
+    process.effects = [
+        windows,
+        weights,
+        old,
+        Node("store", 0, [o, total, ONE], Location("pe.cpp", 19), memory="acc"),
+        write("y", total, last_block, Location("pe.cpp", 20)),
+    ]
     process.regs = [o, block, pixel, *(r for row in ring for r in row)]
     process.run_ends = b.and_(b.and_(last_o, last_block), last_pixel)
     return single(process, port("x", width, consumer="pe"), port("y", 32, producer="pe"))
@@ -304,8 +314,11 @@ def chain(depth: int | None, group: int = 3, delay: int = 2) -> Design:
     for _ in range(delay):
         out = b.make("mul", 24, out, b.make("xor", 24, out, b.trunc(j, 24)))
     second.effects, second.regs, second.run_ends = [m, write("y", out)], [j, kept], last
-    streams = [port("x", 8, consumer="first"), port("y", 24, producer="second"),
-               Stream("m", 24, [("data", 24)], depth, "first", "second")]  # fmt: skip
+    streams = [
+        port("x", 8, consumer="first"),
+        port("y", 24, producer="second"),
+        Stream("m", 24, [("data", 24)], depth, "first", "second"),
+    ]
     return Design("top", [first, second], {s.name: s for s in streams})
 
 
@@ -516,8 +529,15 @@ def test_register_is_reused_as_pipeline_stage(tmp_path):
 # -- RTL against the interpreter ---------------------------------------------------------------------------------------
 
 
-def check(design: Design, words: dict[str, list[int]], folder: Path, shared: Path, clock_ns: float = 3.33,
-          patterns=PATTERNS, device="xcup") -> tuple[CompileResult, Simulator, Interpreter]:  # fmt: skip
+def check(
+    design: Design,
+    words: dict[str, list[int]],
+    folder: Path,
+    shared: Path,
+    clock_ns: float = 3.33,
+    patterns=PATTERNS,
+    device="xcup",
+) -> tuple[CompileResult, Simulator, Interpreter]:
     reference = Interpreter(design)
     expected = reference.run(words)
     taken = {s: len(w) - len(reference.queues[s]) for s, w in words.items()}
@@ -712,10 +732,13 @@ def cells(result: CompileResult, command: str, folder: Path) -> dict[str, int]:
     return json.loads(text[text.index("{") :])["design"]["num_cells_by_type"]
 
 
-@pytest.mark.parametrize("name, command, multiplier", [
-    ("xcup", "synth_xilinx -family xcup -flatten -noiopad", "DSP48E2"),
-    ("ecp5", "synth_ecp5", "MULT18X18D"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, command, multiplier",
+    [
+        ("xcup", "synth_xilinx -family xcup -flatten -noiopad", "DSP48E2"),
+        ("ecp5", "synth_ecp5", "MULT18X18D"),
+    ],
+)
 def test_one_dsp_per_multiplier(name, command, multiplier, tmp_path):
     """Sign extensions must not reach yosys: it would split the products."""
     result = compile_design(processing_element(1, 4, steps=4), name, 9.0, tmp_path)

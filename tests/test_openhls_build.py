@@ -66,8 +66,15 @@ def layers(tmp_path) -> Callable[..., dict[str, str]]:
 
     def run(target: str = "xcup", clock_ns: float = 3.33, **changes) -> dict[str, str]:
         (tmp_path / "layers.cpp").write_text(LAYERS.format(**CHOICE | changes))
-        compile_hls([tmp_path / "layers.cpp"], "top", target=target, clock_ns=clock_ns, out=tmp_path / "out",
-                    jobs=1, cache=tmp_path / "cache")  # fmt: skip
+        compile_hls(
+            [tmp_path / "layers.cpp"],
+            "top",
+            target=target,
+            clock_ns=clock_ns,
+            out=tmp_path / "out",
+            jobs=1,
+            cache=tmp_path / "cache",
+        )
         return files(tmp_path / "out")
 
     return run
@@ -82,8 +89,12 @@ def test_files_do_not_depend_on_workers_and_cache(tmp_path, monkeypatch):
         return in_parallel(jobs, count)
 
     monkeypatch.setattr(workers, "_in_parallel", spy)
-    for name, options in {"alone": {"jobs": 1}, "workers": {"jobs": 3, "cache": cache}, "cached": {"cache": cache},
-                          "default": {}}.items():  # fmt: skip
+    for name, options in {
+        "alone": {"jobs": 1},
+        "workers": {"jobs": 3, "cache": cache},
+        "cached": {"cache": cache},
+        "default": {},
+    }.items():
         compile_hls([NESTED], "nested", [INCLUDE], out=tmp_path / name, **options)
     alone = files(tmp_path / "alone")
     assert len(alone) > 12
@@ -92,14 +103,17 @@ def test_files_do_not_depend_on_workers_and_cache(tmp_path, monkeypatch):
         assert files(tmp_path / name) == alone, name
 
 
-@pytest.mark.parametrize("changes, rebuilt", [
-    ({}, []),
-    ({"a": 99}, ["first"]),
-    ({"width": 41}, ["second"]),  # other types and metadata in the middle of the module
-    ({"depth": 7}, ["second", "third"]),  # the producer counts credits; the consumer's job knows of it
-    ({"clock_ns": 5.0}, ["first", "second", "third"]),
-    ({"target": "ecp5", "clock_ns": 6.4}, ["first", "second", "third"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes, rebuilt",
+    [
+        ({}, []),
+        ({"a": 99}, ["first"]),
+        ({"width": 41}, ["second"]),  # other types and metadata in the middle of the module
+        ({"depth": 7}, ["second", "third"]),  # the producer counts credits; the consumer's job knows of it
+        ({"clock_ns": 5.0}, ["first", "second", "third"]),
+        ({"target": "ecp5", "clock_ns": 6.4}, ["first", "second", "third"]),
+    ],
+)
 def test_only_what_changed_is_built(changes, rebuilt, built, layers, tmp_path):
     layers()
     assert built == ["first", "second", "third"]

@@ -34,8 +34,7 @@ TOPS = {
         "once": 1,
         "state": 4,
     },
-    "memory": {"histogram": 200, "window": 66, "copies": 40, "tables": 40, "accumulate": 21, "sorted": 13,
-               "apart": 50},
+    "memory": {"histogram": 200, "window": 66, "copies": 40, "tables": 40, "accumulate": 21, "sorted": 13, "apart": 50},
     "network": {"diamond": 12},
 }  # kernel file -> top -> words per input and run (as many as any input needs)
 
@@ -90,9 +89,7 @@ int main(int, char** argv) {{
 
 def build_driver(folder: Path, kernel: Path, tops: Iterable[str]) -> Path:
     """A program that runs any of a kernel file's tops on words from its standard input."""
-    calls = "\n  ".join(
-        f'if (!std::strcmp(argv[1], "{t}")) drive({t}, lines, std::stoi(argv[2]));' for t in tops
-    )
+    calls = "\n  ".join(f'if (!std::strcmp(argv[1], "{t}")) drive({t}, lines, std::stoi(argv[2]));' for t in tops)
     source, program = folder / "driver.cpp", folder / "driver"
     source.write_text(DRIVER.format(kernel=kernel, calls=calls))
     flags = ["-std=c++17", "-O0", "-fwrapv", "-fno-sanitize=all", "-w", f"-I{HEADERS}"]
@@ -123,9 +120,7 @@ def run_native(
     assert result.returncode == 0, result.stderr
     lines = result.stdout.split("\n")
     return {
-        s.name: [int(w, 16) for w in line.split()]
-        for s, line in zip(ports, lines, strict=False)
-        if s.consumer is None
+        s.name: [int(w, 16) for w in line.split()] for s, line in zip(ports, lines, strict=False) if s.consumer is None
     }
 
 
@@ -139,9 +134,7 @@ def test_graph_equals_native_program(kernel, top, native):
     design, rng, runs = load(kernel, top), random.Random(top), 3
     for _ in range(3):
         inputs = {
-            s.name: words(rng, s.width, TOPS[kernel][top] * runs)
-            for s in design.streams.values()
-            if s.producer is None
+            s.name: words(rng, s.width, TOPS[kernel][top] * runs) for s in design.streams.values() if s.producer is None
         }
         if top == "until":
             inputs["x"] += [0] * runs
@@ -183,8 +176,10 @@ class NestWriter:
 
     def kernel(self, name: str) -> str:
         rng, e = self.rng, self.expression
-        lines = [f"void {name}(hls::stream<ap_int<8>>& x, hls::stream<ap_int<16>>& y) {{",
-                 "static int state = 3; static int ram[8]; int a = 1, b = 2;"]  # fmt: skip
+        lines = [
+            f"void {name}(hls::stream<ap_int<8>>& x, hls::stream<ap_int<16>>& y) {{",
+            "static int state = 3; static int ram[8]; int a = 1, b = 2;",
+        ]
         loops = rng.randint(1, 3)
         for level in range(loops):
             low = rng.choice(["0", "0", "1", *self.names[3:]])
@@ -205,9 +200,7 @@ class NestWriter:
         lines += [self.statement(True) for _ in range(rng.randint(1, 4))]
         lines.append(f"if ({e(1)} > -3) ram[r & 7] = {e()}; else ram[i0 & 7] = {e(1)};")
         lines.append(rng.choice(["", f"if ({e(1)} == 7) return;"]))
-        lines.append(
-            rng.choice([f"y.write({e()});", f"if ({e()} > 0) y.write({e(1)}); else y.write({e(1)});"])
-        )
+        lines.append(rng.choice([f"y.write({e()});", f"if ({e()} > 0) y.write({e(1)}); else y.write({e(1)});"]))
         self.names = self.names[: 3 + loops]
         for level in range(loops):
             self.names.pop()
@@ -305,9 +298,7 @@ def test_registers_of_a_nest_are_shared():
 
 def test_packing_a_word_is_wiring():
     (process,) = load("arithmetic", "wide").processes
-    assert not [
-        n for n in process.topological() if n.width == 1152 and n.op in ("and", "or", "xor", "shl", "shru")
-    ]
+    assert not [n for n in process.topological() if n.width == 1152 and n.op in ("and", "or", "xor", "shl", "shru")]
 
 
 def test_network_streams():
@@ -384,9 +375,7 @@ def test_wires_fold_like_arithmetic(a, b, data):
             expected = u >> (40 - n) | v >> n << n
         else:
             node = builder.shift(kind, p, builder.const(n, 40))
-            expected = {"shl": u << n & ones, "shru": u >> n, "shrs": interpret.signed(u, 40) >> n & ones}[
-                kind
-            ]
+            expected = {"shl": u << n & ones, "shru": u >> n, "shrs": interpret.signed(u, 40) >> n & ones}[kind]
         assert node.width == 40 and evaluate(node, inputs) == expected
         pool.append((node, expected))
 

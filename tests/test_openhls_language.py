@@ -21,9 +21,19 @@ from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, random_words, ru
 
 FAULTS = Path(__file__).parent / "faults" / "cpp"
 MENDED = (
-    "clear_array", "function_pointer", "loop_of_two", "memcpy", "merge", "merge_tables", "pointer_walk", "range_for",
-    "static_const", "stream_array", "stream_array_loop", "wide_string",
-)  # fmt: skip
+    "clear_array",
+    "function_pointer",
+    "loop_of_two",
+    "memcpy",
+    "merge",
+    "merge_tables",
+    "pointer_walk",
+    "range_for",
+    "static_const",
+    "stream_array",
+    "stream_array_loop",
+    "wide_string",
+)
 FILES = [*sorted(programs.FOLDER.glob("*.cpp")), *(FAULTS / f"{name}.cpp" for name in MENDED)]
 PROGRAMS = [name for file in FILES for name in programs.programs_of(file)]
 RUNS = 3
@@ -88,24 +98,60 @@ def test_rtl_equals_the_native_programs(file, target, clock_ns, tmp_path):
 
 # What is refused: the text of a top, the line blamed (from 1), what the message and its hint say
 REFUSED = [
-    ("void top(Words* x, Words& y) {\n  for (int i = 0; i < 3; ++i)\n    y.write(x[i].read());\n}", 3,
-     "'x' is indexed, but it is one stream", "x[4]"),
+    (
+        "void top(Words* x, Words& y) {\n  for (int i = 0; i < 3; ++i)\n    y.write(x[i].read());\n}",
+        3,
+        "'x' is indexed, but it is one stream",
+        "x[4]",
+    ),
     ("void top(Words x[2], Words& y) {\n  y.write(x[2].read());\n}", 2, "access outside 'x'", ""),
-    ("void top(Words x[2], Words& x_1, Words& y) {\n  y.write(x[0].read() + x[1].read() + x_1.read());\n}", 1,
-     "a second port would be called 'x_1'", "the first is at"),
-    ("struct Ports { Words& a; };\nvoid top(Ports& p, Words& y) {\n  y.write(p.a.read());\n}", 2,
-     "argument 'p' is no hls::stream", "arrays and structures"),
-    ("void top(Words& x, Words& y) {\n  static Word (*f)(Word) = nullptr;\n  y.write(f(x.read()));\n}", 3,
-     "a function that is chosen at run time is called", "if or switch"),
-    ("void top(Words& x, Words& y) {\n  static Word a[8];\n  memmove(a + 1, a, 7);\n  a[0] = x.read();\n"
-     "  for (int i = 0; i < 8; ++i) y.write(a[i]);\n}", 3, "memmove within one array", "write a loop"),
-    ("void top(Words& x, Words& y) {\n  static Word a[8];\n  memset(a, 0, x.read());\n"
-     "  for (int i = 0; i < 8; ++i) y.write(a[i]);\n}", 3, "memset of a length that is not constant", "write a loop"),
-    ("void two(Words x[2], Words& y) { y.write(x[0].read() + x[1].read()); }\nvoid top(Words x[2], Words& y) {\n"
-     "#pragma HLS DATAFLOW\n  two(x + 1, y);\n}", 4, "'two' is given no stream for 'x_1'", ""),
-    ("int factorial(int n) { return n < 2 ? 1 : n * factorial(n - 1); }\nvoid top(Words& x, Words& y) {\n"
-     "  y.write(factorial(x.read()));\n}", 3, "is not supported", "without recursion"),
-]  # fmt: skip
+    (
+        "void top(Words x[2], Words& x_1, Words& y) {\n  y.write(x[0].read() + x[1].read() + x_1.read());\n}",
+        1,
+        "a second port would be called 'x_1'",
+        "the first is at",
+    ),
+    (
+        "struct Ports { Words& a; };\nvoid top(Ports& p, Words& y) {\n  y.write(p.a.read());\n}",
+        2,
+        "argument 'p' is no hls::stream",
+        "arrays and structures",
+    ),
+    (
+        "void top(Words& x, Words& y) {\n  static Word (*f)(Word) = nullptr;\n  y.write(f(x.read()));\n}",
+        3,
+        "a function that is chosen at run time is called",
+        "if or switch",
+    ),
+    (
+        "void top(Words& x, Words& y) {\n  static Word a[8];\n  memmove(a + 1, a, 7);\n  a[0] = x.read();\n"
+        "  for (int i = 0; i < 8; ++i) y.write(a[i]);\n}",
+        3,
+        "memmove within one array",
+        "write a loop",
+    ),
+    (
+        "void top(Words& x, Words& y) {\n  static Word a[8];\n  memset(a, 0, x.read());\n"
+        "  for (int i = 0; i < 8; ++i) y.write(a[i]);\n}",
+        3,
+        "memset of a length that is not constant",
+        "write a loop",
+    ),
+    (
+        "void two(Words x[2], Words& y) { y.write(x[0].read() + x[1].read()); }\nvoid top(Words x[2], Words& y) {\n"
+        "#pragma HLS DATAFLOW\n  two(x + 1, y);\n}",
+        4,
+        "'two' is given no stream for 'x_1'",
+        "",
+    ),
+    (
+        "int factorial(int n) { return n < 2 ? 1 : n * factorial(n - 1); }\nvoid top(Words& x, Words& y) {\n"
+        "  y.write(factorial(x.read()));\n}",
+        3,
+        "is not supported",
+        "without recursion",
+    ),
+]
 
 
 @pytest.mark.parametrize("text, line, message, hint", REFUSED, ids=[message for _, _, message, _ in REFUSED])

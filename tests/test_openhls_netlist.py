@@ -131,8 +131,9 @@ def check_primitives(seed: int, device: str, folder: Path, shared: Path) -> None
     folder.mkdir(exist_ok=True)
     (folder / "kernel.cpp").write_text(kernel_of_primitives(rng, rng.choice([9, 18, 27])))
     target, clock_ns = DEVICES[device]
-    compare(folder / "kernel.cpp", "kernel", 5, folder, shared, target=target, clock_ns=clock_ns, runs=40,
-            patterns=STEADY)  # fmt: skip
+    compare(
+        folder / "kernel.cpp", "kernel", 5, folder, shared, target=target, clock_ns=clock_ns, runs=40, patterns=STEADY
+    )
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -179,32 +180,44 @@ def test_what_is_emitted_is_sound(modules):
     netlist.check(modules, "taken")
 
 
-@pytest.mark.parametrize("name, pattern, replacement, message", [
-    ("taken", r"taken_a_b a_b \(", "taken_a_c a_b (", "module 'taken_a_c', which is not there"),
-    ("taken", r"^    \.push +\(\w+\),\n", "", "port 'push' is not connected"),
-    ("taken", r"\.push +\((\w+)\),", r".push (\1), .push (\1),", "port 'push' is connected twice"),
-    ("taken", r"\.push +\(\w+\)", ".push ()", "port 'push' is not connected"),
-    ("taken", r"\.push +\((\w+)\)", r".pish (\1)", "port 'pish' has no such port"),
-    ("taken", r"\.push +\(\w+\)", ".push (nowhere)", "'nowhere' is not declared"),
-    ("taken", r"\.push_data +\((\w+)\)", r".push_data (\1[6:0])", "port 'push_data' has 8 bits, '.*' has 7"),
-    ("taken", r"\.push_data +\((\w+)\)", r".push_data ({\1, ap_clk})", "port 'push_data' has 8 bits, '.*' has 9"),
-    ("taken", r"\.popped +\(\w+\)", ".popped (wire_TREADY)", "'wire_TREADY' has 2 drivers"),
-    ("taken", r"\.popped +\(\w+\)", ".popped (~ap_clk)", "output 'popped' drives '~ap_clk', which is no net"),
-    ("taken", r"^  taken_a_b a_b \([^;]*;", "", "has no driver"),
-    ("taken_mul_8x8_8", r"^endmodule", "assign always_push = 1'h0;\nendmodule", "is driven, but not declared"),
-    ("taken_mul_8x8_8", r"^  assign fifo_push = ", "  assign push_data_ready = ", "'push_data_ready' has 2 drivers"),
-    ("taken_a", r"^  assign a_push_data = [^;]*;", "", "'a_push_data' has no driver"),
-    ("taken_mul_8x8_8", r"^  reg +valid0;", "  reg valid0;\n  wire valid0;", "'valid0' is declared twice"),
-    ("taken__mul_8x8_8_ab", r"output wire", "input wire", "'p_q' |'p' has 2 drivers"),
-    ("taken__mul_8x8_8_ab", r"\[7:0\] a,", "[8:0] a,", "port 'a' has 9 bits, '.*' has 8"),
-    ("taken__mul_8x8_8_ab", r"signed \[7:0\] a,", "signed a,", "port 'a' has 1 bits, '.*' has 8"),
-    ("taken__mul_8x8_8_ab", r"wire clk,", "wire clk, input wire more,", "port 'more' is not connected"),
-    ("taken__mul_8x8_8_ab", r"a_q <= a;", "", "'a_q' has no driver"),
-    ("taken__mul_8x8_8_ab", r"^endmodule", "endmodule\nmodule other (input wire a);\nendmodule",
-     "the text of the module 'taken__mul_8x8_8_ab' defines taken__mul_8x8_8_ab, other"),
-    ("taken__mul_8x8_8_ab", r"module \w+", "module other", "the text of the module '.*' defines other"),
-    ("taken_a__b_c", r"^ +initial begin[^$]*?end$", "", "'mem' has no driver"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, pattern, replacement, message",
+    [
+        ("taken", r"taken_a_b a_b \(", "taken_a_c a_b (", "module 'taken_a_c', which is not there"),
+        ("taken", r"^    \.push +\(\w+\),\n", "", "port 'push' is not connected"),
+        ("taken", r"\.push +\((\w+)\),", r".push (\1), .push (\1),", "port 'push' is connected twice"),
+        ("taken", r"\.push +\(\w+\)", ".push ()", "port 'push' is not connected"),
+        ("taken", r"\.push +\((\w+)\)", r".pish (\1)", "port 'pish' has no such port"),
+        ("taken", r"\.push +\(\w+\)", ".push (nowhere)", "'nowhere' is not declared"),
+        ("taken", r"\.push_data +\((\w+)\)", r".push_data (\1[6:0])", "port 'push_data' has 8 bits, '.*' has 7"),
+        ("taken", r"\.push_data +\((\w+)\)", r".push_data ({\1, ap_clk})", "port 'push_data' has 8 bits, '.*' has 9"),
+        ("taken", r"\.popped +\(\w+\)", ".popped (wire_TREADY)", "'wire_TREADY' has 2 drivers"),
+        ("taken", r"\.popped +\(\w+\)", ".popped (~ap_clk)", "output 'popped' drives '~ap_clk', which is no net"),
+        ("taken", r"^  taken_a_b a_b \([^;]*;", "", "has no driver"),
+        ("taken_mul_8x8_8", r"^endmodule", "assign always_push = 1'h0;\nendmodule", "is driven, but not declared"),
+        (
+            "taken_mul_8x8_8",
+            r"^  assign fifo_push = ",
+            "  assign push_data_ready = ",
+            "'push_data_ready' has 2 drivers",
+        ),
+        ("taken_a", r"^  assign a_push_data = [^;]*;", "", "'a_push_data' has no driver"),
+        ("taken_mul_8x8_8", r"^  reg +valid0;", "  reg valid0;\n  wire valid0;", "'valid0' is declared twice"),
+        ("taken__mul_8x8_8_ab", r"output wire", "input wire", "'p_q' |'p' has 2 drivers"),
+        ("taken__mul_8x8_8_ab", r"\[7:0\] a,", "[8:0] a,", "port 'a' has 9 bits, '.*' has 8"),
+        ("taken__mul_8x8_8_ab", r"signed \[7:0\] a,", "signed a,", "port 'a' has 1 bits, '.*' has 8"),
+        ("taken__mul_8x8_8_ab", r"wire clk,", "wire clk, input wire more,", "port 'more' is not connected"),
+        ("taken__mul_8x8_8_ab", r"a_q <= a;", "", "'a_q' has no driver"),
+        (
+            "taken__mul_8x8_8_ab",
+            r"^endmodule",
+            "endmodule\nmodule other (input wire a);\nendmodule",
+            "the text of the module 'taken__mul_8x8_8_ab' defines taken__mul_8x8_8_ab, other",
+        ),
+        ("taken__mul_8x8_8_ab", r"module \w+", "module other", "the text of the module '.*' defines other"),
+        ("taken_a__b_c", r"^ +initial begin[^$]*?end$", "", "'mem' has no driver"),
+    ],
+)
 def test_damage_is_found(name, pattern, replacement, message, modules):
     with pytest.raises(InternalError, match=message):
         netlist.check(damaged(modules, name, pattern, replacement), "taken")
@@ -233,12 +246,38 @@ def test_a_module_that_nobody_instantiates_is_found(modules):
         netlist.check(missing, "taken")
 
 
-@pytest.mark.parametrize("expression, width", [
-    ("a", 8), ("a[3]", 1), ("a[6:2]", 5), ("{a, b, 3'h5}", 20), ("{4{a[0]}}", 4), ("{{2{a}}, b}", 25), ("~a", 8),
-    ("-b", 9), ("!a", 1), ("&a", 1), ("^b", 1), ("a + b", 9), ("a == b", 1), ("a <= b & b", 9), ("a >> b", 8),
-    ("$signed(a) >>> 3'h1", 8), ("a ? b : a", 9), ("(a + a)", 8), ("a < b || b != a", 1), ("m", 12), ("m[1]", 4),
-    ("m[b]", 4), ("m[1][2]", 1), ("m[2:1]", 8), ("12'sh4 * a", 12), ("a | {b}", 9), ("a - b ? a[0] : 1'h0", 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "expression, width",
+    [
+        ("a", 8),
+        ("a[3]", 1),
+        ("a[6:2]", 5),
+        ("{a, b, 3'h5}", 20),
+        ("{4{a[0]}}", 4),
+        ("{{2{a}}, b}", 25),
+        ("~a", 8),
+        ("-b", 9),
+        ("!a", 1),
+        ("&a", 1),
+        ("^b", 1),
+        ("a + b", 9),
+        ("a == b", 1),
+        ("a <= b & b", 9),
+        ("a >> b", 8),
+        ("$signed(a) >>> 3'h1", 8),
+        ("a ? b : a", 9),
+        ("(a + a)", 8),
+        ("a < b || b != a", 1),
+        ("m", 12),
+        ("m[1]", 4),
+        ("m[b]", 4),
+        ("m[1][2]", 1),
+        ("m[2:1]", 8),
+        ("12'sh4 * a", 12),
+        ("a | {b}", 9),
+        ("a - b ? a[0] : 1'h0", 1),
+    ],
+)
 def test_width_of_an_expression(expression, width):
     """By the rules of IEEE 1800, table 11-21."""
     assert netlist._Width({"a": [8], "b": [9], "m": [3, 4]}, expression).whole() == width

@@ -25,8 +25,8 @@ FAULTS = Path(__file__).parent / "faults" / "cpp"
 INTRINSICS = {
     "bits": "bitreverse bswap ctlz ctpop cttz fshl fshr",
     "sums": "abs expect sadd.sat sadd.with.overflow scmp smax smin smul.with.overflow ssub.sat ssub.with.overflow "
-            "uadd.sat uadd.with.overflow ucmp umax umin umul.with.overflow usub.sat",
-}  # fmt: skip
+    "uadd.sat uadd.with.overflow ucmp umax umin umul.with.overflow usub.sat",
+}
 
 
 FAULTY = ("product_names", "parity", "parity_condition", "parity_computed", "never_write", "never_read")

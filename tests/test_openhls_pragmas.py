@@ -25,32 +25,52 @@ BETWEEN = "void top() {\n  for (int i = 0; i < 4; ++i)\n#pragma HLS %s\n  { f(i)
 # The options of UG1399 and what becomes of them (None: accepted), in the place where the pragma belongs.
 OPTIONS = {
     LOOP: {
-        "PIPELINE": None, "PIPELINE II=1": None, "pipeline ii=1 rewind": None, "PIPELINE II=1 style=flp": None,
-        "PIPELINE style=frp": None, "PIPELINE style=stp II=1": None, "PIPELINE enable_flush": None,
+        "PIPELINE": None,
+        "PIPELINE II=1": None,
+        "pipeline ii=1 rewind": None,
+        "PIPELINE II=1 style=flp": None,
+        "PIPELINE style=frp": None,
+        "PIPELINE style=stp II=1": None,
+        "PIPELINE enable_flush": None,
         "PIPELINE II=C::II": None,
-        "PIPELINE II=2": "every loop is pipelined with II=1", "PIPELINE off": "every loop is pipelined with II=1",
-        "PIPELINE II": "'ii=' lacks its value", "PIPELINE style=fast": "style=fast is not known",
-        "PIPELINE style": "'style=' lacks its value", "PIPELINE rewind=1": "'rewind' takes no value",
-        "PIPELINE II=1 II=2": "'ii' is given twice", "PIPELINE II=1 off": "'ii' and 'off' contradict each other",
+        "PIPELINE II=2": "every loop is pipelined with II=1",
+        "PIPELINE off": "every loop is pipelined with II=1",
+        "PIPELINE II": "'ii=' lacks its value",
+        "PIPELINE style=fast": "style=fast is not known",
+        "PIPELINE style": "'style=' lacks its value",
+        "PIPELINE rewind=1": "'rewind' takes no value",
+        "PIPELINE II=1 II=2": "'ii' is given twice",
+        "PIPELINE II=1 off": "'ii' and 'off' contradict each other",
         "PIPELINE I1=1": "has no option 'i1'",
-        "UNROLL": None, "UNROLL factor=2": "partial unrolling", "UNROLL factor=4 skip_exit_check": "no option 'skip_",
-        "UNROLL skip_exit_check": "has no option 'skip_exit_check'", "UNROLL region": "has no option 'region'",
+        "UNROLL": None,
+        "UNROLL factor=2": "partial unrolling",
+        "UNROLL factor=4 skip_exit_check": "no option 'skip_",
+        "UNROLL skip_exit_check": "has no option 'skip_exit_check'",
+        "UNROLL region": "has no option 'region'",
         "UNROLL off=true": "has no option 'off'",
-        "LOOP_FLATTEN": None, "LOOP_FLATTEN off": "every nest of loops is flattened",
+        "LOOP_FLATTEN": None,
+        "LOOP_FLATTEN off": "every nest of loops is flattened",
         "LOOP_FLATTEN of": "has no option 'of'",
-        "LOOP_TRIPCOUNT min=1 max=8": None, "LOOP_TRIPCOUNT min=1 max=8 avg=4": None, "LOOP_TRIPCOUNT max=N * 2": None,
-        "LOOP_TRIPCOUNT": "needs min= or max=", "LOOP_TRIPCOUNT min": "'min=' lacks its value",
+        "LOOP_TRIPCOUNT min=1 max=8": None,
+        "LOOP_TRIPCOUNT min=1 max=8 avg=4": None,
+        "LOOP_TRIPCOUNT max=N * 2": None,
+        "LOOP_TRIPCOUNT": "needs min= or max=",
+        "LOOP_TRIPCOUNT min": "'min=' lacks its value",
         "LOOP_TRIPCOUNT 4 8": "has no option '4'",
-        "DEPENDENCE variable=a inter false": None, "DEPENDENCE variable=a inter RAW distance=C::N true": None,
-        "DEPENDENCE variable=a type=intra direction=WAR dependent=true": None, "DEPENDENCE class=array inter": None,
+        "DEPENDENCE variable=a inter false": None,
+        "DEPENDENCE variable=a inter RAW distance=C::N true": None,
+        "DEPENDENCE variable=a type=intra direction=WAR dependent=true": None,
+        "DEPENDENCE class=array inter": None,
         "DEPENDENCE variable=a inter intra": "'inter' and 'intra' contradict each other",
         "DEPENDENCE variable=a true false": "'true' and 'false' contradict each other",
         "DEPENDENCE variable=a type=outer": "type=outer is not known",
         "DEPENDENCE variable=a RAW WAW": "'raw' and 'waw' contradict each other",
     },
     FUNCTION: {
-        "ARRAY_PARTITION variable=a complete": None, "ARRAY_PARTITION variable=a complete dim=0": None,
-        "ARRAY_PARTITION variable = a type = complete dim = 1": None, "array_partition variable=a COMPLETE": None,
+        "ARRAY_PARTITION variable=a complete": None,
+        "ARRAY_PARTITION variable=a complete dim=0": None,
+        "ARRAY_PARTITION variable = a type = complete dim = 1": None,
+        "array_partition variable=a COMPLETE": None,
         "ARRAY_PARTITION variable=a block factor=2": "only complete partitioning",
         "ARRAY_PARTITION variable=a cyclic factor=2": "only complete partitioning",
         "ARRAY_PARTITION variable=a type=block factor=2": "only complete partitioning",
@@ -59,7 +79,8 @@ OPTIONS = {
         "ARRAY_PARTITION variable=a complete dim=-1": "dim=-1 is not a number",
         "ARRAY_PARTITION variable=a complete dim=N": "dim=N is not a number",
         "ARRAY_PARTITION variable=a complete dim": "'dim=' lacks its value",
-        "ARRAY_PARTITION complete": "needs variable=", "ARRAY_PARTITION variable=a complet": "has no option 'complet'",
+        "ARRAY_PARTITION complete": "needs variable=",
+        "ARRAY_PARTITION variable=a complet": "has no option 'complet'",
         "ARRAY_PARTITION variable=a complete block": "'complete' and 'block' contradict each other",
         "ARRAY_PARTITION variable=a type=cyclic complete": "'type' and 'complete' contradict each other",
         "ARRAY_PARTITION variable=a complete=1": "'complete' takes no value",
@@ -67,39 +88,54 @@ OPTIONS = {
         "ARRAY_PARTITION variable=a complete dim=1 dim=2": "'dim' is given twice",
         "BIND_STORAGE variable=a type=ram_s2p impl=lutram": None,
         "BIND_STORAGE variable=a type=RAM_T2P impl=BRAM": None,
-        "BIND_STORAGE variable=a type=ram_1p impl=uram latency=-1": None, "BIND_STORAGE variable=a type=rom_np": None,
+        "BIND_STORAGE variable=a type=ram_1p impl=uram latency=-1": None,
+        "BIND_STORAGE variable=a type=rom_np": None,
         "BIND_STORAGE variable=a type=ram_s2p latency=2": "the schedule chooses the latency",
         "BIND_STORAGE variable=a type=ram_3p": "type=ram_3p is not known",
         "BIND_STORAGE variable=a type=fifo": "type=fifo is not known",
         "BIND_STORAGE variable=a type=ram_s2p impl=srl": "impl=srl is not known",
         "BIND_STORAGE variable=a type=ram_s2p impl=bram_ecc": "impl=bram_ecc is not known",
         "BIND_STORAGE variable=a type=ram_s2p impl=bram impl=uram": "'impl' is given twice",
-        "BIND_STORAGE type=ram_s2p": "needs variable=", "BIND_STORAGE variable=a style=bram": "has no option 'style'",
-        "STREAM variable=a depth=2": None, "STREAM variable=a depth=N + 1 type=fifo": None,
-        "STREAM variable=a": "makes a FIFO of a stated depth", "STREAM variable=a depth=2 type=pipo": "makes a FIFO",
-        "STREAM variable=a off depth=2": "has no option 'off'", "STREAM depth=2": "needs variable=",
+        "BIND_STORAGE type=ram_s2p": "needs variable=",
+        "BIND_STORAGE variable=a style=bram": "has no option 'style'",
+        "STREAM variable=a depth=2": None,
+        "STREAM variable=a depth=N + 1 type=fifo": None,
+        "STREAM variable=a": "makes a FIFO of a stated depth",
+        "STREAM variable=a depth=2 type=pipo": "makes a FIFO",
+        "STREAM variable=a off depth=2": "has no option 'off'",
+        "STREAM depth=2": "needs variable=",
         "STREAM variable=a depth=2 depth=4": "'depth' is given twice",
         "STREAM variable=a depth=2 type=ring": "type=ring is not known",
-        "DATAFLOW": None, "DATAFLOW disable_start_propagation": "has no option 'disable_start_propagation'",
-        "INLINE": None, "INLINE off": None, "INLINE recursive": "has no option 'recursive'",
+        "DATAFLOW": None,
+        "DATAFLOW disable_start_propagation": "has no option 'disable_start_propagation'",
+        "INLINE": None,
+        "INLINE off": None,
+        "INLINE recursive": "has no option 'recursive'",
         "INLINE region": "has no option 'region'",
-        "PIPELINE II=1": None, "PIPELINE II=3": "every loop is pipelined with II=1",
-        "INTERFACE axis port=a": None, "INTERFACE mode=axis port=a": None, "INTERFACE ap_ctrl_none port=return": None,
+        "PIPELINE II=1": None,
+        "PIPELINE II=3": "every loop is pipelined with II=1",
+        "INTERFACE axis port=a": None,
+        "INTERFACE mode=axis port=a": None,
+        "INTERFACE ap_ctrl_none port=return": None,
         "INTERFACE mode=AP_CTRL_NONE port=return": None,
         "INTERFACE ap_ctrl_none port=a": "INTERFACE ap_ctrl_none port=a is not supported",
         "INTERFACE axis port=return": "INTERFACE axis port=return is not supported",
         "INTERFACE mode=s_axilite port=return": "INTERFACE s_axilite port=return is not supported",
         "INTERFACE mode=m_axi port=a": "INTERFACE m_axi port=a is not supported",
-        "INTERFACE ap_fifo port=a": "has no option 'ap_fifo'", "INTERFACE axis": "needs port=",
+        "INTERFACE ap_fifo port=a": "has no option 'ap_fifo'",
+        "INTERFACE axis": "needs port=",
         "INTERFACE axis ap_ctrl_none port=a": "'axis' and 'ap_ctrl_none' contradict each other",
         "INTERFACE axis port=a register_mode=both": "has no option 'register_mode'",
-        "INTERFACE axis port=a name=b": "has no option 'name'", "INTERFACE axis port=a port=b": "'port' is given twice",
+        "INTERFACE axis port=a name=b": "has no option 'name'",
+        "INTERFACE axis port=a port=b": "'port' is given twice",
         "INTERFACE port=a": "INTERFACE  port=a is not supported",
         "DEPENDENCE variable=a inter false": None,
-        "RESOURCE variable=a core=RAM_1P": "unknown pragma HLS RESOURCE", "ARRAY_RESHAPE variable=a": "unknown pragma",
-        "AGGREGATE variable=a": "unknown pragma", "": "empty #pragma HLS",
+        "RESOURCE variable=a core=RAM_1P": "unknown pragma HLS RESOURCE",
+        "ARRAY_RESHAPE variable=a": "unknown pragma",
+        "AGGREGATE variable=a": "unknown pragma",
+        "": "empty #pragma HLS",
     },
-}  # fmt: skip
+}
 # Where each pragma has no meaning.
 ELSEWHERE = {
     "PIPELINE": {BLOCK: "stands in the braces of neither a loop nor a function"},
@@ -113,16 +149,17 @@ ELSEWHERE = {
     "ARRAY_PARTITION variable=a complete": {},
     "BIND_STORAGE variable=a type=ram_s2p": {},
     "DEPENDENCE variable=a inter false": {},
-}  # fmt: skip
+}
 
 
 def outcome(place: str, pragma: str) -> None:
     rewrite('# 1 "kernel.cpp"\n' + place % pragma)
 
 
-@pytest.mark.parametrize("place, pragma, reason", [
-    (place, pragma, reason) for place, pragmas in OPTIONS.items() for pragma, reason in pragmas.items()
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "place, pragma, reason",
+    [(place, pragma, reason) for place, pragmas in OPTIONS.items() for pragma, reason in pragmas.items()],
+)
 def test_options(place, pragma, reason):
     if reason is None:
         outcome(place, pragma)
@@ -147,24 +184,34 @@ def test_the_tables_have_every_pragma():
     assert set(KNOWN) <= {p.upper().split()[0] for pragmas in OPTIONS.values() for p in pragmas if p}
 
 
-@pytest.mark.parametrize("text", [
-    "C::C() : a{1}, b(2) {\n#pragma HLS INLINE\n}", "template <class T> auto f(T x) -> T {\n#pragma HLS INLINE\n}",
-    "namespace n { struct S { void f() const noexcept {\n#pragma HLS INLINE\n} }; }",
-    "void f() { g([&](int i) {\n#pragma HLS INLINE\n}); }",
-    "void f() { g([&](int i) { for (int k : {1, 2}) {\n#pragma HLS UNROLL\n} }); }",
-    "void f() { do {\n#pragma HLS PIPELINE\n} while (g()); while (h()) {\n#pragma HLS PIPELINE\n} }",
-    "#define X\nextern \"C\" {\nint operator+(S a, S b) {\n#pragma HLS INLINE\n} }",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C::C() : a{1}, b(2) {\n#pragma HLS INLINE\n}",
+        "template <class T> auto f(T x) -> T {\n#pragma HLS INLINE\n}",
+        "namespace n { struct S { void f() const noexcept {\n#pragma HLS INLINE\n} }; }",
+        "void f() { g([&](int i) {\n#pragma HLS INLINE\n}); }",
+        "void f() { g([&](int i) { for (int k : {1, 2}) {\n#pragma HLS UNROLL\n} }); }",
+        "void f() { do {\n#pragma HLS PIPELINE\n} while (g()); while (h()) {\n#pragma HLS PIPELINE\n} }",
+        '#define X\nextern "C" {\nint operator+(S a, S b) {\n#pragma HLS INLINE\n} }',
+    ],
+)
 def test_braces_of_functions_and_loops(text):
     rewrite(text)
 
 
-@pytest.mark.parametrize("text, line, reason", [
-    ("void f() {\n#pragma HLS DATAFLOW\n#pragma HLS PIPELINE\n}", 3, "DATAFLOW and PIPELINE contradict each other"),
-    ("void f() {\n#pragma HLS INLINE\n#pragma HLS INLINE off\n}", 3, "INLINE contradicts that of line 2"),
-    ("void f() { for (;;) {\n#pragma HLS LOOP_TRIPCOUNT max=4\n#pragma HLS LOOP_TRIPCOUNT max=5\n} }", 3,
-     "LOOP_TRIPCOUNT contradicts that of line 2"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, line, reason",
+    [
+        ("void f() {\n#pragma HLS DATAFLOW\n#pragma HLS PIPELINE\n}", 3, "DATAFLOW and PIPELINE contradict each other"),
+        ("void f() {\n#pragma HLS INLINE\n#pragma HLS INLINE off\n}", 3, "INLINE contradicts that of line 2"),
+        (
+            "void f() { for (;;) {\n#pragma HLS LOOP_TRIPCOUNT max=4\n#pragma HLS LOOP_TRIPCOUNT max=5\n} }",
+            3,
+            "LOOP_TRIPCOUNT contradicts that of line 2",
+        ),
+    ],
+)
 def test_contradictions_in_one_pair_of_braces(text, line, reason):
     with pytest.raises(HlsError, match=reason) as caught:
         rewrite('# 1 "kernel.cpp"\n' + text)
@@ -204,28 +251,34 @@ void whole() {
 
 TOP = "void top(hls::stream<int>& x, hls::stream<int>& y) {"
 REFUSED = {  # body of a top whose line 2 has the pragma -> reason
-    "int a[4]; int v = x.read();\n#pragma HLS ARRAY_PARTITION variable=b complete\ny.write(v);":
-        "undeclared identifier 'b'",
+    "int a[4]; int v = x.read();\n#pragma HLS ARRAY_PARTITION variable=b complete\ny.write(v);": (
+        "undeclared identifier 'b'"
+    ),
     "int a[4]; int v = x.read();\n#pragma HLS ARRAY_PARTITION variable=v complete\ny.write(v);": "'v' is no array",
-    "int a[4]; int v = x.read();\n#pragma HLS ARRAY_PARTITION variable=a complete dim=2\ny.write(v);":
-        "'a' has no dimension 2",
-    "{ int a[4]; } int v = x.read();\n#pragma HLS ARRAY_PARTITION variable=a complete\ny.write(v);":
-        "undeclared identifier 'a'",
+    "int a[4]; int v = x.read();\n#pragma HLS ARRAY_PARTITION variable=a complete dim=2\ny.write(v);": (
+        "'a' has no dimension 2"
+    ),
+    "{ int a[4]; } int v = x.read();\n#pragma HLS ARRAY_PARTITION variable=a complete\ny.write(v);": (
+        "undeclared identifier 'a'"
+    ),
     "int v = x.read();\n#pragma HLS BIND_STORAGE variable=x type=ram_s2p\ny.write(v);": "'x' is no array",
     "int v = x.read();\n#pragma HLS BIND_STORAGE variable=S::a type=ram_s2p\ny.write(v);": "undeclared identifier 'S'",
     "int v = x.read();\n#pragma HLS DEPENDENCE variable=a inter false\ny.write(v);": "undeclared identifier 'a'",
-    "int a[4]; int v = x.read();\n#pragma HLS DEPENDENCE variable=a inter distance=0 true\ny.write(v);":
-        "distance= is less than 1",
-    "int v = x.read(); for (int i = 0; i < 2; ++i) {\n#pragma HLS LOOP_TRIPCOUNT min=5 max=4\ny.write(v); }":
-        "not 0 <= min <= avg <= max",
-    "int v = x.read(); for (int i = 0; i < 2; ++i) {\n#pragma HLS PIPELINE II=1 + 1\ny.write(v); }":
-        "every loop has II=1",
+    "int a[4]; int v = x.read();\n#pragma HLS DEPENDENCE variable=a inter distance=0 true\ny.write(v);": (
+        "distance= is less than 1"
+    ),
+    "int v = x.read(); for (int i = 0; i < 2; ++i) {\n#pragma HLS LOOP_TRIPCOUNT min=5 max=4\ny.write(v); }": (
+        "not 0 <= min <= avg <= max"
+    ),
+    "int v = x.read(); for (int i = 0; i < 2; ++i) {\n#pragma HLS PIPELINE II=1 + 1\ny.write(v); }": (
+        "every loop has II=1"
+    ),
     "int v = x.read();\n#pragma HLS STREAM variable=x depth=2\ny.write(v);": "HLS STREAM inside the process 'top'",
     "static int a[4]; int v = x.read(), o = a[v & 3]; a[v & 3] = v;\n#pragma HLS BIND_STORAGE variable=a type=rom_1p\n"
     "y.write(o);": "type=rom_1p: 'a' is written",
     "static int a[4]; int v = x.read(), o = a[v & 3]; a[v & 3] = v;\n#pragma HLS BIND_STORAGE variable=a impl=uram\n\n"
     "#pragma HLS BIND_STORAGE variable=a impl=bram\ny.write(o);": None,  # line 4, in the name of line 2
-}  # fmt: skip
+}
 
 
 def refusal(tmp_path: Path, text: str, top: str = "top") -> HlsError:
@@ -246,10 +299,10 @@ def test_refused_with_its_line(body, reason, tmp_path):
 RUN_TIME = {  # an array indexed at run time in a dimension that is partitioned: refused at the index, whatever its name
     "static": "static int a[2][4];\n#pragma HLS ARRAY_PARTITION variable=a complete dim=0\n",
     "second of two": "static int a[2][4];\n#pragma HLS ARRAY_PARTITION variable=a complete dim=1\n"
-                     "#pragma HLS ARRAY_PARTITION variable=a complete dim=2\n",
+    "#pragma HLS ARRAY_PARTITION variable=a complete dim=2\n",
     "argument": "static int b[2][4];\nauto f = [&](int (&a)[2][4], int v, int w) {\n"
-                "#pragma HLS ARRAY_PARTITION variable=a complete dim=2\nint o = a[0][v];\na[0][v] = w; return o; };",
-}  # fmt: skip
+    "#pragma HLS ARRAY_PARTITION variable=a complete dim=2\nint o = a[0][v];\na[0][v] = w; return o; };",
+}
 
 
 @pytest.mark.parametrize("place", RUN_TIME)

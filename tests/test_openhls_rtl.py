@@ -17,22 +17,47 @@ KERNELS = Path(__file__).parent / "openhls" / "kernels"
 CLOCKS = {"divide": 60.0, "triangle": 12.0}  # ns; division is combinational, three counters are one recurrence
 QUICK = [("memory", "histogram", 200), ("network", "diamond", 12), ("nested", "nested", 6)]
 TOPS = [  # file, function, words per run and input (at least)
-    ("arithmetic", "mixed", 20), ("arithmetic", "wide", 2), ("arithmetic", "intrinsics", 16),
-    ("arithmetic", "divide", 12), ("arithmetic", "requantise", 10), ("control", "conditional", 20),
-    ("control", "imperfect", 35), ("control", "threshold", 9), ("control", "triangle", 54), ("control", "until", 40),
-    ("control", "sequence", 10), ("control", "choose", 25), ("control", "once", 1), ("control", "state", 4),
-    ("memory", "window", 66), ("memory", "tables", 40), ("memory", "accumulate", 21), ("memory", "sorted", 13),
-]  # fmt: skip
+    ("arithmetic", "mixed", 20),
+    ("arithmetic", "wide", 2),
+    ("arithmetic", "intrinsics", 16),
+    ("arithmetic", "divide", 12),
+    ("arithmetic", "requantise", 10),
+    ("control", "conditional", 20),
+    ("control", "imperfect", 35),
+    ("control", "threshold", 9),
+    ("control", "triangle", 54),
+    ("control", "until", 40),
+    ("control", "sequence", 10),
+    ("control", "choose", 25),
+    ("control", "once", 1),
+    ("control", "state", 4),
+    ("memory", "window", 66),
+    ("memory", "tables", 40),
+    ("memory", "accumulate", 21),
+    ("memory", "sorted", 13),
+]
 KEEPS_RAM = ("histogram",)  # the words of a static array outlive a reset
 
 
-def check(source: Path, top: str, words: int, folder: Path, shared: Path, clock_ns: float = 3.33, runs: int = 3,
-          patterns=PATTERNS, target: str = "xcup") -> tuple[CompileResult, Simulator]:  # fmt: skip
+def check(
+    source: Path,
+    top: str,
+    words: int,
+    folder: Path,
+    shared: Path,
+    clock_ns: float = 3.33,
+    runs: int = 3,
+    patterns=PATTERNS,
+    target: str = "xcup",
+) -> tuple[CompileResult, Simulator]:
     """Compile, run natively, simulate under all patterns."""
     result = compile_hls([source], top, [INCLUDE], {}, target, clock_ns, out=folder)
     widths = {s["name"]: s["width"] for s in result.schedule["streams"]}
-    inputs = {s["name"]: random_words(widths[s["name"]], words * runs, k)
-              for k, s in enumerate(result.ports["streams"]) if s["direction"] == "in"}  # fmt: skip
+    inputs = {
+        s["name"]: random_words(widths[s["name"]], words * runs, k)
+        for k, s in enumerate(result.ports["streams"])
+        if s["direction"] == "in"
+    }
     if top == "until":  # runs end at a zero
         inputs["x"] += [0] * runs
     taken, expected = native(source, top, result, inputs, runs, folder / "native")
@@ -76,14 +101,30 @@ def test_names_in_a_nested_network(tmp_path):
     source = KERNELS / "nested.cpp"
     nested = compile_hls([source], "nested", [INCLUDE], out=tmp_path / "nested").schedule
     assert [p["name"] for p in nested["processes"]] == [
-        "first_shift", "first_scale", "fork", "block_second_shift", "block_second_scale", "block_second_scale_2",
-        "block_first_shift", "block_first_scale", "add",
-    ]  # fmt: skip
+        "first_shift",
+        "first_scale",
+        "fork",
+        "block_second_shift",
+        "block_second_scale",
+        "block_second_scale_2",
+        "block_first_shift",
+        "block_first_scale",
+        "add",
+    ]
     streams = {s["name"]: (s["depth"], s["producer"], s["consumer"]) for s in nested["streams"]}
     assert streams.keys() == {
-        "x", "y", "first_out", "left", "right", "deep", "first_fed", "block_between", "block_second_fed",
-        "block_second_middle", "block_first_fed",
-    }  # fmt: skip
+        "x",
+        "y",
+        "first_out",
+        "left",
+        "right",
+        "deep",
+        "first_fed",
+        "block_between",
+        "block_second_fed",
+        "block_second_middle",
+        "block_first_fed",
+    }
     assert streams["block_second_middle"] == (6, "block_second_shift", "block_second_scale")
     assert streams["block_between"][1:] == ("block_second_scale_2", "block_first_shift")
     assert streams["right"] == (32, "fork", "add")

@@ -18,8 +18,16 @@ from pymodel.packing import (
     unpack_weights,
 )
 
-BASE = {"cin": 20, "cout": 32, "kernel": 3, "padding": 1, "height": 5, "width": 7, "support": "PSD1_P16",
-        "acc_bits": 24}  # fmt: skip
+BASE = {
+    "cin": 20,
+    "cout": 32,
+    "kernel": 3,
+    "padding": 1,
+    "height": 5,
+    "width": 7,
+    "support": "PSD1_P16",
+    "acc_bits": 24,
+}
 
 
 @st.composite
@@ -52,14 +60,22 @@ def shapes(draw: st.DrawFn) -> EngineShape:
     padding = draw(st.integers(0, kernel - 1))
     smallest = max(1, kernel - 2 * padding)
     return EngineShape(
-        cin=cin, cout=cout, kernel=kernel, support=support, To=to, Tb=tb,
-        stride=draw(st.integers(1, 3)), padding=padding,
+        cin=cin,
+        cout=cout,
+        kernel=kernel,
+        support=support,
+        To=to,
+        Tb=tb,
+        stride=draw(st.integers(1, 3)),
+        padding=padding,
         height=draw(st.integers(smallest, 6)) if smallest < 6 else smallest,
         width=draw(st.integers(smallest, 6)) if smallest < 6 else smallest,
         fold=draw(st.integers(1, probe.N * tb)),
-        in_bits=draw(bits), weight_bits=draw(bits), out_bits=draw(bits),
+        in_bits=draw(bits),
+        weight_bits=draw(bits),
+        out_bits=draw(bits),
         acc_bits=draw(st.integers(9, 40)),
-    )  # fmt: skip
+    )
 
 
 def random_integers(seed: int, bits: int, size: tuple[int, ...]) -> np.ndarray:

@@ -54,8 +54,9 @@ def test_all_goes_on_without_a_missing_extra_and_says_so(without_nngen, psconv, 
 def copy(tmp_path_factory):
     """Runs axi_copy.sv in a memory of so many bytes: the program's outcome, memory before and after."""
     cache = tmp_path_factory.mktemp("simulators")
-    program = build_program([ROOT / "tests" / "rtl" / "axi_copy.sv"], "axi_copy",
-                            ROOT / "scripts" / "benchmarks" / "axi_memory.cpp", cache)  # fmt: skip
+    program = build_program(
+        [ROOT / "tests" / "rtl" / "axi_copy.sv"], "axi_copy", ROOT / "scripts" / "benchmarks" / "axi_memory.cpp", cache
+    )
 
     def run(size: int, *registers: str) -> tuple[subprocess.CompletedProcess, np.ndarray, np.ndarray | None]:
         before = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)

@@ -45,13 +45,20 @@ with pool(2) as executor:
 
 def start(script: str, mark: str) -> subprocess.Popen:
     body = "\n".join(f"    {line}" for line in script.splitlines())
-    text = ("import re, signal, sys, time\nfrom openhls import children\nfrom openhls.pool import pool\n"
-            "from openhls.locks import locked\nfrom pathlib import Path\n"
-            "if __name__ == '__main__':\n"
-            "    for number in (signal.SIGTERM, signal.SIGHUP):\n"
-            "        signal.signal(number, lambda number, _: sys.exit(128 + number))\n" + body)  # fmt: skip
-    return subprocess.Popen([sys.executable, "-c", text], env=os.environ | {VARIABLE: mark}, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)  # fmt: skip
+    text = (
+        "import re, signal, sys, time\nfrom openhls import children\nfrom openhls.pool import pool\n"
+        "from openhls.locks import locked\nfrom pathlib import Path\n"
+        "if __name__ == '__main__':\n"
+        "    for number in (signal.SIGTERM, signal.SIGHUP):\n"
+        "        signal.signal(number, lambda number, _: sys.exit(128 + number))\n" + body
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", text],
+        env=os.environ | {VARIABLE: mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
@@ -67,8 +74,9 @@ def test_nothing_outlives_its_parent(parent, number, tmp_path):
 
 
 def test_what_a_tool_leaves_in_the_background_ends_with_it(tmp_path):
-    process = start("children.run(['sh', '-c', 'sleep 103 >&- 2>&- &'])\nprint('done', flush=True)\ntime.sleep(9)",
-                    str(tmp_path))  # fmt: skip
+    process = start(
+        "children.run(['sh', '-c', 'sleep 103 >&- 2>&- &'])\nprint('done', flush=True)\ntime.sleep(9)", str(tmp_path)
+    )
     assert process.stdout.readline() == "done\n"
     assert not left(str(tmp_path), 2.0, but=process.pid)
     assert list(running(str(tmp_path))) == [process.pid]
@@ -78,8 +86,21 @@ def test_what_a_tool_leaves_in_the_background_ends_with_it(tmp_path):
 
 def test_a_tool_sees_few_variables(monkeypatch):
     """Names of compilers' and makefiles' variables, and any other that nobody has thought of."""
-    names = ("CPATH", "CPLUS_INCLUDE_PATH", "CFLAGS", "CXXFLAGS", "LDFLAGS", "OPT", "MAKEFLAGS", "VM_TRACE",
-             "ANY_OTHER", "COCOTB_TEST", "SOURCE_DATE_EPOCH", "CCC_OVERRIDE_OPTIONS", "VERILATOR_ROOT")  # fmt: skip
+    names = (
+        "CPATH",
+        "CPLUS_INCLUDE_PATH",
+        "CFLAGS",
+        "CXXFLAGS",
+        "LDFLAGS",
+        "OPT",
+        "MAKEFLAGS",
+        "VM_TRACE",
+        "ANY_OTHER",
+        "COCOTB_TEST",
+        "SOURCE_DATE_EPOCH",
+        "CCC_OVERRIDE_OPTIONS",
+        "VERILATOR_ROOT",
+    )
     for name in names:
         monkeypatch.setenv(name, "leaked")
     seen = dict(line.split("=", 1) for line in children.run(["env"], env={"GIVEN": "1"}).stdout.splitlines())

@@ -94,7 +94,7 @@ EXHAUSTIVE = {
     "3x2, two, groups of four": (2, 2, 3, 3, 27),
     "2x4, groups of one": (2, 2, 4, 3, 8),
     "unpacked": (1, 4, 4, 3, 27),
-}  # fmt: skip
+}
 # Beyond that: random operands, every second one an extreme.
 RANDOM = {
     "8x8, groups of eight": (2, 8, 8, 24, 27),
@@ -107,7 +107,7 @@ RANDOM = {
     "2x2, nine of five lanes": (9, 2, 2, 5, 27),
     "8x2": (2, 8, 2, 11, 27),
     "2x8, two": (2, 2, 8, 13, 27),
-}  # fmt: skip
+}
 FAST = ("4x4, four", "2x2, three, one group", "8x8, groups of eight", "4x4, four of 24 lanes")
 
 
@@ -118,15 +118,34 @@ def check(case: tuple[int, int, int, int, int], compiler: csim.Compiler, folder:
     products, weight_bits, in_bits, lanes, wide = case
     weights, bias = np.full((products, lanes, 1, 1), -(1 << (weight_bits - 1))), np.zeros(products, int)
     shape = EngineShape(
-        cin=lanes, cout=products, kernel=1, height=1, width=1, support="dense", To=products, Tb=lanes,
-        packing=products, multiplier_bits=wide, in_bits=in_bits, weight_bits=weight_bits,
+        cin=lanes,
+        cout=products,
+        kernel=1,
+        height=1,
+        width=1,
+        support="dense",
+        To=products,
+        Tb=lanes,
+        packing=products,
+        multiplier_bits=wide,
+        in_bits=in_bits,
+        weight_bits=weight_bits,
         acc_bits=accumulator_bits(weights, bias, in_bits),
-    )  # fmt: skip
+    )
     assert (shape.lanes, shape.multipliers) == (products * lanes, lanes)
     header.write(folder / header.FILE_NAME, shape, weights, bias)
     program = folder / "products"
-    command = [*csim.compiler_command(compiler), "-std=c++14", "-O2", *csim.WARNINGS, f"-I{folder}", f"-I{csim.ENGINE}",
-               str(PROGRAM), "-o", str(program)]  # fmt: skip
+    command = [
+        *csim.compiler_command(compiler),
+        "-std=c++14",
+        "-O2",
+        *csim.WARNINGS,
+        f"-I{folder}",
+        f"-I{csim.ENGINE}",
+        str(PROGRAM),
+        "-o",
+        str(program),
+    ]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert not built.returncode, built.stderr
     done = subprocess.run([str(program)], capture_output=True, text=True, check=False)

@@ -197,9 +197,17 @@ def test_a_network_as_one_top(tmp_path: Path) -> None:
 
 
 def test_weights_from_outside_memory(tmp_path: Path) -> None:
-    one = {"layer": "conv1", "port": "w_conv1", "beats": 16384, "beats_sim": 16384.0, "beat_bytes": 24,
-           "bytes": 393216, "megabytes_per_second": 449.98, "rom_bits": 3145728,
-           "held_bits": {"windows": 589824, "sums": 384, "outputs": 65536}}  # fmt: skip
+    one = {
+        "layer": "conv1",
+        "port": "w_conv1",
+        "beats": 16384,
+        "beats_sim": 16384.0,
+        "beat_bytes": 24,
+        "bytes": 393216,
+        "megabytes_per_second": 449.98,
+        "rom_bits": 3145728,
+        "held_bits": {"windows": 589824, "sums": 384, "outputs": 65536},
+    }
     bare = {"cycles_model": None, "cycles_sim": None, "fill": None, "cycles_dense": None}
     two = [one, one | {"layer": "conv2", "port": "w_conv2"}]
     write_report(run(layer("conv1", **bare), network=NETWORK | {"weights": two}), tmp_path)
@@ -253,9 +261,7 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 
 def test_names_cannot_inject_markup() -> None:
-    html = render_html(
-        parse_report(run(layer("<script>alert(1)</script>"), title="<b>&", provenance={"<i>": "<i>"}))
-    )
+    html = render_html(parse_report(run(layer("<script>alert(1)</script>"), title="<b>&", provenance={"<i>": "<i>"})))
     assert "<script" not in html and "<i>" not in html and "<b>&" not in html
 
 

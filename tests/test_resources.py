@@ -186,9 +186,7 @@ def test_synthesis_and_place_and_route_for_ecp5() -> None:
     placed = place_and_route(LANES, "lanes_ring", target, 10.0)
     assert 50 < placed["fmax_mhz"] < 500
     assert placed["requested_mhz"] == 100 and placed["met"] == (placed["fmax_mhz"] >= 100)
-    assert placed["critical_path"] and placed["critical_path_ns"] == pytest.approx(
-        1000 / placed["fmax_mhz"], rel=0.1
-    )
+    assert placed["critical_path"] and placed["critical_path_ns"] == pytest.approx(1000 / placed["fmax_mhz"], rel=0.1)
     assert placed["used"]["MULT18X18D"] == 2
     assert placed["slack_ns"] == pytest.approx(10 - 1000 / placed["fmax_mhz"], abs=0.01)
     assert sum(placed["critical_path_ns_by_element"].values()) == pytest.approx(placed["critical_path_ns"], abs=0.01)
@@ -196,8 +194,11 @@ def test_synthesis_and_place_and_route_for_ecp5() -> None:
         placed["critical_path_ns"], abs=0.01
     )
     assert placed["registers"].keys() == {
-        "multiplier_inputs", "multiplier_outputs", "block_ram_outputs", "flip_flops_saved",
-    }  # fmt: skip
+        "multiplier_inputs",
+        "multiplier_outputs",
+        "block_ram_outputs",
+        "flip_flops_saved",
+    }
     other = place_and_route(LANES, "lanes_ring", target, 10.0, seed=2)
     assert other["seed"] == 2 and other["registers"] == placed["registers"]
 

@@ -286,15 +286,11 @@ def test_waves(cache: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [{}, {"backpressure": 0.3, "seed": 9}])
 def test_long_silence_is_counted_exactly(cache: Path, tmp_path: Path, options: dict) -> None:
     rtl = [RTL / "axis_accumulate.sv"]
-    ports = vendor_ports(
-        "vitis", "axis_accumulate", {"x": "in", "y": "out"}, elaborated_ports(rtl, "axis_accumulate")
-    )
+    ports = vendor_ports("vitis", "axis_accumulate", {"x": "in", "y": "out"}, elaborated_ports(rtl, "axis_accumulate"))
     beats = np.random.default_rng(2).integers(0, 256, (64, 1), dtype=np.uint8)
     last = np.arange(64) % 32 == 31
     expected = beats.reshape(16, 4).sum(axis=1, dtype=np.uint8)[:, None]
-    result = simulate(
-        rtl, ports, beats, last, expected, 8, tmp_path, cache=cache, timeout_cycles=80, **options
-    )
+    result = simulate(rtl, ports, beats, last, expected, 8, tmp_path, cache=cache, timeout_cycles=80, **options)
     assert result.ok, result.errors
     # Each sum takes 4 beats, 50 idle cycles and 1 cycle of output, or more where the bench is not ready.
     assert result.cycles["total"] == 16 * 55 + result.stalls["out_bench_not_ready"]
@@ -384,9 +380,7 @@ def test_ports_json_is_checked(tmp_path: Path, fifo_ports: Ports) -> None:
     with pytest.raises(ConfigError, match="cannot be read as JSON"):
         load_ports(path)
     with pytest.raises(ConfigError, match="one stream of direction 'out' needed, found none"):
-        parse_ports({**fifo_ports.model_dump(), "streams": [fifo_ports.stream("in").model_dump()]}).stream(
-            "out"
-        )
+        parse_ports({**fifo_ports.model_dump(), "streams": [fifo_ports.stream("in").model_dump()]}).stream("out")
 
 
 beats_strategy = st.lists(st.integers(0, 255), min_size=1, max_size=60)

@@ -142,7 +142,7 @@ def test_verilator_reads_the_files_of_this_folder(tmp_path, monkeypatch):
 def test_simulators_and_cells_are_kept_by_content(tmp_path, monkeypatch):
     """One cache for two folders whose files are called the same."""
     programs, luts = [], []
-    main = "#include \"Vtop.h\"\nint main() { VerilatedContext c; Vtop t(&c); t.x = 1; t.eval(); return t.y; }\n"
+    main = '#include "Vtop.h"\nint main() { VerilatedContext c; Vtop t(&c); t.x = 1; t.eval(); return t.y; }\n'
     for folder, value in (("A", "x[0]"), ("B", "~x[0]"), ("C", "x[0]")):
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)

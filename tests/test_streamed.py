@@ -62,12 +62,14 @@ CASES: dict[str, tuple[Network, Parallelism]] = {
             conv("b", "a", 9, support="PS1_P9"),
             conv("c", "b", 8, support="PS4_P4"),
             conv("d", "c", 6, kernel=1),
-            channels=11, height=height, width=width,
+            channels=11,
+            height=height,
+            width=width,
         ),
         {"a": {"Tb": 3, "fold": 5}, "b": {"fold": 2}, "c": {"To": 2, "fold": 3}, "d": {"To": 3, "fold": 1}},
     )
     for height, width in ((1, 1), (1, 2), (3, 1), (2, 2), (3, 4))
-}  # fmt: skip
+}
 
 
 def made(
@@ -97,10 +99,19 @@ def shapes(draw) -> EngineShape:
     Tb, sets = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     short = draw(st.integers(0, period - 1))
     return EngineShape(
-        cin=period * Tb * sets - short, cout=period * To * draw(st.integers(1, 2)), kernel=kernel, height=4, width=4,
-        padding=kernel // 2, support=support, To=To, Tb=Tb, fold=draw(st.integers(1, Tb)), acc_bits=32,
+        cin=period * Tb * sets - short,
+        cout=period * To * draw(st.integers(1, 2)),
+        kernel=kernel,
+        height=4,
+        width=4,
+        padding=kernel // 2,
+        support=support,
+        To=To,
+        Tb=Tb,
+        fold=draw(st.integers(1, Tb)),
+        acc_bits=32,
         weight_bits=draw(st.integers(2, 8)),
-    )  # fmt: skip
+    )
 
 
 @given(shapes(), st.integers(0, 99))
@@ -295,12 +306,18 @@ def test_a_layer_may_be_called_as_the_port_of_another() -> None:
 
 def test_the_bench_wants_all_inputs(tmp_path: Path) -> None:
     def stream(name: str, direction: str) -> dict[str, object]:
-        signals = {f"T{role}": {"name": f"{name}_T{role}", "width": width}
-                   for role, width in (("DATA", 8), ("VALID", 1), ("READY", 1), ("LAST", 1))}  # fmt: skip
+        signals = {
+            f"T{role}": {"name": f"{name}_T{role}", "width": width}
+            for role, width in (("DATA", 8), ("VALID", 1), ("READY", 1), ("LAST", 1))
+        }
         return {"name": name, "direction": direction, "signals": signals}
 
-    ports = {"top": "top", "clock": "clk", "reset": {"name": "rst", "active_low": True},
-             "streams": [stream("x", "in"), stream("w", "in"), stream("y", "out")]}  # fmt: skip
+    ports = {
+        "top": "top",
+        "clock": "clk",
+        "reset": {"name": "rst", "active_low": True},
+        "streams": [stream("x", "in"), stream("w", "in"), stream("y", "out")],
+    }
     images = np.zeros((4, 1), np.uint8), np.array([False, True] * 2)
 
     def run(**options: object) -> None:

@@ -27,9 +27,19 @@ def test_small_supports_written_out() -> None:
 
 @pytest.mark.parametrize(
     ("name", "nonzeros"),
-    [("dense", 9), ("PS4_P4", 16), ("PS2_P6", 12), ("PS1_P9", 9), ("PSD4_P8", 37), ("PSD4_P16", 69),
-     ("PSD2_P8", 23), ("PSD2_P16", 39), ("PSD1_P8", 16), ("PSD1_P16", 24)],
-)  # fmt: skip
+    [
+        ("dense", 9),
+        ("PS4_P4", 16),
+        ("PS2_P6", 12),
+        ("PS1_P9", 9),
+        ("PSD4_P8", 37),
+        ("PSD4_P16", 69),
+        ("PSD2_P8", 23),
+        ("PSD2_P16", 39),
+        ("PSD1_P8", 16),
+        ("PSD1_P16", 24),
+    ],
+)
 def test_nonzeros_of_the_papers_networks(name: str, nonzeros: int) -> None:
     support = Support.parse(name, 3)
     assert support.nonzeros == nonzeros == len(support.lanes())
@@ -105,9 +115,23 @@ def test_unstructured(kss: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["PSD1_P0", "PSD1_P", "PS3_P4", "PSD1P16", "psd1_p16", "PSD1_P016", "PSD1_P-3", "PSD9_P4", "", "pSC3",
-     "PSD1_P16 ", "PSD1_P16\n", "PS1_P4097", "PS1_P" + "9" * 30],
-)  # fmt: skip
+    [
+        "PSD1_P0",
+        "PSD1_P",
+        "PS3_P4",
+        "PSD1P16",
+        "psd1_p16",
+        "PSD1_P016",
+        "PSD1_P-3",
+        "PSD9_P4",
+        "",
+        "pSC3",
+        "PSD1_P16 ",
+        "PSD1_P16\n",
+        "PS1_P4097",
+        "PS1_P" + "9" * 30,
+    ],
+)
 def test_unknown_names(name: str) -> None:
     with pytest.raises(ConfigError, match="support"):
         make_support(name, 3)
@@ -124,18 +148,24 @@ def test_names_for_other_kernels(name: str, kernel: int) -> None:
 
 @pytest.mark.parametrize(
     ("taps", "says"),
-    [([], "period 0"), ([[]], "at least one tap"), ([[9]], "0 to 8"), ([[-1]], "0 to 8"),
-     ([[1, 1]], "ascend"), ([[2, 1]], "ascend"), ([[True]], "integers"), ([["a", 1]], "integers"),
-     ([[1.0]], "integers")],
-)  # fmt: skip
+    [
+        ([], "period 0"),
+        ([[]], "at least one tap"),
+        ([[9]], "0 to 8"),
+        ([[-1]], "0 to 8"),
+        ([[1, 1]], "ascend"),
+        ([[2, 1]], "ascend"),
+        ([[True]], "integers"),
+        ([["a", 1]], "integers"),
+        ([[1.0]], "integers"),
+    ],
+)
 def test_bad_taps(taps: list, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         make_support({"taps": taps}, 3)
 
 
-@pytest.mark.parametrize(
-    "spec", [{"tap": [[0]]}, {"taps": 3}, {"taps": [3]}, {"taps": [[0]], "x": 1}, 7, None]
-)
+@pytest.mark.parametrize("spec", [{"tap": [[0]]}, {"taps": 3}, {"taps": [3]}, {"taps": [[0]], "x": 1}, 7, None])
 def test_bad_specs(spec: object) -> None:
     with pytest.raises(ConfigError):
         make_support(spec, 3)

@@ -30,10 +30,21 @@ def test_parts_of_a_wide_table_begin_with_the_first_column():
     assert [column.header for part in parts for column in part.columns[1:]] == [f"count\n{at}" for at in range(8)]
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (14156.0, "14,156"), (1.894e6, "1,894,000"), (999.96, "1000"), (0.98765, "0.9877"), (3.5, "3.5"), (12345, "12,345"),
-    (True, "yes"), (None, "–"), ("dense", "dense"), (-2048.4, "-2,048"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (14156.0, "14,156"),
+        (1.894e6, "1,894,000"),
+        (999.96, "1000"),
+        (0.98765, "0.9877"),
+        (3.5, "3.5"),
+        (12345, "12,345"),
+        (True, "yes"),
+        (None, "–"),
+        ("dense", "dense"),
+        (-2048.4, "-2,048"),
+    ],
+)
 def test_values_for_people(value, text):
     assert tables.shown(value) == text
 

@@ -29,8 +29,19 @@ from pymodel.traffic import (
 
 
 def small_shape(**changes: object) -> EngineShape:
-    return EngineShape(**{"cin": 32, "cout": 32, "kernel": 3, "padding": 1, "height": 6, "width": 6,
-                          "support": "PSD1_P16", "acc_bits": 20, **changes})  # fmt: skip
+    return EngineShape(
+        **{
+            "cin": 32,
+            "cout": 32,
+            "kernel": 3,
+            "padding": 1,
+            "height": 6,
+            "width": 6,
+            "support": "PSD1_P16",
+            "acc_bits": 20,
+            **changes,
+        }
+    )
 
 
 def memory_bits(shape: EngineShape, **how: object) -> dict[str, tuple[int, int, int]]:
@@ -132,12 +143,21 @@ def shapes(draw: st.DrawFn) -> EngineShape:
     size = st.integers(max(1, kernel - 2), 6)
     return EngineShape(
         cin=period * Tb * draw(st.integers(1, 3)) - (draw(st.integers(0, period - 1)) if Tb == 1 else 0),
-        cout=period * To * draw(st.integers(1, 2)), kernel=kernel, support=support, To=To, Tb=Tb,
+        cout=period * To * draw(st.integers(1, 2)),
+        kernel=kernel,
+        support=support,
+        To=To,
+        Tb=Tb,
         fold=draw(st.integers(1, 3 if period > 1 or kernel > 1 else Tb)),
-        stride=draw(st.integers(1, 3)), padding=min(kernel - 1, draw(st.integers(1, 2))),
-        height=draw(size), width=draw(size), in_bits=draw(st.integers(2, 8)),
-        weight_bits=draw(st.integers(2, 8)), out_bits=draw(st.integers(2, 8)), acc_bits=24,
-    )  # fmt: skip
+        stride=draw(st.integers(1, 3)),
+        padding=min(kernel - 1, draw(st.integers(1, 2))),
+        height=draw(size),
+        width=draw(size),
+        in_bits=draw(st.integers(2, 8)),
+        weight_bits=draw(st.integers(2, 8)),
+        out_bits=draw(st.integers(2, 8)),
+        acc_bits=24,
+    )
 
 
 @settings(deadline=None, max_examples=80)
@@ -147,8 +167,14 @@ def test_closed_forms_are_what_the_loops_do(shape: EngineShape) -> None:
     for memory in traffic.memories.values():
         assert memory.read_bits == bits[f"{memory.name} {'written' if memory.name == 'history' else 'read'}"]
         assert memory.written_bits == (0 if memory.name in ("weights", "biases") else bits[f"{memory.name} written"])
-    registers = {"columns": "columns", "windows": "windows", "ring": "ring", "sums": "sum registers",
-                 "output": "output", "history": "history written"}  # fmt: skip
+    registers = {
+        "columns": "columns",
+        "windows": "windows",
+        "ring": "ring",
+        "sums": "sum registers",
+        "output": "output",
+        "history": "history written",
+    }
     for name, found in traffic.registers.items():
         assert found == bits[registers[name]], name
     assert ("history" in traffic.registers) + ("history" in traffic.memories) == (shape.kernel > 1)
@@ -174,8 +200,11 @@ def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Pat
     include = [csim.INCLUDE, csim.ENGINE, tmp_path]
     compiled = compile_hls([csim.SOURCE], csim.TOP, include, out=tmp_path / "out")
     names = {"WEIGHT_ROM": "weights", "BIAS_ROM": "biases", "carried": "sums"}
-    rtl = {names.get(memory["name"], memory["name"]): memory["depth"] * memory["width"]
-           for process in compiled.schedule["processes"] for memory in process["memories"]}  # fmt: skip
+    rtl = {
+        names.get(memory["name"], memory["name"]): memory["depth"] * memory["width"]
+        for process in compiled.schedule["processes"]
+        for memory in process["memories"]
+    }
     modelled = {memory.name: memory.capacity_bits for memory in engine_traffic(shape).memories.values()}
     # Biases take no more bits in the ROM than their values need.
     assert rtl.pop("biases", 0) <= modelled.pop("biases")
@@ -184,8 +213,10 @@ def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Pat
 
 def chain(*, skip: bool = False) -> Network:
     """conv a (4x8x8) -> conv b -> pool -> fc; with `skip`, pool reads a + b."""
-    layers = [Conv(name="a", input="input", out_channels=4, kernel=3, padding=1),
-              Conv(name="b", input="a", out_channels=4, kernel=3, padding=1)]  # fmt: skip
+    layers = [
+        Conv(name="a", input="input", out_channels=4, kernel=3, padding=1),
+        Conv(name="b", input="a", out_channels=4, kernel=3, padding=1),
+    ]
     if skip:
         layers.append(Add(name="add", inputs=["b", "a"]))
     layers += [MaxPool(name="pool", input=layers[-1].name), Linear(name="fc", input="pool", out_features=5)]

@@ -216,8 +216,9 @@ def test_counted_beside_the_support() -> None:
 
 
 def test_stored_beside_the_support() -> None:
-    sparse, pruned, small = (total(network_storage(make_network("digits", "digits", name)))
-                             for name in ("PSD1_P16", *BASELINES))  # fmt: skip
+    sparse, pruned, small = (
+        total(network_storage(make_network("digits", "digits", name))) for name in ("PSD1_P16", *BASELINES)
+    )
     assert "periodic" not in pruned and pruned["bitmap"] == sparse["bitmap"]
     assert sparse["periodic"].bits < min(pruned[form].bits for form in ("per_weight", "bitmap", "csr"))
     assert small["dense"] == small["csr"] and small["dense"].index_bits == 0
@@ -238,9 +239,14 @@ def test_an_ideal_indexed_engine_multiplies_the_weights_there_are(support: str) 
 
 @pytest.mark.parametrize(
     ("variant", "message"),
-    [("SynFlow@", "unknown"), ("SynFlow", "unknown"), ("Magnitude@PS1_P9", "SynFlow or SVD"),
-     ("SVD@SVD@PS1_P9", "SynFlow or SVD"), ("SVD@PS9_P9", "unknown")],
-)  # fmt: skip
+    [
+        ("SynFlow@", "unknown"),
+        ("SynFlow", "unknown"),
+        ("Magnitude@PS1_P9", "SynFlow or SVD"),
+        ("SVD@SVD@PS1_P9", "SynFlow or SVD"),
+        ("SVD@PS9_P9", "unknown"),
+    ],
+)
 def test_wrong_names(variant: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_network("digits", "digits", variant)

@@ -197,7 +197,7 @@ def test_tiny_imagenet(miniature: Path) -> None:
         (lambda root: (root / "val/val_annotations.txt").write_text(""), "annotations.txt"),
         (lambda root: [p.unlink() for p in (root / "train/n02124075/images").iterdir()], "n02124075"),
     ],
-)  # fmt: skip
+)
 def test_tiny_imagenet_damage_is_named(miniature: Path, damage, message: str) -> None:
     damage(miniature)
     with pytest.raises(ConfigError, match=message):

@@ -39,8 +39,12 @@ def test_a_second_training_in_a_folder_is_refused(tmp_path: Path, psconv) -> Non
     with locked(tmp_path / "run"):
         code, _, err = psconv("train", str(DIGITS), "--out", str(tmp_path / "run"))
         assert code == 2 and f"{tmp_path / 'run'}: in use by process {os.getpid()}" in err
-        done = subprocess.run([sys.executable, "-m", "pymodel.training", "train", str(DIGITS), "--out",
-                               str(tmp_path / "run")], cwd=ROOT, capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "pymodel.training", "train", str(DIGITS), "--out", str(tmp_path / "run")],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 2 and done.stderr.startswith(f"error: {tmp_path / 'run'}: in use by process ")
     assert not list(tmp_path.iterdir())
 
@@ -92,8 +96,11 @@ def test_the_processes_of_torchrun_write_one_bundle(run: Path, tmp_path: Path) -
     options = ["--qat", "--weight-bits", "5", *(part for override in QAT for part in ("--set", override))]
     done = subprocess.run(
         [*launcher, "-m", "pymodel.training", "quantize", str(run), "--out", str(tmp_path / "b.yaml"), *options],
-        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count('"fixed_accuracy"') == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.npz", "b.yaml"]

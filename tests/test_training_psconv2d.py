@@ -165,7 +165,7 @@ def test_state_dict_goes_to_the_dense_twin_and_back() -> None:
 def test_convert_by_the_papers_rule() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.Sequential(nn.Conv2d(8, 8, 3), nn.Conv2d(8, 16, 1)), nn.Conv2d(16, 4, 3, bias=False)
-    )  # fmt: skip
+    )
     convert(model, papers_rule(model, "PSD4_P8"))
     kinds = [type(module) for module in model.modules() if isinstance(module, nn.Conv2d)]
     assert kinds == [nn.Conv2d, PSConv2d, nn.Conv2d, PSConv2d]

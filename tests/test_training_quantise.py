@@ -55,14 +55,22 @@ def every_operation() -> Network:
             Relu(name="positive", input="mixed"),
             Conv(name="c", input="positive", out_channels=8, kernel=1, support="dense", bias=False),
             Add(name="sum", inputs=["c", "pooled"], relu=True),
-            Conv(name="custom", input="sum", out_channels=8, kernel=3, padding=1,
-                 support={"taps": [[0, 4], [2], [1, 7, 8]]}, batch_norm=True, relu=True),
+            Conv(
+                name="custom",
+                input="sum",
+                out_channels=8,
+                kernel=3,
+                padding=1,
+                support={"taps": [[0, 4], [2], [1, 7, 8]]},
+                batch_norm=True,
+                relu=True,
+            ),
             GlobalAvgPool(name="average", input="custom"),
             Linear(name="hidden", input="average", out_features=6, relu=True),
             Linear(name="scores", input="hidden", out_features=5),
         ],
         output="scores",
-    )  # fmt: skip
+    )
 
 
 def random_network(network: Network, seed: int) -> NetworkModule:
@@ -127,13 +135,16 @@ def residual() -> Network:
         name="residual",
         input=InputSpec(channels=3, height=8, width=8),
         layers=[
-            Conv(name="a", input="input", **common, relu=True), Conv(name="b", input="a", **common),
-            Conv(name="c", input="b", **common), Add(name="sum", inputs=["c", "a"], relu=True),
-            Add(name="twice", inputs=["sum", "c"]), GlobalAvgPool(name="average", input="twice"),
+            Conv(name="a", input="input", **common, relu=True),
+            Conv(name="b", input="a", **common),
+            Conv(name="c", input="b", **common),
+            Add(name="sum", inputs=["c", "a"], relu=True),
+            Add(name="twice", inputs=["sum", "c"]),
+            GlobalAvgPool(name="average", input="twice"),
             Linear(name="scores", input="average", out_features=5),
         ],
         output="scores",
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
@@ -167,9 +178,12 @@ def test_values_beyond_every_format_name_their_layer(value: float, per_channel: 
 
 @settings(max_examples=25, deadline=None)
 @given(
-    seed=st.integers(0, 1000), weight_bits=st.integers(2, 8), activation_bits=st.integers(2, 8),
-    output_bits=st.integers(2, 8), per_channel=st.booleans(),
-)  # fmt: skip
+    seed=st.integers(0, 1000),
+    weight_bits=st.integers(2, 8),
+    activation_bits=st.integers(2, 8),
+    output_bits=st.integers(2, 8),
+    per_channel=st.booleans(),
+)
 def test_torch_and_golden_model_give_the_same_integers(
     seed: int, weight_bits: int, activation_bits: int, output_bits: int, per_channel: bool
 ) -> None:
@@ -179,10 +193,13 @@ def test_torch_and_golden_model_give_the_same_integers(
         weight_bits=weight_bits, activation_bits=activation_bits, output_bits=output_bits, per_channel=per_channel
     )
     fixed = to_fixed_point(random_network(network, seed), dataset, options)
-    images = np.concatenate([
-        dataset.integers(dataset.test.images),
-        np.full((1, 3, 8, 8), -128, np.int8), np.full((1, 3, 8, 8), 127, np.int8),
-    ])  # fmt: skip
+    images = np.concatenate(
+        [
+            dataset.integers(dataset.test.images),
+            np.full((1, 3, 8, 8), -128, np.int8),
+            np.full((1, 3, 8, 8), 127, np.int8),
+        ]
+    )
     bundle = export(fixed, dataset, {})
     assert set(bundle.scales) == (set(bundle.weights) if per_channel else set())
     assert assert_identical(fixed, bundle, images) == 26
@@ -302,16 +319,20 @@ def test_scales_of_weights_that_are_all_zero() -> None:
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_fracs_are_lowered_until_every_shift_is_possible(per_channel: bool) -> None:
     """Large weights and tiny activations: the output would ask for more fractional bits than there are."""
-    layers = [Conv(name="a", input="input", out_channels=2, kernel=1, relu=True),
-              Add(name="sum", inputs=["a", "a"]), Linear(name="fc", input="sum", out_features=2)]  # fmt: skip
+    layers = [
+        Conv(name="a", input="input", out_channels=2, kernel=1, relu=True),
+        Add(name="sum", inputs=["a", "a"]),
+        Linear(name="fc", input="sum", out_features=2),
+    ]
     network = Network(name="n", input=InputSpec(channels=1, height=2, width=2), layers=layers, output="fc")
     module = NetworkModule(network).eval()
     with torch.no_grad():
         module.layers["a"].conv.weight.copy_(torch.tensor([100.0, 0.001]).view(2, 1, 1, 1))
         module.layers["a"].conv.bias.copy_(torch.tensor([-50.0, 1e-4]))
     images = np.full((4, 1, 2, 2), 128, np.uint8)  # all inputs zero: only the tiny bias is left
-    dataset = Dataset("n", ("a", "b"), Split(images, np.zeros(4, int)), Split(images, np.zeros(4, int)),
-                      Format(8, 0), 128)  # fmt: skip
+    dataset = Dataset(
+        "n", ("a", "b"), Split(images, np.zeros(4, int)), Split(images, np.zeros(4, int)), Format(8, 0), 128
+    )
     fixed = to_fixed_point(module, dataset, config(per_channel=per_channel))
     bundle = export(fixed, dataset, {})  # Bundle refuses shifts outside 0..31
     assert isinstance(fixed, FixedPointNetwork) and isinstance(bundle, Bundle)

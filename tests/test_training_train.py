@@ -142,8 +142,11 @@ def torchrun(run: Path, *options: str) -> subprocess.CompletedProcess[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
         [*launcher, "-m", "pymodel.training", "train", str(DIGITS), "--out", str(run), *options],
-        cwd=ROOT, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.mark.slow
@@ -189,8 +192,14 @@ def test_quantised_run(short_run: Path, tmp_path: Path) -> None:
 
 def test_quantisation_aware_training_wins_back_what_three_bits_lose(short_run: Path, tmp_path: Path) -> None:
     plain = quantise(short_run, tmp_path / "plain.yaml", weight_bits=3, activation_bits=3)
-    trained = quantise(short_run, tmp_path / "qat.yaml", weight_bits=3, activation_bits=3, qat=True,
-                       overrides=("quantise.qat_epochs=4",))  # fmt: skip
+    trained = quantise(
+        short_run,
+        tmp_path / "qat.yaml",
+        weight_bits=3,
+        activation_bits=3,
+        qat=True,
+        overrides=("quantise.qat_epochs=4",),
+    )
     assert trained.fixed_accuracy > plain.fixed_accuracy + 0.05
     assert trained.identical_images == plain.identical_images == 64
     assert {form.bits for form in Bundle.load(tmp_path / "qat.yaml").weight_formats.values()} == {3}
@@ -286,8 +295,13 @@ def test_divergence_in_any_step_ends_the_training(step: int, tmp_path: Path, mon
         return 3e36 if next(rates) == 22 + step else 0.05
 
     monkeypatch.setattr(Schedule, "factor", rate)
-    options = ("epochs=2", "optimiser.lr=100", "schedule.warmup_epochs=0", "optimiser.momentum=0",
-               "optimiser.nesterov=false")  # fmt: skip
+    options = (
+        "epochs=2",
+        "optimiser.lr=100",
+        "schedule.warmup_epochs=0",
+        "optimiser.momentum=0",
+        "optimiser.nesterov=false",
+    )
     with pytest.raises(ConfigError, match=r"optimiser.lr: 100.0: training diverged in epoch 2, step \d+ of 22") as e:
         train(DIGITS, tmp_path, overrides=options)
     assert int(re.search(r"step (\d+)", str(e.value))[1]) in (step + 1, step + 2)
@@ -311,11 +325,25 @@ def test_a_rate_with_an_exponent_is_a_number(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=-1", "seed=4294967296", "seed=1.5", "optimiser.lr=.nan", "optimiser.lr=.inf", "epochs=0",
-                 "epochs=10000000", "batch_size=-1", "threads=0", "label_smoothing=1", "optimiser.momentum=.nan",
-                 "optimiser.weight_decay=-1", "data.augment.crop=100000", "network.width=0",
-                 "quantise.calibration_images=0"],
-)  # fmt: skip
+    "override",
+    [
+        "seed=-1",
+        "seed=4294967296",
+        "seed=1.5",
+        "optimiser.lr=.nan",
+        "optimiser.lr=.inf",
+        "epochs=0",
+        "epochs=10000000",
+        "batch_size=-1",
+        "threads=0",
+        "label_smoothing=1",
+        "optimiser.momentum=.nan",
+        "optimiser.weight_decay=-1",
+        "data.augment.crop=100000",
+        "network.width=0",
+        "quantise.calibration_images=0",
+    ],
+)
 def test_numbers_have_bounds(override: str) -> None:
     with pytest.raises(ConfigError, match=f"train.yaml.*{override.partition('=')[0]}"):
         load_config(DIGITS, (override,))
@@ -323,10 +351,12 @@ def test_numbers_have_bounds(override: str) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(math.nan, "model.pt: conv2.conv.weight: 1 of 4608 values are NaN or infinite"),
-     (math.inf, "model.pt: conv2.conv.weight: 1 of 4608 values are NaN or infinite"),
-     (1e30, "layer conv2: outputs reach 1.*e[+]3")],
-)  # fmt: skip
+    [
+        (math.nan, "model.pt: conv2.conv.weight: 1 of 4608 values are NaN or infinite"),
+        (math.inf, "model.pt: conv2.conv.weight: 1 of 4608 values are NaN or infinite"),
+        (1e30, "layer conv2: outputs reach 1.*e[+]3"),
+    ],
+)
 def test_weights_that_are_no_numbers_are_not_quantised(
     damage: float, message: str, short_run: Path, tmp_path: Path
 ) -> None:
@@ -357,8 +387,10 @@ def test_damaged_files_of_a_training(damage: str, file: str, short_run: Path, tm
 def test_command_line_errors_are_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         command("quantize", tmp_path / "nothing", "--out", tmp_path / "b.yaml"),
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "config.json" in done.stderr and done.stderr.count("\n") == 1
 
@@ -400,8 +432,9 @@ def test_modules_follow_the_topology(name: str) -> None:
     module, shapes = NetworkModule(network).eval(), network.shapes()
     seen = {}
     with torch.no_grad():
-        result = module(torch.randn(1, *network.input.shape),
-                        lambda layer, value: seen.update({layer: tuple(value.shape[1:])}))  # fmt: skip
+        result = module(
+            torch.randn(1, *network.input.shape), lambda layer, value: seen.update({layer: tuple(value.shape[1:])})
+        )
     assert seen == shapes and result.shape == (1, 10)
     assert module.nonzero_weights() == complexity(network).total("weights")
 

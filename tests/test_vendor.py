@@ -65,9 +65,21 @@ VIVADO_COMMANDS = {
     "exit": ((), (), 0, 1),
 }
 # Keys of an HLS component's configuration (UG1702, "v++ mode hls": general, C synthesis, test bench, package options).
-CFG_KEYS = {"": {"part"}, "hls": {"flow_target", "clock", "syn.top", "syn.file", "syn.cflags",
-                                  "syn.compile.pipeline_style", "tb.file", "tb.cflags", "package.output.format",
-                                  "package.output.syn"}}  # fmt: skip
+CFG_KEYS = {
+    "": {"part"},
+    "hls": {
+        "flow_target",
+        "clock",
+        "syn.top",
+        "syn.file",
+        "syn.cflags",
+        "syn.compile.pipeline_style",
+        "tb.file",
+        "tb.cflags",
+        "package.output.format",
+        "package.output.syn",
+    },
+}
 REPEATED = {"tb.file", "syn.file"}
 
 
@@ -80,8 +92,9 @@ def run_file(folder: Path, layer: dict, **more) -> Path:
 def prepared(tmp_path: Path, layer: dict = LAYER, **more):
     """(engine, settings) of a run in `tmp_path`/out."""
     simulators = tmp_path.parent.parent / "simulators"
-    this = flow.prepare(load(run_file(tmp_path, layer, **more)), tmp_path / "run.yaml", tmp_path / "out",
-                        simulators=simulators)  # fmt: skip
+    this = flow.prepare(
+        load(run_file(tmp_path, layer, **more)), tmp_path / "run.yaml", tmp_path / "out", simulators=simulators
+    )
     [engine] = this.subject.engines
     return engine, this.settings
 
@@ -126,9 +139,20 @@ def test_hls_script_under_a_tcl_interpreter(target: str, tmp_path: Path) -> None
     made = tcl.calls(folder / "run_hls.tcl", HLS_COMMANDS, tmp_path)
     check_syntax(made, HLS_COMMANDS)
     names = [name for name, *_ in made]
-    assert names == ["open_project", "set_top", *["add_files"] * 4, "open_solution", "set_part", "create_clock",
-                     "config_compile", "csim_design", "csynth_design", "cosim_design", "export_design",
-                     "exit"]  # fmt: skip
+    assert names == [
+        "open_project",
+        "set_top",
+        *["add_files"] * 4,
+        "open_solution",
+        "set_part",
+        "create_clock",
+        "config_compile",
+        "csim_design",
+        "csynth_design",
+        "cosim_design",
+        "export_design",
+        "exit",
+    ]
     files = [call[-1] for call in made if call[0] == "add_files"]
     assert all((folder / file).is_file() for file in files) and len(set(files)) == 4
     [part] = [call[1] for call in made if call[0] == "set_part"]
@@ -152,8 +176,19 @@ def test_vivado_script_under_a_tcl_interpreter(tmp_path: Path) -> None:
     made = tcl.calls(folder / "vivado_ooc.tcl", VIVADO_COMMANDS, tmp_path)
     check_syntax(made, VIVADO_COMMANDS)
     assert [name for name, *_ in made] == [
-        "read_verilog", "read_mem", "read_xdc", "synth_design", "opt_design", "place_design", "phys_opt_design",
-        "route_design", "report_utilization", "report_timing_summary", "write_checkpoint", "exit"]  # fmt: skip
+        "read_verilog",
+        "read_mem",
+        "read_xdc",
+        "synth_design",
+        "opt_design",
+        "place_design",
+        "phys_opt_design",
+        "route_design",
+        "report_utilization",
+        "report_timing_summary",
+        "write_checkpoint",
+        "exit",
+    ]
     sources = made[0][1].split()
     assert sorted(Path(name).name for name in sources) == ["psconv_engine.v", "psconv_engine_rom.v"]
     assert "-period 4.5 [get_ports ap_clk]" in (folder / "target.xdc").read_text()
@@ -215,15 +250,28 @@ def test_the_trip_count_of_the_processing_element_is_the_true_one(tmp_path: Path
     text = header.render_header("engine_config.hpp", "a test", "configurations", 1024, structs)
     (tmp_path / "configurations.hpp").write_text(text)
     source = tmp_path / "count.cpp"
-    source.write_text('#include <cstdio>\n#include "configurations.hpp"\n#include "pe.hpp"\nint main() {\n'
-                      + "\n".join(lines) + "\n}\n")  # fmt: skip
-    command = [*csim.compiler_command("clang"), f"-I{csim.ENGINE}", f"-I{csim.INCLUDE}", "-w", "-std=c++17", source,
-               "-o", tmp_path / "count"]  # fmt: skip
+    source.write_text(
+        '#include <cstdio>\n#include "configurations.hpp"\n#include "pe.hpp"\nint main() {\n'
+        + "\n".join(lines)
+        + "\n}\n"
+    )
+    command = [
+        *csim.compiler_command("clang"),
+        f"-I{csim.ENGINE}",
+        f"-I{csim.INCLUDE}",
+        "-w",
+        "-std=c++17",
+        source,
+        "-o",
+        tmp_path / "count",
+    ]
     subprocess.run(command, check=True)
     printed = subprocess.run([tmp_path / "count"], capture_output=True, text=True, check=True).stdout
     assert list(map(int, printed.split())) == [pe_iterations(shape) for shape in shapes]
-    assert re.search(r"do \{\n#pragma HLS PIPELINE II=1\n#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=Store::MOST",
-                     (csim.ENGINE / "pe.hpp").read_text())  # fmt: skip
+    assert re.search(
+        r"do \{\n#pragma HLS PIPELINE II=1\n#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=Store::MOST",
+        (csim.ENGINE / "pe.hpp").read_text(),
+    )
 
 
 @pytest.mark.parametrize("tool", step.TOOLS)
@@ -250,8 +298,12 @@ def compiled(folder: Path, command: list[str], standard: str) -> Path:
     """The project's C simulation as a program, by `command`, every warning an error."""
     program = folder / "csim_program"
     sources = ["src/csim.cpp", f"src/{csim.TOP}.cpp"]
-    done = subprocess.run([*command, f"-std={standard}", "-O1", *csim.WARNINGS, *sources, "-o", str(program)],
-                          cwd=folder, capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [*command, f"-std={standard}", "-O1", *csim.WARNINGS, *sources, "-o", str(program)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return program
 
@@ -262,9 +314,12 @@ QUICK = {("amd", "c++14"), ("amd_clang", "c++17")}
 @pytest.mark.skipif(csim.amd_include() is None, reason="AMD's ap_types (hls4ml) are not installed")
 @pytest.mark.parametrize(
     ("compiler", "standard"),
-    [pytest.param(compiler, standard, marks=() if (compiler, standard) in QUICK else pytest.mark.slow)
-     for compiler in ("amd", "amd_clang") for standard in ("c++14", "c++17", "c++20")],
-)  # fmt: skip
+    [
+        pytest.param(compiler, standard, marks=() if (compiler, standard) in QUICK else pytest.mark.slow)
+        for compiler in ("amd", "amd_clang")
+        for standard in ("c++14", "c++17", "c++20")
+    ],
+)
 def test_the_projects_csim_with_amds_headers_finds_a_wrong_vector(
     compiler: csim.Compiler, standard: str, tmp_path: Path
 ) -> None:
@@ -546,15 +601,30 @@ def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
     assert record["resources_by"] == "yosys" and record["resources"]["DSP"] == engine.shape.lanes
     called = log.read_text().splitlines()[1].split()
     options = {word.partition("=")[0] for word in called if word.startswith("--")}
-    assert options == {"--top-fname", "--compiler", "--std", "--generate-interface", "--device-name", "--clock-period",
-                       "--reset-type", "--reset-level"}  # fmt: skip
+    assert options == {
+        "--top-fname",
+        "--compiler",
+        "--std",
+        "--generate-interface",
+        "--device-name",
+        "--clock-period",
+        "--reset-type",
+        "--reset-level",
+    }
     assert "--device-name=xcu55c-2Lfsvh2892-VVD" in called
     assert record["provenance"]["tool"].startswith("Version: PandA 2099.1")
     assert record["functions"] == [
-        {"name": "columns", "control_steps": 7, "fmax_mhz": 206.11756924921215, "states": 6, "area": 1100, "dsp": 0,
-         "ff": 197},
+        {
+            "name": "columns",
+            "control_steps": 7,
+            "fmax_mhz": 206.11756924921215,
+            "states": 6,
+            "area": 1100,
+            "dsp": 0,
+            "ff": 197,
+        },
         {"name": "psconv_engine", "control_steps": 3, "fmax_mhz": 412.5, "states": 2, "area": 12, "dsp": 4, "ff": 5},
-    ]  # fmt: skip
+    ]
     wide = record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"]
     assert wide == f"column 96, window 288, weights {engine.shape.rom_word_bits}"
     run = {"title": "t", "ok": True, "clock_ns": 3.333, "target": "zcu104", "provenance": {}}

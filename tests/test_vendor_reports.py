@@ -44,10 +44,19 @@ def test_cosim(tmp_path: Path) -> None:
 
 def test_utilisation() -> None:
     assert reports.utilisation(SAMPLES / "utilization_sample.rpt") == {
-        "LUT": 3131, "FF": 4141, "DSP": 24, "BRAM": 4.5, "URAM": 2}  # fmt: skip
+        "LUT": 3131,
+        "FF": 4141,
+        "DSP": 24,
+        "BRAM": 4.5,
+        "URAM": 2,
+    }
     # A star marks a footnote, and the 7 series has no URAM.
     assert reports.utilisation(SAMPLES / "utilization_7series_sample.rpt") == {
-        "LUT": 512, "FF": 613, "DSP": 9, "BRAM": 1.5}  # fmt: skip
+        "LUT": 512,
+        "FF": 613,
+        "DSP": 9,
+        "BRAM": 1.5,
+    }
 
 
 def test_timing() -> None:

@@ -37,11 +37,17 @@ def test_stalls_that_no_run_sees() -> None:
 def test_who_waits_for_whom_is_followed_from_the_output() -> None:
     """A fork that cannot put its word down, as a join does not take it, as it waits for the other path."""
     streams = [
-        Inner("x", None, None, "fork"), Inner("long", 2, "fork", "path"), Inner("short", 3, "fork", "join"),
-        Inner("end", 2, "path", "join"), Inner("y", 5, "join", None),
-    ]  # fmt: skip
-    circle = ["join waits for path (end is empty)", "path waits for fork (long is empty)",
-              "fork waits for join (short is full: 3 words)"]  # fmt: skip
+        Inner("x", None, None, "fork"),
+        Inner("long", 2, "fork", "path"),
+        Inner("short", 3, "fork", "join"),
+        Inner("end", 2, "path", "join"),
+        Inner("y", 5, "join", None),
+    ]
+    circle = [
+        "join waits for path (end is empty)",
+        "path waits for fork (long is empty)",
+        "fork waits for join (short is full: 3 words)",
+    ]
     assert waiting(streams, [1, 0, 3, 0, 0]) == circle
     assert waiting(streams, [0, 0, 1, 0, 0])[-1] == "fork waits for the bench (x is empty)"
     assert waiting(streams, [1, 1, 1, 1, 5]) == ["join waits for the bench (y is full: 5 words)"]
@@ -66,8 +72,14 @@ def test_layers_that_are_quiet_for_long_are_no_deadlock(name: str) -> None:
     """More than the 20,000 cycles that any silence once was allowed."""
     config = load(FAULTS / f"{name}.yaml")
     layer, wish = config.layer, config.parallelism
-    shape = make_shape(cin=layer.in_channels, cout=layer.out_channels, height=layer.height, width=layer.width,
-                       support=layer.support, fold=wish.fold)  # fmt: skip
+    shape = make_shape(
+        cin=layer.in_channels,
+        cout=layer.out_channels,
+        height=layer.height,
+        width=layer.width,
+        support=layer.support,
+        fold=wish.fold,
+    )
     assert cycles.quiet(shape, make_schedule(shape)) > 20_000
 
 
@@ -75,16 +87,27 @@ def test_layers_that_are_quiet_for_long_are_no_deadlock(name: str) -> None:
 @pytest.mark.parametrize("name", ["quiet_256", "quiet_1024"])
 def test_rtl_that_is_quiet_for_long_is_no_deadlock(name: str, tmp_path: Path) -> None:
     config = load(FAULTS / f"{name}.yaml").model_dump(mode="json", exclude_unset=True)
-    case = config | {"layer": PLAIN | config["layer"], "parallelism": PARALLEL | config.get("parallelism", {}),
-                     "images": {"count": 3}, "seed": 0, "clock_ns": 3.333,
-                     "stalls": {"images": 1, "input": 0.9, "output": 0.9}}  # fmt: skip
+    case = config | {
+        "layer": PLAIN | config["layer"],
+        "parallelism": PARALLEL | config.get("parallelism", {}),
+        "images": {"count": 3},
+        "seed": 0,
+        "clock_ns": 3.333,
+        "stalls": {"images": 1, "input": 0.9, "output": 0.9},
+    }
     RTL.check(case, tmp_path)
 
 
 def test_a_deadlock_in_rtl_is_told_by_its_processes(tmp_path: Path) -> None:
     """A skip beside a 3x3 convolution whose stream holds less than the rows that it waits for."""
-    net = network(conv("a", "input", 2, kernel=1), conv("b", "a", 2), {"op": "add", "name": "s", "inputs": ["b", "a"]},
-                  channels=1, height=4, width=6)  # fmt: skip
+    net = network(
+        conv("a", "input", 2, kernel=1),
+        conv("b", "a", 2),
+        {"op": "add", "name": "s", "inputs": ["b", "a"]},
+        channels=1,
+        height=4,
+        width=6,
+    )
     bundle = random_bundle(net, 1)
     dataflow = build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
     text = network_top.render(dataflow, "net")[network_top.SOURCE]
@@ -100,9 +123,17 @@ def test_a_deadlock_in_rtl_is_told_by_its_processes(tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(-128, 128, (1, 1, 4, 6)).astype(np.int8)
     beats = dataflow.source.words.pack(images, "images")
     expected = dataflow.sink.words.pack(golden.run(bundle, images)["s"], "scores")
-    result = simulate(sorted((tmp_path / "rtl").glob("*.sv")), json.loads((tmp_path / "ports.json").read_text()), beats,
-                      np.arange(1, len(beats) + 1) == len(beats), expected, dataflow.out_beats, tmp_path / "run",
-                      timeout_cycles=300, inner=inner_streams(schedule))  # fmt: skip
+    result = simulate(
+        sorted((tmp_path / "rtl").glob("*.sv")),
+        json.loads((tmp_path / "ports.json").read_text()),
+        beats,
+        np.arange(1, len(beats) + 1) == len(beats),
+        expected,
+        dataflow.out_beats,
+        tmp_path / "run",
+        timeout_cycles=300,
+        inner=inner_streams(schedule),
+    )
     [told] = [error for error in result.errors if error.startswith("watchdog")]
     inside = told.split("; inside: ")[1].split(", ")
     assert "s waits for b_output (b is empty)" in inside[0]

@@ -28,8 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     defines = dict((d.split("=", 1) if "=" in d else (d, "1")) for d in args.defines)
     try:
-        result = compile_hls(args.sources, args.top, args.include, defines, args.target, args.clock, out=args.out,
-                             jobs=args.jobs, cache=args.cache)  # fmt: skip
+        result = compile_hls(
+            args.sources,
+            args.top,
+            args.include,
+            defines,
+            args.target,
+            args.clock,
+            out=args.out,
+            jobs=args.jobs,
+            cache=args.cache,
+        )
     except HlsError as error:
         print(error, file=sys.stderr)
         return 2

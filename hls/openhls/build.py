@@ -49,8 +49,9 @@ def build(job: Job) -> Built:
     return build_graph(process, job.depths, job.top, job.target, job.clock_ns, clock)
 
 
-def build_graph(process: Process, depths: Mapping[str, int | None], top: str, target: str, clock_ns: float,
-                clock: Clock) -> Built:  # fmt: skip
+def build_graph(
+    process: Process, depths: Mapping[str, int | None], top: str, target: str, clock_ns: float, clock: Clock
+) -> Built:
     """The back end for one process.
 
     Args:
@@ -71,8 +72,9 @@ def build_graph(process: Process, depths: Mapping[str, int | None], top: str, ta
     return Built(process.interface(), pipeline.modules, written, entry, process.notes, clock.seconds)
 
 
-def _plan(graph: Process, facts: control.Control, target: Target, clock_ns: float,
-          session: circt.Session) -> scheduling.Schedule:  # fmt: skip
+def _plan(
+    graph: Process, facts: control.Control, target: Target, clock_ns: float, session: circt.Session
+) -> scheduling.Schedule:
     """The schedule with issue conditions looked ahead, small ones as truth tables, unless the longer way
     round the loop costs an issue stage."""
     plans = []

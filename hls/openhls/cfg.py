@@ -153,9 +153,7 @@ def iteration(function: Function) -> Iteration:
         order = _topological(starts, successors, cut)
         bit = {b: i for i, b in enumerate(order)}
         after = _reachable(order, successors, cut, bit)
-        reached = {
-            h: {b for b in order if any(x == b or after[x] >> bit[b] & 1 for x in loops[h])} for h in inner
-        }
+        reached = {h: {b for b in order if any(x == b or after[x] >> bit[b] & 1 for x in loops[h])} for h in inner}
         for header in inner:
             others = set().union(*[reached[h] for h in inner if h != header]) - loops[header]
             cut |= {(b, header) for b in others if header in successors[b]}
@@ -199,9 +197,7 @@ def _dominators(it: Iteration) -> None:
     it._post[""] = root | 1
 
 
-def live_in(
-    function: Function, it: Iteration, uses_of: Callable[[Instruction], list[str]]
-) -> dict[str, set[str]]:
+def live_in(function: Function, it: Iteration, uses_of: Callable[[Instruction], list[str]]) -> dict[str, set[str]]:
     """Start -> the values it needs from earlier iterations (its own phis not counted).
 
     Args:

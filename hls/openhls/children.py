@@ -18,11 +18,28 @@ _GUARD = ("/bin/sh", "-c", 'trap "" HUP INT TERM; read -r _; kill -KILL 0')
 
 # What a tool may see of the environment. Anything else could change what it makes: CPATH is read by every C++
 # compiler, each name of a makefile's variables (OPT, CXXFLAGS, LDFLAGS) by make, COCOTB_... by a simulation.
-_PASSED = frozenset({
-    "HOME", "LANG", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONHOME", "PYTHONPATH",
-    "PYTHONPYCACHEPREFIX", "TEMP", "TMP", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME", "YOWASP_CACHE_DIR",
-    "ZIG_GLOBAL_CACHE_DIR",
-})  # fmt: skip
+_PASSED = frozenset(
+    {
+        "HOME",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "LOGNAME",
+        "PATH",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONPYCACHEPREFIX",
+        "TEMP",
+        "TMP",
+        "TMPDIR",
+        "TZ",
+        "USER",
+        "VIRTUAL_ENV",
+        "XDG_CACHE_HOME",
+        "YOWASP_CACHE_DIR",
+        "ZIG_GLOBAL_CACHE_DIR",
+    }
+)
 _PASSED_PREFIX = "PSCONV_"
 
 
@@ -35,8 +52,9 @@ def environment(further: Mapping[str, str] | None = None) -> dict[str, str]:
 @contextmanager
 def guarded() -> Iterator[int]:
     """A process group for children; whatever is in it is killed on leaving, or when this process ends."""
-    guard = subprocess.Popen(_GUARD, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                             cwd="/", process_group=0)  # fmt: skip
+    guard = subprocess.Popen(
+        _GUARD, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", process_group=0
+    )
     try:
         yield guard.pid
     finally:
@@ -61,7 +79,13 @@ def started(command: Sequence[str | os.PathLike], **options: Any) -> Iterator[su
 
 def run(command: Sequence[str | os.PathLike], *, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess:
     """Runs a tool to its end in `environment(env)` and keeps what it prints; bytes that are no UTF-8 are kept, too."""
-    with started(command, env=environment(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                 encoding="utf-8", errors="surrogateescape") as child:  # fmt: skip
+    with started(
+        command,
+        env=environment(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="surrogateescape",
+    ) as child:
         out, err = child.communicate()
     return subprocess.CompletedProcess(command, child.returncode, out, err)

@@ -18,10 +18,17 @@ DIALECT = ("-std=c++17", "-D__SYNTHESIS__", "-fno-exceptions", "-fno-rtti")
 # -O1 without passes keeps lifetimes and inlining open; whole debug types carry the true widths of padded memory;
 # ROM words are long constant expressions, which clang's bytecode interpreter evaluates quickly.
 IR_OPTIONS = (
-    "-O1", "-Xclang", "-disable-llvm-passes", "-g", "-fstandalone-debug", "-fno-discard-value-names",
-    "-fno-sanitize=all", "-fno-threadsafe-statics",
-    "-fconstexpr-steps=2147483647", "-fexperimental-new-constant-interpreter",
-)  # fmt: skip
+    "-O1",
+    "-Xclang",
+    "-disable-llvm-passes",
+    "-g",
+    "-fstandalone-debug",
+    "-fno-discard-value-names",
+    "-fno-sanitize=all",
+    "-fno-threadsafe-statics",
+    "-fconstexpr-steps=2147483647",
+    "-fexperimental-new-constant-interpreter",
+)
 
 _DIAGNOSTIC = re.compile(r"^(.+?):(\d+):\d+: (?:fatal )?error: (.*)$", re.MULTILINE)
 
@@ -34,9 +41,7 @@ def _run(arguments: list[str], scratch: Path) -> str:
     first = _DIAGNOSTIC.search(result.stderr)
     if first is None:
         raise HlsError(f"clang: {result.stderr.strip() or f'ended with status {result.returncode} and no message'}")
-    raise HlsError(
-        first[3], Location(shown(first[1]), int(first[2])), f"clang says:\n{result.stderr.strip()}"
-    )
+    raise HlsError(first[3], Location(shown(first[1]), int(first[2])), f"clang says:\n{result.stderr.strip()}")
 
 
 def preprocessed(source: Path, include_dirs: list[Path], defines: dict[str, str]) -> str:
@@ -52,9 +57,7 @@ def preprocessed(source: Path, include_dirs: list[Path], defines: dict[str, str]
         return _run([*options, "-E", str(source)], Path(scratch))
 
 
-def compile_ir(
-    source: Path, include_dirs: list[Path], defines: dict[str, str]
-) -> tuple[str, pragmas.Directives]:
+def compile_ir(source: Path, include_dirs: list[Path], defines: dict[str, str]) -> tuple[str, pragmas.Directives]:
     """One C++ file -> (textual LLVM IR, what its pragmas say besides).
 
     Raises:
@@ -68,8 +71,10 @@ def compile_ir(
         rewritten.write_text(marked, encoding="utf-8", errors="surrogateescape")
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
         try:
-            _run([*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)],
-                 Path(folder))  # fmt: skip
+            _run(
+                [*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)],
+                Path(folder),
+            )
         except HlsError as error:
             raise directives.blame(error) from None
         return ir.read_text(), directives

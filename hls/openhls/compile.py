@@ -33,9 +33,18 @@ class CompileResult:
     schedule: dict
 
 
-def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] = (),
-                defines: Mapping[str, str] | None = None, target: str = "xcup", clock_ns: float = 3.33, *,
-                out: Path, jobs: int | None = None, cache: Path | None = None) -> CompileResult:  # fmt: skip
+def compile_hls(
+    sources: Sequence[Path],
+    top: str,
+    include_dirs: Sequence[Path] = (),
+    defines: Mapping[str, str] | None = None,
+    target: str = "xcup",
+    clock_ns: float = 3.33,
+    *,
+    out: Path,
+    jobs: int | None = None,
+    cache: Path | None = None,
+) -> CompileResult:
     """Compile a C++ function to OUT/rtl/*.sv, OUT/ports.json and OUT/schedule.json.
 
     Args:
@@ -54,8 +63,10 @@ def compile_hls(sources: Sequence[Path], top: str, include_dirs: Sequence[Path] 
     top = plain(top)
     program = frontend.read(sources, top, include_dirs, dict(defines or {}), clock)
     name = safe(top)
-    todo = [Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, target, clock_ns)
-            for source in program.processes]  # fmt: skip
+    todo = [
+        Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, target, clock_ns)
+        for source in program.processes
+    ]
     built = build_all(todo, jobs, Cache(Path(cache)) if cache else None)
     dataflow.connect(program.streams, [b.interface for b in built], program.initialised_by_code)
     return _finish(name, program.streams, built, target, clock_ns, Path(out), clock, program.notes)
@@ -76,8 +87,16 @@ def _check_clock(clock_ns: float) -> None:
         raise HlsError(f"a clock of {clock_ns} ns: more than 0 to {MAX_CLOCK_NS:,} ns is possible")
 
 
-def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target: str, clock_ns: float, out: Path,
-            clock: Clock, notes: Sequence[str] = ()) -> CompileResult:  # fmt: skip
+def _finish(
+    top: str,
+    streams: dict[str, Stream],
+    built: Sequence[Built],
+    target: str,
+    clock_ns: float,
+    out: Path,
+    clock: Clock,
+    notes: Sequence[str] = (),
+) -> CompileResult:
     """The top module around the processes, and the files."""
     depths = {stream: depth for b in built for stream, depth in b.depths.items()}
     for b in built:
@@ -90,8 +109,16 @@ def _finish(top: str, streams: dict[str, Stream], built: Sequence[Built], target
     with clock.step("check"):
         netlist.check(modules, top)
     ports = report.ports(top, streams)
-    schedule = report.schedule(top, streams, [b.entry for b in built], depths, target, clock_ns,
-                               [*notes, *(note for b in built for note in b.notes)], clock.seconds)  # fmt: skip
+    schedule = report.schedule(
+        top,
+        streams,
+        [b.entry for b in built],
+        depths,
+        target,
+        clock_ns,
+        [*notes, *(note for b in built for note in b.notes)],
+        clock.seconds,
+    )
     rtl = _write(out, modules, ports, schedule)
     return CompileResult(rtl, ports, schedule)
 

@@ -27,9 +27,17 @@ LIMIT = 2**26  # iterations to try before giving up
 MAX_WIDTH = 64  # wider values are data
 
 _LOOKUP = {
-    "add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor",
-    "divu": "udiv", "divs": "sdiv", "modu": "urem", "mods": "srem",
-}  # fmt: skip
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "and": "and",
+    "or": "or",
+    "xor": "xor",
+    "divu": "udiv",
+    "divs": "sdiv",
+    "modu": "urem",
+    "mods": "srem",
+}
 
 
 @dataclass
@@ -278,9 +286,21 @@ class _Machine:
         stores = []
         for k, value in enumerate(self.results):
             stores += [f"  %slot{k} = getelementptr i64, ptr %out, i64 {k}", f"  store i64 {value}, ptr %slot{k}"]
-        text = "\n".join(["define void @machine(i64 %limit, ptr %tables, ptr %out) {", "entry:", "  br label %loop",
-                          "loop:", *self.phis, *self.lines, "  br i1 %stop, label %exit, label %loop", "exit:",
-                          *stores, "  ret void", "}"])  # fmt: skip
+        text = "\n".join(
+            [
+                "define void @machine(i64 %limit, ptr %tables, ptr %out) {",
+                "entry:",
+                "  br label %loop",
+                "loop:",
+                *self.phis,
+                *self.lines,
+                "  br i1 %stop, label %exit, label %loop",
+                "exit:",
+                *stores,
+                "  ret void",
+                "}",
+            ]
+        )
         tables = [np.full(self.process.memories[m].depth + 1, -1, np.int64) for m in self.memories]
         pointers = np.array([t.ctypes.data for t in tables] or [0], np.uint64)
         out = np.zeros(len(self.results), np.int64)

@@ -174,8 +174,9 @@ class _Expansion:
         for i in blocks[rest]:
             i.block = rest
         blocks[label] = [*blocks[label][:k], self._new(call, label, "", "br", "", [], labels=[body])]
-        at, following, more = (Value(t, f"%openhls.copy{self.count}.{n}")
-                               for t, n in (("i64", "at"), ("i64", "next"), ("i1", "more")))  # fmt: skip
+        at, following, more = (
+            Value(t, f"%openhls.copy{self.count}.{n}") for t, n in (("i64", "at"), ("i64", "next"), ("i1", "more"))
+        )
         blocks[body] = [
             self._new(call, body, at.text, "phi", "i64", [Value("i64", "0"), following], labels=[label, body]),
             *self._moves(call, elements, at, body),
@@ -185,15 +186,17 @@ class _Expansion:
         ]
         return rest
 
-    def _new(self, call: Instruction, block: str, name: str, opcode: str, type_: str, operands: list[Value],
-             **attributes) -> Instruction:  # fmt: skip
+    def _new(
+        self, call: Instruction, block: str, name: str, opcode: str, type_: str, operands: list[Value], **attributes
+    ) -> Instruction:
         made = Instruction(name, opcode, type_, operands, call.text, call.debug, block, **attributes)
         if name:
             self.objects.definitions[name] = made
         return made
 
-    def _moves(self, call: Instruction, elements: list[tuple[int, str]], at: Value | None,
-               block: str) -> list[Instruction]:  # fmt: skip
+    def _moves(
+        self, call: Instruction, elements: list[tuple[int, str]], at: Value | None, block: str
+    ) -> list[Instruction]:
         """The loads and stores of one element."""
         made: list[Instruction] = []
         unit = self.objects.unit_type(self._base(call.operands[0]).object)

@@ -200,8 +200,15 @@ class _Reader:
 class _Body:
     """One DATAFLOW or INLINE function, its local variables promoted to values."""
 
-    def __init__(self, reader: _Reader, debug: DebugInfo, types: Types, function: Function, arguments: list[Places],
-                 scope: _Scope):  # fmt: skip
+    def __init__(
+        self,
+        reader: _Reader,
+        debug: DebugInfo,
+        types: Types,
+        function: Function,
+        arguments: list[Places],
+        scope: _Scope,
+    ):
         self.reader, self.debug, self.types, self.function, self.scope = reader, debug, types, function, scope
         self.streams = dict(zip(function.arguments, arguments, strict=True))  # object -> streams
         self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}

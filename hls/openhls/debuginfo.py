@@ -131,9 +131,7 @@ class DebugInfo:
     def arguments(self, subprogram: str | None) -> dict[int, Variable]:
         """The parameters of a function by position, from 1."""
         found = [
-            self.local(n)
-            for n in self.list(self.ref(subprogram, "retainedNodes"))
-            if self.kind(n) == "DILocalVariable"
+            self.local(n) for n in self.list(self.ref(subprogram, "retainedNodes")) if self.kind(n) == "DILocalVariable"
         ]
         return {v.argument: v for v in found if v.argument}
 
@@ -164,9 +162,7 @@ class DebugInfo:
         found = []
         for node in self.list(self.ref(self.strip(type_), "elements")):
             tag = self.text(node, "tag")
-            if tag == "DW_TAG_inheritance" or (
-                tag == "DW_TAG_member" and "DIFlagStaticMember" not in self.nodes[node]
-            ):
+            if tag == "DW_TAG_inheritance" or (tag == "DW_TAG_member" and "DIFlagStaticMember" not in self.nodes[node]):
                 name = self.text(node, "name") if tag == "DW_TAG_member" else ""
                 found.append((name or "", self.number(node, "offset") // 8, self.ref(node, "baseType") or ""))
         return found
@@ -183,9 +179,7 @@ class DebugInfo:
             bits = 1 if boolean else self.number(element, "dataSize") or size
             return Leaf(bits, size // 8) if offset == 0 else None
         if self.text(element, "tag") == "DW_TAG_enumeration_type":
-            return (
-                Leaf(self.number(element, "size"), self.number(element, "size") // 8) if offset == 0 else None
-            )
+            return Leaf(self.number(element, "size"), self.number(element, "size") // 8) if offset == 0 else None
         for _, start, member in reversed(self.members(element)):
             if start <= offset:
                 return self.leaf(member, offset - start)
@@ -244,11 +238,7 @@ class DebugInfo:
         if not (self.text(stream, "name") or "").startswith("stream<"):
             return None
         width = next(
-            (
-                leaf.bits
-                for name, _, t in self.members(stream)
-                if name == "cell" and (leaf := self.leaf(t, 0))
-            ),
+            (leaf.bits for name, _, t in self.members(stream) if name == "cell" and (leaf := self.leaf(t, 0))),
             0,
         )
         payload = next((self.ref(p, "type") for p in self.list(self.ref(stream, "templateParams"))), None)

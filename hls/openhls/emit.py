@@ -109,9 +109,15 @@ class _Text:
             return values[0] if values else self.bit(False)
         return self.share(f"comb.or bin {', '.join(values)} {_namehint(hint)}: i1", hint)
 
-    def instance(self, label: str, module: str, inputs: list[tuple[str, str, int]],
-                 outputs: list[tuple[str, int, str]], loc: Location | None = None,
-                 clock: str = "clk") -> str:  # fmt: skip
+    def instance(
+        self,
+        label: str,
+        module: str,
+        inputs: list[tuple[str, str, int]],
+        outputs: list[tuple[str, int, str]],
+        loc: Location | None = None,
+        clock: str = "clk",
+    ) -> str:
         """Instantiate a module whose first port is the clock; outputs: (port, width, name). Returns its declaration."""
         names = [name for _, _, name in outputs]
         given = ", ".join([f"{clock}: %ap_clk: !seq.clock", *(f"{p}: {v}: i{w}" for p, v, w in inputs)])
@@ -180,8 +186,16 @@ class _ProcessText:
 
     # -- registers --
 
-    def register(self, hint: str, value: str, width: int, enable: str | None = None, init: int | None = None,
-                 loc: Location | None = None, name: str | None = None) -> str:  # fmt: skip
+    def register(
+        self,
+        hint: str,
+        value: str,
+        width: int,
+        enable: str | None = None,
+        init: int | None = None,
+        loc: Location | None = None,
+        name: str | None = None,
+    ) -> str:
         text = self.text
         self.register_bits += width
         name = name or text.fresh(hint)
@@ -227,8 +241,9 @@ class _ProcessText:
                 self.delayed[key] = self._first(holder)
             else:
                 before = self.at(node, stage - 1)
-                self.delayed[key] = self.register(f"{self._hint(node)}_s{stage}", before, node.width,
-                                                  self.move(stage), loc=node.loc)  # fmt: skip
+                self.delayed[key] = self.register(
+                    f"{self._hint(node)}_s{stage}", before, node.width, self.move(stage), loc=node.loc
+                )
         return self.delayed[key]
 
     def _hint(self, node: Node) -> str:
@@ -283,8 +298,15 @@ class _ProcessText:
             return text.share(f"comb.xor bin {bit}, {false} : i1")
         return text.share(f"comb.mux bin {bit}, {true}, {false} : i1")
 
-    def _use(self, label: str, module: str, shape: Multiplier | Ram | Rom, inputs: list[tuple[str, str, int]],
-             output: tuple[str, int, str], loc: Location | None) -> None:  # fmt: skip
+    def _use(
+        self,
+        label: str,
+        module: str,
+        shape: Multiplier | Ram | Rom,
+        inputs: list[tuple[str, str, int]],
+        output: tuple[str, int, str],
+        loc: Location | None,
+    ) -> None:
         add(self.externals, module, self.text.instance(label, module, inputs, [output], loc))
         if self.primitives.setdefault(module, shape) != shape:
             raise InternalError(f"two different modules would be called '{module}'", loc)
@@ -296,8 +318,14 @@ class _ProcessText:
         bits = min(node.width, a.bits + b.bits)
         held = stage + 1 <= self.last_issue or (stage <= self.last_issue and (a.registered or b.registered))
         shape = Multiplier(a.bits, b.bits, bits, a.registered, b.registered, held)
-        enables = [("en_in", self.move(stage) or self.text.bit(True), 1),
-                   ("en_out", self.move(stage + 1) or self.text.bit(True), 1)] if held else []  # fmt: skip
+        enables = (
+            [
+                ("en_in", self.move(stage) or self.text.bit(True), 1),
+                ("en_out", self.move(stage + 1) or self.text.bit(True), 1),
+            ]
+            if held
+            else []
+        )
         module = shape.name(self.top)
         self.multipliers.append((shape, node.loc))
         inputs = [*enables, ("a", sides[0], a.bits), ("b", sides[1], b.bits)]
@@ -358,8 +386,15 @@ class _ProcessText:
         module = self._memory_module(memory_name, held and plan.kind == "rom")
         contents = None if memory.contents is None else tuple(memory.contents)
         if plan.kind == "rom":
-            shape = Rom(memory.width, memory.depth, plan.style, plan.read_latency, held,
-                        contents or (0,) * memory.depth, plan.column)  # fmt: skip
+            shape = Rom(
+                memory.width,
+                memory.depth,
+                plan.style,
+                plan.read_latency,
+                held,
+                contents or (0,) * memory.depth,
+                plan.column,
+            )
         else:
             store = next(e for e in self.process.effects if e.op == "store" and e.attrs["memory"] == memory_name)
             s = self.schedule.stage[store]
@@ -367,8 +402,11 @@ class _ProcessText:
             if contents is not None:
                 when.append("%ap_rst_n")  # before the first reset valid bits are not to be trusted with the contents
             enable = text.all(when, f"{memory_name}_we")
-            inputs += [("we", enable, 1), ("waddr", self._address(store.args[0], s, memory.depth), bits),
-                       ("wdata", self.at(store.args[1], s), memory.width)]  # fmt: skip
+            inputs += [
+                ("we", enable, 1),
+                ("waddr", self._address(store.args[0], s, memory.depth), bits),
+                ("wdata", self.at(store.args[1], s), memory.width),
+            ]
             shape = Ram(memory.width, memory.depth, plan.style, plan.forwarding, plan.collides, held, contents)
         label = text.fresh(f"{memory_name}_mem")[1:]
         self._use(label, module, shape, inputs, ("rdata", memory.width, name), node.loc)
@@ -425,8 +463,10 @@ class _ProcessText:
                     blocked[write] = text.all([self._takes(write), none], f"{stream}_waits")
             for read in (r for r in reads if self.schedule.stage[r] == s):
                 others = [text.not_(b) for e, b in blocked.items() if e is not read]
-                ready[read] = text.all([self.live[s], self.at(read.args[0], s), text.not_(self.hold[s + 1]), *others],
-                                       f"{read.attrs['stream']}_ready")  # fmt: skip
+                ready[read] = text.all(
+                    [self.live[s], self.at(read.args[0], s), text.not_(self.hold[s + 1]), *others],
+                    f"{read.attrs['stream']}_ready",
+                )
             waits = text.all([self.live[s], text.any(list(blocked.values()))])
             held = text.any([self.hold[s + 1], waits])
             fires = text.all([self.live[s], text.not_(held)])
@@ -516,8 +556,14 @@ def port_signals(stream: Stream) -> dict[str, tuple[str, int]]:
     return {s: (f"{stream.name}_{s}", w) for s, w in signals.items()}
 
 
-def emit_top(top: str, streams: Mapping[str, Stream], processes: Sequence[Interface], depths: Mapping[str, int],
-             target: Target, session: Session) -> dict[str, str]:  # fmt: skip
+def emit_top(
+    top: str,
+    streams: Mapping[str, Stream],
+    processes: Sequence[Interface],
+    depths: Mapping[str, int],
+    target: Target,
+    session: Session,
+) -> dict[str, str]:
     """The top module and its FIFOs: SystemVerilog by module name. depths: of the streams that are ever written."""
     made = _TopText(top, streams, processes, depths, target)
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
@@ -533,28 +579,38 @@ def _comment(header: str) -> str:
 def _process_header(plan: Schedule) -> str:
     process = plan.process
     file = f"{process.loc.file.rsplit('/', 1)[-1]}:{process.loc.line}" if process.loc else "a hand-made graph"
-    return "\n".join([
-        f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "
-        f"{plan.issue_stages} of which wait.",
-        "Reads: data is taken when valid and ready. Writes: a push needs no answer, `popped` returns a credit.",
-        "Not promised: any meaning of a write's data without its push; that a push is ever refused.",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "
+            f"{plan.issue_stages} of which wait.",
+            "Reads: data is taken when valid and ready. Writes: a push needs no answer, `popped` returns a credit.",
+            "Not promised: any meaning of a write's data without its push; that a push is ever refused.",
+        ]
+    )
 
 
 def _top_header(top: str) -> str:
-    return "\n".join([
-        f"{top}: AXI4-Stream in and out, free running from the cycle after reset.",
-        "A reset (synchronous, active low) at any time empties the pipelines and FIFOs.",
-        "Not promised: the words of RAMs after a reset; registered inputs (TREADY may depend on the other streams,",
-        "never on its own TVALID).",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"{top}: AXI4-Stream in and out, free running from the cycle after reset.",
+            "A reset (synchronous, active low) at any time empties the pipelines and FIFOs.",
+            "Not promised: the words of RAMs after a reset; registered inputs (TREADY may depend on the other streams,",
+            "never on its own TVALID).",
+        ]
+    )
 
 
 class _TopText:
     """The top module as a hw.module: processes, FIFOs, ports."""
 
-    def __init__(self, top: str, streams: Mapping[str, Stream], processes: Sequence[Interface],
-                 depths: Mapping[str, int], target: Target):  # fmt: skip
+    def __init__(
+        self,
+        top: str,
+        streams: Mapping[str, Stream],
+        processes: Sequence[Interface],
+        depths: Mapping[str, int],
+        target: Target,
+    ):
         self.text, self.streams, self.depths, self.target = _Text(top), streams, depths, target
         self.externals: dict[str, str] = {}
         self.fifos: dict[str, str] = {}
@@ -596,13 +652,21 @@ class _TopText:
             text.lines.append(f"  {probe} = hw.wire {inner} sym @{probe[1:]} : i{width}")
         word, push = self.probes[name]
         self.valid[name], self.data[name] = text.fresh(f"{name}_valid"), text.fresh(f"{name}_data")
-        add(self.externals, module, text.instance(
-            text.fresh(f"{name}_fifo")[1:], module,
-            [("rst_n", self.reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
-            [("valid", 1, self.valid[name]), ("data", stream.width, self.data[name]),
-             ("popped", 1, self.popped[name])],
-            stream.loc,
-        ))  # fmt: skip
+        add(
+            self.externals,
+            module,
+            text.instance(
+                text.fresh(f"{name}_fifo")[1:],
+                module,
+                [("rst_n", self.reset, 1), ("push", push, 1), ("push_data", word, stream.width), ("ready", wants, 1)],
+                [
+                    ("valid", 1, self.valid[name]),
+                    ("data", stream.width, self.data[name]),
+                    ("popped", 1, self.popped[name]),
+                ],
+                stream.loc,
+            ),
+        )
         self._output(stream)
 
     def _silent(self, stream: Stream) -> None:

@@ -38,8 +38,9 @@ class Program:
     notes: list[str]  # where Vitis HLS does something else, as a compiler prints it
 
 
-def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], defines: dict[str, str],
-         clock: Clock) -> Program:  # fmt: skip
+def read(
+    sources: Sequence[Path], top: str, include_dirs: Sequence[Path], defines: dict[str, str], clock: Clock
+) -> Program:
     """Compile C++ as far as the network of a top function can be seen.
 
     Args:
@@ -71,11 +72,18 @@ def read(sources: Sequence[Path], top: str, include_dirs: Sequence[Path], define
         network = dataflow.read_network(module, debug, symbol)
         slices = {f: module.slice(f) for f in dict.fromkeys(c.function for c in network.calls)}
         processes = [
-            ProcessSource(c.name, c.function, slices[c.function],
-                          tuple(Port(s, network.streams[s].width, k, at)
-                                for k, places in enumerate(c.arguments) for at, s in places.items()))
+            ProcessSource(
+                c.name,
+                c.function,
+                slices[c.function],
+                tuple(
+                    Port(s, network.streams[s].width, k, at)
+                    for k, places in enumerate(c.arguments)
+                    for at, s in places.items()
+                ),
+            )
             for c in network.calls
-        ]  # fmt: skip
+        ]
         notes = dict.fromkeys(note(loc, text) for loc, text in directives.notes)
         return Program(network.streams, processes, module.initialised_by_code(), list(notes))
 

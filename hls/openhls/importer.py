@@ -37,8 +37,13 @@ ARITHMETIC = {
     "srem": "mods",
 }
 SHIFTS = {"shl": "shl", "lshr": "shru", "ashr": "shrs"}
-IGNORED_CALLS = ("llvm.lifetime.", "llvm.assume", "llvm.experimental.noalias.scope.decl", "llvm.dbg.",
-                 "llvm.invariant.")
+IGNORED_CALLS = (
+    "llvm.lifetime.",
+    "llvm.assume",
+    "llvm.experimental.noalias.scope.decl",
+    "llvm.dbg.",
+    "llvm.invariant.",
+)
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,7 @@ class _Group:
 def _width(type_: str, where: Location | None) -> int:
     if match := re.fullmatch(r"i(\d+)", type_):
         return int(match[1])
-    raise HlsError(
-        f"values of type {type_} are not supported", where, "use ap_int, ap_uint and built-in integers"
-    )
+    raise HlsError(f"values of type {type_} are not supported", where, "use ap_int, ap_uint and built-in integers")
 
 
 class _Importer:
@@ -112,9 +115,7 @@ class _Importer:
     def run(self) -> Process:
         self._scan()
         self.live = cfg.live_in(self.function, self.it, self._uses)
-        self.phis = {
-            s: {i.name: i for i in self.function.blocks[s] if i.opcode == "phi"} for s in self.it.starts
-        }
+        self.phis = {s: {i.name: i for i in self.function.blocks[s] if i.opcode == "phi"} for s in self.it.starts}
         cells = {f"cell:{id(f)}": f for f in self.fields.values() if f.is_register}
         self.cells = cells
         carried = set().union(*self.live.values()) - set(self.ports) if self.live else set()
@@ -155,11 +156,7 @@ class _Importer:
         for start in self.it.starts:
             for phi in self.phis[start].values():
                 for value, source in zip(phi.operands, phi.labels, strict=True):
-                    if (
-                        phi.name not in self.leader
-                        or value.text not in self.leader
-                        or (source, start) in self.it.cut
-                    ):
+                    if phi.name not in self.leader or value.text not in self.leader or (source, start) in self.it.cut:
                         continue
                     a, b = self._leader(phi.name), self._leader(value.text)
                     if a != b and not self.needed[a] & self.needed[b]:
@@ -315,9 +312,7 @@ class _Importer:
         inputs = self.it.inputs[block]
         self.b.loc = None
         for name in self.carried:
-            choices = [
-                (s, self.at_start(name, block) if s == "" else self.state[s].get(name)) for s in inputs
-            ]
+            choices = [(s, self.at_start(name, block) if s == "" else self.state[s].get(name)) for s in inputs]
             known = [(s, v) for s, v in choices if v is not None]
             if known:
                 state[name] = self.select(block, known)
@@ -440,9 +435,7 @@ class _Importer:
         if name == "is.constant":
             return zero
         if name in ("smax", "smin", "umax", "umin"):
-            first = b.make(
-                "icmp", 1, args[0], args[1], pred=name[0] + ("gt" if name.endswith("max") else "lt")
-            )
+            first = b.make("icmp", 1, args[0], args[1], pred=name[0] + ("gt" if name.endswith("max") else "lt"))
             return b.mux(first, args[0], args[1])
         if name == "abs":
             negative = b.make("icmp", 1, args[0], zero, pred="slt")
@@ -547,9 +540,7 @@ class _Importer:
                 elif not made.is_register or constant:
                     self._memory(made, obj.name, stored)
             for access in obj.accesses:
-                self.fields[id(access.instruction)] = obj.fields[
-                    access.address.offset % (obj.step or made.step)
-                ]
+                self.fields[id(access.instruction)] = obj.fields[access.address.offset % (obj.step or made.step)]
 
     def _memory(self, made: Field, object_name: str, stored: bool) -> None:
         if made.is_register:
@@ -689,9 +680,7 @@ class _Importer:
             entry = merged.setdefault(id(value), [self.b.const(0, 1), value])
             entry[0] = self._or(entry[0], predicate)
         pairs = list(merged.values())
-        pairs.sort(
-            key=lambda pair: pair[1].op == "const"
-        )  # constants outermost: they decide late and cheaply
+        pairs.sort(key=lambda pair: pair[1].op == "const")  # constants outermost: they decide late and cheaply
         result = self.b.undef(register.width)
         for predicate, value in pairs:
             result = value if result.op == "undef" else self.b.mux(predicate, value, result)
@@ -732,21 +721,14 @@ class _Importer:
                 self._order_memory(memory, stores[0])
 
     def _refuse_two(self, op: str, target: str, groups: list[_Group]) -> None:
-        first, second = next(
-            (a, b)
-            for b in groups[1].members
-            for a in groups[0].members
-            if not self._exclusive(a, b)
-        )
+        first, second = next((a, b) for b in groups[1].members for a in groups[0].members if not self._exclusive(a, b))
         hint = {
             "read": "read once per iteration into a variable, or read in a loop of its own",
             "write": "write once per iteration (pack the words in one), or write in a loop of its own",
             "load": f"a RAM is read at one address per iteration: split '{target}' or keep the word in a variable",
             "store": f"a RAM is written at one address per iteration: split '{target}' or choose the word first",
         }[op]
-        raise HlsError(
-            f"second {op} of '{target}' in one iteration (the first is at {first.loc})", second.loc, hint
-        )
+        raise HlsError(f"second {op} of '{target}' in one iteration (the first is at {first.loc})", second.loc, hint)
 
     def _order_memory(self, memory: str, stores: _Group) -> None:
         """Loads come before stores in every iteration."""
@@ -757,8 +739,7 @@ class _Importer:
                     after = same or self.it.reaches(store.block, load.block)
                     if after and not self._exclusive(store, load):
                         raise HlsError(
-                            f"'{memory}' is read after it was written in the same iteration "
-                            f"(written at {store.loc})",
+                            f"'{memory}' is read after it was written in the same iteration (written at {store.loc})",
                             load.loc,
                             "keep the written word in a variable, or read before the write",
                         )

@@ -49,11 +49,7 @@ def evaluate(node: Node, args: Sequence[int]) -> int:
         return quotient if op == "divs" else a - b * quotient if b else 0
     if op == "icmp":
         predicate = node.attrs["pred"]
-        a, b = (
-            (signed(x, n.width) for x, n in zip(args, node.args, strict=True))
-            if predicate[0] == "s"
-            else args
-        )
+        a, b = (signed(x, n.width) for x, n in zip(args, node.args, strict=True)) if predicate[0] == "s" else args
         return int(_COMPARE[predicate if predicate in ("eq", "ne") else predicate[1:]](a, b))
     if op == "parity":
         return args[0].bit_count() & 1
@@ -175,9 +171,7 @@ def run(
                     machine.step()
                     advanced = True
                     if machine.iterations > limit:
-                        raise HlsError(
-                            f"process '{machine.process.name}' runs for more than {limit} iterations"
-                        )
+                        raise HlsError(f"process '{machine.process.name}' runs for more than {limit} iterations")
             except Starved:
                 continue
     return {name: list(queues[name]) for name, stream in design.streams.items() if stream.consumer is None}

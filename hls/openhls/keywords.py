@@ -1,6 +1,7 @@
 """The reserved words of SystemVerilog (IEEE 1800-2017, annex B): names to keep away from."""
 
-RESERVED = frozenset("""
+RESERVED = frozenset(
+    """
 accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before begin bind bins
 binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking cmos config const
 constraint context continue cover covergroup coverpoint cross deassign default defparam design disable dist do edge
@@ -18,7 +19,8 @@ soft solve specify specparam static string strong strong0 strong1 struct super s
 sync_reject_on table tagged task this throughout time timeprecision timeunit tran tranif0 tranif1 tri tri0 tri1
 triand trior trireg type typedef union unique unique0 unsigned until until_with untyped use uwire var vectored
 virtual void wait wait_order wand weak weak0 weak1 while wildcard wire with within wor xnor xor
-""".split())
+""".split()
+)
 
 
 def safe(name: str) -> str:

@@ -37,9 +37,7 @@ def mark(text: str) -> str:
         elif mark_ == ")":
             closed = (opened.pop() if opened else 0, token.start())
         elif mark_ == "{" and closed[1] and not opened and _heads_a_body(text, *closed, token.start()):
-            calls = "".join(
-                f" {LENGTH_MARKER}({k}, (int)({length}));" for k, length in _arrays(text[slice(*closed)])
-            )
+            calls = "".join(f" {LENGTH_MARKER}({k}, (int)({length}));" for k, length in _arrays(text[slice(*closed)]))
             if calls:
                 insertions.append((token.end(), calls))
     for position, calls in reversed(insertions):

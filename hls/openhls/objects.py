@@ -79,9 +79,7 @@ def global_images(module_text: str, sizes: dict[str, int]) -> dict[str, bytes]:
         if line.startswith("@llvm."):
             continue
         if line.startswith("@"):
-            lines.append(
-                _TRAILING_METADATA.sub("", line).replace(" internal ", " ", 1).replace(" private ", " ", 1)
-            )
+            lines.append(_TRAILING_METADATA.sub("", line).replace(" internal ", " ", 1).replace(" private ", " ", 1))
         elif line.startswith(("%", "$", "target triple")):  # the layout is the engine's own
             lines.append(line)
     module = llvm.parse_assembly("\n".join(lines))
@@ -89,10 +87,7 @@ def global_images(module_text: str, sizes: dict[str, int]) -> dict[str, bytes]:
     machine = llvm.Target.from_default_triple().create_target_machine()
     with llvm.create_mcjit_compiler(module, machine) as engine:
         engine.finalize_object()
-        return {
-            name: ctypes.string_at(engine.get_global_value_address(name), size)
-            for name, size in sizes.items()
-        }
+        return {name: ctypes.string_at(engine.get_global_value_address(name), size) for name, size in sizes.items()}
 
 
 class Objects:
@@ -109,8 +104,7 @@ class Objects:
     def _global_lines(self) -> dict[str, str]:
         """Global -> its linkage, kind and type, as printed (not its initialiser's end)."""
         return {
-            m[1].strip('"'): m[2]
-            for m in re.finditer(r'^@("[^"]*"|[-\w.$]+) = ([^\n]*)$', self.text, re.MULTILINE)
+            m[1].strip('"'): m[2] for m in re.finditer(r'^@("[^"]*"|[-\w.$]+) = ([^\n]*)$', self.text, re.MULTILINE)
         }
 
     # Declarations
@@ -222,16 +216,18 @@ class Objects:
             return False
         stored = any(a.instruction.opcode == "store" for a in obj.accesses)
         if stored and promise.kind.startswith("rom"):
-            raise HlsError(f"BIND_STORAGE type={promise.kind}: '{promise.variable}' is written", promise.loc,
-                           "write type=ram_s2p")  # fmt: skip
+            raise HlsError(
+                f"BIND_STORAGE type={promise.kind}: '{promise.variable}' is written", promise.loc, "write type=ram_s2p"
+            )
         made.storage = STORAGE[promise.storage]
         return True
 
     def _notes(self, kept: set[Promise]) -> list[str]:
         return sorted(
             note(p.loc, f"'{p.variable}' has a port to read and one to write, whatever its type= says")
-            for p in kept if p.kind == "ram_1p"
-        )  # fmt: skip
+            for p in kept
+            if p.kind == "ram_1p"
+        )
 
     def _origin(self, name: str, variable: Variable | None) -> int:
         """The byte of the variable at which an object begins that is a piece of it."""

@@ -34,15 +34,41 @@ _DEVIRTUALISE = ("instruction_combine", "simplify_cfg", "new_gvn", "instruction_
 MOST_INDIRECTIONS = 8  # functions that call functions through pointers, one in the other
 _PROMOTE = ("sroa",)
 _UNROLL = (
-    "sroa", "simplify_cfg", "loop_simplify", "lcssa", "loop_rotate", "loop_unroll", "sccp",
-)  # fmt: skip
+    "sroa",
+    "simplify_cfg",
+    "loop_simplify",
+    "lcssa",
+    "loop_rotate",
+    "loop_unroll",
+    "sccp",
+)
 _CLEAN = (
-    "sroa", "instruction_combine", "simplify_cfg", "loop_simplify", "lcssa", "loop_rotate", "loop_unroll",
-    "simplify_cfg", "sroa", "instruction_combine", "simplify_cfg", "new_gvn", "sccp", "instruction_combine",
-    "simplify_cfg", "aggressive_dce",
-    "sroa", "instruction_combine", "new_gvn", "dead_store_elimination", "loop_simplify", "simplify_cfg",
-    "instruction_combine", "aggressive_dce", "instruction_namer",
-)  # fmt: skip
+    "sroa",
+    "instruction_combine",
+    "simplify_cfg",
+    "loop_simplify",
+    "lcssa",
+    "loop_rotate",
+    "loop_unroll",
+    "simplify_cfg",
+    "sroa",
+    "instruction_combine",
+    "simplify_cfg",
+    "new_gvn",
+    "sccp",
+    "instruction_combine",
+    "simplify_cfg",
+    "aggressive_dce",
+    "sroa",
+    "instruction_combine",
+    "new_gvn",
+    "dead_store_elimination",
+    "loop_simplify",
+    "simplify_cfg",
+    "instruction_combine",
+    "aggressive_dce",
+    "instruction_namer",
+)
 
 
 # A pass that asks whether such a call is needed looks at all others about the same variable, and an unrolled loop has

@@ -57,8 +57,14 @@ class _Choices:
 class _Pointers:
     """One function; `blocks` is rewritten in place."""
 
-    def __init__(self, function: Function, it: Iteration, objects: Objects, streams: Mapping[str, list[int]],
-                 place: Callable[[Instruction], Location | None]):  # fmt: skip
+    def __init__(
+        self,
+        function: Function,
+        it: Iteration,
+        objects: Objects,
+        streams: Mapping[str, list[int]],
+        place: Callable[[Instruction], Location | None],
+    ):
         self.function, self.it, self.objects, self.types = function, it, objects, objects.types
         self.streams, self.place = streams, place
         self.definitions = {i.name: i for block in function.blocks.values() for i in block if i.name}
@@ -321,8 +327,14 @@ class _Pointers:
         self._behind(after, new)
         return Value(type_, name)
 
-    def _sum(self, start: Value | None, offset: int, terms: tuple[tuple[Value, int], ...], unit: int,
-             after: Instruction | None) -> Value:  # fmt: skip
+    def _sum(
+        self,
+        start: Value | None,
+        offset: int,
+        terms: tuple[tuple[Value, int], ...],
+        unit: int,
+        after: Instruction | None,
+    ) -> Value:
         """i64: start + (offset + terms) / unit, where it is a whole number."""
         total = start
         for index, stride in terms:
@@ -513,10 +525,20 @@ class _Pointers:
             i.address = targets[0].address
             return [i]
         accesses = [
-            Instruction(_derived(i.name, f"of{k}") if i.name else "", i.opcode, i.type, i.operands, i.text, i.debug,
-                        i.block, volatile=i.volatile, address=t.address, guard=t.guard)
+            Instruction(
+                _derived(i.name, f"of{k}") if i.name else "",
+                i.opcode,
+                i.type,
+                i.operands,
+                i.text,
+                i.debug,
+                i.block,
+                volatile=i.volatile,
+                address=t.address,
+                guard=t.guard,
+            )
             for k, t in enumerate(targets)
-        ]  # fmt: skip
+        ]
         if i.opcode == "store":
             return accesses
         result = Value(type_, accesses[-1].name if accesses else "undef")
@@ -635,8 +657,13 @@ def _factor(i: Instruction) -> int:
     return number if i.opcode == "mul" else 1 << number
 
 
-def resolve(function: Function, it: Iteration, objects: Objects, streams: Mapping[str, list[int]],
-            place: Callable[[Instruction], Location | None]) -> None:  # fmt: skip
+def resolve(
+    function: Function,
+    it: Iteration,
+    objects: Objects,
+    streams: Mapping[str, list[int]],
+    place: Callable[[Instruction], Location | None],
+) -> None:
     """Give every load and store of a function its `address` and `guard`, in place.
 
     Args:

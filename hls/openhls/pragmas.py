@@ -23,7 +23,8 @@ KEEP_MARKER = "__openhls_keep"  # INLINE off
 STREAM_MARKER = "__openhls_stream"
 ARRAY_MARKER = "__openhls_array"
 ABOUT_ARRAYS = "__openhls_about"  # the function around it
-MARKER_DECLARATIONS = " ".join(f"""
+MARKER_DECLARATIONS = " ".join(
+    f"""
 extern "C" void {DATAFLOW_MARKER}(); extern "C" void {STREAM_MARKER}(const volatile void *, int);
 extern "C" void {ARRAY_MARKER}(const volatile void *, int, unsigned long, unsigned long, unsigned long);
 extern "C" void {KEEP_MARKER}(); extern "C" constexpr void {INLINE_MARKER}() {{}}
@@ -44,7 +45,8 @@ template <int K, int D, class T> constexpr void {ABOUT_ARRAYS}(T &x) {{
   typedef __openhls_type<T> type;
   constexpr unsigned long size = type::size(0), low = D ? type::size(D) : 0, high = D ? type::size(D - 1) : size;
   if (!__builtin_is_constant_evaluated()) {ARRAY_MARKER}(type::at(x), K, size, low, high); }}
-""".split())  # functions evaluated at compile time may have pragmas, and processes inline everything
+""".split()
+)  # functions evaluated at compile time may have pragmas, and processes inline everything
 
 STORAGE = {"bram": "bram", "lutram": "lutram", "uram": "uram", "auto": None}
 MEMORY_TYPES = ("ram_1p", "ram_2p", "ram_s2p", "ram_t2p", "rom_1p", "rom_2p", "rom_np")
@@ -52,14 +54,34 @@ MEMORY_TYPES = ("ram_1p", "ram_2p", "ram_s2p", "ram_t2p", "rom_1p", "rom_2p", "r
 _FLAG = "flag"  # an option without a value
 _TEXT = "text"  # with any value: a variable, an expression
 _OPTIONS: dict[str, dict[str, str | tuple[str, ...]]] = {
-    "ARRAY_PARTITION": {"variable": _TEXT, "type": ("complete", "block", "cyclic"), "complete": _FLAG, "block": _FLAG,
-                        "cyclic": _FLAG, "factor": _TEXT, "dim": _TEXT},
+    "ARRAY_PARTITION": {
+        "variable": _TEXT,
+        "type": ("complete", "block", "cyclic"),
+        "complete": _FLAG,
+        "block": _FLAG,
+        "cyclic": _FLAG,
+        "factor": _TEXT,
+        "dim": _TEXT,
+    },
     "BIND_STORAGE": {"variable": _TEXT, "type": MEMORY_TYPES, "impl": tuple(STORAGE), "latency": _TEXT},
     "DATAFLOW": {},
-    "DEPENDENCE": {"variable": _TEXT, "class": ("array", "pointer"), "array": _FLAG, "pointer": _FLAG,
-                   "type": ("inter", "intra"), "inter": _FLAG, "intra": _FLAG, "direction": ("raw", "war", "waw"),
-                   "raw": _FLAG, "war": _FLAG, "waw": _FLAG, "distance": _TEXT, "dependent": ("true", "false"),
-                   "true": _FLAG, "false": _FLAG},
+    "DEPENDENCE": {
+        "variable": _TEXT,
+        "class": ("array", "pointer"),
+        "array": _FLAG,
+        "pointer": _FLAG,
+        "type": ("inter", "intra"),
+        "inter": _FLAG,
+        "intra": _FLAG,
+        "direction": ("raw", "war", "waw"),
+        "raw": _FLAG,
+        "war": _FLAG,
+        "waw": _FLAG,
+        "distance": _TEXT,
+        "dependent": ("true", "false"),
+        "true": _FLAG,
+        "false": _FLAG,
+    },
     "INLINE": {"off": _FLAG},
     "INTERFACE": {"mode": _TEXT, "port": _TEXT, "axis": _FLAG, "ap_ctrl_none": _FLAG},
     "LOOP_FLATTEN": {"off": _FLAG},
@@ -67,15 +89,19 @@ _OPTIONS: dict[str, dict[str, str | tuple[str, ...]]] = {
     "PIPELINE": {"ii": _TEXT, "off": _FLAG, "rewind": _FLAG, "style": ("stp", "flp", "frp"), "enable_flush": _FLAG},
     "STREAM": {"variable": _TEXT, "depth": _TEXT, "type": ("fifo", "pipo", "shared", "unsync")},
     "UNROLL": {"factor": _TEXT},
-}  # fmt: skip
+}
 KNOWN = tuple(_OPTIONS)
 _ALTERNATIVES = {  # options of one meaning: a pragma has one of them at most
     "ARRAY_PARTITION": [("type", "complete", "block", "cyclic")],
-    "DEPENDENCE": [("class", "array", "pointer"), ("type", "inter", "intra"), ("direction", "raw", "war", "waw"),
-                   ("dependent", "true", "false")],
+    "DEPENDENCE": [
+        ("class", "array", "pointer"),
+        ("type", "inter", "intra"),
+        ("direction", "raw", "war", "waw"),
+        ("dependent", "true", "false"),
+    ],
     "INTERFACE": [("mode", "axis", "ap_ctrl_none")],
     "PIPELINE": [("ii", "off")],
-}  # fmt: skip
+}
 PARTITION, STORED = 0, 1  # the marker's codes: a partition; BIND_STORAGE from here on
 _INSIDE = "put it on the first line of the loop's (or function's) body"
 _OF_LOOPS = ("LOOP_FLATTEN", "LOOP_TRIPCOUNT", "UNROLL")
@@ -388,7 +414,8 @@ class _Rewriter:
         if not dimension.isdigit():
             raise HlsError(f"ARRAY_PARTITION dim={dimension} is not a number", loc)
         return _assert_array("ARRAY_PARTITION", variable, int(dimension)) + (
-            f"{ABOUT_ARRAYS}<{PARTITION}, {int(dimension)}>({variable});")  # fmt: skip
+            f"{ABOUT_ARRAYS}<{PARTITION}, {int(dimension)}>({variable});"
+        )
 
     def _bind_storage(self, options: dict[str, str], loc: Location, scope: _Scope) -> str:
         variable = _need("BIND_STORAGE", options, "variable", loc)
@@ -402,10 +429,15 @@ class _Rewriter:
         self.directives.ports += [PortMode(port, loc, scope.loc.line, end.line) for port, loc in scope.ports]
         if pipeline := scope.pragmas.get("PIPELINE"):
             for loop in scope.loops:
-                self.directives.notes.append((loop, (
-                    f"under the PIPELINE of line {pipeline[1].line} Vitis HLS unrolls this loop; here it stays a loop, "
-                    "an iteration a cycle; write UNROLL in it for what Vitis HLS does"
-                )))  # fmt: skip
+                self.directives.notes.append(
+                    (
+                        loop,
+                        (
+                            f"under the PIPELINE of line {pipeline[1].line} Vitis HLS unrolls this loop; here it "
+                            "stays a loop, an iteration a cycle; write UNROLL in it for what Vitis HLS does"
+                        ),
+                    )
+                )
             if "UNROLL" in scope.pragmas:
                 self.directives.notes.append((pipeline[1], "the loop is unrolled: nothing is left for PIPELINE"))
         if stack:

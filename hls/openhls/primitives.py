@@ -89,8 +89,11 @@ class Multiplier:
         a, b, p = self.a_bits, self.b_bits, self.p_bits
         ports = ["input  wire clk"]
         ports += ["input  wire en_in", "input  wire en_out"] if self.held else []
-        ports += [f"input  wire signed {_vector(a)} a", f"input  wire signed {_vector(b)} b",
-                  f"output wire signed {_vector(p)} p"]  # fmt: skip
+        ports += [
+            f"input  wire signed {_vector(a)} a",
+            f"input  wire signed {_vector(b)} b",
+            f"output wire signed {_vector(p)} p",
+        ]
         body = ""
         for side, bits, registered in (("a", a, self.a_registered), ("b", b, self.b_registered)):
             if registered:
@@ -107,10 +110,14 @@ class Multiplier:
         body += f"  logic signed {_vector(p)} p_q;\n"
         body += _clocked([f"p_q <= {product};"], "en_out" if self.held else None)
         body += "  assign p = p_q;\n"
-        return _module(name, "Signed product, one register behind it"
-                       + (" and in front where it saves one outside" if self.a_registered or self.b_registered else "")
-                       + ": one DSP block up to its width.\nNo reset: the surrounding pipeline knows what is valid.",
-                       ports, body)  # fmt: skip
+        return _module(
+            name,
+            "Signed product, one register behind it"
+            + (" and in front where it saves one outside" if self.a_registered or self.b_registered else "")
+            + ": one DSP block up to its width.\nNo reset: the surrounding pipeline knows what is valid.",
+            ports,
+            body,
+        )
 
 
 @dataclass(frozen=True)
@@ -143,8 +150,12 @@ class Rom:
             body += _clocked([f"read{k + 1} <= {source};"], f"en{k + 1}" if self.held else None)
             source = f"read{k + 1}"
         body += f"  assign rdata = {source};\n"
-        return _module(name, f"ROM, {self.latency} cycle(s) from address to data. Addresses beyond the last word give "
-                       "any value.", ports, body)  # fmt: skip
+        return _module(
+            name,
+            f"ROM, {self.latency} cycle(s) from address to data. Addresses beyond the last word give any value.",
+            ports,
+            body,
+        )
 
 
 @dataclass(frozen=True)
@@ -164,8 +175,13 @@ class Ram:
         address, data = _vector(address_bits(self.depth)), _vector(self.width)
         ports = ["input  wire clk"]
         ports += ["input  wire en1"] if self.held else []
-        ports += [f"input  wire {address} raddr", f"output wire {data} rdata", "input  wire we",
-                  f"input  wire {address} waddr", f"input  wire {data} wdata"]  # fmt: skip
+        ports += [
+            f"input  wire {address} raddr",
+            f"output wire {data} rdata",
+            "input  wire we",
+            f"input  wire {address} waddr",
+            f"input  wire {data} wdata",
+        ]
         enable = "en1" if self.held else None
         unchecked = "" if self.collides else _UNCHECKED
         body = f'  (* ram_style = "{self.style}"{unchecked} *) logic {data} mem [0:{self.depth - 1}];\n'
@@ -183,8 +199,11 @@ class Ram:
             body += _clocked(["hit <= we && waddr == raddr;", "written <= wdata;"], enable)
             body += "  assign rdata = hit ? written : read;\n"
         else:
-            header += ("An edge that reads and writes one word reads the old one." if self.collides else
-                       "Not promised: what an edge reads that writes the same word. The schedule never asks for it.")
+            header += (
+                "An edge that reads and writes one word reads the old one."
+                if self.collides
+                else "Not promised: what an edge reads that writes the same word. The schedule never asks for it."
+            )
             body += "  assign rdata = read;\n"
         return _module(name, header, ports, body)
 
@@ -210,13 +229,22 @@ class Fifo:
 
     def verilog(self, name: str) -> str:
         data = _vector(self.width)
-        ports = ["input  wire clk", "input  wire rst_n", "input  wire push", f"input  wire {data} push_data",
-                 "output wire valid", "input  wire ready", f"output wire {data} data",
-                 "output wire popped"]  # fmt: skip
-        header = "\n".join([
-            f"FIFO of {self.depth} word(s) of {self.width} bits. `valid` and `data` come from registers.",
-            "It does not check for room: the producer counts `popped` (credits) and never pushes too much.",
-        ])  # fmt: skip
+        ports = [
+            "input  wire clk",
+            "input  wire rst_n",
+            "input  wire push",
+            f"input  wire {data} push_data",
+            "output wire valid",
+            "input  wire ready",
+            f"output wire {data} data",
+            "output wire popped",
+        ]
+        header = "\n".join(
+            [
+                f"FIFO of {self.depth} word(s) of {self.width} bits. `valid` and `data` come from registers.",
+                "It does not check for room: the producer counts `popped` (credits) and never pushes too much.",
+            ]
+        )
         body = f"  logic out_valid;\n  logic {data} out;\n"
         body += "  assign valid = out_valid;\n  assign data = out;\n  assign popped = out_valid & ready;\n"
         if self.block and self.registered:
@@ -226,8 +254,7 @@ class Fifo:
         return _module(name, header, ports, body)
 
     def _single(self) -> str:
-        return (_clocked(["out_valid <= rst_n & (push | out_valid & ~ready);"])
-                + _clocked(["out <= push_data;"], "push"))  # fmt: skip
+        return _clocked(["out_valid <= rst_n & (push | out_valid & ~ready);"]) + _clocked(["out <= push_data;"], "push")
 
     def _queue(self) -> str:
         """An output register and `depth` - 1 words behind it."""
@@ -250,25 +277,27 @@ class Fifo:
         # A word that goes straight to the output register is written too: while nothing is stored that hurts nobody.
         body += _clocked(["mem[wptr] <= push_data;"], "push")
         body += _clocked(["out <= stored ? head : push_data;"], "take")
-        body += "\n".join([
-            "  always_ff @(posedge clk) begin",
-            "    if (!rst_n) begin",
-            "      out_valid <= 1'b0;",
-            "      wptr <= '0;",
-            "      rptr <= '0;",
-            "      count <= '0;",
-            "      stored <= 1'b0;",
-            "    end else begin",
-            "      if (take) out_valid <= stored | push;",
-            f"      if (store) wptr <= {_following('wptr', words)};",
-            "      rptr <= rptr_next;",
-            "      if (store != fetch) begin",
-            f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
-            f"        stored <= store | count > {count}'d1;",
-            "      end",
-            "    end",
-            "  end\n",
-        ])  # fmt: skip
+        body += "\n".join(
+            [
+                "  always_ff @(posedge clk) begin",
+                "    if (!rst_n) begin",
+                "      out_valid <= 1'b0;",
+                "      wptr <= '0;",
+                "      rptr <= '0;",
+                "      count <= '0;",
+                "      stored <= 1'b0;",
+                "    end else begin",
+                "      if (take) out_valid <= stored | push;",
+                f"      if (store) wptr <= {_following('wptr', words)};",
+                "      rptr <= rptr_next;",
+                "      if (store != fetch) begin",
+                f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
+                f"        stored <= store | count > {count}'d1;",
+                "      end",
+                "    end",
+                "  end\n",
+            ]
+        )
         return body
 
     def _two_queues(self) -> str:
@@ -285,58 +314,74 @@ class Fifo:
         used, bits = _vector(_FRONT.bit_length()), _FRONT.bit_length()
 
         front = f'  (* ram_style = "distributed"{_UNCHECKED} *) logic {data}'
-        return "\n".join([
-            f'  (* ram_style = "block"{_UNCHECKED} *) logic {data} mem [0:{words - 1}];',
-            f"{front} pushed [0:{_FRONT - 1}];",
-            f"{front} fetched [0:{_FRONT - 1}];",
-            f"  logic {_vector(_FRONT)} from_mem;  // which of the two has the word of a place in the front",
-            f"  logic {_vector(pointer)} wptr, rptr;",
-            f"  logic {_vector(count)} count;",
-            "  logic waiting;  // count != 0, in a register of its own",
-            f"  logic {place} first, next;  // places in the front",
-            f"  logic {used} used;  // of the front, words on their way included",
-            "  logic stored, full;  // used != 0, used == all",
-            f"  logic {data} read, word;",
-            f"  logic {place} read_place, word_place;",
-            "  logic read_valid, word_valid;",
-            "  wire take = ~out_valid | ready;  // the output register can take a word",
-            "  wire leave = take & stored;",
-            "  wire direct = push & ~waiting & ~full & (stored | ~take);",
-            "  wire store = push & (waiting | full);",
-            "  wire fetch = waiting & ~full;",
-            "  wire enter = direct | fetch;",
-            f"  wire {data} head = from_mem[first] ? fetched[first] : pushed[first];",
-            _clocked(["mem[wptr] <= push_data;"], "store"),
-            _clocked(["pushed[next] <= push_data;"], "direct"),
-            _clocked(["read <= mem[rptr];", "word <= read;", "read_place <= next;", "word_place <= read_place;"]),
-            _clocked(["fetched[word_place] <= word;"], "word_valid"),
-            _clocked(["from_mem[next] <= fetch;"], "enter"),
-            _clocked(["out <= stored ? head : push_data;"], "take"),
-            "  always_ff @(posedge clk) begin",
-            "    if (!rst_n) begin",
-            *(f"      {name} <= '0;" for name in (
-                "out_valid", "wptr", "rptr", "count", "waiting", "first", "next", "used", "stored", "full",
-                "read_valid", "word_valid")),
-            "    end else begin",
-            "      if (take) out_valid <= stored | push;",
-            f"      if (store) wptr <= {_following('wptr', words)};",
-            f"      if (fetch) rptr <= {_following('rptr', words)};",
-            "      if (store != fetch) begin",
-            f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
-            f"        waiting <= store | count > {count}'d1;",
-            "      end",
-            "      read_valid <= fetch;",
-            "      word_valid <= read_valid;",
-            "      if (enter) next <= next + 1'd1;",
-            "      if (leave) first <= first + 1'd1;",
-            "      if (enter != leave) begin",
-            f"        used <= enter ? used + {bits}'d1 : used - {bits}'d1;",
-            f"        stored <= enter | used > {bits}'d1;",
-            f"        full <= enter & used == {bits}'d{_FRONT - 1};",
-            "      end",
-            "    end",
-            "  end\n",
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                f'  (* ram_style = "block"{_UNCHECKED} *) logic {data} mem [0:{words - 1}];',
+                f"{front} pushed [0:{_FRONT - 1}];",
+                f"{front} fetched [0:{_FRONT - 1}];",
+                f"  logic {_vector(_FRONT)} from_mem;  // which of the two has the word of a place in the front",
+                f"  logic {_vector(pointer)} wptr, rptr;",
+                f"  logic {_vector(count)} count;",
+                "  logic waiting;  // count != 0, in a register of its own",
+                f"  logic {place} first, next;  // places in the front",
+                f"  logic {used} used;  // of the front, words on their way included",
+                "  logic stored, full;  // used != 0, used == all",
+                f"  logic {data} read, word;",
+                f"  logic {place} read_place, word_place;",
+                "  logic read_valid, word_valid;",
+                "  wire take = ~out_valid | ready;  // the output register can take a word",
+                "  wire leave = take & stored;",
+                "  wire direct = push & ~waiting & ~full & (stored | ~take);",
+                "  wire store = push & (waiting | full);",
+                "  wire fetch = waiting & ~full;",
+                "  wire enter = direct | fetch;",
+                f"  wire {data} head = from_mem[first] ? fetched[first] : pushed[first];",
+                _clocked(["mem[wptr] <= push_data;"], "store"),
+                _clocked(["pushed[next] <= push_data;"], "direct"),
+                _clocked(["read <= mem[rptr];", "word <= read;", "read_place <= next;", "word_place <= read_place;"]),
+                _clocked(["fetched[word_place] <= word;"], "word_valid"),
+                _clocked(["from_mem[next] <= fetch;"], "enter"),
+                _clocked(["out <= stored ? head : push_data;"], "take"),
+                "  always_ff @(posedge clk) begin",
+                "    if (!rst_n) begin",
+                *(
+                    f"      {name} <= '0;"
+                    for name in (
+                        "out_valid",
+                        "wptr",
+                        "rptr",
+                        "count",
+                        "waiting",
+                        "first",
+                        "next",
+                        "used",
+                        "stored",
+                        "full",
+                        "read_valid",
+                        "word_valid",
+                    )
+                ),
+                "    end else begin",
+                "      if (take) out_valid <= stored | push;",
+                f"      if (store) wptr <= {_following('wptr', words)};",
+                f"      if (fetch) rptr <= {_following('rptr', words)};",
+                "      if (store != fetch) begin",
+                f"        count <= store ? count + {count}'d1 : count - {count}'d1;",
+                f"        waiting <= store | count > {count}'d1;",
+                "      end",
+                "      read_valid <= fetch;",
+                "      word_valid <= read_valid;",
+                "      if (enter) next <= next + 1'd1;",
+                "      if (leave) first <= first + 1'd1;",
+                "      if (enter != leave) begin",
+                f"        used <= enter ? used + {bits}'d1 : used - {bits}'d1;",
+                f"        stored <= enter | used > {bits}'d1;",
+                f"        full <= enter & used == {bits}'d{_FRONT - 1};",
+                "      end",
+                "    end",
+                "  end\n",
+            ]
+        )
 
 
 def credit_bits(depth: int) -> int:

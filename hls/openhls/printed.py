@@ -82,8 +82,11 @@ class PrintedModule:
             callees: whether the functions that it calls are defined, too, with all they need.
         """
         wanted = self._closure([self._global(symbol), *_metadata(self._named)], callees)
-        numbered = {n: f"{kind}{'type' * (kind == '%')}{k}"
-                    for kind in "%!#" for k, n in enumerate(n for n in wanted if n[0] == kind)}  # fmt: skip
+        numbered = {
+            n: f"{kind}{'type' * (kind == '%')}{k}"
+            for kind in "%!#"
+            for k, n in enumerate(n for n in wanted if n[0] == kind)
+        }
 
         def renumbered(match: re.Match) -> str:
             return numbered.get(match[0], match[0])

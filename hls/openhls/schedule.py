@@ -169,8 +169,14 @@ def schedule(process: Process, control: Control, target: Target, clock_ns: float
 def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Schedule:
     process, stage = attempt.process, attempt.stage
     last_issue = max((stage[e] for e in process.effects if e.op == "read"), default=0)
-    result = Schedule(process, issue_stages=last_issue + 1, stage=stage, ready=attempt.ready,
-                      operands=attempt.operands, memories=plans)  # fmt: skip
+    result = Schedule(
+        process,
+        issue_stages=last_issue + 1,
+        stage=stage,
+        ready=attempt.ready,
+        operands=attempt.operands,
+        memories=plans,
+    )
     for write in [e for e in process.effects if e.op == "write"]:
         stage[write] = max(stage[write], last_issue)
         slot = attempt.slot(write.args[1])
@@ -192,9 +198,11 @@ class _MemoryConstraints:
         self.stuck: dict[Node, tuple[int, int]] = {}  # load -> (gap, attempts without a smaller one)
         effects = process.effects
         self.pairs = [
-            (load, store) for load in effects for store in effects
+            (load, store)
+            for load in effects
+            for store in effects
             if load.op == "load" and store.op == "store" and load.attrs["memory"] == store.attrs["memory"]
-        ]  # fmt: skip
+        ]
 
     def satisfied(self, stage: dict[Node, int]) -> bool:
         good = True
@@ -230,8 +238,9 @@ class _MemoryConstraints:
 class _Attempt:
     """One pass over the graph, operands first."""
 
-    def __init__(self, process: Process, plans: dict[str, MemoryPlan], target: Target, budget: float,
-                 minimum: dict[Node, int]):  # fmt: skip
+    def __init__(
+        self, process: Process, plans: dict[str, MemoryPlan], target: Target, budget: float, minimum: dict[Node, int]
+    ):
         self.process, self.plans, self.target, self.budget, self.minimum = process, plans, target, budget, minimum
         self.stage: dict[Node, int] = {}
         self.ready: dict[Node, Slot] = {}
@@ -272,8 +281,11 @@ class _Attempt:
             stage, offset = stage + 1, 0.0
         if extra > self.budget:
             width = max([node.width, *(a.width for a in args)])
-            raise HlsError(f"one '{node.op}' of {width} bits takes {extra:.2f} ns; "
-                           f"the clock leaves {self.budget:.2f} ns for logic", node.loc)  # fmt: skip
+            raise HlsError(
+                f"one '{node.op}' of {width} bits takes {extra:.2f} ns; "
+                f"the clock leaves {self.budget:.2f} ns for logic",
+                node.loc,
+            )
         self.longest = max(self.longest, offset + extra)
         return stage, offset
 
@@ -309,8 +321,11 @@ class _Attempt:
         stage = max(stage, self.minimum.get(node, 0))
         self.operands[node] = tuple(
             # one stage after a register's next value is made, that register holds it: no need for another one
-            Operand(base, sign, slot[0] < stage and base.op != "const" and (always or not (
-                slot[0] == stage - 1 and base in self.held)))
+            Operand(
+                base,
+                sign,
+                slot[0] < stage and base.op != "const" and (always or not (slot[0] == stage - 1 and base in self.held)),
+            )
             for base, sign, slot in sides
         )
         self._set(node, stage, (stage + 1, 0.0))
@@ -390,8 +405,11 @@ class _Attempt:
             if worst <= self.budget:
                 break
         else:
-            raise HlsError(f"II=1 impossible: the recurrence {_through(component)} takes {worst:.2f} ns; the clock "
-                           f"leaves {self.budget:.2f} ns for logic", _place_of(component))  # fmt: skip
+            raise HlsError(
+                f"II=1 impossible: the recurrence {_through(component)} takes {worst:.2f} ns; the clock "
+                f"leaves {self.budget:.2f} ns for logic",
+                _place_of(component),
+            )
         self.longest = max(self.longest, worst)
         for node in component:
             self._set(node, stage, (stage, offsets[node]))

@@ -33,8 +33,15 @@ def split_structures(text: str) -> str:
     types, walks = Types.of(text), None
     refused: set[str] = set()
     while True:
-        found = next((m for p in (_ALLOCA, _GLOBAL) for m in p.finditer(text)
-                      if m[1] not in refused and _holds_array(_type(m), types)), None)  # fmt: skip
+        found = next(
+            (
+                m
+                for p in (_ALLOCA, _GLOBAL)
+                for m in p.finditer(text)
+                if m[1] not in refused and _holds_array(_type(m), types)
+            ),
+            None,
+        )
         if found is None:
             return text
         walks = walks or Walks(text, types)

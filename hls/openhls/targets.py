@@ -96,11 +96,37 @@ class Target:
 
 
 TARGETS = {
-    "xcup": Target("xcup", lut=0.45, lut_inputs=6, carry=0.45, carry_bit=0.012, overhead=0.45, fifo=0.3, issue=0.9,
-                   distributed=0.0, block=1.2, setup=0.3, operand_registers=False, ultra=True),
-    "ecp5": Target("ecp5", lut=0.9, lut_inputs=4, carry=2.6, carry_bit=0.036, overhead=0.6, fifo=0.5, issue=1.8,
-                   distributed=0.0, block=5.2, setup=2.1, operand_registers=True,
-                   blocks=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)), block_registers=True),
+    "xcup": Target(
+        "xcup",
+        lut=0.45,
+        lut_inputs=6,
+        carry=0.45,
+        carry_bit=0.012,
+        overhead=0.45,
+        fifo=0.3,
+        issue=0.9,
+        distributed=0.0,
+        block=1.2,
+        setup=0.3,
+        operand_registers=False,
+        ultra=True,
+    ),
+    "ecp5": Target(
+        "ecp5",
+        lut=0.9,
+        lut_inputs=4,
+        carry=2.6,
+        carry_bit=0.036,
+        overhead=0.6,
+        fifo=0.5,
+        issue=1.8,
+        distributed=0.0,
+        block=5.2,
+        setup=2.1,
+        operand_registers=True,
+        blocks=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
+        block_registers=True,
+    ),
 }
 
 

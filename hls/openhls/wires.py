@@ -98,11 +98,7 @@ class WireBuilder(Builder):
         return x if width == x.width else self.join(self.cut(x, low, width))
 
     def zext(self, x: Node, width: int) -> Node:
-        return (
-            x
-            if width == x.width
-            else self.join([*self.pieces(x), *self.pieces(self.const(0, width - x.width))])
-        )
+        return x if width == x.width else self.join([*self.pieces(x), *self.pieces(self.const(0, width - x.width))])
 
     def mux(self, condition: Node, true: Node, false: Node) -> Node:
         if true.width == 1 and true.op == "const" and false.op == "const" and true is not false:

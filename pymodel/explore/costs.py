@@ -98,8 +98,10 @@ def calibration(path: Path = CALIBRATION) -> Calibration:
 def check_family(family: str) -> None:
     """Raises ConfigError for a family of devices that the model is not of."""
     if family not in FAMILIES:
-        raise ConfigError(f"device family {family!r}: the cost model is of {' and '.join(FAMILIES)}; choose a device "
-                          "of these, zcu104 or u250")  # fmt: skip
+        raise ConfigError(
+            f"device family {family!r}: the cost model is of {' and '.join(FAMILIES)}; choose a device "
+            "of these, zcu104 or u250"
+        )
 
 
 def engine_cost(shape: EngineShape) -> Cost:

@@ -44,6 +44,7 @@ class Effort:
 FULL = Effort(rounds=400, columns=1 << 17, accesses=1 << 21, least=3)
 QUICK = Effort(rounds=100, columns=1 << 15, accesses=1 << 18, least=1)  # for one of many points
 
+
 @dataclass(frozen=True)
 class Network:
     """A bundle, and of each engine of its top the shape, its parallelism left open, and the options."""
@@ -108,16 +109,24 @@ def top_shapes(bundle: Bundle, multiplier_bits: int) -> dict[str, EngineShape]:
 
     Layers that the output does not depend on have none. multiplier_bits: as in EngineShape. Raises ConfigError.
     """
-    shapes = {layer.name: bundle.engine_shape(layer.name, multiplier_bits=multiplier_bits)
-              for layer in bundle.network.weighted_layers()}  # fmt: skip
+    shapes = {
+        layer.name: bundle.engine_shape(layer.name, multiplier_bits=multiplier_bits)
+        for layer in bundle.network.weighted_layers()
+    }
     return build(bundle, shapes).shapes
 
 
 def cheapest(
-    network: Network, budget: Mapping[str, float], interval: int, resource: str, ties: bool = True,
-    enough: bool = False, engines_alone: bool = False, effort: Effort = FULL,
+    network: Network,
+    budget: Mapping[str, float],
+    interval: int,
+    resource: str,
+    ties: bool = True,
+    enough: bool = False,
+    engines_alone: bool = False,
+    effort: Effort = FULL,
     known: Answer | None = None,
-) -> Answer:  # fmt: skip
+) -> Answer:
     """The choice with the least of `resource` that takes at most `interval` cycles per image, within a budget.
 
     Engines and streams count together. ties: among equals, the least of the other resources as far as the solver knows
@@ -135,9 +144,7 @@ def cheapest(
 class _Search:
     """The rounds of `cheapest`: what is known so far, the best choice, and a bound that none can beat."""
 
-    def __init__(
-        self, network: Network, budget: Mapping[str, float], interval: int, resource: str, effort: Effort
-    ):
+    def __init__(self, network: Network, budget: Mapping[str, float], interval: int, resource: str, effort: Effort):
         self.network, self.budget, self.interval, self.resource = network, budget, interval, resource
         self.effort = effort
         self.problem = Problem(network.options, budget)
@@ -199,8 +206,13 @@ class _Search:
     def _spent(self) -> bool:
         """Whether the limits are reached."""
         most = self.effort
-        return (self.rounds >= most.rounds or self.rounds >= most.least and self.columns > most.columns
-                or self.priced >= most.least and self.accesses > most.accesses)  # fmt: skip
+        return (
+            self.rounds >= most.rounds
+            or self.rounds >= most.least
+            and self.columns > most.columns
+            or self.priced >= most.least
+            and self.accesses > most.accesses
+        )
 
     def _amount(self, answer: Answer) -> float:
         return in_units(amount(answer.cost, answer.choice, self.resource), self.resource)
@@ -227,10 +239,12 @@ class _Search:
     def _add_truth(self, choice: dict[str, Option]) -> bool:
         """Adds what the streams of a choice take: those inside an engine, and all that the prices do not know."""
         streams = self.network.streams(choice)
-        new = self._add([
-            Price(("inner", layer), {(layer, "timing"): choice[layer].trait("timing")}, Cost(half_blocks=halves))
-            for layer, halves in streams.inner.items()
-        ])  # fmt: skip
+        new = self._add(
+            [
+                Price(("inner", layer), {(layer, "timing"): choice[layer].trait("timing")}, Cost(half_blocks=halves))
+                for layer, halves in streams.inner.items()
+            ]
+        )
         beyond = streams.cost - self.problem.priced(choice)
         if min(beyond.vector) < 0:
             raise ArithmeticError("streams take less than the least that they can take")
@@ -244,8 +258,11 @@ class _Search:
         return bool(new)
 
     def _fits(self, answer: Answer) -> bool:
-        return all(in_units(amount(answer.cost, answer.choice, kind), kind) <= most
-                   for kind, most in self.problem.budget.items() if kind in (*AXES, LANES))  # fmt: skip
+        return all(
+            in_units(amount(answer.cost, answer.choice, kind), kind) <= most
+            for kind, most in self.problem.budget.items()
+            if kind in (*AXES, LANES)
+        )
 
     def _keep_free(self) -> None:
         """Where the rounds found nothing that fits: searches on with what streams took beyond the prices kept free."""

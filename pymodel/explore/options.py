@@ -126,9 +126,11 @@ def options(shape: EngineShape, multipliers: int, packing: bool = True, channels
 
 
 def pareto(
-    found: Iterable[Option], interval: int, apart: Callable[[Option], Hashable] = lambda option: None,
+    found: Iterable[Option],
+    interval: int,
+    apart: Callable[[Option], Hashable] = lambda option: None,
     by_lanes: bool = False,
-) -> list[Option]:  # fmt: skip
+) -> list[Option]:
     """The options of at most `interval` cycles that no other one is as cheap as in everything.
 
     apart: only options of which it says the same are compared. by_lanes: lanes count, too, beside the resources. Of

@@ -64,8 +64,12 @@ class Problem:
 
         def kept(name: str) -> list[Option]:
             traits = told[name].items()
-            return pareto(self.layers[name], interval, lambda option: tuple(
-                (value := option.trait(trait)) in values and value for trait, values in traits), by_lanes)  # fmt: skip
+            return pareto(
+                self.layers[name],
+                interval,
+                lambda option: tuple((value := option.trait(trait)) in values and value for trait, values in traits),
+                by_lanes,
+            )
 
         alike: dict[Hashable, list[Option]] = {}  # layers that share their options and that nothing tells apart
         found = {}
@@ -178,8 +182,10 @@ class _Program:
 
     def _met(self, where: Combination) -> list[int]:
         """How many conditions of a combination each option meets."""
-        return [sum(name == layer and option.trait(trait) == value for (layer, trait), value in where.items())
-                for name, option in self.flat]  # fmt: skip
+        return [
+            sum(name == layer and option.trait(trait) == value for (layer, trait), value in where.items())
+            for name, option in self.flat
+        ]
 
     def _row(self, of_options: Sequence[float]) -> np.ndarray:
         return np.concatenate([np.array(of_options, float), np.zeros(len(self.parts) * len(AXES))])

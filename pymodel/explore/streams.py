@@ -50,8 +50,10 @@ def regions(dataflow: Dataflow) -> Iterator[Region]:
             found = [unit for unit in left if streams & {stream.name for stream in (*unit.reads, *unit.writes)}]
         where = {}
         for layer, engine in dataflow.engines.items():
-            for trait, side, channels in (("reads", engine.reads, engine.shape.in_channels_per_beat),
-                                          ("writes", engine.writes, engine.shape.out_channels_per_beat)):  # fmt: skip
+            for trait, side, channels in (
+                ("reads", engine.reads, engine.shape.in_channels_per_beat),
+                ("writes", engine.writes, engine.shape.out_channels_per_beat),
+            ):
                 if streams & {stream.name for stream in side}:
                     where[layer, trait] = channels
         yield Region(tuple(units), where)

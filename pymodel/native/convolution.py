@@ -26,13 +26,26 @@ class _Layer(ctypes.Structure):
     """`Layer` of convolution.cpp."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in
-          ("height", "width", "cout", "hout", "wout", "kernel", "stride", "padding", "columns", "groups", "tiles",
-           "places")),
-        *((name, ctypes.c_void_p) for name in
-          ("channel", "tile", "position", "weights", "bias", "scale")),
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                "height",
+                "width",
+                "cout",
+                "hout",
+                "wout",
+                "kernel",
+                "stride",
+                "padding",
+                "columns",
+                "groups",
+                "tiles",
+                "places",
+            )
+        ),
+        *((name, ctypes.c_void_p) for name in ("channel", "tile", "position", "weights", "bias", "scale")),
         *((name, ctypes.c_int32) for name in ("shift", "low", "high")),
-    ]  # fmt: skip
+    ]
 
 
 class _Addition(ctypes.Structure):
@@ -75,16 +88,37 @@ def convolve(
     if scales is not None:
         arrays["scale"] = np.ascontiguousarray(scales, np.int32)
     layer = _Layer(
-        height=height, width=width, cout=cout, hout=hout, wout=wout, kernel=kernel, stride=stride, padding=padding,
-        columns=columns, groups=len(plan.channels), tiles=len(plan.tiles), places=len(plan.places),
-        shift=shift, low=saturation[0], high=saturation[1],
+        height=height,
+        width=width,
+        cout=cout,
+        hout=hout,
+        wout=wout,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        columns=columns,
+        groups=len(plan.channels),
+        tiles=len(plan.tiles),
+        places=len(plan.places),
+        shift=shift,
+        low=saturation[0],
+        high=saturation[1],
         **{name: array.ctypes.data for name, array in arrays.items()},
-    )  # fmt: skip
+    )
     out = np.empty((cout, hout, wout, count), np.int8)
 
     def part(top: int, bottom: int, begin: int, end: int) -> None:
-        if native.library.psconv_convolve(native.instruction_set, ctypes.byref(layer), inner.ctypes.data,
-                                          out.ctypes.data, count, begin, end, top, bottom):  # fmt: skip
+        if native.library.psconv_convolve(
+            native.instruction_set,
+            ctypes.byref(layer),
+            inner.ctypes.data,
+            out.ctypes.data,
+            count,
+            begin,
+            end,
+            top,
+            bottom,
+        ):
             raise MemoryError(f"convolution of {count} images {list(images.shape[1:])}")
 
     rows = _parts(hout, 1, threads)
@@ -94,9 +128,13 @@ def convolve(
 
 
 def add(
-    native: Native, left: np.ndarray, right: np.ndarray, shifts: tuple[int, int, int], saturation: tuple[int, int],
+    native: Native,
+    left: np.ndarray,
+    right: np.ndarray,
+    shifts: tuple[int, int, int],
+    saturation: tuple[int, int],
     threads: int = 1,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Residual addition: int8 of the shape of left and right, int8 [n, c, h, w].
 
     shifts: left of each, then right of the sum, each 0 to MAX_ADD_SHIFT. saturation: lowest and highest output.
@@ -106,8 +144,15 @@ def add(
     addition = _Addition(*shifts, *saturation)
 
     def part(begin: int, end: int) -> None:
-        native.library.psconv_add(native.instruction_set, ctypes.byref(addition), one.ctypes.data, two.ctypes.data,
-                                  out.ctypes.data, begin, end)  # fmt: skip
+        native.library.psconv_add(
+            native.instruction_set,
+            ctypes.byref(addition),
+            one.ctypes.data,
+            two.ctypes.data,
+            out.ctypes.data,
+            begin,
+            end,
+        )
 
     _side_by_side(part, _parts(out.size, _WORTH_A_THREAD, threads))
     return _images_first(out)

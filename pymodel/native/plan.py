@@ -20,10 +20,15 @@ from pymodel.supports import Support
 
 TILE = 4  # convolution.cpp's
 _TILE = np.dtype(
-    [("outputs", np.int32), ("output", np.int32, TILE), ("taps", np.int32),
-     ("positions", np.int64), ("weights", np.int64)],
+    [
+        ("outputs", np.int32),
+        ("output", np.int32, TILE),
+        ("taps", np.int32),
+        ("positions", np.int64),
+        ("weights", np.int64),
+    ],
     align=True,
-)  # fmt: skip
+)
 
 
 # Of weights by channels of a group, and how much larger than themselves the kernel takes activations for (Pair, Quad).

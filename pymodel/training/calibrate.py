@@ -68,8 +68,10 @@ def _format_of(what: str, values: np.ndarray, bits: int) -> Format:
 def _check_reach(what: str, values: np.ndarray, bits: int) -> None:
     largest = float(np.abs(values).max(initial=0.0))
     if not largest < 2.0 ** (MAX_FRAC + bits - 1):  # so too for NaN
-        raise ConfigError(f"{what} reach {largest:g}; numbers of {bits} bits reach 2^{MAX_FRAC + bits - 1} at most: "
-                          "the training diverged; train again with a smaller optimiser.lr")  # fmt: skip
+        raise ConfigError(
+            f"{what} reach {largest:g}; numbers of {bits} bits reach 2^{MAX_FRAC + bits - 1} at most: "
+            "the training diverged; train again with a smaller optimiser.lr"
+        )
 
 
 def best_format(values: np.ndarray, bits: int) -> Format:
@@ -189,8 +191,10 @@ def _settle(
                 bias_limit = _largest_bias_frac(_core(folded, layer), own)
                 if form.frac + fracs[0] > min(bias_limit, formats[layer.name].frac + MAX_SHIFT):
                     if form.frac == -MAX_FRAC:
-                        raise ConfigError(f"layer {layer.name}: bias: no weights of {form.bits} bits have a scale so "
-                                          "coarse that its biases fit 32 bits")  # fmt: skip
+                        raise ConfigError(
+                            f"layer {layer.name}: bias: no weights of {form.bits} bits have a scale so "
+                            "coarse that its biases fit 32 bits"
+                        )
                     weight_formats[layer.name], changed = Format(form.bits, form.frac - 1), True
                     if own is not None:
                         scales[layer.name] = np.maximum(1, (own + 1) >> 1)

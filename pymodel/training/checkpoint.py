@@ -41,8 +41,10 @@ def into(network: nn.Module, state: dict[str, Any], path: Path) -> None:
         raise ConfigError(f"{path}: is not of the network in this folder: {said}") from error
     for name, value in network.state_dict().items():
         if wrong := int((~value.isfinite()).sum()):
-            raise ConfigError(f"{path}: {name}: {wrong} of {value.numel()} values are NaN or infinite: the training "
-                              "diverged; train again with a smaller optimiser.lr")  # fmt: skip
+            raise ConfigError(
+                f"{path}: {name}: {wrong} of {value.numel()} values are NaN or infinite: the training "
+                "diverged; train again with a smaller optimiser.lr"
+            )
 
 
 def _save(path: Path, state: dict[str, Any]) -> None:

@@ -95,8 +95,15 @@ def _decomposed(network: Network, ranks: dict[str, int]) -> Network:
     layers: list[Layer] = []
     for layer in network.layers:
         if layer.name in ranks:
-            basis = Conv(name=_basis(layer.name), input=layer.input, out_channels=ranks[layer.name],
-                         kernel=layer.kernel, stride=layer.stride, padding=layer.padding, bias=False)  # fmt: skip
+            basis = Conv(
+                name=_basis(layer.name),
+                input=layer.input,
+                out_channels=ranks[layer.name],
+                kernel=layer.kernel,
+                stride=layer.stride,
+                padding=layer.padding,
+                bias=False,
+            )
             changes = {"input": basis.name, "kernel": 1, "stride": 1, "padding": 0}
             layers += [basis, Conv(**{**layer.model_dump(), **changes})]
         else:

@@ -52,9 +52,14 @@ class VariantResult:
     def key(self) -> tuple[str | int, ...]:
         """What a later result of the same kind replaces."""
         return (
-            self.dataset, self.network, self.variant, self.epochs,
-            self.qat_epochs, self.weight_bits, self.activation_bits,
-        )  # fmt: skip
+            self.dataset,
+            self.network,
+            self.variant,
+            self.epochs,
+            self.qat_epochs,
+            self.weight_bits,
+            self.activation_bits,
+        )
 
 
 @dataclass(frozen=True)

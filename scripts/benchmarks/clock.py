@@ -25,7 +25,7 @@ ENGINES: dict[str, dict[str, Any]] = {
     "PSD1_P16, 48 lanes of 4 bits by two": PERIODIC
     | {"in_bits": 4, "weight_bits": 4, "out_bits": 4, "To": 2, "packing": 2},
     "dense, 24 lanes": DENSE,
-}  # fmt: skip
+}
 SEEDS: dict[str, tuple[int, ...]] = {
     "PSD1_P16, 24 lanes": (1, 2, 3, 4),
     "PSD1_P16 fed by channels, 24 lanes": (1, 2),

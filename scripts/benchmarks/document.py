@@ -1,12 +1,12 @@
 """Puts the tables that `psconv bench` wrote into documents, between lines that name a benchmark, or a table of it.
 
-    python -m scripts.benchmarks.document out/bench docs/performance.md docs/comparison.md docs/storage_energy.md
+python -m scripts.benchmarks.document out/bench docs/performance.md docs/comparison.md docs/storage_energy.md
 
-    <!-- bench golden -->
-    <!-- end -->
+<!-- bench golden -->
+<!-- end -->
 
-    <!-- bench energy: Over the periodic format: vgg16 -->
-    <!-- end -->
+<!-- bench energy: Over the periodic format: vgg16 -->
+<!-- end -->
 """
 
 from __future__ import annotations

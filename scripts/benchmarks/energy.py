@@ -70,10 +70,12 @@ def _assumptions() -> list[dict[str, Any]]:
     settings = {
         "nothing": Setting(),
         "DRAM at its higher price, 2.6 nJ": Setting(costs=costs.model_copy(update={"dram": dearer})),
-        "one price for all memories, 10 pJ (blocks of 8 KiB, wires free)":
-            Setting(costs=costs.model_copy(update={"memory": flat})),
-        "flip-flops ten times as dear":
-            Setting(costs=costs.model_copy(update={"register_pj_per_bit": 10 * costs.register_pj_per_bit})),
+        "one price for all memories, 10 pJ (blocks of 8 KiB, wires free)": Setting(
+            costs=costs.model_copy(update={"memory": flat})
+        ),
+        "flip-flops ten times as dear": Setting(
+            costs=costs.model_copy(update={"register_pj_per_bit": 10 * costs.register_pj_per_bit})
+        ),
         "fetching by address free": Setting(costs=costs.model_copy(update={"register_file_pj_per_bit": 0.0})),
         "weight buffer of 2 MiB": Setting(buffers=Buffers(weights_kib=2048)),
         "all activations through DRAM": Setting(buffers=Buffers(activations_kib=0)),
@@ -86,6 +88,11 @@ def _assumptions() -> list[dict[str, Any]]:
         energies = energy_rows("resnet18", DATASET, ("PSD1_P16",), setting)
         total = next(row["total_uJ"] for row in energies if row["format"] == "periodic")
         gains = {row["format"]: row["energy"] for row in periodicity_rows("resnet18", DATASET, ("PSD1_P16",), setting)}
-        rows.append({"changed": name, "periodic, uJ": round(total),
-                     **{title: round(gains[form], 2) for form, title in FORMATS.items()}})  # fmt: skip
+        rows.append(
+            {
+                "changed": name,
+                "periodic, uJ": round(total),
+                **{title: round(gains[form], 2) for form, title in FORMATS.items()},
+            }
+        )
     return rows

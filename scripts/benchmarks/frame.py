@@ -51,8 +51,9 @@ def load(name: str) -> ModuleType:
         return import_module(f"{__package__}.{name}")
     except ModuleNotFoundError as error:
         extra = OPTIONAL.get(name, "test")
-        raise ConfigError(f"bench {name}: the package {error.name} is missing: "
-                          f"pip install -c requirements.lock -e '.[{extra}]'") from error  # fmt: skip
+        raise ConfigError(
+            f"bench {name}: the package {error.name} is missing: pip install -c requirements.lock -e '.[{extra}]'"
+        ) from error
 
 
 def measure(name: str, out: Path, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -83,8 +83,12 @@ class Generated:
 
     def _kept(self, name: str, make: Callable[[], Any]) -> Any:
         result = self.folder / f"{name}.json"
-        key = content_key(self.key, code("scripts.resources", "scripts.place_route"), self.target.model_dump(),
-                          versions(*SYNTHESIS_PACKAGES))  # fmt: skip
+        key = content_key(
+            self.key,
+            code("scripts.resources", "scripts.place_route"),
+            self.target.model_dump(),
+            versions(*SYNTHESIS_PACKAGES),
+        )
         unless_fresh(result, key, lambda: write_json(result, make()))
         return json.loads(result.read_text(encoding="utf-8"))
 
@@ -96,9 +100,21 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     a benchmark; engines lie beside it.
     """
     target = load_target(device)
-    layer = {"cin": channels, "cout": channels, "kernel": 3, "padding": 1, "height": size, "width": size,
-             "in_bits": 8, "weight_bits": 8, "out_bits": 8, "shift": 10, "relu": True,
-             "multiplier_bits": max(target.multiplier), "acc_bits": 32} | options  # fmt: skip
+    layer = {
+        "cin": channels,
+        "cout": channels,
+        "kernel": 3,
+        "padding": 1,
+        "height": size,
+        "width": size,
+        "in_bits": 8,
+        "weight_bits": 8,
+        "out_bits": 8,
+        "shift": 10,
+        "relu": True,
+        "multiplier_bits": max(target.multiplier),
+        "acc_bits": 32,
+    } | options
     widest = EngineShape(**layer)
     rng = np.random.default_rng(channels)
     low = -(1 << (widest.weight_bits - 1))
@@ -107,13 +123,15 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     shape = EngineShape(**layer | {"acc_bits": accumulator_bits(weights, bias, widest.in_bits)})
     text, clock_ns = header.render(shape, weights, bias), CLOCK_NS[device]
     here = folder.parent / "engines" / "_".join(map(str, (device, channels, size, *options.values())))
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.openhls, clock_ns,
-                      versions(*HLS_PACKAGES))  # fmt: skip
+    key = content_key(
+        ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.openhls, clock_ns, versions(*HLS_PACKAGES)
+    )
 
     def make() -> None:
         write_text(here / header.FILE_NAME, text)
-        compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=target.openhls, clock_ns=clock_ns,
-                    out=here)  # fmt: skip
+        compile_hls(
+            [SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=target.openhls, clock_ns=clock_ns, out=here
+        )
 
     unless_fresh(here / "schedule.json", key, make, here / "rtl", here / "ports.json")
     return Generated(shape, target, here, key)

@@ -62,16 +62,21 @@ def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
                 inputs = [*first, sources[1], units[sources[1]], zero, *out]
                 nodes.append(helper.make_node("QLinearAdd", inputs, [name], domain="com.microsoft"))
             case "global_avgpool":
-                nodes.append(helper.make_node("QLinearGlobalAveragePool", [*first, *out], [name],
-                                              domain="com.microsoft", channels_last=0))  # fmt: skip
+                nodes.append(
+                    helper.make_node(
+                        "QLinearGlobalAveragePool", [*first, *out], [name], domain="com.microsoft", channels_last=0
+                    )
+                )
             case _:
                 raise ValueError(f"no onnxruntime form of {layer.op}")
     uint8 = onnx.TensorProto.UINT8
     graph = helper.make_graph(
-        nodes, "network",
+        nodes,
+        "network",
         [helper.make_tensor_value_info("input", uint8, ["n", *bundle.network.input.shape])],
-        [helper.make_tensor_value_info(bundle.network.output, uint8, None)], constants,
-    )  # fmt: skip
+        [helper.make_tensor_value_info(bundle.network.output, uint8, None)],
+        constants,
+    )
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -105,9 +110,7 @@ def numpy_only():
         os.environ[build.SWITCH] = before
 
 
-def measure(
-    variants: list[str], batch: int, threads: int, rounds: int, progress: Callable[[str], None]
-) -> list[dict]:
+def measure(variants: list[str], batch: int, threads: int, rounds: int, progress: Callable[[str], None]) -> list[dict]:
     """One row a variant: images per second, and the ratio to onnxruntime, median over the rounds.
 
     Raises AssertionError where kernel and numpy differ.
@@ -133,15 +136,17 @@ def measure(
             for _ in range(rounds)
         ]
         theirs, ours = (statistics.median(column) / batch for column in zip(*pairs, strict=True))
-        rows.append({
-            "variant": variant,
-            "golden_images_per_s": 1 / ours,
-            "onnxruntime_dense_images_per_s": 1 / theirs,
-            "numpy_images_per_s": 1 / by_numpy,
-            "ratio": statistics.median(one / two for one, two in pairs),
-            "ratio_least": min(one / two for one, two in pairs),
-            "ratio_most": max(one / two for one, two in pairs),
-        })  # fmt: skip
+        rows.append(
+            {
+                "variant": variant,
+                "golden_images_per_s": 1 / ours,
+                "onnxruntime_dense_images_per_s": 1 / theirs,
+                "numpy_images_per_s": 1 / by_numpy,
+                "ratio": statistics.median(one / two for one, two in pairs),
+                "ratio_least": min(one / two for one, two in pairs),
+                "ratio_most": max(one / two for one, two in pairs),
+            }
+        )
     return rows
 
 

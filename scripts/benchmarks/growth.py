@@ -39,9 +39,13 @@ PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
 VARIANT, TARGET = "PSD1_P8", "ulx3s_85f"  # N = 16: lanes are powers of two
 CHANNELS, SIZE = 64, 8  # of the layer that engines of all numbers of lanes compute
 PARALLELISM = {
-    8: {"fold": 2}, 32: {"Tb": 2}, 64: {"Tb": 2, "To": 2}, 128: {"Tb": 4, "To": 2}, 256: {"Tb": 4, "To": 4},
+    8: {"fold": 2},
+    32: {"Tb": 2},
+    64: {"Tb": 2, "To": 2},
+    128: {"Tb": 4, "To": 2},
+    256: {"Tb": 4, "To": 4},
     512: {"Tb": 8, "To": 4},
-}  # fmt: skip
+}
 SYNTHESISED = (512, 64, 32, 8)  # lanes, the longest first
 PLACED = 64  # lanes at most: with 128 nextpnr takes more than eight minutes
 SIMULATED_CYCLES = 30_000  # at least: images enough for so many
@@ -73,11 +77,15 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
         ("lanes", "lanes", lanes, {"HLS": LINEAR, "Verilator": LINEAR, "cycle": LINEAR}, "s"),
         ("weights", "weights", weights, {"HLS": FLAT}, "s"),
         ("image", "pixels", images, {"HLS": FLAT}, "s"),
-        *((f"golden_{model}_image".replace(" ", "_"), "pixels", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
-          for model, rows in golden_images.items()),
-        *((f"golden_{model}_batch".replace(" ", "_"), "batch", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
-          for model, rows in golden_batches.items()),
-    ]  # fmt: skip
+        *(
+            (f"golden_{model}_image".replace(" ", "_"), "pixels", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
+            for model, rows in golden_images.items()
+        ),
+        *(
+            (f"golden_{model}_batch".replace(" ", "_"), "batch", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
+            for model, rows in golden_batches.items()
+        ),
+    ]
     fits = []
     for name, size, rows, limits, unit in series:
         curves = {key: _curve(rows, size, f"{key} processor s") for key in limits}
@@ -85,27 +93,58 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
         for key, limit in limits.items():
             grown = exponent(*curves[key])
             wall = exponent(*_curve(rows, size, f"{key} s"))
-            fits.append({"series": name.replace("_", " "), "time of": key, "against": size, "exponent": grown,
-                         "of wall time": wall, "aim": limit, "met": grown <= limit})  # fmt: skip
+            fits.append(
+                {
+                    "series": name.replace("_", " "),
+                    "time of": key,
+                    "against": size,
+                    "exponent": grown,
+                    "of wall time": wall,
+                    "aim": limit,
+                    "met": grown <= limit,
+                }
+            )
     area = {key: _curve(lanes, "lanes", key) for key in ("LUT", "FF", "DSP")}
     plots.write(plots.growth(area, "lanes", "cells", f"{VARIANT} on {TARGET}"), folder / "cells")
     speed = {key: _curve(lanes, "lanes", key) for key in ("Fmax MHz",)}
     plots.write(plots.against(speed, "lanes", "MHz", f"{VARIANT} on {TARGET}, place and route"), folder / "fmax")
-    fits += [{"series": "lanes", "time of": f"{key} (cells)", "against": "lanes", "exponent": exponent(*area[key]),
-              "of wall time": None, "aim": LINEAR, "met": exponent(*area[key]) <= LINEAR} for key in area]  # fmt: skip
+    fits += [
+        {
+            "series": "lanes",
+            "time of": f"{key} (cells)",
+            "against": "lanes",
+            "exponent": exponent(*area[key]),
+            "of wall time": None,
+            "aim": LINEAR,
+            "met": exponent(*area[key]) <= LINEAR,
+        }
+        for key in area
+    ]
     return [
-        Table("Exponents", fits, (
-            "Slope of log time over log size, of processor seconds; that of wall seconds beside it. 1 is linear. A "
-            f"fixed part makes it less. Plots: {folder.name}/*.svg, *.png.",)),
-        Table(f"Engines of 8 to 512 lanes, {VARIANT}, {CHANNELS}x{SIZE}x{SIZE}->{CHANNELS}", lanes, (
-            f"Open flow for {TARGET} and {CLOCK_NS[TARGET]} ns. cycle: of the simulation with all checks, in seconds. "
-            f"Cells: yosys; Fmax: nextpnr, out of context, up to {PLACED} lanes. An empty place: not synthesised, or "
-            "not placed.",)),
+        Table(
+            "Exponents",
+            fits,
+            (
+                "Slope of log time over log size, of processor seconds; that of wall seconds beside it. 1 is linear. A "
+                f"fixed part makes it less. Plots: {folder.name}/*.svg, *.png.",
+            ),
+        ),
+        Table(
+            f"Engines of 8 to 512 lanes, {VARIANT}, {CHANNELS}x{SIZE}x{SIZE}->{CHANNELS}",
+            lanes,
+            (
+                f"Open flow for {TARGET} and {CLOCK_NS[TARGET]} ns. cycle: of the simulation with all checks, in "
+                f"seconds. "
+                f"Cells: yosys; Fmax: nextpnr, out of context, up to {PLACED} lanes. An empty place: not synthesised, "
+                f"or "
+                "not placed.",
+            ),
+        ),
         Table(f"HLS against weights, {VARIANT}, 16 lanes, {CHANNELS} input channels", weights),
         Table(f"HLS against pixels, {VARIANT}, 16 lanes, {CHANNELS}->{CHANNELS} channels", images),
         *(Table(f"Golden model against pixels: {model}", rows) for model, rows in golden_images.items()),
         *(Table(f"Golden model against the batch: {model}", rows) for model, rows in golden_batches.items()),
-    ]  # fmt: skip
+    ]
 
 
 def _engine(
@@ -113,11 +152,22 @@ def _engine(
 ) -> tuple[Engine, Settings]:
     """An engine of VARIANT with so many lanes, and the settings of its run."""
     config = RunConfig(
-        psconv=1, target=TARGET, images={"count": images}, stalls={"images": 0},
+        psconv=1,
+        target=TARGET,
+        images={"count": images},
+        stalls={"images": 0},
         parallelism=PARALLELISM.get(lanes, {}) | {"lanes": lanes},
-        layer={"in_channels": channels, "out_channels": outputs, "height": size, "width": size, "support": VARIANT,
-               "relu": True, "shift": 10, "accumulator_bits": 32},
-    )  # fmt: skip
+        layer={
+            "in_channels": channels,
+            "out_channels": outputs,
+            "height": size,
+            "width": size,
+            "support": VARIANT,
+            "relu": True,
+            "shift": 10,
+            "accumulator_bits": 32,
+        },
+    )
     made = flow.prepare(config, Path(f"{lanes}_lanes.yaml"), out, clock_ns=CLOCK_NS[TARGET])
     [engine] = made.subject.engines
     return engine, replace(made.settings, simulators=out / "simulators")
@@ -170,12 +220,17 @@ def _compile(outputs: int, size: int, out: Path) -> dict[str, Any]:
         flow.synth_step(engine, settings)
 
     seconds = shortest(once, 2)
-    return {"layer": engine.shape.summary, "weights": int(np.count_nonzero(engine.weights)), "pixels": size * size,
-            **seconds.row("HLS")}  # fmt: skip
+    return {
+        "layer": engine.shape.summary,
+        "weights": int(np.count_nonzero(engine.weights)),
+        "pixels": size * size,
+        **seconds.row("HLS"),
+    }
 
 
 def _golden_images() -> dict[str, list[dict[str, Any]]]:
     """Seconds of one layer and of whole ResNet18 for images of several sizes."""
+
     def layer(size: int) -> Bundle:
         conv = Conv(name="layer", input="input", out_channels=64, kernel=3, padding=1, support="PSD1_P16", relu=True)
         shape = InputSpec(channels=64, height=size, width=size)
@@ -187,16 +242,22 @@ def _golden_images() -> dict[str, list[dict[str, Any]]]:
         return random_bundle(network.model_copy(update={"input": larger}), 0)
 
     models = {"layer": (layer, 8), "ResNet18": (whole, 4)}
-    return {name: [{"pixels": size * size, "batch": batch} | _golden(make(size), batch, True) for size in SIZES]
-            for name, (make, batch) in models.items()}  # fmt: skip
+    return {
+        name: [{"pixels": size * size, "batch": batch} | _golden(make(size), batch, True) for size in SIZES]
+        for name, (make, batch) in models.items()
+    }
 
 
 def _golden_batches() -> dict[str, list[dict[str, Any]]]:
     """Seconds of whole networks for several batches; numpy, which is slow, up to a smaller one."""
-    models = {"digits": random_bundle(make_network("digits", "digits", "PSD1_P16"), 0),
-              "ResNet18": random_bundle(make_network("resnet18", "cifar10", "PSD1_P16"), 0)}  # fmt: skip
-    return {name: [{"batch": batch} | _golden(bundle, batch, batch in NUMPY_BATCHES) for batch in BATCHES]
-            for name, bundle in models.items()}  # fmt: skip
+    models = {
+        "digits": random_bundle(make_network("digits", "digits", "PSD1_P16"), 0),
+        "ResNet18": random_bundle(make_network("resnet18", "cifar10", "PSD1_P16"), 0),
+    }
+    return {
+        name: [{"batch": batch} | _golden(bundle, batch, batch in NUMPY_BATCHES) for batch in BATCHES]
+        for name, bundle in models.items()
+    }
 
 
 def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> dict[str, Any]:

@@ -37,10 +37,14 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
         seconds.append({"network": name} | times)
         used = {kind: network["resources"][kind] for kind in report["budgets"]}
         share = {kind: f"{used[kind] / budget:.1%}" for kind, budget in report["budgets"].items() if budget}
-        resources += [{"network": name} | used | {"fits": verdict(used, report["budgets"])},
-                      {"network": f"{name}, share of {report['target']}"} | share | {"fits": ""}]  # fmt: skip
-        memory += [{"network": name, "holds": one["holds"], "bits": one["bits"], "model": one["model"]}
-                   for one in network["memory"]]  # fmt: skip
+        resources += [
+            {"network": name} | used | {"fits": verdict(used, report["budgets"])},
+            {"network": f"{name}, share of {report['target']}"} | share | {"fits": ""},
+        ]
+        memory += [
+            {"network": name, "holds": one["holds"], "bits": one["bits"], "model": one["model"]}
+            for one in network["memory"]
+        ]
     return [
         Table("Whole networks against the golden model", results),
         Table("Seconds of each step", seconds, ("Wall clock, the last column aside; from an empty folder.",)),

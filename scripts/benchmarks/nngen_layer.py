@@ -86,9 +86,19 @@ def generate(engine: Engine, wish: Parallelism, folder: Path) -> Built:
     weights = nngen.variable(nngen.int8, (shape.cout, shape.kernel, shape.kernel, shape.cin), name="weights")
     bias = nngen.variable(nngen.int32, (shape.cout,), name="bias")
     y = nngen.conv2d(
-        x, weights, (1, 1, 1, 1), bias=bias, rshift_out=shape.shift, act_func=nngen.relu, padding=shape.padding,
-        dtype=nngen.int8, sum_dtype=nngen.int32, par_ich=wish.par_ich, par_och=wish.par_och, name="y",
-    )  # fmt: skip
+        x,
+        weights,
+        (1, 1, 1, 1),
+        bias=bias,
+        rshift_out=shape.shift,
+        act_func=nngen.relu,
+        padding=shape.padding,
+        dtype=nngen.int8,
+        sum_dtype=nngen.int32,
+        par_ich=wish.par_ich,
+        par_och=wish.par_och,
+        name="y",
+    )
     module = nngen.to_veriloggen([y], TOP, silent=True, config={"maxi_datawidth": wish.bus_bits})
     write_text(folder / f"{TOP}.v", module.to_verilog())
     tensors = {

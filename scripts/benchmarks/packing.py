@@ -51,18 +51,26 @@ CASES = (
     Case("ulx3s_85f", 4, 8, 2, packing=2),
     Case("ulx3s_85f", 4, 4, 2),
     Case("ulx3s_85f", 4, 4, 2, packing=2),
-)  # fmt: skip
+)
 
 
 def measure(case: Case, folder: Path) -> dict[str, Any]:
     """The row of one engine. Raises AssertionError where a value or a cycle count differs."""
     config = RunConfig(
-        psconv=1, target=case.target,
-        layer={"in_channels": 32, "out_channels": 64, "height": 6, "width": 6, "support": "PSD1_P16",
-               "weight_bits": case.weight_bits, "activation_bits": case.activation_bits,
-               "output_bits": case.activation_bits},
+        psconv=1,
+        target=case.target,
+        layer={
+            "in_channels": 32,
+            "out_channels": 64,
+            "height": 6,
+            "width": 6,
+            "support": "PSD1_P16",
+            "weight_bits": case.weight_bits,
+            "activation_bits": case.activation_bits,
+            "output_bits": case.activation_bits,
+        },
         parallelism={"To": case.To, "fold": case.fold, "packing": case.packing},
-    )  # fmt: skip
+    )
     layer = through_flow(config, case.name, folder)
     return {
         "device": case.target,

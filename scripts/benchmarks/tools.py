@@ -87,10 +87,22 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
 def case(channels: int, size: int, out: Path, seed: int) -> tuple[Engine, Settings, Any]:
     """The engine of a layer with as many output as input channels, the run's settings, its subject."""
     config = RunConfig(
-        psconv=1, seed=seed, images={"count": 1}, stalls={"images": 0}, parallelism={"lanes": LANES},
-        layer={"in_channels": channels, "out_channels": channels, "height": size, "width": size, "support": VARIANT,
-               "relu": True, "shift": 10, "accumulator_bits": 32},
-    )  # fmt: skip
+        psconv=1,
+        seed=seed,
+        images={"count": 1},
+        stalls={"images": 0},
+        parallelism={"lanes": LANES},
+        layer={
+            "in_channels": channels,
+            "out_channels": channels,
+            "height": size,
+            "width": size,
+            "support": VARIANT,
+            "relu": True,
+            "shift": 10,
+            "accumulator_bits": 32,
+        },
+    )
     made = flow.prepare(config, Path(f"{channels}x{size}.yaml"), out)
     [engine] = made.subject.engines
     return engine, made.settings, made.subject
@@ -165,8 +177,10 @@ def _steps(engine: Engine, settings: Settings, changes: dict[str, Engine]) -> tu
         "cycles per second": rate,
         "fast enough": rate >= CYCLES_PER_SECOND,
     }
-    rows = [{"layer": engine.shape.summary, "step": name} | {column: s.wall for column, s in found.items()}
-            for name, found in columns.items()]  # fmt: skip
+    rows = [
+        {"layer": engine.shape.summary, "step": name} | {column: s.wall for column, s in found.items()}
+        for name, found in columns.items()
+    ]
     return simulators, rows
 
 

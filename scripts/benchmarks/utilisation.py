@@ -55,19 +55,40 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
         small.append(simulate(variant, multipliers, images, folder / variant))
     picked = f"psconv explore --device {DEVICE} --maximise utilisation --no-packing --no-channels"
     return [
-        Table("3x3 layers in steady state, at the pace of their network", [r["layers"] for r in results], (
-            f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the network); "
-            f"first: the dense 3x3 layer at the input. Each layer is in {folder.name}/layers.json.",)),
-        Table(f"Whole networks, streams of {SHORT} and {STREAM:,} images", [r["network"] for r in results], (
-            "Fill included: from the first input beat to the last output beat, by the cycle model with as many stages "
-            "as streams are sized for, so compiled RTL is no slower. images_for_aim: the shortest stream with "
-            f"{NETWORK_AIM}. optimal: no folding within the device's budgets uses its multipliers better.",)),
-        Table("The same with fewer multipliers: best steady state", [row for r in results for row in r["budgets"]], (
-            "least_3x3: of the layers with the variant.",)),
-        Table("Simulated: digits networks, folded by the same command", small, (
-            "zcu104; RTL in Verilator, every output value of every layer equal to the golden model's, every image's "
-            "end where the model says. cycles_at_most: before compilation, as above. folding: To x Tb / fold.",)),
-    ]  # fmt: skip
+        Table(
+            "3x3 layers in steady state, at the pace of their network",
+            [r["layers"] for r in results],
+            (
+                f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the "
+                f"network); "
+                f"first: the dense 3x3 layer at the input. Each layer is in {folder.name}/layers.json.",
+            ),
+        ),
+        Table(
+            f"Whole networks, streams of {SHORT} and {STREAM:,} images",
+            [r["network"] for r in results],
+            (
+                "Fill included: from the first input beat to the last output beat, by the cycle model with as many "
+                "stages "
+                "as streams are sized for, so compiled RTL is no slower. images_for_aim: the shortest stream with "
+                f"{NETWORK_AIM}. optimal: no folding within the device's budgets uses its multipliers better.",
+            ),
+        ),
+        Table(
+            "The same with fewer multipliers: best steady state",
+            [row for r in results for row in r["budgets"]],
+            ("least_3x3: of the layers with the variant.",),
+        ),
+        Table(
+            "Simulated: digits networks, folded by the same command",
+            small,
+            (
+                "zcu104; RTL in Verilator, every output value of every layer equal to the golden model's, every "
+                "image's "
+                "end where the model says. cycles_at_most: before compilation, as above. folding: To x Tb / fold.",
+            ),
+        ),
+    ]
 
 
 def _case(name: str, variant: str) -> dict[str, Any]:
@@ -94,22 +115,33 @@ def _case(name: str, variant: str) -> dict[str, Any]:
     head = {"network": name, "variant": variant}
     return {
         "rows": rows,
-        "layers": head | {
-            "N": shapes[sparse[0]].N, "layers": len(sparse), "least": min(three), "mean": sum(three) / len(three),
+        "layers": head
+        | {
+            "N": shapes[sparse[0]].N,
+            "layers": len(sparse),
+            "least": min(three),
+            "mean": sum(three) / len(three),
             "least_at_own_pace": min(row["at_own_pace"] for row in rows if row["layer"] in sparse),
-            "first": by_name[first], f"all >= {LAYER_AIM}": not missed,
+            "first": by_name[first],
+            f"all >= {LAYER_AIM}": not missed,
             "missed": "; ".join(f"{row['layer']}: {row['multipliers']} for {row['needed']:.2f}" for row in missed)
-                      or "–",
+            or "–",
         },
-        "network": head | {
-            "cycles": interval, "multipliers": multipliers, "steady": macs / (multipliers * interval),
-            "optimal": multipliers * interval <= best.bounds.product, "fill / cycles": stream.fill / interval,
-            f"{SHORT} images": streams[SHORT - 1], f"{STREAM} images": streams[-1], "images_for_aim": enough,
+        "network": head
+        | {
+            "cycles": interval,
+            "multipliers": multipliers,
+            "steady": macs / (multipliers * interval),
+            "optimal": multipliers * interval <= best.bounds.product,
+            "fill / cycles": stream.fill / interval,
+            f"{SHORT} images": streams[SHORT - 1],
+            f"{STREAM} images": streams[-1],
+            "images_for_aim": enough,
             f">= {NETWORK_AIM}": streams[-1] >= NETWORK_AIM,
             "missed": "–" if enough else _why(macs / (multipliers * interval)),
         },
         "budgets": [head | _within(network, budget, part, shapes, sparse) for part in PARTS],
-    }  # fmt: skip
+    }
 
 
 def _options(shapes: Mapping[str, EngineShape], most: int) -> dict[str, list[Option]]:
@@ -123,10 +155,17 @@ def _options(shapes: Mapping[str, EngineShape], most: int) -> dict[str, list[Opt
 
 def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict[str, Any]:
     return {
-        "layer": name, "support": shape.support.name, "To": option.key.To, "Tb": option.key.Tb, "fold": option.key.fold,
-        "multipliers": option.lanes, "needed": shape.macs / interval, "cycles": option.cycles,
-        "at_own_pace": shape.macs / (option.lanes * option.cycles), "at_pace": shape.macs / (option.lanes * interval),
-    }  # fmt: skip
+        "layer": name,
+        "support": shape.support.name,
+        "To": option.key.To,
+        "Tb": option.key.Tb,
+        "fold": option.key.fold,
+        "multipliers": option.lanes,
+        "needed": shape.macs / interval,
+        "cycles": option.cycles,
+        "at_own_pace": shape.macs / (option.lanes * option.cycles),
+        "at_pace": shape.macs / (option.lanes * interval),
+    }
 
 
 def _why(steady: float) -> str:
@@ -142,10 +181,13 @@ def _within(
     assert found is not None, f"{part}: nothing fits"
     at_pace = [shapes[name].macs / (found.answer.choice[name].lanes * found.interval) for name in sparse]
     return {
-        "at most": most, "cycles": found.interval, "multipliers": lanes(found.answer.choice),
+        "at most": most,
+        "cycles": found.interval,
+        "multipliers": lanes(found.answer.choice),
         "steady": sum(shape.macs for shape in shapes.values()) / found.product,
-        "optimal": found.product <= found.bound, "least_3x3": min(at_pace),
-    }  # fmt: skip
+        "optimal": found.product <= found.bound,
+        "least_3x3": min(at_pace),
+    }
 
 
 def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[str, Any]:
@@ -154,12 +196,21 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     Raises AssertionError where a value or a cycle differs.
     """
     plain = folder / "digits.yaml"
-    write_text(plain, yaml.safe_dump({
-        "psconv": 1, "network": {"name": "digits", "dataset": "digits", "variant": variant}, "target": "zcu104",
-        "images": {"count": images}, "stalls": {"images": 0},
-    }))  # fmt: skip
-    wish = explore.Wish(None, "DSP", (f"DSP={multipliers}",), maximise=explore.UTILISATION, points=1, packing=False,
-                        channels=False)  # fmt: skip
+    write_text(
+        plain,
+        yaml.safe_dump(
+            {
+                "psconv": 1,
+                "network": {"name": "digits", "dataset": "digits", "variant": variant},
+                "target": "zcu104",
+                "images": {"count": images},
+                "stalls": {"images": 0},
+            }
+        ),
+    )
+    wish = explore.Wish(
+        None, "DSP", (f"DSP={multipliers}",), maximise=explore.UTILISATION, points=1, packing=False, channels=False
+    )
     path = explore.write_config(explore.explore(plain, wish), plain, folder / "folded", wish)
     this = flow.prepare(load(path), path, folder / "run")
     for step in ("golden", "csim", "synth", "cosim"):
@@ -179,11 +230,17 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     convs = sparse_convs(this.subject.bundle.network)
     interval = ends[-1] - ends[-2]
     return {
-        "network": "digits", "variant": variant, "N": shapes[convs[0]].N,
+        "network": "digits",
+        "variant": variant,
+        "N": shapes[convs[0]].N,
         "folding": ", ".join(f"{shapes[c].To}x{shapes[c].Tb}/{shapes[c].fold}" for c in convs),
-        "multipliers": dataflow.multipliers, "interval_model": model.steady, "interval_simulated": interval,
-        "images": images, "cycles_simulated": cycles["total"], "cycles_at_most": at_most,
+        "multipliers": dataflow.multipliers,
+        "interval_model": model.steady,
+        "interval_simulated": interval,
+        "images": images,
+        "cycles_simulated": cycles["total"],
+        "cycles_at_most": at_most,
         "least_3x3": min(shapes[conv].macs / (shapes[conv].multipliers * interval) for conv in convs),
         "steady": dataflow.macs / (dataflow.multipliers * interval),
         "with_fill": dataflow.macs * images / (dataflow.multipliers * cycles["total"]),
-    }  # fmt: skip
+    }

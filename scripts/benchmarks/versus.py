@@ -38,8 +38,12 @@ PACKING = {"To": 2, "packing": 2}
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """Three layers as each engine, the first layer with two products in a multiplier, all of ResNet18's cycles."""
-    plain = [(*layer, name, ENGINES[name], folder) for layer in LAYERS for name in ENGINES
-             if name != WHOLE or layer == LAYERS[0]]  # fmt: skip
+    plain = [
+        (*layer, name, ENGINES[name], folder)
+        for layer in LAYERS
+        for name in ENGINES
+        if name != WHOLE or layer == LAYERS[0]
+    ]
     packed = [(*LAYERS[0], name, ENGINES[name] | PACKING, folder) for name in PAIR]
     placed = [(*LAYERS[0], name, ENGINES[name], folder) for name in PLACING]
     # The longest first: with one on each core, the end is not one core's alone.
@@ -132,8 +136,14 @@ def _network() -> Table:
                 for layer in network.weighted_layers()
                 if not chosen or _varied(sparse, layer.name)
             )
-        rows.append({"of": title, "dense": work["dense"], "periodic": work["periodic"],
-                     "ratio": work["dense"] / work["periodic"]})  # fmt: skip
+        rows.append(
+            {
+                "of": title,
+                "dense": work["dense"],
+                "periodic": work["periodic"],
+                "ratio": work["dense"] / work["periodic"],
+            }
+        )
     reduction = complexity(dense).macs / complexity(sparse).macs
     return Table(
         "Whole ResNet18: lane iterations of an image",

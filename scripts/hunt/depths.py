@@ -46,8 +46,11 @@ class Depths:
             pace = np.diff(found.image_last)[-images // 4 :].mean()
             if least <= pace <= dataflow.period and found.interval <= dataflow.period:
                 return
-        raise Fault("wrong", f"after {images} images {pace:.2f} cycles from one to the next, {found.interval} proved, "
-                             f"{least} to {dataflow.period} were promised")  # fmt: skip
+        raise Fault(
+            "wrong",
+            f"after {images} images {pace:.2f} cycles from one to the next, {found.interval} proved, "
+            f"{least} to {dataflow.period} were promised",
+        )
 
     def smaller(self, case: Case) -> Iterator[Case]:
         yield from small_networks.smaller(case)
@@ -70,9 +73,16 @@ def some_schedule(dataflow: Dataflow, seed: int) -> dict[str, Any]:
             writes.append({"stream": stream, "stage": stage})
             if stream == OUT_PORT or stream.endswith("_sum_words") and not process.name.endswith("streamed_pe"):
                 depths[stream] = stage + OPEN_DEPTH
-        entries.append({"name": process.name, "iterations": process.iterations, "ii": 1, "issue_stages": 1,
-                        "reads": [{"stream": stream, "stage": 0} for stream in process.reads],
-                        "writes": writes})  # fmt: skip
+        entries.append(
+            {
+                "name": process.name,
+                "iterations": process.iterations,
+                "ii": 1,
+                "issue_stages": 1,
+                "reads": [{"stream": stream, "stage": 0} for stream in process.reads],
+                "writes": writes,
+            }
+        )
     return {"processes": entries, "streams": [{"name": name, "depth": depth} for name, depth in depths.items()]}
 
 

@@ -58,8 +58,10 @@ class Explore:
         while True:
             case = {
                 "input": [int(rng.integers(1, 7)), int(rng.integers(1, 6)), int(rng.integers(1, 6))],
-                "layers": [], "seed": int(rng.integers(1 << 30)), "multipliers": int(rng.choice([2, 8, 1 << 16])),
-            }  # fmt: skip
+                "layers": [],
+                "seed": int(rng.integers(1 << 30)),
+                "multipliers": int(rng.choice([2, 8, 1 << 16])),
+            }
             shapes = {"input": tuple(case["input"])}
             for at in range(int(rng.integers(1, 6))):
                 layer = _random_layer(rng, f"l{at}", shapes)
@@ -121,8 +123,13 @@ def _random_layer(rng: np.random.Generator, name: str, shapes: dict[str, tuple[i
         layer = {"op": op, "name": name, "inputs": [source, str(rng.choice(alike))]}
     elif op == "conv":
         kernel = int(rng.choice([1, 3, 3]))
-        layer |= {"out_channels": int(rng.integers(1, 9)), "kernel": kernel, "stride": int(rng.integers(1, 3)),
-                  "padding": kernel // 2, "bias": bool(rng.integers(2))}  # fmt: skip
+        layer |= {
+            "out_channels": int(rng.integers(1, 9)),
+            "kernel": kernel,
+            "stride": int(rng.integers(1, 3)),
+            "padding": kernel // 2,
+            "bias": bool(rng.integers(2)),
+        }
         layer |= {"support": str(rng.choice(_SUPPORTS))} if kernel == 3 else {}
     elif op == "linear":
         layer |= {"out_features": int(rng.integers(1, 9))}
@@ -137,8 +144,12 @@ def _layers(case: Case) -> Layers:
     own = ("bits", "weight_bits", "scaled")
     layers = [{key: value for key, value in layer.items() if key not in own} for layer in case["layers"]]
     channels, height, width = case["input"]
-    return Layers(name="tiny", input={"channels": channels, "height": height, "width": width}, layers=layers,
-                  output=layers[-1]["name"] if layers else "")  # fmt: skip
+    return Layers(
+        name="tiny",
+        input={"channels": channels, "height": height, "width": width},
+        layers=layers,
+        output=layers[-1]["name"] if layers else "",
+    )
 
 
 def _bundle(case: Case) -> Bundle:

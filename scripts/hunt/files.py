@@ -40,20 +40,42 @@ _PARTIAL = re.compile(r"\.partial|^\.(openhls|native)-")  # names of what is not
 Damage = Callable[[bytes, np.random.Generator], bytes]
 Prepare = Callable[[Path], None]
 
-_LAYER = {"psconv": 1, "seed": 3, "images": {"count": 2}, "stalls": {"images": 0},
-          "layer": {"in_channels": 4, "out_channels": 4, "height": 4, "width": 4, "support": "PS4_P4",
-                    "activation_bits": 4, "weight_bits": 3, "weights": "weights.npz"}}  # fmt: skip
+_LAYER = {
+    "psconv": 1,
+    "seed": 3,
+    "images": {"count": 2},
+    "stalls": {"images": 0},
+    "layer": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "height": 4,
+        "width": 4,
+        "support": "PS4_P4",
+        "activation_bits": 4,
+        "weight_bits": 3,
+        "weights": "weights.npz",
+    },
+}
 _NETWORK = {
-    "name": "tiny", "input": {"channels": 2, "height": 4, "width": 4}, "output": "fc",
+    "name": "tiny",
+    "input": {"channels": 2, "height": 4, "width": 4},
+    "output": "fc",
     "layers": [
         {"op": "conv", "name": "conv1", "input": "input", "out_channels": 4, "kernel": 3, "padding": 1, "relu": True},
-        {"op": "conv", "name": "conv2", "input": "conv1", "out_channels": 4, "kernel": 3, "padding": 1,
-         "support": {"taps": [[0, 4], [8]]}},
+        {
+            "op": "conv",
+            "name": "conv2",
+            "input": "conv1",
+            "out_channels": 4,
+            "kernel": 3,
+            "padding": 1,
+            "support": {"taps": [[0, 4], [8]]},
+        },
         {"op": "add", "name": "sum", "inputs": ["conv1", "conv2"]},
         {"op": "global_avgpool", "name": "mean", "input": "sum"},
         {"op": "linear", "name": "fc", "input": "mean", "out_features": 3},
     ],
-}  # fmt: skip
+}
 _CPP = """#include "ap_int.h"
 #include "hls_stream.h"
 static const ap_int<6> TABLE[4] = {1, -2, 3, -4};
@@ -193,12 +215,31 @@ KINDS: dict[str, Kind] = {
     "bundle's arrays": Kind(_network, "net.npz", _GOLDEN, 12, summed=True),
     "bundle to load": Kind(_loaded, "net.yaml", _PACK, 10),
     "outputs": Kind(_outputs, "b.npz", ("compare", "FOLDER/a.npz", "FOLDER/b.npz", "--json"), 14),
-    "costs": Kind(_costs, "costs.yaml", ("energy", "--network", "digits", "--dataset", "digits", "--variant", "dense",
-                                         "--costs", "FOLDER/costs.yaml", "--json"), 14),
+    "costs": Kind(
+        _costs,
+        "costs.yaml",
+        (
+            "energy",
+            "--network",
+            "digits",
+            "--dataset",
+            "digits",
+            "--variant",
+            "dense",
+            "--costs",
+            "FOLDER/costs.yaml",
+            "--json",
+        ),
+        14,
+    ),
     "device": Kind(_device, "constraints/zcu104.yaml", _GOLDEN, 10),
     "training": Kind(_training, "train.yaml", ("train", "FOLDER/train.yaml", "--out", "FOLDER/out"), 16),
-    "results": Kind(_training, "results.json", ("sweep", "FOLDER/train.yaml", "dense", "--results",
-                                                "FOLDER/results.json", "--out", "FOLDER/out"), 6),
+    "results": Kind(
+        _training,
+        "results.json",
+        ("sweep", "FOLDER/train.yaml", "dense", "--results", "FOLDER/results.json", "--out", "FOLDER/out"),
+        6,
+    ),
     "trained weights": Kind(_trained, "run/model.pt", _QUANTISE, 3),
     "trained configuration": Kind(_trained, "run/config.json", _QUANTISE, 3),
     "trained network": Kind(_trained, "run/network.json", _QUANTISE, 3),
@@ -207,7 +248,7 @@ KINDS: dict[str, Kind] = {
     "golden output": Kind(_built, "out/golden/layer.npz", ("csim", *_GOLDEN[1:]), 2),
     "C simulation": Kind(_built, "out/csim/layer.npz", ("csim", *_GOLDEN[1:]), 2),
     "program": Kind(_program, "top.cpp", ("openhls",), 5, lines=True),
-}  # fmt: skip
+}
 
 
 # -- damages --
@@ -242,8 +283,23 @@ def _encoded(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _other(data: bytes, rng: np.random.Generator) -> bytes:
-    return [b"", b"\0", b"\n", b"[]", b"{}", b"null", b"3", b"PK\x03\x04", b"\x93NUMPY", b"\xff\xfe", b"- a\n",
-            b"\x89PNG\r\n", data + data, data[::-1], data.replace(b"\n", b"\r\n")][rng.integers(15)]  # fmt: skip
+    return [
+        b"",
+        b"\0",
+        b"\n",
+        b"[]",
+        b"{}",
+        b"null",
+        b"3",
+        b"PK\x03\x04",
+        b"\x93NUMPY",
+        b"\xff\xfe",
+        b"- a\n",
+        b"\x89PNG\r\n",
+        data + data,
+        data[::-1],
+        data.replace(b"\n", b"\r\n"),
+    ][rng.integers(15)]
 
 
 def _lines(data: bytes, rng: np.random.Generator) -> bytes:
@@ -264,10 +320,48 @@ def _lines(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 _NUMBER = re.compile(rb"(?<![\w.])-?\d+(\.\d+)?(?![\w.])")
-_NUMBERS = [b"-1", b"0", b"1", b"2", b"-0.0", b"0.5", b"1e400", b"-1e400", b".nan", b"NaN", b".inf", b"Infinity",
-            b"null", b"true", b"'1'", b"[]", b"{}", b"[1]", b"65536", b"65537", b"1048575", b"4294967296", b"1e-320",
-            b"1_0", b"99999999999999999999", b"-99999999999999999999", b"0x7", b"010", b"1:30", b"2001-01-01",
-            b"2001-99-99", b"9" * 5000, b"!!int x", b"*a", b"&a 1", b"'\\0'", b'"\\0"', b"~", b"1e3", b"@"]  # fmt: skip
+_NUMBERS = [
+    b"-1",
+    b"0",
+    b"1",
+    b"2",
+    b"-0.0",
+    b"0.5",
+    b"1e400",
+    b"-1e400",
+    b".nan",
+    b"NaN",
+    b".inf",
+    b"Infinity",
+    b"null",
+    b"true",
+    b"'1'",
+    b"[]",
+    b"{}",
+    b"[1]",
+    b"65536",
+    b"65537",
+    b"1048575",
+    b"4294967296",
+    b"1e-320",
+    b"1_0",
+    b"99999999999999999999",
+    b"-99999999999999999999",
+    b"0x7",
+    b"010",
+    b"1:30",
+    b"2001-01-01",
+    b"2001-99-99",
+    b"9" * 5000,
+    b"!!int x",
+    b"*a",
+    b"&a 1",
+    b"'\\0'",
+    b'"\\0"',
+    b"~",
+    b"1e3",
+    b"@",
+]
 
 
 def _number(data: bytes, rng: np.random.Generator) -> bytes:
@@ -279,9 +373,29 @@ def _number(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 _WORD = re.compile(rb"[A-Za-z_]{2,}")
-_WORDS = [b"", b"x", b"input", b"layer", b"None", b"nul\\0", b"\xc3\xa9", b"../../etc/passwd", b"/dev/null", b"[red]",
-          b"'", b'"', b": ", b"!!python/object:os.system", b"a" * 3000, b"<<", b"EOF", b"-", b"%", b"[/y]",
-          b"/dev/zero"]  # fmt: skip
+_WORDS = [
+    b"",
+    b"x",
+    b"input",
+    b"layer",
+    b"None",
+    b"nul\\0",
+    b"\xc3\xa9",
+    b"../../etc/passwd",
+    b"/dev/null",
+    b"[red]",
+    b"'",
+    b'"',
+    b": ",
+    b"!!python/object:os.system",
+    b"a" * 3000,
+    b"<<",
+    b"EOF",
+    b"-",
+    b"%",
+    b"[/y]",
+    b"/dev/zero",
+]
 
 
 def _word(data: bytes, rng: np.random.Generator) -> bytes:
@@ -301,8 +415,36 @@ def _bomb(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 _ALIAS = re.compile(rb"&\w+ |\*\w")  # behind which there may be more than any memory has
-_VALUES: list[Any] = [None, True, False, 0, 1, -1, 3, 2**20, 2**31, 2**64, 10**30, 0.5, -0.5, 1e300, math.nan, math.inf,
-                      "", "x", "1", "\0", "[red]", "x" * 2000, [], [0], [[]], {}, {"a": 1}, [None, 1]]  # fmt: skip
+_VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    3,
+    2**20,
+    2**31,
+    2**64,
+    10**30,
+    0.5,
+    -0.5,
+    1e300,
+    math.nan,
+    math.inf,
+    "",
+    "x",
+    "1",
+    "\0",
+    "[red]",
+    "x" * 2000,
+    [],
+    [0],
+    [[]],
+    {},
+    {"a": 1},
+    [None, 1],
+]
 
 
 def _structure(data: bytes, rng: np.random.Generator) -> bytes:
@@ -361,19 +503,30 @@ def _arrays(data: bytes, rng: np.random.Generator) -> bytes:
         arrays["extra.weight"] = array
     else:
         changed = {
-            3: lambda: array.astype(np.float64), 4: lambda: np.full(array.shape, np.nan), 5: lambda: array[:-1],
-            6: lambda: array[None], 7: lambda: array.astype(object), 8: lambda: array.astype(str),
-            9: lambda: np.full(array.shape, 300), 10: lambda: array.astype(np.complex128),
+            3: lambda: array.astype(np.float64),
+            4: lambda: np.full(array.shape, np.nan),
+            5: lambda: array[:-1],
+            6: lambda: array[None],
+            7: lambda: array.astype(object),
+            8: lambda: array.astype(str),
+            9: lambda: np.full(array.shape, 300),
+            10: lambda: array.astype(np.complex128),
             11: lambda: np.zeros((0, *array.shape[1:]), array.dtype),
-        }  # fmt: skip
+        }
         arrays[name] = changed[what]()
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
-_BYTES: dict[str, Damage] = {"truncated": _truncated, "flipped": _flipped, "zeroed": _zeroed, "inserted": _inserted,
-                             "encoded": _encoded, "other": _other}  # fmt: skip
+_BYTES: dict[str, Damage] = {
+    "truncated": _truncated,
+    "flipped": _flipped,
+    "zeroed": _zeroed,
+    "inserted": _inserted,
+    "encoded": _encoded,
+    "other": _other,
+}
 _TEXT: dict[str, Damage] = {"lines": _lines, "number": _number, "word": _word}
 _DATA: dict[str, Damage] = {"structure": _structure, "bomb": _bomb}
 _NPZ: dict[str, Damage] = {"arrays": _arrays}
@@ -455,8 +608,10 @@ def meaning(file: str, data: bytes) -> Any:
                 return repr(json.loads(data.decode("utf-8")))
             case ".npz":
                 with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                    return [(name, arrays[name].dtype, arrays[name].shape, arrays[name].tobytes())
-                            for name in sorted(arrays.files)]  # fmt: skip
+                    return [
+                        (name, arrays[name].dtype, arrays[name].shape, arrays[name].tobytes())
+                        for name in sorted(arrays.files)
+                    ]
     except Exception:  # of whatever sort: it means nothing
         return None
     return None
@@ -483,9 +638,12 @@ class Files:
         name = list(KINDS)[rng.choice(len(KINDS), p=weights / weights.sum())]
         possible = _damages_of(KINDS[name].file)
         count = 1 if rng.integers(4) else 2
-        return {"kind": name, "damages": [
-            {"how": possible[rng.integers(len(possible))], "seed": int(rng.integers(1 << 31))} for _ in range(count)
-        ]}  # fmt: skip
+        return {
+            "kind": name,
+            "damages": [
+                {"how": possible[rng.integers(len(possible))], "seed": int(rng.integers(1 << 31))} for _ in range(count)
+            ],
+        }
 
     def check(self, case: Case, folder: Path) -> None:
         name, kind = case["kind"], KINDS[case["kind"]]
@@ -546,8 +704,11 @@ def _raise(path: Path, name: str) -> None:
 
 def _content(folder: Path) -> dict[str, bytes]:
     """All that a command may not leave behind: files and their bytes, those of caches aside."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*"))
-            if path.is_file() and "build" not in path.parts and path.name != "config.json"}  # fmt: skip
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "build" not in path.parts and path.name != "config.json"
+    }
 
 
 CAMPAIGN = Files()

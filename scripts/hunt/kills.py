@@ -29,8 +29,12 @@ from .campaign import Case, Fault
 from .processes import VARIABLE, left
 
 _DIGITS = ROOT / "examples" / "digits"
-_SIGNALS = {"SIGKILL": -signal.SIGKILL, "SIGTERM": 128 + signal.SIGTERM, "SIGINT": 128 + signal.SIGINT,
-            "SIGHUP": 128 + signal.SIGHUP}  # fmt: skip
+_SIGNALS = {
+    "SIGKILL": -signal.SIGKILL,
+    "SIGTERM": 128 + signal.SIGTERM,
+    "SIGINT": 128 + signal.SIGINT,
+    "SIGHUP": 128 + signal.SIGHUP,
+}
 # Until main() has taken over, a signal does to Python what it does to any process.
 _EARLY = {-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT, 1}
 _QUIET_SECONDS = 2.0  # after which nothing may be running any more, where a core is free for each process
@@ -42,8 +46,13 @@ _LAYERS: tuple[dict[str, Any], ...] = (
 _FLOW = ("golden", "csim", "synth", "cosim", "run")
 _COMMANDS = (*_FLOW, "explore", "pack-weights", "train", "quantize", "quantize --qat")
 _SHARES = (0.08, 0.12, 0.16, 0.1, 0.14, 0.1, 0.08, 0.1, 0.06, 0.06)
-_TRAINING = ("epochs=2", "schedule.warmup_epochs=0", "checkpoint_steps=5", "quantise.qat_epochs=1",
-             "quantise.calibration_images=50")  # fmt: skip
+_TRAINING = (
+    "epochs=2",
+    "schedule.warmup_epochs=0",
+    "checkpoint_steps=5",
+    "quantise.qat_epochs=1",
+    "quantise.calibration_images=50",
+)
 # What may differ from one run to the next of the same inputs: times, places, dates.
 _CHANGING = {"seconds", "simulation", "cycles_per_second", "provenance", "title", "file", "run_dir", "bundle"}
 
@@ -125,8 +134,13 @@ def _prepare(case: Case, inputs: int, folder: Path) -> None:
     """Writes what the command reads; `inputs` 1 are others than 0."""
     command = case["command"]
     if command in _FLOW:
-        content: dict[str, Any] = {"psconv": 1, "layer": _LAYERS[case["layer"]], "images": {"count": 2},
-                                   "seed": inputs, "stalls": {"images": 1, "input": 0.2, "output": 0.2}}  # fmt: skip
+        content: dict[str, Any] = {
+            "psconv": 1,
+            "layer": _LAYERS[case["layer"]],
+            "images": {"count": 2},
+            "seed": inputs,
+            "stalls": {"images": 1, "input": 0.2, "output": 0.2},
+        }
     elif command == "pack-weights":
         content = read_yaml(_DIGITS / "loaded.yaml")
     elif command == "explore":
@@ -168,9 +182,15 @@ def _environment(folder: Path, mark: str) -> dict[str, str]:
 
 
 def _started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "scripts.cli", *arguments], cwd=folder,
-                            env=_environment(folder, mark), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "scripts.cli", *arguments],
+        cwd=folder,
+        env=_environment(folder, mark),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def _call(arguments: list[str], folder: Path) -> tuple[int, str]:
@@ -227,9 +247,11 @@ def _contents(out: Path) -> dict[str, Any]:
     return {
         path.relative_to(out).as_posix(): _content(path)
         for path in sorted(out.rglob("*"))
-        if path.is_file() and path.relative_to(out).parts[0] != "build" and not path.name.startswith(".")
+        if path.is_file()
+        and path.relative_to(out).parts[0] != "build"
+        and not path.name.startswith(".")
         and path.suffix not in (".md", ".html", ".svg")
-    }  # fmt: skip
+    }
 
 
 def _content(path: Path) -> Any:

@@ -30,9 +30,21 @@ from scripts.subject import LAYER, Engine, make_subject
 from . import integers
 from .campaign import Case, Declined, Fault
 
-PLAIN = {"kernel": 3, "stride": 1, "padding": 1, "support": "dense", "engine": "periodic", "relu": False,
-         "activation_bits": 8, "weight_bits": 8, "output_bits": 8, "shift": "auto", "scale": "none",
-         "weights": "random", "bias": True}  # fmt: skip
+PLAIN = {
+    "kernel": 3,
+    "stride": 1,
+    "padding": 1,
+    "support": "dense",
+    "engine": "periodic",
+    "relu": False,
+    "activation_bits": 8,
+    "weight_bits": 8,
+    "output_bits": 8,
+    "shift": "auto",
+    "scale": "none",
+    "weights": "random",
+    "bias": True,
+}
 PARALLEL = {"To": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
 
 
@@ -83,29 +95,48 @@ class Layers:
         if kernel == 3 and rng.integers(3):
             support = f"PS{one_of('', 'D')}{one_of(1, 2, 4)}_P{one_of(1, 2, 3, 4, 6, 8, 9, 16)}"
         elif kernel > 1 and rng.integers(3) == 0:
-            support = {"taps": [sorted(rng.choice(kernel**2, one_of(1, 2, 5), replace=False).tolist())
-                                for _ in range(one_of(1, 2, 3, 5))]}  # fmt: skip
+            support = {
+                "taps": [
+                    sorted(rng.choice(kernel**2, one_of(1, 2, 5), replace=False).tolist())
+                    for _ in range(one_of(1, 2, 3, 5))
+                ]
+            }
         period = _period(support)
         To, Tb = one_of(1, 1, 2, 3, 4), one_of(1, 1, 2, 3)
         blocks, groups = int(rng.integers(1, 4)), int(rng.integers(1, 4))
         layer = {
             "in_channels": max(1, period * Tb * blocks - one_of(0, int(rng.integers(period)))),
             "out_channels": period * To * groups if To > 1 else int(rng.integers(1, 2 * period + 8)),
-            "height": one_of(*self.sizes), "width": one_of(*self.sizes), "kernel": kernel, "stride": one_of(1, 1, 2),
-            "padding": int(rng.integers(kernel)), "support": support,
-            "engine": one_of("periodic", "periodic", "periodic", "indexed"), "relu": bool(rng.integers(2)),
-            "activation_bits": int(rng.integers(2, 9)), "weight_bits": int(rng.integers(2, 9)),
-            "output_bits": int(rng.integers(2, 9)), "shift": one_of("auto", "auto", 0, 1, 31, int(rng.integers(32))),
-            "scale": one_of("none", "none", "per_channel"), "weights": one_of("random", "random", "min", "max"),
+            "height": one_of(*self.sizes),
+            "width": one_of(*self.sizes),
+            "kernel": kernel,
+            "stride": one_of(1, 1, 2),
+            "padding": int(rng.integers(kernel)),
+            "support": support,
+            "engine": one_of("periodic", "periodic", "periodic", "indexed"),
+            "relu": bool(rng.integers(2)),
+            "activation_bits": int(rng.integers(2, 9)),
+            "weight_bits": int(rng.integers(2, 9)),
+            "output_bits": int(rng.integers(2, 9)),
+            "shift": one_of("auto", "auto", 0, 1, 31, int(rng.integers(32))),
+            "scale": one_of("none", "none", "per_channel"),
+            "weights": one_of("random", "random", "min", "max"),
             "bias": bool(rng.integers(4)),
-        }  # fmt: skip
+        }
         parallelism = {
-            "To": To, "Tb": Tb, "fold": one_of(1, 1, 2, 3, 5, 24),
+            "To": To,
+            "Tb": Tb,
+            "fold": one_of(1, 1, 2, 3, 5, 24),
             "packing": one_of(*[n for n in (1, 1, 2, 3, 4) if To % n == 0]),
             "feed": one_of("windows", "windows", "channels"),
-        }  # fmt: skip
-        return {"psconv": 1, "layer": layer, "parallelism": parallelism, "images": {"count": 3},
-                "seed": int(rng.integers(1 << 16))}  # fmt: skip
+        }
+        return {
+            "psconv": 1,
+            "layer": layer,
+            "parallelism": parallelism,
+            "images": {"count": 3},
+            "seed": int(rng.integers(1 << 16)),
+        }
 
 
 class LayersRtl(Layers):
@@ -120,8 +151,10 @@ class LayersRtl(Layers):
     def _drawn(self, rng: np.random.Generator) -> Case:
         case = super()._drawn(rng)
         idle, backpressure = (round(float(rng.choice([0.0, 0.1, 0.4, 0.8])), 1) for _ in range(2))
-        return case | {"clock_ns": float(rng.choice([3.333, 3.333, 5.0, 10.0, 40.0])),
-                       "stalls": {"images": 2, "input": idle, "output": backpressure}}  # fmt: skip
+        return case | {
+            "clock_ns": float(rng.choice([3.333, 3.333, 5.0, 10.0, 40.0])),
+            "stalls": {"images": 2, "input": idle, "output": backpressure},
+        }
 
     def check(self, case: Case, folder: Path) -> None:
         _, engine = _checked(case)
@@ -129,8 +162,14 @@ class LayersRtl(Layers):
         synthesised = settings.layout.synth(LAYER)
         write_text(synthesised / FILE_NAME, engine.header)
         try:
-            compile_hls([SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, synthesised], clock_ns=settings.clock_ns,
-                        out=synthesised, jobs=1)  # fmt: skip
+            compile_hls(
+                [SOURCE],
+                TOP,
+                include_dirs=[INCLUDE, ENGINE, synthesised],
+                clock_ns=settings.clock_ns,
+                out=synthesised,
+                jobs=1,
+            )
         except HlsError as error:
             raise Fault("refused", f"HLS: {error}") from error
         schedule = json.loads((synthesised / "schedule.json").read_text())
@@ -139,10 +178,21 @@ class LayersRtl(Layers):
         quiet = cycles.quiet(engine.shape, schedule)
         stalls = case["stalls"]
         for run, images, idle, backpressure in (
-            ("free", 3, 0.0, 0.0), ("stalled", stalls["images"], stalls["input"], stalls["output"])
-        ):  # fmt: skip
-            result = bench(engine, settings, rtl, ports, folder / run, images, idle, backpressure, quiet,
-                           inner=inner_streams(schedule))  # fmt: skip
+            ("free", 3, 0.0, 0.0),
+            ("stalled", stalls["images"], stalls["input"], stalls["output"]),
+        ):
+            result = bench(
+                engine,
+                settings,
+                rtl,
+                ports,
+                folder / run,
+                images,
+                idle,
+                backpressure,
+                quiet,
+                inner=inner_streams(schedule),
+            )
             if not result.ok:
                 raise Fault("wrong", f"RTL, {run}: {'; '.join(result.errors[:3])}")
             if run == "free":
@@ -196,8 +246,11 @@ def _checked(case: Case) -> tuple[Bundle, Engine]:
         if not np.array_equal(y, expected):
             wrong = np.argwhere(y != expected)
             at = tuple(wrong[0].tolist())
-            raise Fault("wrong", f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {at}: {y[at]}; "
-                                 f"{expected[at]} would be right")  # fmt: skip
+            raise Fault(
+                "wrong",
+                f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {at}: {y[at]}; "
+                f"{expected[at]} would be right",
+            )
     return bundle, replace(engine, x=x, y=expected)
 
 

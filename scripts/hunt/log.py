@@ -72,9 +72,13 @@ class Log:
         """The counts, as a row of a table."""
         counts = Counter(outcome.verdict for outcome in self.outcomes.values())
         seconds = sum(outcome.seconds for outcome in self.outcomes.values())
-        return {"campaign": self._head["campaign"], "seed": self._head["seed"], "cases": len(self.outcomes),
-                **{verdict: counts[verdict] for verdict in (GOOD, DECLINED, *FAULTS)},
-                "seconds": round(seconds, 1)}  # fmt: skip
+        return {
+            "campaign": self._head["campaign"],
+            "seed": self._head["seed"],
+            "cases": len(self.outcomes),
+            **{verdict: counts[verdict] for verdict in (GOOD, DECLINED, *FAULTS)},
+            "seconds": round(seconds, 1),
+        }
 
     def reasons(self) -> Counter[str]:
         """Why cases were declined, and how many."""

@@ -61,8 +61,14 @@ class Networks:
         synthesised = settings.layout.synth(WHOLE)
         network_top.write(synthesised, dataflow, "hunted")
         try:
-            compile_hls([synthesised / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, synthesised],
-                        clock_ns=settings.clock_ns, out=synthesised, jobs=1)  # fmt: skip
+            compile_hls(
+                [synthesised / network_top.SOURCE],
+                TOP,
+                include_dirs=[INCLUDE, ENGINE, synthesised],
+                clock_ns=settings.clock_ns,
+                out=synthesised,
+                jobs=1,
+            )
         except HlsError as error:
             raise Fault("refused", f"HLS: {error}") from error
         free = run_bench(whole, settings, count, "free", 0.0, 0.0)

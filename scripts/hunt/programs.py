@@ -91,8 +91,10 @@ def _words(rng: np.random.Generator, width: int, count: int) -> list[int]:
     """Random words, corner values more often."""
     ones = (1 << width) - 1
     corners = [0, 1, ones, 1 << (width - 1), ones >> 1]
-    return [corners[int(rng.integers(5))] if rng.random() < 0.15 else int.from_bytes(rng.bytes(8), "little") & ones
-            for _ in range(count)]  # fmt: skip
+    return [
+        corners[int(rng.integers(5))] if rng.random() < 0.15 else int.from_bytes(rng.bytes(8), "little") & ones
+        for _ in range(count)
+    ]
 
 
 def _most_reads(body: list, stream: str) -> int:

@@ -46,8 +46,9 @@ def load(name: str) -> Campaign:
     try:
         return getattr(import_module(f"{__package__}.{module}"), attribute)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"hunt {name}: the package {error.name} is missing: "
-                          "pip install -c requirements.lock -e '.[test,train]'") from error  # fmt: skip
+        raise ConfigError(
+            f"hunt {name}: the package {error.name} is missing: pip install -c requirements.lock -e '.[test,train]'"
+        ) from error
 
 
 def hunt(campaign: Campaign, wish: Hunt, say: Callable[[str], None]) -> Log:
@@ -106,8 +107,15 @@ def read_case(path: Path) -> tuple[str, Case]:
 
 def program_key() -> str:
     """A hash of everything that is hunted."""
-    files = [file for part in _PROGRAM for file in ([ROOT / part] if (ROOT / part).is_file() else
-             sorted(f for f in (ROOT / part).rglob("*") if f.is_file() and "__pycache__" not in f.parts))]  # fmt: skip
+    files = [
+        file
+        for part in _PROGRAM
+        for file in (
+            [ROOT / part]
+            if (ROOT / part).is_file()
+            else sorted(f for f in (ROOT / part).rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+        )
+    ]
     return content_key([str(file.relative_to(ROOT)) for file in files], *files)
 
 
@@ -121,8 +129,17 @@ def _fault(campaign: Campaign, wish: Hunt, worker: Worker, outcome: Outcome) -> 
     if outcome.verdict != "hang":
         case, least = _smallest(campaign, worker, case, outcome)
     path = wish.out / "faults" / f"{campaign.name}_{wish.seed}_{outcome.index}.json"
-    write_json(path, {"campaign": campaign.name, "seed": wish.seed, "index": outcome.index,
-                      "verdict": least.verdict, "text": least.text, "case": case})  # fmt: skip
+    write_json(
+        path,
+        {
+            "campaign": campaign.name,
+            "seed": wish.seed,
+            "index": outcome.index,
+            "verdict": least.verdict,
+            "text": least.text,
+            "case": case,
+        },
+    )
     return f"{campaign.name} {outcome.index}: {least.verdict}: {least.text}\n  psconv hunt --case {path}"
 
 

@@ -40,8 +40,12 @@ def draw(rng: np.random.Generator) -> Case:
 
 def built(case: Case) -> tuple[Bundle, Dataflow]:
     """The bundle and the top of a case. Raises ConfigError."""
-    network = Network(name="hunted", input=dict(zip(("channels", "height", "width"), case["input"], strict=True)),
-                      layers=deepcopy(case["layers"]), output=case["layers"][-1]["name"])  # fmt: skip
+    network = Network(
+        name="hunted",
+        input=dict(zip(("channels", "height", "width"), case["input"], strict=True)),
+        layers=deepcopy(case["layers"]),
+        output=case["layers"][-1]["name"],
+    )
     bundle = random_bundle(network, case["seed"], case["weight_bits"], case["activation_bits"])
     rng = np.random.default_rng([case["seed"], 1])
     scales, weight_formats = {}, dict(bundle.weight_formats)
@@ -129,14 +133,18 @@ def _drawn(rng: np.random.Generator) -> Case:
     names = [layer["name"] for layer in draft.layers if layer["op"] in ("conv", "linear")]
     weights = rng.choice(["rom", "rom", "rom", "loaded", "streamed", "some"])
     return {
-        "input": size, "layers": draft.layers, "seed": int(rng.integers(1 << 16)),
+        "input": size,
+        "layers": draft.layers,
+        "seed": int(rng.integers(1 << 16)),
         "parallelism": draft.parallelism,
-        "weights": "loaded" if weights == "loaded" else [
-            name for name in names if weights == "streamed" or weights == "some" and rng.integers(2)],
-        "activation_bits": int(rng.integers(2, 9)), "weight_bits": int(rng.integers(2, 9)),
+        "weights": "loaded"
+        if weights == "loaded"
+        else [name for name in names if weights == "streamed" or weights == "some" and rng.integers(2)],
+        "activation_bits": int(rng.integers(2, 9)),
+        "weight_bits": int(rng.integers(2, 9)),
         "scaled": [name for name in names if rng.integers(8) == 0 and weights != "loaded"],
         "fracs": draft.fracs,
-    }  # fmt: skip
+    }
 
 
 class _Draft:
@@ -173,10 +181,22 @@ class _Draft:
             taps = [sorted(self.rng.choice(kernel**2, 2, replace=False).tolist()) for _ in range(self.one_of(2, 3))]
             support = {"taps": taps}
         sizes = [(edge + 2 * padding - kernel) // stride + 1 for edge in size]
-        name = self.add("conv", (out, *sizes), out_channels=out, kernel=kernel, stride=stride, padding=padding,
-                        support=support, relu=bool(self.rng.integers(2)), bias=bool(self.rng.integers(4)))  # fmt: skip
-        period = int(support.split("_P")[1]) if isinstance(support, str) and "_P" in support else (
-            len(support["taps"]) if isinstance(support, dict) else 1)  # fmt: skip
+        name = self.add(
+            "conv",
+            (out, *sizes),
+            out_channels=out,
+            kernel=kernel,
+            stride=stride,
+            padding=padding,
+            support=support,
+            relu=bool(self.rng.integers(2)),
+            bias=bool(self.rng.integers(4)),
+        )
+        period = (
+            int(support.split("_P")[1])
+            if isinstance(support, str) and "_P" in support
+            else (len(support["taps"]) if isinstance(support, dict) else 1)
+        )
         self._parallel(name, -(-channels // period), out // period if out % period == 0 else 1)
         return name
 

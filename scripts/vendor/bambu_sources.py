@@ -13,8 +13,16 @@ import re
 
 from pymodel.errors import ConfigError
 
-UNUSED = ("PIPELINE", "DEPENDENCE", "STREAM", "ARRAY_PARTITION", "BIND_STORAGE", "LOOP_FLATTEN", "LOOP_TRIPCOUNT",
-          "INLINE")  # fmt: skip
+UNUSED = (
+    "PIPELINE",
+    "DEPENDENCE",
+    "STREAM",
+    "ARRAY_PARTITION",
+    "BIND_STORAGE",
+    "LOOP_FLATTEN",
+    "LOOP_TRIPCOUNT",
+    "INLINE",
+)
 PIECE_BITS = 64
 
 _PRAGMA = re.compile(r"^[ \t]*#pragma HLS (\w+).*\n", re.MULTILINE)
@@ -64,8 +72,9 @@ def bambu_header(text: str) -> str:
         widths[name] = bits
         pieces = -(-bits // PIECE_BITS)
         mask = (1 << PIECE_BITS) - 1
-        rows = ("{" + ", ".join(f"{word >> (PIECE_BITS * i) & mask:#x}ULL" for i in range(pieces)) + "}"
-                for word in words)  # fmt: skip
+        rows = (
+            "{" + ", ".join(f"{word >> (PIECE_BITS * i) & mask:#x}ULL" for i in range(pieces)) + "}" for word in words
+        )
         body = "\n".join(f"    {row}," for row in rows)
         return f"static const unsigned long long {name}[{len(words)}][{pieces}] = {{\n{body}\n}};"
 

@@ -34,8 +34,9 @@ _TEMPLATES = {
     "bambu": ("run.sh", "README.md"),
 }
 TITLES = {"vitis": "Vitis HLS", "bambu": "PandA Bambu"}
-_environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
-                                  lstrip_blocks=True)  # fmt: skip
+_environment = jinja2.Environment(
+    undefined=jinja2.StrictUndefined, keep_trailing_newline=True, trim_blocks=True, lstrip_blocks=True
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,10 @@ def write(tool: str, folder: Path, engine: Engine, target: Target, clock_ns: flo
         (folder / "run.sh").chmod(0o755)
         for name, beats in project.vectors.items():
             beats.tofile(folder / name)
-        write_json(folder / RECORD, {"tool": tool, "layer": engine.name, "target": target.name,
-                                     "clock_ns": clock_ns, "key": project.key})  # fmt: skip
+        write_json(
+            folder / RECORD,
+            {"tool": tool, "layer": engine.name, "target": target.name, "clock_ns": clock_ns, "key": project.key},
+        )
 
     unless_fresh(folder / RECORD, project.key, make)
 
@@ -86,9 +89,13 @@ def write(tool: str, folder: Path, engine: Engine, target: Target, clock_ns: flo
 def _files(tool: str, engine: Engine, target: Target, clock_ns: float) -> dict[str, str]:
     """Text of every file, by its path in the project."""
     values: dict[str, Any] = {
-        "title": f"{TITLES[tool]}: {TOP} of layer {engine.name}, for {target.name}", "top": TOP, "cflags": CFLAGS,
-        "clock_ns": clock_ns, "images": min(VECTOR_IMAGES, len(engine.x)), "kernel": engine.shape.kernel,
-    }  # fmt: skip
+        "title": f"{TITLES[tool]}: {TOP} of layer {engine.name}, for {target.name}",
+        "top": TOP,
+        "cflags": CFLAGS,
+        "clock_ns": clock_ns,
+        "images": min(VECTOR_IMAGES, len(engine.x)),
+        "kernel": engine.shape.kernel,
+    }
     least_depth = VITIS_LEAST_DEPTH if tool == "vitis" else 1
     config = header.render(engine.shape, engine.weights, engine.bias, engine.scales, least_depth)
     sources = _with_headers(SOURCE)

@@ -21,8 +21,14 @@ _VIVADO_ROWS = {
     "BRAM": ("Block RAM Tile",),
     "URAM": ("URAM",),
 }
-_HLS_RESOURCES = {"LUT": ("LUT", 1.0), "FF": ("FF", 1.0), "DSP": ("DSP", 1.0), "DSP48E": ("DSP", 1.0),
-                  "BRAM_18K": ("BRAM", 0.5), "URAM": ("URAM", 1.0)}  # fmt: skip
+_HLS_RESOURCES = {
+    "LUT": ("LUT", 1.0),
+    "FF": ("FF", 1.0),
+    "DSP": ("DSP", 1.0),
+    "DSP48E": ("DSP", 1.0),
+    "BRAM_18K": ("BRAM", 0.5),
+    "URAM": ("URAM", 1.0),
+}
 
 
 def csynth(top: Path, summary: Path) -> dict[str, Any]:
@@ -55,12 +61,16 @@ def _loops(root: ElementTree.Element) -> list[dict[str, Any]]:
         for summary in module.iterfind("PerformanceEstimates/SummaryOfLoopLatency"):
             for loop in summary.iter():
                 if (interval := _whole(loop.findtext("PipelineII"))) is not None:
-                    loops.append({
-                        "module": module.findtext("Name"), "name": loop.findtext("Name") or loop.tag, "ii": interval,
-                        "depth": _whole(loop.findtext("PipelineDepth")),
-                        # A number, or from how many to how many: the worst case, as of latency and interval.
-                        "iterations": _whole(loop.findtext("TripCount/range/max") or loop.findtext("TripCount")),
-                    })  # fmt: skip
+                    loops.append(
+                        {
+                            "module": module.findtext("Name"),
+                            "name": loop.findtext("Name") or loop.tag,
+                            "ii": interval,
+                            "depth": _whole(loop.findtext("PipelineDepth")),
+                            # A number, or from how many to how many: the worst case, as of latency and interval.
+                            "iterations": _whole(loop.findtext("TripCount/range/max") or loop.findtext("TripCount")),
+                        }
+                    )
     return loops
 
 

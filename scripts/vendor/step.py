@@ -108,8 +108,11 @@ def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict
         record |= _vitis_figures(folder / "reports")
     else:
         total = synthesise(rtl, TOP, settings.target, tables)["total"]
-        record |= {"resources": _plain(total), "resources_by": "yosys",
-                   "functions": reports.bambu(folder / "reports" / "bambu.log")}  # fmt: skip
+        record |= {
+            "resources": _plain(total),
+            "resources_by": "yosys",
+            "functions": reports.bambu(folder / "reports" / "bambu.log"),
+        }
         if wide := project.wide_words(engine.shape):
             record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"] = ", ".join(wide)
     return record
@@ -152,9 +155,7 @@ def _run(folder: Path, command: list[str], program: Path) -> None:
     path = os.pathsep.join([str(program.parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "BAMBU": str(program)}
     with (folder / LOG).open("w+", encoding="utf-8", errors="replace") as log:
-        with children.started(
-            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
-        ) as process:
+        with children.started(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT) as process:
             status = process.wait()
         log.seek(0)
         lines = log.read().splitlines()

@@ -27,12 +27,14 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "vitis": Kind(
-        "Vitis HLS", (("vitis_hls",), ("v++", "vitis-run")), ("XILINX_HLS", "XILINX_VITIS"),
+        "Vitis HLS",
+        (("vitis_hls",), ("v++", "vitis-run")),
+        ("XILINX_HLS", "XILINX_VITIS"),
         "source the settings64.sh of Vitis, or name its folder with --tool",
     ),
     "vivado": Kind("Vivado", (("vivado",),), ("XILINX_VIVADO",), "source the settings64.sh of Vivado"),
     "bambu": Kind("PandA Bambu", (("bambu",),), ("BAMBU_HLS",), "put bambu on PATH, or name its AppImage with --tool"),
-}  # fmt: skip
+}
 
 
 def find(name: str, named: Path | None = None) -> Path:
@@ -63,10 +65,16 @@ def find(name: str, named: Path | None = None) -> Path:
 
 def _message(kind: Kind, named: Path | None) -> str:
     wanted = ", or ".join(" with ".join(programs) for programs in kind.sets)
-    places = [f"  {named} and its bin folder (--tool)"] if named is not None else [
-        *(f"  ${variable}{f' = {value}' if (value := os.environ.get(variable)) else ' (not set)'}"
-          for variable in kind.variables),
-        "  every folder of PATH",
-    ]  # fmt: skip
+    places = (
+        [f"  {named} and its bin folder (--tool)"]
+        if named is not None
+        else [
+            *(
+                f"  ${variable}{f' = {value}' if (value := os.environ.get(variable)) else ' (not set)'}"
+                for variable in kind.variables
+            ),
+            "  every folder of PATH",
+        ]
+    )
     lines = [f"{kind.title} was not found: looked for {wanted} in", *places, f"If it is here: {kind.advice}."]
     return "\n".join(lines)

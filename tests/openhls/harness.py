@@ -110,22 +110,36 @@ int main() { drive(&TOP, RUNS); }
 """
 
 
-def native(kernel: Path, top: str, result: CompileResult, inputs: Mapping[str, list[int]], runs: int, folder: Path,
-           ) -> tuple[dict[str, list[int]], dict[str, list[int]]]:  # fmt: skip
+def native(
+    kernel: Path,
+    top: str,
+    result: CompileResult,
+    inputs: Mapping[str, list[int]],
+    runs: int,
+    folder: Path,
+) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
     """Call the kernel `runs` times, natively: (the input words it took, its output words)."""
     widths = stream_widths(result)
     is_input = {s["name"]: s["direction"] == "in" for s in result.ports["streams"]}
     return run_native(kernel, top, {name: (widths[name], i) for name, i in is_input.items()}, inputs, runs, folder)
 
 
-def run_native(kernel: Path, top: str, ports: Mapping[str, tuple[int, bool]], inputs: Mapping[str, list[int]],
-               runs: int, folder: Path) -> tuple[dict[str, list[int]], dict[str, list[int]]]:  # fmt: skip
+def run_native(
+    kernel: Path,
+    top: str,
+    ports: Mapping[str, tuple[int, bool]],
+    inputs: Mapping[str, list[int]],
+    runs: int,
+    folder: Path,
+) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
     """`native` of a kernel whose ports are known: in the order of its arguments, name -> (width, whether an input)."""
     values = {
-        "KERNEL": f'"{kernel.resolve()}"', "TOP": top, "RUNS": str(runs),
+        "KERNEL": f'"{kernel.resolve()}"',
+        "TOP": top,
+        "RUNS": str(runs),
         "INPUTS": ", ".join("true" if is_input else "false" for _, is_input in ports.values()),
         "NAMES": ", ".join(f'"{name}"' for name in ports),
-    }  # fmt: skip
+    }
     text = "".join(f"#define {k} {v}\n" for k, v in values.items()) + _NATIVE
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "native.cpp").write_text(text)
@@ -135,8 +149,11 @@ def run_native(kernel: Path, top: str, ports: Mapping[str, tuple[int, bool]], in
     run([sys.executable, "-m", "ziglang", "c++", *flags, folder / "native.cpp", "-o", folder / "native"])
     left = dict(line.split() for line in run([folder / "native"], folder).splitlines())
     taken = {name: words[: len(words) - int(left[name])] for name, words in inputs.items()}
-    return taken, {name: from_bytes((folder / f"{name}.native").read_bytes(), width)
-                   for name, (width, is_input) in ports.items() if not is_input}  # fmt: skip
+    return taken, {
+        name: from_bytes((folder / f"{name}.native").read_bytes(), width)
+        for name, (width, is_input) in ports.items()
+        if not is_input
+    }
 
 
 # -- the RTL in Verilator --------------------------------------------------------------------------------------------
@@ -271,8 +288,18 @@ def _runtime(folder: Path) -> Path:
     objects = []
     for source in ("verilated.cpp", "verilated_threads.cpp"):
         objects.append(folder / f"{source}.o")
-        run(["g++", "-c", *_OPTIONS, f"-I{VERILATOR_ROOT}/include", f"-I{VERILATOR_ROOT}/include/vltstd",
-             VERILATOR_ROOT / "include" / source, "-o", objects[-1]])  # fmt: skip
+        run(
+            [
+                "g++",
+                "-c",
+                *_OPTIONS,
+                f"-I{VERILATOR_ROOT}/include",
+                f"-I{VERILATOR_ROOT}/include/vltstd",
+                VERILATOR_ROOT / "include" / source,
+                "-o",
+                objects[-1],
+            ]
+        )
     run(["ar", "rcs", folder / "runtime.a", *objects])
     return folder / "runtime.a"
 
@@ -297,24 +324,59 @@ class Simulator:
         self.result, self.folder = result, folder
         model = folder / "model"
         model.mkdir(parents=True, exist_ok=True)
-        run([VERILATOR_ROOT / "bin" / "verilator_bin", "--cc", "-O3", *LINT, "--Mdir", model, "--prefix", "Vtop",
-             "--top-module", result.ports["top"], *result.rtl])  # fmt: skip
+        run(
+            [
+                VERILATOR_ROOT / "bin" / "verilator_bin",
+                "--cc",
+                "-O3",
+                *LINT,
+                "--Mdir",
+                model,
+                "--prefix",
+                "Vtop",
+                "--top-module",
+                result.ports["top"],
+                *result.rtl,
+            ]
+        )
         rows = []
         for stream in result.ports["streams"]:
             signals = stream["signals"]
             payload = ", ".join(f"{{&top->{n}, {-(-w // 8)}}}" for n, w in _signals(stream))
             valid, ready = signals["TVALID"]["name"], signals["TREADY"]["name"]
-            rows.append(f'    {{"{stream["name"]}", {"true" if stream["direction"] == "in" else "false"}, '
-                        f"&top->{valid}, &top->{ready}, {{{payload}}}}},")  # fmt: skip
+            rows.append(
+                f'    {{"{stream["name"]}", {"true" if stream["direction"] == "in" else "false"}, '
+                f"&top->{valid}, &top->{ready}, {{{payload}}}}},"
+            )
         (folder / "main.cpp").write_text(_MAIN.replace("STREAMS", "\n".join(rows)))
         parts = "".join(f'#include "{p}"\n' for p in sorted(model.glob("*.cpp")))
         (folder / "all.cpp").write_text(parts + '#include "main.cpp"\n')
-        run(["g++", *_OPTIONS, f"-I{VERILATOR_ROOT}/include", f"-I{VERILATOR_ROOT}/include/vltstd", f"-I{model}",
-             folder / "all.cpp", _runtime(shared), "-o", folder / "sim", "-pthread"])  # fmt: skip
+        run(
+            [
+                "g++",
+                *_OPTIONS,
+                f"-I{VERILATOR_ROOT}/include",
+                f"-I{VERILATOR_ROOT}/include/vltstd",
+                f"-I{model}",
+                folder / "all.cpp",
+                _runtime(shared),
+                "-o",
+                folder / "sim",
+                "-pthread",
+            ]
+        )
 
-    def run(self, inputs: Mapping[str, list[int]], expected: Mapping[str, int], *,
-            idle: float = 0.0, stall: float = 0.0,
-            seed: int = 1, reset_at: int = 0, limit: int = 1_000_000) -> Words:  # fmt: skip
+    def run(
+        self,
+        inputs: Mapping[str, list[int]],
+        expected: Mapping[str, int],
+        *,
+        idle: float = 0.0,
+        stall: float = 0.0,
+        seed: int = 1,
+        reset_at: int = 0,
+        limit: int = 1_000_000,
+    ) -> Words:
         """Feed words, collect words.
 
         Args:
@@ -330,11 +392,23 @@ class Simulator:
                 (self.folder / f"{name}.beats").write_bytes(self._beats(stream, inputs[name]))
             else:
                 outputs.append(stream)
-        run([self.folder / "sim", self.folder, seed, idle, stall, reset_at, limit,
-             *(expected[s["name"]] for s in outputs)])  # fmt: skip
+        run(
+            [
+                self.folder / "sim",
+                self.folder,
+                seed,
+                idle,
+                stall,
+                reset_at,
+                limit,
+                *(expected[s["name"]] for s in outputs),
+            ]
+        )
         out = {s["name"]: self._words(s, widths[s["name"]]) for s in outputs}
-        times = {s["name"]: from_bytes((self.folder / f"{s['name']}.times").read_bytes(), 64)
-                 for s in self.result.ports["streams"]}  # fmt: skip
+        times = {
+            s["name"]: from_bytes((self.folder / f"{s['name']}.times").read_bytes(), 64)
+            for s in self.result.ports["streams"]
+        }
         return Words(out, times)
 
     def _widths(self, stream: dict) -> list[int]:
@@ -375,9 +449,18 @@ PATTERNS = [
 ]
 
 
-def compare(source: Path, top: str, words: int, folder: Path, shared: Path, *, target: str = "xcup",
-            clock_ns: float = 3.33, runs: int = 3,
-            patterns: Sequence[Mapping] = PATTERNS) -> CompileResult:  # fmt: skip
+def compare(
+    source: Path,
+    top: str,
+    words: int,
+    folder: Path,
+    shared: Path,
+    *,
+    target: str = "xcup",
+    clock_ns: float = 3.33,
+    runs: int = 3,
+    patterns: Sequence[Mapping] = PATTERNS,
+) -> CompileResult:
     """Compile a kernel, run it natively on random words, and compare its RTL under stalls.
 
     Args:
@@ -385,8 +468,11 @@ def compare(source: Path, top: str, words: int, folder: Path, shared: Path, *, t
     """
     result = compile_hls([source], top, [INCLUDE], {}, target, clock_ns, out=folder)
     widths = stream_widths(result)
-    inputs = {s["name"]: random_words(widths[s["name"]], words * runs, k)
-              for k, s in enumerate(result.ports["streams"]) if s["direction"] == "in"}  # fmt: skip
+    inputs = {
+        s["name"]: random_words(widths[s["name"]], words * runs, k)
+        for k, s in enumerate(result.ports["streams"])
+        if s["direction"] == "in"
+    }
     taken, expected = native(source, top, result, inputs, runs, folder / "native")
     simulator = Simulator(result, folder / "sim", shared)
     for pattern in patterns:

@@ -88,10 +88,21 @@ def write_design(files: Iterable[Path], target: Path) -> Path:
                 before.append(f"  move({port}, {place});")
                 after.append(f"  move({place}, {port});")
     parts = [
-        *includes, *names, *programs.values(),
-        f"void {TOP}({', '.join(arguments)}) {{", "#pragma HLS DATAFLOW", *calls, "}", "#ifndef __SYNTHESIS__",
+        *includes,
+        *names,
+        *programs.values(),
+        f"void {TOP}({', '.join(arguments)}) {{",
+        "#pragma HLS DATAFLOW",
+        *calls,
+        "}",
+        "#ifndef __SYNTHESIS__",
         "template <class S> void move(S& from, S& to) { while (!from.empty()) to.write(from.read()); }",
-        f"void {NATIVE}({', '.join(flat)}) {{", *before, *natively, *after, "}", "#endif",
-    ]  # fmt: skip
+        f"void {NATIVE}({', '.join(flat)}) {{",
+        *before,
+        *natively,
+        *after,
+        "}",
+        "#endif",
+    ]
     target.write_text("\n".join(parts) + "\n")
     return target
