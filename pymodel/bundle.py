@@ -29,14 +29,14 @@ from pydantic import Field
 
 from pymodel import formats as fixed
 from pymodel import ops
-from pymodel.bounds import Version1
-from pymodel.errors import ConfigError, Strict, validated
-from pymodel.files import write_atomically, write_text
+from pymodel.common.bounds import Version1
+from pymodel.common.errors import ConfigError, Strict, validated
+from pymodel.common.files import write_atomically, write_text
+from pymodel.common.kinds import BUNDLE, read_kind
+from pymodel.common.records import read_npz, yaml_text
 from pymodel.formats import Format
-from pymodel.kinds import BUNDLE, read_kind
 from pymodel.network import AvgPool, Conv, GlobalAvgPool, Layer, Linear, Network
 from pymodel.packing import EngineShape
-from pymodel.records import read_npz, yaml_text
 from pymodel.supports import Support, check_support
 
 SCHEMA = 1

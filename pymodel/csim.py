@@ -20,9 +20,9 @@ import numpy as np
 from openhls import children, zig
 
 from pymodel import header, network_top
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_atomically
 from pymodel.dataflow import Dataflow
-from pymodel.errors import ConfigError
-from pymodel.files import write_atomically
 from pymodel.loading import Packet
 from pymodel.packing import EngineShape
 from pymodel.words import Words

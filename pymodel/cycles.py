@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.maxplus import Link, Orbit, Process, Timeline, interval, settle, sink
 from pymodel.packing import EngineShape
 

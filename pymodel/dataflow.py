@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from pymodel.bundle import Bundle
 from pymodel.check_sum import check_beats
-from pymodel.errors import ConfigError
-from pymodel.identifiers import identifiers
+from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import identifiers
 from pymodel.identity import identity, identity_beats
 from pymodel.network import AvgPool, Layer, Linear, MaxPool, Network
 from pymodel.packing import EngineShape

@@ -16,9 +16,9 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, field_validator
 
-from pymodel.bounds import NETWORK_SIZE, PICOJOULE, POSITIVE_PICOJOULE
-from pymodel.errors import Strict, validated
-from pymodel.kinds import COSTS, read_kind
+from pymodel.common.bounds import NETWORK_SIZE, PICOJOULE, POSITIVE_PICOJOULE
+from pymodel.common.errors import Strict, validated
+from pymodel.common.kinds import COSTS, read_kind
 from pymodel.traffic import KIB, EngineOptions, LayerTraffic, Traffic
 
 COSTS_FILE = Path(__file__).with_name("energy_costs.yaml")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ConfigDict, StrictInt
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 MIN_BITS, MAX_BITS = 2, 8
 MAX_FRAC = 64  # far beyond use; keeps 2.0**-frac a normal number

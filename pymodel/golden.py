@@ -14,7 +14,7 @@ import numpy as np
 
 from pymodel import ops
 from pymodel.bundle import Bundle
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import check_accumulator, requantise
 from pymodel.native import build
 from pymodel.native.convolution import MAX_ADD_SHIFT, add, convolve

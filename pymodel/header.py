@@ -8,9 +8,9 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_text
 from pymodel.cycles import STREAMED_SUMS_DEPTH, stream_depths, streamed_depths
-from pymodel.errors import ConfigError
-from pymodel.files import write_text
 from pymodel.formats import check_accumulator
 from pymodel.packing import EngineShape, pack_bias, pack_rom, pack_scales
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from pymodel.bundle import Bundle
 from pymodel.check_sum import check_sum
+from pymodel.common.errors import ConfigError
 from pymodel.dataflow import INPUT, Dataflow, build, needed_layers
-from pymodel.errors import ConfigError
 from pymodel.explore.memories import Memory, ultra_blocks
 from pymodel.formats import MAX_ACC_BITS, check_accumulator
 from pymodel.identity import difference

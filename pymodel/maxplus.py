@@ -18,7 +18,7 @@ from typing import Self
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 _LONG = 1 << 48  # cycles; more than anything here takes
 

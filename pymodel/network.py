@@ -12,8 +12,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pymodel import bounds
-from pymodel.errors import Checked, ConfigError, Strict
+from pymodel.common import bounds
+from pymodel.common.errors import Checked, ConfigError, Strict
 from pymodel.supports import AnySupport, MaskSupport, SupportSpec, make_support
 
 Positive = Annotated[int, bounds.NETWORK_SIZE.field()]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from pymodel.common.errors import ConfigError
 from pymodel.cycles import STAGES, check_depth, lead, longest_silence
 from pymodel.dataflow import IN_PORT, OUT_PORT, Dataflow
-from pymodel.errors import ConfigError
 from pymodel.maxplus import Link, Orbit, Process, Timeline, interval, occupancy, settle, sink
 from pymodel.units import LoaderUnit
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pymodel.common.files import write_text
 from pymodel.dataflow import IN_PORT, OUT_PORT, TOP, Dataflow
-from pymodel.files import write_text
 from pymodel.header import render_header, render_template
 from pymodel.network_cycles import stream_depths_between
 from pymodel.units import AddUnit, Control, Stream, Unit, WeightPort

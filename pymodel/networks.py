@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pymodel.errors import NEEDS_TORCH, ConfigError
+from pymodel.common.errors import NEEDS_TORCH, ConfigError
 from pymodel.network import (
     Add,
     AvgPool,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import SCALE_BITS, requantise
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_validator, model_validator
 
 from pymodel import formats
-from pymodel.errors import Checked, ConfigError
+from pymodel.common.errors import Checked, ConfigError
 from pymodel.products import Fields, fields
 from pymodel.supports import BlockSupport, Support, check_support, make_support
 from pymodel.words import Words, check_shape, pack_fields, signed_fields

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 
 @dataclass(frozen=True)

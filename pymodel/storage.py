@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.network import Conv, Linear, Network
 from pymodel.supports import AnySupport, Support
 

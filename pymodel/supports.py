@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 MAX_PERIOD = 4096
 NAMED_KERNEL = 3  # rows and columns of the kernels for which PSn_Pp, PSDn_Pp and pSCn are defined

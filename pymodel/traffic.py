@@ -24,8 +24,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from pymodel.common.errors import Checked, ConfigError
 from pymodel.cycles import sequences
-from pymodel.errors import Checked, ConfigError
 from pymodel.network import Conv, Linear, Network
 from pymodel.packing import EngineShape
 from pymodel.storage import FORMATS, Storage, network_storage

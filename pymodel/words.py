@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import check_range
 
 _FIELDS = 1 << 19  # that are spread out at a time

@@ -21,7 +21,7 @@ import numpy as np
 from cocotb.handle import SimHandleBase
 from cocotb.triggers import Timer
 
-from pymodel.files import write_atomically, write_text
+from pymodel.common.files import write_atomically, write_text
 from rtl_tb import records, watchdog
 from rtl_tb.job import Job
 from rtl_tb.ports import Ports, Stream, parse_ports

@@ -23,8 +23,8 @@ from pathlib import Path
 import cocotb_tools.config
 from openhls import children
 
-from pymodel.errors import ConfigError
-from pymodel.files import write_atomically, write_text
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_atomically, write_text
 from pymodel.native.build import cache_folder
 from rtl_tb import harness
 from rtl_tb.ports import Ports, VerilogPort

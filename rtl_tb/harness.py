@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jinja2
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from rtl_tb import records
 from rtl_tb.ports import Ports
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pymodel.files import write_text
+from pymodel.common.files import write_text
 from rtl_tb.scoreboard import Field, Layout
 from rtl_tb.watchdog import Inner
 

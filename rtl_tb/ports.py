@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from pymodel.errors import ConfigError, Strict, validated
+from pymodel.common.errors import ConfigError, Strict, validated
 
 REQUIRED = ("TDATA", "TVALID", "TREADY")
 OPTIONAL = ("TLAST", "TKEEP", "TSTRB")

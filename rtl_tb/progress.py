@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pymodel.files import write_text
+from pymodel.common.files import write_text
 
 FILE = "progress.json"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pymodel.files import write_atomically
+from pymodel.common.files import write_atomically
 
 
 def source(stream: str) -> str:

@@ -15,7 +15,7 @@ import find_libpython
 import numpy as np
 from openhls import children
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from rtl_tb import harness, records
 from rtl_tb.build import build
 from rtl_tb.job import Job

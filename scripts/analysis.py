@@ -15,8 +15,7 @@ from pymodel.networks import make_network
 from pymodel.storage import FORMATS, Storage, network_storage, total
 from pymodel.supports import PAPER_VARIANTS
 from pymodel.traffic import Buffers, EngineOptions, Traffic, network_traffic
-
-from . import plots
+from scripts import plots
 
 Row = dict[str, Any]
 MIB = 8 * 2**20  # bits

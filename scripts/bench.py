@@ -13,11 +13,10 @@ from pymodel.packing import pack_beats, pack_output_beats
 from rtl_tb.ports import Ports
 from rtl_tb.runner import SimResult, simulate
 from rtl_tb.watchdog import Inner
-
-from .settings import SIMULATION_PACKAGES, Settings
-from .sources import code
-from .steps import ROOT, content_key, versions
-from .subject import Engine
+from scripts.settings import SIMULATION_PACKAGES, Settings
+from scripts.sources import code
+from scripts.steps import ROOT, content_key, versions
+from scripts.subject import Engine
 
 
 def simulator() -> str:

@@ -17,16 +17,15 @@ import yaml
 from openhls.compile import compile_hls
 
 from pymodel import header
+from pymodel.common.files import write_text
+from pymodel.common.records import read_json
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.explore.costs import CALIBRATION, fit
-from pymodel.files import write_text
-from pymodel.records import read_json
-
-from .config import RunConfig, load
-from .parallel import in_workers
-from .resources import load_target, synthesise
-from .steps import ROOT, content_key, unless_fresh, write_json
-from .subject import make_subject
+from scripts.config import RunConfig, load
+from scripts.parallel import in_workers
+from scripts.resources import load_target, synthesise
+from scripts.steps import ROOT, content_key, unless_fresh, write_json
+from scripts.subject import make_subject
 
 EXAMPLES = ROOT / "examples" / "layers"
 TARGET = "zcu104"

@@ -22,14 +22,13 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from pymodel import bounds
-from pymodel.errors import NEEDS_TORCH, ConfigError, told
+from pymodel.common import bounds
+from pymodel.common.errors import NEEDS_TORCH, ConfigError, told
+from pymodel.common.records import json_text, read_json, reading
 from pymodel.explore.constants import exactness
-from pymodel.records import json_text, read_json, reading
-
-from . import tables
-from .benchmarks import BENCHMARKS
-from .vendor.tools import ToolMissing
+from scripts import tables
+from scripts.benchmarks import BENCHMARKS
+from scripts.vendor.tools import ToolMissing
 
 app = typer.Typer(
     help=__doc__.replace("\n\n", "\n\n\n"),
@@ -76,9 +75,9 @@ def _flow(
     pnr: bool = False,
 ) -> tuple[Any, Console]:
     """Runs the steps up to `last`; those whose inputs have not changed are left out."""
-    from . import flow  # the flow's packages take seconds to import; --help should not
-    from .config import load
-    from .steps import Layout
+    from scripts import flow  # the flow's packages take seconds to import; --help should not
+    from scripts.config import load
+    from scripts.steps import Layout
 
     if hls not in flow.HLS_TOOLS:
         raise ConfigError(f"--hls: {hls!r} is unknown: known are {', '.join(flow.HLS_TOOLS)}")
@@ -110,7 +109,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """The whole flow: golden model, C simulation, HLS, co-simulation, resources, comparison, report."""
-    from . import flow
+    from scripts import flow
 
     this, console = _flow(config, out, "resources", as_json, hls, target, clock, waves, pnr)
     if hls != "open":
@@ -266,7 +265,7 @@ def complexity(
     counts = compare_variants(network, dataset, variants)
     title = f"{network}, {dataset}"
     if storage:
-        from .analysis import storage_rows
+        from scripts.analysis import storage_rows
 
         rows = storage_rows(network, dataset, variants, bits)
         _table(f"Storage: {title}, {bits}-bit weights", rows, _console(), as_json)
@@ -330,8 +329,7 @@ def energy(
     from pymodel.energy import Costs
     from pymodel.supports import PAPER_VARIANTS
     from pymodel.traffic import Buffers, EngineOptions
-
-    from . import analysis
+    from scripts import analysis
 
     variants = PAPER_VARIANTS if variant == "all" else tuple(variant.split(","))
     prices = Costs.load(costs) if costs else Costs.load()
@@ -352,8 +350,8 @@ def pack_weights(
     as_json: Json = False,
 ) -> None:
     """The weights of a bundle as beats for a network that loads them (weights: loaded; docs/weights.md)."""
-    from . import loading
-    from .config import load
+    from scripts import loading
+    from scripts.config import load
 
     record = loading.pack(load(config), config, bundle, out)
     if as_json:
@@ -382,7 +380,7 @@ def explore(
     as_json: Json = False,
 ) -> None:
     """Chooses the parallelism of every layer, provably the best, for a frame rate or a device (docs/explore.md)."""
-    from . import explore as exploration
+    from scripts import explore as exploration
 
     console = _console(as_json)
     if out:
@@ -414,7 +412,7 @@ def fits(
     as_json: Json = False,
 ) -> None:
     """Whether a network with its weights in ROM fits a device, and whether its dense twin would at the same pace."""
-    from . import fits as fitting
+    from scripts import fits as fitting
 
     console = _console(as_json)
     with _status(console, "fits"):
@@ -433,7 +431,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measures: prints the tables and writes them with machine and versions. Without a name: says what there is."""
-    from .benchmarks.frame import load, measure
+    from scripts.benchmarks.frame import load, measure
 
     console = _console(as_json)
     if not names:
@@ -494,7 +492,7 @@ def hunt(
     What was judged is kept in OUT and not judged again; a fault is written to OUT/faults in its smallest form. Exit 1
     where there are faults.
     """
-    from .hunt import CAMPAIGNS, runner
+    from scripts.hunt import CAMPAIGNS, runner
 
     console = _console(as_json)
     say = lambda text: console.print(text, markup=False, highlight=False)  # noqa: E731
@@ -591,7 +589,7 @@ def _vendor(
     as_json: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
-    from .vendor import step
+    from scripts.vendor import step
 
     if this.subject.whole:
         raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
@@ -652,7 +650,7 @@ def _training(module: str) -> Any:
 
 
 def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) -> None:
-    from .report import terminal_table
+    from scripts.report import terminal_table
 
     if as_json:
         print(json_text(result))
@@ -665,7 +663,7 @@ def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) 
 
 
 def _compare(a: Path, b: Path, console: Console, as_json: bool) -> None:
-    from .compare import compare as compare_outputs
+    from scripts.compare import compare as compare_outputs
 
     result = compare_outputs(a, b)
     if as_json:

@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pymodel import bounds
-from pymodel.bounds import FileName, Odd, Version1
-from pymodel.errors import ConfigError, Strict, validated
-from pymodel.kinds import RUN, read_kind
+from pymodel.common import bounds
+from pymodel.common.bounds import FileName, Odd, Version1
+from pymodel.common.errors import ConfigError, Strict, validated
+from pymodel.common.kinds import RUN, read_kind
 from pymodel.supports import Support, make_support
 
 Bits = Annotated[int, bounds.TENSOR_BITS.field()]

@@ -11,9 +11,11 @@ from typing import Any
 
 from openhls.targets import least_period
 
-from pymodel.bounds import BUDGET
 from pymodel.bundle import Bundle
-from pymodel.errors import ConfigError
+from pymodel.common.bounds import BUDGET
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_text
+from pymodel.common.records import read_yaml, yaml_text
 from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.fitted import Fitted, fitted
@@ -22,14 +24,11 @@ from pymodel.explore.options import Option, Parallelism, most_multipliers, optio
 from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
-from pymodel.files import write_text
-from pymodel.records import read_yaml, yaml_text
-
-from . import plots
-from .config import load
-from .parallel import in_workers
-from .resources import Target, load_target
-from .subject import load_bundle
+from scripts import plots
+from scripts.config import load
+from scripts.parallel import in_workers
+from scripts.resources import Target, load_target
+from scripts.subject import load_bundle
 
 Row = dict[str, Any]
 UTILISATION = "utilisation"

@@ -16,19 +16,18 @@ from typing import Any
 import numpy as np
 
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
 from pymodel.dataflow import Dataflow, build
-from pymodel.errors import ConfigError
 from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import Cost, check_family, engine_cost
 from pymodel.explore.network import cheapest
 from pymodel.explore.streams import streams_cost
 from pymodel.network import Conv
 from pymodel.network_cycles import slowest
-
-from .config import load
-from .explore import explored
-from .resources import Target, lacking, load_target, verdict
-from .subject import engine_shapes, load_bundle
+from scripts.config import load
+from scripts.explore import explored
+from scripts.resources import Target, lacking, load_target, verdict
+from scripts.subject import engine_shapes, load_bundle
 
 BLOCK_BITS, ULTRA_BITS = 36 * 1024, 288 * 1024
 

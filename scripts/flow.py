@@ -22,29 +22,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from pymodel import csim, cycles, header
 from pymodel import golden as golden_model
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_text
+from pymodel.common.records import read_json, read_npz, reading
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
-from pymodel.errors import ConfigError
-from pymodel.files import write_text
 from pymodel.native import build as native
 from pymodel.packing import unpack_beats
-from pymodel.records import read_json, read_npz, reading
 from pymodel.storage import support_storage
 from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
-
-from . import network_steps
-from .bench import bench, inner_streams, simulator, summary
-from .config import RunConfig
-from .network_report import network_report
-from .parallel import in_workers
-from .place_route import check_routable, clock_report, place_and_route
-from .report import write_report
-from .resources import load_target, seen_by_yosys, synthesise, trace_operands
-from .settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from .sources import code
-from .steps import DESIGNS, ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
-from .subject import Engine, Subject, engine_input, make_subject
-from .vendor import step as vendor
+from scripts import network_steps
+from scripts.bench import bench, inner_streams, simulator, summary
+from scripts.config import RunConfig
+from scripts.network_report import network_report
+from scripts.parallel import in_workers
+from scripts.place_route import check_routable, clock_report, place_and_route
+from scripts.report import write_report
+from scripts.resources import load_target, seen_by_yosys, synthesise, trace_operands
+from scripts.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from scripts.sources import code
+from scripts.steps import DESIGNS, ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from scripts.subject import Engine, Subject, engine_input, make_subject
+from scripts.vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)

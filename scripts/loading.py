@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_atomically
 from pymodel.dataflow import build
-from pymodel.errors import ConfigError
-from pymodel.files import write_atomically
 from pymodel.loading import weight_beats
-
-from .config import RunConfig
-from .resources import load_target
-from .subject import engine_shapes, load_bundle
+from scripts.config import RunConfig
+from scripts.resources import load_target
+from scripts.subject import engine_shapes, load_bundle
 
 
 def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict[str, Any]:

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from pymodel import network_memory
+from pymodel.common.records import read_json, read_npz, reading
 from pymodel.dataflow import OUT_PORT, TOP, Dataflow
 from pymodel.network_cycles import latency
-from pymodel.records import read_json, read_npz, reading
 from pymodel.storage import support_storage
 from pymodel.units import EngineUnit, StreamedEngineUnit
-
-from .place_route import clock_report
-from .settings import Settings
-from .subject import Whole
+from scripts.place_route import clock_report
+from scripts.settings import Settings
+from scripts.subject import Whole
 
 
 def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:

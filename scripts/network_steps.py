@@ -9,20 +9,19 @@ import numpy as np
 from openhls.compile import compile_hls
 
 from pymodel import csim, network_cycles, network_top
+from pymodel.common.files import write_text
+from pymodel.common.records import read_json
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP
-from pymodel.files import write_text
-from pymodel.records import read_json
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
-
-from .bench import inner_streams, simulator, summary
-from .place_route import place_and_route
-from .resources import seen_by_yosys, synthesise_modules
-from .settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from .sources import code
-from .steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
-from .subject import Whole
+from scripts.bench import inner_streams, simulator, summary
+from scripts.place_route import place_and_route
+from scripts.resources import seen_by_yosys, synthesise_modules
+from scripts.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from scripts.sources import code
+from scripts.steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from scripts.subject import Whole
 
 
 @step

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pymodel.errors import ConfigError
-
-from .critical_path import described, in_lines, shares
-from .ecp5_registers import use_registers
-from .modules import without_contents
-from .resources import Target
-from .source_lines import SourceLines
-from .yowasp import read_sources, tool, yosys
+from pymodel.common.errors import ConfigError
+from scripts.critical_path import described, in_lines, shares
+from scripts.ecp5_registers import use_registers
+from scripts.modules import without_contents
+from scripts.resources import Target
+from scripts.source_lines import SourceLines
+from scripts.yowasp import read_sources, tool, yosys
 
 _DESIGN, _REGISTERS = "design.json", "registers.json"
 

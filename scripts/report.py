@@ -20,11 +20,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pymodel.errors import Strict, validated
-from pymodel.files import write_text
-from pymodel.records import json_text
-
-from .resources import verdict
+from pymodel.common.errors import Strict, validated
+from pymodel.common.files import write_text
+from pymodel.common.records import json_text
+from scripts.resources import verdict
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DASH = "–"

@@ -13,19 +13,18 @@ from typing import Annotated, Any
 from openhls.targets import TARGETS
 from pydantic import Field, field_validator
 
-from pymodel.bounds import BUDGET, CLOCK_NS
-from pymodel.errors import ConfigError, Strict, validated
+from pymodel.common.bounds import BUDGET, CLOCK_NS
+from pymodel.common.errors import ConfigError, Strict, validated
+from pymodel.common.kinds import DEVICE, read_kind
+from pymodel.common.records import read_json
 from pymodel.formats import MAX_BITS
-from pymodel.kinds import DEVICE, read_kind
-from pymodel.records import read_json
-
-from .cells import KINDS, Family, family_of, kept_apart
-from .modules import Distinct, Module, distinct, instantiated, without_contents
-from .netlist import trace
-from .parallel import in_workers
-from .sources import code
-from .steps import Work, content_key, versions, write_json
-from .yowasp import read_sources, yosys
+from scripts.cells import KINDS, Family, family_of, kept_apart
+from scripts.modules import Distinct, Module, distinct, instantiated, without_contents
+from scripts.netlist import trace
+from scripts.parallel import in_workers
+from scripts.sources import code
+from scripts.steps import Work, content_key, versions, write_json
+from scripts.yowasp import read_sources, yosys
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 

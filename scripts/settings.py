@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config import Stalls
-from .resources import Target
-from .steps import Layout
+from scripts.config import Stalls
+from scripts.resources import Target
+from scripts.steps import Layout
 
 # Installed packages on which the results of steps depend.
 HLS_PACKAGES = ("pycde", "llvmlite", "ziglang")

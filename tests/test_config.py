@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from scripts.cli import main
 from scripts.config import load
 from scripts.subject import make_subject

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pymodel.common.errors import ConfigError
 from pymodel.cycles import FEEDER_STAGES, check, latency, sequences, stream_depths
-from pymodel.errors import ConfigError
 from pymodel.packing import EngineShape
 
 # Scheduled as a compiler might: write stage of each process, deep enough streams where none is asked for.

@@ -10,8 +10,8 @@ import pytest
 
 from pymodel import csim, golden, network_cycles, network_top
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
 from pymodel.dataflow import OUT_PORT, Dataflow, build
-from pymodel.errors import ConfigError
 from pymodel.formats import Format
 from pymodel.generate import random_bundle
 from pymodel.maxplus import Link, Process, Timeline, settle

@@ -13,17 +13,7 @@ import pytest
 from scripts.benchmarks import BENCHMARKS
 from scripts.benchmarks.document import documented
 from scripts.benchmarks.frame import measure
-from tests.documents import (
-    DOCUMENTS,
-    ROOT,
-    blocks,
-    commands,
-    figures,
-    places,
-    stray_commands,
-    stray_tables,
-    unmatched,
-)
+from tests.documents import DOCUMENTS, ROOT, blocks, commands, figures, places, stray_commands, stray_tables, unmatched
 
 DATA = ROOT.parent / "shared" / "data" / "cifar10"
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pymodel import csim, golden, header
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import accumulator_bits
 from pymodel.packing import EngineShape, pack_weights
 from pymodel.supports import BlockSupport, make_support

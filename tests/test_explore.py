@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openhls.primitives import Fifo, Ram, Rom
 
+from pymodel.common.errors import ConfigError
 from pymodel.complexity import compare_variants
 from pymodel.cycles import sequences
 from pymodel.dataflow import build
-from pymodel.errors import ConfigError
 from pymodel.explore.costs import Cost, calibration, engine_cost, fit, lut_features, multiplier_blocks
 from pymodel.explore.memories import Memory, half_blocks, memories, total_half_blocks, totals
 from pymodel.explore.network import Network, cheapest, conflicts, fastest, top_shapes

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from pymodel import cycles
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.packing import pack_beats, pack_output_beats
 from rtl_tb.runner import simulate
 from scripts import flow

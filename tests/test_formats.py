@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymodel.errors import ConfigError
-from pymodel.formats import (
-    Format,
-    accumulator_bits,
-    accumulator_bound,
-    check_accumulator,
-    check_range,
-    requantise,
-)
+from pymodel.common.errors import ConfigError
+from pymodel.formats import Format, accumulator_bits, accumulator_bound, check_accumulator, check_range, requantise
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ACC48 = st.integers(-(2**47), 2**47 - 1)

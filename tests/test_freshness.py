@@ -15,7 +15,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pymodel.files import write_atomically
+from pymodel.common.files import write_atomically
 from scripts import flow, network_steps, sources
 from scripts.config import load
 from scripts.steps import Work, content_key

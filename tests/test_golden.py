@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pymodel import golden, ops
 from pymodel.bundle import Bundle
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import MAX_FRAC, Format, accumulator_bits
 from pymodel.network import Network
 from pymodel.networks import digits

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from scripts import hunt
 from scripts.hunt import runner
 from scripts.hunt.campaign import Declined, Fault

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
 from pymodel import csim, golden, network_top
+from pymodel.common.identifiers import identifiers
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP, build
 from pymodel.generate import random_bundle
-from pymodel.identifiers import identifiers
 from pymodel.network import Network
 from rtl_tb.build import elaborated_ports
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.packing import EngineShape, pack_indices, pack_rom, pack_weights, unpack_indices, unpack_weights
 from pymodel.supports import BlockSupport, make_support
 

@@ -13,9 +13,9 @@ from openhls.compile import compile_hls
 from pymodel import csim, golden, header, network_top
 from pymodel.bundle import Bundle
 from pymodel.check_sum import check_sum
+from pymodel.common.errors import ConfigError
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP, Dataflow, build, needed_layers
-from pymodel.errors import ConfigError
 from pymodel.explore.memories import ultra_blocks
 from pymodel.generate import random_bundle
 from pymodel.loading import Packet, Verdict, answers, in_ultra_ram, loadable, packet, verdicts, weight_beats

@@ -14,9 +14,9 @@ from openhls.compile import compile_hls
 
 from pymodel import network_memory, network_top
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import TOP, Dataflow, build
-from pymodel.errors import ConfigError
 from pymodel.explore.constants import needs_less, upper_bounds
 from pymodel.explore.costs import DSP_PRODUCT_BITS, multiplier_blocks
 from pymodel.explore.options import engines

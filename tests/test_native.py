@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from pymodel import generate, golden, ops
 from pymodel.bundle import Bundle
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import Format, requantise
 from pymodel.native import build, convolution
 from pymodel.native.build import INSTRUCTION_SETS, Native

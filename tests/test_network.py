@@ -4,18 +4,9 @@ import copy
 
 import pytest
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.network import Conv, Network
-from pymodel.networks import (
-    DATASETS,
-    NETWORKS,
-    apply_variant,
-    digits,
-    make_network,
-    resnet18,
-    shufflenet,
-    vgg16,
-)
+from pymodel.networks import DATASETS, NETWORKS, apply_variant, digits, make_network, resnet18, shufflenet, vgg16
 from pymodel.supports import PAPER_VARIANTS, UnstructuredSupport
 
 

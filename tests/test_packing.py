@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.packing import (
     EngineShape,
     pack_beats,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pymodel import csim, header
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import accumulator_bits
 from pymodel.packing import EngineShape
 from pymodel.products import fields, most_products, operand_bits

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from openhls.primitives import Ram, Rom
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.explore.memories import ultra_blocks
 from scripts import resources
 from scripts.benchmarks.generated import generate

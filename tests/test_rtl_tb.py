@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from rtl_tb import build, processes, records
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import Ports, load_ports, parse_ports, vendor_ports

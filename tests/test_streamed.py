@@ -15,9 +15,9 @@ from openhls.compile import compile_hls
 
 from pymodel import csim, golden, network_memory, network_top
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
 from pymodel.csim import ENGINE, INCLUDE
 from pymodel.dataflow import OUT_PORT, TOP, Dataflow, build
-from pymodel.errors import ConfigError
 from pymodel.generate import random_bundle
 from pymodel.network import Network
 from pymodel.network_cycles import latency, slowest

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.supports import PAPER_VARIANTS, Support, UnstructuredSupport, check_support, make_support
 
 FULL = tuple(range(9))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
 from pymodel import csim, header
+from pymodel.common.errors import ConfigError
 from pymodel.complexity import complexity
-from pymodel.errors import ConfigError
 from pymodel.network import Add, Conv, InputSpec, Linear, MaxPool, Network
 from pymodel.networks import make_network
 from pymodel.packing import EngineShape

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from pymodel.bundle import Bundle  # noqa: E402
+from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.complexity import compare_variants, complexity  # noqa: E402
-from pymodel.errors import ConfigError  # noqa: E402
 from pymodel.network import Conv, Network  # noqa: E402
 from pymodel.networks import digits, make_network, mobilenet_v2, sparse_convs  # noqa: E402
 from pymodel.storage import network_storage, total  # noqa: E402

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.training import cifar10, tiny_imagenet
 from pymodel.training.data import DATA_VARIABLE, load_dataset
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from pymodel.errors import ConfigError  # noqa: E402
+from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.network import Conv  # noqa: E402
 from pymodel.networks import make_network, sparse_convs  # noqa: E402
 from pymodel.supports import Support  # noqa: E402

@@ -13,9 +13,9 @@ from hypothesis import strategies as st  # noqa: E402
 
 from pymodel import golden, networks  # noqa: E402
 from pymodel.bundle import Bundle  # noqa: E402
-from pymodel.errors import ConfigError  # noqa: E402
+from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.formats import Format, requantise  # noqa: E402
-from pymodel.network import (  # noqa: E402
+from pymodel.network import (
     Add,
     AvgPool,
     ChannelShuffle,

@@ -20,8 +20,8 @@ torch = pytest.importorskip("torch")
 
 from pymodel import golden  # noqa: E402
 from pymodel.bundle import Bundle  # noqa: E402
+from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.complexity import complexity  # noqa: E402
-from pymodel.errors import ConfigError  # noqa: E402
 from pymodel.networks import NETWORKS, make_network  # noqa: E402
 from pymodel.training.augment import augment  # noqa: E402
 from pymodel.training.baselines import initialised  # noqa: E402

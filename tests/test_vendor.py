@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from pymodel import csim, header
+from pymodel.common.errors import ConfigError
 from pymodel.cycles import pe_iterations
-from pymodel.errors import ConfigError
 from pymodel.packing import EngineShape
 from scripts import flow
 from scripts.config import load

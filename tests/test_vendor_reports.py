@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from scripts.vendor import reports
 
 SAMPLES = Path(__file__).parent / "vendor"

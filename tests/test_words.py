@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.words import Words
 
 tensors = st.builds(

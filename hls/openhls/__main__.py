@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from .caches import Unwritable
-from .compile import compile_hls
-from .errors import HlsError
-from .report import table
-from .targets import TARGETS
+from openhls.caches import Unwritable
+from openhls.compile import compile_hls
+from openhls.errors import HlsError
+from openhls.report import table
+from openhls.targets import TARGETS
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from . import circt, control, emit, narrow, report
-from . import schedule as scheduling
-from .clock import Clock
-from .errors import HlsError
-from .frontend import ProcessSource, process_graph
-from .graph import Interface, Process
-from .lookahead import look_ahead
-from .merge import merge_registers
-from .tables import tabulate
-from .targets import Target
-from .targets import target as find_target
+from openhls import circt, control, emit, narrow, report
+from openhls import schedule as scheduling
+from openhls.clock import Clock
+from openhls.errors import HlsError
+from openhls.frontend import ProcessSource, process_graph
+from openhls.graph import Interface, Process
+from openhls.lookahead import look_ahead
+from openhls.merge import merge_registers
+from openhls.tables import tabulate
+from openhls.targets import Target
+from openhls.targets import target as find_target
 
 
 @dataclass(frozen=True)

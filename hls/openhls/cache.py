@@ -11,9 +11,9 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from .build import Built, Job
-from .errors import HlsError, Location
-from .graph import Interface, Static
+from openhls.build import Built, Job
+from openhls.errors import HlsError, Location
+from openhls.graph import Interface, Static
 
 _TOOLS = ("llvmlite", "pycde")
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .errors import HlsError
-from .ir import Function, Instruction
+from openhls.errors import HlsError
+from openhls.ir import Function, Instruction
 
 Edge = tuple[str, str]
 

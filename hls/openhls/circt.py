@@ -12,8 +12,8 @@ import re
 import pycde.circt as circt
 from pycde.circt import ir, passmanager
 
-from .errors import HlsError, InternalError, Location
-from .graph import Builder, Node, Process
+from openhls.errors import HlsError, InternalError, Location
+from openhls.graph import Builder, Node, Process
 
 PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 BINARY = ("add", "sub", "mul", "and", "or", "xor", "shl", "shru", "shrs", "divu", "divs", "modu", "mods")

@@ -6,10 +6,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from . import children, lengths, pragmas
-from .errors import HlsError, Location
-from .places import shown
-from .zig import COMPILER, uncached
+from openhls import children, lengths, pragmas
+from openhls.errors import HlsError, Location
+from openhls.places import shown
+from openhls.zig import COMPILER, uncached
 
 HEADERS = Path(__file__).resolve().parent.parent / "include"
 # Library headers ask the preprocessor for exceptions and RTTI, too.

@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import circt, dataflow, emit, frontend, netlist, report
-from .build import Built, Job, build_graph
-from .cache import Cache
-from .clock import Clock
-from .errors import HlsError
-from .graph import Design, Stream
-from .keywords import safe
-from .locks import locked
-from .pragmas import plain
-from .targets import target as find_target
-from .workers import build_all
+from openhls import circt, dataflow, emit, frontend, netlist, report
+from openhls.build import Built, Job, build_graph
+from openhls.cache import Cache
+from openhls.clock import Clock
+from openhls.errors import HlsError
+from openhls.graph import Design, Stream
+from openhls.keywords import safe
+from openhls.locks import locked
+from openhls.pragmas import plain
+from openhls.targets import target as find_target
+from openhls.workers import build_all
 
 MAX_CLOCK_NS = 1_000_000
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import llvmlite.binding as llvm
 import numpy as np
 
-from .graph import Node, Process
+from openhls.graph import Node, Process
 
 LIMIT = 2**26  # iterations to try before giving up
 MAX_WIDTH = 64  # wider values are data

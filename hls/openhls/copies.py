@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .errors import HlsError
-from .ir import Function, Instruction, Value, parse_constant_gep
-from .objects import Objects
+from openhls.errors import HlsError
+from openhls.ir import Function, Instruction, Value, parse_constant_gep
+from openhls.objects import Objects
 
 _COPIES = ("llvm.memset.", "llvm.memcpy.", "llvm.memmove.")
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from . import passes
-from .debuginfo import DebugInfo, Variable
-from .errors import HlsError, Location
-from .graph import Interface, Static, Stream
-from .ir import Function, Instruction, Types, parse_constant_gep, parse_function
-from .lengths import LENGTH_MARKER, lengths
-from .pragmas import ABOUT_ARRAYS, DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, STREAM_MARKER
-from .printed import PrintedModule
+from openhls import passes
+from openhls.debuginfo import DebugInfo, Variable
+from openhls.errors import HlsError, Location
+from openhls.graph import Interface, Static, Stream
+from openhls.ir import Function, Instruction, Types, parse_constant_gep, parse_function
+from openhls.lengths import LENGTH_MARKER, lengths
+from openhls.pragmas import ABOUT_ARRAYS, DATAFLOW_MARKER, INLINE_MARKER, KEEP_MARKER, STREAM_MARKER
+from openhls.printed import PrintedModule
 
 Places = dict[int, str]  # byte offset behind a pointer -> the name of the stream there
 

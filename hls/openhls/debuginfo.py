@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from .clang import HEADERS
-from .errors import Location
-from .ir import Function, Instruction
-from .places import shown
+from openhls.clang import HEADERS
+from openhls.errors import Location
+from openhls.ir import Function, Instruction
+from openhls.places import shown
 
 _NODE = re.compile(r"^!(\d+) = (?:distinct )?(.*)$", re.MULTILINE)
 _GLOBAL = re.compile(r'^@("[^"]*"|[-\w.$]+) = (.*)$', re.MULTILINE)

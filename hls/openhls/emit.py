@@ -21,15 +21,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .circt import Session, constant, location, operation, verilog
-from .errors import InternalError, Location
-from .graph import Interface, Node, Stream
-from .keywords import safe
-from .narrow import extension
-from .netlist import add
-from .primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
-from .schedule import Schedule
-from .targets import Target
+from openhls.circt import Session, constant, location, operation, verilog
+from openhls.errors import InternalError, Location
+from openhls.graph import Interface, Node, Stream
+from openhls.keywords import safe
+from openhls.narrow import extension
+from openhls.netlist import add
+from openhls.primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
+from openhls.schedule import Schedule
+from openhls.targets import Target
 
 
 @dataclass(frozen=True)

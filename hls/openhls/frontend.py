@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import clang, dataflow, passes
-from .clock import Clock
-from .debuginfo import DebugInfo
-from .errors import HlsError, note
-from .graph import Design, Process, Stream
-from .importer import Port, import_process
-from .ir import Function, parse_function
-from .pragmas import DATAFLOW_MARKER, STREAM_MARKER, Directives
-from .printed import PrintedModule
+from openhls import clang, dataflow, passes
+from openhls.clock import Clock
+from openhls.debuginfo import DebugInfo
+from openhls.errors import HlsError, note
+from openhls.graph import Design, Process, Stream
+from openhls.importer import Port, import_process
+from openhls.ir import Function, parse_function
+from openhls.pragmas import DATAFLOW_MARKER, STREAM_MARKER, Directives
+from openhls.printed import PrintedModule
 
 
 @dataclass(frozen=True)

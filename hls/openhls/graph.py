@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .errors import Location
+from openhls.errors import Location
 
 ASSOCIATIVE = ("add", "mul", "and", "or", "xor")
 

@@ -16,16 +16,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from . import cfg, graph
-from .copies import expand_copies
-from .debuginfo import DebugInfo
-from .errors import HlsError, Location
-from .graph import Memory, Node, Process
-from .ir import BINARY, Address, Function, Instruction, Value
-from .objects import Field, Objects
-from .pointers import resolve
-from .promises import Promise
-from .wires import WireBuilder
+from openhls import cfg, graph
+from openhls.copies import expand_copies
+from openhls.debuginfo import DebugInfo
+from openhls.errors import HlsError, Location
+from openhls.graph import Memory, Node, Process
+from openhls.ir import BINARY, Address, Function, Instruction, Value
+from openhls.objects import Field, Objects
+from openhls.pointers import resolve
+from openhls.promises import Promise
+from openhls.wires import WireBuilder
 
 ARITHMETIC = {
     "add": "add",

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from operator import eq, ge, gt, le, lt, ne
 
-from .errors import HlsError
-from .graph import Design, Node, Process
+from openhls.errors import HlsError
+from openhls.graph import Design, Node, Process
 
 _COMPARE = {"eq": eq, "ne": ne, "lt": lt, "le": le, "gt": gt, "ge": ge}
 

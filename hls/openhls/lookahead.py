@@ -7,8 +7,8 @@ cycle earlier: a register takes, with them, the value that the condition will ha
 
 from __future__ import annotations
 
-from .graph import Node, Process
-from .tables import cone, value
+from openhls.graph import Node, Process
+from openhls.tables import cone, value
 
 
 def look_ahead(process: Process) -> bool:

@@ -5,8 +5,8 @@ LLVM keeps a variable of a loop nest as one phi per loop header, all of them giv
 
 from __future__ import annotations
 
-from .circt import Session, canonicalise
-from .graph import Node, Process
+from openhls.circt import Session, canonicalise
+from openhls.graph import Node, Process
 
 
 def merge_registers(process: Process, session: Session) -> Process:

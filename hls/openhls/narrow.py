@@ -10,8 +10,8 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from .control import Control
-from .graph import Builder, Node, Process
+from openhls.control import Control
+from openhls.graph import Builder, Node, Process
 
 Range = tuple[int, int]
 _ROUNDS = 4

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from .errors import InternalError
+from openhls.errors import InternalError
 
 _COMMENT = re.compile(r"//[^\n]*|\(\*.*?\*\)", re.S)
 _MODULE = re.compile(r"\bmodule\s+(\w+)\s*\((.*?)\);(.*?)\bendmodule\b", re.S)

@@ -15,13 +15,13 @@ from math import gcd, prod
 
 import llvmlite.binding as llvm
 
-from .debuginfo import DebugInfo, Variable
-from .errors import HlsError, Location, note
-from .graph import Static
-from .ir import Address, Function, Instruction, Types, Value, split, typed
-from .partition import pieces_in
-from .pragmas import STORAGE
-from .promises import Promise
+from openhls.debuginfo import DebugInfo, Variable
+from openhls.errors import HlsError, Location, note
+from openhls.graph import Static
+from openhls.ir import Address, Function, Instruction, Types, Value, split, typed
+from openhls.partition import pieces_in
+from openhls.pragmas import STORAGE
+from openhls.promises import Promise
 
 _DEFINITION = re.compile(r"^define .*?^\}\n", re.MULTILINE | re.DOTALL)
 _TRAILING_METADATA = re.compile(r"(?:, !dbg !\d+)+\s*$")

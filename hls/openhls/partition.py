@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from .ir import NAME, Types, parse_instruction, split
+from openhls.ir import NAME, Types, parse_instruction, split
 
 _ALLOCA = re.compile(rf"^  ({NAME}) = alloca (.*?)(, align \d+)?((?:, ![a-z]\w* !\d+)*)$", re.MULTILINE)
 _GLOBAL = re.compile(rf"^({NAME}) = (?!external)[^\n]*?\b(global|constant) (?=\[|<\{{)(.*)$", re.MULTILINE)

@@ -12,10 +12,10 @@ from functools import cache
 
 import llvmlite.binding as llvm
 
-from .ir import NAME
-from .partition import split_arrays
-from .promises import Promise, has_markers, read_markers, without_markers
-from .structures import split_structures
+from openhls.ir import NAME
+from openhls.partition import split_arrays
+from openhls.promises import Promise, has_markers, read_markers, without_markers
+from openhls.structures import split_structures
 
 _OPTIONS = (
     "-unroll-threshold=1",  # 0 would switch off unrolling by pragma, too

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import gcd
 
-from .cfg import Iteration
-from .errors import HlsError, Location
-from .ir import Address, Function, Instruction, Value, parse_constant_gep
-from .objects import Objects
+from openhls.cfg import Iteration
+from openhls.errors import HlsError, Location
+from openhls.ir import Address, Function, Instruction, Value, parse_constant_gep
+from openhls.objects import Objects
 
 MOST_PLACES = 8  # constant offsets into one object that a pointer is a choice of; more are an index
 _COUNTED = re.compile(r"ptrto(?:int|addr) \(ptr (.*) to i\d+\)")

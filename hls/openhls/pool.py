@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-from .children import guarded
+from openhls.children import guarded
 
 
 @contextmanager

@@ -14,8 +14,8 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from .errors import HlsError, Location
-from .places import shown
+from openhls.errors import HlsError, Location
+from openhls.places import shown
 
 DATAFLOW_MARKER = "__openhls_dataflow"
 INLINE_MARKER = "__openhls_inline"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .ir import NAME
+from openhls.ir import NAME
 
 _DEFINED = re.compile(rf"^(?:define|declare) [^\n@]*({NAME})\(")
 _DEBUG = re.compile(r"!dbg !(\d+) \{$", re.MULTILINE)

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from math import gcd
 
-from .debuginfo import DebugInfo
-from .errors import HlsError, Location
-from .ir import Function, Instruction, Types, Value, parse_constant_gep, parse_function
-from .pragmas import ABOUT_ARRAYS, ARRAY_MARKER, KEEP_MARKER, PARTITION, storage
+from openhls.debuginfo import DebugInfo
+from openhls.errors import HlsError, Location
+from openhls.ir import Function, Instruction, Types, Value, parse_constant_gep, parse_function
+from openhls.pragmas import ABOUT_ARRAYS, ARRAY_MARKER, KEEP_MARKER, PARTITION, storage
 
 _MARKER = re.compile(rf"^  call void @(?:\w*{ABOUT_ARRAYS}\w*|{KEEP_MARKER})\(.*\n", re.MULTILINE)
 

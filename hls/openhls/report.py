@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from .emit import Pipeline, port_signals
-from .errors import Location
-from .graph import Stream
-from .schedule import Schedule
+from openhls.emit import Pipeline, port_signals
+from openhls.errors import Location
+from openhls.graph import Stream
+from openhls.schedule import Schedule
 
 
 def _source(loc: Location | None) -> str | None:

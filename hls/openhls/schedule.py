@@ -22,11 +22,11 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .control import Control
-from .errors import HlsError, Location
-from .graph import ASSOCIATIVE, Builder, Memory, Node, Process
-from .narrow import extension, signed
-from .targets import Target
+from openhls.control import Control
+from openhls.errors import HlsError, Location
+from openhls.graph import ASSOCIATIVE, Builder, Memory, Node, Process
+from openhls.narrow import extension, signed
+from openhls.targets import Target
 
 Slot = tuple[int, float]  # stage, ns after its start
 _DISTRIBUTED_BITS = 4096

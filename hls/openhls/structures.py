@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from .ir import NAME, Types, split
-from .partition import Walks, piece
+from openhls.ir import NAME, Types, split
+from openhls.partition import Walks, piece
 
 _TYPE = r'(%(?:"[^"]*"|[-\w.$]+))'
 _ALLOCA = re.compile(rf"^  ({NAME}) = alloca {_TYPE}(?:, align \d+)?((?:, ![a-z]\w* !\d+)*)$", re.MULTILINE)

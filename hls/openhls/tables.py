@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from functools import reduce
 
-from .graph import ASSOCIATIVE, Node, Process
-from .interpret import evaluate
-from .targets import TABLE_BITS
+from openhls.graph import ASSOCIATIVE, Node, Process
+from openhls.interpret import evaluate
+from openhls.targets import TABLE_BITS
 
 _LEAVES = ("reg", "const")
 _ARITHMETIC = ("add", "sub", "mul", "shl", "shru", "shrs", "divu", "divs", "modu", "mods")

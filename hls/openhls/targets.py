@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, log
 
-from .errors import HlsError
-from .graph import Node
+from openhls.errors import HlsError
+from openhls.graph import Node
 
 TABLE_BITS = 8  # a function of so few bits is a truth table, whatever it is made of
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .graph import Builder, Node
+from openhls.graph import Builder, Node
 
 
 @dataclass(frozen=True)

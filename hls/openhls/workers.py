@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from .build import Built, Job, build
-from .cache import Cache
-from .pool import pool
+from openhls.build import Built, Job, build
+from openhls.cache import Cache
+from openhls.pool import pool
 
 _WORTH_A_WORKER = 8  # processes: a worker takes as long to start as a few of them take to build
 

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from .caches import cache_home, writable
+from openhls.caches import cache_home, writable
 
 _KEPT = "ZIG_GLOBAL_CACHE_DIR"
 

@@ -18,11 +18,11 @@ import numpy as np
 from pydantic import Field
 from scipy.optimize import nnls
 
+from pymodel.common.errors import ConfigError, Strict, validated
+from pymodel.common.kinds import CALIBRATION as KIND
+from pymodel.common.kinds import read_kind
 from pymodel.cycles import FEEDER_STAGES
-from pymodel.errors import ConfigError, Strict, validated
 from pymodel.explore.memories import totals
-from pymodel.kinds import CALIBRATION as KIND
-from pymodel.kinds import read_kind
 from pymodel.packing import EngineShape
 from pymodel.products import operand_bits
 

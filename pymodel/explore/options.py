@@ -8,8 +8,8 @@ from itertools import groupby
 from operator import le
 from typing import Any, Literal, NamedTuple
 
+from pymodel.common.errors import ConfigError
 from pymodel.cycles import feeder_sequences, pe_iterations, sequences
-from pymodel.errors import ConfigError
 from pymodel.explore.costs import Cost, engine_cost, in_blocks
 from pymodel.packing import EngineShape
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from openhls import children, zig
 from openhls.caches import Unwritable, cache_home, writable
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 INSTRUCTION_SETS = ("plain", "avx2", "avx512vnni")  # by their number in convolution.cpp, slowest first
 SWITCH = "PSCONV_NATIVE"  # environment: an instruction set, or "off"; the best one otherwise

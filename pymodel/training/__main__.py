@@ -10,8 +10,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pymodel.errors import told
-from pymodel.records import json_text
+from pymodel.common.errors import told
+from pymodel.common.records import json_text
 from pymodel.training.distributed import is_main
 from pymodel.training.quantise import quantise
 from pymodel.training.sweep import sweep

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import torch
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.network import Conv, Network
 from pymodel.networks import apply_variant, sparse_convs
 from pymodel.supports import MaskSupport

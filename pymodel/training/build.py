@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from pymodel import network as topology
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.network import Network
 from pymodel.networks import make_network, resnet18
 from pymodel.training.config import NetworkChoice

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import BIAS_BITS, MAX_FRAC, MAX_SHIFT, SCALE_BITS, Format
 from pymodel.network import Add, Conv, Linear, Network
 from pymodel.training.build import NetworkModule

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pymodel.errors import ConfigError
-from pymodel.files import write_atomically
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_atomically
 
 
 def save(path: Path, state: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import model_validator
 
-from pymodel import bounds
-from pymodel.bounds import FileName
-from pymodel.errors import ConfigError, Strict, validated
-from pymodel.kinds import TRAINING, read_kind
-from pymodel.records import parse_yaml
+from pymodel.common import bounds
+from pymodel.common.bounds import FileName
+from pymodel.common.errors import ConfigError, Strict, validated
+from pymodel.common.kinds import TRAINING, read_kind
+from pymodel.common.records import parse_yaml
 
 Bits = Annotated[int, bounds.TENSOR_BITS.field()]
 Rate = Annotated[float, bounds.LEARNING_RATE.field()]

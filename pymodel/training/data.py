@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.formats import Format
 from pymodel.training import cifar10, tiny_imagenet
 

@@ -11,7 +11,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 
 def is_main() -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.network import Conv, Layer, Network
 from pymodel.training.build import NetworkModule
 

@@ -18,8 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from pymodel.files import write_atomically
-from pymodel.records import json_text
+from pymodel.common.files import write_atomically
+from pymodel.common.records import json_text
 
 REFRESH_SECONDS = 0.5
 

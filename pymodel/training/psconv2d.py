@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.supports import NAMED_KERNEL, make_support, thinned
 
 

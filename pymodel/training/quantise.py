@@ -14,9 +14,9 @@ from openhls.locks import locked
 
 from pymodel import golden
 from pymodel.bundle import Bundle, check_name
-from pymodel.errors import ConfigError, validated
+from pymodel.common.errors import ConfigError, validated
+from pymodel.common.records import json_text, read_json
 from pymodel.formats import BIAS_BITS, check_range
-from pymodel.records import json_text, read_json
 from pymodel.training import checkpoint
 from pymodel.training.build import NetworkModule
 from pymodel.training.calibrate import calibrate

@@ -13,10 +13,10 @@ from typing import Any
 from openhls.locks import locked
 
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_atomically
+from pymodel.common.records import read_json, write_json
 from pymodel.complexity import complexity
-from pymodel.errors import ConfigError
-from pymodel.files import write_atomically
-from pymodel.records import read_json, write_json
 from pymodel.training.baselines import initialised
 from pymodel.training.build import dense_network
 from pymodel.training.config import load_config

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.training.build import NetworkModule
 
 ROUNDS = 100  # as in the paper

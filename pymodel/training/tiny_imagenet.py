@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.training.cifar10 import Batch
 
 FOLDER = "tiny-imagenet-200"

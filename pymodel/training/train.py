@@ -22,11 +22,11 @@ import torch
 from openhls.locks import locked
 from torch.nn import functional
 
-from pymodel.errors import ConfigError, shortened, validated
-from pymodel.files import remove_partial
-from pymodel.kinds import TRAINING, of_mapping, wrong
+from pymodel.common.errors import ConfigError, shortened, validated
+from pymodel.common.files import remove_partial
+from pymodel.common.kinds import TRAINING, of_mapping, wrong
+from pymodel.common.records import read_json, reading, write_json
 from pymodel.network import Network
-from pymodel.records import read_json, reading, write_json
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.baselines import initialised

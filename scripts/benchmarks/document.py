@@ -16,10 +16,9 @@ import json
 import re
 from pathlib import Path
 
-from pymodel.errors import ConfigError
-from pymodel.files import write_text
-
-from .frame import Table
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_text
+from scripts.benchmarks.frame import Table
 
 _PLACE = re.compile(r"(?<=<!-- bench )(\w+)(?:: ([^\n]+?))? -->\n.*?(?=<!-- end -->)", re.DOTALL)
 

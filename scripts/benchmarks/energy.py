@@ -12,9 +12,8 @@ from typing import Any
 from pymodel.energy import Costs
 from pymodel.supports import PAPER_VARIANTS
 from pymodel.traffic import Buffers, EngineOptions
-
-from ..analysis import Row, Setting, energy_rows, periodicity_rows
-from .frame import Table
+from scripts.analysis import Row, Setting, energy_rows, periodicity_rows
+from scripts.benchmarks.frame import Table
 
 PACKAGES = ("numpy", "torch")
 NETWORKS = ("resnet18", "vgg16")

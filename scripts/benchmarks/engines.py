@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from .. import flow
-from ..config import RunConfig
+from scripts import flow
+from scripts.config import RunConfig
 
 
 def through_flow(config: RunConfig, name: str, folder: Path) -> dict[str, Any]:

@@ -16,16 +16,15 @@ import numpy as np
 from openhls.compile import compile_hls
 
 from pymodel import header
+from pymodel.common.files import write_text
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
-from pymodel.files import write_text
 from pymodel.formats import accumulator_bits
 from pymodel.packing import EngineShape
-
-from .. import place_route
-from ..resources import Target, load_target, synthesise
-from ..settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
-from ..sources import code
-from ..steps import ROOT, content_key, unless_fresh, versions, write_json
+from scripts import place_route
+from scripts.resources import Target, load_target, synthesise
+from scripts.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
+from scripts.sources import code
+from scripts.steps import ROOT, content_key, unless_fresh, versions, write_json
 
 PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
 # Options of engines of 24 multipliers, which benchmarks compare.

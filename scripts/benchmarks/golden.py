@@ -29,8 +29,7 @@ from pymodel.generate import random_bundle
 from pymodel.native import build
 from pymodel.networks import make_network
 from pymodel.supports import PAPER_VARIANTS
-
-from .frame import Table
+from scripts.benchmarks.frame import Table
 
 PACKAGES = ("numpy", "onnxruntime")
 BATCH, ROUNDS = 64, 3

@@ -22,18 +22,17 @@ from pymodel.csim import TOP
 from pymodel.generate import random_bundle
 from pymodel.network import Conv, InputSpec, Network
 from pymodel.networks import make_network
-
-from .. import flow, plots
-from ..config import RunConfig
-from ..parallel import in_workers
-from ..place_route import place_and_route
-from ..resources import synthesise
-from ..settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from ..subject import Engine
-from .frame import Table
-from .generated import CLOCK_NS
-from .golden import numpy_only
-from .stopwatch import Seconds, exponent, shortest, timed
+from scripts import flow, plots
+from scripts.benchmarks.frame import Table
+from scripts.benchmarks.generated import CLOCK_NS
+from scripts.benchmarks.golden import numpy_only
+from scripts.benchmarks.stopwatch import Seconds, exponent, shortest, timed
+from scripts.config import RunConfig
+from scripts.parallel import in_workers
+from scripts.place_route import place_and_route
+from scripts.resources import synthesise
+from scripts.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from scripts.subject import Engine
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
 VARIANT, TARGET = "PSD1_P8", "ulx3s_85f"  # N = 16: lanes are powers of two

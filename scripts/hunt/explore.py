@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
 from pymodel.dataflow import build
-from pymodel.errors import ConfigError
 from pymodel.explore.costs import engine_cost
 from pymodel.explore.fitted import fitted
 from pymodel.explore.network import Network, top_shapes
@@ -29,8 +29,7 @@ from pymodel.formats import Format
 from pymodel.network import Conv
 from pymodel.network import Network as Layers
 from pymodel.network_cycles import slowest
-
-from .campaign import Case, Declined, Fault
+from scripts.hunt.campaign import Case, Declined, Fault
 
 _SUPPORTS = ("dense", "PS1_P2", "PS4_P4", "PSD2_P3", "PS2_P6")
 _CHOICES = 160  # of a network at most, of all that its layers' options make

@@ -30,10 +30,9 @@ from pymodel.energy import COSTS_FILE
 from pymodel.generate import random_bundle
 from pymodel.network import Network
 from pymodel.supports import make_support
-
-from .. import cli, resources
-from ..steps import ROOT
-from .campaign import Case, Fault
+from scripts import cli, resources
+from scripts.hunt.campaign import Case, Fault
+from scripts.steps import ROOT
 
 _MESSAGE = 3000  # characters of one that somebody reads
 _PARTIAL = re.compile(r"\.partial|^\.(openhls|native)-")  # names of what is not whole

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from .campaign import Campaign, Case, Declined, Fault
-from .log import DECLINED, GOOD, Outcome
+from scripts.hunt.campaign import Campaign, Case, Declined, Fault
+from scripts.hunt.log import DECLINED, GOOD, Outcome
 
 _LINES = 12  # of a traceback, the last ones
 

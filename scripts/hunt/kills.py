@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pymodel.records import read_yaml
-
-from ..steps import ROOT
-from .campaign import Case, Fault
-from .processes import VARIABLE, left
+from pymodel.common.records import read_yaml
+from scripts.hunt.campaign import Case, Fault
+from scripts.hunt.processes import VARIABLE, left
+from scripts.steps import ROOT
 
 _DIGITS = ROOT / "examples" / "digits"
 _SIGNALS = {

@@ -15,20 +15,19 @@ from openhls.errors import HlsError
 
 from pymodel import cycles, golden
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError, validated
+from pymodel.common.files import write_text
 from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
-from pymodel.errors import ConfigError, validated
-from pymodel.files import write_text
 from pymodel.header import FILE_NAME
 from pymodel.packing import pack_weights, unpack_weights
 from scripts.bench import bench, inner_streams
 from scripts.config import RunConfig, Stalls
+from scripts.hunt import integers
+from scripts.hunt.campaign import Case, Declined, Fault
 from scripts.resources import load_target
 from scripts.settings import Settings
 from scripts.steps import Layout
 from scripts.subject import LAYER, Engine, make_subject
-
-from . import integers
-from .campaign import Case, Declined, Fault
 
 PLAIN = {
     "kernel": 3,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 GOOD, DECLINED = "good", "declined"
 FAULTS = ("wrong", "refused", "hang", "traceback")

@@ -17,14 +17,13 @@ from pymodel.loading import weight_beats
 from pymodel.network_cycles import check, latency, processes, slowest
 from rtl_tb.runner import SimResult
 from scripts.config import Stalls
+from scripts.hunt import integers, small_networks
+from scripts.hunt.campaign import Case, Fault
 from scripts.network_steps import run_bench
 from scripts.resources import load_target
 from scripts.settings import Settings
 from scripts.steps import Layout
 from scripts.subject import WHOLE, Whole
-
-from . import integers, small_networks
-from .campaign import Case, Fault
 
 MOST_CYCLES = 20_000  # of a simulation without stalls: seconds
 MOST_PROCESSES, MOST_LANES = 28, 64  # that HLS and Verilator compile in less than a minute

@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 
 from pymodel.bundle import Bundle
+from pymodel.common.errors import ConfigError
 from pymodel.dataflow import Dataflow, build
-from pymodel.errors import ConfigError
 from pymodel.formats import Format
 from pymodel.generate import random_bundle
 from pymodel.loading import loadable
 from pymodel.network import Network
 from pymodel.packing import EngineShape
-
-from .campaign import Case
+from scripts.hunt.campaign import Case
 
 SUPPORTS = ("dense", "dense", "PS4_P4", "PS2_P6", "PS1_P9", "PSD4_P8", "PSD2_P8", "PSD1_P8")
 SCALED = 12  # more bits of weights' fracs where an output channel has a scale of about 2**SCALED

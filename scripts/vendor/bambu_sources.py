@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 UNUSED = (
     "PIPELINE",

@@ -12,15 +12,14 @@ import jinja2
 import numpy as np
 
 from pymodel import header
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_text
 from pymodel.csim import HLS, SOURCE, TOP
-from pymodel.errors import ConfigError
-from pymodel.files import write_text
 from pymodel.packing import EngineShape, pack_beats, pack_output_beats
-
-from ..resources import CONSTRAINTS, Target
-from ..steps import content_key, unless_fresh, write_json
-from ..subject import Engine
-from .bambu_sources import bambu_header, bambu_source
+from scripts.resources import CONSTRAINTS, Target
+from scripts.steps import content_key, unless_fresh, write_json
+from scripts.subject import Engine
+from scripts.vendor.bambu_sources import bambu_header, bambu_source
 
 VECTOR_IMAGES = 2  # the least with which the tools can measure the interval from one image to the next
 CFLAGS = "-std=c++14"

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 # Names of the resources, by their first words in Vivado's tables of the UltraScale+ and the 7 series.
 _VIVADO_ROWS = {

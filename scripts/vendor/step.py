@@ -10,19 +10,18 @@ from typing import Any
 
 from openhls import children
 
+from pymodel.common.errors import ConfigError
+from pymodel.common.records import read_json, reading
 from pymodel.csim import TOP
 from pymodel.cycles import sequences
-from pymodel.errors import ConfigError
-from pymodel.records import read_json, reading
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
-
-from ..bench import bench, summary
-from ..resources import synthesise
-from ..settings import Settings
-from ..steps import write_json
-from ..subject import Engine
-from . import project, reports, tools
+from scripts.bench import bench, summary
+from scripts.resources import synthesise
+from scripts.settings import Settings
+from scripts.steps import write_json
+from scripts.subject import Engine
+from scripts.vendor import project, reports, tools
 
 _ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines nothing
 _QUIET = 20_000  # cycles in which no beat may move, at least

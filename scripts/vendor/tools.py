@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 
 class ToolMissing(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from pymodel.errors import ConfigError
+from pymodel.common.errors import ConfigError
 
 _LESS = "fewer images (images.count) or a smaller layer need less"
 

@@ -21,9 +21,9 @@ from typing import Any, NoReturn
 import numpy as np
 import yaml
 
-from pymodel.errors import ConfigError, InternalError, shortened
-from pymodel.files import write_atomically, write_text
-from pymodel.memory import require
+from pymodel.common.errors import ConfigError, InternalError, shortened
+from pymodel.common.files import write_atomically, write_text
+from pymodel.common.memory import require
 
 MAX_BYTES = 1 << 30
 MAX_ALIASED = 100_000  # values in a YAML file with aliases, those behind each alias counted again

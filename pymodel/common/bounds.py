@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from pymodel.errors import ConfigError, shortened
+from pymodel.common.errors import ConfigError, shortened
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pymodel.errors import ConfigError
-from pymodel.records import read_json, read_yaml
+from pymodel.common.errors import ConfigError
+from pymodel.common.records import read_json, read_yaml
 
 
 @dataclass(frozen=True)
