@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pymodel.energy import PARTS, Costs, Energy, network_energy
-from pymodel.networks import make_network
-from pymodel.storage import FORMATS, Storage, network_storage, total
-from pymodel.supports import PAPER_VARIANTS
-from pymodel.traffic import Buffers, EngineOptions, Traffic, network_traffic
+from pymodel.counts.energy import PARTS, Costs, Energy, network_energy
+from pymodel.counts.storage import FORMATS, Storage, network_storage, total
+from pymodel.counts.traffic import Buffers, EngineOptions, Traffic, network_traffic
+from pymodel.network.supports import PAPER_VARIANTS
+from pymodel.network.zoo import make_network
 from scripts import plots
 
 Row = dict[str, Any]
@@ -91,7 +91,7 @@ def traffic_rows(
 def energy_rows(
     network: str, dataset: str, variants: Sequence[str] = PAPER_VARIANTS, setting: Setting | None = None
 ) -> list[Row]:
-    """Energy of one image in uJ, for each variant and format, split as `pymodel.energy.Energy` says.
+    """Energy of one image in uJ, for each variant and format, split as `pymodel.counts.energy.Energy` says.
 
     of_dense: over the dense network's. of_periodic: over the periodic format's (None where there is none).
     Raises ConfigError.

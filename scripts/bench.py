@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.packing import pack_beats, pack_output_beats
+from pymodel.engine.packing import pack_beats, pack_output_beats
 from rtl_tb.ports import Ports
 from rtl_tb.runner import SimResult, simulate
 from rtl_tb.watchdog import Inner
@@ -21,7 +21,7 @@ from scripts.subject import Engine
 
 def simulator() -> str:
     """A hash of what the result of a simulation depends on besides the design and its images."""
-    own = code("rtl_tb.runner", "rtl_tb.bench", "pymodel.loading")
+    own = code("rtl_tb.runner", "rtl_tb.bench", "pymodel.top.packets")
     return content_key(ROOT / "rtl_tb", Path(__file__), own, versions(*SIMULATION_PACKAGES))
 
 

@@ -16,10 +16,10 @@ from typing import Any
 import yaml
 from openhls.compile import compile_hls
 
-from pymodel import header
+from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json
-from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
+from pymodel.engine import cpp as header
 from pymodel.explore.costs import CALIBRATION, fit
 from scripts.config import RunConfig, load
 from scripts.parallel import in_workers

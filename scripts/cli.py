@@ -258,8 +258,8 @@ def complexity(
     as_json: Json = False,
 ) -> None:
     """Parameters and multiply-accumulates of a network, and the reductions against its dense twin."""
-    from pymodel.complexity import compare_variants
-    from pymodel.supports import PAPER_VARIANTS
+    from pymodel.counts.complexity import compare_variants
+    from pymodel.network.supports import PAPER_VARIANTS
 
     variants = PAPER_VARIANTS if variant == "all" else tuple(variant.split(","))
     counts = compare_variants(network, dataset, variants)
@@ -326,9 +326,9 @@ def energy(
     as_json: Json = False,
 ) -> None:
     """Memory traffic and energy of an image, in each weight format: a model from published costs, not measured."""
-    from pymodel.energy import Costs
-    from pymodel.supports import PAPER_VARIANTS
-    from pymodel.traffic import Buffers, EngineOptions
+    from pymodel.counts.energy import Costs
+    from pymodel.counts.traffic import Buffers, EngineOptions
+    from pymodel.network.supports import PAPER_VARIANTS
     from scripts import analysis
 
     variants = PAPER_VARIANTS if variant == "all" else tuple(variant.split(","))

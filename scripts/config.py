@@ -14,7 +14,7 @@ from pymodel.common import bounds
 from pymodel.common.bounds import FileName, Odd, Version1
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import RUN, read_kind
-from pymodel.supports import Support, make_support
+from pymodel.network.supports import Support, make_support
 
 Bits = Annotated[int, bounds.TENSOR_BITS.field()]
 Size = Annotated[int, bounds.SIZE.field()]

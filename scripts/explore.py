@@ -11,7 +11,6 @@ from typing import Any
 
 from openhls.targets import least_period
 
-from pymodel.bundle import Bundle
 from pymodel.common.bounds import BUDGET
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
@@ -24,6 +23,7 @@ from pymodel.explore.options import Option, Parallelism, most_multipliers, optio
 from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
+from pymodel.network.bundle import Bundle
 from scripts import plots
 from scripts.config import load
 from scripts.parallel import in_workers

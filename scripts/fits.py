@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
-from pymodel.dataflow import Dataflow, build
 from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import Cost, check_family, engine_cost
 from pymodel.explore.network import cheapest
 from pymodel.explore.streams import streams_cost
-from pymodel.network import Conv
-from pymodel.network_cycles import slowest
+from pymodel.network.bundle import Bundle
+from pymodel.network.topology import Conv
+from pymodel.top.cycles import slowest
+from pymodel.top.dataflow import Dataflow, build
 from scripts.config import load
 from scripts.explore import explored
 from scripts.resources import Target, lacking, load_target, verdict

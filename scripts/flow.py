@@ -20,15 +20,17 @@ from openhls.compile import compile_hls
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pymodel import csim, cycles, header
-from pymodel import golden as golden_model
+from psconv.flow import csim
+from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json, read_npz, reading
-from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
-from pymodel.native import build as native
-from pymodel.packing import unpack_beats
-from pymodel.storage import support_storage
+from pymodel.counts.storage import support_storage
+from pymodel.engine import cpp as header
+from pymodel.engine import cycles
+from pymodel.engine.packing import unpack_beats
+from pymodel.golden import model as golden_model
+from pymodel.golden.native import build as native
 from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
 from scripts import network_steps
@@ -104,7 +106,7 @@ def csim_step(engine: Engine, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the engine has changed."""
     result, folder = settings.layout.csim(engine.name), settings.layout.build(engine.name) / "csim"
     program = content_key(
-        ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), engine.header, versions("ziglang")
+        ENGINE, INCLUDE, ROOT / "hls" / "csim", code("psconv.flow.csim"), engine.header, versions("ziglang")
     )
 
     def compiled() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
-from pymodel.dataflow import build
-from pymodel.loading import weight_beats
+from pymodel.network.bundle import Bundle
+from pymodel.top.dataflow import build
+from pymodel.top.packets import weight_beats
 from scripts.config import RunConfig
 from scripts.resources import load_target
 from scripts.subject import engine_shapes, load_bundle

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from pymodel import network_memory
 from pymodel.common.records import read_json, read_npz, reading
-from pymodel.dataflow import OUT_PORT, TOP, Dataflow
-from pymodel.network_cycles import latency
-from pymodel.storage import support_storage
-from pymodel.units import EngineUnit, StreamedEngineUnit
+from pymodel.counts.storage import support_storage
+from pymodel.top import memory as network_memory
+from pymodel.top.cycles import latency
+from pymodel.top.dataflow import OUT_PORT, TOP, Dataflow
+from pymodel.top.units import EngineUnit, StreamedEngineUnit
 from scripts.place_route import clock_report
 from scripts.settings import Settings
 from scripts.subject import Whole

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
-from pymodel import csim, network_cycles, network_top
+from psconv.flow import csim
+from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import OUT_PORT, TOP
+from pymodel.top import cpp as network_top
+from pymodel.top import cycles as network_cycles
+from pymodel.top.dataflow import OUT_PORT, TOP
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 from scripts.bench import inner_streams, simulator, summary
@@ -44,7 +46,9 @@ def csim_step(whole: Whole, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
     folder = settings.layout.build(whole.name) / "csim"
-    key = content_key(ENGINE, INCLUDE, ROOT / "hls" / "csim", code("pymodel.csim"), whole.sources, versions("ziglang"))
+    key = content_key(
+        ENGINE, INCLUDE, ROOT / "hls" / "csim", code("psconv.flow.csim"), whole.sources, versions("ziglang")
+    )
     program = csim.program(folder)
 
     def compiled() -> None:

@@ -17,7 +17,7 @@ from pymodel.common.bounds import BUDGET, CLOCK_NS
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import DEVICE, read_kind
 from pymodel.common.records import read_json
-from pymodel.formats import MAX_BITS
+from pymodel.network.formats import MAX_BITS
 from scripts.cells import KINDS, Family, family_of, kept_apart
 from scripts.modules import Distinct, Module, distinct, instantiated, without_contents
 from scripts.netlist import trace

@@ -10,20 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from pymodel import golden, header, network_top, ops
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
 from pymodel.common.memory import require
 from pymodel.common.records import read_npz
-from pymodel.dataflow import Dataflow, build, needed_layers
-from pymodel.formats import SCALE_BITS, Format, check_range
-from pymodel.generate import random_bundle
-from pymodel.loading import Packet, Verdict, answers, in_ultra_ram, loadable, packet, weight_beats
-from pymodel.network import Conv, InputSpec, Network
-from pymodel.networks import make_network
-from pymodel.packing import EngineShape, pack_stream
-from pymodel.supports import check_support
-from pymodel.training.data import load_dataset
+from pymodel.datasets.splits import load_dataset
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape, pack_stream
+from pymodel.golden import model as golden
+from pymodel.golden import ops
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import SCALE_BITS, Format, check_range
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.supports import check_support
+from pymodel.network.topology import Conv, InputSpec, Network
+from pymodel.network.zoo import make_network
+from pymodel.top import cpp as network_top
+from pymodel.top.dataflow import Dataflow, build, needed_layers
+from pymodel.top.packets import Packet, Verdict, answers, in_ultra_ram, loadable, packet, weight_beats
 from scripts.config import LayerConfig, RunConfig
 from scripts.resources import Target, load_target
 

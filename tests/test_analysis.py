@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import pytest
 
 from pymodel.common.errors import ConfigError
-from pymodel.complexity import complexity
-from pymodel.energy import PARTS, Energy, network_energy
-from pymodel.networks import make_network
-from pymodel.storage import FORMATS
-from pymodel.traffic import Buffers, EngineOptions, network_traffic
+from pymodel.counts.complexity import complexity
+from pymodel.counts.energy import PARTS, Energy, network_energy
+from pymodel.counts.storage import FORMATS
+from pymodel.counts.traffic import Buffers, EngineOptions, network_traffic
+from pymodel.network.zoo import make_network
 from scripts import analysis, plots
 from scripts.analysis import (
     Setting,

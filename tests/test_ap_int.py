@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pymodel import csim
+from psconv.flow import csim
 
 RULES = Path(__file__).parent / "ap_int"
 BORDERS = (1, 8, 16, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 256)

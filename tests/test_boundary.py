@@ -18,12 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pymodel import golden, ops, words
 from pymodel.common import bounds, errors, memory, records
 from pymodel.common.errors import ConfigError, InternalError, told
-from pymodel.formats import Format
-from pymodel.generate import random_bundle
-from pymodel.network import Network
+from pymodel.engine import words
+from pymodel.golden import model as golden
+from pymodel.golden import ops
+from pymodel.network.formats import Format
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
 from scripts import cli
 from scripts.subject import random_images
 
@@ -97,7 +99,7 @@ def test_every_number_of_a_configuration_has_two_ends():
     """The schemas of all files that people write: no integer and no float without a least and a greatest value."""
     from pydantic import TypeAdapter
 
-    from pymodel.energy import Costs
+    from pymodel.counts.energy import Costs
     from pymodel.training.config import TrainConfig
     from scripts.config import RunConfig
     from scripts.resources import Target
@@ -114,7 +116,7 @@ def test_every_number_of_a_configuration_has_two_ends():
             for at, value in enumerate(schema):
                 yield from unbounded(value, f"{where}.{at}")
 
-    # Formats check themselves (pymodel.formats); taps of a support do, too (pymodel.supports).
+    # Formats check themselves (pymodel.network.formats); taps of a support do, too (pymodel.network.supports).
     known = ("taps", "support", "Format", "multiplier")
     for model in (RunConfig, TrainConfig, Costs, Target, Network):
         found = [
@@ -235,7 +237,7 @@ def test_json_never_has_what_json_has_not(value, tmp_path):
         records.read_json(tmp_path / "r.json")
 
 
-_WRITERS = {"pymodel/common/records.py", "pymodel/identity.py", "scripts/steps.py", "scripts/place_route.py"}
+_WRITERS = {"pymodel/common/records.py", "pymodel/top/identity.py", "scripts/steps.py", "scripts/place_route.py"}
 _READERS = {"pymodel/common/records.py", "scripts/place_route.py"}  # the others: for hashes, and a tool's own files
 
 
@@ -256,7 +258,7 @@ def test_one_reader_and_one_writer_of_each_format():
             continue
         assert function not in ("json.dump", "json.dumps") or name in _WRITERS, where
         assert function not in ("json.load", "json.loads") or name in _READERS, where
-        assert function != "np.load" or name in ("pymodel/common/records.py", "pymodel/training/cifar10.py"), where
+        assert function != "np.load" or name in ("pymodel/common/records.py", "pymodel/datasets/cifar10.py"), where
         assert not function.startswith("yaml.") or name == "pymodel/common/records.py" or "dump" in function, where
 
 
@@ -514,7 +516,7 @@ def homeless(monkeypatch):
 def test_a_home_that_cannot_be_written(homeless, monkeypatch, tmp_path, psconv, capsys):
     from openhls.__main__ import main as openhls
 
-    from pymodel.native import build
+    from pymodel.golden.native import build
     from scripts.yowasp import yosys
 
     run = tmp_path / "run.yaml"

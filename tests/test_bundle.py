@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import yaml
 
-from pymodel import golden
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
-from pymodel.formats import Format, accumulator_bits
-from pymodel.network import Network
-from pymodel.networks import digits, mobilenet_v2
+from pymodel.golden import model as golden
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import Format, accumulator_bits
+from pymodel.network.topology import Network
+from pymodel.network.zoo import digits, mobilenet_v2
 
 
 def make_bundle(variant: str = "PSD1_P16", seed: int = 0) -> Bundle:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.check_sum import LANE_BITS, START, TAPS, check_beats, check_sum
+from pymodel.top.check_sum import LANE_BITS, START, TAPS, check_beats, check_sum
 
 MODULUS = 1 << LANE_BITS | TAPS
 

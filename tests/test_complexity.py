@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from pymodel.common.errors import ConfigError
-from pymodel.complexity import compare_variants, complexity
-from pymodel.networks import make_network
-from pymodel.storage import Storage, mask_storage, network_storage, support_storage, total
-from pymodel.supports import Support, UnstructuredSupport
+from pymodel.counts.complexity import compare_variants, complexity
+from pymodel.counts.storage import Storage, mask_storage, network_storage, support_storage, total
+from pymodel.network.supports import Support, UnstructuredSupport
+from pymodel.network.zoo import make_network
 
 # (cin, cout, output side) of ResNet18's and VGG16's 3x3 convolutions on CIFAR-10, the first one left out.
 RESNET_3X3 = [

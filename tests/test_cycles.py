@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.cycles import FEEDER_STAGES, check, latency, sequences, stream_depths
-from pymodel.packing import EngineShape
+from pymodel.engine.cycles import FEEDER_STAGES, check, latency, sequences, stream_depths
+from pymodel.engine.packing import EngineShape
 
 # Scheduled as a compiler might: write stage of each process, deep enough streams where none is asked for.
 STAGES = {"columns": 3, "windows": 2, "pixels": 1, "pe": 9, "output": 4}

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pymodel import csim, golden, network_cycles, network_top
-from pymodel.bundle import Bundle
+from psconv.flow import csim
 from pymodel.common.errors import ConfigError
-from pymodel.dataflow import OUT_PORT, Dataflow, build
-from pymodel.formats import Format
-from pymodel.generate import random_bundle
-from pymodel.maxplus import Link, Process, Timeline, settle
-from pymodel.network import Network
-from pymodel.network_cycles import slowest, stream_depths_between
-from pymodel.units import ForkUnit, GatherUnit, SplitUnit
+from pymodel.engine.maxplus import Link, Process, Timeline, settle
+from pymodel.golden import model as golden
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import Format
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
+from pymodel.top import cpp as network_top
+from pymodel.top import cycles as network_cycles
+from pymodel.top.cycles import slowest, stream_depths_between
+from pymodel.top.dataflow import OUT_PORT, Dataflow, build
+from pymodel.top.units import ForkUnit, GatherUnit, SplitUnit
 
 DIGITS = Path(__file__).parents[1] / "examples" / "digits" / "digits_PSD1_P16.yaml"
 

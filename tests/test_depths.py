@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
-from pymodel import formats, golden, network_cycles
-from pymodel.dataflow import Dataflow, build
-from pymodel.network_cycles import latency, slowest
+from pymodel.golden import model as golden
+from pymodel.network import formats
+from pymodel.top import cycles as network_cycles
+from pymodel.top.cycles import latency, slowest
+from pymodel.top.dataflow import Dataflow, build
 from scripts.config import load
 from scripts.hunt import depths, layers, networks
 from scripts.hunt.campaign import Case, Fault

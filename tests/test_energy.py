@@ -9,9 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.energy import COSTS_FILE, PARTS, Costs, Energy, layer_energy, network_energy, power_law
-from pymodel.networks import make_network
-from pymodel.traffic import INDEXED, KIB, Buffers, EngineOptions, EngineTraffic, LayerTraffic, Memory, network_traffic
+from pymodel.counts.energy import COSTS_FILE, PARTS, Costs, Energy, layer_energy, network_energy, power_law
+from pymodel.counts.traffic import (
+    INDEXED,
+    KIB,
+    Buffers,
+    EngineOptions,
+    EngineTraffic,
+    LayerTraffic,
+    Memory,
+    network_traffic,
+)
+from pymodel.network.zoo import make_network
 
 COSTS = Costs.load()
 LAYER = LayerTraffic(

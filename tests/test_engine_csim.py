@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pymodel import csim, golden, header
+from psconv.flow import csim
 from pymodel.common.errors import ConfigError
-from pymodel.formats import accumulator_bits
-from pymodel.packing import EngineShape, pack_weights
-from pymodel.supports import BlockSupport, make_support
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape, pack_weights
+from pymodel.golden import model as golden
+from pymodel.network.formats import accumulator_bits
+from pymodel.network.supports import BlockSupport, make_support
 
 CROSS = {"taps": [[1, 3, 4, 5, 7], [4], [0, 8]]}  # of unequal sizes, with a period that divides nothing
 

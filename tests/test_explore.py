@@ -16,23 +16,23 @@ from hypothesis import strategies as st
 from openhls.primitives import Fifo, Ram, Rom
 
 from pymodel.common.errors import ConfigError
-from pymodel.complexity import compare_variants
-from pymodel.cycles import sequences
-from pymodel.dataflow import build
+from pymodel.counts.complexity import compare_variants
+from pymodel.engine.cycles import sequences
+from pymodel.engine.memories import Memory, half_blocks, memories, total_half_blocks, totals
+from pymodel.engine.packing import EngineShape
 from pymodel.explore.costs import Cost, calibration, engine_cost, fit, lut_features, multiplier_blocks
-from pymodel.explore.memories import Memory, half_blocks, memories, total_half_blocks, totals
 from pymodel.explore.network import Network, cheapest, conflicts, fastest, top_shapes
 from pymodel.explore.options import CHANNELS, WINDOWS, Option, Parallelism, by_words, engines, options, pareto
 from pymodel.explore.solve import AXES, LANES, Price, Problem, minimise, total
 from pymodel.explore.streams import fifo_cost, inner_half_blocks, streams_cost
 from pymodel.explore.utilisation import most_utilised
-from pymodel.generate import random_bundle
-from pymodel.network import Conv, InputSpec
-from pymodel.network import Network as Layers
-from pymodel.network_cycles import slowest
-from pymodel.network_memory import needed
-from pymodel.networks import make_network
-from pymodel.packing import EngineShape
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Conv, InputSpec
+from pymodel.network.topology import Network as Layers
+from pymodel.network.zoo import make_network
+from pymodel.top.cycles import slowest
+from pymodel.top.dataflow import build
+from pymodel.top.memory import needed
 from scripts import calibrate_costs as calibrate
 from scripts import explore
 from scripts.config import load

@@ -12,8 +12,6 @@ import pytest
 import yaml
 from openhls.targets import TARGETS, least_period
 
-from pymodel.bundle import Bundle
-from pymodel.dataflow import build
 from pymodel.explore import network as network_module
 from pymodel.explore import streams as streams_module
 from pymodel.explore.costs import Cost, engine_cost
@@ -21,9 +19,11 @@ from pymodel.explore.network import top_shapes
 from pymodel.explore.options import options
 from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.streams import streams_cost
-from pymodel.formats import Format
-from pymodel.generate import random_bundle
-from pymodel.network import Network as Layers
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import Format
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network as Layers
+from pymodel.top.dataflow import build
 from scripts import explore, fits
 from scripts.hunt.campaign import Declined, Fault
 from scripts.hunt.explore import CAMPAIGN

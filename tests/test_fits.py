@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pymodel.complexity import compare_variants
+from pymodel.counts.complexity import compare_variants
 from scripts.resources import lacking, verdict
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pymodel import cycles
 from pymodel.common.errors import ConfigError
-from pymodel.packing import pack_beats, pack_output_beats
+from pymodel.engine import cycles
+from pymodel.engine.packing import pack_beats, pack_output_beats
 from rtl_tb.runner import simulate
 from scripts import flow
 from scripts.config import load

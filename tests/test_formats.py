@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.formats import Format, accumulator_bits, accumulator_bound, check_accumulator, check_range, requantise
+from pymodel.network.formats import (
+    Format,
+    accumulator_bits,
+    accumulator_bound,
+    check_accumulator,
+    check_range,
+    requantise,
+)
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 ACC48 = st.integers(-(2**47), 2**47 - 1)

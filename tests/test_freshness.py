@@ -230,7 +230,7 @@ PACKAGES = ("scripts", "pymodel", "rtl_tb", "openhls")
 
 def test_imports_are_found_as_python_finds_them():
     """Against the modules that are loaded when one is imported in a process of its own."""
-    for module in ("scripts.place_route", "pymodel.csim", "rtl_tb.runner"):
+    for module in ("scripts.place_route", "psconv.flow.csim", "rtl_tb.runner"):
         script = f"import sys, {module}\nprint(*(m for m in sys.modules if m.split('.')[0] in {PACKAGES}))"
         loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
         assert set(loaded.split()) <= set(sources.closure(module))

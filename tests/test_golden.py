@@ -14,13 +14,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel import golden, ops
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
-from pymodel.formats import MAX_FRAC, Format, accumulator_bits
-from pymodel.network import Network
-from pymodel.networks import digits
-from pymodel.packing import EngineShape
+from pymodel.engine.packing import EngineShape
+from pymodel.golden import model as golden
+from pymodel.golden import ops
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import MAX_FRAC, Format, accumulator_bits
+from pymodel.network.topology import Network
+from pymodel.network.zoo import digits
 
 # A network with every operation, small and not square.
 EVERY_OP = """

@@ -6,8 +6,8 @@ from itertools import count, islice
 import numpy as np
 import pytest
 
-from pymodel import bundle
 from pymodel.common import records
+from pymodel.network import bundle
 from scripts.hunt import files
 from scripts.hunt.files import CAMPAIGN, DAMAGES, KINDS
 from scripts.hunt.judge import judge

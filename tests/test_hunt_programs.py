@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pymodel import csim
+from psconv.flow import csim
 from scripts.hunt import kernel_bench, kernels, programs
 from scripts.hunt.campaign import Declined, Fault
 

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
-from pymodel import csim, golden, network_top
+from psconv.flow import csim
+from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.identifiers import identifiers
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import TOP, build
-from pymodel.generate import random_bundle
-from pymodel.network import Network
+from pymodel.golden import model as golden
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
+from pymodel.top import cpp as network_top
+from pymodel.top.dataflow import TOP, build
 from rtl_tb.build import elaborated_ports
 
 LAYER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")

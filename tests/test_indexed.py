@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.packing import EngineShape, pack_indices, pack_rom, pack_weights, unpack_indices, unpack_weights
-from pymodel.supports import BlockSupport, make_support
+from pymodel.engine.packing import EngineShape, pack_indices, pack_rom, pack_weights, unpack_indices, unpack_weights
+from pymodel.network.supports import BlockSupport, make_support
 
 
 @st.composite

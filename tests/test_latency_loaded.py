@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pymodel.dataflow import build
-from pymodel.network_cycles import latency_at_most, stream_depths_between
+from pymodel.top.cycles import latency_at_most, stream_depths_between
+from pymodel.top.dataflow import build
 from scripts.config import load
 from scripts.subject import engine_shapes, load_bundle
 

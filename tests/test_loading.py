@@ -10,20 +10,23 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
-from pymodel import csim, golden, header, network_top
-from pymodel.bundle import Bundle
-from pymodel.check_sum import check_sum
+from psconv.flow import csim
+from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import TOP, Dataflow, build, needed_layers
-from pymodel.explore.memories import ultra_blocks
-from pymodel.generate import random_bundle
-from pymodel.loading import Packet, Verdict, answers, in_ultra_ram, loadable, packet, verdicts, weight_beats
-from pymodel.network import Network
-from pymodel.network_cycles import latency
-from pymodel.network_memory import FIFOS, built, needed
-from pymodel.networks import make_network
-from pymodel.packing import pack_loads, unpack_bias, unpack_weights
+from pymodel.engine import cpp as header
+from pymodel.engine.memories import ultra_blocks
+from pymodel.engine.packing import pack_loads, unpack_bias, unpack_weights
+from pymodel.golden import model as golden
+from pymodel.network.bundle import Bundle
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
+from pymodel.network.zoo import make_network
+from pymodel.top import cpp as network_top
+from pymodel.top.check_sum import check_sum
+from pymodel.top.cycles import latency
+from pymodel.top.dataflow import TOP, Dataflow, build, needed_layers
+from pymodel.top.memory import FIFOS, built, needed
+from pymodel.top.packets import Packet, Verdict, answers, in_ultra_ram, loadable, packet, verdicts, weight_beats
 from rtl_tb.runner import simulate
 from tests.test_dataflow import NETWORKS, conv, network, some_images
 

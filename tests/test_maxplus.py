@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.maxplus import Deadlock, Link, Orbit, Process, Timeline, interval, keeps, occupancy, settle
+from pymodel.engine.maxplus import Deadlock, Link, Orbit, Process, Timeline, interval, keeps, occupancy, settle
 
 CYCLES = 20_000  # more than these runs take
 

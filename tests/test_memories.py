@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
-from pymodel import network_memory, network_top
-from pymodel.bundle import Bundle
+from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import TOP, Dataflow, build
 from pymodel.explore.constants import needs_less, upper_bounds
 from pymodel.explore.costs import DSP_PRODUCT_BITS, multiplier_blocks
 from pymodel.explore.options import engines
-from pymodel.generate import random_bundle
-from pymodel.network import Network
+from pymodel.network.bundle import Bundle
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
+from pymodel.top import cpp as network_top
+from pymodel.top import memory as network_memory
+from pymodel.top.dataflow import TOP, Dataflow, build
 from scripts import flow
 from scripts.config import load
 

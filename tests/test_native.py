@@ -17,16 +17,18 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pymodel import generate, golden, ops
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
-from pymodel.formats import Format, requantise
-from pymodel.native import build, convolution
-from pymodel.native.build import INSTRUCTION_SETS, Native
-from pymodel.native.plan import Plan, group_channels, make_plan, plan_of
-from pymodel.network import Network
-from pymodel.networks import digits, make_network
-from pymodel.supports import PAPER_VARIANTS, Support, make_support
+from pymodel.golden import model as golden
+from pymodel.golden import ops
+from pymodel.golden.native import build, convolution
+from pymodel.golden.native.build import INSTRUCTION_SETS, Native
+from pymodel.golden.native.plan import Plan, group_channels, make_plan, plan_of
+from pymodel.network import random_bundle as generate
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import Format, requantise
+from pymodel.network.supports import PAPER_VARIANTS, Support, make_support
+from pymodel.network.topology import Network
+from pymodel.network.zoo import digits, make_network
 from tests.test_golden import EVERY_OP, conv_by_onnxruntime, random_bundle, random_images
 
 NATIVES = [Native(build.load(), number) for number in build.supported()]
@@ -307,7 +309,7 @@ def test_the_library_is_built_once(tmp_path: Path) -> None:
 def test_gcc_builds_it_too_without_a_warning(tmp_path: Path) -> None:
     made = build.build(tmp_path, compilers=(("false",), ("no-such-compiler",), ("g++", "-Wall", "-Wextra", "-Werror")))
     script = (
-        "import sys, numpy as np; from pymodel.native import build; from pathlib import Path\n"
+        "import sys, numpy as np; from pymodel.golden.native import build; from pathlib import Path\n"
         f"build.build = lambda folder: Path({str(made)!r})\n"
         "print(build.describe())"
     )
@@ -327,10 +329,10 @@ def test_numpy_computes_where_there_is_no_kernel(broken: str, tmp_path: Path) ->
         build.build(cache / "psconv").write_bytes(b"damaged")
     no_compiler = "build.build.__defaults__ = ((('false',),),)" if broken == "no compiler" else ""
     script = (
-        "from pymodel.native import build\n"
+        "from pymodel.golden.native import build\n"
         + no_compiler
-        + "\nimport numpy as np\nfrom pymodel import golden\nfrom pymodel.generate import random_bundle\n"
-        "from pymodel.networks import digits\nbundle = random_bundle(digits(), 0)\n"
+        + "\nimport numpy as np\nfrom pymodel import golden\nfrom pymodel.network.random_bundle import random_bundle\n"
+        "from pymodel.network.zoo import digits\nbundle = random_bundle(digits(), 0)\n"
         "print(golden.run(bundle, np.ones((1, 1, 8, 8), int))['fc'].shape, build.describe())"
     )
     done = subprocess.run(

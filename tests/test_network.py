@@ -5,9 +5,9 @@ import copy
 import pytest
 
 from pymodel.common.errors import ConfigError
-from pymodel.network import Conv, Network
-from pymodel.networks import DATASETS, NETWORKS, apply_variant, digits, make_network, resnet18, shufflenet, vgg16
-from pymodel.supports import PAPER_VARIANTS, UnstructuredSupport
+from pymodel.network.supports import PAPER_VARIANTS, UnstructuredSupport
+from pymodel.network.topology import Conv, Network
+from pymodel.network.zoo import DATASETS, NETWORKS, apply_variant, digits, make_network, resnet18, shufflenet, vgg16
 
 
 def test_digits_shapes() -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
-from pymodel import golden, network_top
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import OUT_PORT, TOP
-from pymodel.network_cycles import latency, latency_at_most
+from psconv.flow.csim import ENGINE, INCLUDE
+from pymodel.golden import model as golden
+from pymodel.top import cpp as network_top
+from pymodel.top.cycles import latency, latency_at_most
+from pymodel.top.dataflow import OUT_PORT, TOP
 from rtl_tb.runner import SimResult
 from scripts.config import Images, RunConfig, Stalls
 from scripts.network_steps import run_bench

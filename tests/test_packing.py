@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.packing import (
+from pymodel.engine.packing import (
     EngineShape,
     pack_beats,
     pack_bias,

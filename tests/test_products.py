@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pymodel import csim, header
+from psconv.flow import csim
 from pymodel.common.errors import ConfigError
-from pymodel.formats import accumulator_bits
-from pymodel.packing import EngineShape
-from pymodel.products import fields, most_products, operand_bits
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape
+from pymodel.engine.products import fields, most_products, operand_bits
+from pymodel.network.formats import accumulator_bits
 
 PROGRAM = Path(__file__).parent / "engine" / "products.cpp"
 WIDE = (18, 25, 27)  # ECP5, DSP48E1, DSP48E2

@@ -12,7 +12,7 @@ import yaml
 from openhls.primitives import Ram, Rom
 
 from pymodel.common.errors import ConfigError
-from pymodel.explore.memories import ultra_blocks
+from pymodel.engine.memories import ultra_blocks
 from scripts import resources
 from scripts.benchmarks.generated import generate
 from scripts.cells import family_of

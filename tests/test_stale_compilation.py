@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from openhls import clang
 from openhls.__main__ import main as openhls
 
-from pymodel import csim, header
-from pymodel.native import build as native
-from pymodel.packing import EngineShape
+from psconv.flow import csim
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape
+from pymodel.golden.native import build as native
 from rtl_tb.build import build_program, elaborated_ports
 from scripts.resources import load_target, synthesise_modules
 

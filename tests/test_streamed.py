@@ -13,15 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
-from pymodel import csim, golden, network_memory, network_top
-from pymodel.bundle import Bundle
+from psconv.flow import csim
+from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import OUT_PORT, TOP, Dataflow, build
-from pymodel.generate import random_bundle
-from pymodel.network import Network
-from pymodel.network_cycles import latency, slowest
-from pymodel.packing import EngineShape, pack_rom, pack_stream, unpack_stream
+from pymodel.engine.packing import EngineShape, pack_rom, pack_stream, unpack_stream
+from pymodel.golden import model as golden
+from pymodel.network.bundle import Bundle
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
+from pymodel.top import cpp as network_top
+from pymodel.top import memory as network_memory
+from pymodel.top.cycles import latency, slowest
+from pymodel.top.dataflow import OUT_PORT, TOP, Dataflow, build
 from rtl_tb.runner import SimResult, simulate
 from scripts.config import Stalls
 from scripts.network_report import _traffic

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.supports import PAPER_VARIANTS, Support, UnstructuredSupport, check_support, make_support
+from pymodel.network.supports import PAPER_VARIANTS, Support, UnstructuredSupport, check_support, make_support
 
 FULL = tuple(range(9))
 CORNERS = [(0, 1, 3, 4), (1, 2, 4, 5), (3, 4, 6, 7), (4, 5, 7, 8)]

@@ -9,14 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
-from pymodel import csim, header
+from psconv.flow import csim
 from pymodel.common.errors import ConfigError
-from pymodel.complexity import complexity
-from pymodel.network import Add, Conv, InputSpec, Linear, MaxPool, Network
-from pymodel.networks import make_network
-from pymodel.packing import EngineShape
-from pymodel.storage import FORMATS, network_storage, total
-from pymodel.traffic import (
+from pymodel.counts.complexity import complexity
+from pymodel.counts.storage import FORMATS, network_storage, total
+from pymodel.counts.traffic import (
     INDEXED,
     KIB,
     Buffers,
@@ -26,6 +23,10 @@ from pymodel.traffic import (
     kept_tensors,
     network_traffic,
 )
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape
+from pymodel.network.topology import Add, Conv, InputSpec, Linear, MaxPool, Network
+from pymodel.network.zoo import make_network
 
 
 def small_shape(**changes: object) -> EngineShape:

@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from pymodel.bundle import Bundle  # noqa: E402
 from pymodel.common.errors import ConfigError  # noqa: E402
-from pymodel.complexity import compare_variants, complexity  # noqa: E402
-from pymodel.network import Conv, Network  # noqa: E402
-from pymodel.networks import digits, make_network, mobilenet_v2, sparse_convs  # noqa: E402
-from pymodel.storage import network_storage, total  # noqa: E402
-from pymodel.supports import MaskSupport, UnstructuredSupport  # noqa: E402
-from pymodel.traffic import network_traffic  # noqa: E402
-from pymodel.training import synflow  # noqa: E402
-from pymodel.training.baselines import initialised  # noqa: E402
-from pymodel.training.build import NetworkModule  # noqa: E402
+from pymodel.counts.complexity import compare_variants, complexity  # noqa: E402
+from pymodel.counts.storage import network_storage, total  # noqa: E402
+from pymodel.counts.traffic import network_traffic  # noqa: E402
+from pymodel.network.bundle import Bundle  # noqa: E402
+from pymodel.network.supports import MaskSupport, UnstructuredSupport  # noqa: E402
+from pymodel.network.topology import Conv, Network  # noqa: E402
+from pymodel.network.zoo import digits, make_network, mobilenet_v2, sparse_convs  # noqa: E402
+from pymodel.nn import synflow  # noqa: E402
+from pymodel.nn.baselines import initialised  # noqa: E402
+from pymodel.nn.build import NetworkModule  # noqa: E402
+from pymodel.nn.lowrank import choose_ranks, low_rank  # noqa: E402
+from pymodel.nn.synflow import synflow_masks  # noqa: E402
 from pymodel.training.config import Optimiser  # noqa: E402
-from pymodel.training.lowrank import choose_ranks, low_rank  # noqa: E402
 from pymodel.training.optimiser import make_optimiser  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402
-from pymodel.training.synflow import synflow_masks  # noqa: E402
 from pymodel.training.train import load_topology, train  # noqa: E402
 
 torch.set_num_threads(1)  # tensors are tiny here: threads would only wait for each other

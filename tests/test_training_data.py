@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pymodel.common.errors import ConfigError
-from pymodel.training import cifar10, tiny_imagenet
-from pymodel.training.data import DATA_VARIABLE, load_dataset
+from pymodel.datasets import cifar10, tiny_imagenet
+from pymodel.datasets.splits import DATA_VARIABLE, load_dataset
 
 IMAGES = 7  # per generated CIFAR-10 batch
 

@@ -13,8 +13,8 @@ torch = pytest.importorskip("torch")
 
 from openhls.locks import InUse, locked  # noqa: E402
 
-from pymodel.bundle import Bundle  # noqa: E402
 from pymodel.common.errors import ConfigError  # noqa: E402
+from pymodel.network.bundle import Bundle  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402
 from pymodel.training.sweep import sweep  # noqa: E402
 from pymodel.training.train import train  # noqa: E402

@@ -9,13 +9,13 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pymodel.common.errors import ConfigError  # noqa: E402
-from pymodel.network import Conv  # noqa: E402
-from pymodel.networks import make_network, sparse_convs  # noqa: E402
-from pymodel.supports import Support  # noqa: E402
+from pymodel.network.supports import Support  # noqa: E402
+from pymodel.network.topology import Conv  # noqa: E402
+from pymodel.network.zoo import make_network, sparse_convs  # noqa: E402
+from pymodel.nn.psconv2d import PSConv2d, convert, papers_rule  # noqa: E402
 from pymodel.training.config import Optimiser  # noqa: E402
 from pymodel.training.distributed import joined  # noqa: E402
 from pymodel.training.optimiser import make_optimiser  # noqa: E402
-from pymodel.training.psconv2d import PSConv2d, convert, papers_rule  # noqa: E402
 
 torch.set_num_threads(1)  # tensors are tiny here: threads would only wait for each other
 

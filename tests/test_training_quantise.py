@@ -11,11 +11,13 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from pymodel import golden, networks  # noqa: E402
-from pymodel.bundle import Bundle  # noqa: E402
 from pymodel.common.errors import ConfigError  # noqa: E402
-from pymodel.formats import Format, requantise  # noqa: E402
-from pymodel.network import (
+from pymodel.datasets.splits import Dataset, Split  # noqa: E402
+from pymodel.golden import model as golden
+from pymodel.network import zoo as networks  # noqa: E402
+from pymodel.network.bundle import Bundle  # noqa: E402
+from pymodel.network.formats import Format, requantise  # noqa: E402
+from pymodel.network.topology import (
     Add,
     AvgPool,
     ChannelShuffle,
@@ -28,10 +30,9 @@ from pymodel.network import (
     Network,
     Relu,
 )
-from pymodel.training.build import NetworkModule  # noqa: E402
+from pymodel.nn.build import NetworkModule  # noqa: E402
 from pymodel.training.calibrate import best_format, best_scales  # noqa: E402
 from pymodel.training.config import TrainConfig  # noqa: E402
-from pymodel.training.data import Dataset, Split  # noqa: E402
 from pymodel.training.fixed_point import FixedPointNetwork, fake_quantise  # noqa: E402
 from pymodel.training.fold import fold_batch_norm  # noqa: E402
 from pymodel.training.quantise import assert_identical, export, to_fixed_point  # noqa: E402

@@ -18,16 +18,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from pymodel import golden  # noqa: E402
-from pymodel.bundle import Bundle  # noqa: E402
 from pymodel.common.errors import ConfigError  # noqa: E402
-from pymodel.complexity import complexity  # noqa: E402
-from pymodel.networks import NETWORKS, make_network  # noqa: E402
+from pymodel.counts.complexity import complexity  # noqa: E402
+from pymodel.datasets.splits import load_dataset  # noqa: E402
+from pymodel.golden import model as golden  # noqa: E402
+from pymodel.network.bundle import Bundle  # noqa: E402
+from pymodel.network.zoo import NETWORKS, make_network  # noqa: E402
+from pymodel.nn.baselines import initialised  # noqa: E402
+from pymodel.nn.build import NetworkModule, dense_network  # noqa: E402
 from pymodel.training.augment import augment  # noqa: E402
-from pymodel.training.baselines import initialised  # noqa: E402
-from pymodel.training.build import NetworkModule, dense_network  # noqa: E402
 from pymodel.training.config import NetworkChoice, Schedule, load_config  # noqa: E402
-from pymodel.training.data import load_dataset  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402
 from pymodel.training.sweep import sweep  # noqa: E402
 from pymodel.training.train import train  # noqa: E402

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 import yaml
 
-from pymodel import csim, header
+from psconv.flow import csim
 from pymodel.common.errors import ConfigError
-from pymodel.cycles import pe_iterations
-from pymodel.packing import EngineShape
+from pymodel.engine import cpp as header
+from pymodel.engine.cycles import pe_iterations
+from pymodel.engine.packing import EngineShape
 from scripts import flow
 from scripts.config import load
 from scripts.report import parse_report, render_html, render_markdown

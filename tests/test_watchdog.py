@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
-from pymodel import cycles, golden, network_top
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import TOP, build
-from pymodel.generate import random_bundle
-from pymodel.maxplus import Deadlock
-from pymodel.network_cycles import latency, quiet
+from psconv.flow.csim import ENGINE, INCLUDE
+from pymodel.engine import cycles
+from pymodel.engine.maxplus import Deadlock
+from pymodel.golden import model as golden
+from pymodel.network.random_bundle import random_bundle
+from pymodel.top import cpp as network_top
+from pymodel.top.cycles import latency, quiet
+from pymodel.top.dataflow import TOP, build
 from rtl_tb.runner import simulate
 from rtl_tb.watchdog import Inner, longest_stall, waiting
 from scripts.bench import inner_streams

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.words import Words
+from pymodel.engine.words import Words
 
 tensors = st.builds(
     Words,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The check sum of weights that are loaded: a Reed-Solomon code with two check symbols over GF(2^32) for each
-// 32 bits of a beat. pymodel/check_sum.py has the definition, and what it promises.
+// 32 bits of a beat. pymodel/top/check_sum.py has the definition, and what it promises.
 //
 // A beat costs a turn of two linear feedback shift registers: one level of XORs, however wide the beats are,
 // where sums of integers would have carry chains as long as a beat.

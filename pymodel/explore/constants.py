@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pymodel.dataflow import Dataflow
+from pymodel.engine.memories import memories
+from pymodel.engine.packing import EngineShape, lane_weights, pack_bias, pack_scales
 from pymodel.explore.costs import DSP_PRODUCT_BITS
-from pymodel.explore.memories import memories
-from pymodel.packing import EngineShape, lane_weights, pack_bias, pack_scales
-from pymodel.units import EngineUnit
+from pymodel.top.dataflow import Dataflow
+from pymodel.top.units import EngineUnit
 
 
 def upper_bounds(dataflow: Dataflow) -> list[str]:

@@ -21,10 +21,10 @@ from scipy.optimize import nnls
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import CALIBRATION as KIND
 from pymodel.common.kinds import read_kind
-from pymodel.cycles import FEEDER_STAGES
-from pymodel.explore.memories import totals
-from pymodel.packing import EngineShape
-from pymodel.products import operand_bits
+from pymodel.engine.cycles import FEEDER_STAGES
+from pymodel.engine.memories import totals
+from pymodel.engine.packing import EngineShape
+from pymodel.engine.products import operand_bits
 
 CALIBRATION = Path(__file__).with_name("calibration.yaml")
 KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")

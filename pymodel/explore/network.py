@@ -14,14 +14,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pymodel.bundle import Bundle
-from pymodel.dataflow import Dataflow, build
+from pymodel.engine.packing import EngineShape
 from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, pareto
 from pymodel.explore.solve import AXES, LANES, Answer, Combination, Price, Problem, amount, in_units, minimise
 from pymodel.explore.streams import inner_half_blocks, least_prices, regions, streams_cost
-from pymodel.network_cycles import processes, slowest
-from pymodel.packing import EngineShape
+from pymodel.network.bundle import Bundle
+from pymodel.top.cycles import processes, slowest
+from pymodel.top.dataflow import Dataflow, build
 
 _KEEPS = 4  # of a search that found nothing: each keeps at least as much free as the one before it
 UNLIMITED = 1 << 62  # cycles per image: slower than any network, whatever stands between its engines

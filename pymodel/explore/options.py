@@ -9,9 +9,9 @@ from operator import le
 from typing import Any, Literal, NamedTuple
 
 from pymodel.common.errors import ConfigError
-from pymodel.cycles import feeder_sequences, pe_iterations, sequences
+from pymodel.engine.cycles import feeder_sequences, pe_iterations, sequences
+from pymodel.engine.packing import EngineShape
 from pymodel.explore.costs import Cost, engine_cost, in_blocks
-from pymodel.packing import EngineShape
 
 MOST_MULTIPLIERS = 1 << 16  # of an engine, whatever a budget allows
 WINDOWS, CHANNELS = "windows", "channels"  # EngineShape.feed

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pymodel.cycles import stream_depths
-from pymodel.dataflow import Dataflow
+from pymodel.engine.cycles import stream_depths
+from pymodel.engine.memories import Memory, feeder_memories, half_blocks, total_half_blocks
+from pymodel.engine.packing import EngineShape
 from pymodel.explore.costs import Cost
-from pymodel.explore.memories import Memory, feeder_memories, half_blocks, total_half_blocks
 from pymodel.explore.solve import Combination, Price
-from pymodel.network_cycles import STAGES, stream_depths_between
-from pymodel.packing import EngineShape
-from pymodel.units import EngineUnit, PoolUnit, Unit
+from pymodel.top.cycles import STAGES, stream_depths_between
+from pymodel.top.dataflow import Dataflow
+from pymodel.top.units import EngineUnit, PoolUnit, Unit
 
 _BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as large lie in block RAM
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed

@@ -1,10 +1,10 @@
-// Exact int8 convolution that skips the weights outside a support, for pymodel.native; C interface at the end.
+// Exact int8 convolution that skips the weights outside a support, for pymodel.golden.native; C interface at the end.
 //
 // Activations are int8 [channel][row][column][image]. A row of the padded input is packed as cells of four bytes, one
 // group of channels beside another: [row][group][phase][column / stride][image], where phase = column % stride. So the
 // taps of any kernel, at any stride, are shifted runs of the same lanes (column, image), and each multiply-add takes the
 // channels of a group: two as int16, or four as uint8 where 8-bit products are added without saturation. Unsigned
-// activations are 128 too large; the bias makes up for that (pymodel.native.plan). No C++ library: nothing to link.
+// activations are 128 too large; the bias makes up for that (pymodel.golden.native.plan). No C++ library: nothing to link.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +39,7 @@ struct Quad {
 
 extern "C" {
 
-// Output channels whose weights may be nonzero at the same places; pymodel.native.plan makes these structures.
+// Output channels whose weights may be nonzero at the same places; pymodel.golden.native.plan makes these structures.
 struct Tile {
     int32_t outputs, output[TILE];
     int32_t taps;                // places, each a group of channels and a tap

@@ -36,7 +36,7 @@ static constexpr DotProducts dot_products_of[TILE][WIDE] = {
     {dot_products<4, 1>, dot_products<4, 2>, dot_products<4, 3>},
 };
 
-// pymodel.formats.requantise of VECTORS vectors of sums of one output channel; without a scale (0), 32 bits hold the
+// pymodel.network.formats.requantise of VECTORS vectors of sums of one output channel; without a scale (0), 32 bits hold the
 // rounded sum.
 template <int VECTORS>
 PSCONV_TARGET static void requantise(const int32_t* sums, int8_t* __restrict out, const Layer& layer,

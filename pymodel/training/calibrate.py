@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from pymodel.common.errors import ConfigError
-from pymodel.formats import BIAS_BITS, MAX_FRAC, MAX_SHIFT, SCALE_BITS, Format
-from pymodel.network import Add, Conv, Linear, Network
-from pymodel.training.build import NetworkModule
-from pymodel.training.psconv2d import PSConv2d
+from pymodel.network.formats import BIAS_BITS, MAX_FRAC, MAX_SHIFT, SCALE_BITS, Format
+from pymodel.network.topology import Add, Conv, Linear, Network
+from pymodel.nn.build import NetworkModule
+from pymodel.nn.psconv2d import PSConv2d
 
 SAMPLES_PER_BATCH = 1 << 16  # values of each tensor that are kept per batch
 BATCH = 128
@@ -31,7 +31,7 @@ def calibrate(
     output_bits: int,
     per_channel: bool = False,
 ) -> tuple[dict[str, Format], dict[str, Format], dict[str, np.ndarray]]:
-    """(formats of the input and of every layer's output, weight formats, scales), as pymodel.bundle has them.
+    """(formats of the input and of every layer's output, weight formats, scales), as pymodel.network.bundle has them.
 
     images: float32 [n, C, H, W], the values that inputs of the format `source` stand for. Each frac and, with
     `per_channel`, each scale minimises the squared error of quantisation; then fracs are lowered where a shift

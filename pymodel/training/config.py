@@ -37,7 +37,7 @@ class Data(Strict):
 
 
 class NetworkChoice(Strict):
-    """Which network, by the names of pymodel.networks."""
+    """Which network, by the names of pymodel.network.zoo."""
 
     name: str
     variant: str = "dense"  # of 3x3 convolutions but the first and grouped ones; or a baseline: SynFlow@PSD1_P16

@@ -1,11 +1,11 @@
-"""Fixed point in torch: the integer semantics of pymodel.formats on real values, with gradients.
+"""Fixed point in torch: the integer semantics of pymodel.network.formats on real values, with gradients.
 
 Every value is held as the real number that its integer stands for. Scales are powers of two, so products and
 sums of such numbers are exact in float64 (in float32, below 2**24 units), and
 
     fake_quantise(y) = clamp(floor(y * 2**frac + 1/2), low, high) * 2**-frac
 
-is `requantise`: add half, arithmetic shift right, saturate. Where output channels have scales (pymodel.formats),
+is `requantise`: add half, arithmetic shift right, saturate. Where output channels have scales (pymodel.network.formats),
 weights and bias are divided by them before they are rounded, and the accumulators multiplied by them before
 they are. The gradient passes the rounding unchanged (straight through, Bengio et al., arXiv 1308.3432) and
 stops where the value saturates.
@@ -18,10 +18,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pymodel.formats import Format
-from pymodel.network import Add, AvgPool, Conv, GlobalAvgPool, Linear
-from pymodel.training.build import Addition, ConvBlock, FullyConnected, NetworkModule
-from pymodel.training.psconv2d import PSConv2d
+from pymodel.network.formats import Format
+from pymodel.network.topology import Add, AvgPool, Conv, GlobalAvgPool, Linear
+from pymodel.nn.build import Addition, ConvBlock, FullyConnected, NetworkModule
+from pymodel.nn.psconv2d import PSConv2d
 
 
 def fake_quantise(real: torch.Tensor, form: Format, relu: bool = False) -> torch.Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from pymodel.network import Conv, Network
-from pymodel.training.build import ConvBlock, NetworkModule
+from pymodel.network.topology import Conv, Network
+from pymodel.nn.build import ConvBlock, NetworkModule
 
 
 def folded_network(network: Network) -> Network:

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from openhls.locks import locked
 
-from pymodel import golden
-from pymodel.bundle import Bundle, check_name
 from pymodel.common.errors import ConfigError, validated
 from pymodel.common.records import json_text, read_json
-from pymodel.formats import BIAS_BITS, check_range
+from pymodel.datasets.splits import Dataset, load_dataset
+from pymodel.golden import model as golden
+from pymodel.network.bundle import Bundle, check_name
+from pymodel.network.formats import BIAS_BITS, check_range
+from pymodel.nn.build import NetworkModule
 from pymodel.training import checkpoint
-from pymodel.training.build import NetworkModule
 from pymodel.training.calibrate import calibrate
 from pymodel.training.config import Schedule, TrainConfig, overridden
-from pymodel.training.data import Dataset, load_dataset
 from pymodel.training.distributed import is_main, joined
 from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
 from pymodel.training.fold import fold_batch_norm

@@ -12,15 +12,15 @@ from typing import Any
 
 from openhls.locks import locked
 
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
 from pymodel.common.records import read_json, write_json
-from pymodel.complexity import complexity
-from pymodel.training.baselines import initialised
-from pymodel.training.build import dense_network
+from pymodel.counts.complexity import complexity
+from pymodel.datasets.splits import load_dataset
+from pymodel.network.bundle import Bundle
+from pymodel.nn.baselines import initialised
+from pymodel.nn.build import dense_network
 from pymodel.training.config import load_config
-from pymodel.training.data import load_dataset
 from pymodel.training.distributed import is_main, world
 from pymodel.training.quantise import quantise
 from pymodel.training.train import begun, load_topology, train

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from pymodel.networks import resnet18
-from pymodel.training.build import NetworkModule
+from pymodel.network.zoo import resnet18
+from pymodel.nn.build import NetworkModule
 from pymodel.training.distributed import joined
 
 WARM_UP = 3

@@ -26,13 +26,13 @@ from pymodel.common.errors import ConfigError, shortened, validated
 from pymodel.common.files import remove_partial
 from pymodel.common.kinds import TRAINING, of_mapping, wrong
 from pymodel.common.records import read_json, reading, write_json
-from pymodel.network import Network
+from pymodel.datasets.splits import Dataset, Split, load_dataset
+from pymodel.network.topology import Network
+from pymodel.nn.baselines import initialised
+from pymodel.nn.build import NetworkModule, dense_network
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
-from pymodel.training.baselines import initialised
-from pymodel.training.build import NetworkModule, dense_network
 from pymodel.training.config import TrainConfig, load_config
-from pymodel.training.data import Dataset, Split, load_dataset
 from pymodel.training.distributed import Process, is_main, joined
 from pymodel.training.monitor import Monitor, write_log, write_plot
 from pymodel.training.optimiser import make_optimiser, set_learning_rate

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pymodel.energy import Costs
-from pymodel.supports import PAPER_VARIANTS
-from pymodel.traffic import Buffers, EngineOptions
+from pymodel.counts.energy import Costs
+from pymodel.counts.traffic import Buffers, EngineOptions
+from pymodel.network.supports import PAPER_VARIANTS
 from scripts.analysis import Row, Setting, energy_rows, periodicity_rows
 from scripts.benchmarks.frame import Table
 

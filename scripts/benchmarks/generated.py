@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
-from pymodel import header
+from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.common.files import write_text
-from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
-from pymodel.formats import accumulator_bits
-from pymodel.packing import EngineShape
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape
+from pymodel.network.formats import accumulator_bits
 from scripts import place_route
 from scripts.resources import Target, load_target, synthesise
 from scripts.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES

@@ -23,12 +23,12 @@ import onnxruntime
 from onnx import helper, numpy_helper
 from threadpoolctl import threadpool_limits
 
-from pymodel import golden
-from pymodel.bundle import Bundle
-from pymodel.generate import random_bundle
-from pymodel.native import build
-from pymodel.networks import make_network
-from pymodel.supports import PAPER_VARIANTS
+from pymodel.golden import model as golden
+from pymodel.golden.native import build
+from pymodel.network.bundle import Bundle
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.supports import PAPER_VARIANTS
+from pymodel.network.zoo import make_network
 from scripts.benchmarks.frame import Table
 
 PACKAGES = ("numpy", "onnxruntime")

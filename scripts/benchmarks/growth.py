@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from pymodel import golden
-from pymodel.bundle import Bundle
-from pymodel.csim import TOP
-from pymodel.generate import random_bundle
-from pymodel.network import Conv, InputSpec, Network
-from pymodel.networks import make_network
+from psconv.flow.csim import TOP
+from pymodel.golden import model as golden
+from pymodel.network.bundle import Bundle
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Conv, InputSpec, Network
+from pymodel.network.zoo import make_network
 from scripts import flow, plots
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import CLOCK_NS

@@ -76,7 +76,7 @@ def generate(engine: Engine, wish: Parallelism, folder: Path) -> Built:
     """The layer of `engine` as Verilog of NNgen's, written to `folder`.
 
     Raises ConfigError for a layer whose integers would be others: without ReLU NNgen rounds halves away from zero,
-    pymodel.formats up; behind ReLU that is the same.
+    pymodel.network.formats up; behind ReLU that is the same.
     """
     shape = engine.shape
     if not shape.relu or shape.stride != 1 or {shape.in_bits, shape.weight_bits, shape.out_bits} != {8}:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pymodel.products import most_products
+from pymodel.engine.products import most_products
 from scripts.benchmarks.engines import through_flow
 from scripts.benchmarks.frame import Table
 from scripts.config import RunConfig

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pymodel import golden
+from pymodel.golden import model as golden
 from rtl_tb.build import build
 from rtl_tb.ports import parse_ports
 from scripts import flow

@@ -16,14 +16,14 @@ import yaml
 from rich.console import Console
 
 from pymodel.common.files import write_text
+from pymodel.engine.packing import EngineShape
 from pymodel.explore.fitted import fitted
 from pymodel.explore.network import Network
 from pymodel.explore.options import Option, options
 from pymodel.explore.utilisation import lanes, most_utilised
-from pymodel.generate import random_bundle
-from pymodel.network_cycles import latency, latency_at_most
-from pymodel.networks import make_network, sparse_convs
-from pymodel.packing import EngineShape
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.zoo import make_network, sparse_convs
+from pymodel.top.cycles import latency, latency_at_most
 from scripts import explore, flow
 from scripts.benchmarks.frame import Table
 from scripts.config import load

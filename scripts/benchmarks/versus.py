@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pymodel.complexity import complexity
-from pymodel.cycles import latency
-from pymodel.network import Conv
-from pymodel.networks import make_network
+from pymodel.counts.complexity import complexity
+from pymodel.engine.cycles import latency
+from pymodel.network.topology import Conv
+from pymodel.network.zoo import make_network
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
 from scripts.parallel import in_workers
@@ -149,7 +149,7 @@ def _network() -> Table:
         rows,
         (
             f"Lane iterations: cycles times multipliers, what an engine without idle lanes takes. {VARIANT} has "
-            f"{reduction:.2f} times fewer MACs by pymodel.complexity.",
+            f"{reduction:.2f} times fewer MACs by pymodel.counts.complexity.",
         ),
     )
 

@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
-from pymodel.dataflow import build
 from pymodel.explore.costs import engine_cost
 from pymodel.explore.fitted import fitted
 from pymodel.explore.network import Network, top_shapes
@@ -25,10 +23,12 @@ from pymodel.explore.options import Option, options
 from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES
 from pymodel.explore.streams import streams_cost
-from pymodel.formats import Format
-from pymodel.network import Conv
-from pymodel.network import Network as Layers
-from pymodel.network_cycles import slowest
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import Format
+from pymodel.network.topology import Conv
+from pymodel.network.topology import Network as Layers
+from pymodel.top.cycles import slowest
+from pymodel.top.dataflow import build
 from scripts.hunt.campaign import Case, Declined, Fault
 
 _SUPPORTS = ("dense", "PS1_P2", "PS4_P4", "PSD2_P3", "PS2_P6")

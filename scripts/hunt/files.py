@@ -25,11 +25,11 @@ import numpy as np
 import yaml
 from openhls.__main__ import main as openhls
 
-from pymodel.csim import INCLUDE
-from pymodel.energy import COSTS_FILE
-from pymodel.generate import random_bundle
-from pymodel.network import Network
-from pymodel.supports import make_support
+from psconv.flow.csim import INCLUDE
+from pymodel.counts.energy import COSTS_FILE
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.supports import make_support
+from pymodel.network.topology import Network
 from scripts import cli, resources
 from scripts.hunt.campaign import Case, Fault
 from scripts.steps import ROOT
@@ -158,8 +158,8 @@ def _trained(folder: Path) -> None:
 def _make_trained(folder: Path) -> None:
     import torch
 
-    from pymodel.networks import make_network
-    from pymodel.training.build import NetworkModule
+    from pymodel.network.zoo import make_network
+    from pymodel.nn.build import NetworkModule
     from pymodel.training.config import load_config
 
     options = ("quantise.calibration_images=8", "epochs=3")

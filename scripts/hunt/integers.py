@@ -1,14 +1,14 @@
 """What layers compute, once more: by the formulas of docs/maths.md on plain integers, for campaigns to compare with.
 
-Shares no code with pymodel.ops, pymodel.golden or the C++: a sum over taps of int64 products, and that is all.
+Shares no code with pymodel.golden.ops, pymodel.golden.model or the C++: a sum over taps of int64 products, and that is all.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from pymodel.bundle import Bundle
-from pymodel.network import Layer
+from pymodel.network.bundle import Bundle
+from pymodel.network.topology import Layer
 
 
 def convolution(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: int, padding: int) -> np.ndarray:

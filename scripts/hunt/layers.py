@@ -13,13 +13,14 @@ import numpy as np
 from openhls.compile import compile_hls
 from openhls.errors import HlsError
 
-from pymodel import cycles, golden
-from pymodel.bundle import Bundle
+from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
 from pymodel.common.errors import ConfigError, validated
 from pymodel.common.files import write_text
-from pymodel.csim import ENGINE, INCLUDE, SOURCE, TOP
-from pymodel.header import FILE_NAME
-from pymodel.packing import pack_weights, unpack_weights
+from pymodel.engine import cycles
+from pymodel.engine.cpp import FILE_NAME
+from pymodel.engine.packing import pack_weights, unpack_weights
+from pymodel.golden import model as golden
+from pymodel.network.bundle import Bundle
 from scripts.bench import bench, inner_streams
 from scripts.config import RunConfig, Stalls
 from scripts.hunt import integers

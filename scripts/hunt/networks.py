@@ -10,11 +10,12 @@ import numpy as np
 from openhls.compile import compile_hls
 from openhls.errors import HlsError
 
-from pymodel import golden, network_top
-from pymodel.csim import ENGINE, INCLUDE
-from pymodel.dataflow import TOP
-from pymodel.loading import weight_beats
-from pymodel.network_cycles import check, latency, processes, slowest
+from psconv.flow.csim import ENGINE, INCLUDE
+from pymodel.golden import model as golden
+from pymodel.top import cpp as network_top
+from pymodel.top.cycles import check, latency, processes, slowest
+from pymodel.top.dataflow import TOP
+from pymodel.top.packets import weight_beats
 from rtl_tb.runner import SimResult
 from scripts.config import Stalls
 from scripts.hunt import integers, small_networks

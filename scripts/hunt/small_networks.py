@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from pymodel.bundle import Bundle
 from pymodel.common.errors import ConfigError
-from pymodel.dataflow import Dataflow, build
-from pymodel.formats import Format
-from pymodel.generate import random_bundle
-from pymodel.loading import loadable
-from pymodel.network import Network
-from pymodel.packing import EngineShape
+from pymodel.engine.packing import EngineShape
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import Format
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
+from pymodel.top.dataflow import Dataflow, build
+from pymodel.top.packets import loadable
 from scripts.hunt.campaign import Case
 
 SUPPORTS = ("dense", "dense", "PS4_P4", "PS2_P6", "PS1_P9", "PSD4_P8", "PSD2_P8", "PSD1_P8")

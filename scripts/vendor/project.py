@@ -11,11 +11,11 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from pymodel import header
+from psconv.flow.csim import HLS, SOURCE, TOP
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
-from pymodel.csim import HLS, SOURCE, TOP
-from pymodel.packing import EngineShape, pack_beats, pack_output_beats
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape, pack_beats, pack_output_beats
 from scripts.resources import CONSTRAINTS, Target
 from scripts.steps import content_key, unless_fresh, write_json
 from scripts.subject import Engine

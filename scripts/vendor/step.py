@@ -10,10 +10,10 @@ from typing import Any
 
 from openhls import children
 
+from psconv.flow.csim import TOP
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json, reading
-from pymodel.csim import TOP
-from pymodel.cycles import sequences
+from pymodel.engine.cycles import sequences
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
 from scripts.bench import bench, summary

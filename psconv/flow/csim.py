@@ -1,0 +1,189 @@
+"""C simulation: the engine's C++ compiled as a program and run on images.
+
+Two compilers with headers of their own read the same source:
+
+    clang   the clang of the open flow (ziglang) and hls/include
+    amd     g++ and AMD's published ap_types, which the hls4ml package carries (a check, not a dependency)
+
+and amd_clang that clang with AMD's headers, as Vitis HLS has a clang in front.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from openhls import children, zig
+
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_atomically
+from pymodel.engine import cpp as header
+from pymodel.engine.packing import EngineShape
+from pymodel.engine.words import Words
+from pymodel.top import cpp as network_top
+from pymodel.top.dataflow import Dataflow
+from pymodel.top.packets import Packet
+
+Compiler = Literal["clang", "amd", "amd_clang"]
+
+HLS = Path(__file__).resolve().parents[1] / "hls"
+ENGINE = HLS / "engine"
+INCLUDE = HLS / "include"
+TOP = "psconv_engine"
+SOURCE = ENGINE / f"{TOP}.cpp"
+
+# Plain C++ compilers know neither HLS pragmas nor what labels of loops are for.
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
+
+
+def simulate(
+    images: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    shape: EngineShape,
+    compiler: Compiler = "clang",
+    standard: str = "c++14",
+    scales: np.ndarray | None = None,
+) -> np.ndarray:
+    """Output of the engine, int8 [n, cout, hout, wout], compiled and run in a folder that is then removed.
+
+    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].
+    Raises ConfigError: wrong arrays, a compiler that is missing or refuses, a program that fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="csim") as folder:
+        header.write(Path(folder) / header.FILE_NAME, shape, weights, bias, scales)
+        return run(build(Path(folder), compiler, standard), images, shape)
+
+
+def build(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -> Path:
+    """Compiles the engine with the configuration header in `folder` to the program `folder`/csim_<compiler>.
+
+    Raises ConfigError with the compiler's text.
+    """
+    if not (folder / header.FILE_NAME).is_file():
+        raise ConfigError(f"{folder}: no {header.FILE_NAME}; make it with pymodel.engine.cpp.write")
+    return _compile(folder, SOURCE, compiler, standard)
+
+
+def build_network(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -> Path:
+    """Compiles the network's top in `folder` (pymodel.top.cpp) to the program `folder`/csim_<compiler>.
+
+    Raises ConfigError with the compiler's text.
+    """
+    return _compile(folder, folder / network_top.SOURCE, compiler, standard, "-DPSCONV_NETWORK")
+
+
+def program(folder: Path, compiler: Compiler = "clang") -> Path:
+    """Where `build` and `build_network` put what they compile."""
+    return folder / f"csim_{compiler}"
+
+
+def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *options: str) -> Path:
+    """Folders and files are named by their whole paths, wherever this process runs."""
+    made, folder = program(folder, compiler), folder.absolute()
+    sources = [HLS / "csim" / "csim.cpp", source.absolute()]
+    command = [
+        *compiler_command(compiler),
+        f"-std={standard}",
+        "-O1",
+        *WARNINGS,
+        *options,
+        f"-I{folder}",
+        f"-I{ENGINE}",
+        *map(str, sources),
+        "-o",
+    ]
+    with tempfile.TemporaryDirectory(prefix="csim") as scratch:
+        env, problem = zig.uncached(Path(scratch)), f"C simulation: {compiler} refused {source.name}"
+        write_atomically(made, lambda target: _execute([*command, str(target.absolute())], problem, env))
+    return made
+
+
+def run(program: Path, images: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """Output of a program made by `build`: int8 [n, cout, hout, wout] for images int [n, cin, height, width].
+
+    Raises ConfigError: wrong images, a program that fails (missing, wrong number of beats, wrong TLAST, ...).
+    """
+    return run_words(program, images, shape.in_words, shape.out_words)
+
+
+def run_words(
+    program: Path, images: np.ndarray, source: Words, sink: Words, weights: Sequence[np.ndarray] = ()
+) -> np.ndarray:
+    """Output of a program, int8 [n, *sink], for images int [n, *source].
+
+    weights: where a network has ports for them, the beats of each port for an image, uint8 [words, bytes], one port
+    after the other; for one image, which the others then get as well, or for image after image.
+    Raises ConfigError as `run` does.
+    """
+    with tempfile.TemporaryDirectory(prefix="csim") as folder:
+        given, made = Path(folder) / "x.bin", Path(folder) / "y.bin"
+        source.pack(images, "input images").tofile(given)
+        command = [str(program), str(given), str(made)]
+        if len(weights):
+            beats = Path(folder) / "w.bin"
+            beats.write_bytes(b"".join(port.tobytes() for port in weights))
+            command.append(str(beats))
+        _execute(command, "C simulation failed")
+        words = np.fromfile(made, np.uint8)
+    if words.size != len(images) * sink.count * sink.word_bytes:
+        raise ConfigError(f"C simulation: {program} is of another shape: it gave {words.size} bytes")
+    return sink.unpack(words.reshape(-1, sink.word_bytes), "output beats")
+
+
+def run_packets(program: Path, packets: Sequence[Packet], dataflow: Dataflow) -> np.ndarray:
+    """Output beats of a network that loads its weights: uint8 [n * out_beats, bytes].
+
+    Raises ConfigError as `run` does.
+    """
+    size = dataflow.sink.words.word_bytes
+    with tempfile.TemporaryDirectory(prefix="csim") as folder:
+        given, made = Path(folder) / "x.bin", Path(folder) / "y.bin"
+        given.write_bytes(b"".join(len(p.beats).to_bytes(4, "little") + p.beats.tobytes() for p in packets))
+        _execute([str(program), str(given), str(made)], "C simulation failed")
+        beats = np.fromfile(made, np.uint8)
+    if beats.size != len(packets) * dataflow.out_beats * size:
+        raise ConfigError(f"C simulation: {program} is of another shape: it gave {beats.size} bytes")
+    return beats.reshape(-1, size)
+
+
+def amd_include() -> Path | None:
+    """Folder of AMD's ap_types headers; None where hls4ml is not installed."""
+    spec = importlib.util.find_spec("hls4ml")  # finds the package without importing it
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"
+    return folder if (folder / "ap_int.h").is_file() else None
+
+
+def compiler_command(compiler: Compiler) -> list[str]:
+    """The start of a command that compiles C++ with the headers of `compiler`. Raises ConfigError."""
+    if compiler == "clang":
+        return [*zig.COMPILER, "-fno-sanitize=all", f"-I{INCLUDE}"]
+    if compiler in ("amd", "amd_clang"):
+        include = amd_include()
+        if include is None:
+            raise ConfigError(f"compiler {compiler}: AMD's ap_types headers are missing; install the hls4ml package")
+        headers = [f"-I{HLS / 'csim' / 'amd'}", "-isystem", str(include)]
+        if compiler == "amd":
+            # Their default constructors mask bits that were never set; inlined, that is reported in our lines.
+            return ["g++", "-Wno-maybe-uninitialized", "-Wno-uninitialized", *headers]
+        # Their specialisations of std::complex clash with the one of clang's library, and nothing here needs them.
+        skipped = ["-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__"]
+        return [*zig.COMPILER, "-fno-sanitize=all", *skipped, *headers]
+    raise ConfigError(f"compiler {compiler!r} is unknown: use clang, amd or amd_clang")
+
+
+def _execute(command: list[str], problem: str, env: Mapping[str, str] | None = None) -> None:
+    """Runs a command. Raises ConfigError with what it printed."""
+    try:
+        done = children.run(command, env=env)
+    except OSError as error:
+        raise ConfigError(f"{problem}: {command[0]} cannot be started: {error}") from error
+    if done.returncode:
+        output = done.stderr.strip() or done.stdout.strip()
+        raise ConfigError(f"{problem} (exit status {done.returncode}):\n{output}")

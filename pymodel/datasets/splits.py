@@ -1,0 +1,139 @@
+"""Data sets as uint8 arrays, with the fixed-point reading of a pixel that hardware and training share.
+
+A pixel p enters every network as the integer `p - zero_point` of the data set's `input_format`: that is
+exact, needs no arithmetic but one subtraction, and zero padding means the value `zero_point`.
+numpy only: the golden model and the benches load their test images here without torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pymodel.common.errors import ConfigError
+from pymodel.datasets import cifar10, tiny_imagenet
+from pymodel.network.formats import Format
+
+DATA_VARIABLE = "PSCONV_DATA"
+DIGITS_TEST_IMAGES = 360
+DIGITS_SEED = 2020
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images uint8 [n, channels, height, width] and their labels int64 [n]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set in memory. Pixel p is the real value (p - zero_point) * 2**-input_format.frac."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+    input_format: Format
+    zero_point: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one image."""
+        return self.train.images.shape[1:]
+
+    def integers(self, images: np.ndarray) -> np.ndarray:
+        """uint8 pixels -> int8 network inputs of the same shape, exactly."""
+        return (images.astype(np.int16) - self.zero_point).astype(np.int8)
+
+
+def load_dataset(name: str, path: Path | None = None) -> Dataset:
+    """Load a data set by name.
+
+    `path` says where cifar10 or tiny-imagenet lies; without it the environment variable PSCONV_DATA does.
+    Raises ConfigError for an unknown name, an unknown location and for missing or damaged files.
+    """
+    if name not in _LOADERS:
+        raise ConfigError(f"data.dataset: unknown data set {name!r}; known: {', '.join(sorted(_LOADERS))}")
+    return _LOADERS[name](path)
+
+
+def _digits(path: Path | None) -> Dataset:
+    """scikit-learn's handwritten digits: 1,797 images of 8x8 pixels 0..16; a fixed split of 1,437 and 360."""
+    if path is not None:
+        raise ConfigError(f"data.path: {path}: the digits come with scikit-learn; remove the key")
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise ConfigError("data.dataset: digits needs scikit-learn (pip install scikit-learn)") from error
+    pixels, labels = load_digits(return_X_y=True)
+    order = np.random.default_rng(DIGITS_SEED).permutation(len(labels))
+    images = pixels.reshape(-1, 1, 8, 8).astype(np.uint8)[order]
+    labels = labels.astype(np.int64)[order]
+    train, test = slice(DIGITS_TEST_IMAGES, None), slice(0, DIGITS_TEST_IMAGES)
+    return Dataset(
+        name="digits",
+        classes=tuple("0123456789"),
+        train=Split(images[train], labels[train]),
+        test=Split(images[test], labels[test]),
+        input_format=Format(bits=8, frac=4),
+        zero_point=0,
+    )
+
+
+def _cifar10(path: Path | None) -> Dataset:
+    batches = cifar10.load_batches(_location(path, "cifar10"))
+    images = {name: batch[0] for name, batch in batches.items()}
+    labels = {name: batch[1] for name, batch in batches.items()}
+    return Dataset(
+        name="cifar10",
+        classes=cifar10.CLASSES,
+        train=Split(
+            np.concatenate([images[name] for name in cifar10.TRAIN_BATCHES]),
+            np.concatenate([labels[name] for name in cifar10.TRAIN_BATCHES]),
+        ),
+        test=Split(images[cifar10.TEST_BATCH], labels[cifar10.TEST_BATCH]),
+        input_format=Format(bits=8, frac=7),
+        zero_point=128,
+    )
+
+
+def _tiny_imagenet(path: Path | None) -> Dataset:
+    content = tiny_imagenet.load_folder(_location(path, "tiny-imagenet"))
+    return Dataset(
+        name="tiny-imagenet",
+        classes=content.wnids,
+        train=Split(*content.train),
+        test=Split(*content.validation),
+        input_format=Format(bits=8, frac=7),
+        zero_point=128,
+    )
+
+
+def _location(path: Path | None, name: str) -> Path:
+    """Where the user said the data lies: the configuration's key first, then the environment."""
+    if path is None and not os.environ.get(DATA_VARIABLE):
+        raise ConfigError(
+            f"data.path: the location of {name} is not set; give data.path in the configuration "
+            f"or the environment variable {DATA_VARIABLE}"
+        )
+    root = Path(path if path is not None else os.environ[DATA_VARIABLE]).expanduser()
+    if not root.exists():
+        source = "data.path" if path is not None else DATA_VARIABLE
+        raise ConfigError(f"{source}: {root} does not exist; it should be where {name} lies")
+    return root
+
+
+_LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
+    "digits": _digits,
+    "cifar10": _cifar10,
+    "tiny-imagenet": _tiny_imagenet,
+}

@@ -1,0 +1,196 @@
+"""C++ configuration headers: sizes, lane tables, ROMs, all of the engine that depends on the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from pymodel.common.errors import ConfigError
+from pymodel.common.files import write_text
+from pymodel.engine.cycles import STREAMED_SUMS_DEPTH, stream_depths, streamed_depths
+from pymodel.engine.packing import EngineShape, pack_bias, pack_rom, pack_scales
+from pymodel.network.formats import check_accumulator
+
+FILE_NAME = "engine_config.hpp"  # as the top for one layer includes it
+STRUCT = "EngineConfig"
+LINE = 108
+
+Constant = tuple[str, str, str, str]  # type, name, value, comment
+
+_templates = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(
+    shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None, least_depth: int = 1
+) -> str:
+    """Text of engine_config.hpp. The same arguments always give the same text.
+
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits. least_depth:
+    of the streams, for a tool to whose FIFOs the cycle model does not apply.
+    Raises ConfigError: arrays that do not fit the shape, its formats, its support or its accumulators.
+    """
+    struct = engine_struct(STRUCT, shape, weights, bias, scales, least_depth=least_depth)
+    title = "everything about an engine that depends on its layer"
+    return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct])
+
+
+def write(
+    path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None
+) -> None:
+    """Writes `render(...)` to `path`, which is never seen half written. Makes its folder.
+
+    Raises ConfigError.
+    """
+    write_text(path, render(shape, weights, bias, scales))
+
+
+def render_header(file: str, generator: str, title: str, widest: int, structs: Sequence[str]) -> str:
+    """Text of a configuration header. widest: bits of the widest word; structs: C++ text."""
+    return render_template(
+        "config.hpp.j2",
+        generator=generator,
+        title=title,
+        guard="PSCONV_" + file.upper().replace(".", "_"),
+        widest=widest,
+        structs="\n".join(structs),
+    )
+
+
+def render_template(template: str, /, **values: object) -> str:
+    """Text of a file of pymodel/templates."""
+    return _templates.get_template(template).render(**values)
+
+
+def engine_struct(
+    name: str,
+    shape: EngineShape,
+    weights: np.ndarray,
+    bias: np.ndarray,
+    scales: np.ndarray | None = None,
+    prefix: str = "",
+    streamed: bool = False,
+    least_depth: int = 1,
+) -> str:
+    """C++ text of an engine's configuration, a structure and its tables; `prefix` stands before their names.
+
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits. streamed: the
+    weights come by a port, and are in no table. Raises ConfigError.
+    """
+    if (scales is None) != (shape.scale_bits == 0):
+        raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
+    words = pack_rom(weights, shape)  # checked whether they are stored here or not
+    check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
+    return render_template(
+        "engine_struct.hpp.j2",
+        name=name,
+        **_of_shape(shape, prefix, engine_constants(shape, streamed, least_depth), streamed),
+        weights="" if streamed else _rom(words, shape.rom_word_bits),
+        biases=_rom(pack_bias(bias, shape), shape.To * shape.bias_bits),
+        scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
+    )
+
+
+def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str:
+    """The same of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
+    own = flag("ULTRA_WEIGHTS", shape.ultra_weights, "weights lie in UltraRAM, not in block RAM")
+    values = _of_shape(shape, prefix, [*engine_constants(shape), own])
+    return render_template("engine_struct.hpp.j2", name=name, **values, weights="", biases="", scales="")
+
+
+def _of_shape(
+    shape: EngineShape, prefix: str, constants: Sequence[Constant], streamed: bool = False
+) -> dict[str, object]:
+    lanes = shape.support.lanes() if shape.engine == "periodic" else []
+    return {
+        "prefix": prefix,
+        "shape": shape,
+        "constants": constants,
+        # Where weights are streamed one turn of all windows more: they come in.
+        "image_cycles": shape.hout * shape.wout * (shape.rom_words + (shape.NB if streamed else 0)),
+        "variants": _table(str(variant) for variant, _ in lanes),
+        "taps": _table(str(tap) for _, tap in lanes),
+    }
+
+
+def integers(numbers: Iterable[tuple[str, int, str]]) -> list[Constant]:
+    """Constants of type int from (name, value, comment)."""
+    return [("int", name, str(value), comment) for name, value, comment in numbers]
+
+
+def flag(name: str, value: bool, comment: str) -> Constant:
+    """A constant of type bool."""
+    return "bool", name, str(value).lower(), comment
+
+
+def widest_word(shape: EngineShape) -> int:
+    """Bits of the widest word in an engine."""
+    window = shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
+    output = 8 * shape.out_beat_bytes
+    sums, scaled = shape.To * max(shape.acc_bits, shape.scale_bits), shape.acc_bits + shape.scale_bits
+    return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, sums, scaled)
+
+
+def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: int = 1) -> list[Constant]:
+    """The members of the configuration of an engine; streamed: of one whose weights come by a port."""
+    depths = streamed_depths(shape) if streamed else stream_depths(shape)
+    depths = {name: max(depth, least_depth) for name, depth in depths.items()}
+    numbers = [
+        ("KERNEL", shape.kernel, "rows and columns of a kernel"),
+        ("STRIDE", shape.stride, "input pixels from one output pixel to the next"),
+        ("PADDING", shape.padding, "rows and columns of zeros on each side"),
+        ("HEIGHT", shape.height, "rows of the input image"),
+        ("WIDTH", shape.width, "columns of the input image"),
+        ("OUT_HEIGHT", shape.hout, "rows of the output image"),
+        ("OUT_WIDTH", shape.wout, "columns of the output image"),
+        ("PERIOD", shape.P, "variants of the kernels; input channels of a block"),
+        ("NONZEROS", shape.N, "weights of a block and output channel: lanes"),
+        ("CHANNELS", shape.in_channels_per_beat, "of an input beat: PERIOD * TB"),
+        ("TO", shape.To, "output channels at once"),
+        ("TB", shape.Tb, "blocks at once"),
+        ("FOLDS", shape.fold, "iterations that share the work of one step"),
+        ("MULTIPLIERS", shape.M, "of each of TO outputs: NONZEROS * TB / FOLDS, rounded up"),
+        ("PACKING", shape.packing, "outputs of TO whose products share a multiplier"),
+        ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
+        ("BLOCK_SETS", shape.NB, "sets of TB blocks"),
+        ("PIECES", shape.pieces, "of a beat and a window set: PERIOD if fed channel by channel"),
+        ("STEPS", shape.steps, "sets of TO output channels"),
+        ("IN_BITS", shape.in_bits, "of an input activation"),
+        ("WEIGHT_BITS", shape.weight_bits, "of a weight"),
+        ("INDEX_BITS", shape.index_bits, "of the index beside a weight; 0: the ring chooses the operands"),
+        ("BIAS_BITS", shape.bias_bits, "of a bias"),
+        ("ACC_BITS", shape.acc_bits, "of a sum: enough for these weights and any input"),
+        ("OUT_BITS", shape.out_bits, "of an output activation"),
+        ("SCALE_BITS", shape.scale_bits, "of an output channel's scale; 0: there are none"),
+        ("SHIFT", shape.shift, "right shift from a sum, times its scale, to an output"),
+        ("WINDOW_DEPTH", depths["windows"], "windows waiting for the processing element"),
+    ]
+    if "columns" in depths:
+        numbers.append(("COLUMN_DEPTH", depths["columns"], "columns waiting for their windows"))
+    if streamed:
+        numbers.append(("SUMS_DEPTH", STREAMED_SUMS_DEPTH, "sums waiting while an image is sent"))
+    return [*integers(numbers), flag("RELU", shape.relu, "negative outputs become zero")]
+
+
+def _rom(words: list[int], bits: int) -> str:
+    digits = -(-bits // 4)
+    return _table(f"PSCONV_ROM_WORD(0x{word:0{digits}x})" for word in words)
+
+
+def _table(values: Iterable[str]) -> str:
+    """C++ initialisers, filled into lines; a value longer than a line has one of its own."""
+    lines = [""]
+    for value in values:
+        item = f"{value},"
+        if lines[-1] and len(lines[-1]) + 1 + len(item) > LINE:
+            lines.append("")
+        lines[-1] += f" {item}" if lines[-1] else f"    {item}"
+    return "\n".join(lines)

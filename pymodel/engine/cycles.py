@@ -1,0 +1,430 @@
+"""Exact latency of an engine, and the stream depths that keep it busy.
+
+An engine is a chain of processes, each a loop nest whose reads and writes are known beforehand (`sequences`), so the
+timing contract of generated RTL gives its issue times exactly (pymodel.engine.maxplus). Nothing is approximated: with a
+source that always has a beat and a sink that always takes one, the RTL takes exactly these cycles. Stages and depths
+come from schedule.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from pymodel.common.errors import ConfigError
+from pymodel.engine.maxplus import Link, Orbit, Process, Timeline, interval, settle, sink
+from pymodel.engine.packing import EngineShape
+
+IN_PORT, OUT_PORT = "x", "y"
+# The write stages that stream depths are sized for: a compiler that needs no more loses no cycle.
+FEEDER_STAGES = 6
+STAGES = 16  # of processes other than feeders
+# Of a processing element, whose stream of sums openhls makes OPEN_DEPTH words deeper than the stage of its writes.
+LEAST_STAGE, OPEN_DEPTH = 1, 3
+# A stream is at least so deep: one word every second cycle is all that one of a single word takes with some tools.
+LEAST_DEPTH = 2
+STREAMED_SUMS_DEPTH = STAGES + 2  # from a credit's use to its return
+
+
+_WORDS = {"columns": "columns", "windows": "windows", "pixels": "windows"}  # what a feeder writes
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """The stream accesses of a process while it works on one image.
+
+    reads, writes: int64, ascending: the iterations that read its input stream and write its output stream.
+    """
+
+    process: str
+    iterations: int
+    reads: np.ndarray
+    writes: np.ndarray
+
+    def on(self, source: str, sink: str, name: str | None = None) -> Process:
+        """The process with its streams named."""
+        return Process(name or self.process, self.iterations, {source: self.reads}, {sink: self.writes})
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Latency of a run of `images` images, in clock cycles.
+
+    total: from the first input beat accepted to the last output beat delivered, both included.
+    interval: from an image to the next in an endless run, proved (`pymodel.engine.maxplus.interval`).
+    steady: iterations per image of the bottleneck, the least interval this engine can have.
+    fill: total - images * steady.
+    bottleneck: the process with the most iterations.
+    utilisation: useful multiply-accumulates / (multipliers * total).
+    """
+
+    images: int
+    total: int
+    interval: int
+    steady: int
+    fill: int
+    bottleneck: str
+    utilisation: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class WindowShape(Protocol):
+    """What the feeder of an engine or of a pooling depends on."""
+
+    kernel: int
+    stride: int
+    padding: int
+    height: int
+    width: int
+
+    @property
+    def NB(self) -> int:
+        """Words of an input pixel."""
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of each word that the feeder moves one after the other."""
+
+    @property
+    def hout(self) -> int: ...
+
+    @property
+    def wout(self) -> int: ...
+
+
+def sequences(shape: EngineShape) -> list[Sequence]:
+    """The processes of an engine from its input to its output port."""
+    return [*feeder_sequences(shape), _pe(shape), _output(shape)]
+
+
+def streamed_sequences(shape: EngineShape) -> list[Sequence]:
+    """The same of an engine whose weights come by a port. The reads of its weights: `weight_reads`."""
+    return [*feeder_sequences(shape), _streamed_pe(shape), _streamed_output(shape)]
+
+
+def weight_reads(shape: EngineShape) -> np.ndarray:
+    """int64 [rom_words]: the iterations of a streamed engine's processing element that read weights."""
+    pixels = shape.hout * shape.wout
+    return (shape.NB + np.arange(shape.rom_words)) * pixels
+
+
+def feeder_sequences(shape: WindowShape) -> list[Sequence]:
+    """The processes that turn an image into windows."""
+    return [_pixels(shape)] if shape.kernel == 1 else [_columns(shape), _windows(shape)]
+
+
+def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> Cycles:
+    """Cycles of a run of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
+
+    start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. It matters
+    only where the zeros on the left of the first row are not through by then.
+    Raises ConfigError if the schedule is not one of this engine or is outside the timing contract.
+    """
+    if images < 1:
+        raise ConfigError(f"images: {images}; 1 or more are possible")
+    chain = sequences(shape)
+    processes, links = scheduled_chain(chain, schedule)
+    slowest = max(chain, key=lambda sequence: sequence.iterations)
+    _, delivered = _beats(processes, links, schedule, shape.out_beats, images, start)
+    total = int(delivered[-1]) - start + 1
+    period = interval([*processes, sink(OUT_PORT, shape.out_beats)], links)
+    return Cycles(
+        images=images,
+        total=total,
+        interval=period,
+        steady=slowest.iterations,
+        fill=total - images * slowest.iterations,
+        bottleneck=slowest.process,
+        utilisation=images * shape.macs / (shape.lanes * total),
+    )
+
+
+def check(shape: EngineShape, schedule: Mapping[str, Any]) -> None:
+    """Raises ConfigError where RTL that was scheduled so has other streams than this model and the C++ count on."""
+    chain = sequences(shape)
+    _, links = scheduled_chain(chain, schedule)
+    wide = stream_depths(shape)
+    for sequence, (stream, link) in zip(chain[:-1], links.items(), strict=False):
+        check_depth(stream, link, wide.get(_WORDS.get(sequence.process)))
+
+
+def check_depth(stream: str, link: Link, asked: int | None) -> None:
+    """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
+    if asked is None and link.depth < link.stage + OPEN_DEPTH:
+        raise ConfigError(
+            f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
+            f"{link.stage + OPEN_DEPTH} were expected"
+        )
+    if asked not in (None, link.depth):
+        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
+
+
+def quiet(shape: EngineShape, schedule: Mapping[str, Any]) -> int:
+    """Cycles in which no beat moves, at most, while one is offered and one can be taken (`longest_silence`)."""
+    processes, links = scheduled_chain(sequences(shape), schedule)
+    taken, delivered = _beats(processes, links, schedule, shape.out_beats, 2, 0)
+    return longest_silence(taken[:: shape.in_beats], delivered[shape.out_beats - 1 :: shape.out_beats])
+
+
+def longest_silence(begins: np.ndarray, ends: np.ndarray) -> int:
+    """Cycles in which no beat moves at any port, at most, however long the ends of a design have stalled before.
+
+    begins, ends: of two images of a run without a stall, the cycles of their first beat taken and last one delivered.
+    Let nothing stall any more: the next beat then waits for a chain of iterations, each for the one before, none for
+    another beat. Such a chain takes no longer than in that run, where it lies between begin and end of an image, or
+    begins in one and ends in the next; and those of all images are alike.
+    """
+    return int(ends[1] - begins[0])
+
+
+def stream_depths(shape: EngineShape) -> dict[str, int]:
+    """Depths of the engine's wide streams: "windows" and, for kernels above 1x1, "columns".
+
+    The least with which no stream ever holds up the slowest process, the start of a run aside, if the write
+    stages of the feeders are FEEDER_STAGES at most. A feeder pauses where no output pixel ends (row ends,
+    rows skipped by the stride, the first rows of an image); what it has written ahead has to last so long.
+    """
+    *feeders, pe, _ = sequences(shape)
+    return feeder_depths([*feeders, pe], max(sequence.iterations for sequence in (*feeders, pe)))
+
+
+def feeder_depths(chain: list[Sequence], period: int) -> dict[str, int]:
+    """The same depths for feeders and the process that takes their windows, at an image in `period` cycles."""
+    return dict(_feeder_depths(_Chain.of(*chain), period))
+
+
+@dataclass(frozen=True)
+class _Chain:
+    """The feeders and the process that takes their windows; equal if they do the same."""
+
+    accesses: tuple[tuple[str, int, bytes, bytes], ...]
+    sequences: tuple[Sequence, ...] = field(compare=False)
+
+    @classmethod
+    def of(cls, *sequences: Sequence) -> _Chain:
+        return cls(
+            tuple((one.process, one.iterations, one.reads.tobytes(), one.writes.tobytes()) for one in sequences),
+            sequences,
+        )
+
+
+@lru_cache(maxsize=64)  # a network's layers are few different ones
+def _feeder_depths(chain: _Chain, period: int) -> dict[str, int]:
+    """`feeder_depths` of these processes."""
+    *feeders, last = chain.sequences
+    names = [IN_PORT, *(feeder.process for feeder in feeders), "taken"]  # a stream is called by its producer
+    slow = replace(last, writes=last.writes[:0])  # what becomes of its words does not matter here
+    processes = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate([*feeders, slow])]
+    depths: dict[str, int | None] = {feeder.process: None for feeder in feeders}
+
+    def links(depths: Mapping[str, int | None]) -> dict[str, Link]:
+        return {name: Link(FEEDER_STAGES, depth) for name, depth in depths.items()}
+
+    # With endless streams, and words that come evenly: so the last process is to work for ever.
+    first, *others = (Orbit(process, period) for process in processes)
+    words = len(processes[0].reads[IN_PORT])
+    first.raise_to(IN_PORT, np.arange(words) * period // words)
+    settle([first, *others], links(depths))
+
+    def enough(depths: Mapping[str, int | None]) -> bool:
+        """Whether there are times of the feeders, as early before as it may be, that leave it as it is."""
+        fixed = others[-1].copy()
+        return settle([*(Orbit(process, period) for process in processes[:-1]), fixed], links(depths), fixed)
+
+    for feeder in reversed(feeders):  # windows are the widest words: theirs first
+        depths[feeder.process] = _least(lambda depth, name=feeder.process: enough({**depths, name: depth}))
+    return {_WORDS[name]: depth for name, depth in depths.items()}
+
+
+def streamed_depths(shape: EngineShape) -> dict[str, int]:
+    """The same depths for an engine whose weights come by a port.
+
+    It takes all windows of an image at once, so a stream of them never makes up for a pause of the feeders unless it
+    holds a good part of the image, in words K*K times as wide as those of the stream in front. These are as deep as a
+    window a cycle needs.
+    """
+    depth = FEEDER_STAGES + 2  # from a credit's use to its return
+    return {"windows": depth} if shape.kernel == 1 else {"windows": depth, "columns": depth}
+
+
+@lru_cache(maxsize=64)
+def streamed_interval(shape: EngineShape) -> int:
+    """Cycles an image of an engine whose weights come by a port: its processing element waits while windows come."""
+    chain = streamed_sequences(shape)
+    names = [IN_PORT, *(sequence.process for sequence in chain[:-1]), OUT_PORT]
+    processes = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate(chain)]
+    depths = streamed_depths(shape)
+    links = {feeder.process: Link(FEEDER_STAGES, depths[_WORDS[feeder.process]]) for feeder in chain[:-2]}
+    return interval(processes, links | {chain[-2].process: Link(STAGES, STREAMED_SUMS_DEPTH)})
+
+
+def _least(enough: Callable[[int], bool]) -> int:
+    """The least number from 1 up that is enough; all above it are. Small ones take the fewest trials."""
+    high = 1
+    while not enough(high):
+        high *= 2
+    low = high // 2 + 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low
+
+
+def _columns(shape: WindowShape) -> Sequence:
+    beats = shape.width * shape.NB
+    pieces = beats * shape.pieces
+    bottom = np.arange(shape.hout) * shape.stride - shape.padding + shape.kernel - 1
+    return Sequence(
+        process="columns",
+        iterations=max(shape.height, int(bottom[-1]) + 1) * pieces,
+        reads=np.arange(shape.height * beats) * shape.pieces,
+        writes=(bottom[:, None] * pieces + np.arange(pieces)).ravel(),
+    )
+
+
+def _windows(shape: WindowShape) -> Sequence:
+    inside = np.arange(shape.width) + shape.padding
+    right = np.arange(shape.wout) * shape.stride + shape.kernel - 1
+    positions = max(int(inside[-1]), int(right[-1])) + 1
+    row = np.arange(shape.hout)[:, None] * positions
+    pieces = np.arange(shape.NB * shape.pieces)
+    return Sequence(
+        process="windows",
+        iterations=shape.hout * positions * len(pieces),
+        reads=((row + inside)[..., None] * len(pieces) + pieces).ravel(),
+        writes=((row + right)[..., None] * len(pieces) + pieces).ravel(),
+    )
+
+
+def _pixels(shape: WindowShape) -> Sequence:
+    rows, columns = np.arange(shape.hout) * shape.stride, np.arange(shape.wout) * shape.stride
+    pixel = (rows[:, None] * shape.width + columns).ravel()
+    return Sequence(
+        process="pixels",
+        iterations=shape.height * shape.width * shape.NB,
+        reads=np.arange(shape.height * shape.width * shape.NB),
+        writes=(pixel[:, None] * shape.NB + np.arange(shape.NB)).ravel(),
+    )
+
+
+def pe_iterations(shape: EngineShape) -> int:
+    """Iterations of the processing element for an image."""
+    return _pe_fill(shape) + shape.hout * shape.wout * shape.rom_words
+
+
+def _pe_fill(shape: EngineShape) -> int:
+    """In pieces a set is taken while the one before it is at work, the first one before there is any work."""
+    return shape.pieces if shape.pieces > 1 else 0
+
+
+def _pe(shape: EngineShape) -> Sequence:
+    pixels, turn = shape.hout * shape.wout, shape.steps * shape.fold
+    sets = np.arange(pixels * shape.NB) * turn
+    last_set = sets[shape.NB - 1 :: shape.NB]
+    last_fold = np.arange(shape.steps) * shape.fold + shape.fold - 1
+    fill = _pe_fill(shape)
+    taken = np.concatenate([[0], fill + sets[:-1]]) if fill else sets
+    return Sequence(
+        process="pe",
+        iterations=pe_iterations(shape),
+        reads=(taken[:, None] + np.arange(shape.pieces)).ravel(),
+        writes=(fill + last_set[:, None] + last_fold).ravel(),
+    )
+
+
+def _output(shape: EngineShape) -> Sequence:
+    pixels = shape.hout * shape.wout
+    step = np.arange(shape.steps)
+    full = step[(step % shape.P == shape.P - 1) | (step == shape.steps - 1)]
+    return Sequence(
+        process="output",
+        iterations=pixels * shape.steps,
+        reads=np.arange(pixels * shape.steps),
+        writes=(np.arange(pixels)[:, None] * shape.steps + full).ravel(),
+    )
+
+
+def _streamed_pe(shape: EngineShape) -> Sequence:
+    words = shape.hout * shape.wout * shape.NB
+    pixels, turn = np.arange(shape.hout * shape.wout), shape.fold * words
+    last_set = words + np.arange(1, shape.steps + 1) * turn - len(pixels)
+    return Sequence(
+        process="streamed_pe",
+        iterations=words + shape.steps * turn,
+        reads=np.arange(words),
+        writes=(last_set[:, None] + pixels).ravel(),
+    )
+
+
+def _streamed_output(shape: EngineShape) -> Sequence:
+    taken = shape.hout * shape.wout * shape.steps
+    return Sequence(
+        process="streamed_output",
+        iterations=taken + shape.out_beats,
+        reads=np.arange(taken),
+        writes=taken + np.arange(shape.out_beats),
+    )
+
+
+def scheduled_chain(
+    chain: list[Sequence], schedule: Mapping[str, Any], stream: str = IN_PORT
+) -> tuple[list[Process], dict[str, Link]]:
+    """The processes of a chain that starts at `stream`, with the names of the schedule, and their links.
+
+    Raises ConfigError where the schedule differs.
+    """
+    found = {process["name"]: process for process in schedule["processes"]}
+    streams = {stream["name"]: stream for stream in schedule["streams"]}
+    processes, links = [], {}
+    for sequence in chain:
+        name = streams[stream]["consumer"] if stream in streams else None
+        if name not in found:
+            raise ConfigError(f"schedule: no process reads stream {stream!r}; {sequence.process!r} should")
+        process = found[name]
+        _check_process(process, sequence, stream)
+        write = process["writes"][0]
+        processes.append(sequence.on(stream, write["stream"], name))
+        stream = write["stream"]
+        links[stream] = Link(write["stage"] - lead(process), streams[stream]["depth"])
+    if stream != OUT_PORT:
+        raise ConfigError(f"schedule: the last process writes {stream!r}, {OUT_PORT!r} was expected")
+    if len(found) != len(chain):
+        raise ConfigError(f"schedule: {len(found)} processes, this engine has {len(chain)}")
+    return processes, links
+
+
+def lead(process: Mapping[str, Any]) -> int:
+    """Issue stages of a scheduled process before the last one."""
+    return process["issue_stages"] - 1
+
+
+def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) -> None:
+    where = f"schedule: process {process['name']!r} ({sequence.process})"
+    if process["iterations"] not in (None, sequence.iterations):
+        raise ConfigError(f"{where} has {process['iterations']} iterations, this shape {sequence.iterations}")
+    if process["ii"] != 1:
+        raise ConfigError(f"{where}: the cycle model needs ii 1")
+    last = process["issue_stages"] - 1
+    if [(read["stream"], read["stage"]) for read in process["reads"]] != [(stream, last)]:
+        found = process["reads"]
+        raise ConfigError(f"{where}: one read, of {stream!r} in stage {last}, was expected, found {found}")
+    if len(process["writes"]) != 1:
+        raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
+
+
+def _beats(
+    processes: list[Process], links: dict[str, Link], schedule: Mapping[str, Any], beats: int, images: int, start: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cycles in which input beats are taken and output beats delivered, int64. The sink is one more process."""
+    leads = {process["name"]: lead(process) for process in schedule["processes"]}
+    lines = [Timeline([process] * images, leads[process.name]) for process in processes]
+    end = Timeline([sink(OUT_PORT, beats)] * images)
+    lines[0].raise_to(IN_PORT, np.array([start]))
+    settle([*lines, end], links)
+    return lines[0].times(IN_PORT), end.time

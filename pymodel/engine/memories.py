@@ -1,0 +1,192 @@
+"""The memories of an engine, and the block RAMs of an AMD device that each takes.
+
+A memory is block RAM or distributed by openhls' rule. How many blocks it takes is the choice of yosys' memory mapper
+(memory_libmap), restated here: the cheapest of all shapes of a RAMB18 or RAMB36, rows and columns of it packed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple, Protocol
+
+from pymodel.engine.packing import EngineShape
+
+# openhls (schedule.py): a memory this shallow or this small is distributed.
+DISTRIBUTED_DEPTH = 64
+DISTRIBUTED_BITS = 4096
+# Widths, bits of one bit's column, and cost to yosys of the halves and the whole of a block (its xilinx library).
+_HALF = ((1, 2, 4, 9, 18, 36), 1 << 14, 129, 1)
+_WHOLE = ((1, 2, 4, 9, 18, 36, 72), 1 << 15, 257, 2)
+_ULTRA_WORDS, _ULTRA_BITS = 4096, 72
+_MULTIPLEXER = 0.5  # cost of a 2:1 multiplexer for one bit
+_BYTE = 9  # bits with a write enable of their own
+
+
+@dataclass(frozen=True)
+class Memory:
+    """`depth` words of `width` bits. written: a RAM, else a ROM."""
+
+    name: str
+    depth: int
+    width: int
+    written: bool
+
+    @property
+    def block(self) -> bool:
+        """Whether it lies in block RAM."""
+        return self.depth > DISTRIBUTED_DEPTH and self.depth * self.width > DISTRIBUTED_BITS
+
+    @property
+    def half_blocks(self) -> int:
+        """RAMB18 that it takes; a RAMB36 is two."""
+        return half_blocks(self.depth, self.width, self.written) if self.block else 0
+
+    @property
+    def luts(self) -> int:
+        """Look-up tables of a distributed memory: RAM32M16 or RAM64M8 (8 LUTs), or a LUT6 for each bit of a ROM."""
+        if self.block:
+            return 0
+        if not self.written:
+            return self.width * -(-self.depth // 64)
+        bits = 14 if self.depth <= 32 else 7
+        return 8 * -(-self.width // bits) * -(-self.depth // 64)
+
+    @property
+    def registers(self) -> int:
+        """Flip-flops behind it. A RAM in block RAM has its own; a ROM of two words is an address bit and wires."""
+        inside = self.block if self.written else self.depth <= 2
+        return 0 if inside else self.width
+
+
+class Totals(NamedTuple):
+    """Of the memories of an engine: RAMB18, look-up tables that are memory, flip-flops behind them."""
+
+    half_blocks: int
+    luts: int
+    registers: int
+
+
+@cache
+def half_blocks(depth: int, width: int, written: bool) -> int:
+    """RAMB18 (a RAMB36 is two) of a memory in block RAM. written: RAM with one write enable, else ROM."""
+    best = None
+    for widths, ones, cost, halves in (_HALF, _WHOLE):
+        for unit in widths:
+            words = ones // (1 << (widths.index(unit)))
+            rows = -(-depth // words)
+            byte = min(unit, _BYTE) if written else 1
+            blocks = -(-rows * -(-width // byte) * byte // unit)
+            total = cost * blocks + _MULTIPLEXER * (rows - 1) * width
+            if written and rows > 1:
+                total += _MULTIPLEXER * rows
+            if best is None or total < best[0]:
+                best = total, halves * blocks
+    return best[1]
+
+
+def ultra_blocks(depth: int, width: int) -> int:
+    """UltraRAMs of a memory: 4096 words of 72 bits each, rows and columns of bytes packed as in `half_blocks`."""
+    rows = -(-depth // _ULTRA_WORDS)
+    return min(-(-rows * -(-width // byte) * byte // _ULTRA_BITS) for byte in (8, 9))
+
+
+Words = Mapping[str, Sequence[int]]  # of an engine's ROMs, by their names
+
+
+def memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
+    """The memories of an engine, its streams aside; names as in openhls' schedule.
+
+    words: what its ROMs hold. A ROM whose words are all the same is none; those that are not in `words` are taken to
+    have different ones. Arrays of one word are registers.
+    """
+    elements = _used_elements(shape, words) if shape.pieces > 1 else []
+    return _but_taps(shape, words) + [tap_memory(shape, element) for element in elements]
+
+
+def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
+    """The same of an engine whose weights come by a port: it holds windows, sums and outputs of a whole image."""
+    pixels = shape.hout * shape.wout
+    found = [
+        Memory("windows", pixels * shape.NB, shape.positions * shape.in_bits, True),
+        Memory("groups", shape.out_beats, shape.out_words.word_bits, True),
+    ]
+    if shape.NB * shape.fold > 1:  # else each turn begins new sums
+        found.append(Memory("carried", pixels, shape.To * shape.acc_bits, True))
+    return _needed(found, words) + _around(shape, words)
+
+
+def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
+    found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
+    if shape.NB > 1:
+        found.append(Memory("carried", shape.steps, shape.To * shape.acc_bits, True))
+    return _needed(found, words) + _around(shape, words)
+
+
+def _around(shape: EngineShape, words: Words | None) -> list[Memory]:
+    """Those of the feeder and of the output, wherever weights come from."""
+    found = [Memory("BIAS_ROM", shape.steps, shape.To * shape.bias_bits, False)]
+    if shape.scale_bits:
+        found.append(Memory("SCALE_ROM", shape.steps, shape.To * shape.scale_bits, False))
+    return _needed(found, words) + feeder_memories(shape, shape.piece_bits)
+
+
+def _needed(found: Iterable[Memory], words: Words | None) -> list[Memory]:
+    return [memory for memory in found if memory.depth > 1 and not _constant(memory.name, words)]
+
+
+def _constant(rom: str, words: Words | None) -> bool:
+    """Whether the words of a ROM are known to be all the same."""
+    return words is not None and rom in words and len(set(words[rom])) == 1
+
+
+def _used_elements(shape: EngineShape, words: Words | None) -> list[int]:
+    """Elements of a window set that the engine looks at: all, unless the weights are the same zeros in all words."""
+    if not _constant("WEIGHT_ROM", words):
+        return list(range(shape.elements))
+    weights = words["WEIGHT_ROM"][0]
+    field = (1 << shape.weight_bits) - 1
+    used = {lane % shape.M for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field}
+    return [element for element in range(shape.elements) if element % shape.M in used]
+
+
+class Feeder(Protocol):
+    """What turns an image into windows: an engine's shape, or a pooling."""
+
+    kernel: int
+    stride: int
+    padding: int
+    width: int
+    hout: int
+    NB: int
+    pieces: int
+
+
+def feeder_memories(feeder: Feeder, piece_bits: int) -> list[Memory]:
+    """Of the rows above and the columns to the left of what comes in, in pieces of so many bits."""
+    if feeder.kernel == 1:
+        return []
+    pieces = feeder.NB * feeder.pieces
+    found = [Memory("history", pieces, (feeder.kernel - 1) * feeder.kernel * piece_bits, True)]
+    # Padded rows up to the end of the last window, and of them those below row 0 of the image.
+    if (feeder.hout - 1) * feeder.stride + feeder.kernel - feeder.padding > 1:
+        found.append(Memory("lines", feeder.width * pieces, (feeder.kernel - 1) * piece_bits, True))
+    return [memory for memory in found if memory.depth > 1]
+
+
+def tap_memory(shape: EngineShape, element: int) -> Memory:
+    """Of an element, where windows come channel by channel: two halves, each of a power of two."""
+    return Memory(f"taps_{element}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
+
+
+def totals(shape: EngineShape) -> Totals:
+    """What all `memories` of an engine take, whatever its ROMs hold."""
+    found = [(memory, 1) for memory in _but_taps(shape, None)]
+    if shape.pieces > 1:  # many, all alike
+        found.append((tap_memory(shape, 0), shape.elements))
+    return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
+
+
+def total_half_blocks(found: Iterable[Memory]) -> int:
+    return sum(memory.half_blocks for memory in found)

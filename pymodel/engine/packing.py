@@ -1,0 +1,550 @@
+"""Engine shapes, and how weights, biases and activations are packed for an engine.
+
+The layouts are those of docs/interfaces.md ("Supports, lanes, ROM words" and "Streams of a layer engine").
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_validator, model_validator
+
+from pymodel.common.errors import Checked, ConfigError
+from pymodel.engine.products import Fields, fields
+from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
+from pymodel.network import formats
+from pymodel.network.supports import BlockSupport, Support, check_support, make_support
+
+Positive = Annotated[int, Field(ge=1, le=1 << 16)]
+Bits = Annotated[int, Field(ge=formats.MIN_BITS, le=formats.MAX_BITS)]
+
+
+class EngineShape(Checked):
+    """Everything but the weights that an engine for one convolution layer depends on.
+
+    Raises ConfigError for a shape that no engine has: parallelism that does not divide, no output pixels, ...
+    """
+
+    cin: Positive
+    cout: Positive
+    kernel: Positive = Field(description="K, odd")
+    stride: Positive = 1
+    padding: Annotated[int, Field(ge=0)] = Field(0, description="rows and columns of zeros on each side")
+    height: Positive = Field(description="rows of the input image")
+    width: Positive = Field(description="columns of the input image")
+    support: Support | BlockSupport = Field(description='a Support, its name, or {"taps": [[...], ...]}')
+    engine: Literal["periodic", "indexed"] = Field(
+        "periodic", description="operands by the ring, or by an index beside each weight"
+    )
+    To: Positive = Field(1, description="output channels at once")
+    Tb: Positive = Field(1, description="blocks of P input channels at once")
+    fold: Positive = Field(1, description="F, cycles in which the multipliers work off one step")
+    packing: Positive = Field(1, description="output channels whose products share a multiplier; must divide To")
+    feed: Literal["windows", "channels"] = Field(
+        "windows", description="taken by the processing element at once: a window set, or a channel of each block"
+    )
+    multiplier_bits: Annotated[int, Field(ge=formats.MAX_BITS)] = Field(
+        27, description="of the wide operand of the device's multipliers: room for packed weights"
+    )
+    in_bits: Bits = 8
+    weight_bits: Bits = 8
+    out_bits: Bits = 8
+    relu: bool = False
+    shift: Annotated[int, Field(ge=0, le=formats.MAX_SHIFT)] = 0
+    acc_bits: Annotated[int, Field(ge=2, le=formats.MAX_ACC_BITS)] = Field(
+        description="accumulator width; formats.accumulator_bits proves the least"
+    )
+    scale_bits: Annotated[int, Field(ge=0, le=formats.SCALE_BITS)] = Field(
+        0, description="width of the output channels' scales; 0: there are none, and no multipliers for them"
+    )
+
+    ultra_weights: bool = Field(False, description="weights that are loaded lie in UltraRAM, not in block RAM")
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _lanes_agree(cls, data: Any, make: ModelWrapValidatorHandler[EngineShape]) -> EngineShape:
+        """`lanes` may be given as a check: it must equal what To, Tb and fold lead to."""
+        if not isinstance(data, dict):
+            return make(data)
+        shape = make({key: value for key, value in data.items() if key != "lanes"})
+        lanes = data.get("lanes")
+        if lanes is not None and (isinstance(lanes, bool) or lanes != shape.lanes):
+            raise ConfigError(
+                f"lanes: {lanes!r}, but {shape.support.name} with To {shape.To}, Tb {shape.Tb}, "
+                f"fold {shape.fold} has ceil({shape.elements} / {shape.fold}) * {shape.To} = {shape.lanes}"
+            )
+        return shape
+
+    @field_validator("support", mode="before")
+    @classmethod
+    def _read_support(cls, value: Any, info: Any) -> Any:
+        if "kernel" not in info.data:  # refused already
+            return value
+        kernel = info.data["kernel"]
+        support = value if isinstance(value, Support | BlockSupport) else make_support(value, kernel)
+        if not isinstance(support, Support | BlockSupport):
+            raise ConfigError(f"{support.name} is unstructured: an engine needs a periodic support")
+        if support.kernel != kernel:
+            raise ConfigError(f"{support.name} is for kernel size {support.kernel}, the layer's is {kernel}")
+        return support
+
+    @field_serializer("support")
+    def _write_support(self, support: Support | BlockSupport) -> Any:
+        return support.spec()
+
+    @model_validator(mode="after")
+    def _possible(self) -> EngineShape:
+        if self.engine == "periodic" and not isinstance(self.support, Support):
+            raise ConfigError(f"engine: periodic, but {self.support.name} has no period: indexed would run it")
+        if self.padding > self.kernel - 1:
+            raise ConfigError(f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible")
+        for name, size in (("height", self.height), ("width", self.width)):
+            if size + 2 * self.padding < self.kernel:
+                raise ConfigError(
+                    f"{name}: {size} with padding {self.padding} is smaller than the kernel ({self.kernel})"
+                )
+        if self.To > 1 and self.cout % (self.P * self.To):
+            raise ConfigError(
+                f"To: {self.To} output channels at once need cout to be a multiple of period * To = "
+                f"{self.P} * {self.To} = {self.P * self.To}; cout is {self.cout}"
+            )
+        if self.blocks % self.Tb:
+            raise ConfigError(
+                f"Tb: {self.Tb} blocks at once must divide the ceil(cin / period) = "
+                f"ceil({self.cin} / {self.P}) = {self.blocks} blocks"
+            )
+        if self.fold > self.elements:
+            raise ConfigError(f"fold: {self.fold}; 1 to N * Tb = {self.elements} is possible")
+        if self.engine == "indexed" and self.packing > 1:
+            raise ConfigError(f"packing: {self.packing}, but outputs share no activation where an index chooses it: 1")
+        if self.feed == "channels" and self.engine == "indexed":
+            raise ConfigError("feed: channels, but an indexed engine has no ring to be fed one by one: windows")
+        if self.steps * self.fold < self.pieces:
+            raise ConfigError(
+                f"feed: channels, but a window set is at work for steps * fold = {self.steps} * {self.fold} cycles: "
+                f"too short to take the {self.P} channels of the next one; windows would do"
+            )
+        if self.To % self.packing:
+            raise ConfigError(
+                f"packing: {self.packing} output channels share a multiplier; that must divide To, which is {self.To}"
+            )
+        _ = self.product_fields
+        return self
+
+    # Of the support and its folding
+
+    @property
+    def P(self) -> int:
+        """Period of the support."""
+        return self.support.period
+
+    @property
+    def N(self) -> int:
+        """Nonzero weights of one block of one filter."""
+        return self.support.nonzeros
+
+    @property
+    def elements(self) -> int:
+        """E, products of one output channel and one block set."""
+        return self.N * self.Tb
+
+    @property
+    def M(self) -> int:
+        """Lanes of each of the To output channels."""
+        return -(-self.elements // self.fold)
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates in each cycle."""
+        return self.M * self.To
+
+    @property
+    def multipliers(self) -> int:
+        """Hardware multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
+        return self.lanes // self.packing
+
+    @property
+    def product_fields(self) -> Fields:
+        """Where the products of a multiplier stand. Raises ConfigError where they do not fit (never once made)."""
+        return fields(self.packing, self.weight_bits, self.in_bits, self.M, self.multiplier_bits)
+
+    @property
+    def scale_multipliers(self) -> int:
+        """Multipliers of the requantisation: one for each of the To output channels where there are scales."""
+        return self.To if self.scale_bits else 0
+
+    # Of the loop nest
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of P input channels, the last one padded where cin is not a multiple of P."""
+        return -(-self.cin // self.P)
+
+    @property
+    def NB(self) -> int:
+        """Block sets of Tb blocks."""
+        return self.blocks // self.Tb
+
+    @property
+    def steps(self) -> int:
+        """Steps of To output channels."""
+        return self.cout // self.To
+
+    @property
+    def pieces(self) -> int:
+        """Pieces of a window set, that the processing element takes one after the other."""
+        return self.P if self.feed == "channels" and self.kernel > 1 else 1
+
+    @property
+    def piece_bits(self) -> int:
+        """Bits of one tap of a piece: of an input beat, or of its part."""
+        return self.in_words.word_bits // self.pieces
+
+    @property
+    def groups(self) -> int:
+        """Groups of P * To output channels, one output beat each."""
+        return -(-self.cout // (self.P * self.To))
+
+    @property
+    def hout(self) -> int:
+        """Rows of the output image."""
+        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def wout(self) -> int:
+        """Columns of the output image."""
+        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def summary(self) -> str:
+        """The layer in words: channels, image, kernel, stride."""
+        stride = f"/{self.stride}" if self.stride > 1 else ""
+        return f"{self.cin}x{self.height}x{self.width}→{self.cout} {self.kernel}x{self.kernel}{stride}"
+
+    @property
+    def macs(self) -> int:
+        """Useful multiply-accumulates of an image: output pixels * weights of the support."""
+        return self.hout * self.wout * self.support.weights(self.cout, self.cin)
+
+    # Of the streams
+
+    @property
+    def in_channels_per_beat(self) -> int:
+        return self.P * self.Tb
+
+    @property
+    def out_channels_per_beat(self) -> int:
+        return self.P * self.To
+
+    @property
+    def in_words(self) -> Words:
+        """The input image as words."""
+        return Words(self.cin, self.height, self.width, self.in_bits, self.in_channels_per_beat)
+
+    @property
+    def out_words(self) -> Words:
+        """The output image as words."""
+        return Words(self.cout, self.hout, self.wout, self.out_bits, self.out_channels_per_beat)
+
+    @property
+    def in_beats(self) -> int:
+        """Input beats of an image."""
+        return self.height * self.width * self.NB
+
+    @property
+    def out_beats(self) -> int:
+        """Output beats of an image."""
+        return self.hout * self.wout * self.groups
+
+    @property
+    def in_beat_bytes(self) -> int:
+        return self.in_words.word_bytes
+
+    @property
+    def out_beat_bytes(self) -> int:
+        return self.out_words.word_bytes
+
+    # Of the memories
+
+    @property
+    def bias_bits(self) -> int:
+        """Bits of a bias: it starts the accumulator, and has 32 bits at most."""
+        return min(self.acc_bits, formats.BIAS_BITS)
+
+    @property
+    def rom_words(self) -> int:
+        """Words of the weight ROM."""
+        return self.NB * self.steps * self.fold
+
+    @property
+    def positions(self) -> int:
+        """Activations that an index chooses from: taps of the channels of a block set."""
+        return self.P * self.kernel**2 * self.Tb
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of the index beside each weight; 0 in the periodic engine, which has none."""
+        return max(1, (self.positions - 1).bit_length()) if self.engine == "indexed" else 0
+
+    @property
+    def rom_word_bits(self) -> int:
+        """All the weights of a word, and above them all their indices."""
+        return self.lanes * (self.weight_bits + self.index_bits)
+
+    @property
+    def index_rom_bits(self) -> int:
+        """Bits of the weight ROM that hold indices."""
+        return self.rom_words * self.lanes * self.index_bits
+
+    @property
+    def load_bits(self) -> int:
+        """Bits of a word as it is loaded into an engine with its weights in RAM: weights, above them biases."""
+        return self.rom_word_bits + self.To * self.bias_bits
+
+    @property
+    def stream_beat_bytes(self) -> int:
+        """Bytes of a beat of weights where they are streamed: a ROM word."""
+        return -(-self.rom_word_bits // 8)
+
+    @property
+    def held_bits(self) -> dict[str, int]:
+        """Bits of the RAMs that an engine with streamed weights has in the place of the weight ROM.
+
+        windows: of all block sets and output pixels; sums: of all output pixels; outputs: the output image.
+        """
+        pixels = self.hout * self.wout
+        return {
+            "windows": pixels * self.NB * self.positions * self.in_bits,
+            "sums": pixels * self.To * self.acc_bits,
+            "outputs": self.out_beats * self.out_words.word_bits,
+        }
+
+    @property
+    def weight_bits_stored(self) -> int:
+        """Bits of the weights of the support."""
+        return self.support.weights(self.cout, self.cin) * self.weight_bits
+
+    @property
+    def padding_bits(self) -> int:
+        """Weight fields of the ROM that hold none: of a short last block, and of multipliers idle in the last fold."""
+        return self.rom_words * self.lanes * self.weight_bits - self.weight_bits_stored
+
+    @property
+    def step_outputs(self) -> np.ndarray:
+        """int [steps, To]: the output channel o_k of each step."""
+        step = np.arange(self.steps)[:, None]
+        return (step // self.P) * self.P * self.To + np.arange(self.To) * self.P + step % self.P
+
+
+def pack_rom(weights: np.ndarray, shape: EngineShape) -> list[int]:
+    """The ROM of an engine, one non-negative integer of `rom_word_bits` for each address: weights, above them indices.
+
+    Raises ConfigError as `pack_weights` does.
+    """
+    words = pack_weights(weights, shape)
+    if shape.engine == "periodic":
+        return words
+    above = shape.lanes * shape.weight_bits
+    return [word | index << above for word, index in zip(words, pack_indices(shape), strict=True)]
+
+
+def pack_indices(shape: EngineShape) -> list[int]:
+    """The index fields of an indexed engine's ROM: lanes * `index_bits` bits for each address, fields as the weights'.
+
+    An index is (sub-block * P + channel) * K * K + tap; that of a padding field is 0.
+    """
+    indices = (np.arange(shape.elements) // shape.N) * (shape.P * shape.kernel**2) + _positions(shape)
+    return _to_words(_by_address(np.ascontiguousarray(indices), shape), shape.index_bits)
+
+
+def unpack_indices(words: list[int], shape: EngineShape) -> np.ndarray:
+    """int64 [NB, steps, To, E], index of each element: the inverse of `pack_indices`.
+
+    Raises ConfigError: wrong number of words, a word too wide.
+    """
+    signed = _from_words(words, shape.rom_words, shape.lanes, shape.index_bits)
+    return _by_element(signed % (1 << shape.index_bits), shape)[..., : shape.elements]
+
+
+def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
+    """The weight fields of the ROM, one non-negative integer of lanes * `weight_bits` bits for each address.
+
+    Raises ConfigError as `lane_weights` does.
+    """
+    return _to_words(lane_weights(weights, shape), shape.weight_bits)
+
+
+def lane_weights(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """int [rom_words, lanes]: the weight of each lane at each address of the ROM.
+
+    weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
+    """
+    check_shape(weights, (shape.cout, shape.cin, shape.kernel, shape.kernel), "weights")
+    formats.check_range(weights, *_range(shape.weight_bits), f"weights ({shape.weight_bits} bits)")
+    check_support(weights, shape.support, "weights")
+    output, channel, tap = _weight_of_element(shape)
+    flat = np.asarray(weights).reshape(shape.cout, shape.cin, -1)
+    values = np.where(channel < shape.cin, flat[output, np.minimum(channel, shape.cin - 1), tap], 0)
+    return _by_address(values, shape)
+
+
+def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> list[int]:
+    """What an engine with its weights in RAM is loaded with: `rom_words` integers of `load_bits`.
+
+    Each is a word of the weight ROM; above it, in the first word of each step of the first block set, the bias word of
+    that step. Raises ConfigError as `pack_weights` and `pack_bias` do.
+    """
+    words, biases = pack_rom(weights, shape), pack_bias(bias, shape)
+    for step, word in enumerate(biases):
+        words[step * shape.fold] |= word << shape.rom_word_bits
+    return words
+
+
+def stream_order(shape: EngineShape) -> np.ndarray:
+    """int [rom_words]: the ROM address of each word of an engine's weight stream.
+
+    Word (s * F + f) * NB + b is that of step s, fold f and block set b: with block sets inside folds each turn of the
+    engine's windows is one fold of a step.
+    """
+    addresses = np.arange(shape.rom_words).reshape(shape.NB, shape.steps * shape.fold)
+    return addresses.T.ravel()
+
+
+def pack_stream(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """The weight beats of an image: uint8 [rom_words, stream_beat_bytes], little endian, in `stream_order`.
+
+    Raises ConfigError as `pack_weights` does.
+    """
+    words = pack_rom(weights, shape)
+    octets = b"".join(words[at].to_bytes(shape.stream_beat_bytes, "little") for at in stream_order(shape))
+    return np.frombuffer(octets, np.uint8).reshape(-1, shape.stream_beat_bytes)
+
+
+def unpack_stream(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """int8 [cout, cin, K, K], the inverse of `pack_stream`. Raises ConfigError as `unpack_weights` does."""
+    check_shape(beats, (shape.rom_words, shape.stream_beat_bytes), "weight beats")
+    words = [0] * shape.rom_words
+    for at, beat in zip(stream_order(shape), beats, strict=True):
+        words[at] = int.from_bytes(beat.tobytes(), "little")
+    return unpack_weights(words, shape)
+
+
+def unpack_weights(words: list[int], shape: EngineShape) -> np.ndarray:
+    """int8 [cout, cin, K, K], the inverse of `pack_weights`.
+
+    Raises ConfigError: wrong number of words, a word too wide, padding that is not zero.
+    """
+    values = _from_words(words, shape.rom_words, shape.lanes, shape.weight_bits)
+    values = _by_element(values, shape)
+    output, channel, tap = _weight_of_element(shape)
+    inside = channel < shape.cin
+    if values[..., shape.elements :].any() or values[..., : shape.elements][~inside].any():
+        raise ConfigError("weight ROM: a padding field is not zero")
+    weights = np.zeros((shape.cout, shape.cin, shape.kernel**2), np.int8)
+    weights[output[inside], channel[inside], tap[inside]] = values[..., : shape.elements][inside]
+    return weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+
+
+def pack_bias(bias: np.ndarray, shape: EngineShape) -> list[int]:
+    """The bias ROM, one word of To * `bias_bits` for each step. bias: int [cout].
+
+    Raises ConfigError: wrong shape, out of range.
+    """
+    check_shape(bias, (shape.cout,), "bias")
+    formats.check_range(bias, *_range(shape.bias_bits), f"bias ({shape.bias_bits} bits)")
+    return _to_words(np.asarray(bias)[shape.step_outputs], shape.bias_bits)
+
+
+def unpack_bias(words: list[int], shape: EngineShape) -> np.ndarray:
+    """int32 [cout], the inverse of `pack_bias`. Raises ConfigError."""
+    bias = np.zeros(shape.cout, np.int32)
+    bias[shape.step_outputs] = _from_words(words, shape.steps, shape.To, shape.bias_bits)
+    return bias
+
+
+def pack_scales(scales: np.ndarray, shape: EngineShape) -> list[int]:
+    """The scale ROM, one word of To * `scale_bits` for each step. scales: int [cout].
+
+    Raises ConfigError: wrong shape, out of range.
+    """
+    check_shape(scales, (shape.cout,), "scales")
+    formats.check_range(scales, 1, (1 << shape.scale_bits) - 1, f"scales ({shape.scale_bits} bits)")
+    return _to_words(np.asarray(scales)[shape.step_outputs], shape.scale_bits)
+
+
+def pack_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """Input beats: uint8 [n * in_beats, in_beat_bytes], little endian. images: int [n, cin, height, width].
+
+    Raises ConfigError: wrong shape, out of range.
+    """
+    return shape.in_words.pack(images, "input images")
+
+
+def pack_output_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """Output beats that an engine should give: uint8 [n * out_beats, out_beat_bytes], little endian.
+
+    images: int [n, cout, hout, wout]. Raises ConfigError: wrong shape, out of range.
+    """
+    return shape.out_words.pack(images, "output images")
+
+
+def unpack_beats(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """int8 [n, cout, hout, wout] from output beats, uint8 [n * out_beats, out_beat_bytes].
+
+    Raises ConfigError: wrong shape, not a whole number of images, padding that is not zero.
+    """
+    return shape.out_words.unpack(beats, "output beats")
+
+
+def _weight_of_element(shape: EngineShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(output, input channel, tap) of each element, all [NB, steps, To, E]; channels beyond cin are padding.
+
+    Element e = tb * N + lane.
+    """
+    position, taps = _positions(shape), shape.kernel**2
+    block = np.arange(shape.NB)[:, None] * shape.Tb + np.arange(shape.elements) // shape.N
+    channel = block[:, None, None, :] * shape.P + position // taps
+    output = np.broadcast_to(shape.step_outputs[None, :, :, None], position.shape)
+    return output, channel, position % taps
+
+
+def _positions(shape: EngineShape) -> np.ndarray:
+    """int [NB, steps, To, E]: where in its block each element's weight is."""
+    found = shape.support.positions(shape.cout, shape.blocks)[shape.step_outputs]  # [steps, To, blocks, N]
+    found = found.reshape(shape.steps, shape.To, shape.NB, shape.elements)
+    return found.transpose(2, 0, 1, 3)
+
+
+def _by_address(values: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """[NB, steps, To, E] -> [words, To * M]: multiplier j of fold f has element f * M + j, zero beyond the last."""
+    values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
+    values = values.reshape(shape.NB, shape.steps, shape.To, shape.fold, shape.M)
+    return values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1)
+
+
+def _by_element(values: np.ndarray, shape: EngineShape) -> np.ndarray:
+    """[words, To * M] -> [NB, steps, To, fold * M], the inverse of `_by_address`, padding left in."""
+    values = values.reshape(shape.NB, shape.steps, shape.fold, shape.To, shape.M).transpose(0, 1, 3, 2, 4)
+    return values.reshape(shape.NB, shape.steps, shape.To, -1)
+
+
+def _to_words(values: np.ndarray, bits: int) -> list[int]:
+    """One Python integer for each row of fields."""
+    return [int.from_bytes(row.tobytes(), "little") for row in pack_fields(values, bits)]
+
+
+def _from_words(words: list[int], count: int, fields: int, bits: int) -> np.ndarray:
+    """int64 [count, fields], the inverse of `_to_words`. Raises ConfigError."""
+    if len(words) != count:
+        raise ConfigError(f"ROM: {len(words)} words, {count} were expected")
+    if any(not 0 <= word < 1 << (fields * bits) for word in words):
+        raise ConfigError(f"ROM: a word does not fit {fields * bits} bits")
+    size = -(-fields * bits // 8)
+    octets = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8)
+    planes = np.unpackbits(octets.reshape(count, size), axis=1, bitorder="little")
+    return signed_fields(planes[:, : fields * bits].reshape(count, fields, bits))
+
+
+def _range(bits: int) -> tuple[int, int]:
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1

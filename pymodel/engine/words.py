@@ -1,0 +1,115 @@
+"""Words of packed fields, and tensors as streams of them: groups of channels of one pixel after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pymodel.common.errors import ConfigError
+from pymodel.network.formats import check_range
+
+_FIELDS = 1 << 19  # that are spread out at a time
+
+
+@dataclass(frozen=True)
+class Words:
+    """A tensor of `channels` x `height` x `width` activations of `bits` bits, in words of `group` channels.
+
+    Order: row, column, group; channel c of a group at bits c * `bits`; channels that are missing are zero.
+    """
+
+    channels: int
+    height: int
+    width: int
+    bits: int
+    group: int
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+    @property
+    def per_pixel(self) -> int:
+        """Words of a pixel."""
+        return -(-self.channels // self.group)
+
+    @property
+    def count(self) -> int:
+        """Words of an image."""
+        return self.pixels * self.per_pixel
+
+    @property
+    def word_bits(self) -> int:
+        return self.group * self.bits
+
+    @property
+    def word_bytes(self) -> int:
+        return -(-self.word_bits // 8)
+
+    @property
+    def axes(self) -> list[tuple[str, int]]:
+        """Names and sizes of what the words of an image are counted by."""
+        return [("row", self.height), ("column", self.width), ("group", self.per_pixel)]
+
+    def pack(self, images: np.ndarray, what: str) -> np.ndarray:
+        """uint8 [n * count, word_bytes], little endian. images: int [n, channels, height, width].
+
+        Raises ConfigError, naming `what`: wrong shape, out of range.
+        """
+        check_shape(images, (len(images), self.channels, self.height, self.width), what)
+        reach = 1 << (self.bits - 1)
+        check_range(images, -reach, reach - 1, f"{what} ({self.bits} bits)")
+        rows = images.transpose(0, 2, 3, 1).reshape(-1, self.width, self.channels)
+        words = np.empty((len(rows), self.width * self.per_pixel, self.word_bytes), np.uint8)
+        for part in self._parts(len(rows)):
+            padded = np.zeros((len(rows[part]), self.width, self.per_pixel * self.group), np.int64)
+            padded[..., : self.channels] = rows[part]
+            words[part] = pack_fields(padded.reshape(-1, self.group), self.bits).reshape(words[part].shape)
+        return words.reshape(-1, self.word_bytes)
+
+    def unpack(self, words: np.ndarray, what: str) -> np.ndarray:
+        """int8 [n, channels, height, width] from words, uint8 [n * count, word_bytes].
+
+        Raises ConfigError, naming `what`: wrong shape, not a whole number of images, padding that is not zero.
+        """
+        check_shape(words, (len(words), self.word_bytes), what)
+        if len(words) % self.count:
+            raise ConfigError(f"{what}: {len(words)} are not whole images of {self.count}")
+        lines = words.reshape(-1, self.width * self.per_pixel, self.word_bytes)
+        rows = np.empty((len(lines), self.width, self.channels), np.int8)
+        for part in self._parts(len(lines)):
+            bits = np.unpackbits(lines[part].reshape(-1, self.word_bytes), axis=1, bitorder="little")
+            channels = signed_fields(bits[:, : self.word_bits].reshape(-1, self.group, self.bits))
+            channels = channels.reshape(-1, self.width, self.per_pixel * self.group)
+            if bits[:, self.word_bits :].any() or channels[..., self.channels :].any():
+                raise ConfigError(f"{what}: padding is not zero")
+            rows[part] = channels[..., : self.channels]
+        images = rows.reshape(-1, self.height, self.width, self.channels)
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    def _parts(self, rows: int) -> list[slice]:
+        """Slices of the rows of all images: packing spreads each field over some 80 bytes."""
+        size = max(1, _FIELDS // (self.width * self.per_pixel * self.group))
+        return [slice(start, start + size) for start in range(0, rows, size)]
+
+
+def pack_fields(values: np.ndarray, bits: int) -> np.ndarray:
+    """uint8 [words, bytes], little endian: field k of values [words, fields] at bits k * `bits`."""
+    octets = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(*values.shape, 8)
+    planes = np.unpackbits(octets, axis=-1, count=bits, bitorder="little")
+    return np.packbits(planes.reshape(len(values), values.shape[1] * bits), axis=1, bitorder="little")
+
+
+def signed_fields(planes: np.ndarray) -> np.ndarray:
+    """int64 values from bits [..., bits], least significant first, two's complement."""
+    bits = planes.shape[-1]
+    place = np.int64(1) << np.arange(bits, dtype=np.int64)
+    place[-1] = -place[-1]
+    return planes.astype(np.int64) @ place
+
+
+def check_shape(array: np.ndarray, expected: tuple[int, ...], what: str) -> None:
+    """Raises ConfigError unless `array` has the expected shape."""
+    if np.shape(array) != expected:
+        raise ConfigError(f"{what}: shape {list(np.shape(array))}, {list(expected)} was expected")

@@ -1,0 +1,185 @@
+"""The golden model: what every C simulation and every RTL must equal, element for element.
+
+pymodel.golden.ops is its definition. Where pymodel.golden.native has a compiled kernel, that computes convolutions and residual
+additions, to the same integers; PSCONV_NATIVE=off in the environment leaves all to numpy.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+
+import numpy as np
+
+from pymodel.common.errors import ConfigError
+from pymodel.engine.packing import EngineShape
+from pymodel.golden import ops
+from pymodel.golden.native import build
+from pymodel.golden.native.convolution import MAX_ADD_SHIFT, add, convolve
+from pymodel.golden.native.plan import plan_of
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import check_accumulator, requantise
+from pymodel.network.topology import Add, Conv, Layer
+
+BATCH = 256
+_BY_CHANNEL = ("maxpool", "avgpool", "add", "relu")  # layers each of whose output channels is of one of each input
+_PIECE = 1 << 21  # elements of such a layer at a time
+
+
+def run(
+    bundle: Bundle,
+    images: np.ndarray,
+    given: dict[str, np.ndarray] | None = None,
+    threads: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Output of every layer, int8 [n, c, h, w] in any order of memory, by name; "input" is the images themselves.
+
+    images: int [n, c, h, w] of the format of the input. given: outputs, by layer, that are taken as they are
+    instead of being computed: those of a simulation, say. threads: of the compiled kernel, as many as there are
+    processors where None. Raises ConfigError: wrong shape, out of range.
+    """
+    given = given or {}
+    threads = threads or len(os.sched_getaffinity(0))
+    expected = bundle.network.input.shape
+    if images.ndim != 4 or images.shape[1:] != expected:
+        wanted = ", ".join(map(str, expected))
+        raise ConfigError(f"images: shape {list(images.shape)}, [n, {wanted}] was expected")
+    bundle.formats["input"].check(images, "images")
+    outputs = {"input": images.astype(np.int8)}
+    for layer in bundle.network.layers:
+        if layer.name in given:
+            outputs[layer.name] = given[layer.name]
+            continue
+        inputs = [outputs[source] for source in layer.sources]
+        result = _by_kernel(bundle, layer, inputs, threads)
+        if result is None:
+            result = _evaluate(bundle, layer, inputs)
+        outputs[layer.name] = result
+    return outputs
+
+
+def conv_layer(
+    images: np.ndarray, weights: np.ndarray, bias: np.ndarray, shape: EngineShape, scales: np.ndarray | None = None
+) -> np.ndarray:
+    """Output of one engine: int8 [n, cout, hout, wout].
+
+    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].
+    Raises ConfigError: an accumulator that is too small.
+    """
+    check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "layer")
+    acc = ops.conv2d(images, weights, bias, shape.stride, shape.padding)
+    return requantise(acc, shape.shift, shape.out_bits, shape.relu, _of_channels(scales)).astype(np.int8)
+
+
+def quantise_input(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+    """int8 images of the network's input format from real ones. Raises ConfigError for NaN."""
+    return bundle.formats["input"].quantise(images).astype(np.int8)
+
+
+def predict(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+    """Classes, int64 [n]: the largest score, the lowest class of equal ones. images: int [n, c, h, w]."""
+    scores = [
+        run(bundle, images[start : start + BATCH])[bundle.network.output]
+        for start in range(0, max(len(images), 1), BATCH)
+    ]
+    return _flat(np.concatenate(scores)).argmax(axis=1)
+
+
+def accuracy(bundle: Bundle, images: np.ndarray, labels: np.ndarray) -> float:
+    """The fraction of images, int [n, c, h, w], whose predicted class is that of labels, int [n]."""
+    if len(labels) != len(images) or not len(images):
+        raise ConfigError(f"accuracy: {len(images)} images and {len(labels)} labels")
+    return float((predict(bundle, images) == labels).mean())
+
+
+def _of_channels(scales: np.ndarray | None) -> np.ndarray | None:
+    """Scales [c] as [c, 1, 1], against images [n, c, h, w]."""
+    return None if scales is None else scales[:, None, None]
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    """[n, c * h * w]; n may be 0."""
+    return images.reshape(len(images), math.prod(images.shape[1:]))
+
+
+def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: int) -> np.ndarray | None:
+    """The output of one layer by the compiled kernel; None where there is no kernel, or none for this layer."""
+    native = build.chosen()
+    if native is None or any(array.dtype != np.int8 for array in inputs):
+        return None
+    out = bundle.formats[layer.name]
+    if isinstance(layer, Conv):
+        plan = plan_of(bundle, layer, native.group)
+        if plan is None:
+            return None
+        return convolve(
+            native,
+            plan,
+            inputs[0],
+            bundle.bias(layer.name),
+            bundle.scales.get(layer.name),
+            layer.stride,
+            layer.padding,
+            bundle.shift(layer.name),
+            (0 if layer.relu else out.min, out.max),
+            threads,
+        )
+    if isinstance(layer, Add):
+        fracs = [bundle.formats[source].frac for source in layer.sources]
+        shifts = (max(fracs) - fracs[0], max(fracs) - fracs[1], max(fracs) - out.frac)
+        if max(shifts) <= MAX_ADD_SHIFT:
+            return add(native, *inputs, shifts, (0 if layer.relu else out.min, out.max), threads)
+    return None
+
+
+def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+    """The output of one layer, int8, in pieces where the way to it takes more memory than it does itself."""
+    name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
+    result = np.empty((len(x), *bundle.network.shapes()[name]), np.int8)
+    if layer.op == "conv":
+        weights, bias, scales = bundle.weights[name], bundle.bias(name), _of_channels(bundle.scales.get(name))
+        for piece, acc in ops.conv2d_pieces(x, weights, bias, layer.stride, layer.padding, layer.groups):
+            result[piece] = requantise(acc, bundle.shift(name), out.bits, layer.relu, scales)
+    elif layer.op in _BY_CHANNEL:
+        for piece in _channels(x):
+            result[piece] = _whole(bundle, layer, [array[piece] for array in inputs])
+    else:
+        result[...] = _whole(bundle, layer, inputs)
+    return result
+
+
+def _channels(x: np.ndarray) -> Iterator[tuple[slice, slice]]:
+    """Slices of images and channels of at most _PIECE elements where that can be."""
+    count, channels, height, width = x.shape
+    few = max(1, _PIECE // (height * width))
+    some = max(1, few // channels)
+    for start in range(0, count, some):
+        for first in range(0, channels, few):
+            yield slice(start, start + some), slice(first, first + few)
+
+
+def _whole(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+    """The output of one layer that is no convolution, or of some of its channels, in its output format."""
+    name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
+    match layer.op:
+        case "linear":
+            acc = ops.linear(_flat(x), bundle.weights[name], bundle.bias(name))
+            y = requantise(acc, bundle.shift(name), out.bits, layer.relu, bundle.scales.get(name))
+            return y[:, :, None, None]
+        case "maxpool":
+            return ops.maxpool(x, layer.kernel, layer.stride, layer.padding)
+        case "avgpool":
+            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding, out.bits)
+        case "global_avgpool":
+            return ops.global_avgpool(x, out.bits)
+        case "add":
+            left, right = (bundle.formats[source].frac for source in layer.sources)
+            return ops.add_residual(x, inputs[1], left, right, out.frac, out.bits, layer.relu)
+        case "relu":
+            return np.maximum(x, 0)
+        case "concat":
+            return np.concatenate(inputs, axis=1)
+        case "channel_shuffle":
+            return ops.channel_shuffle(x, layer.groups)
+    raise AssertionError(f"no golden model for {layer.op}")  # every op of pymodel.network.topology is above

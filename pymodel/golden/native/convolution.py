@@ -1,0 +1,188 @@
+"""Calls of the compiled kernel: convolution with requantisation, and residual addition.
+
+Its arrays are images last, int8 [c, h, w, n], because then the images fill the lanes. Here they are seen as
+[n, c, h, w] all the same: results are views, and arguments that are such views need no copy.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+
+from pymodel.golden.native.build import Native
+from pymodel.golden.native.plan import Plan
+
+MAX_ADD_SHIFT = 22  # 2 * 128 * 2**22 and the rounding are an int32
+LINE = 64  # bytes of a cache line: no two threads write to one, but for few at the ends of their parts
+_WORTH_A_THREAD = 1 << 16  # elements of an addition
+
+
+class _Layer(ctypes.Structure):
+    """`Layer` of convolution.cpp."""
+
+    _fields_ = [
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                "height",
+                "width",
+                "cout",
+                "hout",
+                "wout",
+                "kernel",
+                "stride",
+                "padding",
+                "columns",
+                "groups",
+                "tiles",
+                "places",
+            )
+        ),
+        *((name, ctypes.c_void_p) for name in ("channel", "tile", "position", "weights", "bias", "scale")),
+        *((name, ctypes.c_int32) for name in ("shift", "low", "high")),
+    ]
+
+
+class _Addition(ctypes.Structure):
+    """`Addition` of convolution.cpp."""
+
+    _fields_ = [(name, ctypes.c_int32) for name in ("left", "right", "shift", "low", "high")]
+
+
+def convolve(
+    native: Native,
+    plan: Plan,
+    images: np.ndarray,
+    bias: np.ndarray,
+    scales: np.ndarray | None,
+    stride: int,
+    padding: int,
+    shift: int,
+    saturation: tuple[int, int],
+    threads: int = 1,
+) -> np.ndarray:
+    """Convolution and pymodel.network.formats.requantise: exactly: int8 [n, cout, hout, wout].
+
+    images: int8 [n, cin, h, w]; bias, scales: int [cout]; saturation: lowest and highest output. The plan has
+    `native.group` channels in a group; `plan_of` proves that the sums fit.
+    Raises MemoryError.
+    """
+    cout, _, kernel, _ = plan.shape
+    inner = _images_last(images)
+    _, height, width, count = inner.shape
+    columns = -(-(width + 2 * padding) // stride)
+    hout, wout = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    arrays = {
+        "channel": plan.channels,
+        "tile": plan.tiles,
+        "position": plan.positions(stride, columns).astype(np.int32),
+        "weights": plan.weights,
+        # Modulo 2^32, as the kernel's sums on the way to one that fits.
+        "bias": (np.asarray(bias, np.int64) - plan.excess).astype(np.int32),
+    }
+    if scales is not None:
+        arrays["scale"] = np.ascontiguousarray(scales, np.int32)
+    layer = _Layer(
+        height=height,
+        width=width,
+        cout=cout,
+        hout=hout,
+        wout=wout,
+        kernel=kernel,
+        stride=stride,
+        padding=padding,
+        columns=columns,
+        groups=len(plan.channels),
+        tiles=len(plan.tiles),
+        places=len(plan.places),
+        shift=shift,
+        low=saturation[0],
+        high=saturation[1],
+        **{name: array.ctypes.data for name, array in arrays.items()},
+    )
+    out = np.empty((cout, hout, wout, count), np.int8)
+
+    def part(top: int, bottom: int, begin: int, end: int) -> None:
+        if native.library.psconv_convolve(
+            native.instruction_set,
+            ctypes.byref(layer),
+            inner.ctypes.data,
+            out.ctypes.data,
+            count,
+            begin,
+            end,
+            top,
+            bottom,
+        ):
+            raise MemoryError(f"convolution of {count} images {list(images.shape[1:])}")
+
+    rows = _parts(hout, 1, threads)
+    blocks = _parts(count, LINE, threads // len(rows))
+    _side_by_side(part, [(*these, *block) for these in rows for block in blocks])
+    return _images_first(out)
+
+
+def add(
+    native: Native,
+    left: np.ndarray,
+    right: np.ndarray,
+    shifts: tuple[int, int, int],
+    saturation: tuple[int, int],
+    threads: int = 1,
+) -> np.ndarray:
+    """Residual addition: int8 of the shape of left and right, int8 [n, c, h, w].
+
+    shifts: left of each, then right of the sum, each 0 to MAX_ADD_SHIFT. saturation: lowest and highest output.
+    """
+    one, two = _images_last(left), _images_last(right)
+    out = np.empty(one.shape, np.int8)
+    addition = _Addition(*shifts, *saturation)
+
+    def part(begin: int, end: int) -> None:
+        native.library.psconv_add(
+            native.instruction_set,
+            ctypes.byref(addition),
+            one.ctypes.data,
+            two.ctypes.data,
+            out.ctypes.data,
+            begin,
+            end,
+        )
+
+    _side_by_side(part, _parts(out.size, _WORTH_A_THREAD, threads))
+    return _images_first(out)
+
+
+def _parts(count: int, grain: int, most: int) -> list[tuple[int, int]]:
+    """0 .. count in at most `most` pieces of about the same size, which begin at multiples of `grain`."""
+    grains = -(-count // grain)
+    pieces = max(1, min(most, grains))
+    ends = [min(count, grains * at // pieces * grain) for at in range(pieces + 1)]
+    return list(pairwise(ends))
+
+
+def _side_by_side(part: Callable[..., None], calls: Sequence[tuple[int, ...]]) -> None:
+    """All calls, the first in this thread."""
+    others = [_pool(len(calls) - 1).submit(part, *call) for call in calls[1:]]
+    part(*calls[0])
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads that wait from one layer to the next."""
+    return ThreadPoolExecutor(threads, "psconv")
+
+
+def _images_last(images: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(images.transpose(1, 2, 3, 0))
+
+
+def _images_first(images: np.ndarray) -> np.ndarray:
+    return images.transpose(3, 0, 1, 2)

@@ -1,0 +1,203 @@
+"""Exact integer operations of a network, on numpy arrays, images first.
+
+Sums of products run on BLAS through floating point where a bound proves that every partial sum is an integer
+that the type holds exactly, in whatever order BLAS adds; on 64-bit integers otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pymodel.common.errors import ConfigError
+from pymodel.network.formats import SCALE_BITS, requantise
+
+_FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
+_FLOAT64_EXACT = 1 << 53
+MAX_ODD_MEAN = 255  # see mean_scale; far more than the 9 elements of a 3x3 window
+_COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
+
+
+Piece = tuple[slice, slice, slice]  # of an array [n, c, h, w]: images, channels, rows
+
+
+def conv2d(
+    images: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+) -> np.ndarray:
+    """Convolution (cross-correlation): exact int64 [n, cout, hout, wout].
+
+    images: int [n, cin, h, w]; weights: int [cout, cin / groups, K, K]; bias: int [cout] or None.
+    Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
+    """
+    hout, wout = ((size + 2 * padding - weights.shape[2]) // stride + 1 for size in images.shape[2:])
+    result = np.empty((len(images), len(weights), max(hout, 0), max(wout, 0)), np.int64)
+    for piece, sums in conv2d_pieces(images, weights, bias, stride, padding, groups):
+        result[piece] = sums
+    return result
+
+
+def conv2d_pieces(
+    images: np.ndarray,
+    weights: np.ndarray,
+    bias: np.ndarray | None = None,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+) -> Iterator[tuple[Piece, np.ndarray]]:
+    """`conv2d` in pieces of a few rows or images, each with its place: large images leave no room for all sums."""
+    count, cin, height, width = images.shape
+    cout, group_cin, kernel, columns = weights.shape
+    if group_cin * groups != cin or cout % groups or kernel != columns:
+        raise ConfigError(
+            f"convolution: weights {list(weights.shape)} with {groups} groups do not fit {cin} input channels"
+        )
+    hout, wout = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    if hout < 1 or wout < 1:
+        raise ConfigError(f"convolution: a {kernel}x{kernel} kernel exceeds the {height}x{width} image")
+
+    dtype = exact_dtype(images, weights, bias)
+    matrix = weights.astype(dtype).reshape(groups, cout // groups, group_cin * kernel * kernel)
+    offsets = None if bias is None else bias.astype(np.int64)[:, None, None]
+    per_row = np.dtype(dtype).itemsize * cin * kernel * kernel * wout
+    for some, rows in _pieces(count, hout, per_row):
+        part = _rows(images[some], rows, kernel, stride, padding).astype(dtype)
+        unrolled = _windows(part, kernel, stride, 0, 0).transpose(0, 1, 4, 5, 2, 3)
+        unrolled = unrolled.reshape(len(part), groups, group_cin * kernel * kernel, -1)
+        sums = (matrix @ unrolled).reshape(len(part), cout, -1, wout).astype(np.int64)
+        yield (some, slice(None), rows), sums if offsets is None else sums + offsets
+
+
+def linear(vectors: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+    """Fully connected layer: exact int64 [n, out].
+
+    vectors: int [n, in]; weights: int [out, in]; bias: int [out] or None.
+    Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
+    """
+    return conv2d(vectors[:, :, None, None], weights[:, :, None, None], bias)[:, :, 0, 0]
+
+
+def exact_dtype(images: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> type[np.number]:
+    """The quickest type in which sum(images * weights) is exact for every output channel.
+
+    No partial sum, in any order, exceeds max |image| * max over channels of sum |weight|.
+    Raises ConfigError where that bound, with the bias, leaves 64 bits.
+    """
+    wide = weights.astype(np.result_type(weights, np.int16), copy=False)  # in which |-128| exists; narrow is quick
+    magnitudes = np.abs(wide).reshape(len(weights), -1).sum(axis=1, dtype=np.int64)
+    bound = _largest(images) * int(magnitudes.max(initial=0))
+    if bound <= _FLOAT32_EXACT:
+        return np.float32
+    if bound <= _FLOAT64_EXACT:
+        return np.float64
+    if bound + (0 if bias is None else _largest(bias)) >= 1 << 63:
+        raise ConfigError(f"convolution: sums of up to {bound} exceed 64 bits")
+    return np.int64
+
+
+def maxpool(images: np.ndarray, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
+    """Largest element of each window: [n, c, hout, wout] of the type of images. Padding never wins."""
+    windows = _windows(images, kernel, stride, padding, np.iinfo(images.dtype).min)
+    largest = windows[..., 0, 0].copy()
+    for row, column in np.ndindex(kernel, kernel):  # whole images at a time: far quicker than a maximum over short axes
+        np.maximum(largest, windows[..., row, column], out=largest)
+    return largest
+
+
+def avgpool(images: np.ndarray, kernel: int, stride: int, padding: int, out_bits: int) -> np.ndarray:
+    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout].
+
+    requantise(sum, shift, scale) with `mean_scale` of kernel**2. Raises ConfigError where there is none.
+    """
+    sums = _windows(images.astype(np.int64), kernel, stride, padding, 0).sum(axis=(4, 5))
+    return _mean(sums, kernel**2, "avgpool", out_bits)
+
+
+def global_avgpool(images: np.ndarray, out_bits: int) -> np.ndarray:
+    """Mean of each channel: int64 [n, c, 1, 1], as `avgpool` computes it.
+
+    Raises ConfigError where h * w has no `mean_scale`.
+    """
+    sums = images.sum(axis=(2, 3), dtype=np.int64, keepdims=True)
+    return _mean(sums, images.shape[2] * images.shape[3], "global_avgpool", out_bits)
+
+
+def mean_scale(count: int, what: str) -> tuple[int, int]:
+    """(scale, shift) with which `requantise` makes a mean of a sum: 1 / count = scale * 2**-shift.
+
+    Exactly so for a power of two (scale 1). For an odd number the scale has SCALE_BITS bits and is the nearest: a mean
+    of integers of at most 8 bits is never near a half, so the result is the integer nearest to the true one. Raises
+    ConfigError, naming `what`, for other numbers and odd ones above MAX_ODD_MEAN.
+    """
+    if not count & (count - 1):
+        return 1, count.bit_length() - 1
+    if count % 2 == 0 or count > MAX_ODD_MEAN:
+        raise ConfigError(
+            f"{what}: the mean of {count} elements: a power of two or an odd number up to {MAX_ODD_MEAN} is possible"
+        )
+    shift = SCALE_BITS + count.bit_length() - 1
+    return round((1 << shift) / count), shift
+
+
+def _mean(sums: np.ndarray, count: int, what: str, out_bits: int) -> np.ndarray:
+    scale, shift = mean_scale(count, what)
+    return requantise(sums, shift, out_bits, relu=False, scales=np.array(scale))
+
+
+def add_residual(
+    left: np.ndarray,
+    right: np.ndarray,
+    left_frac: int,
+    right_frac: int,
+    out_frac: int,
+    out_bits: int,
+    relu: bool,
+) -> np.ndarray:
+    """Residual addition, int64: both shifted left to the finer frac, added, requantised."""
+    finest = max(left_frac, right_frac)
+    aligned_left = left.astype(np.int64) << (finest - left_frac)
+    aligned_right = right.astype(np.int64) << (finest - right_frac)
+    return requantise(aligned_left + aligned_right, finest - out_frac, out_bits, relu)
+
+
+def channel_shuffle(images: np.ndarray, groups: int) -> np.ndarray:
+    """Channel g * (c / groups) + j goes to j * groups + g. images: [n, c, h, w]."""
+    count, channels, height, width = images.shape
+    split = images.reshape(count, groups, channels // groups, height, width)
+    return split.swapaxes(1, 2).reshape(images.shape)
+
+
+def _pieces(count: int, rows: int, per_row: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of images and of their rows with which about _COLUMN_BYTES are held, where a row has `per_row` bytes."""
+    some, few = max(1, _COLUMN_BYTES // (per_row * rows)), max(1, _COLUMN_BYTES // per_row)
+    for start in range(0, count, some):
+        for top in range(0, rows, few):
+            yield slice(start, start + some), slice(top, min(top + few, rows))
+
+
+def _rows(images: np.ndarray, rows: slice, kernel: int, stride: int, padding: int) -> np.ndarray:
+    """What the windows of these output rows read, zeros around the image included."""
+    first, last = rows.start * stride - padding, (rows.stop - 1) * stride - padding + kernel
+    height = images.shape[2]
+    edges = ((0, 0), (0, 0), (max(0, -first), max(0, last - height)), (padding, padding))
+    inside = images[:, :, max(0, first) : last]
+    return np.pad(inside, edges) if padding else inside
+
+
+def _windows(images: np.ndarray, kernel: int, stride: int, padding: int, fill: int) -> np.ndarray:
+    """View [n, c, hout, wout, kernel, kernel] of the windows of padded images."""
+    if padding:
+        edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+        images = np.pad(images, edges, constant_values=fill)
+    windows = np.lib.stride_tricks.sliding_window_view(images, (kernel, kernel), axis=(2, 3))
+    return windows[:, :, ::stride, ::stride]
+
+
+def _largest(array: np.ndarray) -> int:
+    """max |element| as a Python integer (0 for an empty array)."""
+    return max(int(array.max(initial=0)), -int(array.min(initial=0)))

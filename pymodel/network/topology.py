@@ -1,0 +1,317 @@
+"""The topology of a network: what golden model, counts, training and bundles share.
+
+A network is a list of named layers, each naming the layer (or the network's input) that it reads. Shapes are
+(channels, height, width), inferred and checked when the network is made.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from pymodel.common import bounds
+from pymodel.common.errors import Checked, ConfigError, Strict
+from pymodel.network.supports import AnySupport, MaskSupport, SupportSpec, make_support
+
+Positive = Annotated[int, bounds.NETWORK_SIZE.field()]
+NonNegative = Annotated[int, bounds.PADDING.field()]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
+# Goes into comments of C++, which a line break ends and a backslash does not.
+Title = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f\\]*$", max_length=256)]
+Shape = tuple[int, int, int]
+
+
+class InputSpec(Strict):
+    """The network's input; layers read it under the name "input"."""
+
+    channels: Positive
+    height: Positive
+    width: Positive
+
+    @property
+    def shape(self) -> Shape:
+        return self.channels, self.height, self.width
+
+
+class _Layer(Checked):
+    """A layer with one input."""
+
+    has_weights: ClassVar[bool] = False
+
+    name: Name
+    input: Name
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of the tensors that the layer reads."""
+        return [self.input]
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        """Output shape from the input shapes. Raises ConfigError, naming the key, where there is none."""
+        return shapes[0]
+
+
+class _Join(Checked):
+    """A layer with several inputs."""
+
+    has_weights: ClassVar[bool] = False
+
+    name: Name
+    inputs: Annotated[list[Name], Field(min_length=2)]
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of the tensors that the layer reads."""
+        return self.inputs
+
+
+class _Window(_Layer):
+    """A layer that slides a square window over each channel."""
+
+    def windows(self, shape: Shape, kernel: int, stride: int, padding: int) -> tuple[int, int]:
+        """Rows and columns of window positions."""
+        sizes = []
+        for axis, size in zip(("height", "width"), shape[1:], strict=True):
+            if size + 2 * padding < kernel:
+                raise ConfigError(f"kernel: {kernel} exceeds the input's {axis} {size} with padding {padding}")
+            sizes.append((size + 2 * padding - kernel) // stride + 1)
+        return sizes[0], sizes[1]
+
+
+class Conv(_Window):
+    """2-d convolution (cross-correlation, as everywhere in this field), then batch norm, then ReLU."""
+
+    has_weights: ClassVar[bool] = True
+
+    op: Literal["conv"] = "conv"
+    out_channels: Positive
+    kernel: Annotated[int, bounds.KERNEL.field(), bounds.Odd]
+    stride: Positive = 1
+    padding: NonNegative = 0
+    groups: Positive = 1
+    support: SupportSpec = Field("dense", description="see supports.make_support")
+    relu: bool = False
+    bias: bool = True
+    batch_norm: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Conv:
+        self.make_support()
+        if self.padding > self.kernel - 1:
+            raise ConfigError(f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible")
+        if self.out_channels % self.groups:
+            raise ConfigError(f"groups: {self.groups} does not divide out_channels {self.out_channels}")
+        return self
+
+    def make_support(self) -> AnySupport:
+        """The support; an unstructured one is seeded by the layer's name, so each layer has its own."""
+        return make_support(self.support, self.kernel, seed=zlib.crc32(self.name.encode()))
+
+    def weight_shape(self, source: Shape) -> tuple[int, ...]:
+        """[out_channels, in_channels of a group, K, K]."""
+        return self.out_channels, source[0] // self.groups, self.kernel, self.kernel
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        if shapes[0][0] % self.groups:
+            raise ConfigError(f"groups: {self.groups} does not divide the input's {shapes[0][0]} channels")
+        return self.out_channels, *self.windows(shapes[0], self.kernel, self.stride, self.padding)
+
+
+class MaxPool(_Window):
+    """Largest element of each window; padding never wins."""
+
+    op: Literal["maxpool"] = "maxpool"
+    kernel: Positive = 2
+    stride: Positive = 2
+    padding: NonNegative = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> MaxPool:
+        _check_pool_padding(self.kernel, self.padding)
+        return self
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0][0], *self.windows(shapes[0], self.kernel, self.stride, self.padding)
+
+
+class AvgPool(_Window):
+    """Sum of each window over kernel**2, padding counted as zeros."""
+
+    op: Literal["avgpool"] = "avgpool"
+    kernel: Positive = 2
+    stride: Positive = 2
+    padding: NonNegative = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AvgPool:
+        _check_pool_padding(self.kernel, self.padding)
+        return self
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0][0], *self.windows(shapes[0], self.kernel, self.stride, self.padding)
+
+
+class GlobalAvgPool(_Layer):
+    """Mean of each channel: shape (channels, 1, 1)."""
+
+    op: Literal["global_avgpool"] = "global_avgpool"
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0][0], 1, 1
+
+
+class Relu(_Layer):
+    """max(x, 0)."""
+
+    op: Literal["relu"] = "relu"
+
+
+class ChannelShuffle(_Layer):
+    """Channel g * (C / groups) + j goes to j * groups + g (ShuffleNet)."""
+
+    op: Literal["channel_shuffle"] = "channel_shuffle"
+    groups: Positive
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        if shapes[0][0] % self.groups:
+            raise ConfigError(f"groups: {self.groups} does not divide the input's {shapes[0][0]} channels")
+        return shapes[0]
+
+
+class Linear(_Layer):
+    """Fully connected layer on the input flattened in the order channel, row, column; then ReLU."""
+
+    has_weights: ClassVar[bool] = True
+
+    op: Literal["linear"] = "linear"
+    out_features: Positive
+    relu: bool = False
+    bias: bool = True
+
+    def weight_shape(self, source: Shape) -> tuple[int, ...]:
+        """[out_features, in_features]."""
+        return self.out_features, source[0] * source[1] * source[2]
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        return self.out_features, 1, 1
+
+
+class Add(_Join):
+    """Sum of two tensors of one shape, then ReLU: the residual addition."""
+
+    op: Literal["add"] = "add"
+    inputs: Annotated[list[Name], Field(min_length=2, max_length=2)]
+    relu: bool = False
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        if shapes[0] != shapes[1]:
+            raise ConfigError(f"inputs: shapes {shapes[0]} and {shapes[1]} differ")
+        return shapes[0]
+
+
+class Concat(_Join):
+    """The inputs' channels one after the other."""
+
+    op: Literal["concat"] = "concat"
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        if len({shape[1:] for shape in shapes}) > 1:
+            raise ConfigError(f"inputs: heights and widths differ: {', '.join(map(str, shapes))}")
+        return sum(shape[0] for shape in shapes), *shapes[0][1:]
+
+
+Layer = Annotated[
+    Conv | MaxPool | AvgPool | GlobalAvgPool | Add | Relu | Concat | ChannelShuffle | Linear,
+    Field(discriminator="op"),
+]
+
+
+class Network(Checked):
+    """A network: its layers in order of evaluation; `output` names the one whose output is the result.
+
+    Raises ConfigError, naming the layer: a name used twice, an input not defined before, shapes that do not
+    fit, a mask that is not of its layer's shape.
+    """
+
+    name: Title
+    input: InputSpec
+    layers: Annotated[list[Layer], Field(min_length=1)]
+    output: Name
+
+    @model_validator(mode="after")
+    def _connected(self) -> Network:
+        known = {"input"}
+        for layer in self.layers:
+            for source in layer.sources:
+                if source not in known:
+                    raise ConfigError(f"layer {layer.name}: input {source!r} is not defined before it")
+            if layer.name in known:
+                raise ConfigError(f"layer {layer.name}: the name is taken already")
+            known.add(layer.name)
+        if self.output not in known - {"input"}:
+            raise ConfigError(f"output: there is no layer {self.output!r}")
+        shapes = self.shapes()
+        for layer in self.layers:
+            if isinstance(layer, Conv) and isinstance(support := layer.make_support(), MaskSupport):
+                try:
+                    support.mask(*layer.weight_shape(shapes[layer.input])[:2])
+                except ConfigError as error:
+                    raise ConfigError(f"layer {layer.name}: {error}") from error
+        return self
+
+    def shapes(self) -> dict[str, Shape]:
+        """(channels, height, width) of "input" and of every layer's output."""
+        shapes = {"input": self.input.shape}
+        for layer in self.layers:
+            try:
+                shapes[layer.name] = layer.out_shape(*(shapes[source] for source in layer.sources))
+            except ConfigError as error:
+                raise ConfigError(f"layer {layer.name}: {error}") from error
+        return shapes
+
+    def layer(self, name: str) -> Layer:
+        """The layer called `name`. Raises ConfigError."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(layer.name for layer in self.layers)
+        raise ConfigError(f"network {self.name} has no layer {name!r}: it has {names}")
+
+    def weighted_layers(self) -> list[Conv | Linear]:
+        """The layers with weights, in order."""
+        return [layer for layer in self.layers if layer.has_weights]
+
+    def weight_shape(self, layer: Conv | Linear) -> tuple[int, ...]:
+        """The shape of a layer's weight array."""
+        return layer.weight_shape(self.shapes()[layer.input])
+
+    def spec(self) -> dict[str, Any]:
+        """The network as files write it, plain mappings without defaults; Network(**spec) reads it."""
+        layers = [{"op": layer.op, **layer.model_dump(exclude_defaults=True)} for layer in self.layers]
+        return {"name": self.name, "input": self.input.model_dump(), "layers": layers, "output": self.output}
+
+    def map_convs(self, change: Callable[[Conv], Conv]) -> Network:
+        """The same network with each convolution replaced by `change` of it."""
+        layers = [change(layer) if isinstance(layer, Conv) else layer for layer in self.layers]
+        return Network(name=self.name, input=self.input, layers=layers, output=self.output)
+
+    def folded(self) -> Network:
+        """The same network with batch norm folded into weights and bias."""
+
+        def fold(conv: Conv) -> Conv:
+            bias = conv.bias or conv.batch_norm
+            return Conv(**{**conv.model_dump(), "batch_norm": False, "bias": bias})
+
+        return self.map_convs(fold)
+
+    def dense_twin(self) -> Network:
+        """The same network with every support dense."""
+        return self.map_convs(lambda conv: Conv(**{**conv.model_dump(), "support": "dense"}))
+
+
+def _check_pool_padding(kernel: int, padding: int) -> None:
+    if padding > kernel // 2:
+        raise ConfigError(f"padding: {padding} with kernel {kernel}: 0 to {kernel // 2} is possible")

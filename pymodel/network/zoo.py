@@ -1,0 +1,243 @@
+"""The networks of the papers, and a small one for handwritten digits.
+
+ResNet18, VGG16, ShuffleNet and MobileNetV2 have the CIFAR forms of the public pytorch-cifar collection, on
+which the authors' code is built. A *variant* (see supports.py) is applied by the papers' rule: to every
+3x3 convolution but the first of the network and those in groups; 1x1 convolutions and fully connected layers
+are dense. Other sizes of image (Tiny ImageNet) differ in the input and in the last, global pooling alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pymodel.common.errors import NEEDS_TORCH, ConfigError
+from pymodel.network.supports import thinned
+from pymodel.network.topology import (
+    Add,
+    AvgPool,
+    ChannelShuffle,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    InputSpec,
+    Layer,
+    Linear,
+    MaxPool,
+    Network,
+    Relu,
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a network needs to know of a data set."""
+
+    name: str
+    channels: int
+    image: int
+    classes: int
+
+
+DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        Dataset("cifar10", 3, 32, 10),
+        Dataset("tiny-imagenet", 3, 64, 200),
+        Dataset("digits", 1, 8, 10),
+    )
+}
+
+
+def sparse_convs(network: Network) -> tuple[str, ...]:
+    """The convolutions that a variant changes, by the papers' rule (supports.thinned)."""
+    convs = [layer for layer in network.layers if isinstance(layer, Conv)]
+    return tuple(
+        conv.name for at, conv in enumerate(convs) if thinned(at == 0, (conv.kernel, conv.kernel), conv.groups)
+    )
+
+
+def apply_variant(network: Network, variant: str, seed: int = 0) -> Network:
+    """The dense `network` under `variant`: the name of a support, or BASELINE@NAME (baselines.py of training):
+    the baseline with as many weights as the support NAME leaves, made from the initial weights of `seed`.
+
+    Raises ConfigError for a name unknown, and where a baseline finds no PyTorch.
+    """
+    if "@" in variant:
+        return _baseline(network, variant, seed)
+    chosen = sparse_convs(network)
+
+    def change(conv: Conv) -> Conv:
+        if conv.name not in chosen:
+            return conv
+        return Conv(**{**conv.model_dump(), "support": variant})
+
+    return network.map_convs(change)
+
+
+def _baseline(network: Network, variant: str, seed: int) -> Network:
+    try:
+        from pymodel.nn.baselines import compressed
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ConfigError(f"variant {variant} {NEEDS_TORCH}") from error
+    return compressed(network, variant, seed).network
+
+
+def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str = "dense") -> Network:
+    """CIFAR ResNet18: 3x3 stem of `width` channels, four stages of two basic blocks, one last pooling."""
+    layers: list[Layer] = [_conv_bn("stem", "input", width, 3, relu=True)]
+    source, channels = "stem", width
+    for stage in range(4):
+        for block in range(2):
+            name, stride, out = f"s{stage + 1}b{block + 1}", 2 if stage and not block else 1, width << stage
+            layers.append(_conv_bn(f"{name}_conv1", source, out, 3, stride=stride, relu=True))
+            layers.append(_conv_bn(f"{name}_conv2", f"{name}_conv1", out, 3))
+            if stride != 1 or channels != out:
+                layers.append(_conv_bn(f"{name}_proj", source, out, 1, stride=stride))
+                source = f"{name}_proj"
+            layers.append(Add(name=f"{name}_add", inputs=[f"{name}_conv2", source], relu=True))
+            source, channels = f"{name}_add", out
+    name = "resnet18" if width == 64 else f"resnet18_w{width}"
+    return _finish(name, InputSpec(channels=3, height=image, width=image), layers, classes, variant)
+
+
+def vgg16(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
+    """VGG16 with batch norm: 13 convolutions, a 2x2 max pool after each of the five stages, one FC layer."""
+    layers: list[Layer] = []
+    source = "input"
+    for stage, (count, channels) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1):
+        for index in range(1, count + 1):
+            layers.append(_conv_bn(f"conv{stage}_{index}", source, channels, 3, relu=True))
+            source = layers[-1].name
+        layers.append(MaxPool(name=f"pool{stage}", input=source))
+        source = f"pool{stage}"
+    return _finish("vgg16", InputSpec(channels=3, height=image, width=image), layers, classes, variant)
+
+
+def mobilenet_v2(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
+    """MobileNetV2 in its CIFAR form: inverted residuals, the first two strides 1."""
+    layers: list[Layer] = [_conv_bn("stem", "input", 32, 3, relu=True)]
+    source, channels = "stem", 32
+    plan = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for stage, (expansion, out, count, first_stride) in enumerate(plan, start=1):
+        for block in range(count):
+            name, stride, inner = f"s{stage}b{block + 1}", 1 if block else first_stride, expansion * channels
+            layers += [
+                _conv_bn(f"{name}_expand", source, inner, 1, relu=True),
+                _conv_bn(f"{name}_depth", f"{name}_expand", inner, 3, stride=stride, groups=inner, relu=True),
+                _conv_bn(f"{name}_reduce", f"{name}_depth", out, 1),
+            ]
+            result = f"{name}_reduce"
+            if stride == 1:
+                if channels != out:
+                    layers.append(_conv_bn(f"{name}_proj", source, out, 1))
+                    source = f"{name}_proj"
+                layers.append(Add(name=f"{name}_add", inputs=[result, source]))
+                result = f"{name}_add"
+            source, channels = result, out
+    layers.append(_conv_bn("head", source, 1280, 1, relu=True))
+    return _finish("mobilenet_v2", InputSpec(channels=3, height=image, width=image), layers, classes, variant)
+
+
+def shufflenet(classes: int = 10, image: int = 32, groups: int = 2, variant: str = "dense") -> Network:
+    """ShuffleNet (version 1) in its CIFAR form: a 1x1 stem of 24, three stages of 4, 8, 4 units."""
+    widths = {2: (200, 400, 800), 3: (240, 480, 960)}
+    if groups not in widths:
+        raise ConfigError(f"shufflenet: groups {groups}; 2 or 3 is possible")
+    layers: list[Layer] = [_conv_bn("stem", "input", 24, 1, relu=True)]
+    source, channels = "stem", 24
+    for stage, (width, count) in enumerate(zip(widths[groups], (4, 8, 4), strict=True), start=1):
+        for unit in range(count):
+            name, first = f"s{stage}u{unit + 1}", unit == 0
+            out = width - channels if first else width
+            inner, group1 = out // 4, 1 if channels == 24 else groups
+            layers += [
+                _conv_bn(f"{name}_conv1", source, inner, 1, groups=group1, relu=True),
+                ChannelShuffle(name=f"{name}_shuffle", input=f"{name}_conv1", groups=group1),
+                _conv_bn(
+                    f"{name}_depth", f"{name}_shuffle", inner, 3, stride=2 if first else 1, groups=inner, relu=True
+                ),
+                _conv_bn(f"{name}_conv3", f"{name}_depth", out, 1, groups=groups),
+            ]
+            if first:
+                layers += [
+                    AvgPool(name=f"{name}_pool", input=source, kernel=3, stride=2, padding=1),
+                    Concat(name=f"{name}_concat", inputs=[f"{name}_conv3", f"{name}_pool"]),
+                    Relu(name=f"{name}_relu", input=f"{name}_concat"),
+                ]
+                source = f"{name}_relu"
+            else:
+                layers.append(Add(name=f"{name}_add", inputs=[f"{name}_conv3", source], relu=True))
+                source = f"{name}_add"
+            channels = width
+    return _finish("shufflenet", InputSpec(channels=3, height=image, width=image), layers, classes, variant)
+
+
+def digits(variant: str = "dense") -> Network:
+    """A residual network for 8x8 images of one channel, with one layer of each kind that engines meet."""
+    layers: list[Layer] = [
+        _conv_bn("conv1", "input", 16, 3, relu=True),
+        _conv_bn("conv2", "conv1", 32, 3, relu=True),
+        _conv_bn("conv3", "conv2", 32, 3),
+        Add(name="add", inputs=["conv3", "conv2"], relu=True),
+        MaxPool(name="pool", input="add"),
+        _conv_bn("conv4", "pool", 64, 3, stride=2, relu=True),
+    ]
+    return _finish("digits", InputSpec(channels=1, height=8, width=8), layers, 10, variant)
+
+
+_BUILDERS: dict[str, Callable[[Dataset], Network]] = {
+    "resnet18": lambda data: resnet18(data.classes, data.image),
+    "vgg16": lambda data: vgg16(data.classes, data.image),
+    "mobilenet_v2": lambda data: mobilenet_v2(data.classes, data.image),
+    "shufflenet": lambda data: shufflenet(data.classes, data.image),
+    "digits": lambda data: digits(),
+}
+NETWORKS = tuple(_BUILDERS)
+
+
+@lru_cache
+def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0) -> Network:
+    """The network `name` for `dataset` under `variant` (see apply_variant, also for `seed`).
+
+    Raises ConfigError for a name or a pair unknown.
+    """
+    if name not in _BUILDERS:
+        raise ConfigError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}")
+    if dataset not in DATASETS:
+        raise ConfigError(f"dataset {dataset!r} is unknown: use one of {', '.join(DATASETS)}")
+    if (name == "digits") != (dataset == "digits"):
+        fitting = ["digits"] if name == "digits" else [key for key in DATASETS if key != "digits"]
+        raise ConfigError(f"network {name} is not made for dataset {dataset!r}: use {' or '.join(fitting)}")
+    return apply_variant(_BUILDERS[name](DATASETS[dataset]), variant, seed)
+
+
+def _conv_bn(
+    name: str, source: str, out: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = False
+) -> Conv:
+    """A convolution that keeps the image size (at stride 1), with batch norm in place of a bias."""
+    return Conv(
+        name=name,
+        input=source,
+        out_channels=out,
+        kernel=kernel,
+        stride=stride,
+        padding=kernel // 2,
+        groups=groups,
+        relu=relu,
+        bias=False,
+        batch_norm=True,
+    )
+
+
+def _finish(name: str, source: InputSpec, layers: list[Layer], classes: int, variant: str) -> Network:
+    """The network of `layers`, then global average pooling and a fully connected layer, under `variant`."""
+    layers = [
+        *layers,
+        GlobalAvgPool(name="avgpool", input=layers[-1].name),
+        Linear(name="fc", input="avgpool", out_features=classes),
+    ]
+    return apply_variant(Network(name=name, input=source, layers=layers, output="fc"), variant)

@@ -1,0 +1,161 @@
+"""The torch module of a pymodel.network.topology.Network: the topology stays defined there, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pymodel.common.errors import ConfigError
+from pymodel.datasets.splits import Dataset
+from pymodel.network import topology
+from pymodel.network.topology import Network
+from pymodel.network.zoo import make_network, resnet18
+from pymodel.nn.psconv2d import PSConv2d
+from pymodel.training.config import NetworkChoice
+
+Observer = Callable[[str, torch.Tensor], None]
+
+
+def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:
+    """The topology that a configuration names, its variant left out. Raises ConfigError."""
+    standard = make_network(choice.name, dataset.name)
+    if choice.width is None:
+        return standard
+    if choice.name != "resnet18":
+        raise ConfigError(f"network.width: {choice.width}: only resnet18 has a width, not {choice.name}")
+    return resnet18(len(dataset.classes), standard.input.height, choice.width)
+
+
+class NetworkModule(nn.Module):
+    """A network as torch layers: real input [n, C, H, W] -> output [n, features of the output layer]."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        shapes = network.shapes()
+        self.layers = nn.ModuleDict({layer.name: _module(layer, shapes[layer.sources[0]]) for layer in network.layers})
+        self._released = _released_after(network)
+
+    def forward(self, x: torch.Tensor, observe: Observer | None = None) -> torch.Tensor:
+        """`observe(name, value)` sees the input (under the name "input") and every layer's output."""
+        values = {"input": x}
+        if observe:
+            observe("input", x)
+        for layer in self.network.layers:
+            value = self.layers[layer.name](*(values[source] for source in layer.sources))
+            values[layer.name] = value
+            if observe:
+                observe(layer.name, value)
+            for name in self._released[layer.name]:
+                del values[name]
+        return values[self.network.output].flatten(1)
+
+    def nonzero_weights(self) -> int:
+        """Weights of convolutions and linear layers that may be nonzero."""
+        total = 0
+        for module in self.modules():
+            if isinstance(module, PSConv2d):
+                total += int((~module.pruned).sum())
+            elif isinstance(module, (nn.Conv2d, nn.Linear)):
+                total += module.weight.numel()
+        return total
+
+
+class ConvBlock(nn.Module):
+    """Convolution, then batch norm and ReLU where the layer has them."""
+
+    def __init__(self, layer: topology.Conv, in_channels: int) -> None:
+        super().__init__()
+        support = layer.make_support()
+        channels, window = (in_channels, layer.out_channels), (layer.kernel, layer.stride, layer.padding)
+        options = {"groups": layer.groups, "bias": layer.bias}
+        self.conv = (
+            nn.Conv2d(*channels, *window, **options)
+            if support.is_dense
+            else PSConv2d(*channels, *window, **options, support=support)
+        )
+        self.norm = nn.BatchNorm2d(layer.out_channels) if layer.batch_norm else None
+        self.relu = layer.relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return functional.relu(x) if self.relu else x
+
+
+class FullyConnected(nn.Module):
+    """Linear layer on the flattened input; the output keeps the form [n, features, 1, 1]."""
+
+    def __init__(self, layer: topology.Linear, in_features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_features, layer.out_features, layer.bias)
+        self.relu = layer.relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.linear(x.flatten(1))[:, :, None, None]
+        return functional.relu(x) if self.relu else x
+
+
+class Addition(nn.Module):
+    """The residual addition."""
+
+    def __init__(self, relu: bool) -> None:
+        super().__init__()
+        self.relu = relu
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        return functional.relu(left + right) if self.relu else left + right
+
+
+class Concatenation(nn.Module):
+    """The inputs' channels one after the other."""
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat(inputs, dim=1)
+
+
+class GlobalAverage(nn.Module):
+    """Mean of each channel, [n, C, 1, 1]."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3), keepdim=True)
+
+
+def _module(layer: topology.Layer, source: topology.Shape) -> nn.Module:
+    match layer:
+        case topology.Conv():
+            return ConvBlock(layer, source[0])
+        case topology.Linear():
+            return FullyConnected(layer, source[0] * source[1] * source[2])
+        case topology.MaxPool():
+            return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
+        case topology.AvgPool():
+            return nn.AvgPool2d(layer.kernel, layer.stride, layer.padding)
+        case topology.GlobalAvgPool():
+            return GlobalAverage()
+        case topology.Add():
+            return Addition(layer.relu)
+        case topology.Concat():
+            return Concatenation()
+        case topology.ChannelShuffle():
+            return nn.ChannelShuffle(layer.groups)
+        case topology.Relu():
+            return nn.ReLU()
+    raise ConfigError(f"layer {layer.name}: no torch module for {layer.op}")
+
+
+def _released_after(network: Network) -> dict[str, list[str]]:
+    """Layer -> the tensors that no later layer reads, so that memory holds only what is still needed."""
+    last_use = {"input": network.layers[0].name} | {layer.name: layer.name for layer in network.layers}
+    for layer in network.layers:
+        last_use.update(dict.fromkeys(layer.sources, layer.name))
+    last_use[network.output] = ""  # the result stays
+    released: dict[str, list[str]] = {layer.name: [] for layer in network.layers}
+    for tensor, reader in last_use.items():
+        if reader:
+            released[reader].append(tensor)
+    return released

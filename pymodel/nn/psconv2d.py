@@ -1,0 +1,155 @@
+"""PSConv2d: torch.nn.Conv2d with a pre-defined sparse support.
+
+The taps off the support are removed from the function itself: forward uses
+`torch.where(pruned, 0, weight)`, whose derivative masks the gradient. So output and gradient are right
+whatever was written into the parameter (NaN included), and a parameter that is zero off the support stays
+exactly zero under every optimiser that maps (weight 0, gradient 0) to 0: SGD with momentum and weight decay,
+Adam, AdamW. Initialisation, loading and saving a state dict clear the parameter itself.
+
+Cost per step: one pass over the weights forward and one backward, against Hout*Wout*batch passes in the
+convolution; docs/training.md has the measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from pymodel.common.errors import ConfigError
+from pymodel.network.supports import NAMED_KERNEL, make_support, thinned
+
+
+class MaskedSupport(Protocol):
+    """What PSConv2d needs of a support: its mask, bool [cout, cin, K, K], True where a weight may lie."""
+
+    def mask(self, cout: int, cin: int) -> np.ndarray: ...
+
+
+class PSConv2d(nn.Conv2d):
+    """Drop-in for nn.Conv2d: the same arguments, plus `support` (a name such as "PSD1_P16", or an object).
+
+    weight: [out_channels, in_channels // groups, K, K]. The mask is a non-persistent buffer `pruned` (True
+    off the support), so the state dict has the keys of nn.Conv2d and loads into the dense twin and back.
+    In a grouped convolution the support counts the input channels of the group.
+    Raises ConfigError for a kernel that is not square and an unknown support.
+    """
+
+    pruned: torch.Tensor
+
+    def __init__(self, *args: Any, support: MaskedSupport | str = "dense", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        height, width = self.kernel_size
+        if height != width:
+            raise ConfigError(f"kernel_size: {height}x{width}: supports are defined for square kernels")
+        self.support = make_support(support, height) if isinstance(support, str) else support
+        mask = self.support.mask(self.out_channels, self.in_channels // self.groups)
+        pruned = torch.from_numpy(~mask).to(self.weight.device)
+        self.register_buffer("pruned", pruned, persistent=False)
+        self.register_load_state_dict_post_hook(_clear_after_load)
+        self.register_state_dict_pre_hook(_clear_before_save)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """nn.Conv2d's default (uniform, bound 1/sqrt(fan-in)), with each filter's fan-in on the support."""
+        super().reset_parameters()
+        if "pruned" not in self._buffers:  # called by nn.Conv2d's constructor: the support is not known yet
+            return
+        gain = self._fan_in_gain()
+        with torch.no_grad():
+            self.weight.mul_(gain.view(-1, 1, 1, 1))
+            if self.bias is not None:
+                self.bias.mul_(gain)
+        self.clear_pruned()
+
+    def _fan_in_gain(self) -> torch.Tensor:
+        """sqrt(dense fan-in / fan-in on the support) of each filter, [out_channels]."""
+        fan_in = (~self.pruned).sum(dim=(1, 2, 3)).clamp(min=1)
+        return (self.weight[0].numel() / fan_in.to(self.weight.dtype)).sqrt()
+
+    def clear_pruned(self) -> None:
+        """Set the parameter itself to zero off the support."""
+        with torch.no_grad():
+            self.weight.masked_fill_(self.pruned, 0)
+
+    @property
+    def masked_weight(self) -> torch.Tensor:
+        """The weights that count: the parameter on the support, zero elsewhere; a function of the parameter."""
+        return torch.where(self.pruned, 0, self.weight)  # several times quicker than masked_fill
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """[n, in_channels, H, W] -> [n, out_channels, Hout, Wout]."""
+        return self._conv_forward(input, self.masked_weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, support={getattr(self.support, 'name', self.support)}"
+
+
+def _clear_after_load(module: PSConv2d, _incompatible_keys: object) -> None:
+    module.clear_pruned()
+
+
+def _clear_before_save(module: PSConv2d, _prefix: str, _keep_vars: bool) -> None:
+    module.clear_pruned()
+
+
+ConvRule = Callable[[str, nn.Conv2d], MaskedSupport | str | None]
+"""(qualified name, convolution) -> its support, or None to leave the convolution as it is."""
+
+
+def papers_rule(model: nn.Module, support: MaskedSupport | str) -> ConvRule:
+    """The rule of the papers (supports.thinned): `support` where it is defined, the others stay as they are.
+
+    Raises ConfigError for the name of no support.
+    """
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    found = make_support(support, NAMED_KERNEL) if isinstance(support, str) else support
+    size = getattr(found, "kernel", NAMED_KERNEL)
+
+    def rule(name: str, conv: nn.Conv2d) -> MaskedSupport | str | None:
+        return support if thinned(name == names[0], conv.kernel_size, conv.groups, size) else None
+
+    return rule
+
+
+def convert(model: nn.Module, rule: ConvRule) -> nn.Module:
+    """Replace, in place, each nn.Conv2d for which `rule` gives a support; returns the model.
+
+    Weights on the support are kept, scaled by sqrt(dense fan-in / real fan-in) so that the variance of each
+    output stays what it was. Device, dtype and training mode are kept.
+    """
+    for name, module in list(model.named_modules()):
+        for child_name, child in list(module.named_children()):
+            if type(child) is nn.Conv2d:
+                path = f"{name}.{child_name}" if name else child_name
+                support = rule(path, child)
+                if support is not None:
+                    setattr(module, child_name, _sparse_twin(child, support))
+    return model
+
+
+def _sparse_twin(conv: nn.Conv2d, support: MaskedSupport | str) -> PSConv2d:
+    twin = PSConv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        stride=conv.stride,
+        padding=conv.padding,
+        dilation=conv.dilation,
+        groups=conv.groups,
+        bias=conv.bias is not None,
+        padding_mode=conv.padding_mode,
+        device=conv.weight.device,
+        dtype=conv.weight.dtype,
+        support=support,
+    )
+    twin.train(conv.training)
+    with torch.no_grad():
+        twin.weight.copy_(conv.weight * twin._fan_in_gain().view(-1, 1, 1, 1))
+        twin.clear_pruned()
+        if conv.bias is not None:
+            twin.bias.copy_(conv.bias)
+    return twin

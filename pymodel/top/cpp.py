@@ -1,0 +1,71 @@
+"""The C++ of a network's top: configurations of its units, the function that connects them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pymodel.common.files import write_text
+from pymodel.engine.cpp import render_header, render_template
+from pymodel.top.cycles import stream_depths_between
+from pymodel.top.dataflow import IN_PORT, OUT_PORT, TOP, Dataflow
+from pymodel.top.units import AddUnit, Control, Stream, Unit, WeightPort
+
+CONFIG = "network_config.hpp"
+HEADER = f"{TOP}.hpp"
+SOURCE = f"{TOP}.cpp"
+
+
+def render(dataflow: Dataflow, name: str) -> dict[str, str]:
+    """C++ text by file name: configuration, header, source. The same network always gives the same text.
+
+    name: of the network, for comments. Raises ConfigError: streams whose depths are not found.
+    """
+    depths = stream_depths_between(dataflow)
+    streamed = list(dataflow.streamed.values())
+    common = {"generator": __name__, "network": name, "top": TOP, "streamed": streamed}
+    widest = max(unit.widest for unit in dataflow.units)
+    structs = [unit.struct() for unit in dataflow.units]
+    return {
+        CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
+        HEADER: render_template(
+            f"{HEADER}.j2", **common, source=dataflow.source.words, sink=dataflow.sink.words, gate=dataflow.gate
+        ),
+        SOURCE: render_template(
+            f"{SOURCE}.j2",
+            **common,
+            headers=sorted({unit.header for unit in dataflow.units}),
+            joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
+            units=[_unit(unit) for unit in dataflow.units],
+            ports=[IN_PORT, *(engine.port.name for engine in streamed), OUT_PORT],
+            streams=[{"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
+        ),
+    }
+
+
+def write(folder: Path, dataflow: Dataflow, name: str) -> None:
+    """Writes the files of `render` to a folder, each whole or not at all. Raises ConfigError."""
+    for file, text in render(dataflow, name).items():
+        write_text(folder / file, text)
+
+
+def _unit(unit: Unit) -> dict[str, object]:
+    streams = [*unit.reads, *unit.writes]
+    names = [f"in{at}" for at in range(len(unit.reads))] + [f"out{at}" for at in range(len(unit.writes))]
+    return {
+        "name": unit.name,
+        "function": unit.function,
+        "config": unit.config,
+        "dataflow": unit.dataflow,
+        "arguments": ", ".join(
+            f"hls::stream<{_type(stream)}>& {name}" for stream, name in zip(streams, names, strict=True)
+        ),
+        "parameters": ", ".join(names),
+        "streams": ", ".join(stream.name for stream in streams),
+    }
+
+
+def _type(stream: Stream | Control | WeightPort) -> str:
+    if isinstance(stream, WeightPort):
+        return f"psconv::AxiBeat<{stream.word_bits}> "
+    ports = {IN_PORT: "InputBeat", OUT_PORT: "OutputBeat"}
+    return ports.get(stream.name, f"ap_uint<{stream.word_bits}> ")

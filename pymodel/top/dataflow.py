@@ -1,0 +1,330 @@
+"""A bundle as one piece of hardware: its units and the streams between them.
+
+One unit for each layer; where a tensor has several readers, forks; where its two ends differ in the channels of a
+word, split and gather (docs/interfaces.md, "Networks as one top").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import identifiers
+from pymodel.engine.packing import EngineShape
+from pymodel.engine.words import Words
+from pymodel.network.bundle import Bundle
+from pymodel.network.topology import AvgPool, Layer, Linear, MaxPool, Network
+from pymodel.top.check_sum import check_beats
+from pymodel.top.identity import identity, identity_beats
+from pymodel.top.units import (
+    AddUnit,
+    AnswerUnit,
+    Control,
+    EngineUnit,
+    ForkUnit,
+    GateUnit,
+    GatherUnit,
+    GlobalAverageUnit,
+    LoaderUnit,
+    PoolUnit,
+    SplitUnit,
+    Stream,
+    StreamedEngineUnit,
+    Unit,
+    WeightPort,
+)
+
+TOP = "psconv_network"
+IN_PORT, OUT_PORT = "x", "y"
+INPUT = "input"
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """The units of a network from its input to its output, each after those that it reads."""
+
+    units: list[Unit]
+
+    @property
+    def source(self) -> Stream:
+        """The input port."""
+        return self.units[0].reads[0]
+
+    @property
+    def sink(self) -> Stream:
+        """The output port."""
+        return next(s for unit in self.units for s in unit.writes if s.name == OUT_PORT)
+
+    @property
+    def gate(self) -> GateUnit | None:
+        """The entrance where weights are loaded; None where they are in ROM."""
+        first = self.units[0]
+        return first if isinstance(first, GateUnit) else None
+
+    @property
+    def in_beats(self) -> int:
+        """Input beats of an image that comes without weights."""
+        return self.source.words.count + (self.gate is not None)
+
+    @property
+    def out_beats(self) -> int:
+        """Output beats of an image."""
+        return self.sink.words.count + (self.gate is not None)
+
+    @property
+    def streams(self) -> list[Stream | Control]:
+        """The streams between two units."""
+        return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
+
+    @property
+    def period(self) -> int:
+        """Cycles an image that the network is laid out for: those of its slowest unit by itself."""
+        return max(unit.interval for unit in self.units)
+
+    @property
+    def engines(self) -> dict[str, EngineUnit]:
+        """The engines, by layer."""
+        return {unit.layer: unit for unit in self.units if isinstance(unit, EngineUnit)}
+
+    @property
+    def streamed(self) -> dict[str, StreamedEngineUnit]:
+        """The engines whose weights come by a port of their own, by layer."""
+        return {layer: unit for layer, unit in self.engines.items() if isinstance(unit, StreamedEngineUnit)}
+
+    @property
+    def shapes(self) -> dict[str, EngineShape]:
+        """The shapes of the engines, by layer."""
+        return {layer: engine.shape for layer, engine in self.engines.items()}
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates of all engines in each cycle."""
+        return sum(shape.lanes for shape in self.shapes.values())
+
+    @property
+    def multipliers(self) -> int:
+        """Hardware multipliers of all engines, those of scales aside."""
+        return sum(shape.multipliers for shape in self.shapes.values())
+
+    @property
+    def macs(self) -> int:
+        """Useful multiply-accumulates of an image."""
+        return sum(shape.macs for shape in self.shapes.values())
+
+    @property
+    def layers(self) -> dict[str, Unit]:
+        """The unit that computes each layer."""
+        helpers = AnswerUnit | ForkUnit | GateUnit | GatherUnit | LoaderUnit | SplitUnit
+        return {unit.layer: unit for unit in self.units if not isinstance(unit, helpers)}
+
+    @property
+    def probes(self) -> dict[str, Stream]:
+        """The stream that carries the output of each layer, ports included, by layer."""
+        found: dict[str, Stream] = {}
+        for unit in self.units:
+            for stream in unit.writes:
+                if isinstance(stream, Stream):
+                    found.setdefault(stream.layer, stream)
+        return found
+
+
+def build(
+    bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool = False, streamed: Collection[str] = ()
+) -> Dataflow:
+    """The network of a bundle. shapes: of the engine of each layer with weights, by layer.
+
+    loaded: weights are in RAM and come with images (docs/weights.md), the shapes are those of `pymodel.top.packets`.
+    streamed: the layers whose weights come by a port, once an image.
+    Raises ConfigError, naming the layer, for one that is not built in hardware.
+    """
+    if loaded and streamed:
+        raise ConfigError(f"layer {min(streamed)}: its weights are streamed; where weights are loaded, all of them are")
+    if loaded and bundle.scales:
+        raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
+    dataflow = _Builder(bundle, shapes, loaded, streamed).run()
+    period = dataflow.period
+    return Dataflow([replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units])
+
+
+class _Builder:
+    def __init__(self, bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool, streamed: Collection[str]):
+        self.bundle, self.shapes, self.loaded, self.streamed = bundle, shapes, loaded, streamed
+        self.tensors = bundle.network.shapes()
+        self.layers = needed_layers(bundle.network)
+        self.names = {INPUT: INPUT} | identifiers([layer.name for layer in self.layers])
+        self.units: list[Unit] = []
+        self.readers: dict[str, list[str]] = {INPUT: []}
+        for layer in self.layers:
+            self.readers[layer.name] = []
+            for source in layer.sources:
+                self.readers[source].append(layer.name)
+        self.waiting: dict[tuple[str, str], list[Stream]] = {}  # (layer, reader) -> its copies of the output
+
+    def run(self) -> Dataflow:
+        output = self.bundle.network.output
+        if self.readers[output]:
+            raise ConfigError(f"layer {output}: the network's output is read by {self.readers[output][0]}, too")
+        if not self.readers[INPUT]:
+            raise ConfigError("network: no layer reads the input")
+        first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
+        group = self.shapes[first.name].in_channels_per_beat if first.name in self.shapes else self.tensors[INPUT][0]
+        self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, group)))
+        for layer in self.layers:
+            self._layer(layer)
+        if self.loaded:
+            self._load_weights(self._words(INPUT, group))
+        return Dataflow(self.units)
+
+    def _load_weights(self, words: Words) -> None:
+        """Gate, loaders and answer around the units."""
+        bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
+        engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
+        if not engines:
+            raise ConfigError("network: weights that are loaded, but no layer that the output needs has any")
+        loaders: list[LoaderUnit] = []
+        behind: tuple[Control, ...] = ()
+        for engine in reversed(engines):
+            beats = Control(f"{engine.name}_loads", bits)
+            rest = loaders[0].own_beats + loaders[0].rest_beats if loaders else 0
+            loader = LoaderUnit(
+                f"{engine.name}_loader",
+                engine.layer,
+                (beats,),
+                (*engine.reads[1:], *behind),
+                engine.shape.rom_words,
+                rest,
+            )
+            loaders.insert(0, loader)
+            behind = (beats,)
+        image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
+        load_beats = loaders[0].own_beats + loaders[0].rest_beats
+        gate = GateUnit(
+            "gate",
+            INPUT,
+            (x,),
+            (*behind, image, verdicts),
+            identity(self.units),
+            identity_beats(bits),
+            load_beats,
+            check_beats(bits),
+        )
+        scores = self.units[-1].writes[0]
+        answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
+        self.units = [gate, *loaders, *self.units, answer]
+
+    def _words(self, layer: str, group: int) -> Words:
+        return Words(*self.tensors[layer], self.bundle.formats[layer].bits, group)
+
+    def _layer(self, layer: Layer) -> None:
+        name, unit = layer.name, self.names[layer.name]
+        if name in self.shapes:
+            shape = self.shapes[name]
+            if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
+                size = "x".join(map(str, self.tensors[layer.input]))
+                raise ConfigError(
+                    f"layer {name}: a fully connected layer on {size} activations; in a network's top it "
+                    "needs one pixel: pool before it"
+                )
+            source = self._source(layer.input, name, shape.in_channels_per_beat)
+            sink = self._output(name, shape.out_channels_per_beat)
+            weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+            scales = self.bundle.scales.get(name)
+            kind, ports = EngineUnit, ()
+            if self.loaded:
+                ports = Control(f"{unit}_orders", 1), Control(f"{unit}_words", shape.load_bits)
+            elif name in self.streamed:
+                if shape.pieces > 1:
+                    raise ConfigError(
+                        f"layer {name}: feed: channels, but weights that are streamed meet whole windows: feed: windows"
+                    )
+                kind, ports = StreamedEngineUnit, (WeightPort(f"w_{unit}", name, shape.rom_word_bits),)
+            self.units.append(
+                kind(unit, name, (source, *ports), (sink,), shape, weights, self.bundle.bias(name), scales)
+            )
+        elif layer.op == "add":
+            left = self._source(layer.inputs[0], name)
+            right = self._source(layer.inputs[1], name, left.words.group)
+            formats = self.bundle.formats
+            fracs = tuple(formats[tensor].frac for tensor in (*layer.inputs, name))
+            sink = self._output(name, left.words.group)
+            self.units.append(AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu))
+        elif isinstance(layer, MaxPool | AvgPool):
+            maximum = isinstance(layer, MaxPool)
+            if maximum and layer.padding:
+                raise ConfigError(f"layer {name}: padding: {layer.padding}; a maxpool in hardware has none")
+            if not maximum:
+                _check_mean(name, layer.kernel**2)
+            source = self._source(layer.input, name)
+            sink = self._output(name, source.words.group)
+            window = layer.kernel, layer.stride, layer.padding
+            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, maximum))
+        elif layer.op == "global_avgpool":
+            _check_mean(name, math.prod(self.tensors[layer.input][1:]))
+            source = self._source(layer.input, name)
+            sink = self._output(name, source.words.group)
+            self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
+        else:
+            raise ConfigError(
+                f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
+                "avgpool and global_avgpool are"
+            )
+        self._distribute(self.units[-1].writes[0])
+
+    def _output(self, layer: str, group: int) -> Stream:
+        port = layer == self.bundle.network.output and not self.loaded
+        return Stream(OUT_PORT if port else self.names[layer], layer, self._words(layer, group))
+
+    def _distribute(self, stream: Stream) -> None:
+        """Copies of a layer's output for its readers, in the words of its engines where they agree."""
+        layer, readers = stream.layer, self.readers[stream.layer]
+        groups = {self.shapes[reader].in_channels_per_beat for reader in readers if reader in self.shapes}
+        if len(groups) == 1:
+            stream = self._regrouped(stream, groups.pop())
+        for at, reader in enumerate(readers[:-1]):
+            number = "" if at == 0 else str(at + 1)
+            copy = replace(stream, name=self._copy_name(layer, at))
+            last = at == len(readers) - 2
+            rest = replace(stream, name=self._copy_name(layer, at + 1) if last else f"{self.names[layer]}_rest{number}")
+            self.units.append(ForkUnit(f"{self.names[layer]}_fork{number}", layer, (stream,), (copy, rest)))
+            self.waiting.setdefault((layer, reader), []).append(copy)
+            stream = rest
+        if readers:
+            self.waiting.setdefault((layer, readers[-1]), []).append(stream)
+
+    def _copy_name(self, layer: str, at: int) -> str:
+        """The name of the copy for the reader number `at`; one layer may read a tensor twice."""
+        readers = self.readers[layer]
+        return f"{self.names[layer]}_to_{self.names[readers[at]]}" + ("_again" if readers[at] in readers[:at] else "")
+
+    def _source(self, layer: str, reader: str, group: int | None = None) -> Stream:
+        """The stream from which `reader` takes a layer's output, in words of `group` channels (None: any)."""
+        stream = self.waiting[layer, reader].pop(0)
+        return stream if group is None else self._regrouped(stream, group)
+
+    def _regrouped(self, stream: Stream, group: int) -> Stream:
+        """The stream in words of `group` channels, through words of their greatest common divisor."""
+        origin = INPUT if stream.layer == INPUT and stream.name in (IN_PORT, "image") else stream.name
+        common = math.gcd(stream.words.group, group)
+        for kind, verb, size in ((SplitUnit, "split", common), (GatherUnit, "gather", group)):
+            if size != stream.words.group:
+                after = Stream(f"{origin}_as_{size}", stream.layer, replace(stream.words, group=size))
+                self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))
+                stream = after
+        return stream
+
+
+def _check_mean(name: str, count: int) -> None:
+    if count & (count - 1):
+        raise ConfigError(f"layer {name}: the mean of {count} elements; in hardware a mean is a shift: of 2, 4, 8, ...")
+
+
+def needed_layers(network: Network) -> list[Layer]:
+    """The layers that the network's output depends on, in order: those that a network's top builds."""
+    wanted, needed = {network.output}, []
+    for layer in reversed(network.layers):
+        if layer.name in wanted:
+            needed.append(layer)
+            wanted.update(layer.sources)
+    return needed[::-1]

@@ -1,0 +1,155 @@
+"""Weights that are loaded: shapes for any weights, the packets that a network reads, the verdicts that it gives.
+
+The format of packets and verdicts is defined in docs/weights.md; the hardware's side of it is hls/engine/gate.hpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+
+import numpy as np
+
+from pymodel.common.errors import ConfigError
+from pymodel.engine.memories import Memory, ultra_blocks
+from pymodel.engine.packing import EngineShape, pack_loads
+from pymodel.network.bundle import Bundle
+from pymodel.network.formats import MAX_ACC_BITS, check_accumulator
+from pymodel.top.check_sum import check_sum
+from pymodel.top.dataflow import INPUT, Dataflow, build, needed_layers
+from pymodel.top.identity import difference
+from pymodel.top.units import AnswerUnit, EngineUnit, GateUnit, LoaderUnit, Unit
+
+_SPARED = 3  # an UltraRAM holds as much as eight block RAMs
+
+
+class Verdict(IntFlag):
+    """What the last beat of an answer says about its packet. GOOD: the scores are right; else why they are not."""
+
+    GOOD = 1
+    NO_WEIGHTS = 2  # none came since reset, or those that came last were damaged or incomplete
+    RELOADED = 4  # weights were in this packet
+    BAD_HEADER = 8
+    TRUNCATED = 16  # TLAST before the end of the image
+    OVERLONG = 32  # beats after the image
+    FOREIGN = 64  # the weights in this packet are for another network
+
+
+def loadable(shape: EngineShape) -> EngineShape:
+    """The same engine with accumulators for any weights of its format, and biases as large as their products.
+
+    Raises ConfigError where that takes more than MAX_ACC_BITS.
+    """
+    products = shape.N * shape.blocks << (shape.weight_bits + shape.in_bits - 2)
+    bits = (2 * products).bit_length() + 1
+    if bits > MAX_ACC_BITS:
+        raise ConfigError(f"an accumulator for any weights has {bits} bits; {MAX_ACC_BITS} are possible")
+    return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits})
+
+
+def in_ultra_ram(shapes: Mapping[str, EngineShape], ultras: int) -> dict[str, EngineShape]:
+    """The engines on a device with so many UltraRAMs, by layer: which weights lie there, which in block RAM.
+
+    In UltraRAM: those for each of which at least `_SPARED` block RAMs (36 kbit) are spared, those first that spare the
+    most, as long as there are any left.
+    """
+    spared = {}
+    for layer, shape in shapes.items():
+        words = shape.rom_words, shape.rom_word_bits
+        block, ultra = Memory("weights", *words, True).half_blocks / 2, ultra_blocks(*words)
+        if block >= _SPARED * ultra:
+            spared[layer] = block / ultra, ultra
+    found = dict(shapes)
+    for layer, (_, ultra) in sorted(spared.items(), key=lambda item: -item[1][0]):
+        if ultra <= ultras:
+            ultras -= ultra
+            found[layer] = shapes[layer].model_copy(update={"ultra_weights": True})
+    return found
+
+
+@dataclass(frozen=True)
+class Packet:
+    """Beats on their way into a network, uint8 [n, bytes], TLAST with the last."""
+
+    beats: np.ndarray
+
+    @property
+    def last(self) -> np.ndarray:
+        """bool [n]: TLAST."""
+        return np.arange(1, len(self.beats) + 1) == len(self.beats)
+
+
+def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = None) -> Packet:
+    """A header, weights as `weight_beats` gives them or none, an image, int [channels, height, width].
+
+    Raises ConfigError: an image of another shape, out of range.
+    """
+    words = dataflow.source.words
+    header = np.zeros((1, words.word_bytes), np.uint8)
+    header[0, 0] = weights is not None
+    parts = (
+        [header, words.pack(image[None], "image")]
+        if weights is None
+        else [header, weights, words.pack(image[None], "image")]
+    )
+    return Packet(np.concatenate(parts))
+
+
+def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
+    """uint8 [beats, bytes]: identity, weights and biases of a bundle for a network that loads them, their check sum.
+
+    Raises ConfigError, naming the layer: a bundle of another network, format or shift, weights off the support, a bias
+    that is too large for the accumulator.
+    """
+    size = dataflow.source.words.word_bytes
+    parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
+    beats = np.concatenate(parts)
+    length = dataflow.gate.identity_beats * size
+    name = np.frombuffer(dataflow.gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
+    return np.concatenate([name, beats, check_sum(beats)])
+
+
+def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
+    """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
+    if dataflow.gate is None:
+        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
+    layers = {layer.name for layer in needed_layers(bundle.network)}
+    if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
+        where = "the bundle" if differing[0] in layers else "the hardware"
+        raise ConfigError(f"layer {differing[0]}: in {where} only; a bundle must have the hardware's layers")
+    shapes = {}
+    for name, engine in dataflow.engines.items():
+        built = engine.shape
+        shapes[name] = loadable(bundle.engine_shape(name, built.To, built.Tb, built.fold))
+    if found := difference(_computing(build(bundle, shapes, loaded=True)), _computing(dataflow)):
+        unit, key, mine, built = found
+        raise ConfigError(f"layer {unit.layer}: {key}: {mine} in the bundle, {built} in the hardware")
+    return dataflow.engines
+
+
+def _computing(dataflow: Dataflow) -> list[Unit]:
+    """The units that make an output of an input, in the place of bringing weights to those that do."""
+    return [unit for unit in dataflow.units if not isinstance(unit, GateUnit | LoaderUnit | AnswerUnit)]
+
+
+def verdicts(answers: np.ndarray) -> list[Verdict]:
+    """The verdict of each answer, from its last beat: uint8 [n, bytes]."""
+    return [Verdict(int(beat[0])) for beat in answers]
+
+
+def answers(dataflow: Dataflow, scores: np.ndarray, given: Sequence[Verdict]) -> np.ndarray:
+    """Output beats for scores, int [n, channels, height, width], with the verdicts: uint8 [n * out_beats, bytes]."""
+    words = dataflow.sink.words
+    beats = np.zeros((len(scores), dataflow.out_beats, words.word_bytes), np.uint8)
+    beats[:, :-1] = words.pack(scores, "scores").reshape(len(scores), words.count, -1)
+    beats[:, -1, 0] = [int(verdict) for verdict in given]
+    return beats.reshape(-1, words.word_bytes)
+
+
+def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> np.ndarray:
+    weights = bundle.weights[layer].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+    check_accumulator(weights, bundle.bias(layer), shape.in_bits, shape.acc_bits, f"layer {layer}")
+    length = -(-shape.load_bits // (8 * size)) * size
+    octets = b"".join(word.to_bytes(length, "little") for word in pack_loads(weights, bundle.bias(layer), shape))
+    return np.frombuffer(octets, np.uint8).reshape(-1, size)

@@ -1,0 +1,620 @@
+"""The hardware units of a network: what each reads and writes, its C++, its processes.
+
+A unit is one function of the network's top. Its configuration is a C++ structure of constants; its processes and their
+streams are called UNIT_PROCESS and UNIT_STREAM, as openhls calls them; a unit that is one process is called UNIT.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pymodel.engine import cpp as header
+from pymodel.engine.cpp import Constant, flag, integers
+from pymodel.engine.cycles import (
+    FEEDER_STAGES,
+    LEAST_DEPTH,
+    LEAST_STAGE,
+    OPEN_DEPTH,
+    STAGES,
+    STREAMED_SUMS_DEPTH,
+    Sequence,
+    feeder_depths,
+    feeder_sequences,
+    sequences,
+    stream_depths,
+    streamed_depths,
+    streamed_interval,
+    streamed_sequences,
+    weight_reads,
+)
+from pymodel.engine.maxplus import Link, Process
+from pymodel.engine.packing import EngineShape
+from pymodel.engine.words import Words
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream between two units, or at a port. layer: whose output it carries, "input" for the network's."""
+
+    name: str
+    layer: str
+    words: Words
+
+    @property
+    def word_bits(self) -> int:
+        return self.words.word_bits
+
+
+@dataclass(frozen=True)
+class Control:
+    """A stream between two units that carries no tensor: orders, weights, verdicts."""
+
+    name: str
+    word_bits: int
+
+
+@dataclass(frozen=True)
+class WeightPort:
+    """An input port that brings a layer's weights, each once an image."""
+
+    name: str
+    layer: str
+    word_bits: int
+
+
+@dataclass(frozen=True)
+class Unit(ABC):
+    """One unit: its name, the layer that it belongs to, the streams that it reads and writes, tensors first to last."""
+
+    function: ClassVar[str]  # of namespace psconv
+    header: ClassVar[str]  # of hls/engine
+    dataflow: ClassVar[bool] = False  # whether it is several processes
+
+    name: str
+    layer: str
+    reads: tuple[Stream | Control | WeightPort, ...]
+    writes: tuple[Stream | Control, ...]
+
+    @property
+    def config(self) -> str:
+        """Name of its configuration."""
+        return f"{self.name}_config"
+
+    @property
+    def widest(self) -> int:
+        """Bits of the widest word in it."""
+        return max(-(-stream.word_bits // 8) * 8 for stream in (*self.reads, *self.writes))
+
+    def struct(self) -> str:
+        """C++ text of its configuration."""
+        return header.render_template("unit_struct.hpp.j2", name=self.config, constants=self.constants())
+
+    @abstractmethod
+    def constants(self) -> list[Constant]:
+        """The members of its configuration."""
+
+    def computes(self) -> dict[str, Any]:
+        """What its output depends on beside its input, by name; neither weights nor depths of streams."""
+        return {name: value for _, name, value, _ in self.constants() if not name.endswith("_DEPTH")}
+
+    @abstractmethod
+    def processes(self, reload: bool = False) -> list[Process]:
+        """Its processes, from input to output, and what they do for an image; reload: one before which weights come."""
+
+    @property
+    def interval(self) -> int:
+        """Cycles an image that it takes by itself."""
+        return max(process.iterations for process in self.processes())
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        """The streams inside it, with the latest write stages that their depths are enough for."""
+        return {}
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        """Those of them whose depth the compiler chooses."""
+        return frozenset()
+
+    @property
+    def out_stage(self) -> int:
+        """The latest write stage of what it writes for others, as far as depths go."""
+        return STAGES
+
+    def _chain(self, chain: list[Sequence], between: list[str]) -> list[Process]:
+        """A chain of processes; between: the streams that connect them."""
+        streams = [self.reads[0].name, *(f"{self.name}_{name}" for name in between), self.writes[0].name]
+        return [
+            sequence.on(source, sink, f"{self.name}_{sequence.process}")
+            for sequence, source, sink in zip(chain, streams, streams[1:], strict=False)
+        ]
+
+    def _single(self, iterations: int, reads: np.ndarray, writes: np.ndarray) -> list[Process]:
+        """One process with the same accesses to all the streams on a side."""
+        return [
+            Process(
+                self.name,
+                iterations,
+                {stream.name: reads for stream in self.reads},
+                {stream.name: writes for stream in self.writes},
+            )
+        ]
+
+
+def _feeder_links(name: str, depths: Mapping[str, int]) -> dict[str, Link]:
+    """The streams of a unit's feeders. depths: of "windows" and "columns"."""
+    return {f"{name}_{words.removesuffix('s')}_words": Link(FEEDER_STAGES, depth) for words, depth in depths.items()}
+
+
+def _feeder_streams(kernel: int) -> list[str]:
+    return ["window_words"] if kernel == 1 else ["column_words", "window_words"]
+
+
+@dataclass(frozen=True)
+class EngineUnit(Unit):
+    """A convolution or fully connected layer. weights: int [cout, cin, K, K]; bias, scales: int [cout].
+
+    Where its weights are loaded it also reads orders and load words from its loader.
+    """
+
+    function = "engine"
+    header = "engine.hpp"
+    dataflow = True
+
+    shape: EngineShape
+    weights: np.ndarray
+    bias: np.ndarray
+    scales: np.ndarray | None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its weights are in RAM."""
+        return len(self.reads) > 1
+
+    @property
+    def widest(self) -> int:
+        return max(header.widest_word(self.shape), self.shape.load_bits)
+
+    def struct(self) -> str:
+        prefix = f"{self.name}_"
+        if self.loaded:
+            return header.loaded_engine_struct(self.config, self.shape, prefix)
+        return header.engine_struct(self.config, self.shape, self.weights, self.bias, self.scales, prefix)
+
+    def constants(self) -> list[Constant]:
+        return header.engine_constants(self.shape)
+
+    def computes(self) -> dict[str, Any]:
+        # The others say how the same is computed.
+        return self.shape.model_dump(mode="json", exclude={"packing", "feed", "multiplier_bits", "ultra_weights"})
+
+    @property
+    def feeder_depths(self) -> dict[str, int]:
+        """Depths of its streams of columns and windows."""
+        return stream_depths(self.shape)
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        # The compiler makes the stream of sums OPEN_DEPTH words deeper than the stage of its writes. Whatever stage w
+        # that is, from LEAST_STAGE to STAGES, it is no slower than LEAST_STAGE and words that come out so many stages
+        # later (`out_stage`): take the times of those, and the output process w - LEAST_STAGE later. It finds its sums
+        # there; it gives their credits back that much later, which as many words more make up for, its sums coming
+        # one a cycle at most; and its own words are in time.
+        sums = Link(LEAST_STAGE, LEAST_STAGE + OPEN_DEPTH)
+        return _feeder_links(self.name, self.feeder_depths) | dict.fromkeys(self.undeclared, sums)
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        return frozenset([f"{self.name}_sum_words"])
+
+    @property
+    def out_stage(self) -> int:
+        return STAGES + (STAGES - LEAST_STAGE)
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        chain = self._chain(sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"])
+        return [self._with_loads(p, reload) if p.name == f"{self.name}_pe" and self.loaded else p for p in chain]
+
+    def _with_loads(self, pe: Process, reload: bool) -> Process:
+        """The processing element with its weights in RAM: new ones take as many iterations as a pixel."""
+        more = self.shape.rom_words if reload else 0
+        orders, words = (stream.name for stream in self.reads[1:])
+        own = {orders: np.arange(1), words: np.arange(more)}
+        later = [{stream: at + more for stream, at in side.items()} for side in (pe.reads, pe.writes)]
+        return Process(pe.name, pe.iterations + more, later[0] | own, later[1])
+
+
+@dataclass(frozen=True)
+class StreamedEngineUnit(EngineUnit):
+    """The same with weights from outside memory: it also reads their port."""
+
+    function = "streamed_engine"
+    header = "streamed.hpp"
+
+    @property
+    def loaded(self) -> bool:
+        return False
+
+    @property
+    def port(self) -> WeightPort:
+        """Where its weights come in."""
+        return self.reads[1]
+
+    def struct(self) -> str:
+        return header.engine_struct(
+            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", streamed=True
+        )
+
+    def constants(self) -> list[Constant]:
+        return header.engine_constants(self.shape, streamed=True)
+
+    @property
+    def interval(self) -> int:
+        return streamed_interval(self.shape)
+
+    @property
+    def feeder_depths(self) -> dict[str, int]:
+        return streamed_depths(self.shape)
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        sums = {f"{self.name}_sum_words": Link(STAGES, STREAMED_SUMS_DEPTH)}
+        return _feeder_links(self.name, self.feeder_depths) | sums
+
+    @property
+    def undeclared(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def out_stage(self) -> int:
+        return STAGES
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        *feeders, pe, output = self._chain(
+            streamed_sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"]
+        )
+        return [*feeders, replace(pe, reads=pe.reads | {self.port.name: weight_reads(self.shape)}), output]
+
+
+@dataclass(frozen=True)
+class PoolUnit(Unit):
+    """Maximum or mean of square windows. period: cycles an image that it has to keep, those of the whole network."""
+
+    function = "pool"
+    header = "pool.hpp"
+    dataflow = True
+
+    kernel: int
+    stride: int
+    padding: int
+    maximum: bool
+    period: int = 0
+
+    @property
+    def height(self) -> int:
+        return self.reads[0].words.height
+
+    @property
+    def width(self) -> int:
+        return self.reads[0].words.width
+
+    @property
+    def NB(self) -> int:
+        """Words of an input pixel."""
+        return self.reads[0].words.per_pixel
+
+    @property
+    def pieces(self) -> int:
+        return 1
+
+    @property
+    def hout(self) -> int:
+        return self.writes[0].words.height
+
+    @property
+    def wout(self) -> int:
+        return self.writes[0].words.width
+
+    @property
+    def widest(self) -> int:
+        return max(super().widest, self.kernel**2 * self.reads[0].words.word_bits)
+
+    def constants(self) -> list[Constant]:
+        words, shift = self.reads[0].words, (self.kernel**2).bit_length() - 1
+        depth = self.feeder_depths.get("columns")
+        columns = [("COLUMN_DEPTH", depth, "columns waiting for their windows")] if depth else []
+        return [
+            *integers(
+                [
+                    ("KERNEL", self.kernel, "rows and columns of a window"),
+                    ("STRIDE", self.stride, "input pixels from one output pixel to the next"),
+                    ("PADDING", self.padding, "rows and columns of zeros on each side"),
+                    ("HEIGHT", self.height, "rows of the input image"),
+                    ("WIDTH", self.width, "columns of the input image"),
+                    ("OUT_HEIGHT", self.hout, "rows of the output image"),
+                    ("OUT_WIDTH", self.wout, "columns of the output image"),
+                    ("CHANNELS", words.group, "of a word"),
+                    ("BLOCK_SETS", self.NB, "words of a pixel"),
+                    ("PIECES", self.pieces, "of a word"),
+                    ("IN_BITS", words.bits, "of an input activation"),
+                    ("SUM_BITS", words.bits + (self.kernel**2 - 1).bit_length(), "of a window's sum"),
+                    ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
+                    ("SHIFT", 0 if self.maximum else shift, "right shift from a sum to an output"),
+                    ("WINDOW_DEPTH", self.feeder_depths["windows"], "windows waiting"),
+                    *columns,
+                ]
+            ),
+            flag("RELU", False, "negative outputs stay"),
+            flag("MAXIMUM", self.maximum, "the largest element, else the mean"),
+        ]
+
+    @property
+    def feeder_depths(self) -> dict[str, int]:
+        """The least depths of its streams of columns and windows with which it keeps its period."""
+        found = feeder_depths(self._sequences, max(self.period, self.interval))
+        return {words: max(depth, LEAST_DEPTH) for words, depth in found.items()}
+
+    @property
+    def inner(self) -> dict[str, Link]:
+        return _feeder_links(self.name, self.feeder_depths)
+
+    @property
+    def _sequences(self) -> list[Sequence]:
+        every = np.arange(self.writes[0].words.count)
+        return [*feeder_sequences(self), Sequence("reduce", len(every), every, every)]
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        return self._chain(self._sequences, _feeder_streams(self.kernel))
+
+
+@dataclass(frozen=True)
+class GlobalAverageUnit(Unit):
+    """The mean of each channel over the image."""
+
+    function = "global_average"
+    header = "global_average.hpp"
+
+    @property
+    def sum_bits(self) -> int:
+        """Of the sum of a channel."""
+        words = self.reads[0].words
+        return words.bits + (words.pixels - 1).bit_length()
+
+    @property
+    def widest(self) -> int:
+        return max(super().widest, self.reads[0].words.group * self.sum_bits)
+
+    def constants(self) -> list[Constant]:
+        words = self.reads[0].words
+        return [
+            *integers(
+                [
+                    ("PIXELS", words.pixels, "of the image"),
+                    ("GROUPS", words.per_pixel, "words of a pixel"),
+                    ("CHANNELS", words.group, "of a word"),
+                    ("IN_BITS", words.bits, "of an input activation"),
+                    ("SUM_BITS", self.sum_bits, "of a channel's sum"),
+                    ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
+                    ("SHIFT", words.pixels.bit_length() - 1, "right shift from a sum to an output"),
+                ]
+            ),
+            flag("RELU", False, "negative outputs stay"),
+        ]
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        words = self.reads[0].words
+        every = np.arange(words.count)
+        return self._single(words.count, every, every[-words.per_pixel :])
+
+
+@dataclass(frozen=True)
+class AddUnit(Unit):
+    """Residual addition. fracs: of the two inputs and of the output."""
+
+    function = "add"
+    header = "add.hpp"
+
+    fracs: tuple[int, int, int]
+    relu: bool
+
+    def constants(self) -> list[Constant]:
+        left, right = (stream.words for stream in self.reads)
+        finest = max(self.fracs[:2])
+        shifts = [finest - frac for frac in self.fracs]
+        widths = [words.bits + shift for words, shift in zip((left, right), shifts, strict=False)]
+        return [
+            *integers(
+                [
+                    ("PIXELS", left.pixels, "of the image"),
+                    ("GROUPS", left.per_pixel, "words of a pixel"),
+                    ("CHANNELS", left.group, "of a word"),
+                    ("LEFT_BITS", left.bits, "of an activation of the first input"),
+                    ("LEFT_SHIFT", shifts[0], "left shift of the first input to the finer scale"),
+                    ("RIGHT_BITS", right.bits, "of an activation of the second input"),
+                    ("RIGHT_SHIFT", shifts[1], "left shift of the second input to the finer scale"),
+                    ("SUM_BITS", max(widths) + 1, "of a sum"),
+                    ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
+                    ("SHIFT", shifts[2], "right shift from a sum to an output"),
+                ]
+            ),
+            flag("RELU", self.relu, "negative outputs become zero"),
+        ]
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        every = np.arange(self.writes[0].words.count)
+        return self._single(len(every), every, every)
+
+
+@dataclass(frozen=True)
+class SplitUnit(Unit):
+    """Words of a tensor in pieces: groups of channels that divide those of its input."""
+
+    function = "split"
+    header = "regroup.hpp"
+
+    def constants(self) -> list[Constant]:
+        return _regroup_constants(self, self.writes[0].words.per_pixel)
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        pieces, pixels = self.writes[0].words.per_pixel, self.reads[0].words.pixels
+        ratio = self.reads[0].words.group // self.writes[0].words.group
+        reads = (np.arange(pixels)[:, None] * pieces + np.arange(0, pieces, ratio)).ravel()
+        return self._single(pixels * pieces, reads, np.arange(pixels * pieces))
+
+
+@dataclass(frozen=True)
+class GatherUnit(Unit):
+    """Words of a tensor put together: groups of channels that are multiples of those of its input."""
+
+    function = "gather"
+    header = "regroup.hpp"
+
+    def constants(self) -> list[Constant]:
+        return _regroup_constants(self, self.reads[0].words.per_pixel)
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        pieces, pixels = self.reads[0].words.per_pixel, self.reads[0].words.pixels
+        ratio = self.writes[0].words.group // self.reads[0].words.group
+        ends = np.union1d(np.arange(ratio - 1, pieces, ratio), [pieces - 1])
+        writes = (np.arange(pixels)[:, None] * pieces + ends).ravel()
+        return self._single(pixels * pieces, np.arange(pixels * pieces), writes)
+
+
+def _regroup_constants(unit: Unit, pieces: int) -> list[Constant]:
+    source, sink = unit.reads[0].words, unit.writes[0].words
+    return integers(
+        [
+            ("PIXELS", source.pixels, "of the image"),
+            ("PIECES", pieces, "words of a pixel on the narrow side"),
+            ("BITS", source.bits, "of an activation"),
+            ("IN_GROUP", source.group, "channels of an input word"),
+            ("OUT_GROUP", sink.group, "channels of an output word"),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class ForkUnit(Unit):
+    """One tensor for two readers."""
+
+    function = "fork"
+    header = "fork.hpp"
+
+    def constants(self) -> list[Constant]:
+        words = self.reads[0].words
+        return integers([("WORDS", words.count, "of an image"), ("WORD_BITS", words.word_bits, "of a word")])
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        every = np.arange(self.reads[0].words.count)
+        return self._single(len(every), every, every)
+
+
+@dataclass(frozen=True)
+class GateUnit(Unit):
+    """The entrance where weights are loaded. identity: of the network that the weights must be for.
+
+    identity_beats: in which that comes; load_beats: the weights of all engines; check_beats: their check sum.
+    """
+
+    function = "gate"
+    header = "gate.hpp"
+
+    identity: int
+    identity_beats: int
+    load_beats: int
+    check_beats: int
+
+    def constants(self) -> list[Constant]:
+        words = self.reads[0].words
+        longest = max(self.identity_beats, self.load_beats, self.check_beats, words.count)
+        return integers(
+            [
+                ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
+                ("WORD_BITS", words.word_bits, "of a word of the image"),
+                ("IDENTITY_BEATS", self.identity_beats, "of the identity"),
+                ("LOAD_BEATS", self.load_beats, "of the weights"),
+                ("CHECK_BEATS", self.check_beats, "of their check sum"),
+                ("IMAGE_WORDS", words.count, "of the image"),
+                ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
+            ]
+        ) + [("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for")]
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        parts = (self.identity_beats, self.load_beats, self.check_beats) if reload else (0, 0, 0)
+        identity, load, check = parts
+        first, count = 1 + identity + load + check, self.reads[0].words.count
+        end = first + count
+        loads, image, verdicts = (stream.name for stream in self.writes)
+        order_and_loads = np.concatenate([np.arange(1), 1 + identity + np.arange(load)])
+        writes = {loads: order_and_loads, image: first + np.arange(count), verdicts: np.array([end])}
+        return [Process(self.name, end + 1, {self.reads[0].name: np.arange(end)}, writes)]
+
+
+@dataclass(frozen=True)
+class LoaderUnit(Unit):
+    """A link of the chain that brings weights to the engines. rest_beats: what it passes on, for those behind it."""
+
+    function = "loader"
+    header = "loader.hpp"
+
+    load_words: int
+    rest_beats: int
+
+    @property
+    def word_beats(self) -> int:
+        """Beats of a load word."""
+        return -(-self.writes[1].word_bits // self.reads[0].word_bits)
+
+    @property
+    def own_beats(self) -> int:
+        """Beats of its engine's weights."""
+        return self.load_words * self.word_beats
+
+    def constants(self) -> list[Constant]:
+        return integers(
+            [
+                ("BEAT_BITS", self.reads[0].word_bits, "of a beat"),
+                ("LOAD_BITS", self.writes[1].word_bits, "of a word for the engine"),
+                ("WORD_BEATS", self.word_beats, "of such a word"),
+                ("OWN_BEATS", self.own_beats, "for the engine"),
+                ("REST_BEATS", self.rest_beats, "for the engines behind it"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        own, rest = (self.own_beats, self.rest_beats) if reload else (0, 0)
+        orders, words, *behind = (stream.name for stream in self.writes)
+        writes = {orders: np.arange(1), words: np.arange(1, own // self.word_beats + 1) * self.word_beats}
+        for name in behind:
+            writes[name] = np.concatenate([np.arange(1), own + np.arange(1, rest + 1)])
+        iterations = 1 + own + rest
+        return [Process(self.name, iterations, {self.reads[0].name: np.arange(iterations)}, writes)]
+
+
+@dataclass(frozen=True)
+class AnswerUnit(Unit):
+    """The exit where weights are loaded: scores, then the verdict."""
+
+    function = "answer"
+    header = "answer.hpp"
+
+    def constants(self) -> list[Constant]:
+        words = self.reads[0].words
+        return integers(
+            [
+                ("WORDS", words.count, "of scores"),
+                ("BEATS", words.count + 1, "of an answer: scores and verdict"),
+                ("WORD_BITS", words.word_bits, "of a word"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        count = self.reads[0].words.count
+        scores, verdicts = (stream.name for stream in self.reads)
+        reads = {scores: np.arange(count), verdicts: np.array([count])}
+        return [Process(self.name, count + 1, reads, {self.writes[0].name: np.arange(count + 1)})]
