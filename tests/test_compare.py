@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rich.console import Console
 
+from psconv.commands.compare import MAX_LISTED, compare
 from pymodel.common.errors import ConfigError
-from scripts.compare import MAX_LISTED, compare
 
 
 def save(folder: Path, **layers: np.ndarray) -> Path:

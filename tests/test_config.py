@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
+from psconv.cli import main
+from psconv.flow.config import load
+from psconv.flow.subject import make_subject
 from pymodel.common.errors import ConfigError
-from scripts.cli import main
-from scripts.config import load
-from scripts.subject import make_subject
 
 ROOT = Path(__file__).parent.parent
 LAYER = {"in_channels": 16, "out_channels": 16, "height": 5, "width": 5, "support": "PSD1_P16"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scripts.critical_path import described, in_lines, sentence, shares
-from scripts.source_lines import SourceLines
+from psconv.synthesis.critical_path import described, in_lines, sentence, shares
+from psconv.synthesis.source_lines import SourceLines
 
 TOP = """
 module top(

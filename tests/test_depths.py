@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import yaml
 
+from psconv.flow.config import load
+from psconv.flow.subject import engine_shapes, load_bundle
 from pymodel.golden import model as golden
 from pymodel.network import formats
 from pymodel.top import cycles as network_cycles
 from pymodel.top.cycles import latency, slowest
 from pymodel.top.dataflow import Dataflow, build
-from scripts.config import load
 from scripts.hunt import depths, layers, networks
 from scripts.hunt.campaign import Case, Fault
 from scripts.hunt.depths import some_schedule
-from scripts.subject import engine_shapes, load_bundle
 
 FAULTS = Path(__file__).parent / "faults"
 # Two paths of the same convolutions, one of them longer by two.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.ecp5_registers import use_registers
-from scripts.yowasp import read_sources, yosys
+from psconv.synthesis.ecp5_registers import use_registers
+from psconv.synthesis.yowasp import read_sources, yosys
 
 SOURCE = Path(__file__).parent / "rtl" / "blocks.sv"
 

@@ -15,6 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openhls.primitives import Fifo, Ram, Rom
 
+from psconv.commands import explore
+from psconv.flow.config import load
+from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.synthesis.resources import load_target, synthesise
 from pymodel.common.errors import ConfigError
 from pymodel.counts.complexity import compare_variants
 from pymodel.engine.cycles import sequences
@@ -34,10 +38,6 @@ from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import build
 from pymodel.top.memory import needed
 from scripts import calibrate_costs as calibrate
-from scripts import explore
-from scripts.config import load
-from scripts.resources import load_target, synthesise
-from scripts.subject import engine_shapes, load_bundle
 
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "examples" / "digits" / "network.yaml"
@@ -608,7 +608,7 @@ def test_resnet18_packed_at_262144_cycles():
 
 
 def command(*words, **keys):
-    run = [sys.executable, "-m", "scripts.cli", "explore", *map(str, words)]
+    run = [sys.executable, "-m", "psconv.cli", "explore", *map(str, words)]
     return subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False, **keys)
 
 
@@ -650,7 +650,7 @@ def test_a_chosen_network_is_built_as_predicted(tmp_path):
     path = tmp_path / "network.yaml"
     data = yaml.safe_load(path.read_text()) | {"images": {"source": "digits", "count": 6}, "stalls": {"images": 2}}
     path.write_text(yaml.safe_dump(data))
-    run = [sys.executable, "-m", "scripts.cli", "run", str(path), "--out", str(tmp_path / "run"), "--json"]
+    run = [sys.executable, "-m", "psconv.cli", "run", str(path), "--out", str(tmp_path / "run"), "--json"]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["network"]
@@ -701,7 +701,7 @@ def test_the_same_exploration_gives_the_same_file(tmp_path):
     ],
 )
 def test_wrong_wishes_are_refused_in_words(words, said, monkeypatch, capsys):
-    from scripts import cli
+    from psconv import cli
 
     monkeypatch.setattr(explore, "in_workers", lambda function, calls: [function(*call) for call in calls])
     monkeypatch.setattr(sys, "argv", ["psconv", "explore", str(DIGITS), *words])

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from openhls.targets import TARGETS, least_period
 
+from psconv.commands import explore, fits
 from pymodel.explore import network as network_module
 from pymodel.explore import streams as streams_module
 from pymodel.explore.costs import Cost, engine_cost
@@ -24,7 +25,6 @@ from pymodel.network.formats import Format
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network as Layers
 from pymodel.top.dataflow import build
-from scripts import explore, fits
 from scripts.hunt.campaign import Declined, Fault
 from scripts.hunt.explore import CAMPAIGN
 
@@ -217,7 +217,7 @@ def test_every_rate_of_a_frontier_can_be_asked_for(here):
 
 
 def test_the_table_shows_the_rate_that_can_be_asked_for(here, monkeypatch, capsys):
-    from scripts import cli
+    from psconv import cli
 
     monkeypatch.setattr(sys, "argv", ["psconv", "explore", str(FAULTS / "ex26" / "run.yaml"), "--budget", "LUT=680"])
     with pytest.raises(SystemExit):

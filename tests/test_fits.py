@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from psconv.synthesis.resources import lacking, verdict
 from pymodel.counts.complexity import compare_variants
-from scripts.resources import lacking, verdict
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 BUDGET = {"LUT": 100, "DSP": 2, "BRAM": 3, "URAM": 0}

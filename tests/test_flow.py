@@ -9,12 +9,12 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from psconv.flow import run as flow
+from psconv.flow.config import load
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cycles
 from pymodel.engine.packing import pack_beats, pack_output_beats
 from rtl_tb.runner import simulate
-from scripts import flow
-from scripts.config import load
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples" / "layers").glob("*.yaml"))

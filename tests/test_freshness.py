@@ -15,10 +15,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from psconv.common import sources
+from psconv.common.fresh import Work, content_key
+from psconv.flow import network_steps
+from psconv.flow import run as flow
+from psconv.flow.config import load
 from pymodel.common.files import write_atomically
-from scripts import flow, network_steps, sources
-from scripts.config import load
-from scripts.steps import Work, content_key
 
 LAYER = {"in_channels": 4, "out_channels": 4, "height": 3, "width": 3, "support": "PS4_P4"}
 PLAIN = {"psconv": 1, "layer": LAYER, "images": {"count": 2}, "stalls": {"images": 1, "input": 0.2, "output": 0.2}}
@@ -230,7 +232,7 @@ PACKAGES = ("scripts", "pymodel", "rtl_tb", "openhls")
 
 def test_imports_are_found_as_python_finds_them():
     """Against the modules that are loaded when one is imported in a process of its own."""
-    for module in ("scripts.place_route", "psconv.flow.csim", "rtl_tb.runner"):
+    for module in ("psconv.synthesis.place_route", "psconv.flow.csim", "rtl_tb.runner"):
         script = f"import sys, {module}\nprint(*(m for m in sys.modules if m.split('.')[0] in {PACKAGES}))"
         loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
         assert set(loaded.split()) <= set(sources.closure(module))

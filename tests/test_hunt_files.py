@@ -58,7 +58,7 @@ def raw_yaml(text, source):
 
 
 PLANTED = {
-    "traceback": (lambda patch: patch.setattr("scripts.compare.read_npz", raw_npz), "outputs"),
+    "traceback": (lambda patch: patch.setattr("psconv.commands.compare.read_npz", raw_npz), "outputs"),
     "wrong": (lambda patch: patch.setattr(bundle, "read_npz", raw_npz), "bundle's arrays"),
     "refused": (lambda patch: patch.setattr(records, "MAX_BYTES", 100), "run"),
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from psconv.flow.config import load
+from psconv.flow.subject import engine_shapes, load_bundle
 from pymodel.top.cycles import latency_at_most, stream_depths_between
 from pymodel.top.dataflow import build
-from scripts.config import load
-from scripts.subject import engine_shapes, load_bundle
 
 LOADED = Path(__file__).parents[1] / "examples" / "digits" / "loaded.yaml"
 

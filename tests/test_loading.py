@@ -332,9 +332,9 @@ def test_pack_weights_writes_what_the_network_reads(tmp_path, psconv):
 
 def test_beats_that_changed_places_are_seen():
     """32-bit beats, two apart: their sums modulo 2**32 were equal."""
-    from scripts.config import load
-    from scripts.resources import load_target
-    from scripts.subject import engine_shapes, load_bundle
+    from psconv.flow.config import load
+    from psconv.flow.subject import engine_shapes, load_bundle
+    from psconv.synthesis.resources import load_target
 
     path = Path(__file__).parent / "faults" / "networks" / "swap" / "run.yaml"
     config = load(path)

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
+from psconv.flow import run as flow
+from psconv.flow.config import load
 from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
 from pymodel.explore.constants import needs_less, upper_bounds
@@ -23,8 +25,6 @@ from pymodel.network.topology import Network
 from pymodel.top import cpp as network_top
 from pymodel.top import memory as network_memory
 from pymodel.top.dataflow import TOP, Dataflow, build
-from scripts import flow
-from scripts.config import load
 
 FAULTS, EXAMPLES = Path(__file__).parent / "faults" / "networks", Path(__file__).parents[1] / "examples"
 

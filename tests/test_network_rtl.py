@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
+from psconv.common.fresh import Layout
+from psconv.flow.config import Images, RunConfig, Stalls
 from psconv.flow.csim import ENGINE, INCLUDE
+from psconv.flow.network_steps import run_bench
+from psconv.flow.settings import Settings
+from psconv.flow.subject import WHOLE, Whole
+from psconv.synthesis.resources import load_target
 from pymodel.golden import model as golden
 from pymodel.top import cpp as network_top
 from pymodel.top.cycles import latency, latency_at_most
 from pymodel.top.dataflow import OUT_PORT, TOP
 from rtl_tb.runner import SimResult
-from scripts.config import Images, RunConfig, Stalls
-from scripts.network_steps import run_bench
-from scripts.resources import load_target
-from scripts.settings import Settings
-from scripts.steps import Layout
-from scripts.subject import WHOLE, Whole
 from tests.test_dataflow import made, some_images
 
 IMAGES = 4
@@ -103,8 +103,8 @@ def test_configurations_that_no_network_has() -> None:
 @pytest.mark.slow
 def test_digits_under_a_hundred_random_stalls(tmp_path: Path) -> None:
     """No loss, no deadlock: 100 runs with random starvation and back-pressure."""
-    from scripts.config import load
-    from scripts.subject import make_subject
+    from psconv.flow.config import load
+    from psconv.flow.subject import make_subject
 
     path = Path(__file__).parents[1] / "examples" / "digits" / "network.yaml"
     config = load(path).model_copy(update={"images": Images(source="digits", count=3)})

@@ -20,8 +20,8 @@ from openhls.errors import HlsError, Location
 from openhls.graph import Builder, Design, Memory, Node, Process, Stream
 from openhls.targets import TARGETS, target
 
-from scripts.place_route import netlist
-from scripts.resources import load_target
+from psconv.synthesis.place_route import netlist
+from psconv.synthesis.resources import load_target
 from tests.openhls.harness import PATTERNS, Simulator, random_words, run
 
 ONE = Builder().const(1, 1)

@@ -12,8 +12,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from psconv.report.render import (
+    COLUMNS,
+    RunReport,
+    parse_report,
+    render_html,
+    render_markdown,
+    terminal_table,
+    write_report,
+)
 from pymodel.common.errors import ConfigError
-from scripts.report import COLUMNS, RunReport, parse_report, render_html, render_markdown, terminal_table, write_report
 
 
 def layer(name: str, **changes: Any) -> dict[str, Any]:

@@ -11,14 +11,11 @@ import pytest
 import yaml
 from openhls.primitives import Ram, Rom
 
-from pymodel.common.errors import ConfigError
-from pymodel.engine.memories import ultra_blocks
-from scripts import resources
-from scripts.benchmarks.generated import generate
-from scripts.cells import family_of
-from scripts.modules import distinct, instantiated, without_contents
-from scripts.place_route import place_and_route
-from scripts.resources import (
+from psconv.synthesis import resources
+from psconv.synthesis.cells import family_of
+from psconv.synthesis.modules import distinct, instantiated, without_contents
+from psconv.synthesis.place_route import place_and_route
+from psconv.synthesis.resources import (
     CONSTRAINTS,
     count_cells,
     known_targets,
@@ -27,7 +24,10 @@ from scripts.resources import (
     synthesise,
     trace_operands,
 )
-from scripts.yowasp import yosys
+from psconv.synthesis.yowasp import yosys
+from pymodel.common.errors import ConfigError
+from pymodel.engine.memories import ultra_blocks
+from scripts.benchmarks.generated import generate
 
 LANES = [Path(__file__).parent / "rtl" / "lanes.sv"]
 

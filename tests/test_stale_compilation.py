@@ -15,11 +15,11 @@ from openhls import clang
 from openhls.__main__ import main as openhls
 
 from psconv.flow import csim
+from psconv.synthesis.resources import load_target, synthesise_modules
 from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
 from pymodel.golden.native import build as native
 from rtl_tb.build import build_program, elaborated_ports
-from scripts.resources import load_target, synthesise_modules
 
 FAULTS = Path(__file__).parent / "faults" / "cache"
 SOURCE = """\

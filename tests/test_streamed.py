@@ -13,8 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
+from psconv.common.fresh import Layout
 from psconv.flow import csim
+from psconv.flow.config import Stalls
 from psconv.flow.csim import ENGINE, INCLUDE
+from psconv.flow.network_steps import run_bench
+from psconv.flow.settings import Settings
+from psconv.flow.subject import WHOLE, Whole
+from psconv.report.network import _traffic
+from psconv.synthesis.resources import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape, pack_rom, pack_stream, unpack_stream
 from pymodel.golden import model as golden
@@ -26,13 +33,6 @@ from pymodel.top import memory as network_memory
 from pymodel.top.cycles import latency, slowest
 from pymodel.top.dataflow import OUT_PORT, TOP, Dataflow, build
 from rtl_tb.runner import SimResult, simulate
-from scripts.config import Stalls
-from scripts.network_report import _traffic
-from scripts.network_steps import run_bench
-from scripts.resources import load_target
-from scripts.settings import Settings
-from scripts.steps import Layout
-from scripts.subject import WHOLE, Whole
 from tests.test_dataflow import NETWORKS, conv, network, some_images
 
 IMAGES = 4

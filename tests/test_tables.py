@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scripts import tables
+from psconv.common import tables
 
 KEYS = st.lists(st.text("abcdef_ ", min_size=1, max_size=20).filter(str.strip), min_size=1, max_size=24, unique=True)
 

@@ -18,16 +18,16 @@ import pytest
 import yaml
 
 from psconv.flow import csim
+from psconv.flow import run as flow
+from psconv.flow.config import load
+from psconv.report.render import parse_report, render_html, render_markdown
+from psconv.synthesis.resources import CONSTRAINTS, known_targets, load_target
+from psconv.vendor import step, tools
+from psconv.vendor.bambu_sources import UNUSED, bambu_header, bambu_source
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cpp as header
 from pymodel.engine.cycles import pe_iterations
 from pymodel.engine.packing import EngineShape
-from scripts import flow
-from scripts.config import load
-from scripts.report import parse_report, render_html, render_markdown
-from scripts.resources import CONSTRAINTS, known_targets, load_target
-from scripts.vendor import step, tools
-from scripts.vendor.bambu_sources import UNUSED, bambu_header, bambu_source
 from tests import tcl
 
 ROOT = Path(__file__).parent.parent

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from psconv.vendor import reports
 from pymodel.common.errors import ConfigError
-from scripts.vendor import reports
 
 SAMPLES = Path(__file__).parent / "vendor"
 

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
+from psconv.flow.bench import inner_streams
+from psconv.flow.config import load
 from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.engine import cycles
 from pymodel.engine.maxplus import Deadlock
@@ -20,8 +22,6 @@ from pymodel.top.cycles import latency, quiet
 from pymodel.top.dataflow import TOP, build
 from rtl_tb.runner import simulate
 from rtl_tb.watchdog import Inner, longest_stall, waiting
-from scripts.bench import inner_streams
-from scripts.config import load
 from scripts.hunt.layers import PARALLEL, PLAIN, RTL
 from tests.test_cycles import make_schedule, make_shape, simulated
 from tests.test_dataflow import conv, network

@@ -11,10 +11,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from psconv.common.parallel import in_workers
+from psconv.synthesis.critical_path import sentence
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, Generated, generate
-from scripts.critical_path import sentence
-from scripts.parallel import in_workers
 
 __all__ = ["PACKAGES", "run"]
 AIM_MHZ = 150.0

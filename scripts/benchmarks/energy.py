@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from psconv.commands.analysis import Row, Setting, energy_rows, periodicity_rows
 from pymodel.counts.energy import Costs
 from pymodel.counts.traffic import Buffers, EngineOptions
 from pymodel.network.supports import PAPER_VARIANTS
-from scripts.analysis import Row, Setting, energy_rows, periodicity_rows
 from scripts.benchmarks.frame import Table
 
 PACKAGES = ("numpy", "torch")

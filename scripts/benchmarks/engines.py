@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from scripts import flow
-from scripts.config import RunConfig
+from psconv.flow import run as flow
+from psconv.flow.config import RunConfig
 
 
 def through_flow(config: RunConfig, name: str, folder: Path) -> dict[str, Any]:

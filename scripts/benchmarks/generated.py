@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
+from psconv.common.fresh import ROOT, content_key, unless_fresh, versions, write_json
+from psconv.common.sources import code
 from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
+from psconv.synthesis import place_route
+from psconv.synthesis.resources import Target, load_target, synthesise
 from pymodel.common.files import write_text
 from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
 from pymodel.network.formats import accumulator_bits
-from scripts import place_route
-from scripts.resources import Target, load_target, synthesise
-from scripts.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
-from scripts.sources import code
-from scripts.steps import ROOT, content_key, unless_fresh, versions, write_json
 
 PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
 # Options of engines of 24 multipliers, which benchmarks compare.
@@ -84,7 +84,7 @@ class Generated:
         result = self.folder / f"{name}.json"
         key = content_key(
             self.key,
-            code("scripts.resources", "scripts.place_route"),
+            code("psconv.synthesis.resources", "psconv.synthesis.place_route"),
             self.target.model_dump(),
             versions(*SYNTHESIS_PACKAGES),
         )

@@ -16,23 +16,24 @@ from typing import Any
 
 import numpy as np
 
+from psconv.common import plots
+from psconv.common.parallel import in_workers
+from psconv.flow import run as flow
+from psconv.flow.config import RunConfig
 from psconv.flow.csim import TOP
+from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from psconv.flow.subject import Engine
+from psconv.synthesis.place_route import place_and_route
+from psconv.synthesis.resources import synthesise
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Conv, InputSpec, Network
 from pymodel.network.zoo import make_network
-from scripts import flow, plots
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import CLOCK_NS
 from scripts.benchmarks.golden import numpy_only
 from scripts.benchmarks.stopwatch import Seconds, exponent, shortest, timed
-from scripts.config import RunConfig
-from scripts.parallel import in_workers
-from scripts.place_route import place_and_route
-from scripts.resources import synthesise
-from scripts.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from scripts.subject import Engine
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
 VARIANT, TARGET = "PSD1_P8", "ulx3s_85f"  # N = 16: lanes are powers of two

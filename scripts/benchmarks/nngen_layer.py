@@ -11,11 +11,11 @@ import nngen
 import nngen.verilog
 import numpy as np
 
+from psconv.flow.subject import Engine
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from rtl_tb.build import build_program
 from rtl_tb.processes import log_tail
-from scripts.subject import Engine
 
 TOP = "nngen_layer"
 BENCH = Path(__file__).with_name("axi_memory.cpp")

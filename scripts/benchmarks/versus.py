@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from psconv.common.parallel import in_workers
 from pymodel.counts.complexity import complexity
 from pymodel.engine.cycles import latency
 from pymodel.network.topology import Conv
 from pymodel.network.zoo import make_network
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
-from scripts.parallel import in_workers
 
 __all__ = ["PACKAGES", "run"]
 TARGET, PLACED = "zcu104", "ulx3s_85f"

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from psconv.common.fresh import ROOT
 from pymodel.common.records import read_yaml
 from scripts.hunt.campaign import Case, Fault
 from scripts.hunt.processes import VARIABLE, left
-from scripts.steps import ROOT
 
 _DIGITS = ROOT / "examples" / "digits"
 _SIGNALS = {
@@ -182,7 +182,7 @@ def _environment(folder: Path, mark: str) -> dict[str, str]:
 
 def _started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "scripts.cli", *arguments],
+        [sys.executable, "-m", "psconv.cli", *arguments],
         cwd=folder,
         env=_environment(folder, mark),
         stdin=subprocess.DEVNULL,

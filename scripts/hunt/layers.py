@@ -13,7 +13,13 @@ import numpy as np
 from openhls.compile import compile_hls
 from openhls.errors import HlsError
 
+from psconv.common.fresh import Layout
+from psconv.flow.bench import bench, inner_streams
+from psconv.flow.config import RunConfig, Stalls
 from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.settings import Settings
+from psconv.flow.subject import LAYER, Engine, make_subject
+from psconv.synthesis.resources import load_target
 from pymodel.common.errors import ConfigError, validated
 from pymodel.common.files import write_text
 from pymodel.engine import cycles
@@ -21,14 +27,8 @@ from pymodel.engine.cpp import FILE_NAME
 from pymodel.engine.packing import pack_weights, unpack_weights
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
-from scripts.bench import bench, inner_streams
-from scripts.config import RunConfig, Stalls
 from scripts.hunt import integers
 from scripts.hunt.campaign import Case, Declined, Fault
-from scripts.resources import load_target
-from scripts.settings import Settings
-from scripts.steps import Layout
-from scripts.subject import LAYER, Engine, make_subject
 
 PLAIN = {
     "kernel": 3,

@@ -10,21 +10,21 @@ import numpy as np
 from openhls.compile import compile_hls
 from openhls.errors import HlsError
 
+from psconv.common.fresh import Layout
+from psconv.flow.config import Stalls
 from psconv.flow.csim import ENGINE, INCLUDE
+from psconv.flow.network_steps import run_bench
+from psconv.flow.settings import Settings
+from psconv.flow.subject import WHOLE, Whole
+from psconv.synthesis.resources import load_target
 from pymodel.golden import model as golden
 from pymodel.top import cpp as network_top
 from pymodel.top.cycles import check, latency, processes, slowest
 from pymodel.top.dataflow import TOP
 from pymodel.top.packets import weight_beats
 from rtl_tb.runner import SimResult
-from scripts.config import Stalls
 from scripts.hunt import integers, small_networks
 from scripts.hunt.campaign import Case, Fault
-from scripts.network_steps import run_bench
-from scripts.resources import load_target
-from scripts.settings import Settings
-from scripts.steps import Layout
-from scripts.subject import WHOLE, Whole
 
 MOST_CYCLES = 20_000  # of a simulation without stalls: seconds
 MOST_PROCESSES, MOST_LANES = 28, 64  # that HLS and Verilator compile in less than a minute

@@ -11,13 +11,13 @@ from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
+from psconv.common.fresh import ROOT, content_key, write_json
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json
 from scripts.hunt import CAMPAIGNS
 from scripts.hunt.campaign import Campaign, Case
 from scripts.hunt.judge import Worker, drawn
 from scripts.hunt.log import FAULTS, Log, Outcome
-from scripts.steps import ROOT, content_key, write_json
 
 _LOOK_SECONDS = 0.02
 _SMALLER_SECONDS = 120.0  # that making a fault small may take, beside the case that is at work

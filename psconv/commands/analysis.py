@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from psconv.common import plots
 from pymodel.counts.energy import PARTS, Costs, Energy, network_energy
 from pymodel.counts.storage import FORMATS, Storage, network_storage, total
 from pymodel.counts.traffic import Buffers, EngineOptions, Traffic, network_traffic
 from pymodel.network.supports import PAPER_VARIANTS
 from pymodel.network.zoo import make_network
-from scripts import plots
 
 Row = dict[str, Any]
 MIB = 8 * 2**20  # bits

@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
+from psconv.common.fresh import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from psconv.common.sources import code
 from psconv.flow import csim
+from psconv.flow.bench import inner_streams, simulator, summary
 from psconv.flow.csim import ENGINE, INCLUDE
+from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from psconv.flow.subject import Whole
+from psconv.synthesis.place_route import place_and_route
+from psconv.synthesis.resources import seen_by_yosys, synthesise_modules
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json
 from pymodel.top import cpp as network_top
@@ -17,13 +24,6 @@ from pymodel.top import cycles as network_cycles
 from pymodel.top.dataflow import OUT_PORT, TOP
 from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
-from scripts.bench import inner_streams, simulator, summary
-from scripts.place_route import place_and_route
-from scripts.resources import seen_by_yosys, synthesise_modules
-from scripts.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from scripts.sources import code
-from scripts.steps import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
-from scripts.subject import Whole
 
 
 @step
@@ -195,7 +195,7 @@ def resources_step(whole: Whole, settings: Settings, done: Callable[[int, int], 
         seen_by_yosys(rtl),
         settings.target.model_dump(),
         settings.pnr and settings.clock_ns,
-        code("scripts.resources", "scripts.place_route"),
+        code("psconv.synthesis.resources", "psconv.synthesis.place_route"),
         versions(*SYNTHESIS_PACKAGES),
     )
 

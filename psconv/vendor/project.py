@@ -11,15 +11,15 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from psconv.common.fresh import content_key, unless_fresh, write_json
 from psconv.flow.csim import HLS, SOURCE, TOP
+from psconv.flow.subject import Engine
+from psconv.synthesis.resources import CONSTRAINTS, Target
+from psconv.vendor.bambu_sources import bambu_header, bambu_source
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape, pack_beats, pack_output_beats
-from scripts.resources import CONSTRAINTS, Target
-from scripts.steps import content_key, unless_fresh, write_json
-from scripts.subject import Engine
-from scripts.vendor.bambu_sources import bambu_header, bambu_source
 
 VECTOR_IMAGES = 2  # the least with which the tools can measure the interval from one image to the next
 CFLAGS = "-std=c++14"

@@ -11,6 +11,11 @@ from typing import Any
 
 from openhls.targets import least_period
 
+from psconv.common import plots
+from psconv.common.parallel import in_workers
+from psconv.flow.config import load
+from psconv.flow.subject import load_bundle
+from psconv.synthesis.resources import Target, load_target
 from pymodel.common.bounds import BUDGET
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
@@ -24,11 +29,6 @@ from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
 from pymodel.network.bundle import Bundle
-from scripts import plots
-from scripts.config import load
-from scripts.parallel import in_workers
-from scripts.resources import Target, load_target
-from scripts.subject import load_bundle
 
 Row = dict[str, Any]
 UTILISATION = "utilisation"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from psconv.flow.config import LayerConfig, RunConfig
+from psconv.synthesis.resources import Target, load_target
 from pymodel.common.errors import ConfigError
 from pymodel.common.memory import require
 from pymodel.common.records import read_npz
@@ -27,8 +29,6 @@ from pymodel.network.zoo import make_network
 from pymodel.top import cpp as network_top
 from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.packets import Packet, Verdict, answers, in_ultra_ram, loadable, packet, weight_beats
-from scripts.config import LayerConfig, RunConfig
-from scripts.resources import Target, load_target
 
 _DRAWN = 1 << 20  # random numbers at a time
 _DRAWING_BYTES = 26  # of a weight: drawn, masked, the mask, and as it is kept

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scripts.yowasp import source_name
+from psconv.synthesis.yowasp import source_name
 
 _MODULE = re.compile(r"^\s*module\s+(\w+)(.*?)^\s*endmodule", re.MULTILINE | re.DOTALL)
 _GIVEN = re.compile(r"^\s*(?:assign\s+|(?:wire|reg|logic)\s+(?:signed\s+)?(?:\[[^\]]*\]\s*)?)?(\w+)\s*(?:<=|=)(?!=)")

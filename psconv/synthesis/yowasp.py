@@ -12,8 +12,8 @@ from pathlib import Path
 from openhls import children
 from openhls.caches import cache_home, writable
 
+from psconv.synthesis.modules import without_contents
 from pymodel.common.errors import ConfigError
-from scripts.modules import without_contents
 
 
 def source_name(index: int, prefix: str = "source") -> str:

@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from psconv.common import tables
+from psconv.vendor.tools import ToolMissing
 from pymodel.common import bounds
 from pymodel.common.errors import NEEDS_TORCH, ConfigError, told
 from pymodel.common.records import json_text, read_json, reading
 from pymodel.explore.constants import exactness
-from scripts import tables
 from scripts.benchmarks import BENCHMARKS
-from scripts.vendor.tools import ToolMissing
 
 app = typer.Typer(
     help=__doc__.replace("\n\n", "\n\n\n"),
@@ -75,9 +75,9 @@ def _flow(
     pnr: bool = False,
 ) -> tuple[Any, Console]:
     """Runs the steps up to `last`; those whose inputs have not changed are left out."""
-    from scripts import flow  # the flow's packages take seconds to import; --help should not
-    from scripts.config import load
-    from scripts.steps import Layout
+    from psconv.common.fresh import Layout
+    from psconv.flow import run as flow  # the flow's packages take seconds to import; --help should not
+    from psconv.flow.config import load
 
     if hls not in flow.HLS_TOOLS:
         raise ConfigError(f"--hls: {hls!r} is unknown: known are {', '.join(flow.HLS_TOOLS)}")
@@ -109,7 +109,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """The whole flow: golden model, C simulation, HLS, co-simulation, resources, comparison, report."""
-    from scripts import flow
+    from psconv.flow import run as flow
 
     this, console = _flow(config, out, "resources", as_json, hls, target, clock, waves, pnr)
     if hls != "open":
@@ -265,7 +265,7 @@ def complexity(
     counts = compare_variants(network, dataset, variants)
     title = f"{network}, {dataset}"
     if storage:
-        from scripts.analysis import storage_rows
+        from psconv.commands.analysis import storage_rows
 
         rows = storage_rows(network, dataset, variants, bits)
         _table(f"Storage: {title}, {bits}-bit weights", rows, _console(), as_json)
@@ -326,10 +326,10 @@ def energy(
     as_json: Json = False,
 ) -> None:
     """Memory traffic and energy of an image, in each weight format: a model from published costs, not measured."""
+    from psconv.commands import analysis
     from pymodel.counts.energy import Costs
     from pymodel.counts.traffic import Buffers, EngineOptions
     from pymodel.network.supports import PAPER_VARIANTS
-    from scripts import analysis
 
     variants = PAPER_VARIANTS if variant == "all" else tuple(variant.split(","))
     prices = Costs.load(costs) if costs else Costs.load()
@@ -350,8 +350,8 @@ def pack_weights(
     as_json: Json = False,
 ) -> None:
     """The weights of a bundle as beats for a network that loads them (weights: loaded; docs/weights.md)."""
-    from scripts import loading
-    from scripts.config import load
+    from psconv.commands import pack_weights as loading
+    from psconv.flow.config import load
 
     record = loading.pack(load(config), config, bundle, out)
     if as_json:
@@ -380,7 +380,7 @@ def explore(
     as_json: Json = False,
 ) -> None:
     """Chooses the parallelism of every layer, provably the best, for a frame rate or a device (docs/explore.md)."""
-    from scripts import explore as exploration
+    from psconv.commands import explore as exploration
 
     console = _console(as_json)
     if out:
@@ -412,7 +412,7 @@ def fits(
     as_json: Json = False,
 ) -> None:
     """Whether a network with its weights in ROM fits a device, and whether its dense twin would at the same pace."""
-    from scripts import fits as fitting
+    from psconv.commands import fits as fitting
 
     console = _console(as_json)
     with _status(console, "fits"):
@@ -589,7 +589,7 @@ def _vendor(
     as_json: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
-    from scripts.vendor import step
+    from psconv.vendor import step
 
     if this.subject.whole:
         raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
@@ -650,7 +650,7 @@ def _training(module: str) -> Any:
 
 
 def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) -> None:
-    from scripts.report import terminal_table
+    from psconv.report.render import terminal_table
 
     if as_json:
         print(json_text(result))
@@ -663,7 +663,7 @@ def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) 
 
 
 def _compare(a: Path, b: Path, console: Console, as_json: bool) -> None:
-    from scripts.compare import compare as compare_outputs
+    from psconv.commands.compare import compare as compare_outputs
 
     result = compare_outputs(a, b)
     if as_json:

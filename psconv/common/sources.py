@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from scripts.steps import ROOT
+from psconv.common.fresh import ROOT
 
 _FOLDERS = (ROOT, ROOT / "hls")
 _IMPORT = re.compile(

@@ -20,8 +20,31 @@ from openhls.compile import compile_hls
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from psconv.flow import csim
+from psconv.common.fresh import (
+    DESIGNS,
+    ROOT,
+    Layout,
+    Work,
+    content_key,
+    step,
+    unless_fresh,
+    versions,
+    write_json,
+    write_npz,
+)
+from psconv.common.parallel import in_workers
+from psconv.common.sources import code
+from psconv.flow import csim, network_steps
+from psconv.flow.bench import bench, inner_streams, simulator, summary
+from psconv.flow.config import RunConfig
 from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from psconv.flow.subject import Engine, Subject, engine_input, make_subject
+from psconv.report.network import network_report
+from psconv.report.render import write_report
+from psconv.synthesis.place_route import check_routable, clock_report, place_and_route
+from psconv.synthesis.resources import load_target, seen_by_yosys, synthesise, trace_operands
+from psconv.vendor import step as vendor
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json, read_npz, reading
@@ -33,19 +56,6 @@ from pymodel.golden import model as golden_model
 from pymodel.golden.native import build as native
 from rtl_tb.progress import Progress as SimProgress
 from rtl_tb.runner import SimResult
-from scripts import network_steps
-from scripts.bench import bench, inner_streams, simulator, summary
-from scripts.config import RunConfig
-from scripts.network_report import network_report
-from scripts.parallel import in_workers
-from scripts.place_route import check_routable, clock_report, place_and_route
-from scripts.report import write_report
-from scripts.resources import load_target, seen_by_yosys, synthesise, trace_operands
-from scripts.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from scripts.sources import code
-from scripts.steps import DESIGNS, ROOT, Layout, Work, content_key, step, unless_fresh, versions, write_json, write_npz
-from scripts.subject import Engine, Subject, engine_input, make_subject
-from scripts.vendor import step as vendor
 
 HLS_TOOLS = ("open", *vendor.TOOLS)
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
@@ -210,7 +220,7 @@ def resources_step(engine: Engine, settings: Settings) -> Work:
         seen_by_yosys(rtl),
         settings.target.model_dump(),
         settings.pnr and settings.clock_ns,
-        code("scripts.resources", "scripts.place_route"),
+        code("psconv.synthesis.resources", "psconv.synthesis.place_route"),
         versions(*SYNTHESIS_PACKAGES),
     )
 

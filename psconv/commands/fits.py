@@ -15,6 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from psconv.commands.explore import explored
+from psconv.flow.config import load
+from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.synthesis.resources import Target, lacking, load_target, verdict
 from pymodel.common.errors import ConfigError
 from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import Cost, check_family, engine_cost
@@ -24,10 +28,6 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.topology import Conv
 from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import Dataflow, build
-from scripts.config import load
-from scripts.explore import explored
-from scripts.resources import Target, lacking, load_target, verdict
-from scripts.subject import engine_shapes, load_bundle
 
 BLOCK_BITS, ULTRA_BITS = 36 * 1024, 288 * 1024
 

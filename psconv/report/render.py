@@ -20,10 +20,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from psconv.synthesis.resources import verdict
 from pymodel.common.errors import Strict, validated
 from pymodel.common.files import write_text
 from pymodel.common.records import json_text
-from scripts.resources import verdict
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 DASH = "–"

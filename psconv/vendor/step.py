@@ -10,18 +10,18 @@ from typing import Any
 
 from openhls import children
 
+from psconv.common.fresh import write_json
+from psconv.flow.bench import bench, summary
 from psconv.flow.csim import TOP
+from psconv.flow.settings import Settings
+from psconv.flow.subject import Engine
+from psconv.synthesis.resources import synthesise
+from psconv.vendor import project, reports, tools
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json, reading
 from pymodel.engine.cycles import sequences
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
-from scripts.bench import bench, summary
-from scripts.resources import synthesise
-from scripts.settings import Settings
-from scripts.steps import write_json
-from scripts.subject import Engine
-from scripts.vendor import project, reports, tools
 
 _ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines nothing
 _QUIET = 20_000  # cycles in which no beat may move, at least
@@ -83,7 +83,7 @@ def stored(tool: str, engine: Engine, settings: Settings) -> dict[str, Any] | No
 
 
 def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict[str, Any]:
-    """What report.json keeps of a layer (scripts/report.py, ToolReport)."""
+    """What report.json keeps of a layer (psconv/report/render.py, ToolReport)."""
     rtl = sorted((folder / "rtl").glob("*.v"))
     ports = vendor_ports(tool, TOP, STREAMS, elaborated_ports(rtl, TOP))
     # The tables of ROMs and RAMs are read while the simulation starts, from its folder.

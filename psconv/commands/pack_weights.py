@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from psconv.flow.config import RunConfig
+from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.synthesis.resources import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
 from pymodel.network.bundle import Bundle
 from pymodel.top.dataflow import build
 from pymodel.top.packets import weight_beats
-from scripts.config import RunConfig
-from scripts.resources import load_target
-from scripts.subject import engine_shapes, load_bundle
 
 
 def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict[str, Any]:

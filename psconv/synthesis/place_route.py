@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from psconv.synthesis.critical_path import described, in_lines, shares
+from psconv.synthesis.ecp5_registers import use_registers
+from psconv.synthesis.modules import without_contents
+from psconv.synthesis.resources import Target
+from psconv.synthesis.source_lines import SourceLines
+from psconv.synthesis.yowasp import read_sources, tool, yosys
 from pymodel.common.errors import ConfigError
-from scripts.critical_path import described, in_lines, shares
-from scripts.ecp5_registers import use_registers
-from scripts.modules import without_contents
-from scripts.resources import Target
-from scripts.source_lines import SourceLines
-from scripts.yowasp import read_sources, tool, yosys
 
 _DESIGN, _REGISTERS = "design.json", "registers.json"
 
@@ -36,7 +36,7 @@ def check_routable(target: Target) -> None:
 
 
 def clock_report(placed: dict[str, Any]) -> dict[str, Any]:
-    """What of a place and route goes into the report: fields of scripts.report's ClockReport."""
+    """What of a place and route goes into the report: fields of psconv.report.render's ClockReport."""
     kept = ("requested_mhz", "fmax_mhz", "slack_ns", "met", "seed", "registers")
     return {key: placed[key] for key in kept} | {
         "ns_by_element": placed["critical_path_ns_by_element"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.source_lines import SourceLines
+from psconv.synthesis.source_lines import SourceLines
 
 # What a cell of yosys's netlist is on a path.
 _ELEMENTS = {

@@ -13,18 +13,18 @@ from typing import Annotated, Any
 from openhls.targets import TARGETS
 from pydantic import Field, field_validator
 
+from psconv.common.fresh import Work, content_key, versions, write_json
+from psconv.common.parallel import in_workers
+from psconv.common.sources import code
+from psconv.synthesis.cells import KINDS, Family, family_of, kept_apart
+from psconv.synthesis.modules import Distinct, Module, distinct, instantiated, without_contents
+from psconv.synthesis.operands import trace
+from psconv.synthesis.yowasp import read_sources, yosys
 from pymodel.common.bounds import BUDGET, CLOCK_NS
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import DEVICE, read_kind
 from pymodel.common.records import read_json
 from pymodel.network.formats import MAX_BITS
-from scripts.cells import KINDS, Family, family_of, kept_apart
-from scripts.modules import Distinct, Module, distinct, instantiated, without_contents
-from scripts.netlist import trace
-from scripts.parallel import in_workers
-from scripts.sources import code
-from scripts.steps import Work, content_key, versions, write_json
-from scripts.yowasp import read_sources, yosys
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 

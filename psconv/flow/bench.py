@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from psconv.common.fresh import ROOT, content_key, versions
+from psconv.common.sources import code
+from psconv.flow.settings import SIMULATION_PACKAGES, Settings
+from psconv.flow.subject import Engine
 from pymodel.engine.packing import pack_beats, pack_output_beats
 from rtl_tb.ports import Ports
 from rtl_tb.runner import SimResult, simulate
 from rtl_tb.watchdog import Inner
-from scripts.settings import SIMULATION_PACKAGES, Settings
-from scripts.sources import code
-from scripts.steps import ROOT, content_key, versions
-from scripts.subject import Engine
 
 
 def simulator() -> str:

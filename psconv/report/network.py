@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
+from psconv.flow.settings import Settings
+from psconv.flow.subject import Whole
+from psconv.synthesis.place_route import clock_report
 from pymodel.common.records import read_json, read_npz, reading
 from pymodel.counts.storage import support_storage
 from pymodel.top import memory as network_memory
 from pymodel.top.cycles import latency
 from pymodel.top.dataflow import OUT_PORT, TOP, Dataflow
 from pymodel.top.units import EngineUnit, StreamedEngineUnit
-from scripts.place_route import clock_report
-from scripts.settings import Settings
-from scripts.subject import Whole
 
 
 def network_report(whole: Whole, settings: Settings) -> dict[str, Any]:
-    """{"layers": [...], "network": {...}}: fields of scripts.report's LayerReport and NetworkReport."""
+    """{"layers": [...], "network": {...}}: fields of psconv.report.render's LayerReport and NetworkReport."""
     layout, dataflow = settings.layout, whole.dataflow
     schedule = read_json(layout.synth(whole.name) / "schedule.json")
     simulated = read_json(layout.cosim(whole.name).with_suffix(".json"))
