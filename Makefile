@@ -31,10 +31,10 @@ test-all: $(VENV)/test.stamp      ## every test, slow ones too
 	$(PYTEST) -n 2 --dist worksteal
 
 bench: $(VENV)/bench.stamp        ## every measurement of docs/performance.md: tables, and JSON in OUT/bench (slow)
-	$(PSCONV) bench all --out $(OUT)/bench
+	$(BIN)/python -m scripts bench all --out $(OUT)/bench
 
 hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as docs/hunt.md says (hours); ARGS=
-	$(PSCONV) hunt all --out $(OUT)/hunt $(ARGS)
+	$(BIN)/python -m scripts hunt all --out $(OUT)/hunt $(ARGS)
 
 lint: $(VENV)/test.stamp          ## formatting and ruff
 	$(BIN)/ruff format --check .
@@ -83,7 +83,7 @@ $(VENV)/test.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
 	$(PIP) --no-deps hls4ml==1.3.0
 	@touch $@ $(VENV)/run.stamp
 
-# NNgen, which only `psconv bench peer` compares with.
+# NNgen, which only `python -m scripts bench peer` compares with.
 $(VENV)/bench.stamp: $(VENV)/test.stamp
 	$(PIP) --editable '.[peer]'
 	@touch $@

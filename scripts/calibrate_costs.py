@@ -16,18 +16,20 @@ from typing import Any
 import yaml
 from openhls.compile import compile_hls
 
-from psconv.common.fresh import ROOT, content_key, unless_fresh, write_json
+from psconv.common.fresh import content_key, unless_fresh, write_json
 from psconv.common.parallel import in_workers
+from psconv.common.places import ENGINE, EXAMPLES, INCLUDE, OPENHLS
 from psconv.flow.config import RunConfig, load
-from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.csim import SOURCE, TOP
 from psconv.flow.subject import make_subject
-from psconv.synthesis.resources import load_target, synthesise
+from psconv.synthesis.resources import synthesise
+from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json
 from pymodel.engine import cpp as header
 from pymodel.explore.costs import CALIBRATION, fit
 
-EXAMPLES = ROOT / "examples" / "layers"
+LAYERS = EXAMPLES / "layers"
 TARGET = "zcu104"
 
 
@@ -84,7 +86,7 @@ ENGINES = {
 
 def configurations() -> dict[str, tuple[RunConfig, Path]]:
     """The engines by name: their configuration and the file that relative paths in it start from."""
-    examples = {path.stem: (load(path), path) for path in sorted(EXAMPLES.glob("*.yaml"))}
+    examples = {path.stem: (load(path), path) for path in sorted(LAYERS.glob("*.yaml"))}
     return examples | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
 
 
@@ -109,7 +111,7 @@ def measure(name: str, out: Path) -> dict[str, Any]:
             )
             write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), TOP, target))
 
-    unless_fresh(result, content_key(ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.model_dump()), make)
+    unless_fresh(result, content_key(ENGINE, INCLUDE, OPENHLS, text, target.model_dump()), make)
     total = read_json(result)["total"]
     shape = engine.shape.model_dump(exclude_defaults=True)
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}

@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, and `psconv bench all` where one of them cannot run."""
+"""The benchmarks' own arithmetic, and `python -m scripts bench all` where one of them cannot run."""
 
 import json
 
@@ -10,6 +10,7 @@ from psconv import cli
 from psconv.common import fresh as steps
 from psconv.common import plots
 from pymodel.common.errors import ConfigError
+from scripts import __main__ as repository
 from scripts.benchmarks import document, frame, growth
 from scripts.benchmarks.stopwatch import exponent, shortest
 
@@ -55,9 +56,9 @@ def three(monkeypatch):
 
 
 def call(monkeypatch, *arguments) -> int:
-    monkeypatch.setattr("sys.argv", ["psconv", "bench", *arguments])
+    monkeypatch.setattr("sys.argv", ["scripts", "bench", *arguments])
     with pytest.raises(SystemExit) as left:
-        cli.main()
+        cli.main(repository.app)
     return left.value.code
 
 

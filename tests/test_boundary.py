@@ -21,6 +21,7 @@ from rich.console import Console
 from psconv import cli
 from psconv.flow.subject import random_images
 from pymodel.common import bounds, errors, memory, records
+from pymodel.common.cache import cache_folder
 from pymodel.common.errors import ConfigError, InternalError, told
 from pymodel.engine import words
 from pymodel.golden import model as golden
@@ -66,8 +67,9 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(("option", "value"), [(o, v) for o, (values, _) in NUMBERS.items() for v in values])
-def test_a_number_out_of_bounds_is_named(option, value, psconv):
-    assert option in refused(psconv, *NUMBERS[option][1], option, value)
+def test_a_number_out_of_bounds_is_named(option, value, psconv, on_repository):
+    arguments = NUMBERS[option][1]
+    assert option in refused(on_repository if arguments == ["hunt"] else psconv, *arguments, option, value)
 
 
 @pytest.mark.parametrize("command", ["run", "synth", "cosim", "report"])
@@ -100,7 +102,7 @@ def test_every_number_of_a_configuration_has_two_ends():
     from pydantic import TypeAdapter
 
     from psconv.flow.config import RunConfig
-    from psconv.synthesis.resources import Target
+    from psconv.synthesis.targets import Target
     from pymodel.counts.energy import Costs
     from pymodel.training.config import TrainConfig
 
@@ -366,7 +368,7 @@ def kinds(tmp_path_factory):
         "run": (folder / "run.yaml", "configuration of a run"),
         "bundle": (DIGITS / "digits_PSD1_P16.yaml", "a bundle"),
         "training": (DIGITS / "train.yaml", "configuration of a training"),
-        "costs": (ROOT / "pymodel" / "energy_costs.yaml", "energy costs"),
+        "costs": (ROOT / "pymodel" / "counts" / "energy_costs.yaml", "energy costs"),
         "device": (ROOT / "constraints" / "zcu104.yaml", "a device"),
         "resolved": (folder / "made" / "config.json", "resolved configuration"),
         "arrays": (folder / "arrays.npz", "arrays"),
@@ -540,7 +542,7 @@ def test_a_home_that_cannot_be_written(homeless, monkeypatch, tmp_path, psconv, 
     with pytest.raises(OSError, match="/dev/null/.cache/YoWASP: .*YOWASP_CACHE_DIR"):
         yosys("help", tmp_path)
     with pytest.raises(OSError, match="/dev/null/.cache/psconv: .*XDG_CACHE_HOME"):
-        build.cache_folder()
+        cache_folder()
     monkeypatch.setattr(build, "_COMPILERS", build._COMPILERS[:1])  # without a second compiler
     with pytest.raises(build.Unavailable, match="ZIG_GLOBAL_CACHE_DIR"):
         build.build(tmp_path, build._COMPILERS)

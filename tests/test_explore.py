@@ -18,7 +18,8 @@ from openhls.primitives import Fifo, Ram, Rom
 from psconv.commands import explore
 from psconv.flow.config import load
 from psconv.flow.subject import engine_shapes, load_bundle
-from psconv.synthesis.resources import load_target, synthesise
+from psconv.synthesis.resources import synthesise
+from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.counts.complexity import compare_variants
 from pymodel.engine.cycles import sequences

@@ -13,6 +13,7 @@ import yaml
 from openhls.targets import TARGETS, least_period
 
 from psconv.commands import explore, fits
+from pymodel.engine.shape_of import engine_shape
 from pymodel.explore import network as network_module
 from pymodel.explore import streams as streams_module
 from pymodel.explore.costs import Cost, engine_cost
@@ -276,7 +277,7 @@ def test_the_dense_twin_has_the_formats_biases_and_scales_of_each_layer(tmp_path
     assert twin.formats == bundle.formats and twin.weight_formats == bundle.weight_formats
     assert twin.biases is bundle.biases and twin.scales is bundle.scales
     for name in ("a", "b"):
-        shape, dense = (one.engine_shape(name) for one in (bundle, twin))
+        shape, dense = (engine_shape(one, name) for one in (bundle, twin))
         assert dense.support.name == "dense" and dense.N == 9
         for what in ("weight_bits", "in_bits", "out_bits", "scale_bits", "shift", "cin", "cout"):
             assert getattr(dense, what) == getattr(shape, what)
@@ -291,11 +292,11 @@ def test_fits_prices_the_twin_by_its_own_layers(here, tmp_path):
     bundle.save(tmp_path / "b.yaml")
     (tmp_path / "n.yaml").write_text("{psconv: 1, bundle: b.yaml, top: network, parallelism: {To: 1, Tb: 1, fold: 1}}")
     own, twin = fits.fits(tmp_path / "n.yaml").candidates
-    shapes = {name: bundle.engine_shape(name) for name in ("a", "b")}
+    shapes = {name: engine_shape(bundle, name) for name in ("a", "b")}
     assert own.cost == sum(map(engine_cost, shapes.values()), streams_cost(build(bundle, shapes)))
     # a: 9 channels of 9 weights of 2 bits; b: 2 of 9 x 9 weights of 8 bits; dense, of the same.
     assert twin.weight_bits == 9 * 9 * 9 * 2 + 2 * 9 * 9 * 8
     interval = fits.fits(tmp_path / "n.yaml").interval
-    dense = [fits.dense_twin(bundle, 0).engine_shape(name) for name in ("a", "b")]
+    dense = [engine_shape(fits.dense_twin(bundle, 0), name) for name in ("a", "b")]
     least = [min(o.cost.DSP for o in options(shape, 1 << 16, False, False) if o.cycles <= interval) for shape in dense]
     assert twin.cost.DSP == sum(least) and least[0] == 0 < least[1]

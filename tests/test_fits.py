@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from psconv.synthesis.resources import lacking, verdict
+from psconv.synthesis.targets import lacking, verdict
 from pymodel.counts.complexity import compare_variants
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

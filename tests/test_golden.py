@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.reference import conv_layer
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.golden import ops
+from pymodel.network import formats as formats
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import MAX_FRAC, Format, accumulator_bits
 from pymodel.network.topology import Network
@@ -321,7 +324,7 @@ def test_scales_equal_onnxruntimes_channel_scales(seed: int) -> None:
         acc_bits=accumulator_bits(weights, bias, 8),
         scale_bits=9,
     )
-    result = golden.conv_layer(images, weights, bias, shape, scales)
+    result = conv_layer(images, weights, bias, shape, scales)
     expected = quantised_conv_by_onnxruntime(images, weights, bias, scales, shift)
     assert np.array_equal(result[~tie], expected[~tie]) and tie.mean() < 0.05
     assert (np.abs(result[tie].astype(int) - expected[tie]) <= 1).all() and len(np.unique(result)) > 20
@@ -355,9 +358,9 @@ def test_one_layer_equals_the_network() -> None:
     bundle = random_bundle(digits("PSD4_P8").folded(), 5)
     outputs = golden.run(bundle, random_images(bundle, 4, 5))
     for layer in bundle.network.weighted_layers():
-        shape = bundle.engine_shape(layer.name)
+        shape = engine_shape(bundle, layer.name)
         weights, source = bundle.weights[layer.name], outputs[layer.input]
-        y = golden.conv_layer(
+        y = conv_layer(
             source,
             weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel),
             bundle.bias(layer.name),
@@ -371,9 +374,9 @@ def test_a_layer_whose_accumulator_is_too_small() -> None:
     shape = EngineShape(cin=4, cout=2, kernel=3, padding=1, height=4, width=4, support="dense", acc_bits=20)
     images, bias = np.full((1, 4, 4, 4), -128), np.zeros(2, int)
     fits = np.full((2, 4, 3, 3), 113)  # 36 * 113 * 128 < 2**19
-    assert golden.conv_layer(images, fits, bias, shape).min() == -128
+    assert conv_layer(images, fits, bias, shape).min() == -128
     with pytest.raises(ConfigError, match="accumulator_bits 20 .* 21"):
-        golden.conv_layer(images, fits + 1, bias, shape)
+        conv_layer(images, fits + 1, bias, shape)
 
 
 def test_predictions_and_accuracy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,4 +428,4 @@ def test_means_that_no_scale_gives() -> None:
     with pytest.raises(ConfigError, match="6 elements"):
         ops.global_avgpool(np.ones((1, 1, 2, 3), int), 8)
     with pytest.raises(ConfigError, match="257 elements"):
-        ops.mean_scale(257, "x")
+        formats.mean_scale(257, "x")

@@ -130,10 +130,10 @@ def test_what_a_case_starts_ends_with_it(tmp_path):
     assert "sleep 1234" not in commands
 
 
-def test_the_command_knows_the_campaigns(psconv, tmp_path):
-    code, _, err = psconv("hunt", "rabbits")
+def test_the_command_knows_the_campaigns(on_repository, tmp_path):
+    code, _, err = on_repository("hunt", "rabbits")
     assert code == 2 and "rabbits" in err and "known are" in err
-    code, _, err = psconv("hunt", "--case", str(tmp_path / "none.json"))
+    code, _, err = on_repository("hunt", "--case", str(tmp_path / "none.json"))
     assert code == 2 and "none.json" in err
 
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import csim
-from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.identifiers import identifiers
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
@@ -80,7 +81,7 @@ def test_no_identifier_is_a_macro(compiler, tmp_path):
     """Every macro that the compilers and their headers define, taken as the name of a layer."""
     network = chain(["a"], False)
     bundle = random_bundle(network, 0)
-    network_top.write(tmp_path, build(bundle, {"a": bundle.engine_shape("a")}), network.name)
+    network_top.write(tmp_path, build(bundle, {"a": engine_shape(bundle, "a")}), network.name)
     command = [
         *csim.compiler_command(compiler),
         "-E",
@@ -102,7 +103,7 @@ def test_no_identifier_is_a_macro(compiler, tmp_path):
 def nasty(tmp_path_factory):
     """A network of these names, its top's sources."""
     bundle = random_bundle(chain(NASTY), seed=1)
-    dataflow = build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+    dataflow = build(bundle, {name: engine_shape(bundle, name) for name in bundle.weights})
     folder = tmp_path_factory.mktemp("nasty")
     network_top.write(folder, dataflow, bundle.network.name)
     return bundle, dataflow, folder

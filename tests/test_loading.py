@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import csim
-from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cpp as header
 from pymodel.engine.memories import ultra_blocks
 from pymodel.engine.packing import pack_loads, unpack_bias, unpack_weights
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
@@ -39,7 +40,7 @@ def hardware(name: str, seed: int = 3) -> tuple[Bundle, Dataflow]:
     net, parallelism = NETWORKS[name]
     bundle = random_bundle(net, seed)
     names = [layer.name for layer in bundle.network.weighted_layers()]
-    shapes = {layer: loadable(bundle.engine_shape(layer, **parallelism.get(layer, {}))) for layer in names}
+    shapes = {layer: loadable(engine_shape(bundle, layer, **parallelism.get(layer, {}))) for layer in names}
     return bundle, build(bundle, shapes, loaded=True)
 
 
@@ -114,7 +115,7 @@ def test_verdicts_and_scores(story, computed):
 def test_the_hardware_sums_beats_of_any_width(channels, tmp_path):
     """Beats of 8 to 128 bits, a quarter of a lane of the check sum to four: what is taken, and what must not be."""
     bundle = random_bundle(network(conv("c", "input", 3, kernel=1), channels=channels, height=1, width=2), channels)
-    dataflow = build(bundle, {"c": loadable(bundle.engine_shape("c", Tb=channels))}, loaded=True)
+    dataflow = build(bundle, {"c": loadable(engine_shape(bundle, "c", Tb=channels))}, loaded=True)
     image, weights = some_images(bundle, 1)[0], weight_beats(dataflow, bundle)
     assert weights.shape[1] == channels
     first, last = dataflow.gate.identity_beats, len(weights) - dataflow.gate.check_beats
@@ -141,7 +142,7 @@ def test_the_hardware_sums_beats_of_any_width(channels, tmp_path):
 def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
     """128 bits, half a million of them with weights: sums of integers as long took 4.54 ns."""
     bundle = random_bundle(network(conv("c", "input", 16, kernel=1), channels=16, height=224, width=224), 0)
-    dataflow = build(bundle, {"c": loadable(bundle.engine_shape("c", Tb=16))}, loaded=True)
+    dataflow = build(bundle, {"c": loadable(engine_shape(bundle, "c", Tb=16))}, loaded=True)
     gate = replace(dataflow.gate, load_beats=500_000)
     (tmp_path / "config.hpp").write_text(header.render_header("config.hpp", "", "", gate.widest, [gate.struct()]))
     (tmp_path / "gate.cpp").write_text("""
@@ -222,8 +223,8 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
     """Its sums would fill a block RAM, from which no path leads through an adder back to it in a cycle."""
     layers = conv("first", "input", 32, kernel=1), conv("a", "first", 208, support="PSD1_P16")
     bundle = random_bundle(network(*layers, height=3, width=3), 4)
-    shape = loadable(bundle.engine_shape("a", fold=2)).model_copy(update={"ultra_weights": True})
-    dataflow = build(bundle, {"first": loadable(bundle.engine_shape("first")), "a": shape}, loaded=True)
+    shape = loadable(engine_shape(bundle, "a", fold=2)).model_copy(update={"ultra_weights": True})
+    dataflow = build(bundle, {"first": loadable(engine_shape(bundle, "first")), "a": shape}, loaded=True)
     images = some_images(bundle, 2)
     network_top.write(tmp_path, dataflow, "folded")
     compile_hls(
@@ -254,7 +255,7 @@ def test_which_weights_lie_in_ultra_ram():
     """Where they spare enough block RAM, those first that spare the most, while there are any left."""
     bundle = random_bundle(make_network("resnet18", "cifar10", "PSD1_P16"), 0)
     names = [layer.name for layer in bundle.network.weighted_layers()]
-    shapes = {name: loadable(bundle.engine_shape(name)) for name in names}
+    shapes = {name: loadable(engine_shape(bundle, name)) for name in names}
     large = {name for name, shape in shapes.items() if shape.rom_words >= 4096 and shape.kernel == 3}
 
     def chosen(ultras: int) -> set[str]:
@@ -271,7 +272,7 @@ def test_which_weights_lie_in_ultra_ram():
 def test_the_hardware_depends_on_no_weight():
     bundle, dataflow = hardware("residual")
     other = retrained(bundle, 1)
-    shapes = {name: loadable(other.engine_shape(name, s.To, s.Tb, s.fold)) for name, s in dataflow.shapes.items()}
+    shapes = {name: loadable(engine_shape(other, name, s.To, s.Tb, s.fold)) for name, s in dataflow.shapes.items()}
     assert network_top.render(dataflow, "n") == network_top.render(build(other, shapes, loaded=True), "n")
 
 
@@ -301,7 +302,7 @@ def test_a_bundle_that_does_not_fit_is_refused():
         weight_beats(dataflow, finer)
     with pytest.raises(ConfigError, match="layer a: in the hardware only"):
         weight_beats(dataflow, random_bundle(network(conv("other", "input", 4)), 1))
-    shapes = {layer: bundle.engine_shape(layer, s.To, s.Tb, s.fold) for layer, s in dataflow.shapes.items()}
+    shapes = {layer: engine_shape(bundle, layer, s.To, s.Tb, s.fold) for layer, s in dataflow.shapes.items()}
     in_rom = build(bundle, shapes)
     with pytest.raises(ConfigError, match="weights: loaded"):
         weight_beats(in_rom, bundle)
@@ -309,7 +310,7 @@ def test_a_bundle_that_does_not_fit_is_refused():
 
 def test_a_layer_may_be_called_as_a_unit_of_the_top():
     bundle = random_bundle(network(conv("gate", "input", 4)), 1)
-    dataflow = build(bundle, {"gate": loadable(bundle.engine_shape("gate"))}, loaded=True)
+    dataflow = build(bundle, {"gate": loadable(engine_shape(bundle, "gate"))}, loaded=True)
     names = [unit.name for unit in dataflow.units]
     assert len(set(names)) == len(names) and list(dataflow.engines) == ["gate"]
     assert weight_beats(dataflow, bundle).size
@@ -334,7 +335,7 @@ def test_beats_that_changed_places_are_seen():
     """32-bit beats, two apart: their sums modulo 2**32 were equal."""
     from psconv.flow.config import load
     from psconv.flow.subject import engine_shapes, load_bundle
-    from psconv.synthesis.resources import load_target
+    from psconv.synthesis.targets import load_target
 
     path = Path(__file__).parent / "faults" / "networks" / "swap" / "run.yaml"
     config = load(path)
@@ -349,7 +350,7 @@ def test_beats_that_changed_places_are_seen():
 
 def built_to_load(bundle: Bundle) -> Dataflow:
     names = [layer.name for layer in needed_layers(bundle.network) if layer.name in bundle.weights]
-    return build(bundle, {name: loadable(bundle.engine_shape(name)) for name in names}, loaded=True)
+    return build(bundle, {name: loadable(engine_shape(bundle, name)) for name in names}, loaded=True)
 
 
 def everything(**layer_changes: dict) -> Network:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import run as flow
 from psconv.flow.config import load
-from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
+from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.constants import needs_less, upper_bounds
 from pymodel.explore.costs import DSP_PRODUCT_BITS, multiplier_blocks
 from pymodel.explore.options import engines
@@ -116,7 +117,7 @@ def random_dataflow(seed: int) -> Dataflow:
             bundle = degenerate(random_bundle(random_network(rng), seed), rng)
             chosen = {}
             for layer in bundle.network.weighted_layers():
-                every = list(engines(bundle.engine_shape(layer.name), 16))
+                every = list(engines(engine_shape(bundle, layer.name), 16))
                 chosen[layer.name] = every[int(rng.integers(len(every)))]
             streamed = [name for name in chosen if rng.integers(3) == 0 and chosen[name].pieces == 1]
             return build(bundle, chosen, streamed=streamed)
@@ -193,5 +194,5 @@ def test_explore_names_what_takes_less(name: str, gone: bool) -> None:
         bundle = replace(bundle, biases={"c": np.full(129, 5, np.int32)})
     if name == "weights":
         bundle = replace(bundle, weights={"c": np.full((129, 4, 1, 1), 3, np.int8)})
-    shape = bundle.engine_shape("c", Tb=4).model_copy(update={"acc_bits": 32})
+    shape = engine_shape(bundle, "c", Tb=4).model_copy(update={"acc_bits": 32})
     assert upper_bounds(build(bundle, {"c": shape})) == (["c"] if gone else [])

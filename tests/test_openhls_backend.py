@@ -21,7 +21,7 @@ from openhls.graph import Builder, Design, Memory, Node, Process, Stream
 from openhls.targets import TARGETS, target
 
 from psconv.synthesis.place_route import netlist
-from psconv.synthesis.resources import load_target
+from psconv.synthesis.targets import load_target
 from tests.openhls.harness import PATTERNS, Simulator, random_words, run
 
 ONE = Builder().const(1, 1)

@@ -37,15 +37,15 @@ def without_nngen(monkeypatch):
 
 
 @pytest.mark.parametrize("names", [("peer",), ("packing", "peer")])
-def test_a_missing_extra_is_said_before_anything_runs(names, without_nngen, psconv, tmp_path):
-    code, out, err = psconv("bench", *names, "--out", str(tmp_path / "out"))
+def test_a_missing_extra_is_said_before_anything_runs(names, without_nngen, on_repository, tmp_path):
+    code, out, err = on_repository("bench", *names, "--out", str(tmp_path / "out"))
     assert code == 2 and "Traceback" not in err
     assert "bench peer: the package nngen is missing: pip install -c requirements.lock -e '.[peer]'" in err
     assert not without_nngen and not (tmp_path / "out").exists()
 
 
-def test_all_goes_on_without_a_missing_extra_and_says_so(without_nngen, psconv, tmp_path):
-    code, _, err = psconv("bench", "all", "--out", str(tmp_path))
+def test_all_goes_on_without_a_missing_extra_and_says_so(without_nngen, on_repository, tmp_path):
+    code, _, err = on_repository("bench", "all", "--out", str(tmp_path))
     assert code == 2 and "not run:\n  peer: bench peer: the package nngen is missing" in err
     assert without_nngen == [name for name in BENCHMARKS if name not in OPTIONAL]
 

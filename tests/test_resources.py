@@ -11,19 +11,13 @@ import pytest
 import yaml
 from openhls.primitives import Ram, Rom
 
+from psconv.common.places import CONSTRAINTS
 from psconv.synthesis import resources
 from psconv.synthesis.cells import family_of
 from psconv.synthesis.modules import distinct, instantiated, without_contents
 from psconv.synthesis.place_route import place_and_route
-from psconv.synthesis.resources import (
-    CONSTRAINTS,
-    count_cells,
-    known_targets,
-    load_target,
-    logic_cells,
-    synthesise,
-    trace_operands,
-)
+from psconv.synthesis.resources import count_cells, logic_cells, synthesise, trace_operands
+from psconv.synthesis.targets import known_targets, load_target
 from psconv.synthesis.yowasp import yosys
 from pymodel.common.errors import ConfigError
 from pymodel.engine.memories import ultra_blocks

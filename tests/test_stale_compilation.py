@@ -15,7 +15,8 @@ from openhls import clang
 from openhls.__main__ import main as openhls
 
 from psconv.flow import csim
-from psconv.synthesis.resources import load_target, synthesise_modules
+from psconv.synthesis.resources import synthesise_modules
+from psconv.synthesis.targets import load_target
 from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
 from pymodel.golden.native import build as native

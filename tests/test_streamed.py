@@ -13,17 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openhls.compile import compile_hls
 
-from psconv.common.fresh import Layout
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import csim
 from psconv.flow.config import Stalls
-from psconv.flow.csim import ENGINE, INCLUDE
+from psconv.flow.layout import Layout
 from psconv.flow.network_steps import run_bench
 from psconv.flow.settings import Settings
 from psconv.flow.subject import WHOLE, Whole
 from psconv.report.network import _traffic
-from psconv.synthesis.resources import load_target
+from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape, pack_rom, pack_stream, unpack_stream
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
@@ -81,7 +82,7 @@ def made(
     """A network with generated weights; streamed: the layers whose weights are, none: all of them."""
     bundle = random_bundle(net, 3, weight_bits=bits, activation_bits=bits)
     shapes = {
-        layer.name: bundle.engine_shape(layer.name, **parallelism.get(layer.name, {}))
+        layer.name: engine_shape(bundle, layer.name, **parallelism.get(layer.name, {}))
         for layer in bundle.network.weighted_layers()
     }
     return bundle, build(bundle, shapes, streamed=shapes if streamed is None else streamed)
@@ -295,14 +296,14 @@ def test_windows_that_come_channel_by_channel() -> None:
 def test_what_does_not_go_together_is_refused() -> None:
     net, parallelism = NETWORKS["one pixel"]
     bundle = random_bundle(net, 3)
-    shapes = {layer.name: bundle.engine_shape(layer.name) for layer in net.weighted_layers()}
+    shapes = {layer.name: engine_shape(bundle, layer.name) for layer in net.weighted_layers()}
     with pytest.raises(ConfigError, match="layer a: its weights are streamed; where weights are loaded"):
         build(bundle, shapes, loaded=True, streamed=["a"])
 
 
 def test_a_layer_may_be_called_as_the_port_of_another() -> None:
     clash = random_bundle(network(conv("a", "input", 3), conv("w_a", "a", 3), conv("b", "w_a", 3)), 3)
-    dataflow = build(clash, {name: clash.engine_shape(name) for name in clash.weights}, streamed=["a"])
+    dataflow = build(clash, {name: engine_shape(clash, name) for name in clash.weights}, streamed=["a"])
     names = [unit.name for unit in dataflow.units] + [engine.port.name for engine in dataflow.streamed.values()]
     assert len(set(names)) == len(names) and set(dataflow.engines) == {"a", "w_a", "b"}
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st  # noqa: E402
 
 from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.datasets.splits import Dataset, Split  # noqa: E402
-from pymodel.golden import model as golden
+from pymodel.golden import model as golden  # noqa: E402
 from pymodel.network import zoo as networks  # noqa: E402
 from pymodel.network.bundle import Bundle  # noqa: E402
 from pymodel.network.formats import Format, requantise  # noqa: E402
-from pymodel.network.topology import (
+from pymodel.network.topology import (  # noqa: E402
     Add,
     AvgPool,
     ChannelShuffle,

@@ -17,11 +17,12 @@ import numpy as np
 import pytest
 import yaml
 
+from psconv.common.places import CONSTRAINTS
 from psconv.flow import csim
 from psconv.flow import run as flow
 from psconv.flow.config import load
 from psconv.report.render import parse_report, render_html, render_markdown
-from psconv.synthesis.resources import CONSTRAINTS, known_targets, load_target
+from psconv.synthesis.targets import known_targets, load_target
 from psconv.vendor import step, tools
 from psconv.vendor.bambu_sources import UNUSED, bambu_header, bambu_source
 from pymodel.common.errors import ConfigError

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from openhls.compile import compile_hls
 
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.bench import inner_streams
 from psconv.flow.config import load
-from psconv.flow.csim import ENGINE, INCLUDE
 from pymodel.engine import cycles
 from pymodel.engine.maxplus import Deadlock
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.random_bundle import random_bundle
 from pymodel.top import cpp as network_top
@@ -111,7 +112,7 @@ def test_a_deadlock_in_rtl_is_told_by_its_processes(tmp_path: Path) -> None:
         width=6,
     )
     bundle = random_bundle(net, 1)
-    dataflow = build(bundle, {name: bundle.engine_shape(name) for name in bundle.weights})
+    dataflow = build(bundle, {name: engine_shape(bundle, name) for name in bundle.weights})
     text = network_top.render(dataflow, "net")[network_top.SOURCE]
     shallow, count = re.subn(r"(variable=a_to_s depth=)\d+", r"\g<1>4", text)
     assert count == 1

@@ -15,7 +15,7 @@ from pymodel.counts.energy import PARTS, Costs, Energy, network_energy
 from pymodel.counts.storage import FORMATS, Storage, network_storage, total
 from pymodel.counts.traffic import Buffers, EngineOptions, Traffic, network_traffic
 from pymodel.network.supports import PAPER_VARIANTS
-from pymodel.network.zoo import make_network
+from pymodel.nn.variants import make_network
 
 Row = dict[str, Any]
 MIB = 8 * 2**20  # bits

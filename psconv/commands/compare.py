@@ -11,7 +11,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from psconv.common.fresh import DESIGNS, Layout
+from psconv.flow.layout import DESIGNS, Layout
 from pymodel.common.errors import ConfigError
 from pymodel.common.kinds import describe, wrong
 from pymodel.common.records import read_json, read_npz

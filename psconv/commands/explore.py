@@ -15,7 +15,7 @@ from psconv.common import plots
 from psconv.common.parallel import in_workers
 from psconv.flow.config import load
 from psconv.flow.subject import load_bundle
-from psconv.synthesis.resources import Target, load_target
+from psconv.synthesis.targets import Target, load_target
 from pymodel.common.bounds import BUDGET
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text

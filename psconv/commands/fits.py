@@ -18,7 +18,7 @@ import numpy as np
 from psconv.commands.explore import explored
 from psconv.flow.config import load
 from psconv.flow.subject import engine_shapes, load_bundle
-from psconv.synthesis.resources import Target, lacking, load_target, verdict
+from psconv.synthesis.targets import Target, lacking, load_target, verdict
 from pymodel.common.errors import ConfigError
 from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import Cost, check_family, engine_cost

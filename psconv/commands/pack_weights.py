@@ -7,7 +7,7 @@ from typing import Any
 
 from psconv.flow.config import RunConfig
 from psconv.flow.subject import engine_shapes, load_bundle
-from psconv.synthesis.resources import load_target
+from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
 from pymodel.network.bundle import Bundle

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from psconv.common.fresh import ROOT
+from psconv.common.places import package
 
-_FOLDERS = (ROOT, ROOT / "hls")
+_FOLDERS = tuple({package(name).parent: None for name in ("psconv", "pymodel", "rtl_tb", "openhls")})
 _IMPORT = re.compile(
     r"^[ \t]*(?:from +(?P<dots>\.*)(?P<base>[\w.]*) +import +(?P<some>\([^)]*\)|[^\n(]+)|import +(?P<whole>[^\n]+))$",
     re.MULTILINE,

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from psconv.common.fresh import ROOT, content_key, versions
+from psconv.common.fresh import content_key, versions
+from psconv.common.places import RTL_TB
 from psconv.common.sources import code
 from psconv.flow.settings import SIMULATION_PACKAGES, Settings
 from psconv.flow.subject import Engine
@@ -22,7 +23,7 @@ from rtl_tb.watchdog import Inner
 def simulator() -> str:
     """A hash of what the result of a simulation depends on besides the design and its images."""
     own = code("rtl_tb.runner", "rtl_tb.bench", "pymodel.top.packets")
-    return content_key(ROOT / "rtl_tb", Path(__file__), own, versions(*SIMULATION_PACKAGES))
+    return content_key(RTL_TB, Path(__file__), own, versions(*SIMULATION_PACKAGES))
 
 
 def bench(

@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from openhls import children, zig
 
+from psconv.common.places import CSIM, ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
 from pymodel.engine import cpp as header
@@ -30,9 +31,6 @@ from pymodel.top.packets import Packet
 
 Compiler = Literal["clang", "amd", "amd_clang"]
 
-HLS = Path(__file__).resolve().parents[1] / "hls"
-ENGINE = HLS / "engine"
-INCLUDE = HLS / "include"
 TOP = "psconv_engine"
 SOURCE = ENGINE / f"{TOP}.cpp"
 
@@ -85,7 +83,7 @@ def program(folder: Path, compiler: Compiler = "clang") -> Path:
 def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *options: str) -> Path:
     """Folders and files are named by their whole paths, wherever this process runs."""
     made, folder = program(folder, compiler), folder.absolute()
-    sources = [HLS / "csim" / "csim.cpp", source.absolute()]
+    sources = [CSIM / "csim.cpp", source.absolute()]
     command = [
         *compiler_command(compiler),
         f"-std={standard}",
@@ -168,7 +166,7 @@ def compiler_command(compiler: Compiler) -> list[str]:
         include = amd_include()
         if include is None:
             raise ConfigError(f"compiler {compiler}: AMD's ap_types headers are missing; install the hls4ml package")
-        headers = [f"-I{HLS / 'csim' / 'amd'}", "-isystem", str(include)]
+        headers = [f"-I{CSIM / 'amd'}", "-isystem", str(include)]
         if compiler == "amd":
             # Their default constructors mask bits that were never set; inlined, that is reported in our lines.
             return ["g++", "-Wno-maybe-uninitialized", "-Wno-uninitialized", *headers]

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
-from psconv.common.fresh import ROOT, Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from psconv.common.fresh import Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from psconv.common.places import CSIM, ENGINE, INCLUDE, OPENHLS
 from psconv.common.sources import code
 from psconv.flow import csim
 from psconv.flow.bench import inner_streams, simulator, summary
-from psconv.flow.csim import ENGINE, INCLUDE
 from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from psconv.flow.subject import Whole
 from psconv.synthesis.place_route import place_and_route
@@ -46,9 +46,7 @@ def csim_step(whole: Whole, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the network has changed."""
     result, dataflow = settings.layout.csim(whole.name), whole.dataflow
     folder = settings.layout.build(whole.name) / "csim"
-    key = content_key(
-        ENGINE, INCLUDE, ROOT / "hls" / "csim", code("psconv.flow.csim"), whole.sources, versions("ziglang")
-    )
+    key = content_key(ENGINE, INCLUDE, CSIM, code("psconv.flow.csim"), whole.sources, versions("ziglang"))
     program = csim.program(folder)
 
     def compiled() -> None:
@@ -75,7 +73,7 @@ def synth_step(whole: Whole, settings: Settings) -> Work:
     key = content_key(
         ENGINE,
         INCLUDE,
-        ROOT / "hls" / "openhls",
+        OPENHLS,
         whole.sources,
         settings.target.openhls,
         settings.clock_ns,

@@ -20,30 +20,22 @@ from openhls.compile import compile_hls
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from psconv.common.fresh import (
-    DESIGNS,
-    ROOT,
-    Layout,
-    Work,
-    content_key,
-    step,
-    unless_fresh,
-    versions,
-    write_json,
-    write_npz,
-)
+from psconv.common.fresh import Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from psconv.common.parallel import in_workers
+from psconv.common.places import CSIM, ENGINE, INCLUDE, OPENHLS
 from psconv.common.sources import code
 from psconv.flow import csim, network_steps
 from psconv.flow.bench import bench, inner_streams, simulator, summary
 from psconv.flow.config import RunConfig
-from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.csim import SOURCE, TOP
+from psconv.flow.layout import DESIGNS, Layout
 from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from psconv.flow.subject import Engine, Subject, engine_input, make_subject
 from psconv.report.network import network_report
 from psconv.report.render import write_report
 from psconv.synthesis.place_route import check_routable, clock_report, place_and_route
-from psconv.synthesis.resources import load_target, seen_by_yosys, synthesise, trace_operands
+from psconv.synthesis.resources import seen_by_yosys, synthesise, trace_operands
+from psconv.synthesis.targets import load_target
 from psconv.vendor import step as vendor
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
@@ -115,9 +107,7 @@ def golden_step(engine: Engine, settings: Settings) -> Work:
 def csim_step(engine: Engine, settings: Settings) -> Work:
     """C++ compiled as a program, on the same images; compiled again only where the engine has changed."""
     result, folder = settings.layout.csim(engine.name), settings.layout.build(engine.name) / "csim"
-    program = content_key(
-        ENGINE, INCLUDE, ROOT / "hls" / "csim", code("psconv.flow.csim"), engine.header, versions("ziglang")
-    )
+    program = content_key(ENGINE, INCLUDE, CSIM, code("psconv.flow.csim"), engine.header, versions("ziglang"))
 
     def compiled() -> None:
         write_text(folder / header.FILE_NAME, engine.header)
@@ -137,7 +127,7 @@ def synth_step(engine: Engine, settings: Settings) -> Work:
     key = content_key(
         ENGINE,
         INCLUDE,
-        ROOT / "hls" / "openhls",
+        OPENHLS,
         engine.header,
         settings.target.openhls,
         settings.clock_ns,

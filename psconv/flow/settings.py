@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from psconv.common.fresh import Layout
 from psconv.flow.config import Stalls
-from psconv.synthesis.resources import Target
+from psconv.flow.layout import Layout
+from psconv.synthesis.targets import Target
 
 # Installed packages on which the results of steps depend.
 HLS_PACKAGES = ("pycde", "llvmlite", "ziglang")

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from psconv.flow.config import LayerConfig, RunConfig
-from psconv.synthesis.resources import Target, load_target
+from psconv.synthesis.targets import Target, load_target
 from pymodel.common.errors import ConfigError
 from pymodel.common.memory import require
 from pymodel.common.records import read_npz
 from pymodel.datasets.splits import load_dataset
 from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape, pack_stream
+from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.golden import ops
 from pymodel.network.bundle import Bundle
@@ -25,7 +26,7 @@ from pymodel.network.formats import SCALE_BITS, Format, check_range
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import check_support
 from pymodel.network.topology import Conv, InputSpec, Network
-from pymodel.network.zoo import make_network
+from pymodel.nn.variants import make_network
 from pymodel.top import cpp as network_top
 from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.packets import Packet, Verdict, answers, in_ultra_ram, loadable, packet, weight_beats
@@ -204,7 +205,8 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
         engine = config.layer.engine if config.layer else "periodic"
         key = f"layers.{name}" if name in config.layers else "parallelism"
         try:
-            shape = bundle.engine_shape(
+            shape = engine_shape(
+                bundle,
                 name,
                 wish.To,
                 wish.Tb,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 from pydantic import Field
 from rich.box import SIMPLE_HEAD
@@ -20,12 +19,13 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from psconv.synthesis.resources import verdict
+from psconv.synthesis.targets import verdict
 from pymodel.common.errors import Strict, validated
 from pymodel.common.files import write_text
 from pymodel.common.records import json_text
+from pymodel.common.templates import templates
 
-TEMPLATES = Path(__file__).resolve().parent / "templates"
+TEMPLATES = Path(__file__).with_name("templates")
 DASH = "–"
 
 
@@ -452,13 +452,13 @@ def parse_report(data: dict[str, Any]) -> RunReport:
 
 def render_markdown(report: RunReport) -> str:
     """The whole report as Markdown."""
-    return _environment(False).get_template("report.md.j2").render(**_context(report))
+    return templates(TEMPLATES, False).get_template("report.md.j2").render(**_context(report))
 
 
 def render_html(report: RunReport) -> str:
     """The whole report as one HTML page that loads nothing from elsewhere."""
     plots = [(title, text, Markup(svg)) for title, text, svg in _plots(report)]
-    return _environment(True).get_template("report.html.j2").render(**_context(report), plots=plots)
+    return templates(TEMPLATES, True).get_template("report.html.j2").render(**_context(report), plots=plots)
 
 
 def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
@@ -620,17 +620,6 @@ def _context(report: RunReport) -> dict[str, Any]:
         "kinds": ("LUT", "FF", "DSP", "BRAM"),
         "number": _number,
     }
-
-
-def _environment(html: bool) -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=html,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 _BLUE, _GREY, _ORANGE, _INK = "#2f6fb0", "#b9c2cc", "#e08a3c", "#2b333b"

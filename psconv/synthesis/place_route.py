@@ -12,8 +12,8 @@ from typing import Any
 from psconv.synthesis.critical_path import described, in_lines, shares
 from psconv.synthesis.ecp5_registers import use_registers
 from psconv.synthesis.modules import without_contents
-from psconv.synthesis.resources import Target
 from psconv.synthesis.source_lines import SourceLines
+from psconv.synthesis.targets import Target
 from psconv.synthesis.yowasp import read_sources, tool, yosys
 from pymodel.common.errors import ConfigError
 

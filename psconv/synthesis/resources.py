@@ -1,4 +1,4 @@
-"""Devices of constraints/, and what a design costs on them in yosys's cells."""
+"""What a design costs on a device, in yosys's cells."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
-
-from openhls.targets import TARGETS
-from pydantic import Field, field_validator
+from typing import Any
 
 from psconv.common.fresh import Work, content_key, versions, write_json
 from psconv.common.parallel import in_workers
@@ -19,88 +16,13 @@ from psconv.common.sources import code
 from psconv.synthesis.cells import KINDS, Family, family_of, kept_apart
 from psconv.synthesis.modules import Distinct, Module, distinct, instantiated, without_contents
 from psconv.synthesis.operands import trace
+from psconv.synthesis.targets import Target
 from psconv.synthesis.yowasp import read_sources, yosys
-from pymodel.common.bounds import BUDGET, CLOCK_NS
-from pymodel.common.errors import ConfigError, Strict, validated
-from pymodel.common.kinds import DEVICE, read_kind
+from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json
-from pymodel.network.formats import MAX_BITS
-
-CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
 
 _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
-
-
-class Budget(Strict):
-    """What the device has; BRAM in units of 36 kbit."""
-
-    LUT: int = BUDGET.field()
-    FF: int = BUDGET.field()
-    DSP: int = BUDGET.field()
-    BRAM: int = BUDGET.field()
-    URAM: int = BUDGET.field()
-
-
-class Target(Strict):
-    """A device of constraints/NAME.yaml."""
-
-    name: str
-    description: str
-    family: str
-    part: str
-    package: str
-    speed_grade: str
-    clock_ns: float = CLOCK_NS.field(description="clock period that a run takes unless told otherwise")
-    multiplier: list[Annotated[int, Field(ge=MAX_BITS)]] = Field(
-        min_length=2, max_length=2, description="bits of the two operands, signed, of its multipliers"
-    )
-    openhls: str = Field(description="delay model of the open HLS flow")
-    yosys: str = Field(pattern="^synth_", description="yosys's synthesis command without -top")
-    nextpnr: str | None = Field(None, description="device options of nextpnr-ecp5; none: no place and route")
-    bambu: str = Field(description="device of PandA Bambu's library with the nearest delays (--device-name)")
-    constraints: str = Field(description="clock constraint for the vendor's tool, beside the YAML file")
-    budgets: Budget
-
-    @field_validator("yosys")
-    @classmethod
-    def _known_cells(cls, command: str) -> str:
-        family_of(command)
-        return command
-
-    @field_validator("openhls")
-    @classmethod
-    def _known_delays(cls, name: str) -> str:
-        if name not in TARGETS:
-            raise ValueError(f"no delay model '{name}'; known: {', '.join(sorted(TARGETS))}")
-        return name
-
-
-def lacking(used: Mapping[str, float], budget: Mapping[str, int]) -> list[str]:
-    """The resources of which more is used than the device has."""
-    return [kind for kind, amount in budget.items() if used[kind] > amount]
-
-
-def verdict(used: Mapping[str, float], budget: Mapping[str, int]) -> str:
-    """Whether that fits a device, and because of what it does not."""
-    short = [f"{kind} {used[kind]:,.10g} of {budget[kind]:,}" for kind in lacking(used, budget)]
-    return f"no, because of {', '.join(short)}" if short else "yes"
-
-
-def known_targets() -> list[str]:
-    """Names of the devices of constraints/."""
-    return sorted(path.stem for path in CONSTRAINTS.glob("*.yaml"))
-
-
-def load_target(name: str) -> Target:
-    """The device called `name`. Raises ConfigError that lists the known ones."""
-    if name not in known_targets():
-        raise ConfigError(f"target: unknown device '{name}'; known: {', '.join(known_targets())}")
-    path = CONSTRAINTS / f"{name}.yaml"
-    target = validated(Target, read_kind(path, DEVICE), str(path))
-    if target.name != name:
-        raise ConfigError(f"{path}: name: '{name}' expected, as the file is called, got '{target.name}'")
-    return target
 
 
 def synthesise(rtl: Sequence[Path], top: str, target: Target, tables: Sequence[Path] = ()) -> dict[str, Any]:

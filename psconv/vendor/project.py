@@ -12,9 +12,10 @@ import jinja2
 import numpy as np
 
 from psconv.common.fresh import content_key, unless_fresh, write_json
-from psconv.flow.csim import HLS, SOURCE, TOP
+from psconv.common.places import CONSTRAINTS, HLS
+from psconv.flow.csim import SOURCE, TOP
 from psconv.flow.subject import Engine
-from psconv.synthesis.resources import CONSTRAINTS, Target
+from psconv.synthesis.targets import Target
 from psconv.vendor.bambu_sources import bambu_header, bambu_source
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text

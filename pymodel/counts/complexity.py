@@ -11,7 +11,7 @@ from typing import Any
 
 from pymodel.network.supports import PAPER_VARIANTS
 from pymodel.network.topology import Conv, Linear, Network
-from pymodel.network.zoo import make_network
+from pymodel.nn.variants import make_network
 
 
 @dataclass(frozen=True)

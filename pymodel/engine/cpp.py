@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
+from pymodel.common.templates import templates
 from pymodel.engine.cycles import STREAMED_SUMS_DEPTH, stream_depths, streamed_depths
 from pymodel.engine.packing import EngineShape, pack_bias, pack_rom, pack_scales
 from pymodel.network.formats import check_accumulator
@@ -20,13 +20,7 @@ LINE = 108
 
 Constant = tuple[str, str, str, str]  # type, name, value, comment
 
-_templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    undefined=jinja2.StrictUndefined,
-    keep_trailing_newline=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_templates = templates(Path(__file__).with_name("templates"))
 
 
 def render(
@@ -55,19 +49,13 @@ def write(
 
 def render_header(file: str, generator: str, title: str, widest: int, structs: Sequence[str]) -> str:
     """Text of a configuration header. widest: bits of the widest word; structs: C++ text."""
-    return render_template(
-        "config.hpp.j2",
+    return _templates.get_template("config.hpp.j2").render(
         generator=generator,
         title=title,
         guard="PSCONV_" + file.upper().replace(".", "_"),
         widest=widest,
         structs="\n".join(structs),
     )
-
-
-def render_template(template: str, /, **values: object) -> str:
-    """Text of a file of pymodel/templates."""
-    return _templates.get_template(template).render(**values)
 
 
 def engine_struct(
@@ -89,8 +77,7 @@ def engine_struct(
         raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
     words = pack_rom(weights, shape)  # checked whether they are stored here or not
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
-    return render_template(
-        "engine_struct.hpp.j2",
+    return _templates.get_template("engine_struct.hpp.j2").render(
         name=name,
         **_of_shape(shape, prefix, engine_constants(shape, streamed, least_depth), streamed),
         weights="" if streamed else _rom(words, shape.rom_word_bits),
@@ -103,7 +90,7 @@ def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str
     """The same of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
     own = flag("ULTRA_WEIGHTS", shape.ultra_weights, "weights lie in UltraRAM, not in block RAM")
     values = _of_shape(shape, prefix, [*engine_constants(shape), own])
-    return render_template("engine_struct.hpp.j2", name=name, **values, weights="", biases="", scales="")
+    return _templates.get_template("engine_struct.hpp.j2").render(name=name, **values, weights="", biases="", scales="")
 
 
 def _of_shape(

@@ -15,6 +15,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, pareto
 from pymodel.explore.solve import AXES, LANES, Answer, Combination, Price, Problem, amount, in_units, minimise
@@ -110,7 +111,7 @@ def top_shapes(bundle: Bundle, multiplier_bits: int) -> dict[str, EngineShape]:
     Layers that the output does not depend on have none. multiplier_bits: as in EngineShape. Raises ConfigError.
     """
     shapes = {
-        layer.name: bundle.engine_shape(layer.name, multiplier_bits=multiplier_bits)
+        layer.name: engine_shape(bundle, layer.name, multiplier_bits=multiplier_bits)
         for layer in bundle.network.weighted_layers()
     }
     return build(bundle, shapes).shapes

@@ -1,7 +1,7 @@
 """The golden model: what every C simulation and every RTL must equal, element for element.
 
-pymodel.golden.ops is its definition. Where pymodel.golden.native has a compiled kernel, that computes convolutions and residual
-additions, to the same integers; PSCONV_NATIVE=off in the environment leaves all to numpy.
+pymodel.golden.ops is its definition. Where pymodel.golden.native has a compiled kernel, that computes convolutions
+and residual additions, to the same integers; PSCONV_NATIVE=off in the environment leaves all to numpy.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from pymodel.common.errors import ConfigError
-from pymodel.engine.packing import EngineShape
 from pymodel.golden import ops
 from pymodel.golden.native import build
 from pymodel.golden.native.convolution import MAX_ADD_SHIFT, add, convolve
 from pymodel.golden.native.plan import plan_of
 from pymodel.network.bundle import Bundle
-from pymodel.network.formats import check_accumulator, requantise
+from pymodel.network.formats import requantise
 from pymodel.network.topology import Add, Conv, Layer
 
 BATCH = 256
@@ -57,19 +56,6 @@ def run(
             result = _evaluate(bundle, layer, inputs)
         outputs[layer.name] = result
     return outputs
-
-
-def conv_layer(
-    images: np.ndarray, weights: np.ndarray, bias: np.ndarray, shape: EngineShape, scales: np.ndarray | None = None
-) -> np.ndarray:
-    """Output of one engine: int8 [n, cout, hout, wout].
-
-    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].
-    Raises ConfigError: an accumulator that is too small.
-    """
-    check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "layer")
-    acc = ops.conv2d(images, weights, bias, shape.stride, shape.padding)
-    return requantise(acc, shape.shift, shape.out_bits, shape.relu, _of_channels(scales)).astype(np.int8)
 
 
 def quantise_input(bundle: Bundle, images: np.ndarray) -> np.ndarray:

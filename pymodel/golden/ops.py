@@ -11,11 +11,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from pymodel.common.errors import ConfigError
-from pymodel.network.formats import SCALE_BITS, requantise
+from pymodel.network.formats import mean_scale, requantise
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
 _FLOAT64_EXACT = 1 << 53
-MAX_ODD_MEAN = 255  # see mean_scale; far more than the 9 elements of a 3x3 window
 _COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
 
 
@@ -125,23 +124,6 @@ def global_avgpool(images: np.ndarray, out_bits: int) -> np.ndarray:
     """
     sums = images.sum(axis=(2, 3), dtype=np.int64, keepdims=True)
     return _mean(sums, images.shape[2] * images.shape[3], "global_avgpool", out_bits)
-
-
-def mean_scale(count: int, what: str) -> tuple[int, int]:
-    """(scale, shift) with which `requantise` makes a mean of a sum: 1 / count = scale * 2**-shift.
-
-    Exactly so for a power of two (scale 1). For an odd number the scale has SCALE_BITS bits and is the nearest: a mean
-    of integers of at most 8 bits is never near a half, so the result is the integer nearest to the true one. Raises
-    ConfigError, naming `what`, for other numbers and odd ones above MAX_ODD_MEAN.
-    """
-    if not count & (count - 1):
-        return 1, count.bit_length() - 1
-    if count % 2 == 0 or count > MAX_ODD_MEAN:
-        raise ConfigError(
-            f"{what}: the mean of {count} elements: a power of two or an odd number up to {MAX_ODD_MEAN} is possible"
-        )
-    shift = SCALE_BITS + count.bit_length() - 1
-    return round((1 << shift) / count), shift
 
 
 def _mean(sums: np.ndarray, count: int, what: str, out_bits: int) -> np.ndarray:

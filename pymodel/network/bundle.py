@@ -32,11 +32,9 @@ from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.files import write_atomically, write_text
 from pymodel.common.kinds import BUNDLE, read_kind
 from pymodel.common.records import read_npz, yaml_text
-from pymodel.engine.packing import EngineShape
-from pymodel.golden import ops
 from pymodel.network import formats as fixed
-from pymodel.network.formats import Format
-from pymodel.network.supports import Support, check_support
+from pymodel.network.formats import Format, mean_scale
+from pymodel.network.supports import check_support
 from pymodel.network.topology import AvgPool, Conv, GlobalAvgPool, Layer, Linear, Network
 
 SCHEMA = 1
@@ -114,10 +112,10 @@ class Bundle:
                 f"{sources[0]}, not {self.formats[layer.name]}"
             )
         if isinstance(layer, AvgPool):
-            ops.mean_scale(layer.kernel**2, f"layer {layer.name}")
+            mean_scale(layer.kernel**2, f"layer {layer.name}")
         if isinstance(layer, GlobalAvgPool):
             _, height, width = self.network.shapes()[layer.input]
-            ops.mean_scale(height * width, f"layer {layer.name}")
+            mean_scale(height * width, f"layer {layer.name}")
 
     def bias(self, name: str) -> np.ndarray:
         """int32 [cout], zeros where the layer has none."""
@@ -135,57 +133,6 @@ class Bundle:
     def _proved_bits(self, name: str) -> int:
         in_bits = self.formats[self.network.layer(name).input].bits
         return fixed.accumulator_bits(self.weights[name], self.bias(name), in_bits)
-
-    def engine_shape(self, name: str, To: int = 1, Tb: int = 1, fold: int = 1, **more: Any) -> EngineShape:
-        """The engine of a convolution or fully connected layer at the given parallelism.
-
-        A fully connected layer is a 1x1 convolution of one pixel, whose channels are the flattened input. `more` may be
-        EngineShape's engine, packing, feed, multiplier_bits. Raises ConfigError: no such layer, or none that an engine
-        runs.
-        """
-        layer = self.network.layer(name)
-        channels, height, width = self.network.shapes()[layer.sources[0]]
-        common: dict[str, Any] = {"To": To, "Tb": Tb, "fold": fold} | more
-        if isinstance(layer, Conv):
-            if layer.groups != 1:
-                raise ConfigError(f"layer {name}: groups: {layer.groups}; engines run ungrouped convolutions")
-            support = layer.make_support()
-            if not isinstance(support, Support):
-                raise ConfigError(f"layer {name}: support: {support.name} is unstructured; an engine needs a period")
-            common |= {
-                "cin": channels,
-                "height": height,
-                "width": width,
-                "cout": layer.out_channels,
-                "kernel": layer.kernel,
-                "stride": layer.stride,
-                "padding": layer.padding,
-                "support": support,
-            }
-        elif isinstance(layer, Linear):
-            common |= {
-                "cin": channels * height * width,
-                "height": 1,
-                "width": 1,
-                "cout": layer.out_features,
-                "kernel": 1,
-                "support": "dense",
-            }
-        else:
-            raise ConfigError(f"layer {name}: a {layer.op} has no weights and so no engine")
-        try:
-            return EngineShape(
-                **common,
-                in_bits=self.formats[layer.input].bits,
-                weight_bits=self.weight_formats[name].bits,
-                out_bits=self.formats[name].bits,
-                relu=layer.relu,
-                shift=self.shift(name),
-                acc_bits=self.acc_bits(name),
-                scale_bits=int(self.scales[name].max()).bit_length() if name in self.scales else 0,
-            )
-        except ConfigError as error:
-            raise ConfigError(f"layer {name}: {error}") from error
 
     def save(self, path: Path) -> None:
         """Writes `path` (YAML) and the npz file of the same stem beside it, each atomically.

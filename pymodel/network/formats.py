@@ -16,6 +16,7 @@ from pydantic import ConfigDict, StrictInt
 from pymodel.common.errors import ConfigError
 
 MIN_BITS, MAX_BITS = 2, 8
+MAX_ODD_MEAN = 255  # see mean_scale; far more than the 9 elements of a 3x3 window
 MAX_FRAC = 64  # far beyond use; keeps 2.0**-frac a normal number
 MAX_SHIFT = 31
 BIAS_BITS = 32
@@ -162,3 +163,20 @@ def check_accumulator(weights: np.ndarray, bias: np.ndarray, in_bits: int, acc_b
             f"{what}: accumulator_bits {acc_bits} is too small: its weights, bias and {in_bits}-bit inputs "
             f"need {needed} bits"
         )
+
+
+def mean_scale(count: int, what: str) -> tuple[int, int]:
+    """(scale, shift) with which `requantise` makes a mean of a sum: 1 / count = scale * 2**-shift.
+
+    Exactly so for a power of two (scale 1). For an odd number the scale has SCALE_BITS bits and is the nearest: a mean
+    of integers of at most 8 bits is never near a half, so the result is the integer nearest to the true one. Raises
+    ConfigError, naming `what`, for other numbers and odd ones above MAX_ODD_MEAN.
+    """
+    if not count & (count - 1):
+        return 1, count.bit_length() - 1
+    if count % 2 == 0 or count > MAX_ODD_MEAN:
+        raise ConfigError(
+            f"{what}: the mean of {count} elements: a power of two or an odd number up to {MAX_ODD_MEAN} is possible"
+        )
+    shift = SCALE_BITS + count.bit_length() - 1
+    return round((1 << shift) / count), shift

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pymodel.common.errors import NEEDS_TORCH, ConfigError
+from pymodel.common.errors import ConfigError
 from pymodel.network.supports import thinned
 from pymodel.network.topology import (
     Add,
@@ -58,14 +58,11 @@ def sparse_convs(network: Network) -> tuple[str, ...]:
     )
 
 
-def apply_variant(network: Network, variant: str, seed: int = 0) -> Network:
-    """The dense `network` under `variant`: the name of a support, or BASELINE@NAME (baselines.py of training):
-    the baseline with as many weights as the support NAME leaves, made from the initial weights of `seed`.
+def apply_variant(network: Network, variant: str) -> Network:
+    """The dense `network` with the support that `variant` names in the layers of `sparse_convs`.
 
-    Raises ConfigError for a name unknown, and where a baseline finds no PyTorch.
+    Raises ConfigError for a name unknown.
     """
-    if "@" in variant:
-        return _baseline(network, variant, seed)
     chosen = sparse_convs(network)
 
     def change(conv: Conv) -> Conv:
@@ -74,16 +71,6 @@ def apply_variant(network: Network, variant: str, seed: int = 0) -> Network:
         return Conv(**{**conv.model_dump(), "support": variant})
 
     return network.map_convs(change)
-
-
-def _baseline(network: Network, variant: str, seed: int) -> Network:
-    try:
-        from pymodel.nn.baselines import compressed
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise ConfigError(f"variant {variant} {NEEDS_TORCH}") from error
-    return compressed(network, variant, seed).network
 
 
 def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str = "dense") -> Network:
@@ -200,8 +187,8 @@ NETWORKS = tuple(_BUILDERS)
 
 
 @lru_cache
-def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0) -> Network:
-    """The network `name` for `dataset` under `variant` (see apply_variant, also for `seed`).
+def make_network(name: str, dataset: str, variant: str = "dense") -> Network:
+    """The network `name` for `dataset` with the support `variant` (see apply_variant).
 
     Raises ConfigError for a name or a pair unknown.
     """
@@ -212,7 +199,7 @@ def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0)
     if (name == "digits") != (dataset == "digits"):
         fitting = ["digits"] if name == "digits" else [key for key in DATASETS if key != "digits"]
         raise ConfigError(f"network {name} is not made for dataset {dataset!r}: use {' or '.join(fitting)}")
-    return apply_variant(_BUILDERS[name](DATASETS[dataset]), variant, seed)
+    return apply_variant(_BUILDERS[name](DATASETS[dataset]), variant)
 
 
 def _conv_bn(

@@ -9,24 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 from pymodel.common.errors import ConfigError
-from pymodel.datasets.splits import Dataset
 from pymodel.network import topology
 from pymodel.network.topology import Network
-from pymodel.network.zoo import make_network, resnet18
 from pymodel.nn.psconv2d import PSConv2d
-from pymodel.training.config import NetworkChoice
 
 Observer = Callable[[str, torch.Tensor], None]
-
-
-def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:
-    """The topology that a configuration names, its variant left out. Raises ConfigError."""
-    standard = make_network(choice.name, dataset.name)
-    if choice.width is None:
-        return standard
-    if choice.name != "resnet18":
-        raise ConfigError(f"network.width: {choice.width}: only resnet18 has a width, not {choice.name}")
-    return resnet18(len(dataset.classes), standard.input.height, choice.width)
 
 
 class NetworkModule(nn.Module):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pymodel.common.files import write_text
-from pymodel.engine.cpp import render_header, render_template
+from pymodel.common.templates import templates
+from pymodel.engine.cpp import render_header
 from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import IN_PORT, OUT_PORT, TOP, Dataflow
 from pymodel.top.units import AddUnit, Control, Stream, Unit, WeightPort
@@ -13,6 +14,8 @@ from pymodel.top.units import AddUnit, Control, Stream, Unit, WeightPort
 CONFIG = "network_config.hpp"
 HEADER = f"{TOP}.hpp"
 SOURCE = f"{TOP}.cpp"
+
+_templates = templates(Path(__file__).with_name("templates"))
 
 
 def render(dataflow: Dataflow, name: str) -> dict[str, str]:
@@ -27,11 +30,10 @@ def render(dataflow: Dataflow, name: str) -> dict[str, str]:
     structs = [unit.struct() for unit in dataflow.units]
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
-        HEADER: render_template(
-            f"{HEADER}.j2", **common, source=dataflow.source.words, sink=dataflow.sink.words, gate=dataflow.gate
+        HEADER: _templates.get_template(f"{HEADER}.j2").render(
+            **common, source=dataflow.source.words, sink=dataflow.sink.words, gate=dataflow.gate
         ),
-        SOURCE: render_template(
-            f"{SOURCE}.j2",
+        SOURCE: _templates.get_template(f"{SOURCE}.j2").render(
             **common,
             headers=sorted({unit.header for unit in dataflow.units}),
             joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),

@@ -1,7 +1,7 @@
 """Exact cycles of a whole network, and the depths of the streams between its units.
 
-The timing contract (pymodel.engine.maxplus) over the processes of all units. A source that always has a word and a sink that
-always takes one give the RTL's cycles exactly.
+The timing contract (pymodel.engine.maxplus) over the processes of all units. A source that always has a word and a
+sink that always takes one give the RTL's cycles exactly.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class NetworkCycles:
 
     image_last: of each image, the cycle in which its last beat is delivered, counted from the first input beat.
     total: the last of them + 1. steady: iterations per image of the slowest process, the least interval there can be.
-    interval: from an image to the next in an endless run, proved (`pymodel.engine.maxplus.interval`). bottleneck: the slowest
-    process.
+    interval: from an image to the next in an endless run, proved (`pymodel.engine.maxplus.interval`).
+    bottleneck: the slowest process.
     """
 
     images: int

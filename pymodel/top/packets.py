@@ -14,6 +14,7 @@ import numpy as np
 from pymodel.common.errors import ConfigError
 from pymodel.engine.memories import Memory, ultra_blocks
 from pymodel.engine.packing import EngineShape, pack_loads
+from pymodel.engine.shape_of import engine_shape
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import MAX_ACC_BITS, check_accumulator
 from pymodel.top.check_sum import check_sum
@@ -121,7 +122,7 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     shapes = {}
     for name, engine in dataflow.engines.items():
         built = engine.shape
-        shapes[name] = loadable(bundle.engine_shape(name, built.To, built.Tb, built.fold))
+        shapes[name] = loadable(engine_shape(bundle, name, built.To, built.Tb, built.fold))
     if found := difference(_computing(build(bundle, shapes, loaded=True)), _computing(dataflow)):
         unit, key, mine, built = found
         raise ConfigError(f"layer {unit.layer}: {key}: {mine} in the bundle, {built} in the hardware")

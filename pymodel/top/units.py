@@ -9,10 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from pymodel.common.templates import templates
 from pymodel.engine import cpp as header
 from pymodel.engine.cpp import Constant, flag, integers
 from pymodel.engine.cycles import (
@@ -35,6 +37,8 @@ from pymodel.engine.cycles import (
 from pymodel.engine.maxplus import Link, Process
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
+
+_templates = templates(Path(__file__).with_name("templates"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Unit(ABC):
 
     def struct(self) -> str:
         """C++ text of its configuration."""
-        return header.render_template("unit_struct.hpp.j2", name=self.config, constants=self.constants())
+        return _templates.get_template("unit_struct.hpp.j2").render(name=self.config, constants=self.constants())
 
     @abstractmethod
     def constants(self) -> list[Constant]:

@@ -5,7 +5,7 @@ sums of such numbers are exact in float64 (in float32, below 2**24 units), and
 
     fake_quantise(y) = clamp(floor(y * 2**frac + 1/2), low, high) * 2**-frac
 
-is `requantise`: add half, arithmetic shift right, saturate. Where output channels have scales (pymodel.network.formats),
+is `requantise`: add half, arithmetic shift right, saturate. Where output channels have scales (network.formats),
 weights and bias are divided by them before they are rounded, and the accumulators multiplied by them before
 they are. The gradient passes the rounding unchanged (straight through, Bengio et al., arXiv 1308.3432) and
 stops where the value saturates.

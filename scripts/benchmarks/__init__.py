@@ -1,4 +1,4 @@
-"""Measurements: `psconv bench NAME` runs one, prints its tables and writes them with the machine and the versions.
+"""Measurements: `python -m scripts bench NAME` runs one, prints its tables and writes them with the machine and the versions.
 
 A benchmark is a module here with
 
@@ -10,7 +10,7 @@ and a line in BENCHMARKS. What it prints is what was just measured; docs/perform
 
 from __future__ import annotations
 
-# Name -> what it measures. In the order in which `psconv bench all` runs them.
+# Name -> what it measures. In the order in which `python -m scripts bench all` runs them.
 BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",

@@ -1,4 +1,4 @@
-"""Puts the tables that `psconv bench` wrote into documents, between lines that name a benchmark, or a table of it.
+"""Puts the tables that `python -m scripts bench` wrote into documents, between lines that name a benchmark, or a table of it.
 
 python -m scripts.benchmarks.document out/bench docs/performance.md docs/comparison.md docs/storage_energy.md
 
@@ -45,7 +45,7 @@ def documented(text: str, results: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, help="the folder that `psconv bench` wrote")
+    parser.add_argument("results", type=Path, help="the folder that `python -m scripts bench` wrote")
     parser.add_argument("documents", type=Path, nargs="+")
     arguments = parser.parse_args()
     for document in arguments.documents:

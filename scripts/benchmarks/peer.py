@@ -25,7 +25,8 @@ from psconv.common.parallel import in_workers
 from psconv.common.sources import code
 from psconv.flow.config import RunConfig
 from psconv.flow.subject import make_subject
-from psconv.synthesis.resources import load_target, synthesise
+from psconv.synthesis.resources import synthesise
+from psconv.synthesis.targets import load_target
 from scripts.benchmarks import nngen_layer
 from scripts.benchmarks.engines import through_flow
 from scripts.benchmarks.frame import Table

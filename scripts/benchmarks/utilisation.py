@@ -20,9 +20,10 @@ from psconv.common.fresh import write_json
 from psconv.common.parallel import in_workers
 from psconv.flow import run as flow
 from psconv.flow.config import load
-from psconv.synthesis.resources import load_target
+from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.fitted import fitted
 from pymodel.explore.network import Network
 from pymodel.explore.options import Option, options
@@ -95,7 +96,7 @@ def _case(name: str, variant: str) -> dict[str, Any]:
     """One network under one variant: {"layers", "network": a row, "budgets": rows, "rows": of each layer}."""
     budget = dict(load_target(DEVICE).budgets.model_dump())
     bundle = random_bundle(make_network(name, "cifar10", variant), 0)
-    shapes = {layer.name: bundle.engine_shape(layer.name) for layer in bundle.network.weighted_layers()}
+    shapes = {layer.name: engine_shape(bundle, layer.name) for layer in bundle.network.weighted_layers()}
     network = Network(bundle, shapes, _options(shapes, int(budget["DSP"])))
     sparse = sparse_convs(bundle.network)
     macs = sum(shape.macs for shape in shapes.values())

@@ -1,4 +1,4 @@
-"""`psconv hunt`: standing campaigns of random inputs, each with a seed, each compared with something independent.
+"""`python -m scripts hunt`: standing campaigns of random inputs, each with a seed, each compared with something independent.
 
 A campaign is an object of the kind that campaign.py describes, in a module here, and a line in CAMPAIGNS; runner.py
 draws its cases, judges them in processes of their own and keeps a log. docs/hunt.md has what was found and counted.
@@ -6,7 +6,7 @@ draws its cases, judges them in processes of their own and keeps a log. docs/hun
 
 from __future__ import annotations
 
-# Name -> where the campaign is, in the order in which `psconv hunt all` runs them.
+# Name -> where the campaign is, in the order in which `python -m scripts hunt all` runs them.
 CAMPAIGNS = {
     "layers": "layers:CAMPAIGN",
     "layers_rtl": "layers:RTL",

@@ -32,7 +32,7 @@ class Declined(Exception):  # noqa: N818
 class Campaign(Protocol):
     """A sort of inputs. A case is a mapping that JSON holds, so that it can be printed and repeated from a file."""
 
-    name: str  # as in `psconv hunt NAME`
+    name: str  # as in `python -m scripts hunt NAME`
     help: str  # one line: what is compared with what
     aim: int  # cases that docs/hunt.md promises
     seconds: float  # that one case may take before it is called a hang

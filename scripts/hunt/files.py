@@ -26,14 +26,14 @@ import yaml
 from openhls.__main__ import main as openhls
 
 from psconv import cli
-from psconv.common.fresh import ROOT
-from psconv.flow.csim import INCLUDE
+from psconv.common.places import INCLUDE
 from psconv.synthesis import resources
 from pymodel.counts.energy import COSTS_FILE
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import make_support
 from pymodel.network.topology import Network
 from scripts.hunt.campaign import Case, Fault
+from scripts.places import ROOT
 
 _MESSAGE = 3000  # characters of one that somebody reads
 _PARTIAL = re.compile(r"\.partial|^\.(openhls|native)-")  # names of what is not whole

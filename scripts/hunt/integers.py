@@ -1,6 +1,6 @@
 """What layers compute, once more: by the formulas of docs/maths.md on plain integers, for campaigns to compare with.
 
-Shares no code with pymodel.golden.ops, pymodel.golden.model or the C++: a sum over taps of int64 products, and that is all.
+Shares no code with pymodel.golden or the C++: a sum over taps of int64 products, and that is all.
 """
 
 from __future__ import annotations

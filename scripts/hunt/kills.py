@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from psconv.common.fresh import ROOT
 from pymodel.common.records import read_yaml
 from scripts.hunt.campaign import Case, Fault
 from scripts.hunt.processes import VARIABLE, left
+from scripts.places import ROOT
 
 _DIGITS = ROOT / "examples" / "digits"
 _SIGNALS = {

@@ -13,18 +13,20 @@ import numpy as np
 from openhls.compile import compile_hls
 from openhls.errors import HlsError
 
-from psconv.common.fresh import Layout
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.bench import bench, inner_streams
 from psconv.flow.config import RunConfig, Stalls
-from psconv.flow.csim import ENGINE, INCLUDE, SOURCE, TOP
+from psconv.flow.csim import SOURCE, TOP
+from psconv.flow.layout import Layout
 from psconv.flow.settings import Settings
 from psconv.flow.subject import LAYER, Engine, make_subject
-from psconv.synthesis.resources import load_target
+from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError, validated
 from pymodel.common.files import write_text
 from pymodel.engine import cycles
 from pymodel.engine.cpp import FILE_NAME
 from pymodel.engine.packing import pack_weights, unpack_weights
+from pymodel.engine.reference import conv_layer
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from scripts.hunt import integers
@@ -241,7 +243,7 @@ def _checked(case: Case) -> tuple[Bundle, Engine]:
     expected = integers.outputs(bundle, x)[LAYER]
     for way, y in (
         ("run", golden.run(bundle, x)[LAYER]),
-        ("conv_layer", golden.conv_layer(x, engine.weights, engine.bias, engine.shape, engine.scales)),
+        ("conv_layer", conv_layer(x, engine.weights, engine.bias, engine.shape, engine.scales)),
     ):
         if not np.array_equal(y, expected):
             wrong = np.argwhere(y != expected)

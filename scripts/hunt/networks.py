@@ -10,13 +10,13 @@ import numpy as np
 from openhls.compile import compile_hls
 from openhls.errors import HlsError
 
-from psconv.common.fresh import Layout
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.config import Stalls
-from psconv.flow.csim import ENGINE, INCLUDE
+from psconv.flow.layout import Layout
 from psconv.flow.network_steps import run_bench
 from psconv.flow.settings import Settings
 from psconv.flow.subject import WHOLE, Whole
-from psconv.synthesis.resources import load_target
+from psconv.synthesis.targets import load_target
 from pymodel.golden import model as golden
 from pymodel.top import cpp as network_top
 from pymodel.top.cycles import check, latency, processes, slowest

@@ -10,10 +10,10 @@ import numpy as np
 from openhls.compile import compile_hls
 from openhls.errors import HlsError
 
+from psconv.common.places import INCLUDE
 from scripts.hunt import kernel_bench, kernels
 from scripts.hunt.campaign import Case, Declined, Fault
 
-INCLUDE = Path(__file__).resolve().parents[2] / "hls" / "include"
 RUNS = 3  # calls of a kernel: static words outlive the first
 CLOCKS = {"xcup": (3.33, 5.0, 8.0, 15.0, 30.0), "ecp5": (10.0, 20.0, 50.0, 100.0)}  # ns
 

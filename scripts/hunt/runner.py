@@ -11,19 +11,20 @@ from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
-from psconv.common.fresh import ROOT, content_key, write_json
+from psconv.common.fresh import content_key, write_json
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json
 from scripts.hunt import CAMPAIGNS
 from scripts.hunt.campaign import Campaign, Case
 from scripts.hunt.judge import Worker, drawn
 from scripts.hunt.log import FAULTS, Log, Outcome
+from scripts.places import ROOT
 
 _LOOK_SECONDS = 0.02
 _SMALLER_SECONDS = 120.0  # that making a fault small may take, beside the case that is at work
 
 # What is hunted: a change of any of these makes the outcomes of before worthless.
-_PROGRAM = ("hls", "pymodel", "rtl_tb", "scripts", "constraints", "requirements.lock")
+_PROGRAM = ("hls", "pymodel", "psconv", "rtl_tb", "scripts", "constraints", "requirements.lock")
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _fault(campaign: Campaign, wish: Hunt, worker: Worker, outcome: Outcome) -> 
             "case": case,
         },
     )
-    return f"{campaign.name} {outcome.index}: {least.verdict}: {least.text}\n  psconv hunt --case {path}"
+    return f"{campaign.name} {outcome.index}: {least.verdict}: {least.text}\n  python -m scripts hunt --case {path}"
 
 
 def _drawn_apart(campaign: Campaign, seed: int, index: int) -> Case:

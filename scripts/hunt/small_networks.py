@@ -11,6 +11,7 @@ import numpy as np
 
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.shape_of import engine_shape
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.random_bundle import random_bundle
@@ -57,7 +58,7 @@ def built(case: Case) -> tuple[Bundle, Dataflow]:
     loaded = case["weights"] == "loaded"
     shapes: dict[str, EngineShape] = {}
     for layer in bundle.network.weighted_layers():
-        shape = bundle.engine_shape(layer.name, **case["parallelism"].get(layer.name, {}))
+        shape = engine_shape(bundle, layer.name, **case["parallelism"].get(layer.name, {}))
         shapes[layer.name] = loadable(shape) if loaded else shape
     return bundle, build(bundle, shapes, loaded, [] if loaded else case["weights"])
 

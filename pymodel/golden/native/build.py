@@ -13,8 +13,9 @@ from functools import cache
 from pathlib import Path
 
 from openhls import children, zig
-from openhls.caches import Unwritable, cache_home, writable
+from openhls.caches import Unwritable
 
+from pymodel.common.cache import cache_folder
 from pymodel.common.errors import ConfigError
 
 INSTRUCTION_SETS = ("plain", "avx2", "avx512vnni")  # by their number in convolution.cpp, slowest first
@@ -101,11 +102,6 @@ def load() -> ctypes.CDLL:
     library.psconv_add.argtypes = [number, pointer, pointer, pointer, pointer, size, size]
     library.psconv_add.restype = None
     return library
-
-
-def cache_folder() -> Path:
-    """Where built libraries are kept. Raises Unwritable where that cannot be."""
-    return writable(cache_home() / "psconv", "psconv", "XDG_CACHE_HOME")
 
 
 def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> Path:

@@ -1,0 +1,3 @@
+from psconv.cli import main
+
+main()

@@ -1,0 +1,273 @@
+"""The flow's commands: all of it, or a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from psconv.cli import show
+from psconv.cli.options import Clock, Config, Hls, Implement, Json, Out, Pnr, ScriptOnly, TargetName, ToolPath, Waves
+from psconv.vendor.tools import ToolMissing
+from pymodel.common.errors import ConfigError
+from pymodel.common.records import json_text, read_json, reading
+
+STEPS = ("golden", "csim", "synth", "cosim", "resources")
+
+
+def _flow(
+    config: Path,
+    out: Path,
+    last: str,
+    as_json: bool,
+    hls: str = "open",
+    target: str | None = None,
+    clock: float | None = None,
+    waves: bool = False,
+    pnr: bool = False,
+) -> tuple[Any, Console]:
+    """Runs the steps up to `last`; those whose inputs have not changed are left out."""
+    from psconv.flow import run as flow  # the flow's packages take seconds to import; --help should not
+    from psconv.flow.config import load
+    from psconv.flow.layout import Layout
+
+    if hls not in flow.HLS_TOOLS:
+        raise ConfigError(f"--hls: {hls!r} is unknown: known are {', '.join(flow.HLS_TOOLS)}")
+    console, content = show.console(as_json), load(config)
+    show.keep(out)
+    Layout(out).sweep()
+    run = flow.prepare(content, config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr)
+    for name in STEPS[: STEPS.index(last) + 1]:
+        flow.run_step(name, run, console)
+    return run, console
+
+
+def run(
+    config: Config,
+    out: Out = Path("out"),
+    hls: Hls = "open",
+    target: TargetName = None,
+    clock: Clock = None,
+    waves: Waves = False,
+    pnr: Pnr = False,
+    tool: ToolPath = None,
+    implement: Implement = False,
+    as_json: Json = False,
+) -> None:
+    """The whole flow: golden model, C simulation, HLS, co-simulation, resources, comparison, report."""
+    from psconv.flow import run as flow
+
+    this, console = _flow(config, out, "resources", as_json, hls, target, clock, waves, pnr)
+    if hls != "open":
+        _vendor(this, hls, tool, implement, console)
+    _finish(flow.report(this), this, console, as_json)
+
+
+def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
+    """The golden model: exact integer inputs and outputs of every layer, as OUT/golden/LAYER.npz."""
+    this, console = _flow(config, out, "golden", as_json)
+    subject = this.subject
+    shapes = subject.whole.dataflow.shapes if subject.whole else {e.name: e.shape for e in subject.engines}
+    rows = [
+        {
+            "layer": name,
+            "engine": shape.summary,
+            "images": len(subject.outputs[name]),
+            "output": "x".join(map(str, subject.outputs[name].shape[1:])),
+            "lowest": int(subject.outputs[name].min()),
+            "highest": int(subject.outputs[name].max()),
+            "accumulator_bits": shape.acc_bits,
+        }
+        for name, shape in shapes.items()
+    ]
+    show.table("Golden model", rows, console, as_json)
+
+
+def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
+    """C simulation: the engine's C++ compiled as a program, its outputs against the golden model's."""
+    this, console = _flow(config, out, "csim", as_json)
+    layout, whole = this.settings.layout, this.subject.whole
+    if whole:
+        _compare(layout.golden(whole.name), layout.csim(whole.name), console, as_json)
+    else:
+        _compare(out / "golden", out / "csim", console, as_json)
+
+
+def synth(
+    config: Config,
+    out: Out = Path("out"),
+    hls: Hls = "open",
+    target: TargetName = None,
+    clock: Clock = None,
+    script_only: ScriptOnly = False,
+    tool: ToolPath = None,
+    implement: Implement = False,
+    as_json: Json = False,
+) -> None:
+    """HLS: C++ to RTL for every layer: OUT/synth/LAYER/ by the open flow, OUT/vitis/LAYER/ or OUT/bambu/LAYER/."""
+    if hls != "open":
+        this, console = _flow(config, out, "golden", as_json, hls, target, clock)
+        records = _vendor(this, hls, tool, implement, console, script_only, as_json)
+        show.table(f"HLS: {hls}", [_tool_row(layer, record) for layer, record in records.items()], console, as_json)
+        if any(record["mismatches"] or record["errors"] for record in records.values()):
+            raise typer.Exit(1)
+        return
+    if script_only or tool or implement:
+        raise ConfigError("--script-only, --tool, --implement: for --hls vitis or bambu")
+    this, console = _flow(config, out, "synth", as_json, hls, target, clock)
+    rows = []
+    for design in this.subject.designs:
+        path = this.settings.layout.synth(design.name) / "schedule.json"
+        with reading(path):
+            rows += [
+                {
+                    "design": design.name,
+                    "process": process["name"],
+                    "II": process["ii"],
+                    "stages": process["stages"],
+                    "iterations": process["iterations"],
+                    "register_bits": process["register_bits"],
+                    "multipliers": sum(m["count"] for m in process["multipliers"]),
+                    "memories": ", ".join(f"{m['name']} {m['depth']}x{m['width']}" for m in process["memories"]),
+                }
+                for process in read_json(path)["processes"]
+            ]
+    show.table("Schedule", rows, console, as_json)
+
+
+def cosim(
+    config: Config,
+    out: Out = Path("out"),
+    waves: Waves = False,
+    target: TargetName = None,
+    clock: Clock = None,
+    as_json: Json = False,
+) -> None:
+    """Co-simulation: the RTL in Verilator under cocotb, each beat against the golden model."""
+    this, console = _flow(config, out, "cosim", as_json, "open", target, clock, waves)
+    rows = []
+    for design in this.subject.designs:
+        path = this.settings.layout.cosim(design.name).with_suffix(".json")
+        with reading(path):
+            rows += [
+                {
+                    "design": design.name,
+                    "run": name,
+                    "images": result["images"],
+                    "cycles": result["cycles"]["total"],
+                    "mismatches": result["mismatch_count"],
+                    "errors": "; ".join(result["errors"]),
+                }
+                for name, result in read_json(path).items()
+            ]
+    show.table("Co-simulation", rows, console, as_json)
+    if any(row["mismatches"] or row["errors"] for row in rows):
+        raise typer.Exit(1)
+
+
+def report(
+    config: Config,
+    out: Out = Path("out"),
+    hls: Hls = "open",
+    target: TargetName = None,
+    clock: Clock = None,
+    pnr: Pnr = False,
+    as_json: Json = False,
+) -> None:
+    """Reports: OUT/report/report.json, report.md and report.html from the results in OUT (missing ones are made)."""
+    run(config, out, hls, target, clock, pnr=pnr, as_json=as_json)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="folder of LAYER.npz files, or one .npz: the reference")],
+    b: Annotated[Path, typer.Argument(help="folder or .npz to compare with it")],
+    as_json: Json = False,
+) -> None:
+    """Compares outputs element for element: where they differ, how many, by how much. Exit 1 where they do."""
+    _compare(a, b, show.console(as_json), as_json)
+
+
+def _vendor(
+    this: Any,
+    hls: str,
+    tool: Path | None,
+    implement: bool,
+    console: Console,
+    script_only: bool = False,
+    as_json: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
+    from psconv.vendor import step
+
+    if this.subject.whole:
+        raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
+    engines, settings = this.subject.engines, this.settings
+    folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
+    for engine in engines:
+        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(engine.shape))):
+            console.print(
+                f"Warning: layer {engine.name} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
+                "these at -O2: outputs differ unless yours is mended (docs/bambu.md)"
+            )
+    if script_only:
+        console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
+        console.print(
+            "Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."
+            " Copied back, it is taken up by the same command without --script-only."
+        )
+        if as_json:
+            print(json_text({layer: str(folder) for layer, folder in folders.items()}))
+        raise typer.Exit(0)
+    try:
+        step.check_tools(hls, list(folders.values()), tool, implement)
+    except ToolMissing as missing:
+        raise ToolMissing(
+            f"{missing}\nWhat it would run is complete on disk: {', '.join(map(str, folders.values()))}\n"
+            "Instead: copy these folders to a machine that has the tool and call ./run.sh in each (README.md there),"
+            " or use the embedded flow: --hls open, which needs no tool (make: HLS=open)."
+        ) from missing
+    records = {}
+    for engine in engines:
+        with show.status(console, f"{hls}: {engine.name}"):
+            records[engine.name] = step.run_layer(hls, engine, settings, tool, implement)
+    return records
+
+
+def _tool_row(layer: str, record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "layer": layer,
+        "mismatches": record["mismatches"],
+        "cycles": record["cycles_sim"],
+        **record["resources"],
+        "counted by": record["resources_by"],
+        "its co-simulation": record.get("cosim"),
+        "Fmax MHz": record.get("fmax_mhz"),
+        "errors": "; ".join(record["errors"]),
+    }
+
+
+def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) -> None:
+    from psconv.report.render import terminal_table
+
+    if as_json:
+        print(json_text(result))
+    else:
+        for part in terminal_table(result):
+            console.print(part)
+        console.print(f"Report: {this.settings.layout.report / 'report.html'}")
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+def _compare(a: Path, b: Path, console: Console, as_json: bool) -> None:
+    from psconv.commands.compare import compare as compare_outputs
+
+    result = compare_outputs(a, b)
+    if as_json:
+        print(json_text(result.to_json()))
+    else:
+        console.print(result.render())
+    if not result.equal:
+        raise typer.Exit(1)

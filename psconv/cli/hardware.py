@@ -1,0 +1,95 @@
+"""What a network takes on a device, and the weights for hardware that loads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from psconv.cli import show
+from psconv.cli.options import Clock, Config, Json, number
+from pymodel.common import bounds
+from pymodel.common.records import json_text
+from pymodel.explore.constants import exactness
+
+
+def pack_weights(
+    config: Config,
+    out: Annotated[Path, typer.Option("--out", help="file for the beats, as bytes in the order of TDATA")],
+    bundle: Annotated[Path | None, typer.Option(help="another training of the network; none: CONFIG's")] = None,
+    as_json: Json = False,
+) -> None:
+    """The weights of a bundle as beats for a network that loads them (weights: loaded; docs/weights.md)."""
+    from psconv.commands import pack_weights as loading
+    from psconv.flow.config import load
+
+    record = loading.pack(load(config), config, bundle, out)
+    if as_json:
+        print(json_text(record))
+    else:
+        show.table("Weights", [record], show.console(), False)
+
+
+def explore(
+    config: Config,
+    fps: Annotated[
+        float | None,
+        number("--fps", bounds.FRAMES_PER_SECOND, "frames/s to reach with the least; none: as many as fit"),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
+    budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
+    minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT or FF")] = "DSP",
+    maximise: Annotated[str | None, typer.Option(help="utilisation: of the lanes, at --fps or more")] = None,
+    packing: Annotated[bool, typer.Option(help="outputs may share multipliers")] = True,
+    channels: Annotated[bool, typer.Option(help="rings may lie in memories (feed: channels)")] = True,
+    clock: Clock = None,
+    points: Annotated[int, number("--points", bounds.POINTS, "of the frontier")] = 8,
+    out: Annotated[Path | None, typer.Option("--out", help="folder for the configuration and the plot")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="scheduler of a Dask cluster to work on")] = None,
+    as_json: Json = False,
+) -> None:
+    """Chooses the parallelism of every layer, provably the best, for a frame rate or a device (docs/explore.md)."""
+    from psconv.commands import explore as exploration
+
+    console = show.console(as_json)
+    if out:
+        show.keep(out)
+    wish = exploration.Wish(
+        fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask, packing, channels
+    )
+    with show.status(console, "explore"):
+        found = exploration.explore(config, wish)
+    written = []
+    if out:
+        written = [exploration.write_config(found, config, out, wish), *exploration.plot(found, out)]
+    if as_json:
+        print(json_text(found.to_json() | {"files": list(map(str, written))}))
+        return
+    where = f"{found.network} on {found.target.name}, {found.clock_ns:g} ns"
+    show.table(f"Frontier, engines and streams together: {where}", found.rows, console, False)
+    show.table("Chosen, engines and streams together", [found.summary], console, False)
+    show.table("Its layers", found.layers, console, False)
+    console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
+    for path in written:
+        console.print(f"Written: {path}")
+
+
+def fits(
+    config: Config,
+    device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
+    as_json: Json = False,
+) -> None:
+    """Whether a network with its weights in ROM fits a device, and whether its dense twin would at the same pace."""
+    from psconv.commands import fits as fitting
+
+    console = show.console(as_json)
+    with show.status(console, "fits"):
+        found = fitting.fits(config, device)
+    if as_json:
+        print(json_text(found.to_json()))
+        return
+    show.table(
+        f"{found.network} on {found.target.name}, {found.interval:,} cycles an image", found.rows, console, False
+    )
+    console.print(f"{found.note}. {exactness('DSP, BRAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")

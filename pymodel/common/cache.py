@@ -1,0 +1,12 @@
+"""The folder in which this project keeps, for each user, what it has compiled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openhls.caches import cache_home, writable
+
+
+def cache_folder() -> Path:
+    """Where built libraries are kept. Raises Unwritable where that cannot be."""
+    return writable(cache_home() / "psconv", "psconv", "XDG_CACHE_HOME")
