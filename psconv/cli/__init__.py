@@ -28,6 +28,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+app.command("pack-weights")(hardware.pack_weights)
 for command in (
     flow.run,
     flow.golden,
@@ -38,7 +39,6 @@ for command in (
     flow.compare,
     counts.complexity,
     counts.energy,
-    hardware.pack_weights,
     hardware.explore,
     hardware.fits,
     training.train,
@@ -54,10 +54,10 @@ def main(commands: typer.Typer = app) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, lambda number, _: sys.exit(128 + number))
     with show.kept:
-        sys.exit(_call(lambda: commands(standalone_mode=False)))
+        sys.exit(call(lambda: commands(standalone_mode=False)))
 
 
-def _call(command: Callable[[], Any]) -> int:
+def call(command: Callable[[], Any]) -> int:
     """The exit code of a command, and one message for whatever it raises."""
     try:
         return command() or 0

@@ -19,9 +19,9 @@ from pymodel.counts.complexity import complexity
 from pymodel.datasets.splits import load_dataset
 from pymodel.network.bundle import Bundle
 from pymodel.nn.baselines import initialised
-from pymodel.nn.build import dense_network
 from pymodel.training.config import load_config
 from pymodel.training.distributed import is_main, world
+from pymodel.training.network import dense_network
 from pymodel.training.quantise import quantise
 from pymodel.training.train import begun, load_topology, train
 

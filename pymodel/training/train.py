@@ -29,12 +29,13 @@ from pymodel.common.records import read_json, reading, write_json
 from pymodel.datasets.splits import Dataset, Split, load_dataset
 from pymodel.network.topology import Network
 from pymodel.nn.baselines import initialised
-from pymodel.nn.build import NetworkModule, dense_network
+from pymodel.nn.build import NetworkModule
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.distributed import Process, is_main, joined
 from pymodel.training.monitor import Monitor, write_log, write_plot
+from pymodel.training.network import dense_network
 from pymodel.training.optimiser import make_optimiser, set_learning_rate
 
 EVALUATION_BATCH = 500

@@ -1,4 +1,4 @@
-"""Measurements: `python -m scripts bench NAME` runs one, prints its tables and writes them with the machine and the versions.
+"""Measurements: `python -m scripts bench NAME` runs one, prints its tables and writes them with machine and versions.
 
 A benchmark is a module here with
 

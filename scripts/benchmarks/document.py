@@ -1,4 +1,4 @@
-"""Puts the tables that `python -m scripts bench` wrote into documents, between lines that name a benchmark, or a table of it.
+"""Puts the tables that `python -m scripts bench` wrote into documents, between lines that name it.
 
 python -m scripts.benchmarks.document out/bench docs/performance.md docs/comparison.md docs/storage_energy.md
 

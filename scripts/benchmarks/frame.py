@@ -88,8 +88,8 @@ def machine() -> dict[str, Any]:
 def _provenance(result: Mapping[str, Any]) -> str:
     at, versions = result["machine"], result["versions"]
     return (
-        f"`python -m scripts bench {result['benchmark']}`, {result['date']}, {result['seconds']:.0f} s; {at['processor']}, "
-        f"{at['cores']} cores, load {at['load']:.1f} before and {at['load_after']:.1f} after; "
+        f"`python -m scripts bench {result['benchmark']}`, {result['date']}, {result['seconds']:.0f} s; "
+        f"{at['processor']}, {at['cores']} cores, load {at['load']:.1f} before and {at['load_after']:.1f} after; "
         + ", ".join(f"{name} {number}" for name, number in versions.items())
         + ".\n"
     )

@@ -1,4 +1,4 @@
-"""`python -m scripts hunt`: standing campaigns of random inputs, each with a seed, each compared with something independent.
+"""`python -m scripts hunt`: standing campaigns of random inputs, each with a seed and an independent answer.
 
 A campaign is an object of the kind that campaign.py describes, in a module here, and a line in CAMPAIGNS; runner.py
 draws its cases, judges them in processes of their own and keeps a log. docs/hunt.md has what was found and counted.

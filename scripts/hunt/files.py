@@ -26,8 +26,9 @@ import yaml
 from openhls.__main__ import main as openhls
 
 from psconv import cli
-from psconv.common.places import INCLUDE
-from psconv.synthesis import resources
+from psconv.cli import show as show
+from psconv.common.places import CONSTRAINTS, INCLUDE
+from psconv.synthesis import targets as targets
 from pymodel.counts.energy import COSTS_FILE
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import make_support
@@ -141,7 +142,7 @@ def _costs(folder: Path) -> None:
 
 def _device(folder: Path) -> None:
     _layer(folder)
-    shutil.copytree(resources.CONSTRAINTS, folder / "constraints")
+    shutil.copytree(CONSTRAINTS, folder / "constraints")
 
 
 def _training(folder: Path) -> None:
@@ -549,8 +550,8 @@ def _psconv(arguments: list[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in this process."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        with cli._kept:
-            code = cli._call(lambda: cli.app(arguments, standalone_mode=False))
+        with show.kept:
+            code = cli.call(lambda: cli.app(arguments, standalone_mode=False))
     return code, out.getvalue(), err.getvalue()
 
 
@@ -570,7 +571,7 @@ def _run(kind: Kind, folder: Path) -> tuple[int, str, str]:
         return _openhls(folder)
     arguments = [word.replace("FOLDER", str(folder)) for word in kind.command]
     devices = folder / "constraints"
-    with patch.object(resources, "CONSTRAINTS", devices if devices.is_dir() else resources.CONSTRAINTS):
+    with patch.object(targets, "CONSTRAINTS", devices if devices.is_dir() else CONSTRAINTS):
         return _psconv(arguments)
 
 

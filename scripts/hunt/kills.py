@@ -182,7 +182,7 @@ def _environment(folder: Path, mark: str) -> dict[str, str]:
 
 def _started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "psconv.cli", *arguments],
+        [sys.executable, "-m", "psconv", *arguments],
         cwd=folder,
         env=_environment(folder, mark),
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,745 @@
+"""psconv explore against exhaustive search, against yosys' counts and against the model of the whole network."""
+
+import itertools
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openhls.primitives import Fifo, Ram, Rom
+
+from psconv.commands import explore
+from psconv.flow.config import load
+from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.synthesis.resources import synthesise
+from psconv.synthesis.targets import load_target
+from pymodel.common.errors import ConfigError
+from pymodel.counts.complexity import compare_variants
+from pymodel.engine.cycles import sequences
+from pymodel.engine.memories import Memory, half_blocks, memories, total_half_blocks, totals
+from pymodel.engine.packing import EngineShape
+from pymodel.explore.costs import Cost, calibration, engine_cost, fit, lut_features, multiplier_blocks
+from pymodel.explore.network import Network, cheapest, conflicts, fastest, top_shapes
+from pymodel.explore.options import CHANNELS, WINDOWS, Option, Parallelism, by_words, engines, options, pareto
+from pymodel.explore.solve import AXES, LANES, Price, Problem, minimise, total
+from pymodel.explore.streams import fifo_cost, inner_half_blocks, streams_cost
+from pymodel.explore.utilisation import most_utilised
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Conv, InputSpec
+from pymodel.network.topology import Network as Layers
+from pymodel.network.zoo import make_network
+from pymodel.top.cycles import slowest
+from pymodel.top.dataflow import build
+from pymodel.top.memory import needed
+from scripts import calibrate_costs as calibrate
+from tests.helpers.places import ROOT
+
+DIGITS = ROOT / "examples" / "digits" / "network.yaml"
+
+
+def shape_of(cin, cout, size, support="dense", **keys):
+    keys = {"kernel": 3, "padding": 1} | keys
+    return EngineShape(cin=cin, cout=cout, height=size, width=size, support=support, acc_bits=24, **keys)
+
+
+def small_network(channels, supports, size=4):
+    """A chain of 3x3 convolutions."""
+    names = [f"c{at}" for at in range(len(supports))]
+    layers = [
+        Conv(name=name, input=source, out_channels=count, kernel=3, padding=1, support=support, relu=True)
+        for name, source, count, support in zip(names, ["input", *names], channels[1:], supports, strict=False)
+    ]
+    spec = InputSpec(channels=channels[0], height=size, width=size)
+    return random_bundle(Layers(name="chain", input=spec, layers=layers, output=names[-1]), 0, 8, 8)
+
+
+def explored(bundle, multipliers=1 << 16, **only):
+    """A network with all its options; alike layers share theirs."""
+    shapes = top_shapes(bundle, 27)
+    found = {shape.model_dump_json(): shape for shape in shapes.values()}
+    found = {key: options(shape, multipliers, **only) for key, shape in found.items()}
+    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
+
+
+# Memories, multipliers: exact
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "written", "halves"),
+    [
+        (1024, 18, True, 1),
+        (1025, 72, True, 6),
+        (128, 256, True, 8),
+        (256, 768, True, 22),
+        (4096, 21, True, 6),
+        (600, 256, True, 15),
+        (70, 100, True, 3),
+        (1024, 192, False, 11),
+        (2048, 40, False, 5),
+        (3000, 48, False, 8),
+        (513, 36, False, 2),
+        (600, 100, False, 6),
+    ],
+)
+def test_block_rams_as_yosys_maps_them(depth, width, written, halves):
+    """Counted by yosys (synth_xilinx -family xcup) on openhls' Ram and Rom of these sizes."""
+    assert half_blocks(depth, width, written) == halves
+
+
+def module_counts(module, folder):
+    """What yosys makes of a primitive of openhls, by itself."""
+    path = folder / "memory_under_test.sv"
+    path.write_text(module.verilog(path.stem))
+    return synthesise([path], path.stem, load_target("zcu104"))["total"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_memories_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
+    """Block RAMs of openhls' Ram, Rom and Fifo, and a distributed Ram with the flip-flops behind it."""
+    rng = np.random.default_rng([seed, 14])
+    depth, width = int(2 ** rng.uniform(1, 13)), int(2 ** rng.uniform(0, 9))
+    words = tuple(int.from_bytes(rng.bytes(64)) % (1 << width) for _ in range(depth))
+    for written in (False, True):
+        memory = Memory("m", depth, width, written)
+        style, latency = ("block", 2) if memory.block else ("distributed", 1)
+        made = (
+            Ram(width, depth, style, False, False, True, None)
+            if written
+            else Rom(width, depth, style, latency, True, words)
+        )
+        found = module_counts(made, tmp_path)
+        assert found["BRAM"] == memory.half_blocks / 2
+        if written and not memory.block:
+            assert found["LUTRAM"] == memory.luts and found["FF"] == memory.registers
+    if depth > 1:
+        assert module_counts(Fifo(width, depth), tmp_path)["BRAM"] == fifo_cost(depth, width).half_blocks / 2
+
+
+@given(st.integers(65, 70000), st.integers(1, 3000), st.booleans())
+def test_block_rams_hold_all_bits(depth, width, written):
+    assert half_blocks(depth, width, written) * 18 * 1024 >= depth * width
+
+
+@pytest.mark.parametrize("name", sorted(calibration().measured))
+def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
+    record = calibration().measured[name]
+    shape = EngineShape(**record["shape"])
+    assert multiplier_blocks(shape) == record["DSP"]
+    assert (total_half_blocks(memories(shape)) + inner_half_blocks(shape)) / 2 == record["BRAM"]
+
+
+def test_the_calibration_has_packing_and_rings_in_memories_of_all_kinds():
+    shapes = [EngineShape(**record["shape"]) for record in calibration().measured.values()]
+    kinds = {(s.packing, s.weight_bits, s.in_bits, s.feed, s.fold > 1) for s in shapes if s.packing > 1 or s.pieces > 1}
+    assert {kind[:3] for kind in kinds} == {(1, 8, 8), (1, 4, 6), (2, 8, 8), (2, 4, 8), (3, 4, 8), (4, 4, 4), (3, 2, 2)}
+    assert {(kind[0] > 1, *kind[3:]) for kind in kinds} >= {
+        (packed, feed, folded)
+        for packed in (False, True)
+        for feed in (WINDOWS, CHANNELS)
+        for folded in (False, True)
+        if packed or feed == CHANNELS
+    }
+
+
+@given(
+    st.sampled_from(["PSD1_P16", "PS4_P4", "dense"]),
+    st.sampled_from([1, 2]),
+    st.sampled_from([8, 40, 200]),
+    st.sampled_from([WINDOWS, CHANNELS]),
+)
+def test_what_memories_take_is_the_sum_over_them(support, Tb, size, feed):
+    shape = shape_of(32, 64, size, support, Tb=Tb, feed=feed)
+    assert totals(shape) == tuple(
+        sum(getattr(memory, what) for memory in memories(shape)) for what in ("half_blocks", "luts", "registers")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_the_calibration_is_of_the_engine_of_today(seed, tmp_path):
+    """One of its engines, drawn at random, through HLS and yosys again."""
+    name = str(np.random.default_rng([seed, 14]).choice(sorted(calibration().measured)))
+    assert calibrate.measure(name, tmp_path) == calibration().measured[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "keys", [{"Tb": 3, "fold": 5}, {"To": 4, "Tb": 2, "fold": 3, "packing": 2, "feed": "channels"}]
+)
+def test_an_engine_that_the_calibration_has_not_seen(keys, tmp_path):
+    name, engine = "unseen", calibrate.layer_engine(48, 96, 12, "PSD2_P8", **keys)
+    calibrate.ENGINES[name] = engine
+    try:
+        record = calibrate.measure(name, tmp_path)
+    finally:
+        del calibrate.ENGINES[name]
+    shape = EngineShape(**record["shape"])
+    cost = engine_cost(shape)
+    assert (cost.DSP, cost.BRAM + inner_half_blocks(shape) / 2) == (record["DSP"], record["BRAM"])
+    for kind, error in (("LUT", calibration().LUT), ("FF", calibration().FF)):
+        estimate = cost.to_json()[kind]
+        assert abs(estimate / record[kind] - 1) * 100 <= 2 * error.unseen_worst_percent
+
+
+def test_the_coefficients_in_the_file_are_those_of_its_measurements_and_of_the_features_of_today():
+    model = calibration()
+    again = fit(model.measured, model.family)
+    for found, expected in ((model.LUT, again["LUT"]), (model.FF, again["FF"])):
+        assert found.coefficients == pytest.approx(expected.pop("coefficients"), abs=0.01)
+        assert found.model_dump(exclude={"coefficients"}) == pytest.approx(expected, abs=0.11)
+
+
+def counted(per_feature):
+    """Measurements of the calibration's engines as if look-up tables came to so many for each feature."""
+    records = {}
+    for name, record in calibration().measured.items():
+        shape = EngineShape(**record["shape"])
+        luts = totals(shape).luts + sum(per_feature[key] * value for key, value in lut_features(shape).items())
+        records[name] = record | {"LUT": luts}
+    return records
+
+
+def test_the_fit_finds_the_coefficients_that_made_the_counts_and_an_error_that_was_put_in():
+    per_feature = {name: 0.25 + 0.125 * at for at, name in enumerate(calibration().LUT.coefficients)}
+    found = fit(counted(per_feature), "none")["LUT"]
+    assert found["coefficients"] == pytest.approx(per_feature, abs=0.01)
+    assert found["worst_percent"] == found["mean_percent"] == found["unseen_worst_percent"] == 0
+    # One engine of 43 twice as large: by a fit to all the others it is half of what it should be.
+    records = counted(per_feature)
+    records["stem"]["LUT"] *= 2
+    found = fit(records, "none")["LUT"]
+    assert found["unseen_worst_percent"] == 50 and 0 < found["worst_percent"] <= 50
+    assert 0 < found["mean_percent"] < found["worst_percent"]
+
+
+def test_packing_halves_the_multipliers_and_rings_in_memories_save_flip_flops():
+    plain = shape_of(64, 64, 32, "PSD1_P16", To=2)
+    packed, channels = (plain.model_copy(update=keys) for keys in ({"packing": 2}, {"feed": CHANNELS}))
+    costs = [engine_cost(shape) for shape in (plain, packed, channels)]
+    assert [cost.DSP for cost in costs] == [48, 24, 48]
+    assert costs[1].FF > costs[0].FF > 2 * costs[2].FF and costs[0].LUT > costs[2].LUT
+
+
+# Options
+
+
+BITS = st.sampled_from([(8, 8), (4, 8), (4, 4), (2, 3)])  # weights, activations
+SUPPORTS = st.sampled_from(["dense", "PS4_P4", "PSD2_P8"])
+
+
+def legal(shape, **parallelism):
+    """The engine with this parallelism, or None."""
+    try:
+        return EngineShape(**(shape.model_dump() | parallelism))
+    except ConfigError:
+        return None
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 16), SUPPORTS, st.integers(1, 2), BITS, st.sampled_from([18, 27]))
+def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cout, support, stride, bits, multiplier):
+    """All of them are tried, all products that could share a multiplier and both feeds included."""
+    shape = shape_of(
+        cin, cout, 4, support, stride=stride, weight_bits=bits[0], in_bits=bits[1], multiplier_bits=multiplier
+    )
+    found = {option.key: option for option in options(shape, 1 << 16)}
+    least = {}  # with each number of lanes
+    for To, Tb in itertools.product(range(1, cout + 1), range(1, shape.blocks + 1)):
+        if not legal(shape, To=To, Tb=Tb):
+            continue
+        for packing, feed in itertools.product(range(1, To + 1), (WINDOWS, CHANNELS)):
+            for fold in range(1, shape.N * Tb + 1):
+                engine = legal(shape, To=To, Tb=Tb, fold=fold, packing=packing, feed=feed)
+                if engine and (feed == WINDOWS or engine.pieces > 1):
+                    least.setdefault((To, Tb, packing, feed, engine.lanes), engine)
+    assert set(found) == {Parallelism(e.To, e.Tb, e.fold, e.packing, e.feed) for e in least.values()}
+    for engine in least.values():
+        option = found[engine.To, engine.Tb, engine.fold, engine.packing, engine.feed]
+        assert option.cycles == max(sequence.iterations for sequence in sequences(engine))
+        assert (option.lanes, option.multipliers) == (engine.lanes, engine.multipliers)
+        assert option.cost == engine_cost(engine)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from([8, 16, 48, 64]),
+    st.sampled_from([1, 7, 16, 32, 96, 128]),
+    SUPPORTS | st.just("PSD1_P16"),
+    BITS,
+    st.sampled_from([1, 3]),
+    st.data(),
+)
+def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel, data):
+    """Of larger shapes any engine that EngineShape takes has an option with its lanes that is no slower."""
+    support = support if kernel == 3 else "dense"
+    shape = shape_of(cin, cout, 6, support, kernel=kernel, padding=kernel // 2, weight_bits=bits[0], in_bits=bits[1])
+    drawn = Parallelism(
+        data.draw(st.sampled_from([1, 2, 3, 4, 6, 8])),
+        data.draw(st.sampled_from([1, 2, 3, 4])),
+        data.draw(st.integers(1, 40)),
+        data.draw(st.integers(1, 6)),
+        data.draw(st.sampled_from([WINDOWS, CHANNELS])),
+    )
+    engine = legal(shape, **drawn._asdict())
+    found = [Parallelism(e.To, e.Tb, e.fold, e.packing, e.feed) for e in engines(shape, 1 << 16)]
+    assert len(set(found)) == len(found)
+    if engine is None:
+        assert drawn not in found
+        return
+    feed = drawn.feed if engine.pieces > 1 else WINDOWS
+    same = [key for key in found if key._replace(fold=0) == drawn._replace(fold=0, feed=feed)]
+    least = [key for key in same if key.of(shape).lanes == engine.lanes]
+    assert len(least) == 1 and least[0].fold <= drawn.fold
+
+
+def test_the_limit_of_multipliers_holds():
+    shape = shape_of(64, 64, 8, "PSD1_P16")
+    found = options(shape, 24)
+    assert max(option.multipliers for option in found) == 24 and max(option.lanes for option in found) == 48
+    assert list(engines(shape, 0)) == []
+
+
+def test_options_can_be_kept_out():
+    shape = shape_of(64, 64, 8, "PSD1_P16")
+    for packing, channels in itertools.product((False, True), repeat=2):
+        found = options(shape, 24, packing, channels)
+        assert any(option.key.packing > 1 for option in found) == packing
+        assert any(option.key.feed == CHANNELS for option in found) == channels
+
+
+def option(key, cycles, *cost, groups=(1, 1)):
+    return Option(Parallelism(*key), lanes=cost[0], cycles=cycles, cost=Cost(*cost), groups=groups)
+
+
+def test_pareto_keeps_what_is_not_dominated_and_one_of_equals():
+    a, b = option((1, 1, 1), 10, 4, 2, 9, 9), option((1, 1, 2), 20, 2, 2, 9, 9)
+    c, d = option((1, 1, 3), 20, 2, 3, 9, 9), option((1, 1, 4), 20, 2, 2, 9, 9)
+    assert pareto([a, b, c, d], 20) == [b]
+    assert pareto([a, b, c, d], 10) == [a]
+    other = option((1, 1, 5), 20, 5, 5, 9, 9, groups=(2, 1))
+    assert other in pareto([a, b, other], 20, by_words) and other not in pareto([a, b, other], 20)
+
+
+# The solver against exhaustive search
+
+
+costs = st.tuples(*[st.integers(0, 9)] * 4)
+layer_options = st.lists(st.tuples(st.integers(1, 6), costs, st.integers(1, 2)), min_size=1, max_size=5)
+
+
+def made(lists):
+    return {
+        f"l{at}": [
+            option((1, 1, k + 1), cycles, *cost, groups=(group, group)) for k, (cycles, cost, group) in enumerate(each)
+        ]
+        for at, each in enumerate(lists)
+    }
+
+
+def exhaustive(layers, budget, interval, cuts=(), prices=()):
+    """Every choice that is legal, as (cost vector, choice)."""
+    for picks in itertools.product(*layers.values()):
+        choice = dict(zip(layers, picks, strict=True))
+        if max(o.cycles for o in picks) > interval or any(meets(choice, cut) for cut in cuts):
+            continue
+        parts = {}  # of each, axis by axis, the most that its prices say
+        for price in prices:
+            if meets(choice, price.where):
+                parts[price.part] = [
+                    max(pair) for pair in zip(parts.get(price.part, (0,) * 4), price.cost.vector, strict=True)
+                ]
+        vector = tuple(map(sum, zip(total(picks).vector, *parts.values(), strict=True)))
+        if all(vector[AXES.index(kind)] <= most * (2 if kind == "BRAM" else 1) for kind, most in budget.items()):
+            yield vector, choice
+
+
+def meets(choice, where):
+    return all(
+        choice[layer].groups[0] == value if trait == "reads" else choice[layer].groups[1] == value
+        for (layer, trait), value in where.items()
+    )
+
+
+budgets = st.fixed_dictionaries({}, optional={axis: st.integers(0, 25) for axis in AXES})
+words = st.fixed_dictionaries({("l0", "reads"): st.integers(1, 2), ("l1", "writes"): st.integers(1, 2)})
+price_lists = st.lists(
+    st.builds(Price, st.integers(0, 1), words, st.builds(Cost, *[st.integers(0, 9)] * 4)), max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(layer_options, min_size=2, max_size=3),
+    budgets,
+    st.integers(1, 6),
+    st.sampled_from(AXES),
+    st.lists(words, max_size=3),
+    price_lists,
+)
+def test_the_solver_equals_exhaustive_search(lists, budget, interval, resource, cuts, prices):
+    layers = made(lists)
+    order = [AXES.index(resource), *(at for at, axis in enumerate(AXES) if axis != resource)]
+    legal = [tuple(vector[at] for at in order) for vector, _ in exhaustive(layers, budget, interval, cuts, prices)]
+    answer = minimise(Problem(layers, budget, tuple(cuts), tuple(prices)), interval, resource)
+    assert answer.proved
+    if not legal:
+        assert answer.choice is None
+        return
+    assert tuple(answer.cost.vector[at] for at in order) == min(legal)
+    assert answer.bound == answer.cost.to_json()[resource]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(layer_options, min_size=2, max_size=3), budgets, st.integers(1, 6), st.data())
+def test_multipliers_are_minimised_like_a_resource(lists, budget, interval, data):
+    """They need not be the DSPs: narrow products lie in look-up tables, and scales take DSPs of their own."""
+    layers = {
+        name: [replace(o, lanes=data.draw(st.integers(1, 9))) for o in each] for name, each in made(lists).items()
+    }
+    legal = [sum(o.lanes for o in choice.values()) for _, choice in exhaustive(layers, budget, interval)]
+    answer = minimise(Problem(layers, budget), interval, LANES)
+    assert answer.proved and (answer.choice is None) == (not legal)
+    if legal:
+        assert answer.bound == min(legal) == sum(o.lanes for o in answer.choice.values())
+
+
+def test_the_solver_without_time_does_not_claim_a_proof():
+    layers = made([[(1, (k % 7, k * 5 % 11, k * 3 % 13, k), 1) for k in range(60)]] * 40)
+    answer = minimise(Problem(layers, {"BRAM": 60, "LUT": 150}, seconds=0.0), 5, "DSP")
+    least = 0 if answer.choice is None else answer.cost.DSP
+    assert answer.bound <= least or answer.proved
+
+
+# Networks
+
+
+def built(network):
+    """Every choice with the cycles and the streams of the network as built, which do not depend on packing."""
+    known = {}
+    for picks in itertools.product(*network.options.values()):
+        key = tuple(option.key._replace(packing=1) for option in picks)
+        if key not in known:
+            dataflow = network.dataflow(dict(zip(network.options, picks, strict=True)))
+            known[key] = slowest(dataflow).iterations, streams_cost(dataflow)
+        cycles, streams = known[key]
+        yield picks, cycles, total(picks) + streams
+
+
+def within(cost, budget):
+    return all(cost.to_json()[kind] <= most for kind, most in budget.items())
+
+
+@pytest.mark.parametrize("feed", [WINDOWS, CHANNELS])
+def test_packing_changes_neither_cycles_nor_streams_of_a_network(feed):
+    network = explored(small_network((8, 8, 8), ("PS4_P4", "PS4_P4"), size=3))
+    for option in network.options["c0"]:
+        if option.key.packing > 1 and option.key.feed == feed:
+            plain = next(o for o in network.options["c0"] if o.key == option.key._replace(packing=1))
+            rest = {"c1": network.options["c1"][0]}
+            packed, other = (network.dataflow({"c0": way} | rest) for way in (option, plain))
+            assert slowest(packed).iterations == slowest(other).iterations
+            assert streams_cost(packed) == streams_cost(other)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from([2, 3, 4, 6]),
+    st.sampled_from([4, 6]),
+    st.sampled_from([4, 6]),
+    st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2),
+    st.integers(40, 400),
+)
+def test_networks_equal_exhaustive_search_over_the_network_as_built(cin, middle, cout, supports, budget):
+    """Every pair of foldings is built as a network; its slowest process, of whatever unit, is its interval."""
+    bundle = small_network((cin, middle, cout), supports, size=3)
+    network = explored(bundle, multipliers=5)
+    limits = {"DSP": budget / 10, "LUT": budget * 20}
+    legal = [(cycles, cost.DSP) for _, cycles, cost in built(network) if within(cost, limits)]
+    best = fastest(network, limits, "DSP")
+    if not legal:
+        assert best is None
+        return
+    assert best.proved and (best.interval, best.answer.cost.DSP) == min(legal)
+    at = 2 * best.interval
+    assert cheapest(network, limits, at, "DSP").cost.DSP == min(dsp for cycles, dsp in legal if cycles <= at)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from([2, 6]),
+    st.sampled_from([4, 6]),
+    st.sampled_from(["dense", "PS4_P4"]),
+    st.sampled_from([100, 400, 2000]),
+    st.sampled_from(AXES),
+)
+def test_the_few_options_of_an_interval_lead_to_the_same_choice(cin, middle, support, interval, resource):
+    network = explored(small_network((cin, middle, 4), (support, "dense"), size=3), multipliers=24)
+    few = network.at(interval)
+    assert all(set(kept) <= set(network.options[name]) for name, kept in few.options.items())
+    first, second = (cheapest(each, {"DSP": 30}, interval, resource) for each in (network, few))
+    assert (first.choice and first.cost) == (second.choice and second.cost) and first.bound == second.bound
+
+
+def test_units_between_engines_are_obeyed():
+    """Words of 9 and 4 channels: a split to single channels between them, 576 iterations, slower than either engine."""
+    everything = explored(small_network((2, 36, 2), ("dense", "dense")))
+    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS)]
+    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS), (2, 9, 1, 1, WINDOWS))]
+    network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
+    narrow, wide = sorted(second, key=lambda o: o.lanes)
+    pair = {"c0": first[0], "c1": narrow}
+    assert max(o.cycles for o in pair.values()) < 220 < network.interval(pair) == 16 * 36
+    assert conflicts(network.dataflow(pair), 220) == [{("c0", "writes"): 9, ("c1", "reads"): 4}]
+    assert cheapest(network, {}, 576, "DSP").choice["c1"] == narrow
+    assert cheapest(network, {}, 575, "DSP").choice["c1"] == wide
+    assert fastest(network, {"DSP": first[0].lanes + narrow.lanes}, "DSP").interval == 576
+
+
+def every_product(network, limits, interval=1 << 62):
+    """(lanes * cycles, cycles) of every choice within limits, as built."""
+    return [
+        (sum(o.lanes for o in picks) * cycles, cycles)
+        for picks, cycles, cost in built(network)
+        if within(cost, limits) and cycles <= interval
+    ]
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.sampled_from([2, 3, 4, 6]),
+    st.sampled_from([4, 6]),
+    st.sampled_from([4, 6]),
+    st.tuples(*[st.sampled_from(["dense", "PS4_P4", "PS2_P6"])] * 2),
+    st.integers(40, 400),
+    st.sampled_from([1 << 62, 900, 200]),
+)
+def test_the_best_use_of_multipliers_equals_exhaustive_search(cin, middle, cout, supports, budget, interval):
+    network = explored(small_network((cin, middle, cout), supports, size=3), multipliers=5)
+    limits = {"DSP": budget / 10, "LUT": budget * 20}
+    legal = every_product(network, limits, interval)
+    best = most_utilised(network, limits, interval)
+    if not legal:
+        assert best is None
+        return
+    assert (best.product, best.interval) == min(legal) and best.bound == best.product
+    assert network.interval(best.answer.choice) == best.interval
+
+
+def test_the_pace_of_a_unit_between_engines_is_a_pace():
+    """576 cycles are no engine's: the units of test_units_between_engines_are_obeyed; nothing else is as well used."""
+    everything = explored(small_network((2, 36, 2), ("dense", "dense")))
+    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS)]
+    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS), (2, 3, 4, 1, WINDOWS))]
+    network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
+    best = most_utilised(network, {})
+    assert (best.product, best.interval) == min(every_product(network, {}))
+    slow = replace(network, options={"c0": first, "c1": [o for o in second if o.key == (2, 4, 1, 1, WINDOWS)]})
+    assert most_utilised(slow, {}).interval == 576 and most_utilised(slow, {}, 575) is None
+
+
+@pytest.mark.parametrize(("variant", "N"), [("PSD2_P16", 39), ("PSD4_P8", 37)])
+def test_numbers_that_are_not_round_cost_nothing(variant, N):
+    """Every layer with the variant is busy in every cycle, and the search asks the solver for few paces."""
+    network = explored(random_bundle(make_network("resnet18", "cifar10", variant), 0, 8, 8), 1728)
+    best, shapes = most_utilised(network, {"DSP": 1728}), network.shapes
+    assert best.product == best.bound and best.solved * 10 < best.intervals
+    assert sum(shape.macs for shape in shapes.values()) > 0.998 * best.product
+    assert {shape.N for shape in shapes.values() if shape.P > 1} == {N}
+    for name, o in best.answer.choice.items():
+        if shapes[name].P > 1:
+            assert o.lanes * best.interval == shapes[name].macs
+
+
+@cache
+def lanes_of_resnet18(variant):
+    """The least lanes at 262,144 cycles per image, a multiplier for each; checked layer by layer."""
+    bundle = random_bundle(make_network("resnet18", "cifar10", variant), 0, 8, 8)
+    network = explored(bundle, 160, packing=False, channels=False)
+    answer = cheapest(network, {}, 262144, "DSP")
+    lanes = sum(o.lanes for o in answer.choice.values())
+    assert answer.proved and answer.bound == lanes
+    # Independently: the least of each layer by itself, and where every multiplier works in every cycle.
+    alone = [min(o.lanes for o in each if o.cycles <= 262144) for each in network.options.values()]
+    assert sum(alone) == lanes
+    full = 24 if variant == "PSD1_P16" else 144
+    for name, o in answer.choice.items():
+        shape = network.shapes[name]
+        if shape.kernel == 3 and name != "stem":
+            assert o.lanes == full // shape.stride
+        assert o.lanes >= shape.macs / 262144
+    return lanes
+
+
+@pytest.mark.parametrize(("variant", "lanes"), [("PSD1_P16", 380), ("dense", 2120)])
+def test_resnet18_at_262144_cycles(variant, lanes):
+    """24 lanes for each 3x3 layer of stride 1 (dense: 144), 12 (72) for stride 2, 8 for projections, 7 stem, 1 fc."""
+    assert lanes_of_resnet18(variant) == lanes
+
+
+def test_the_ratio_of_multipliers_is_the_papers_flop_reduction():
+    """5.6x fewer FLOPs for PSD1_P16 [T], as multiply-accumulates are counted and as multipliers at one frame rate."""
+    counts = compare_variants("resnet18", "cifar10", ("PSD1_P16", "dense"))
+    flops = counts["dense"].total("macs") / counts["PSD1_P16"].total("macs")
+    assert lanes_of_resnet18("dense") / lanes_of_resnet18("PSD1_P16") == pytest.approx(flops, rel=0.01)
+    assert round(flops, 1) == 5.6
+
+
+def test_resnet18_packed_at_262144_cycles():
+    """Two products in a multiplier: half of them in each layer, rounded up where a lane is alone (7 stem, 1 fc)."""
+    bundle = random_bundle(make_network("resnet18", "cifar10", "PSD1_P16"), 0, 8, 8)
+    network = explored(bundle, 160)
+    answer = cheapest(network, {}, 262144, "DSP")
+    lanes = [24] * 13 + [12] * 3 + [8] * 3 + [7, 1]
+    assert answer.proved and answer.bound == 191 == sum(-(-each // 2) for each in lanes)
+    # A ring in memories takes 16 cycles more in each image, which nothing can spare here.
+    assert all(o.key.feed == WINDOWS for o in answer.choice.values())
+    slower = cheapest(network, {}, 262160, "LUT", engines_alone=True)
+    assert any(o.key.feed == CHANNELS for o in slower.choice.values())
+
+
+# The command
+
+
+def command(*words, **keys):
+    run = [sys.executable, "-m", "psconv", "explore", *map(str, words)]
+    return subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False, **keys)
+
+
+def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
+    done = command(DIGITS, "--fps", 20000, "--points", 2, "--out", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    path = tmp_path / "network.yaml"
+    config = load(path)
+    assert config.top == "network" and load_bundle(config, path).network.name == "digits"
+    keys = (*Parallelism._fields, "lanes")
+    written = {name: [getattr(wish, key) for key in keys] for name, wish in config.layers.items()}
+    assert written == {row["layer"]: [row[key] for key in keys] for row in result["layers"]}
+    assert any(w.packing == 2 and w.feed == CHANNELS for w in config.layers.values())
+    # What `psconv run` builds from it is as fast and as large as promised.
+    bundle = load_bundle(config, path)
+    shapes = engine_shapes(config, bundle)
+    dataflow = build(bundle, shapes)
+    interval = slowest(dataflow).iterations
+    cost = sum(map(engine_cost, shapes.values()), streams_cost(dataflow))
+    assert cost.to_json() == {kind: result["chosen"][kind] for kind in ("DSP", "BRAM", "LUT", "FF", "URAM")}
+    assert cost.DSP == sum(shape.multipliers for shape in shapes.values()) < sum(s.lanes for s in shapes.values())
+    # Two sets of P channels for each element of the layers of P = 16.
+    rings = [s.elements * 2 * 16 * s.in_bits for s in shapes.values() if s.pieces > 1]
+    assert needed(dataflow)["rings"] == sum(rings)
+    assert interval == result["chosen"]["cycles"] and 1e9 / (interval * config.clock_ns) >= 20000
+    assert sum(shape.lanes for shape in shapes.values()) == result["chosen"]["lanes"]
+    assert result["chosen"]["proof"] == "optimal"
+    rates = [row["frames_per_second"] for row in result["frontier"]]
+    assert rates == sorted(rates, reverse=True)
+    assert (tmp_path / "frontier.svg").read_text().count("<svg") == 1
+
+
+@pytest.mark.slow
+def test_a_chosen_network_is_built_as_predicted(tmp_path):
+    """Packed layers and rings in memories: exact in every value and cycle, DSPs and block RAM as yosys counts them."""
+    done = command(DIGITS, "--device", "zcu104", "--fps", 20000, "--points", 1, "--out", tmp_path, "--json")
+    chosen = json.loads(done.stdout)["chosen"]
+    path = tmp_path / "network.yaml"
+    data = yaml.safe_load(path.read_text()) | {"images": {"source": "digits", "count": 6}, "stalls": {"images": 2}}
+    path.write_text(yaml.safe_dump(data))
+    run = [sys.executable, "-m", "psconv", "run", str(path), "--out", str(tmp_path / "run"), "--json"]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["network"]
+    assert not any(built["mismatches"].values()) and built["cycles_sim"] == built["cycles_model"]
+    assert built["interval_sim"] == chosen["cycles"] and built["lanes"] == chosen["lanes"]
+    assert {kind: built["resources"][kind] for kind in ("DSP", "BRAM")} == {
+        kind: chosen[kind] for kind in ("DSP", "BRAM")
+    }
+
+
+def test_the_command_finds_the_best_use_of_multipliers():
+    done = command(DIGITS, "--maximise", "utilisation", "--fps", 10000, "--budget", "DSP=60", "--points", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    chosen, rows = result["chosen"], result["layers"]
+    network = explored(load_bundle(load(DIGITS), DIGITS), 60)
+    best = most_utilised(network, {"DSP": 60}, 30003)  # cycles of 3.333 ns, 10,000 times a second
+    macs = sum(shape.macs for shape in network.shapes.values())
+    assert chosen["cycles"] * chosen["lanes"] == best.product == best.bound
+    assert chosen["proof"] == "optimal" and chosen["frames_per_second"] >= 10000 and chosen["DSP"] <= 60
+    assert chosen["utilisation"] == chosen["at_most"] == round(macs / best.product, 5)
+    assert sum(row["utilisation"] * row["lanes"] for row in rows) == pytest.approx(
+        chosen["utilisation"] * chosen["lanes"], abs=0.01
+    )
+
+
+def test_the_same_exploration_gives_the_same_file(tmp_path):
+    texts = set()
+    for name in ("a", "b"):
+        wish = explore.Wish(None, "DSP", ("DSP=40",), points=1)
+        texts.add(explore.write_config(explore.explore(DIGITS, wish), DIGITS, tmp_path / name, wish).read_bytes())
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--budget", "DSP"], "--budget: 'DSP'"),
+        (["--budget", "GPU=3"], "KIND one of"),
+        (["--budget", "BRAM=lots"], "'none' was expected"),
+        (["--minimise", "URAM"], "--minimise: 'URAM'"),
+        (["--maximise", "speed"], "--maximise: 'speed'; utilisation is possible"),
+        (["--fps", "1e9"], "more than one frame a clock cycle"),
+        (["--fps", "290000", "--budget", "DSP=20"], "no folding"),
+        (["--budget", "DSP=4"], "no folding"),
+        (["--device", "ulx3s_85f"], "device family 'ecp5'"),
+        (["--device", "nowhere"], "unknown device"),
+    ],
+)
+def test_wrong_wishes_are_refused_in_words(words, said, monkeypatch, capsys):
+    from psconv import cli
+
+    monkeypatch.setattr(explore, "in_workers", lambda function, calls: [function(*call) for call in calls])
+    monkeypatch.setattr(sys, "argv", ["psconv", "explore", str(DIGITS), *words])
+    with pytest.raises(SystemExit) as leave:
+        cli.main()
+    assert leave.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_configuration_itself_is_not_overwritten(tmp_path):
+    wish = explore.Wish(None, "DSP", (), points=1)
+    source = tmp_path / "net.yaml"
+    source.write_text(yaml.safe_dump({"psconv": 1, "network": {"name": "digits", "dataset": "digits"}}))
+    with pytest.raises(ConfigError, match="configuration itself"):
+        explore.write_config(None, source, tmp_path, wish)
+
+
+def test_a_single_layer_has_nothing_to_explore():
+    with pytest.raises(ConfigError, match="nothing to balance"):
+        explore.explore(ROOT / "examples" / "layers" / "dense.yaml", explore.Wish(None, "DSP", ()))
+
+
+def test_budgets_of_the_device_can_be_changed_and_lifted():
+    target = explore.load_target("zcu104")
+    assert explore.budgets(target, ("DSP=10", "BRAM=none")) == {"LUT": 230400, "FF": 460800, "DSP": 10, "URAM": 96}
+
+
+def test_a_cluster_without_dask_is_explained(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask", None)
+    monkeypatch.setitem(sys.modules, "dask.distributed", None)
+    with pytest.raises(ConfigError, match="needs Dask"):
+        explore.evaluate(max, [(1, 2)], "tcp://127.0.0.1:8786")
+
+
+def test_a_cluster_computes_the_same():
+    distributed = pytest.importorskip("distributed")
+    options_of_one = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options_of_one) as cluster:
+        shapes = [shape_of(4, 8, 4), shape_of(8, 4, 4)]
+        calls = [(shape, 64) for shape in shapes]
+        assert explore.evaluate(options, calls, cluster.scheduler_address) == [options(*call) for call in calls]

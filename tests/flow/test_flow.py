@@ -1,0 +1,303 @@
+"""The whole path for one layer: C++ -> RTL -> Verilator, equal to the golden model, in exactly the predicted cycles."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from psconv.flow import run as flow
+from psconv.flow.config import load
+from pymodel.common.errors import ConfigError
+from pymodel.engine import cycles
+from pymodel.engine.packing import pack_beats, pack_output_beats
+from rtl_tb.runner import simulate
+from tests.helpers.places import ROOT
+
+EXAMPLES = sorted((ROOT / "examples" / "layers").glob("*.yaml"))
+# As deep in the engine's corners as one image of a few cycles can go.
+CORNERS = {
+    "one pixel, one channel": {"in_channels": 1, "out_channels": 1, "height": 1, "width": 1},
+    "one row": {"in_channels": 4, "out_channels": 5, "height": 1, "width": 7, "support": "PS4_P4"},
+    "one column, stride 2": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "height": 7,
+        "width": 1,
+        "stride": 2,
+        "support": "PS4_P4",
+    },
+    "fold 8 of two blocks": (
+        {"in_channels": 8, "out_channels": 8, "height": 4, "width": 4, "support": "PS4_P4"},
+        {"To": 2, "Tb": 2, "fold": 8},
+    ),
+    "fold with an idle multiplier": (
+        {"in_channels": 8, "out_channels": 3, "height": 3, "width": 4, "support": "PSD1_P8"},
+        {"fold": 5},
+    ),
+    "fold of one output channel": ({"in_channels": 2, "out_channels": 1, "height": 1, "width": 1}, {"fold": 3}),
+    "two products in a multiplier, folded": (
+        {"in_channels": 8, "out_channels": 16, "height": 4, "width": 4, "support": "PSD1_P8"},
+        {"To": 2, "fold": 2, "packing": 2},
+    ),
+    "four products in a multiplier": (
+        {
+            "in_channels": 4,
+            "out_channels": 16,
+            "height": 3,
+            "width": 4,
+            "weight_bits": 4,
+            "activation_bits": 4,
+            "support": "PS4_P4",
+        },
+        {"To": 4, "packing": 4},
+    ),
+    "channel by channel": (
+        {"in_channels": 12, "out_channels": 8, "height": 4, "width": 5, "support": "PS4_P4"},
+        {"feed": "channels"},
+    ),
+    "channel by channel, folded, stride 2": (
+        {"in_channels": 18, "out_channels": 18, "height": 5, "width": 6, "stride": 2, "support": "PS1_P9"},
+        {"Tb": 2, "fold": 2, "feed": "channels"},
+    ),
+    "channel by channel, one set": (
+        {"in_channels": 4, "out_channels": 5, "height": 1, "width": 1, "support": "PS4_P4"},
+        {"feed": "channels"},
+    ),
+    "5x5 kernel": {
+        "in_channels": 3,
+        "out_channels": 2,
+        "height": 5,
+        "width": 6,
+        "kernel": 5,
+        "padding": 2,
+        "support": {"taps": [[0, 12, 24], [4, 20], [7]]},
+    },
+    "1x1, stride 2": {
+        "in_channels": 3,
+        "out_channels": 4,
+        "height": 5,
+        "width": 4,
+        "kernel": 1,
+        "stride": 2,
+        "padding": 0,
+    },
+    "rows that no output needs": {
+        "in_channels": 2,
+        "out_channels": 2,
+        "height": 6,
+        "width": 6,
+        "stride": 2,
+        "padding": 0,
+    },
+    "extreme, two bits": {
+        "in_channels": 4,
+        "out_channels": 4,
+        "height": 3,
+        "width": 3,
+        "weights": "min",
+        "activation_bits": 2,
+        "weight_bits": 2,
+        "output_bits": 2,
+        "support": "PS4_P4",
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def simulators(tmp_path_factory) -> Path:
+    """One Verilator library for all tests, of all workers."""
+    return tmp_path_factory.getbasetemp().parent / "simulators"
+
+
+def run(path: Path, out: Path, simulators: Path):
+    """The records of both co-simulations of a configuration, the schedule and the engine."""
+    this = flow.prepare(load(path), path, out, simulators=simulators)
+    [engine] = this.subject.engines
+    flow.synth_step(engine, this.settings)
+    flow.cosim_step(engine, this.settings)
+    record = json.loads(this.settings.layout.cosim(engine.name).with_suffix(".json").read_text())
+    schedule = json.loads((this.settings.layout.synth(engine.name) / "schedule.json").read_text())
+    with np.load(this.settings.layout.cosim(engine.name)) as arrays:
+        assert np.array_equal(arrays["y"], engine.y)
+    return record, schedule, engine
+
+
+def check(path: Path, out: Path, simulators: Path) -> None:
+    record, schedule, engine = run(path, out, simulators)
+    for name, result in record.items():
+        assert result["mismatch_count"] == 0 and not result["errors"], (name, result)
+    free = record["free"]
+    predicted = cycles.latency(engine.shape, schedule, len(engine.x), free["start"])
+    assert free["cycles"]["total"] == predicted.total
+    if "stalled" in record and engine.shape.in_beats > 8:
+        assert record["stalled"]["stalls"]["out_bench_not_ready"] + record["stalled"]["stalls"]["in_design_not_ready"]
+    assert {p["ii"] for p in schedule["processes"]} == {1}
+    # Taps that only ever see padding, and weights that are all equal, need no multiplier: the compiler finds them.
+    multipliers = {p["name"]: sum(m["count"] for m in p["multipliers"]) for p in schedule["processes"]}
+    found, scaling = multipliers.pop("pe"), multipliers.pop("output")
+    plain = min(engine.x.shape[2:]) >= engine.shape.kernel and len(np.unique(engine.weights)) > 2
+    assert found == engine.shape.multipliers if plain else found <= engine.shape.multipliers
+    # A scale that is the same in every step is a constant.
+    several = engine.shape.steps > 1
+    assert scaling == engine.shape.scale_multipliers if several else scaling <= engine.shape.scale_multipliers
+    assert not any(multipliers.values())
+
+
+def write(folder: Path, layer: dict, parallelism: dict | None = None, **more) -> Path:
+    path = folder / "run.yaml"
+    stalls = {"images": 3, "input": 0.4, "output": 0.4}
+    path.write_text(
+        yaml.safe_dump(
+            {"psconv": 1, "layer": layer, "images": {"count": 3}, "stalls": stalls, "parallelism": parallelism or {}}
+            | more
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize("path", [p for p in EXAMPLES if p.stem != "sustained"], ids=lambda path: path.stem)
+def test_examples(path, tmp_path, simulators):
+    check(path, tmp_path, simulators)
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_corners(name, tmp_path, simulators):
+    case = CORNERS[name]
+    check(write(tmp_path, *(case if isinstance(case, tuple) else (case,))), tmp_path / "out", simulators)
+
+
+@pytest.mark.slow
+def test_a_resnet18_layer_sustains_one_step_per_cycle(tmp_path, simulators):
+    path = ROOT / "examples" / "layers" / "sustained.yaml"
+    record, schedule, engine = run(path, tmp_path, simulators)
+    predicted = cycles.latency(engine.shape, schedule, 1, record["free"]["start"])
+    assert predicted.steady == 262_144
+    assert record["free"]["cycles"]["total"] == 262_144 + predicted.fill
+    assert record["free"]["mismatch_count"] == 0 and not record["free"]["errors"]
+
+
+@pytest.mark.parametrize("target, clock_ns", [("ulx3s_85f", 8.0), ("zcu104", 2.2), ("zcu104", 20.0)])
+def test_other_targets_and_clocks(target, clock_ns, tmp_path, simulators):
+    layer = {"in_channels": 8, "out_channels": 8, "height": 4, "width": 4, "support": "PSD1_P8", "relu": True}
+    check(write(tmp_path, layer, target=target, clock_ns=clock_ns), tmp_path / "out", simulators)
+
+
+@pytest.mark.parametrize("after", [1, 17, 40])
+def test_reset_in_the_middle_of_an_image(after, tmp_path, simulators):
+    """After it the same images come out right, from the first."""
+    layer = {"in_channels": 8, "out_channels": 8, "height": 4, "width": 5, "support": "PS4_P4"}
+    path = write(tmp_path, layer)
+    this = flow.prepare(load(path), path, tmp_path / "out")
+    [engine] = this.subject.engines
+    flow.synth_step(engine, this.settings)
+    folder, shape = this.settings.layout.synth(engine.name), engine.shape
+    beats = pack_beats(engine.x, shape)
+    last = np.arange(1, len(beats) + 1) % shape.in_beats == 0
+    result = simulate(
+        sorted((folder / "rtl").glob("*.sv")),
+        json.loads((folder / "ports.json").read_text()),
+        beats,
+        last,
+        pack_output_beats(engine.y, shape),
+        shape.out_beats,
+        tmp_path / "sim",
+        reset_after=after,
+        seed=after,
+        idle=0.2,
+        backpressure=0.2,
+        cache=simulators,
+    )
+    assert result.ok, (result.errors, result.mismatches)
+
+
+def test_a_wrong_expectation_is_found(tmp_path, simulators):
+    """The bench is not blind: one wrong element of the golden output is one mismatch, and its place is named."""
+    layer = {"in_channels": 2, "out_channels": 3, "height": 3, "width": 4, "kernel": 1, "padding": 0}
+    path = write(tmp_path, layer)
+    this = flow.prepare(load(path), path, tmp_path / "out", simulators=simulators)
+    [engine] = this.subject.engines
+    engine.y[1, 2, 1, 3] ^= 1
+    flow.synth_step(engine, this.settings)
+    flow.cosim_step(engine, this.settings)
+    record = json.loads(this.settings.layout.cosim(engine.name).with_suffix(".json").read_text())
+    assert record["free"]["mismatch_count"] == 1
+    beat = (1 * 4 + 3) * 3 + 2  # row, column, group
+    assert {"image": 1, "beat": beat}.items() <= record["free"]["mismatches"][0].items()
+
+
+# target, bits of weights and activations, parallelism -> lanes, DSP blocks
+PACKED = {
+    "int8 by two": ("zcu104", 8, 8, {"To": 2, "packing": 2}, 48, 24),
+    "int8 by two, folded": ("zcu104", 8, 8, {"To": 2, "fold": 2, "packing": 2}, 24, 12),
+    "4 bits by four": ("zcu104", 4, 4, {"To": 4, "packing": 4}, 96, 24),
+    "int8 by two in a DSP48E1": ("pynq_z2", 8, 8, {"To": 2, "packing": 2}, 48, 24),
+    "4 x 8 bits by two on an ECP5": ("ulx3s_85f", 4, 8, {"To": 2, "packing": 2}, 48, 24),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_engines_take_one_block_for_several_products(name, tmp_path):
+    target, weight_bits, activation_bits, parallelism, lanes, blocks = PACKED[name]
+    layer = {
+        "in_channels": 16,
+        "out_channels": 64,
+        "height": 3,
+        "width": 4,
+        "support": "PSD1_P16",
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+    }
+    path = write(tmp_path, layer, parallelism, target=target)
+    this = flow.prepare(load(path), path, tmp_path / "out")
+    [engine] = this.subject.engines
+    flow.synth_step(engine, this.settings)
+    flow.resources_step(engine, this.settings)
+    found = json.loads(this.settings.layout.resources(engine.name).read_text())
+    assert (engine.shape.lanes, engine.shape.multipliers, found["total"]["DSP"]) == (lanes, blocks, blocks)
+    operands = found["operands"]
+    assert operands["multipliers"] == operands["weights_from_memory"] == blocks
+    assert operands["packing_adders"] == blocks * (engine.shape.packing - 1)
+    assert operands["multiplexer_free"] or engine.shape.fold > 1
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_random_layers(data, tmp_path_factory, simulators):
+    draw = data.draw
+    kernel = draw(st.sampled_from([1, 3, 3, 3]))
+    names = ["dense", "PS4_P4", "PS2_P6", "PS1_P9", "PSD1_P8", "PSD2_P8", "PSD4_P8", "PSD1_P16", "PS1_P3"]
+    layer = {
+        "in_channels": draw(st.integers(1, 20)),
+        "out_channels": draw(st.integers(1, 17)),
+        "height": draw(st.integers(1, 7)),
+        "width": draw(st.integers(1, 7)),
+        "kernel": kernel,
+        "stride": draw(st.integers(1, 2)),
+        "padding": draw(st.integers(0, kernel // 2)),
+        "support": draw(st.sampled_from(names)) if kernel == 3 else "dense",
+        "relu": draw(st.booleans()),
+        "activation_bits": draw(st.integers(2, 8)),
+        "weight_bits": draw(st.integers(2, 8)),
+        "output_bits": draw(st.integers(2, 8)),
+        "weights": draw(st.sampled_from(["random", "min", "max"])),
+        "scale": draw(st.sampled_from(["none", "per_channel"])),
+    }
+    parallelism = {
+        "To": draw(st.integers(1, 2)),
+        "Tb": draw(st.integers(1, 3)),
+        "fold": draw(st.integers(1, 9)),
+        "packing": draw(st.integers(1, 2)),
+    }
+    folder = tmp_path_factory.mktemp("layer")
+    path = write(folder, layer, parallelism, seed=draw(st.integers(0, 1000)))
+    try:
+        flow.prepare(load(path), path, folder / "out")
+    except ConfigError:
+        assume(False)  # no such engine
+    check(path, folder / "out", simulators)

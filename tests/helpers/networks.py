@@ -1,0 +1,108 @@
+"""Small networks of every kind of unit, with images for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pymodel.engine.shape_of import engine_shape
+from pymodel.network.bundle import Bundle
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Network
+from pymodel.top.dataflow import Dataflow, build
+from tests.helpers.places import EXAMPLES
+
+DIGITS = EXAMPLES / "digits" / "digits_PSD1_P16.yaml"
+
+
+def conv(name: str, source: str, out: int, kernel: int = 3, **more) -> dict:
+    return {
+        "op": "conv",
+        "name": name,
+        "input": source,
+        "out_channels": out,
+        "kernel": kernel,
+        "padding": kernel // 2,
+        **more,
+    }
+
+
+def network(*layers: dict, channels: int = 3, height: int = 6, width: int = 5) -> Network:
+    size = {"channels": channels, "height": height, "width": width}
+    return Network(name="net", input=size, layers=list(layers), output=layers[-1]["name"])
+
+
+# Every kind of unit, join and change of words; images that are not square; one pixel.
+NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
+    "residual": (
+        network(
+            conv("a", "input", 16, relu=True),
+            conv("b", "a", 32, support="PSD1_P16", relu=True),
+            conv("c", "b", 32, support="PSD1_P16"),
+            {"op": "add", "name": "sum", "inputs": ["c", "b"], "relu": True},
+            conv("d", "sum", 10, kernel=1),
+        ),
+        {"a": {"Tb": 3, "fold": 4}, "d": {"Tb": 4}},
+    ),
+    "projection with stride": (
+        network(
+            conv("a", "input", 9, support="dense"),
+            conv("b", "a", 18, support="PS1_P9", stride=2, relu=True),
+            conv("p", "a", 18, kernel=1, stride=2),
+            {"op": "add", "name": "sum", "inputs": ["p", "b"]},
+            conv("d", "sum", 4, kernel=1),
+            height=7,
+        ),
+        {},
+    ),
+    "pools": (
+        network(
+            conv("a", "input", 8, relu=True),
+            {"op": "maxpool", "name": "largest", "input": "a"},
+            {"op": "avgpool", "name": "mean", "input": "a"},
+            {"op": "add", "name": "sum", "inputs": ["largest", "mean"]},
+            {"op": "maxpool", "name": "overlapping", "input": "sum", "kernel": 3, "stride": 1},
+            {"op": "global_avgpool", "name": "all", "input": "overlapping"},
+            {"op": "linear", "name": "fc", "input": "all", "out_features": 5},
+            height=8,
+            width=12,
+        ),
+        {},
+    ),
+    "three readers, and one that reads twice": (
+        network(
+            conv("a", "input", 5),
+            conv("b", "a", 5, support="PS4_P4"),
+            conv("c", "a", 5, kernel=1, relu=True),
+            {"op": "add", "name": "s1", "inputs": ["b", "c"]},
+            {"op": "add", "name": "s2", "inputs": ["s1", "a"]},
+            {"op": "add", "name": "twice", "inputs": ["s2", "s2"]},
+            channels=1,
+        ),
+        {},
+    ),
+    "one pixel": (network(conv("a", "input", 3), conv("b", "a", 2, kernel=1), height=1, width=1), {}),
+    "output channels at once": (
+        network(conv("a", "input", 32, support="PSD4_P8"), conv("b", "a", 16, support="PSD4_P8"), channels=8),
+        {"a": {"To": 2, "fold": 3}, "b": {"Tb": 2}},
+    ),
+    "channel by channel": (
+        network(conv("a", "input", 8, support="PS4_P4"), conv("b", "a", 5, support="PS4_P4"), height=3, width=4),
+        {"a": {"feed": "channels"}, "b": {"feed": "channels", "fold": 2}},
+    ),
+}
+
+
+def made(name: str) -> tuple[Bundle, Dataflow]:
+    net, parallelism = NETWORKS[name]
+    bundle = random_bundle(net, seed=3)
+    shapes = {
+        layer.name: engine_shape(bundle, layer.name, **parallelism.get(layer.name, {}))
+        for layer in bundle.network.weighted_layers()
+    }
+    return bundle, build(bundle, shapes)
+
+
+def some_images(bundle: Bundle, count: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(-128, 128, (count, *bundle.network.input.shape)).astype(np.int8)
