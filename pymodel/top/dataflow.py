@@ -10,6 +10,8 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import identifiers
 from pymodel.engine.packing import EngineShape
@@ -36,16 +38,20 @@ from pymodel.top.units import (
     WeightPort,
 )
 
-TOP = "psconv_network"
 IN_PORT, OUT_PORT = "x", "y"
 INPUT = "input"
+NETWORK = "network"  # what the design of a whole network is called
 
 
 @dataclass(frozen=True)
 class Dataflow:
-    """The units of a network from its input to its output, each after those that it reads."""
+    """The units of a top from its input to its output, each after those that it reads.
+
+    top: the name of the C++ function and of the RTL's top module.
+    """
 
     units: list[Unit]
+    top: str
 
     @property
     def source(self) -> Stream:
@@ -145,7 +151,25 @@ def build(
         raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
     dataflow = _Builder(bundle, shapes, loaded, streamed).run()
     period = dataflow.period
-    return Dataflow([replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units])
+    units = [replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units]
+    return replace(dataflow, units=units)
+
+
+def single(
+    layer: str, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None
+) -> Dataflow:
+    """The engine of one layer by itself, with its weights in ROM.
+
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits.
+    """
+    source, sink = Stream(IN_PORT, INPUT, shape.in_words), Stream(OUT_PORT, layer, shape.out_words)
+    engine = EngineUnit("engine", layer, (source,), (sink,), shape, weights, bias, scales)
+    return Dataflow([engine], top_name(layer))
+
+
+def top_name(design: str) -> str:
+    """The name of a design's top: another for each, so that several of them go into one project."""
+    return f"psconv_{identifiers([design])[design]}"
 
 
 class _Builder:
@@ -175,7 +199,7 @@ class _Builder:
             self._layer(layer)
         if self.loaded:
             self._load_weights(self._words(INPUT, group))
-        return Dataflow(self.units)
+        return Dataflow(self.units, top_name(NETWORK))
 
     def _load_weights(self, words: Words) -> None:
         """Gate, loaders and answer around the units."""

@@ -94,8 +94,8 @@ class Unit(ABC):
         """Bits of the widest word in it."""
         return max(-(-stream.word_bits // 8) * 8 for stream in (*self.reads, *self.writes))
 
-    def struct(self) -> str:
-        """C++ text of its configuration."""
+    def struct(self, least_depth: int = 1) -> str:
+        """C++ text of its configuration. least_depth: of the streams inside it, at least."""
         return _templates.get_template("unit_struct.hpp.j2").render(name=self.config, constants=self.constants())
 
     @abstractmethod
@@ -184,11 +184,13 @@ class EngineUnit(Unit):
     def widest(self) -> int:
         return max(header.widest_word(self.shape), self.shape.load_bits)
 
-    def struct(self) -> str:
+    def struct(self, least_depth: int = 1) -> str:
         prefix = f"{self.name}_"
         if self.loaded:
-            return header.loaded_engine_struct(self.config, self.shape, prefix)
-        return header.engine_struct(self.config, self.shape, self.weights, self.bias, self.scales, prefix)
+            return header.loaded_engine_struct(self.config, self.shape, prefix, least_depth)
+        return header.engine_struct(
+            self.config, self.shape, self.weights, self.bias, self.scales, prefix, least_depth=least_depth
+        )
 
     def constants(self) -> list[Constant]:
         return header.engine_constants(self.shape)
@@ -249,9 +251,9 @@ class StreamedEngineUnit(EngineUnit):
         """Where its weights come in."""
         return self.reads[1]
 
-    def struct(self) -> str:
+    def struct(self, least_depth: int = 1) -> str:
         return header.engine_struct(
-            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", streamed=True
+            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", True, least_depth
         )
 
     def constants(self) -> list[Constant]:

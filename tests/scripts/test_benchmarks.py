@@ -104,7 +104,7 @@ def test_growth_fits_its_series_and_plots_them(tmp_path, monkeypatch):
     def cells(function, calls):
         return [{"lanes": n, "LUT": 10 * n, "FF": n, "DSP": n, "BRAM": 1, "Fmax MHz": 100} for n, _ in calls]
 
-    monkeypatch.setattr(growth.flow, "synth_step", lambda engine, settings: None)
+    monkeypatch.setattr(growth.steps, "synth_step", lambda engine, settings: None)
     monkeypatch.setattr(growth, "_engine", lambda *arguments: (None, None))
     monkeypatch.setattr(growth, "in_workers", cells)
     monkeypatch.setattr(
