@@ -25,7 +25,7 @@ from openhls import children
 
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically, write_text
-from pymodel.golden.native.build import cache_folder
+from pymodel.common.cache import cache_folder
 from rtl_tb import harness
 from rtl_tb.ports import Ports, VerilogPort
 from rtl_tb.processes import log_tail, run
