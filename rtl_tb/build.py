@@ -23,9 +23,9 @@ from pathlib import Path
 import cocotb_tools.config
 from openhls import children
 
+from pymodel.common.cache import cache_folder
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically, write_text
-from pymodel.common.cache import cache_folder
 from rtl_tb import harness
 from rtl_tb.ports import Ports, VerilogPort
 from rtl_tb.processes import log_tail, run

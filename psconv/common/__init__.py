@@ -1,1 +1,1 @@
-"""What the application's parts share: places of files, work that is left out when it is done, processes, tables, plots."""
+"""What the application shares: places of files, work left out when it is done, processes, tables, plots."""
