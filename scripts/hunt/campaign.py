@@ -35,7 +35,7 @@ class Campaign(Protocol):
     name: str  # as in `python -m scripts hunt NAME`
     help: str  # one line: what is compared with what
     aim: int  # cases that docs/hunt.md promises
-    seconds: float  # that one case may take before it is called a hang
+    seconds: float  # of processors that one case may take before it is called a hang; ten times as many by the clock
 
     def draw(self, rng: np.random.Generator) -> Case:
         """A random case; all that is random about it comes from `rng`."""

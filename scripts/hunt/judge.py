@@ -18,8 +18,10 @@ import numpy as np
 
 from scripts.hunt.campaign import Campaign, Case, Declined, Fault
 from scripts.hunt.log import DECLINED, GOOD, Outcome
+from scripts.hunt.processes import processor_seconds
 
 _LINES = 12  # of a traceback, the last ones
+_PATIENCE = 10  # times the limit, by the clock: other processes may have the processors
 
 
 def judge(campaign: Campaign, case: Case, folder: Path, index: int = 0) -> Outcome:
@@ -48,7 +50,8 @@ def drawn(campaign: Campaign, seed: int, index: int) -> Case:
 
 @dataclass
 class Worker:
-    """A process that judges one case after the other. A case that takes too long ends the process, which starts anew.
+    """A process that judges one case after the other. A case that takes too long ends the process, which starts anew:
+    longer than the campaign's limit on the processors, or many times as long by the clock.
 
     It draws its cases itself: what a campaign calls may start threads, which a process that is forked later would miss.
     number: of the worker, for its folder and for what its cases print.
@@ -60,7 +63,8 @@ class Worker:
     _process: Any = None
     _pipe: Any = None
     _index: int = 0
-    _ends: float = 0.0
+    _begun: float = 0.0
+    _spent: float = 0.0
 
     def give(self, seed: int, index: int, case: Case | None = None) -> None:
         """Starts to judge a case: this one, or number `index` of the seed."""
@@ -70,7 +74,8 @@ class Worker:
             self._process = context.Process(target=self._work, args=(theirs,), daemon=False)
             self._process.start()
             theirs.close()
-        self._index, self._ends = index, time.monotonic() + self.campaign.seconds
+        self._index, self._begun = index, time.monotonic()
+        self._spent = processor_seconds(self._process.pid)
         self._pipe.send((seed, index, case))
 
     def take(self) -> Outcome | None:
@@ -81,11 +86,14 @@ class Worker:
         except (EOFError, OSError):
             self.end()
             return Outcome(self._index, "traceback", 0.0, "the process that judged this case died")
-        if time.monotonic() < self._ends:
+        clock, limit = time.monotonic() - self._begun, self.campaign.seconds
+        if clock < limit:
+            return None
+        spent = processor_seconds(self._process.pid) - self._spent
+        if spent < limit and clock < _PATIENCE * limit:
             return None
         self.end()
-        text = f"no end after {self.campaign.seconds:g} s"
-        return Outcome(self._index, "hang", self.campaign.seconds, text)
+        return Outcome(self._index, "hang", clock, f"no end after {clock:.0f} s, {spent:.0f} s of processors")
 
     def end(self) -> None:
         """Ends the process with all that it started."""
