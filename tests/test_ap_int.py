@@ -1,4 +1,4 @@
-"""hls/include/ap_int.h against AMD's published header: every operator, constructor, conversion and method.
+"""hls/openhls/include/ap_int.h against AMD's published header: every operator, constructor, conversion and method.
 
 One program (tests/ap_int/rules.hpp and a main with the types that are to be compared) is compiled with both; what it
 prints must be equal: types of results, hashes of values. What ours refuses is named in docs/ap_int.md and tested here.

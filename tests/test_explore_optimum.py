@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from openhls.targets import TARGETS, least_period
+from openhls.backend.targets import TARGETS, least_period
 
 from psconv.commands import explore, fits
 from pymodel.engine.shape_of import engine_shape

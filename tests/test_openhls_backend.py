@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from openhls import circt, control, narrow, primitives
-from openhls import schedule as scheduling
 from openhls.__main__ import main
-from openhls.compile import CompileResult, compile_design
-from openhls.errors import HlsError, Location
-from openhls.graph import Builder, Design, Memory, Node, Process, Stream
-from openhls.targets import TARGETS, target
+from openhls.backend import primitives
+from openhls.backend import schedule as scheduling
+from openhls.backend.targets import TARGETS, target
+from openhls.common.errors import HlsError, Location
+from openhls.driver.compile import CompileResult, compile_design
+from openhls.graph.nodes import Builder, Design, Memory, Node, Process, Stream
+from openhls.middle import control, mlir, narrow
 
 from psconv.synthesis.place_route import netlist
 from psconv.synthesis.targets import load_target
@@ -326,16 +327,16 @@ def chain(depth: int | None, group: int = 3, delay: int = 2) -> Design:
 
 
 def analysed(process: Process) -> tuple[Process, control.Control]:
-    with circt.Session() as session:
-        graph = circt.canonicalise(process, session)
+    with mlir.Session() as session:
+        graph = mlir.canonicalise(process, session)
         facts = control.analyse(graph)
-        return circt.canonicalise(narrow.narrow(graph, facts), session), facts
+        return mlir.canonicalise(narrow.narrow(graph, facts), session), facts
 
 
 def test_control_is_exact():
     design = processing_element(2, 4, steps=5, blocks=3, pixels=7)
-    with circt.Session() as session:
-        graph = circt.canonicalise(design.processes[0], session)
+    with mlir.Session() as session:
+        graph = mlir.canonicalise(design.processes[0], session)
     facts = control.analyse(graph)
     assert facts.iterations == 5 * 3 * 7
     ranges = {n.attrs["name"]: r for n, r in facts.ranges.items() if n.op == "reg"}
@@ -433,7 +434,7 @@ def random_graph(rng: random.Random) -> Design:
         kind = rng.choice(["add", "sub", "mul", "and", "or", "xor", "icmp", "mux", "shl", "shru", "shrs", "const"])
         u, v = fit(rng.choice(pool), width), fit(rng.choice(pool), width)
         if kind == "icmp":
-            made = b.make("icmp", 1, u, v, pred=rng.choice(circt.PREDICATES))
+            made = b.make("icmp", 1, u, v, pred=rng.choice(mlir.PREDICATES))
         elif kind == "mux":
             made = b.mux(fit(rng.choice(pool), 1), u, v)
         elif kind == "const":

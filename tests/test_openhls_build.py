@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from openhls import clang, passes, workers
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
-from openhls.printed import PrintedModule
+from openhls.common.errors import HlsError
+from openhls.driver import workers
+from openhls.driver.compile import compile_hls
+from openhls.frontend import clang, passes
+from openhls.frontend.printed import PrintedModule
 
 from tests.openhls.harness import INCLUDE
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openhls import frontend, interpret
-from openhls.clang import HEADERS
-from openhls.errors import HlsError
-from openhls.graph import Design, Node
-from openhls.wires import WireBuilder
+from openhls.common.errors import HlsError
+from openhls.frontend.clang import HEADERS
+from openhls.frontend.program import import_design
+from openhls.frontend.wires import WireBuilder
+from openhls.graph import interpret
+from openhls.graph.nodes import Design, Node
 
 KERNELS = Path(__file__).parent / "openhls" / "kernels"
 TOPS = {
@@ -126,7 +127,7 @@ def run_native(
 
 @cache
 def load(kernel: str, top: str) -> Design:
-    return frontend.import_design([KERNELS / f"{kernel}.cpp"], top, [], {})
+    return import_design([KERNELS / f"{kernel}.cpp"], top, [], {})
 
 
 @pytest.mark.parametrize("kernel, top", [(k, t) for k, tops in TOPS.items() for t in tops])
@@ -219,7 +220,7 @@ def test_random_nests_equal_native_program(seed, count, tmp_path):
     source.write_text(f'#include "ap_int.h"\n#include "hls_stream.h"\n{kernels}\n')
     program = build_driver(tmp_path, source, tops)
     for top in tops:
-        design = frontend.import_design([source], top, [], {})
+        design = import_design([source], top, [], {})
         inputs = {"x": words(rng, 8, 1000)}
         assert interpret.run(design, inputs, 4) == run_native(program, top, design, inputs, 4), top
 
@@ -242,7 +243,7 @@ def refused_cases() -> list[tuple[int, int, str]]:
 @pytest.mark.parametrize("case, line, reason", refused_cases())
 def test_refusal_names_line_and_reason(case, line, reason):
     with pytest.raises(HlsError) as caught:
-        frontend.import_design([REFUSED], "top", [], {"CASE": str(case)})
+        import_design([REFUSED], "top", [], {"CASE": str(case)})
     error = caught.value
     assert error.loc is not None and Path(error.loc.file).name == "refused.cpp"
     assert reason in error.message
@@ -251,14 +252,14 @@ def test_refusal_names_line_and_reason(case, line, reason):
 
 def test_side_channels_are_refused():
     with pytest.raises(HlsError, match="user, id and dest channels are not supported"):
-        frontend.import_design([REFUSED], "top", [], {"CASE": "21"})
+        import_design([REFUSED], "top", [], {"CASE": "21"})
 
 
 def test_missing_source_and_top():
     with pytest.raises(HlsError, match="no such file"):
-        frontend.import_design([KERNELS / "absent.cpp"], "top", [], {})
+        import_design([KERNELS / "absent.cpp"], "top", [], {})
     with pytest.raises(HlsError, match="no function named 'absent'"):
-        frontend.import_design([KERNELS / "control.cpp"], "absent", [], {})
+        import_design([KERNELS / "control.cpp"], "absent", [], {})
 
 
 # What the graph looks like
@@ -337,7 +338,7 @@ def test_large_rom_is_quick(tmp_path):
 static const ap_uint<192> ROM[] = {{{table}}};
 void top(hls::stream<ap_uint<192>>& y) {{ for (int i = 0; i < 3000; ++i) y.write(ROM[i]); }}
 """)
-    design = frontend.import_design([tmp_path / "rom.cpp"], "top", [], {})
+    design = import_design([tmp_path / "rom.cpp"], "top", [], {})
     assert design.processes[0].memories["ROM"].contents == contents
 
 

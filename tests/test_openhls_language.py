@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from openhls import frontend, interpret
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
-from openhls.graph import Design
+from openhls.common.errors import HlsError
+from openhls.driver.compile import compile_hls
+from openhls.frontend.program import import_design
+from openhls.graph import interpret
+from openhls.graph.nodes import Design
 
 from tests.openhls import programs
 from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, random_words, run_native
@@ -51,7 +52,7 @@ class Case:
 
 def prepare(files: list[Path], folder: Path) -> Case:
     source = programs.write_design(files, folder / "every.cpp")
-    design = frontend.import_design([source], programs.TOP, [INCLUDE], {})
+    design = import_design([source], programs.TOP, [INCLUDE], {})
     ports = {s.name: s for s in design.streams.values() if s.producer is None or s.consumer is None}
     inputs = {s.name: random_words(s.width, 130 * RUNS, k) for k, s in enumerate(ports.values()) if not s.producer}
     kinds = {s.name: (s.width, s.producer is None) for s in ports.values()}
@@ -160,7 +161,7 @@ def test_refusals_are_true(text, line, message, hint, tmp_path):
     source = tmp_path / "refused.cpp"
     source.write_text(start + text + "\n")
     with pytest.raises(HlsError) as caught:
-        frontend.import_design([source], "top", [INCLUDE], {})
+        import_design([source], "top", [INCLUDE], {})
     error = caught.value
     assert message in error.message and hint in (error.hint or "")
     assert error.loc is not None and (Path(error.loc.file).name, error.loc.line) == ("refused.cpp", line + 4), error
@@ -169,11 +170,11 @@ def test_refusals_are_true(text, line, message, hint, tmp_path):
 @pytest.mark.parametrize("name, second, first", [("after_loop", 6, 5), ("no_line", 10, 7)])
 def test_both_places_of_two_accesses_are_named(name, second, first):
     with pytest.raises(HlsError) as caught:
-        frontend.import_design([FAULTS / f"{name}.cpp"], "top", [INCLUDE], {})
+        import_design([FAULTS / f"{name}.cpp"], "top", [INCLUDE], {})
     assert caught.value.loc.line == second and f"{name}.cpp:{first})" in caught.value.message
 
 
 def test_c_sources_are_refused_by_name(tmp_path):
     (tmp_path / "helper.c").write_text("int f(int v) { return v; }\n")
     with pytest.raises(HlsError, match=r"helper\.c: a C source"):
-        frontend.import_design([tmp_path / "helper.c"], "f", [INCLUDE], {})
+        import_design([tmp_path / "helper.c"], "f", [INCLUDE], {})

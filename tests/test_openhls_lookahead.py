@@ -7,15 +7,16 @@ import copy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openhls import circt, interpret
-from openhls import schedule as scheduling
-from openhls.build import build_graph
-from openhls.clock import Clock
-from openhls.control import Control, analyse
-from openhls.graph import Builder, Design, Node, Process, Stream
-from openhls.lookahead import look_ahead
-from openhls.tables import tabulate
-from openhls.targets import TABLE_BITS, target
+from openhls.backend import schedule as scheduling
+from openhls.backend.targets import TABLE_BITS, target
+from openhls.common.clock import Clock
+from openhls.driver.build import build_graph
+from openhls.graph import interpret
+from openhls.graph.nodes import Builder, Design, Node, Process, Stream
+from openhls.middle import mlir
+from openhls.middle.control import Control, analyse
+from openhls.middle.lookahead import look_ahead
+from openhls.middle.tables import tabulate
 
 
 def nest(inner: int, outer: int, first: int, last: int, bits: int = 5) -> Process:
@@ -51,10 +52,10 @@ def test_the_words_stay_the_same(data):
     first = data.draw(st.integers(0, inner - 1))
     process = nest(inner, outer, first, data.draw(st.integers(first + 1, inner)))
     before = outputs(copy.deepcopy(process))
-    with circt.Session() as session:
-        process = circt.canonicalise(process, session)
+    with mlir.Session() as session:
+        process = mlir.canonicalise(process, session)
         if look_ahead(process):
-            process = circt.canonicalise(process, session)
+            process = mlir.canonicalise(process, session)
         tabulate(process)
     assert outputs(process) == before
     read = next(e for e in process.effects if e.op == "read")
@@ -62,8 +63,8 @@ def test_the_words_stay_the_same(data):
 
 
 def test_small_conditions_are_tables_of_registers():
-    with circt.Session() as session:
-        process = circt.canonicalise(nest(10, 3, 1, 9, bits=4), session)
+    with mlir.Session() as session:
+        process = mlir.canonicalise(nest(10, 3, 1, 9, bits=4), session)
     tabulate(process)
     read = next(e for e in process.effects if e.op == "read")
     assert read.args[0].op == "table" and len(read.args[0].args) == 4
@@ -72,8 +73,8 @@ def test_small_conditions_are_tables_of_registers():
 
 
 def test_large_conditions_are_left_alone():
-    with circt.Session() as session:
-        process = circt.canonicalise(nest(10, 3, 1, 9, bits=TABLE_BITS + 1), session)
+    with mlir.Session() as session:
+        process = mlir.canonicalise(nest(10, 3, 1, 9, bits=TABLE_BITS + 1), session)
     tabulate(process)
     assert next(e for e in process.effects if e.op == "read").args[0].op == "icmp"
 
@@ -88,8 +89,8 @@ def test_a_register_without_an_initial_value_is_not_looked_ahead_from():
 def test_a_condition_from_a_register_issues_in_one_stage(name, clock_ns):
     """The plain graph needs a second issue stage at this clock, or time that the other one has left."""
     device = target(name)
-    with circt.Session() as session:
-        plain = circt.canonicalise(nest(17, 9, 1, 9), session)
+    with mlir.Session() as session:
+        plain = mlir.canonicalise(nest(17, 9, 1, 9), session)
         facts = analyse(plain)
         read = next(e for e in plain.effects if e.op == "read")
         plan = scheduling.schedule(plain, facts, device, clock_ns)
@@ -100,8 +101,8 @@ def test_a_condition_from_a_register_issues_in_one_stage(name, clock_ns):
 
 
 def test_too_fast_a_clock_is_still_told_in_lines_of_the_plain_graph():
-    with circt.Session() as session:
-        plain = circt.canonicalise(nest(17, 9, 1, 9), session)
+    with mlir.Session() as session:
+        plain = mlir.canonicalise(nest(17, 9, 1, 9), session)
     with pytest.raises(scheduling.HlsError, match="the recurrence through"):
         scheduling.schedule(plain, Control(), target("ecp5"), 2.0)
     with pytest.raises(scheduling.HlsError, match="the recurrence through"):

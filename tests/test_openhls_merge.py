@@ -1,9 +1,9 @@
 """Duplicate registers become one, and only those."""
 
 import pytest
-from openhls.circt import Session
-from openhls.graph import Builder, Node, Process
-from openhls.merge import merge_registers
+from openhls.graph.nodes import Builder, Node, Process
+from openhls.middle.merge import merge_registers
+from openhls.middle.mlir import Session
 
 
 def process(first_init: int | None, second_init: int | None, same: bool) -> Process:

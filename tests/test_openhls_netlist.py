@@ -12,10 +12,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from openhls import netlist
-from openhls.compile import compile_hls
-from openhls.errors import InternalError
-from openhls.primitives import Fifo, Multiplier
+from openhls.backend import netlist
+from openhls.backend.primitives import Fifo, Multiplier
+from openhls.common.errors import InternalError
+from openhls.driver.compile import compile_hls
 
 from tests.openhls.harness import INCLUDE, PATTERNS, compare
 

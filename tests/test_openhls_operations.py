@@ -7,14 +7,16 @@ import re
 from pathlib import Path
 
 import pytest
-from openhls import circt, frontend, passes
-from openhls.clock import Clock
-from openhls.compile import compile_hls
-from openhls.control import analyse
-from openhls.errors import HlsError, InternalError
-from openhls.graph import Builder, Node, Process
-from openhls.interpret import evaluate
-from openhls.tables import value
+from openhls.common.clock import Clock
+from openhls.common.errors import HlsError, InternalError
+from openhls.driver.compile import compile_hls
+from openhls.frontend import passes
+from openhls.frontend.program import read_program
+from openhls.graph.interpret import evaluate
+from openhls.graph.nodes import Builder, Node, Process
+from openhls.middle import mlir
+from openhls.middle.control import analyse
+from openhls.middle.tables import value
 
 from tests.openhls.harness import INCLUDE, PATTERNS, compare
 
@@ -34,7 +36,7 @@ FAULTY = ("product_names", "parity", "parity_condition", "parity_computed", "nev
 
 def test_intrinsics(tmp_path, shared):
     source = KERNELS / "idioms.cpp"
-    for process in frontend.read([source], "idioms", [], {}, Clock()).processes:
+    for process in read_program([source], "idioms", [], {}, Clock()).processes:
         text, _ = passes.optimise(process.text, process.function)
         made = set(re.findall(r"= (?:tail )?call .*@llvm\.([a-z.]+)\.i\d+", text))
         assert made == set(INTRINSICS[process.name].split())
@@ -107,15 +109,15 @@ def written(process: Process, word: int) -> int:
 def test_xors_of_bits_through_circt():
     """Every word of random graphs, before and after canonicalisation; parity must have been among what CIRCT made."""
     rng, made = random.Random(5), set()
-    with circt.Session() as session:
+    with mlir.Session() as session:
         for k in range(60):
             process, out = bit_graph(rng, state=bool(k % 2))
-            canonical = circt.canonicalise(process, session)
+            canonical = mlir.canonicalise(process, session)
             made |= {n.op for n in canonical.topological()}
             width = next(n for n in process.topological() if n.op in ("reg", "read")).width
             for word in range(1 << width):
                 assert written(canonical, word) == written(process, word)
-            again = circt.canonicalise(canonical, session)
+            again = mlir.canonicalise(canonical, session)
             assert all(written(again, w) == written(process, w) for w in range(1 << width))
             if k % 2:  # a register: the control machine is executed through LLVM
                 assert analyse(canonical).ranges
@@ -127,9 +129,9 @@ def test_an_operation_of_circt_that_is_not_known_is_an_internal_error(monkeypatc
     bits = [b.extract(source, k, 1) for k in range(4)]
     every = b.make("xor", 1, b.make("xor", 1, bits[0], bits[1]), b.make("xor", 1, bits[2], bits[3]))
     process = Process("p", None, effects=[source, Node("write", 0, [every, ONE], stream="y")])
-    monkeypatch.setattr(circt, "UNARY", ())
-    with circt.Session() as session, pytest.raises(InternalError, match="CIRCT's comb.parity is not known"):
-        circt.canonicalise(process, session)
+    monkeypatch.setattr(mlir, "UNARY", ())
+    with mlir.Session() as session, pytest.raises(InternalError, match="CIRCT's comb.parity is not known"):
+        mlir.canonicalise(process, session)
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 64, 65])

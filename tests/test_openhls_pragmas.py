@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from openhls import frontend
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
-from openhls.pragmas import KNOWN, rewrite
+from openhls.common.errors import HlsError
+from openhls.driver.compile import compile_hls
+from openhls.frontend.pragmas import KNOWN, rewrite
+from openhls.frontend.program import import_design
 
 from tests.openhls.harness import INCLUDE, PATTERNS, compare
 
@@ -364,7 +364,7 @@ def test_arrays_in_every_place(tmp_path, shared):
 
 
 def test_a_static_array_of_two_rows_is_two_memories():
-    (process,) = frontend.import_design([FAULTS / "partition_static.cpp"], "top", [INCLUDE], {}).processes
+    (process,) = import_design([FAULTS / "partition_static.cpp"], "top", [INCLUDE], {}).processes
     assert sorted((m.name, m.depth) for m in process.memories.values()) == [("rows_0", 16), ("rows_1", 16)]
 
 

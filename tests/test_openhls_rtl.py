@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openhls.compile import CompileResult, compile_hls
+from openhls.driver.compile import CompileResult, compile_hls
 
 from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, native, random_words
 

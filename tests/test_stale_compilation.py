@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openhls import clang
 from openhls.__main__ import main as openhls
+from openhls.frontend import clang
 
 from psconv.flow import csim
 from psconv.synthesis.resources import synthesise_modules
