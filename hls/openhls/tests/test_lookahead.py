@@ -7,6 +7,7 @@ import copy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from openhls.backend import schedule as scheduling
 from openhls.backend.targets import TABLE_BITS, target
 from openhls.common.clock import Clock

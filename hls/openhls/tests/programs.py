@@ -1,6 +1,6 @@
 """Small C++ programs, many in one design: one clang, one native program and one simulation serve them all.
 
-A program is a namespace with a `top`, in a file of `tests/openhls/programs` (or a whole file with a `top`). The design
+A program is a namespace with a `top`, in a file of the folder `programs` (or a whole file with a `top`). The design
 calls every top as a process of a DATAFLOW function; its ports are those of the tops, named PROGRAM_PORT.
 """
 

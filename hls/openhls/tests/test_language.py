@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from openhls.common.errors import HlsError
 from openhls.driver.compile import compile_hls
 from openhls.frontend.program import import_design
 from openhls.graph import interpret
 from openhls.graph.nodes import Design
-
-from tests.openhls import programs
-from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, random_words, run_native
+from openhls.tests import programs
+from openhls.tests.harness import INCLUDE, PATTERNS, Simulator, random_words, run_native
 
 FAULTS = Path(__file__).parent / "faults" / "cpp"
 MENDED = (

@@ -12,14 +12,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from openhls.backend import netlist
 from openhls.backend.primitives import Fifo, Multiplier
 from openhls.common.errors import InternalError
 from openhls.driver.compile import compile_hls
+from openhls.tests.harness import INCLUDE, PATTERNS, compare
 
-from tests.openhls.harness import INCLUDE, PATTERNS, compare
-
-KERNELS = Path(__file__).parent / "openhls" / "kernels"
+KERNELS = Path(__file__).parent / "kernels"
 FAULTS = Path(__file__).parent / "faults" / "cpp"
 STEADY = PATTERNS[:5]  # without a reset: the words of a RAM outlive it
 # xcup, the 7 series and ECP5, each with the delay model that its device file names

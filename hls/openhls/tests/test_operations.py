@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from openhls.common.clock import Clock
 from openhls.common.errors import HlsError, InternalError
 from openhls.driver.compile import compile_hls
@@ -17,11 +18,10 @@ from openhls.graph.nodes import Builder, Node, Process
 from openhls.middle import mlir
 from openhls.middle.control import analyse
 from openhls.middle.tables import value
-
-from tests.openhls.harness import INCLUDE, PATTERNS, compare
+from openhls.tests.harness import INCLUDE, PATTERNS, compare
 
 ONE = Builder().const(1, 1)
-KERNELS = Path(__file__).parent / "openhls" / "kernels"
+KERNELS = Path(__file__).parent / "kernels"
 FAULTS = Path(__file__).parent / "faults" / "cpp"
 # All that instcombine and its neighbours make of integers without floating point or vectors, and clang of its builtins.
 INTRINSICS = {

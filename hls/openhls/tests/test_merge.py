@@ -1,6 +1,7 @@
 """Duplicate registers become one, and only those."""
 
 import pytest
+
 from openhls.graph.nodes import Builder, Node, Process
 from openhls.middle.merge import merge_registers
 from openhls.middle.mlir import Session

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from openhls.common.errors import HlsError
 from openhls.frontend.clang import HEADERS
 from openhls.frontend.program import import_design
@@ -21,7 +22,7 @@ from openhls.frontend.wires import WireBuilder
 from openhls.graph import interpret
 from openhls.graph.nodes import Design, Node
 
-KERNELS = Path(__file__).parent / "openhls" / "kernels"
+KERNELS = Path(__file__).parent / "kernels"
 TOPS = {
     "arithmetic": {"mixed": 20, "wide": 2, "intrinsics": 16, "divide": 12, "requantise": 10},
     "control": {

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from openhls.driver.compile import CompileResult, compile_hls
+from openhls.tests.harness import INCLUDE, PATTERNS, Simulator, native, random_words
 
-from tests.openhls.harness import INCLUDE, PATTERNS, Simulator, native, random_words
-
-KERNELS = Path(__file__).parent / "openhls" / "kernels"
+KERNELS = Path(__file__).parent / "kernels"
 CLOCKS = {"divide": 60.0, "triangle": 12.0}  # ns; division is combinational, three counters are one recurrence
 QUICK = [("memory", "histogram", 200), ("network", "diamond", 12), ("nested", "nested", 6)]
 TOPS = [  # file, function, words per run and input (at least)

@@ -6,14 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+
 from openhls.common.errors import HlsError
 from openhls.driver.compile import compile_hls
 from openhls.frontend.pragmas import KNOWN, rewrite
 from openhls.frontend.program import import_design
+from openhls.tests.harness import INCLUDE, PATTERNS, compare
 
-from tests.openhls.harness import INCLUDE, PATTERNS, compare
-
-KERNELS = Path(__file__).parent / "openhls" / "kernels"
+KERNELS = Path(__file__).parent / "kernels"
 FAULTS = Path(__file__).parent / "faults" / "cpp"
 LOOP = "void top() {\n  for (int i = 0; i < 4; ++i) {\n#pragma HLS %s\n    f(i);\n  }\n}\n"
 FUNCTION = "void top() {\n  int a[4];\n#pragma HLS %s\n  f(a);\n}\n"

@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from openhls.common.errors import HlsError
 from openhls.driver import workers
 from openhls.driver.compile import compile_hls
 from openhls.frontend import clang, passes
 from openhls.frontend.printed import PrintedModule
+from openhls.tests.harness import INCLUDE
 
-from tests.openhls.harness import INCLUDE
-
-NESTED = Path(__file__).parent / "openhls" / "kernels" / "nested.cpp"
+NESTED = Path(__file__).parent / "kernels" / "nested.cpp"
 
 # Three layers; the words, ROMs and gains of each can be chosen without moving a line.
 LAYERS = """#include "hls_stream.h"
