@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openhls.driver.compile import compile_hls
+from openhls import compile_hls
 
 from psconv.flow import csim
 from pymodel.common.errors import ConfigError
@@ -202,9 +202,9 @@ def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Pat
     compiled = compile_hls([csim.SOURCE], csim.TOP, include, out=tmp_path / "out")
     names = {"WEIGHT_ROM": "weights", "BIAS_ROM": "biases", "carried": "sums"}
     rtl = {
-        names.get(memory["name"], memory["name"]): memory["depth"] * memory["width"]
-        for process in compiled.schedule["processes"]
-        for memory in process["memories"]
+        names.get(memory.name, memory.name): memory.depth * memory.width
+        for process in compiled.schedule.processes
+        for memory in process.memories
     }
     modelled = {memory.name: memory.capacity_bits for memory in engine_traffic(shape).memories.values()}
     # Biases take no more bits in the ROM than their values need.

@@ -6,8 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from openhls.backend.report import table
-from openhls.backend.targets import TARGETS
+from openhls.backend.targets import known_targets
 from openhls.common.errors import HlsError
 from openhls.driver.compile import compile_hls
 from openhls.system.caches import Unwritable
@@ -20,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--top", required=True, help="the function to compile")
     parser.add_argument("-I", dest="include", action="append", default=[], type=Path, metavar="DIR")
     parser.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME[=VALUE]")
-    parser.add_argument("--target", default="xcup", help=f"delay model: {', '.join(TARGETS)}")
+    parser.add_argument("--target", default="xcup", help=f"delay model: {', '.join(known_targets())}, or a .yaml")
     parser.add_argument("--clock", type=float, default=3.33, metavar="NS", help="clock period")
     parser.add_argument("--jobs", type=int, metavar="N", help="workers, side by side (default: as many as help)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep built processes here, and use them again")
@@ -45,9 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
     except Unwritable as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for note in result.schedule["notes"]:
+    for note in result.schedule.notes:
         print(note, file=sys.stderr)
-    print(table(result.schedule))
+    print(result.schedule.table())
     return 0
 
 

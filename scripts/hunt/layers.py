@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openhls.common.errors import HlsError
-from openhls.driver.compile import compile_hls
+from openhls import HlsError, compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.bench import bench, inner_streams

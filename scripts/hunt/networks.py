@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from openhls.common.errors import HlsError
-from openhls.driver.compile import compile_hls
+from openhls import HlsError, compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.config import Stalls

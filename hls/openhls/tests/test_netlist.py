@@ -51,7 +51,7 @@ def test_names_that_are_taken(tmp_path, shared):
     """Keywords, macros, the compiler's own names, names that join to the same, letters beyond ASCII."""
     result = compare(KERNELS / "names.cpp", "taken", 60, tmp_path, shared, runs=1, patterns=STEADY)
     assert all(re.fullmatch(r"\w+\.sv", path.name, re.ASCII) for path in result.rtl)
-    assert [s["name"] for s in result.ports["streams"]] == ["reg", "wire"]
+    assert [s.name for s in result.ports.streams] == ["reg", "wire"]
 
 
 def test_a_top_with_letters_beyond_ascii(tmp_path):
@@ -59,7 +59,7 @@ def test_a_top_with_letters_beyond_ascii(tmp_path):
         '#include "hls_stream.h"\nvoid größe(hls::stream<int>& länge, hls::stream<int>& y) { y.write(länge.read()); }\n'
     )
     result = compile_hls([tmp_path / "kernel.cpp"], "größe", [INCLUDE], out=tmp_path / "out")
-    names = [result.ports["top"], result.ports["streams"][0]["name"]]
+    names = [result.ports.top, result.ports.streams[0].name]
     assert names == ["gr__u00f6__u00dfe", "l__u00e4nge"]
 
 

@@ -66,7 +66,7 @@ def test_a_top_without_an_access_is_refused_with_its_line(tmp_path):
 def test_a_stream_that_is_never_written_stays_empty(tmp_path):
     """Inside a top it has no FIFO, and its reader finds nothing. (At a port: `never_write`.)"""
     result = compile_hls([KERNELS / "idioms.cpp"], "silent", [INCLUDE], out=tmp_path)
-    assert [s["depth"] for s in result.schedule["streams"] if s["name"] == "never"] == [None]
+    assert [s.depth for s in result.schedule.streams if s.name == "never"] == [None]
     [text] = [path.read_text() for path in result.rtl if path.name == "silent.sv"]
     assert re.search(r"\.never_valid +\(1'h0\)", text)
 

@@ -52,11 +52,11 @@ def check(
 ) -> tuple[CompileResult, Simulator]:
     """Compile, run natively, simulate under all patterns."""
     result = compile_hls([source], top, [INCLUDE], {}, target, clock_ns, out=folder)
-    widths = {s["name"]: s["width"] for s in result.schedule["streams"]}
+    widths = {s.name: s.width for s in result.schedule.streams}
     inputs = {
-        s["name"]: random_words(widths[s["name"]], words * runs, k)
-        for k, s in enumerate(result.ports["streams"])
-        if s["direction"] == "in"
+        s.name: random_words(widths[s.name], words * runs, k)
+        for k, s in enumerate(result.ports.streams)
+        if s.direction == "in"
     }
     if top == "until":  # runs end at a zero
         inputs["x"] += [0] * runs
@@ -85,13 +85,13 @@ def test_kernel_on_each_target(file, top, words, target, clock_ns, tmp_path, sha
 def test_full_rate(tmp_path, shared):
     """Without stalls n iterations take n cycles and a constant, as schedule.json says."""
     result, simulator = check(KERNELS / "memory.cpp", "accumulate", 21, tmp_path, shared, patterns=PATTERNS[:1])
-    [process] = result.schedule["processes"]
-    assert process["iterations"] == 21 and process["issue_stages"] == 1
+    [process] = result.schedule.processes
+    assert process.iterations == 21 and process.issue_stages == 1
     words = random_words(8, 21 * 5, 1)
     got = simulator.run({"x": words}, {"y": 7 * 5})
     start = got.times["x"][0]
     assert got.times["x"] == list(range(start, start + 21 * 5))
-    stage = process["writes"][0]["stage"]
+    stage = process.writes[0].stage
     writes = [21 * run + 14 + s for run in range(5) for s in range(7)]
     assert got.times["y"] == [start + i + stage + 1 for i in writes]
 
@@ -100,7 +100,7 @@ def test_names_in_a_nested_network(tmp_path):
     """Names of nested DATAFLOW functions are joined; INLINE ones add nothing; the top's own names stay as they are."""
     source = KERNELS / "nested.cpp"
     nested = compile_hls([source], "nested", [INCLUDE], out=tmp_path / "nested").schedule
-    assert [p["name"] for p in nested["processes"]] == [
+    assert [p.name for p in nested.processes] == [
         "first_shift",
         "first_scale",
         "fork",
@@ -111,7 +111,7 @@ def test_names_in_a_nested_network(tmp_path):
         "block_first_scale",
         "add",
     ]
-    streams = {s["name"]: (s["depth"], s["producer"], s["consumer"]) for s in nested["streams"]}
+    streams = {s.name: (s.depth, s.producer, s.consumer) for s in nested.streams}
     assert streams.keys() == {
         "x",
         "y",
@@ -129,8 +129,8 @@ def test_names_in_a_nested_network(tmp_path):
     assert streams["block_between"][1:] == ("block_second_scale_2", "block_first_shift")
     assert streams["right"] == (32, "fork", "add")
     alone = compile_hls([source], "alone", [INCLUDE], out=tmp_path / "alone").schedule
-    assert [p["name"] for p in alone["processes"]] == ["shift", "scale", "scale_2"]
-    assert [s["name"] for s in alone["streams"]] == ["x", "y", "fed", "middle"]
+    assert [p.name for p in alone.processes] == ["shift", "scale", "scale_2"]
+    assert [s.name for s in alone.streams] == ["x", "y", "fed", "middle"]
 
 
 RECORDER = """module recorder #(parameter FILE = "") (input wire clk, input wire rst_n, input wire push,
@@ -147,7 +147,7 @@ endmodule
 def test_probes(top, tmp_path, shared):
     """Each stream that a process writes has nets S_push and S_push_data in the top, and they carry its words."""
     result = compile_hls([KERNELS / "nested.cpp"], top, [INCLUDE], out=tmp_path)
-    streams = [s["name"] for s in result.schedule["streams"] if s["producer"]]
+    streams = [s.name for s in result.schedule.streams if s.producer]
     assert len(streams) >= 4
     recorders = [RECORDER]
     for name in streams:
