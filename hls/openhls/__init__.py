@@ -7,6 +7,7 @@ is imported when it is first asked for, so that `import openhls` loads neither L
     HlsError         why something cannot be compiled, with the line
     Target           a delay model; load_target reads one, known_targets names those that come with openhls
     Schedule, Ports  what schedule.json and ports.json hold
+    simulate         C++ to RTL, and both on the same words: whether they agree
     fingerprint      a digest of all of this compiler that its results depend on
 """
 
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from openhls.driver.compile import CompileResult, compile_hls
     from openhls.results.ports import Ports
     from openhls.results.schedule import Schedule
+    from openhls.simulation.compare import Comparison, simulate
 
 __version__ = "0.1.0"
 __all__ = [
+    "Comparison",
     "CompileResult",
     "HlsError",
     "Ports",
@@ -34,9 +37,11 @@ __all__ = [
     "fingerprint",
     "known_targets",
     "load_target",
+    "simulate",
 ]
 
 _HOMES = {
+    "Comparison": "openhls.simulation.compare",
     "CompileResult": "openhls.driver.compile",
     "HlsError": "openhls.common.errors",
     "Ports": "openhls.results.ports",
@@ -46,6 +51,7 @@ _HOMES = {
     "fingerprint": "openhls.common.fingerprint",
     "known_targets": "openhls.backend.targets",
     "load_target": "openhls.backend.targets",
+    "simulate": "openhls.simulation.compare",
 }
 
 

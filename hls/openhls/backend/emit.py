@@ -578,7 +578,7 @@ def _comment(header: str) -> str:
 
 def _process_header(plan: Plan) -> str:
     process = plan.process
-    file = f"{process.loc.file.rsplit('/', 1)[-1]}:{process.loc.line}" if process.loc else "a hand-made graph"
+    file = process.loc.brief if process.loc else "a hand-made graph"
     return "\n".join(
         [
             f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "

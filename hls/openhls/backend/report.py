@@ -14,7 +14,7 @@ from openhls.results.schedule import MemoryUse, MultiplierUse, Schedule, Schedul
 
 
 def _source(loc: Location | None) -> str | None:
-    return None if loc is None else f"{loc.file.rsplit('/', 1)[-1]}:{loc.line}"
+    return None if loc is None else loc.brief
 
 
 def ports(top: str, streams: Mapping[str, Stream]) -> Ports:

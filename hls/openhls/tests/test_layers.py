@@ -11,7 +11,15 @@ import openhls
 
 PACKAGE = Path(openhls.__file__).parent
 # From below to above. Folders of one line know nothing of each other.
-ORDER = (("common",), ("system", "results"), ("graph",), ("frontend", "middle"), ("backend",), ("driver",))
+ORDER = (
+    ("common",),
+    ("system", "results"),
+    ("graph",),
+    ("frontend", "middle"),
+    ("backend",),
+    ("driver",),
+    ("simulation",),
+)
 RANK = {folder: rank for rank, folders in enumerate(ORDER) for folder in folders}
 BARRED = ("psconv", "pymodel", "rtl_tb", "scripts", "tests")
 

@@ -12,6 +12,7 @@ from openhls.backend import schedule as scheduling
 from openhls.backend.targets import load_target
 from openhls.common.clock import Clock
 from openhls.driver.build import build_graph
+from openhls.driver.watch import Watch
 from openhls.graph import interpret
 from openhls.graph.nodes import Builder, Design, Node, Process, Stream
 from openhls.middle import mlir
@@ -96,7 +97,7 @@ def test_a_condition_from_a_register_issues_in_one_stage(name, clock_ns):
         read = next(e for e in plain.effects if e.op == "read")
         plan = scheduling.schedule(plain, facts, device, clock_ns)
         late = plan.ready[read.args[0]]
-    built = build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", device, clock_ns, Clock())
+    built = build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", device, clock_ns, Clock(), Watch())
     assert built.entry.issue_stages == 1
     assert late > (0, 0.0)
 
@@ -107,4 +108,4 @@ def test_too_fast_a_clock_is_still_told_in_lines_of_the_plain_graph():
     with pytest.raises(scheduling.HlsError, match="the recurrence through"):
         scheduling.schedule(plain, Control(), load_target("ecp5"), 2.0)
     with pytest.raises(scheduling.HlsError, match="the recurrence through"):
-        build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", load_target("ecp5"), 2.0, Clock())
+        build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", load_target("ecp5"), 2.0, Clock(), Watch())

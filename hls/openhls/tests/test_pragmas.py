@@ -354,9 +354,9 @@ def test_an_unknown_variable_is_the_faults_file(tmp_path):
         compile_hls([FAULTS / "partition_unknown.cpp"], "top", [INCLUDE], out=tmp_path)
 
 
-def test_arrays_in_every_place(tmp_path, shared):
+def test_arrays_in_every_place(tmp_path):
     """Partition and storage are carried out wherever an array is declared, and the RTL is the program."""
-    result = compare(KERNELS / "places.cpp", "places", 48, tmp_path, shared, clock_ns=5.0, patterns=PATTERNS[:3])
+    result = compare(KERNELS / "places.cpp", "places", 48, tmp_path, clock_ns=5.0, patterns=PATTERNS[:3])
     for process in result.schedule.processes:
         shapes = {(m.depth, m.width, m.style) for m in process.memories}
         assert len(process.memories) == 2 and shapes == {(16, 8, "distributed")}, process.name
