@@ -13,8 +13,8 @@ from openhls.simulation.words import Words, from_bytes, to_bytes
 from openhls.system import children
 from openhls.system.zig import COMPILER, uncached
 
-# The whole of a program: arithmetic wraps around as in the RTL, and nothing is sanitised that the RTL would not be.
-_OPTIONS = ("-std=c++17", "-O1", "-w", "-fno-sanitize=all", "-fwrapv")
+# The optimiser of the flow, with its assumptions: what C++ leaves undefined is most likely the same then.
+_OPTIONS = ("-std=c++17", "-O1", "-w", "-fno-sanitize=all")
 
 
 def run_native(

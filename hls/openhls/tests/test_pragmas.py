@@ -360,7 +360,7 @@ def test_arrays_in_every_place(tmp_path):
     for process in result.schedule.processes:
         shapes = {(m.depth, m.width, m.style) for m in process.memories}
         assert len(process.memories) == 2 and shapes == {(16, 8, "distributed")}, process.name
-    assert result.schedule.notes == []
+    assert result.schedule.notes == ()
 
 
 def test_a_static_array_of_two_rows_is_two_memories():
