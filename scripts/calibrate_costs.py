@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh, write_json
 from psconv.common.parallel import in_workers
-from psconv.common.places import ENGINE, EXAMPLES, INCLUDE, OPENHLS
+from psconv.common.places import ENGINE, EXAMPLES, INCLUDE
 from psconv.flow.config import RunConfig, load
 from psconv.flow.design import make_designs
 from psconv.flow.hls import compile_top
@@ -102,7 +103,7 @@ def measure(name: str, out: Path) -> dict[str, Any]:
             compile_top(design.dataflow, folder, design.sources, target=target.openhls, clock_ns=target.clock_ns)
             write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), top, target))
 
-    unless_fresh(result, content_key(ENGINE, INCLUDE, OPENHLS, design.sources, target.model_dump()), make)
+    unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), design.sources, target.model_dump()), make)
     total = read_json(result)["total"]
     shape = design.engine.shape.model_dump(exclude_defaults=True)
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from openhls.compile import compile_hls
+from openhls import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from pymodel.common.files import write_text

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from openhls import fingerprint
+
 from psconv.common.fresh import Work, content_key, step, unless_fresh, versions, write_json, write_npz
-from psconv.common.places import CSIM, ENGINE, INCLUDE, OPENHLS
+from psconv.common.places import CSIM, ENGINE, INCLUDE
 from psconv.common.sources import code
 from psconv.flow import csim
 from psconv.flow.bench import Disturbance, run_bench, simulator, summary, synthesised
@@ -83,7 +85,7 @@ def synth_step(design: Design, settings: Settings) -> Work:
     key = content_key(
         ENGINE,
         INCLUDE,
-        OPENHLS,
+        fingerprint(),
         design.sources,
         settings.target.openhls,
         settings.clock_ns,

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh, versions, write_json
-from psconv.common.places import ENGINE, INCLUDE, OPENHLS
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.common.sources import code
 from psconv.flow.hls import compile_top
 from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
@@ -127,7 +128,7 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     dataflow, clock_ns = single("generated", shape, weights, bias), CLOCK_NS[device]
     sources = cpp.render(dataflow, shape.summary)
     here = folder.parent / "engines" / "_".join(map(str, (device, channels, size, *options.values())))
-    key = content_key(ENGINE, INCLUDE, OPENHLS, sources, target.openhls, clock_ns, versions(*HLS_PACKAGES))
+    key = content_key(ENGINE, INCLUDE, fingerprint(), sources, target.openhls, clock_ns, versions(*HLS_PACKAGES))
 
     def make() -> None:
         compile_top(dataflow, here, sources, target=target.openhls, clock_ns=clock_ns)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openhls.errors import HlsError
+from openhls import HlsError
 
 from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import RunConfig, Stalls

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from openhls.errors import HlsError
+from openhls import HlsError
 
 from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import Stalls

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
+from openhls import HlsError, compile_hls
+from openhls.simulation.rtl import SimulationError
 
 from psconv.common.places import INCLUDE
 from scripts.hunt import kernel_bench, kernels
@@ -60,14 +60,17 @@ class Programs:
         except HlsError as error:
             raise _refusal(error) from error
         try:
-            simulator = kernel_bench.build_rtl(result, folder)
             count = {name: len(w) for name, w in expected.items()}
-            made = kernel_bench.run_rtl(simulator, result, taken, count, seed, case["idle"], case["stall"])
-        except kernel_bench.BuildError as error:
+            made = kernel_bench.run_rtl(result, taken, count, folder / "rtl", seed, case["idle"], case["stall"])
+        except (SimulationError, HlsError) as error:
             raise Fault("hang" if "no end" in str(error) else "wrong", f"RTL: {error}") from None
         if made != expected:
             ours = kernel_bench.run_natively(text, inputs, outputs, words, RUNS, folder, "clang")
-            where = "openhls (hls/include gives AMD's words)" if ours == (taken, expected) else "hls/include/ap_int.h"
+            where = (
+                "openhls (hls/openhls/include gives AMD's words)"
+                if ours == (taken, expected)
+                else "hls/openhls/include/ap_int.h"
+            )
             raise Fault("wrong", f"{_difference(made, expected)}; to be looked for in {where}")
 
     def smaller(self, case: Case) -> Iterator[Case]:
