@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import cocotb_tools.config
-from openhls import children
+from openhls.system import children
 
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically, write_text

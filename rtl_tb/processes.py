@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from openhls import children
+from openhls.system import children
 
 _LOOK_SECONDS = 1.0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cocotb_tools.config
 import find_libpython
 import numpy as np
-from openhls import children
+from openhls.system import children
 
 from pymodel.common.errors import ConfigError
 from rtl_tb import harness, records

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from openhls.compile import compile_hls
+from openhls.driver.compile import compile_hls
 
 from psconv.common.fresh import content_key, unless_fresh, write_json
 from psconv.common.parallel import in_workers

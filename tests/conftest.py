@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from psconv import cli
 from scripts import __main__ as repository
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Path:
-    """A folder for what all simulations of openhls' tests have in common."""
-    return tmp_path_factory.mktemp("verilator")
 
 
 @pytest.fixture

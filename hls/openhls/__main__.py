@@ -6,11 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from openhls.caches import Unwritable
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
-from openhls.report import table
-from openhls.targets import TARGETS
+from openhls.backend.report import table
+from openhls.backend.targets import TARGETS
+from openhls.common.errors import HlsError
+from openhls.driver.compile import compile_hls
+from openhls.system.caches import Unwritable
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from openhls.errors import HlsError
+from openhls.common.errors import HlsError
 
 from psconv.cli import counts, flow, hardware, show, training
 from psconv.vendor.tools import ToolMissing

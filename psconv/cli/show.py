@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from openhls.locks import locked
+from openhls.system.locks import locked
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from openhls.targets import least_period
+from openhls.backend.targets import least_period
 
 from psconv.common import plots
 from psconv.common.parallel import in_workers

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from typing import Any
 
-from openhls.pool import pool
+from openhls.system.pool import pool
 
 
 def in_workers(

@@ -26,4 +26,4 @@ def package(name: str) -> Path:
 
 OPENHLS = package("openhls")
 RTL_TB = package("rtl_tb")
-INCLUDE = HLS / "include"  # ap_int.h and hls_stream.h as openhls reads them
+INCLUDE = OPENHLS / "include"  # ap_int.h and hls_stream.h as openhls reads them

@@ -2,7 +2,7 @@
 
 Two compilers with headers of their own read the same source:
 
-    clang   the clang of the open flow (ziglang) and hls/include
+    clang   the clang of the open flow (ziglang) and hls/openhls/include
     amd     g++ and AMD's published ap_types, which the hls4ml package carries (a check, not a dependency)
 
 and amd_clang that clang with AMD's headers, as Vitis HLS has a clang in front.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from openhls import children, zig
+from openhls.system import children, zig
 
 from psconv.common.places import CSIM, ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from openhls.compile import compile_hls
+from openhls.driver.compile import compile_hls
 
 from psconv.common.fresh import Work, content_key, step, unless_fresh, versions, write_json, write_npz
 from psconv.common.places import CSIM, ENGINE, INCLUDE, OPENHLS

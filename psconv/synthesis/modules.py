@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from openhls.keywords import RESERVED
+from openhls.backend.keywords import RESERVED
 
 _TOKEN = re.compile(
     r"""(?P<gap>(?:\s+|//[^\n]*|/\*.*?\*/)+) | (?P<string>"(?:\\.|[^"\\])*") | (?P<attribute>\(\*(?!\)).*?\*\))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from openhls.targets import TARGETS
+from openhls.backend.targets import TARGETS
 from pydantic import Field, field_validator
 
 from psconv.common.places import CONSTRAINTS

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from openhls import children
-from openhls.caches import cache_home, writable
+from openhls.system import children
+from openhls.system.caches import cache_home, writable
 
 from psconv.synthesis.modules import without_contents
 from pymodel.common.errors import ConfigError

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from openhls import children
+from openhls.system import children
 
 from psconv.common.fresh import write_json
 from psconv.flow.bench import bench, summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openhls.caches import cache_home, writable
+from openhls.system.caches import cache_home, writable
 
 
 def cache_folder() -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from openhls.keywords import RESERVED as SYSTEMVERILOG
+from openhls.backend.keywords import RESERVED as SYSTEMVERILOG
 
 # Of all versions of C++ that a tool may compile for.
 _CPP = frozenset(

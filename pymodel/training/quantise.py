@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from openhls.locks import locked
+from openhls.system.locks import locked
 
 from pymodel.common.errors import ConfigError, validated
 from pymodel.common.records import json_text, read_json

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from openhls.locks import locked
+from openhls.system.locks import locked
 
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically

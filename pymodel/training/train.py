@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from openhls.locks import locked
+from openhls.system.locks import locked
 from torch.nn import functional
 
 from pymodel.common.errors import ConfigError, shortened, validated

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openhls.compile import compile_hls
+from openhls.driver.compile import compile_hls
 
 from psconv.common.fresh import content_key, unless_fresh, versions, write_json
 from psconv.common.places import ENGINE, INCLUDE, OPENHLS

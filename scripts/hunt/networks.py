@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
+from openhls.common.errors import HlsError
+from openhls.driver.compile import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.config import Stalls

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from openhls.compile import compile_hls
-from openhls.errors import HlsError
+from openhls.common.errors import HlsError
+from openhls.driver.compile import compile_hls
 
 from psconv.common.places import INCLUDE
 from scripts.hunt import kernel_bench, kernels
@@ -67,7 +67,11 @@ class Programs:
             raise Fault("hang" if "no end" in str(error) else "wrong", f"RTL: {error}") from None
         if made != expected:
             ours = kernel_bench.run_natively(text, inputs, outputs, words, RUNS, folder, "clang")
-            where = "openhls (hls/include gives AMD's words)" if ours == (taken, expected) else "hls/include/ap_int.h"
+            where = (
+                "openhls (hls/openhls/include gives AMD's words)"
+                if ours == (taken, expected)
+                else "hls/openhls/include/ap_int.h"
+            )
             raise Fault("wrong", f"{_difference(made, expected)}; to be looked for in {where}")
 
     def smaller(self, case: Case) -> Iterator[Case]:

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from openhls import children
-from openhls.locks import InUse, locked
+from openhls.system import children
+from openhls.system.locks import InUse, locked
 
 from scripts.hunt.processes import VARIABLE, left, running
 
@@ -46,8 +46,8 @@ with pool(2) as executor:
 def start(script: str, mark: str) -> subprocess.Popen:
     body = "\n".join(f"    {line}" for line in script.splitlines())
     text = (
-        "import re, signal, sys, time\nfrom openhls import children\nfrom openhls.pool import pool\n"
-        "from openhls.locks import locked\nfrom pathlib import Path\n"
+        "import re, signal, sys, time\nfrom openhls.system import children\nfrom openhls.system.pool import pool\n"
+        "from openhls.system.locks import locked\nfrom pathlib import Path\n"
         "if __name__ == '__main__':\n"
         "    for number in (signal.SIGTERM, signal.SIGHUP):\n"
         "        signal.signal(number, lambda number, _: sys.exit(128 + number))\n" + body

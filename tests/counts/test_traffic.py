@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openhls.compile import compile_hls
+from openhls.driver.compile import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import csim

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openhls.primitives import Fifo, Ram, Rom
+from openhls.backend.primitives import Fifo, Ram, Rom
 
 from psconv.commands import explore
 from psconv.flow.config import load

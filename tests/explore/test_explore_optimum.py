@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import yaml
-from openhls.targets import TARGETS, least_period
+from openhls.backend.targets import TARGETS, least_period
 
 from psconv.commands import explore, fits
 from pymodel.engine.shape_of import engine_shape

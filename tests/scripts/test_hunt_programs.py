@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import openhls
 import pytest
 
 from psconv.flow import csim
@@ -16,6 +17,7 @@ from scripts.hunt.campaign import Declined, Fault
 pytestmark = pytest.mark.skipif(csim.amd_include() is None, reason="AMD's ap_types (hls4ml) are not installed")
 
 CAMPAIGN = programs.CAMPAIGN
+FAULTY = Path(openhls.__file__).parent / "tests" / "faults" / "cpp"
 
 
 def case_of(body: list, **parts: list) -> dict:
@@ -174,7 +176,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_handed_programs(name: str, tmp_path: Path) -> None:
-    source = FAULTS / "cpp" / f"{name}.cpp"
+    source = FAULTY / f"{name}.cpp"
     inputs, outputs = FAULTS[name]
     runs = 24
     rng = np.random.default_rng(5)

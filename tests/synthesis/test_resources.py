@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from openhls.primitives import Ram, Rom
+from openhls.backend.primitives import Ram, Rom
 
 from psconv.common.places import CONSTRAINTS
 from psconv.synthesis import resources
@@ -42,7 +42,7 @@ def test_every_device_loads_and_its_clock_constraint_agrees() -> None:
 
 
 def test_devices_are_known_to_the_hls_flow() -> None:
-    from openhls.targets import TARGETS
+    from openhls.backend.targets import TARGETS
 
     assert {load_target(name).openhls for name in known_targets()} <= set(TARGETS)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openhls.compile import compile_hls
+from openhls.driver.compile import compile_hls
 
 from psconv.common.places import CSIM, ENGINE, INCLUDE
 from psconv.flow import csim

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openhls.compile import compile_hls
+from openhls.driver.compile import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import run as flow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from openhls.compile import compile_hls
+from openhls.driver.compile import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.config import Images, RunConfig, Stalls

@@ -13,7 +13,7 @@ from tests.helpers.places import ROOT
 
 torch = pytest.importorskip("torch")
 
-from openhls.locks import InUse, locked  # noqa: E402
+from openhls.system.locks import InUse, locked  # noqa: E402
 
 from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.network.bundle import Bundle  # noqa: E402

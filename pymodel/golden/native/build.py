@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from openhls import children, zig
-from openhls.caches import Unwritable
+from openhls.system import children, zig
+from openhls.system.caches import Unwritable
 
 from pymodel.common.cache import cache_folder
 from pymodel.common.errors import ConfigError
