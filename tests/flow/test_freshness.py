@@ -216,7 +216,7 @@ def test_code_is_a_module_and_all_that_it_imports(changed, tmp_path, monkeypatch
     for name, text in MODULES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(sources, "_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(sources, "_FOLDERS", {"pack": tmp_path})
 
     def key() -> str:
         sources.code.cache_clear()
@@ -228,7 +228,7 @@ def test_code_is_a_module_and_all_that_it_imports(changed, tmp_path, monkeypatch
     assert (key() == before) == (changed == "pack/five.py")
 
 
-PACKAGES = ("scripts", "pymodel", "rtl_tb", "openhls")
+PACKAGES = ("psconv", "pymodel", "rtl_tb", "openhls")
 
 
 def test_imports_are_found_as_python_finds_them():
