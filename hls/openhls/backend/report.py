@@ -1,4 +1,4 @@
-"""ports.json and schedule.json (docs/interfaces.md), and the table the command line prints."""
+"""ports.json and schedule.json (docs/reference/interfaces.md), and the table the command line prints."""
 
 from __future__ import annotations
 
