@@ -90,6 +90,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
 
 @pytest.mark.slow
+@pytest.mark.network
 @pytest.mark.timeout(1200)
 def test_it_works_away_from_any_checkout(installed: Callable[..., str]) -> None:
     say = "import importlib, sys; [print(importlib.import_module(name).__file__) for name in sys.argv[1:]]"
@@ -110,6 +111,7 @@ def test_it_works_away_from_any_checkout(installed: Callable[..., str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.network
 @pytest.mark.timeout(1200)
 def test_its_examples_are_those_of_the_checkout(installed: Callable[..., str]) -> None:
     listed = {row["name"]: set(row["files"]) for row in json.loads(installed("psconv", "init", "--json"))}

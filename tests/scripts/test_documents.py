@@ -26,6 +26,7 @@ from tests.helpers.documents import (
 )
 
 DATA = ROOT.parent / "shared" / "data" / "cifar10"
+MEASUREMENTS = ROOT / "docs" / "measurements"
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 SLOW = {
     name
@@ -108,7 +109,7 @@ def test_every_table_of_figures_says_where_they_come_from(name: str) -> None:
         assert sort != "bench" or what.split(":")[0] in BENCHMARKS
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "measurements" / "results").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(MEASUREMENTS.glob("results/*.json")), ids=lambda path: path.stem)
 def test_tables_of_results_are_those_of_their_json(path: Path) -> None:
     pytest.importorskip("torch", reason="a sweep writes them, in PyTorch")
     from pymodel.training.sweep import _read, markdown_table
@@ -122,7 +123,7 @@ def test_storage_and_energy_are_what_the_document_says(tmp_path: Path) -> None:
     """All tables: they are computed, so they are the same everywhere."""
     pytest.importorskip("torch", reason="SynFlow's masks are made in PyTorch")
     measure("energy", tmp_path, lambda text: None)
-    text = (ROOT / "docs" / "measurements" / "storage_energy.md").read_text()
+    text = (MEASUREMENTS / "storage_energy.md").read_text()
     assert len([1 for sort, *_ in places(text) if sort == "bench"]) == 5
     assert documented(text, tmp_path) == text
 
