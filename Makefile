@@ -10,7 +10,8 @@ PSCONV  := $(BIN)/psconv
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
 PYTEST  := $(BIN)/python -m pytest
 
-.PHONY: run golden csim synth cosim compare report pnr test test-all bench hunt lint train-digits lock clean help
+.PHONY: run golden csim synth cosim compare report pnr test test-all test-wheel coverage bench hunt lint docs wheel \
+  train-digits lock clean help
 
 run: $(VENV)/run.stamp            ## golden model -> HLS -> RTL -> co-simulation -> comparison -> report
 	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS)
@@ -30,21 +31,36 @@ test: $(VENV)/test.stamp          ## the tests, without those marked slow
 test-all: $(VENV)/test.stamp      ## every test, slow ones too
 	$(PYTEST) -n 2 --dist worksteal
 
-bench: $(VENV)/bench.stamp        ## every measurement of docs/performance.md: tables, and JSON in OUT/bench (slow)
+test-wheel: $(VENV)/test.stamp    ## the wheel, installed in an empty environment away from this checkout
+	$(PYTEST) tests/packaging
+
+coverage: $(VENV)/test.stamp      ## lines that the quick tests run: OUT/coverage/table.md and html/
+	$(PYTEST) -n 2 --dist worksteal -m "not slow" --cov --cov-report=html:$(OUT)/coverage/html \
+	  --cov-report=markdown:$(OUT)/coverage/table.md
+
+bench: $(VENV)/bench.stamp        ## every measurement of docs/measurements: tables, and JSON in OUT/bench (slow)
 	$(BIN)/python -m scripts bench all --out $(OUT)/bench
 
-hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as docs/hunt.md says (hours); ARGS=
+hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as its document says (hours); ARGS=
 	$(BIN)/python -m scripts hunt all --out $(OUT)/hunt $(ARGS)
 
-lint: $(VENV)/test.stamp          ## formatting and ruff
+lint: $(VENV)/test.stamp          ## formatting, ruff, ends of files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python -m scripts.end_of_file
+
+docs: $(VENV)/docs.stamp          ## the documentation as a site, in OUT/site
+	$(BIN)/mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site
+
+wheel: $(VENV)/test.stamp         ## the wheel, in OUT/wheel
+	$(BIN)/python -m hatchling build --target wheel --directory $(OUT)/wheel
 
 train-digits: $(VENV)/test.stamp  ## train, quantise and export the digits bundle from nothing
 	$(PSCONV) train examples/digits/train.yaml --out $(OUT)/train
 	$(PSCONV) quantize $(OUT)/train --out $(OUT)/digits_PSD1_P16.yaml
 
-lock: $(VENV)/test.stamp          ## write requirements.lock from what is installed
+lock: $(VENV)/test.stamp          ## write requirements.lock from what is installed, all extras
+	$(PIP) --editable '.[train,dask,peer,test,docs]'
 	( head -1 requirements.lock; $(BIN)/python -m pip freeze --exclude hls4ml --exclude-editable --all \
 	  | grep -v '^pip==' | sed 's/+cpu//' ) > requirements.lock.tmp && mv requirements.lock.tmp requirements.lock
 
@@ -82,6 +98,10 @@ $(VENV)/test.stamp: pyproject.toml requirements.lock | $(VENV)/bin/python
 	$(PIP) --editable '.[test,train]'
 	$(PIP) --no-deps hls4ml==1.3.0
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/docs.stamp: $(VENV)/test.stamp
+	$(PIP) --editable '.[docs]'
+	@touch $@
 
 # NNgen, which only `python -m scripts bench peer` compares with.
 $(VENV)/bench.stamp: $(VENV)/test.stamp

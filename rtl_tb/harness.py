@@ -40,7 +40,7 @@ def render_top(ports: Ports, probes: Mapping[str, int], levels: Sequence[str] = 
 
 
 def check_probes(rtl: Sequence[Path], top: str, probes: Mapping[str, int]) -> None:
-    """Raises ConfigError for a probed stream that has no nets in module `top` (docs/interfaces.md, "Probes")."""
+    """Raises ConfigError for a probed stream without nets in module `top` (docs/reference/interfaces.md, "Probes")."""
     if not probes:
         return
     text = "\n".join(path.read_text(encoding="utf-8") for path in rtl)

@@ -104,7 +104,7 @@ def simulate(
     {"out": [("row", 8), ("column", 8), ("group", 2)]}; fields, what the bits of a beat are (name, bits, count),
     e.g. {"out": ("channel", 8, 16)}.
 
-    threads: of the simulator; more than one is for large designs only (docs/benches.md). progress: called
+    threads: of the simulator; more than one is for large designs only (docs/guide/benches.md). progress: called
     about once a second, and at the end.
 
     Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that died.

@@ -80,7 +80,7 @@ def hunt(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="which; all: every one")] = None,
     seed: Annotated[int, number("--seed", bounds.SEED, "of all that is random")] = 0,
     cases: Annotated[
-        int | None, number("--cases", bounds.CASES, "of each campaign; none: what docs/hunt.md promises")
+        int | None, number("--cases", bounds.CASES, "of each campaign; none: what docs/measurements/hunt.md promises")
     ] = None,
     minutes: Annotated[
         float | None, number("--minutes", bounds.MINUTES, "for each campaign, whichever is reached first")

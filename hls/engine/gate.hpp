@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The entrance of a network whose weights are loaded: packets -> what the engines are to load, the image, and
-// a verdict for the answer. docs/weights.md has the format of packets and verdicts.
+// a verdict for the answer. docs/guide/weights.md has the format of packets and verdicts.
 //
 // A packet ends with TLAST, wherever that comes. What is missing is made up with zeros, so that whatever
 // came in, each packet gives the rest of the network exactly one image and, if its header says so, exactly

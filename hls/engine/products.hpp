@@ -7,7 +7,7 @@
 //   (w[0] + w[1] * 2^SPACING + ...) * a  =  w[0] * a + w[1] * a * 2^SPACING + ...
 //
 // A field is wide enough for the sum of GROUP products, so packed products are added as they are and taken
-// apart once for all of a group. docs/engine.md proves that the fields stay apart.
+// apart once for all of a group. docs/reference/engine.md proves that the fields stay apart.
 #ifndef PSCONV_PRODUCTS_HPP
 #define PSCONV_PRODUCTS_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums -> output activations. Defined in words and formula in docs/maths.md.
+// Sums -> output activations. Defined in words and formula in docs/reference/maths.md.
 #ifndef PSCONV_REQUANTISE_HPP
 #define PSCONV_REQUANTISE_HPP
 

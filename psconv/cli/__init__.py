@@ -10,17 +10,17 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from openhls import HlsError
 
-from psconv.cli import counts, flow, hardware, show, training
+from psconv import __version__
+from psconv.cli import counts, flow, hardware, init, show, training
 from psconv.vendor.tools import ToolMissing
 from pymodel.common.errors import told
 
 app = typer.Typer(
-    help=__doc__.replace("\n\n", "\n\n\n"),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -28,8 +28,22 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-app.command("pack-weights")(hardware.pack_weights)
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"psconv {__version__}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__.replace("\n\n", "\n\n\n"))
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="and exit")] = False,
+) -> None:
+    pass
+
+
 for command in (
+    init.init,
     flow.run,
     flow.golden,
     flow.csim,
@@ -42,6 +56,7 @@ for command in (
     counts.energy,
     hardware.explore,
     hardware.fits,
+    hardware.pack_weights,
     training.train,
     training.quantize,
     training.sweep,

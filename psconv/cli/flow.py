@@ -234,7 +234,7 @@ def _vendor(
         if hls == "bambu" and (wide := ", ".join(step.project.wide_words(design))):
             console.print(
                 f"Warning: {design.what} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
-                "these at -O2: outputs differ unless yours is mended (docs/bambu.md)"
+                "these at -O2: outputs differ unless yours is mended (docs/guide/bambu.md)"
             )
     if script_only:
         console.print(f"Written, one folder for each design: {', '.join(map(str, folders.values()))}")

@@ -20,7 +20,7 @@ def pack_weights(
     bundle: Annotated[Path | None, typer.Option(help="another training of the network; none: CONFIG's")] = None,
     as_json: Json = False,
 ) -> None:
-    """The weights of a bundle as beats for a network that loads them (weights: loaded; docs/weights.md)."""
+    """The weights of a bundle as beats for a network that loads them (weights: loaded; docs/guide/weights.md)."""
     from psconv.commands import pack_weights as loading
     from psconv.flow.config import load
 
@@ -49,7 +49,7 @@ def explore(
     dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="scheduler of a Dask cluster to work on")] = None,
     as_json: Json = False,
 ) -> None:
-    """Chooses the parallelism of every layer, provably the best, for a frame rate or a device (docs/explore.md)."""
+    """Chooses the parallelism of all layers, provably the best, for a frame rate or device (docs/guide/explore.md)."""
     from psconv.commands import explore as exploration
 
     console = show.console(as_json)
@@ -70,7 +70,7 @@ def explore(
     show.table(f"Frontier, engines and streams together: {where}", found.rows, console, False)
     show.table("Chosen, engines and streams together", [found.summary], console, False)
     show.table("Its layers", found.layers, console, False)
-    console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
+    console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/guide/explore.md)")
     for path in written:
         console.print(f"Written: {path}")
 
@@ -92,4 +92,6 @@ def fits(
     show.table(
         f"{found.network} on {found.target.name}, {found.interval:,} cycles an image", found.rows, console, False
     )
-    console.print(f"{found.note}. {exactness('DSP, BRAM', found.upper_bounds)}; LUT, FF estimates (docs/explore.md)")
+    console.print(
+        f"{found.note}. {exactness('DSP, BRAM', found.upper_bounds)}; LUT, FF estimates (docs/guide/explore.md)"
+    )

@@ -15,7 +15,9 @@ def number(name: str, within: bounds.Bounds, text: str = "") -> Any:
     return typer.Option(name, help=f"{text}{', ' if text else ''}{within}", callback=within.option(name))
 
 
-Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of a run; see docs/configuration.md")]
+Config = Annotated[
+    Path, typer.Argument(metavar="CONFIG", help="YAML file of a run; see docs/reference/configuration.md")
+]
 
 
 Out = Annotated[Path, typer.Option("--out", help="folder for everything that is written")]

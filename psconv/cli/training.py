@@ -14,7 +14,7 @@ from pymodel.common.errors import NEEDS_TORCH, ConfigError
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML file of a training; see docs/training.md")],
+    config: Annotated[Path, typer.Argument(help="YAML file of a training; see docs/guide/training.md")],
     out: Out = Path("out/train"),
     resume: Annotated[bool, typer.Option("--resume", help="continue after a kill, to the same weights")] = False,
     sets: Sets = None,

@@ -1,9 +1,9 @@
 """`psconv fits`: whether a network with all its weights in ROM fits a device, and whether its dense twin would.
 
-By the model of `psconv explore` (docs/explore.md), without building anything: multipliers and block RAM exact, look-up
-tables and flip-flops estimates. The twin has the same layers without pruning, each in its own formats and with its own
-scales, and of the ways to build it that keep the same pace one with the fewest multipliers: with several products in
-each, or with rings in memories, only where the network itself has such.
+By the model of `psconv explore` (docs/guide/explore.md), without building anything: multipliers and block RAM exact,
+look-up tables and flip-flops estimates. The twin has the same layers without pruning, each in its own formats and with
+its own scales, and of the ways to build it that keep the same pace one with the fewest multipliers: with several
+products in each, or with rings in memories, only where the network itself has such.
 """
 
 from __future__ import annotations

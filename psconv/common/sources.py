@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psconv.common.places import package
 
-_FOLDERS = tuple({package(name).parent: None for name in ("psconv", "pymodel", "rtl_tb", "openhls")})
+_FOLDERS = {name: package(name).parent for name in ("psconv", "pymodel", "rtl_tb", "openhls")}
 _IMPORT = re.compile(
     r"^[ \t]*(?:from +(?P<dots>\.*)(?P<base>[\w.]*) +import +(?P<some>\([^)]*\)|[^\n(]+)|import +(?P<whole>[^\n]+))$",
     re.MULTILINE,
@@ -60,9 +60,8 @@ def _imported(name: str, file: Path) -> Iterator[str]:
 @cache
 def _file(name: str) -> Path | None:
     """The source of a module of this project; None: it is none."""
-    for folder in _FOLDERS:
-        path = folder.joinpath(*name.split(".")) if name else None
-        for file in (path.with_suffix(".py"), path / "__init__.py") if path else ():
-            if file.is_file():
-                return file
-    return None
+    parts = name.split(".")
+    if parts[0] not in _FOLDERS:  # installed, the packages of others lie in the same folder
+        return None
+    path = _FOLDERS[parts[0]].joinpath(*parts)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

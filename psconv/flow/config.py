@@ -1,6 +1,6 @@
 """The configuration of a run: one YAML file that names a bundle, or a layer or network with generated weights.
 
-Every key is documented beside its field; docs/configuration.md shows the same list with examples.
+Every key is documented beside its field; docs/reference/configuration.md shows the same list with examples.
 """
 
 from __future__ import annotations

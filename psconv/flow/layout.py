@@ -12,7 +12,7 @@ DESIGNS = "designs"  # a key of config.json
 
 @dataclass(frozen=True)
 class Layout:
-    """The folder that a user names with --out (docs/interfaces.md lists its files)."""
+    """The folder that a user names with --out (docs/reference/interfaces.md lists its files)."""
 
     root: Path
 

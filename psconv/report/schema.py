@@ -1,4 +1,4 @@
-"""What report.json holds; docs/interfaces.md lists the same."""
+"""What report.json holds; docs/reference/interfaces.md lists the same."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """The C++ of a design as PandA Bambu takes it: the same sources with the pragmas and the ROMs in its terms.
 
 What its front end does with a pragma is read off its sources (release 2024.10, etc/clang_plugin/
-plugin_ASTAnalyzer.cpp) and known from a trial (docs/bambu.md): PIPELINE inside a loop is an error, UNROLL stands before
-its loop, in lower case, as its clang 16 crashes at the other; INLINE inside a template is refused; other classes than
-interface, dataflow, inline, pipeline, unroll and cache are warnings. Its ap_int (an ac_int) fills itself from a string
-while the program runs, so a table of strings would be no ROM.
+plugin_ASTAnalyzer.cpp) and known from a trial (docs/guide/bambu.md): PIPELINE inside a loop is an error, UNROLL stands
+before its loop, in lower case, as its clang 16 crashes at the other; INLINE inside a template is refused; other classes
+than interface, dataflow, inline, pipeline, unroll and cache are warnings. Its ap_int (an ac_int) fills itself from a
+string while the program runs, so a table of strings would be no ROM.
 """
 
 from __future__ import annotations

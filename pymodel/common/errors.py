@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-NEEDS_TORCH = "needs PyTorch: pip install -c requirements.lock -e '.[train]'"
+NEEDS_TORCH = "needs PyTorch: pip install 'psconv[train]'"
 TRACEBACK = "PSCONV_TRACEBACK"  # environment: an internal error comes with its traceback
 MEMORY_ENDED = (
     "memory ended. Fewer images (images.count), a smaller layer or one layer at a time (top: layers) need less; so do "

@@ -194,7 +194,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     index_bits: None for our engine, hard-wired; else an indexed engine with this many bits of indices in all.
     resident: False where weights and indices are written into the engine once per image.
 
-    With pixels = Hout * Wout, turns = pixels * NB * steps, iterations = turns * F (names as in docs/interfaces.md):
+    By the names of docs/reference/interfaces.md, pixels = Hout * Wout, turns = pixels * NB * steps and iterations =
+    turns * F:
 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident

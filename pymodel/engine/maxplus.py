@@ -1,7 +1,7 @@
 """Issue times of processes connected by streams: the timing contract as max-plus inequalities, solved exactly.
 
 A process issues one iteration per cycle when it can; which iterations read and write which stream is known
-beforehand. The issue times are the least solution of (docs/interfaces.md, "Timing of generated RTL")
+beforehand. The issue times are the least solution of (docs/reference/interfaces.md, "Timing of generated RTL")
 
     t[i]         >= t[i - 1] + 1                       one iteration per cycle, in order
     t[n-th read] >= t'[n-th write] + write stage + 1   a word can be popped one cycle after its push ends

@@ -1,6 +1,6 @@
 """Engine shapes, and how weights, biases and activations are packed for an engine.
 
-The layouts are those of docs/interfaces.md ("Supports, lanes, ROM words" and "Streams of a layer engine").
+The layouts are those of docs/reference/interfaces.md ("Supports, lanes, ROM words" and "Streams of a layer engine").
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""Parallelism of a network's layers, chosen to the optimum: costs, options, solver, frontier (docs/explore.md)."""
+"""Parallelism of a network's layers, chosen to the optimum: costs, options, solver, frontier.
+
+docs/guide/explore.md has the problem and the proof.
+"""

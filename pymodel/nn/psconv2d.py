@@ -7,7 +7,7 @@ exactly zero under every optimiser that maps (weight 0, gradient 0) to 0: SGD wi
 Adam, AdamW. Initialisation, loading and saving a state dict clear the parameter itself.
 
 Cost per step: one pass over the weights forward and one backward, against Hout*Wout*batch passes in the
-convolution; docs/training.md has the measurement.
+convolution; docs/guide/training.md has the measurement.
 """
 
 from __future__ import annotations

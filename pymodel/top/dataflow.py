@@ -1,7 +1,7 @@
 """A bundle as one piece of hardware: its units and the streams between them.
 
 One unit for each layer; where a tensor has several readers, forks; where its two ends differ in the channels of a
-word, split and gather (docs/interfaces.md, "Networks as one top").
+word, split and gather (docs/reference/interfaces.md, "Networks as one top").
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def build(
 ) -> Dataflow:
     """The network of a bundle. shapes: of the engine of each layer with weights, by layer.
 
-    loaded: weights are in RAM and come with images (docs/weights.md), the shapes are those of `pymodel.top.packets`.
+    loaded: weights are in RAM and come with images (docs/guide/weights.md), shapes are those of `pymodel.top.packets`.
     streamed: the layers whose weights come by a port, once an image.
     Raises ConfigError, naming the layer, for one that is not built in hardware.
     """

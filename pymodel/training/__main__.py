@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m pymodel.training", description="Train and quantise.")
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train", help="train a network")
-    training.add_argument("config", type=Path, help="YAML file; see docs/training.md")
+    training.add_argument("config", type=Path, help="YAML file; see docs/guide/training.md")
     training.add_argument("--out", type=Path, required=True, help="folder of the run")
     quantising = commands.add_parser("quantize", help="turn a trained network into a fixed-point bundle")
     quantising.add_argument("run", type=Path, help="folder of a training run")

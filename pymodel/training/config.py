@@ -84,7 +84,7 @@ class Quantise(Strict):
     """Fixed point: batch norm folded, one power-of-two scale per tensor found on training images."""
 
     weight_bits: Bits = 8
-    per_channel: bool = False  # weights: an integer scale per output channel as well (docs/maths.md)
+    per_channel: bool = False  # weights: an integer scale per output channel as well (docs/reference/maths.md)
     activation_bits: Bits = 8
     output_bits: Bits = 8  # the network's output (logits)
     calibration_images: Annotated[int, bounds.IMAGES.field()] = 1024

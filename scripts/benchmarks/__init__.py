@@ -5,7 +5,7 @@ A benchmark is a module here with
     PACKAGES                       names of the installed packages that its numbers depend on
     run(folder, progress)          -> list[Table]; scratch and plots go to `folder`, `progress(text)` says what is next
 
-and a line in BENCHMARKS. What it prints is what was just measured; docs/performance.md shows such tables.
+and a line in BENCHMARKS. What it prints is what was just measured; docs/measurements/performance.md shows such tables.
 """
 
 from __future__ import annotations

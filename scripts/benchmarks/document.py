@@ -1,6 +1,6 @@
 """Puts the tables that `python -m scripts bench` wrote into documents, between lines that name it.
 
-python -m scripts.benchmarks.document out/bench docs/performance.md docs/comparison.md docs/storage_energy.md
+python -m scripts.benchmarks.document out/bench docs/measurements/*.md
 
 <!-- bench golden -->
 <!-- end -->

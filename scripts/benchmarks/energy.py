@@ -1,6 +1,6 @@
-"""The tables of docs/storage_energy.md: storage, traffic and energy of the papers' networks. A model, not measured.
+"""The tables of docs/measurements/storage_energy.md: storage, traffic and energy of the papers' networks.
 
-All of it is computed from definitions: the same numbers on every machine.
+A model, not measured. All of it is computed from definitions: the same numbers on every machine.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def markdown(self) -> str:
-        """The table as docs/performance.md shows it: under its title, above its notes."""
+        """The table as docs/measurements/performance.md shows it: under its title, above its notes."""
         return "\n".join([f"### {self.title}", "", self.grid(), *self.notes]) + "\n"
 
     def grid(self) -> str:

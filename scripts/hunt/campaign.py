@@ -34,7 +34,7 @@ class Campaign(Protocol):
 
     name: str  # as in `python -m scripts hunt NAME`
     help: str  # one line: what is compared with what
-    aim: int  # cases that docs/hunt.md promises
+    aim: int  # cases that docs/measurements/hunt.md promises
     seconds: float  # of processors that one case may take before it is called a hang; ten times as many by the clock
 
     def draw(self, rng: np.random.Generator) -> Case:

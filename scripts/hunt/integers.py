@@ -1,6 +1,7 @@
-"""What layers compute, once more: by the formulas of docs/maths.md on plain integers, for campaigns to compare with.
+"""What layers compute, once more: by the formulas of docs/reference/maths.md on plain integers.
 
-Shares no code with pymodel.golden or the C++: a sum over taps of int64 products, and that is all.
+Campaigns compare with it. It shares no code with pymodel.golden or the C++: a sum over taps of int64 products, and that
+is all.
 """
 
 from __future__ import annotations

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
-from psconv import cli
+from psconv import __version__, cli
 from tests.helpers.places import ROOT
 
 EXAMPLE = str(ROOT / "examples" / "layers" / "cout1.yaml")
@@ -27,6 +28,7 @@ def folders(tmp_path):
 
 
 COMMANDS = [
+    "init",
     "run",
     "golden",
     "csim",
@@ -53,7 +55,11 @@ def test_every_command_explains_itself(command, psconv):
 
 
 def test_no_command_is_left_out():
-    assert {command.name or command.callback.__name__ for command in cli.app.registered_commands} == set(COMMANDS)
+    assert set(typer.main.get_command(cli.app).commands) == set(COMMANDS)
+
+
+def test_the_version_is_told(psconv):
+    assert psconv("--version") == (0, f"psconv {__version__}\n", "")
 
 
 @pytest.mark.parametrize("command", ["bench", "hunt"])

@@ -1,4 +1,4 @@
-"""Packing against a field-by-field reading of docs/interfaces.md, and round trips."""
+"""Packing against a field-by-field reading of docs/reference/interfaces.md, and round trips."""
 
 import numpy as np
 import pytest

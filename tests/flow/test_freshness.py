@@ -227,7 +227,7 @@ def test_code_is_a_module_and_all_that_it_imports(changed, tmp_path, monkeypatch
     for name, text in MODULES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(sources, "_FOLDERS", (tmp_path,))
+    monkeypatch.setattr(sources, "_FOLDERS", {"pack": tmp_path})
 
     def key() -> str:
         sources.code.cache_clear()

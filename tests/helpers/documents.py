@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from tests.helpers.places import ROOT
 
-DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 
 _COMMAND = re.compile(r"\s*(\$ |psconv |make( |$)|python3? -m |torchrun |pip |git clone )")
 _FENCE = re.compile(r"```(\S*) *(.*)$")

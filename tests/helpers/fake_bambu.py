@@ -1,6 +1,7 @@
 """A stand-in for PandA Bambu 2024.10 in the tests. No figure of it is measured.
 
-It refuses what that release was seen to refuse (docs/bambu.md), says so as it does, and leaves Verilog beside tables.
+It refuses what that release was seen to refuse (docs/guide/bambu.md), says so as it does, and leaves Verilog beside
+tables.
 
     fake_bambu.py RTL LOG ARGUMENTS...     RTL: folder of the Verilog to leave; LOG: gets the arguments
 """

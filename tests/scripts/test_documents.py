@@ -26,6 +26,7 @@ from tests.helpers.documents import (
 )
 
 DATA = ROOT.parent / "shared" / "data" / "cifar10"
+MEASUREMENTS = ROOT / "docs" / "measurements"
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 SLOW = {
     name
@@ -108,7 +109,7 @@ def test_every_table_of_figures_says_where_they_come_from(name: str) -> None:
         assert sort != "bench" or what.split(":")[0] in BENCHMARKS
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(MEASUREMENTS.glob("results/*.json")), ids=lambda path: path.stem)
 def test_tables_of_results_are_those_of_their_json(path: Path) -> None:
     pytest.importorskip("torch", reason="a sweep writes them, in PyTorch")
     from pymodel.training.sweep import _read, markdown_table
@@ -122,7 +123,7 @@ def test_storage_and_energy_are_what_the_document_says(tmp_path: Path) -> None:
     """All tables: they are computed, so they are the same everywhere."""
     pytest.importorskip("torch", reason="SynFlow's masks are made in PyTorch")
     measure("energy", tmp_path, lambda text: None)
-    text = (ROOT / "docs" / "storage_energy.md").read_text()
+    text = (MEASUREMENTS / "storage_energy.md").read_text()
     assert len([1 for sort, *_ in places(text) if sort == "bench"]) == 5
     assert documented(text, tmp_path) == text
 
@@ -132,6 +133,17 @@ def test_links_lead_somewhere(name: str) -> None:
     path = ROOT / name
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
         assert (path.parent / target).exists(), f"{name}: {target}"
+
+
+def test_documents_that_sources_mention_are_there() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    missing = set()
+    for path in (ROOT / name for name in listed.splitlines()):
+        if path.suffix in (".py", ".hpp", ".h", ".cpp", ".j2", ".yaml", ".yml", ".md", "") and path.is_file():
+            for mentioned in re.findall(r"docs/[\w/]+\.(?:md|svg|json)\b", path.read_text()):
+                if not (ROOT / mentioned).exists():
+                    missing.add(f"{path.relative_to(ROOT)}: {mentioned}")
+    assert not missing
 
 
 def test_every_example_is_used() -> None:

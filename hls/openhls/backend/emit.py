@@ -1,6 +1,6 @@
 """Scheduled processes -> hw/comb/seq text -> SystemVerilog modules and the top that wires them.
 
-Control of a pipeline (docs/interfaces.md, "Timing of generated RTL"), R the last issue stage:
+Control of a pipeline (docs/reference/interfaces.md, "Timing of generated RTL"), R the last issue stage:
 
     blocked[s] = v[s] & some read of stage s finds nothing, or (s = R) some write has no credit
     hold[s]    = hold[s+1] | blocked[s]                          s = 0 .. R, hold[R+1] = 0

@@ -154,7 +154,7 @@ class Interpreter:
 
 
 def contract_times(design: Design, result: CompileResult, trace: dict[str, list[Step]], words: dict[str, int]):
-    """The timing contract of docs/interfaces.md, cycle by cycle: when each port transfers a word."""
+    """The timing contract of docs/reference/interfaces.md, cycle by cycle: when each port transfers a word."""
     plan = {p.name: {w.stream: w.stage for w in p.writes} for p in result.schedule.processes}
     depth = {s.name: s.depth for s in result.schedule.streams}
     arrivals = {s: deque([-1] * words[s] if depth[s] is None else []) for s in depth}
