@@ -233,8 +233,8 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
     schedule = json.loads((tmp_path / "schedule.json").read_text())
     [pe] = [process for process in schedule["processes"] if process["name"] == "a_pe"]
     memories = {memory["name"]: memory for memory in pe["memories"]}
-    assert memories["weights"]["style"] == "ultra" and memories["sums_carried"]["style"] == "distributed"
-    assert memories["sums_carried"]["depth"] * memories["sums_carried"]["width"] > 4096
+    assert memories["weights"]["style"] == "ultra" and memories["carried"]["style"] == "distributed"
+    assert memories["carried"]["depth"] * memories["carried"]["width"] > 4096
     packets = [packet(dataflow, images[0], weight_beats(dataflow, bundle)), packet(dataflow, images[1])]
     result = simulate(
         sorted((tmp_path / "rtl").glob("*.sv")),

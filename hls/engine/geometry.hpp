@@ -76,14 +76,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   // Iterations from the last fold of a step to its first fold in the next block set.
   static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
 
-  // Turns where weights are streamed: of all windows, and of the words of the output.
-  static constexpr int TURNS = 1 + C::STEPS * C::FOLDS;
-  static constexpr int OUTPUT_TURNS = C::STEPS + GROUPS;
-
-  // Iterations between two accesses there, at the least: from a window's arrival, pixel by pixel, to its
-  // first use, set by set; from a pixel's outputs in one step to those in the next, or to their sending.
-  static constexpr int WAITING = WindowGeometry<C>::PIXELS + C::BLOCK_SETS - 1;
-  static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (C::PERIOD == 1 ? GROUPS - 1 : 0);
+  // Where weights are streamed: windows that are held, and iterations that work on them.
+  static constexpr int IMAGE_WINDOWS = WindowGeometry<C>::PIXELS * C::BLOCK_SETS;
+  static constexpr int STREAMED_ITERATIONS = WindowGeometry<C>::PIXELS * ROM_WORDS;
 
   typedef ap_int<C::IN_BITS> Activation;
   typedef ap_int<C::ACC_BITS> Accumulator;
