@@ -80,6 +80,11 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static constexpr int IMAGE_WINDOWS = WindowGeometry<C>::PIXELS * C::BLOCK_SETS;
   static constexpr int STREAMED_ITERATIONS = WindowGeometry<C>::PIXELS * ROM_WORDS;
 
+  // There the output goes over its words once a step to fill them, and then once to send each of a pixel's.
+  static constexpr int OUTPUT_TURNS = C::STEPS + GROUPS;
+  // Iterations between a pixel's outputs in one step and those in the next, or their sending, at the least.
+  static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (C::PERIOD == 1 ? GROUPS - 1 : 0);
+
   typedef ap_int<C::IN_BITS> Activation;
   typedef ap_int<C::ACC_BITS> Accumulator;
   typedef ap_uint<SUMS_BITS> Sums;

@@ -5,7 +5,6 @@
 #ifndef PSCONV_STREAMED_OUTPUT_HPP
 #define PSCONV_STREAMED_OUTPUT_HPP
 
-#include "index.hpp"
 #include "output.hpp"
 
 namespace psconv {
@@ -18,39 +17,45 @@ template <class C, class Y>
 void streamed_output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
   typedef Geometry<C> G;
 
-  const int WORDS = G::PIXELS * G::GROUPS;
+  const int words = G::PIXELS * G::GROUPS;
 
-  typename G::Group groups[WORDS];  // group g of pixel p: p * GROUPS + g
+  typename G::Group groups[G::PIXELS * G::GROUPS];  // group g of pixel p: p * GROUPS + g
 #pragma HLS BIND_STORAGE variable=groups type=ram_s2p
-  Index<WORDS> address = 0;
-  Index<G::GROUPS> group = 0;
-  Index<C::PERIOD> slot = 0;  // step % PERIOD
-steps:
-  for (int step = 0; step < C::STEPS; ++step) {
+  int address = 0;
+  int group = 0;
+  int slot = 0;  // s % PERIOD
+
+turns:
+  for (int turn = 0; turn < G::OUTPUT_TURNS; ++turn) {
   pixels:
     for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
 #pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=groups inter RAW distance=G::PIXELS true
-      const bool last_step = step == C::STEPS - 1;
-      Channels<C> channels;
+#pragma HLS DEPENDENCE variable=groups inter RAW distance=G::PUT_BY true
+      const bool taking = turn < C::STEPS, last_step = turn == C::STEPS - 1;
+      typename G::Group word = groups[address];
+      if (taking) {
+        Channels<C> channels;
 #pragma HLS ARRAY_PARTITION variable=channels complete dim=0
-      apart<C>(channels, groups[address]);
-      take<C>(channels, sum_words.read(), step);
-      groups[address] = together<C>(channels, last_step);
+        apart<C>(channels, word);
+        take<C>(channels, sum_words.read(), turn);
+        word = together<C>(channels, last_step);
+        groups[address] = word;
+      } else {
+        send(y, word, address == words - 1);
+      }
 
-      if (pixel != G::PIXELS - 1) {
+      const bool step_ends = pixel == G::PIXELS - 1;
+      const bool group_ends = slot == C::PERIOD - 1;
+      if (!taking) {
+        ++address;
+      } else if (!step_ends) {
         address += G::GROUPS;
       } else {
-        count<G::GROUPS>(group, slot == C::PERIOD - 1);
-        count<C::PERIOD>(slot);
-        address = group;
+        if (group_ends) ++group;
+        slot = group_ends ? 0 : slot + 1;
+        address = last_step ? 0 : group;
       }
     }
-  }
-words:
-  for (int word = 0; word < WORDS; ++word) {
-#pragma HLS PIPELINE II=1
-    send(y, typename G::Group(groups[word]), word == WORDS - 1);
   }
 }
 
