@@ -314,7 +314,7 @@ def test_program_refuses_input_of_another_shape(tmp_path: Path) -> None:
 
 def test_sources_are_plain_cpp14_of_bounded_width() -> None:
     assert shutil.which("g++") is not None
-    for path in [*csim.ENGINE.iterdir(), *(csim.HLS / "csim").rglob("*.*")]:
+    for path in [*csim.ENGINE.rglob("*.?pp"), *(csim.HLS / "csim").rglob("*.*")]:
         text = path.read_text()
         assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n"), path
         assert max(map(len, text.splitlines())) <= 110, path

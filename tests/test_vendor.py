@@ -732,7 +732,7 @@ PRAGMAS = {
     "LOOP_TRIPCOUNT": {"min": r"[\w:]+", "max": r"[\w:]+"},
     "INTERFACE": {"axis": None, "ap_ctrl_none": None, "port": "x|y|return"},
 }
-ENGINE_SOURCES = sorted(csim.ENGINE.iterdir())
+ENGINE_SOURCES = sorted(csim.ENGINE.glob("*.?pp"))
 
 
 @pytest.mark.parametrize("path", ENGINE_SOURCES, ids=lambda path: path.name)

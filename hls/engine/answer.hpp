@@ -9,6 +9,10 @@
 
 namespace psconv {
 
+// scores: WORDS words of each image. verdicts: one for each image. y: the scores, and the verdict behind them.
+//
+// \tparam C  configuration: WORDS of an image, of WORD_BITS bits; BEATS, one more
+// \tparam Y  AXI4-Stream beat
 template <class C, class Y>
 void answer(hls::stream<ap_uint<C::WORD_BITS>>& scores, hls::stream<ap_uint<8>>& verdicts,
             hls::stream<Y>& y) {

@@ -15,6 +15,8 @@
 namespace psconv {
 
 // Piece p of a beat: every PIECES-th of its channels, from channel p on.
+//
+// \tparam C  configuration (WindowGeometry)
 template <class C>
 typename WindowGeometry<C>::Piece piece_of(const typename WindowGeometry<C>::Beat& beat, int p) {
 #pragma HLS INLINE
@@ -28,6 +30,11 @@ blocks:
   return piece;
 }
 
+// x: an image, as that of engine.hpp.
+// column_words: of each row that ends a window its columns from the left, of each the pieces of its block sets.
+//
+// \tparam C  configuration (WindowGeometry)
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
 template <class C, class X>
 void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
   typedef WindowGeometry<C> G;

@@ -13,6 +13,8 @@
 
 namespace psconv {
 
+// \tparam C          configuration (WindowGeometry), with WINDOW_DEPTH, and COLUMN_DEPTH for KERNEL > 1
+// \tparam ONE_PIXEL  whether a window is a single pixel
 template <class C, bool ONE_PIXEL = C::KERNEL == 1> struct Feeder {
   template <class X>
   static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {

@@ -8,6 +8,10 @@
 
 namespace psconv {
 
+// first, second: each gets all words of x.
+//
+// \tparam C  configuration: WORDS of an image, of WORD_BITS bits
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a word
 template <class C, class X>
 void fork(hls::stream<X>& x, hls::stream<ap_uint<C::WORD_BITS>>& first,
           hls::stream<ap_uint<C::WORD_BITS>>& second) {

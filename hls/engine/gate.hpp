@@ -16,6 +16,9 @@ namespace psconv {
 
 // Counts the beats of a part of a packet. That a beat is the last is known before it comes, so that no
 // comparison of a long counter stands in its way.
+//
+// \tparam BEATS  of the part
+// \tparam BITS   of the counter
 template <int BEATS, int BITS> struct Countdown {
   ap_uint<BITS> left;  // behind this beat
   bool last;
@@ -31,6 +34,13 @@ template <int BEATS, int BITS> struct Countdown {
   }
 };
 
+// x: packets. loads: of each packet a beat with bit 0 of its header and, if that is set, LOAD_BEATS beats.
+// image: of each packet IMAGE_WORDS words. verdicts: one for each packet.
+//
+// \tparam C  configuration: bits of a beat of x BEAT_BITS, of a word of the image WORD_BITS; beats of the parts of a
+//            packet IDENTITY_BEATS, LOAD_BEATS, CHECK_BEATS, IMAGE_WORDS, in counters of COUNT_BITS bits; IDENTITY,
+//            of the network whose weights are taken
+// \tparam X  AXI4-Stream beat
 template <class C, class X>
 void gate(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
           hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {

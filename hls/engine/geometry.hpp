@@ -1,7 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Word types and derived sizes. `C` is a generated configuration (network_config.hpp or engine_config.hpp);
-// its names are explained there. What is defined here follows from it and is not generated a second time.
+// Word types and derived sizes of a layer: all that follows from its configuration.
+//
+// Config: the template parameter C of an engine is a structure with these static constants and functions. psconv
+// generates it (engine_config.hpp, network_config.hpp); example/layers.hpp is written by hand.
+//
+//   KERNEL STRIDE PADDING              rows and columns of a kernel; input pixels from one output pixel to the
+//                                      next; rows and columns of zeros on each side
+//   HEIGHT WIDTH OUT_HEIGHT OUT_WIDTH  rows and columns of the input and of the output image
+//   PERIOD                             P, kernel variants, and input channels of a block; 1: dense
+//   NONZEROS                           weights of a block and output channel
+//   TO TB                              output channels and blocks of input channels at once
+//   CHANNELS                           PERIOD * TB, of an input beat
+//   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / TO
+//   FOLDS                              iterations that share the work of a step
+//   MULTIPLIERS                        weights of each of TO outputs in an iteration: NONZEROS * TB / FOLDS,
+//                                      rounded up
+//   PACKING SPACING                    outputs whose products share a hardware multiplier, and bits from one of
+//                                      these products to the next; 1 and WEIGHT_BITS + IN_BITS - 1: none share
+//   PIECES                             PERIOD where windows come channel by channel, else 1
+//   IN_BITS WEIGHT_BITS BIAS_BITS ACC_BITS OUT_BITS
+//                                      of an activation, a weight, a bias, a sum and an output, all signed
+//   INDEX_BITS                         of the index beside each weight; 0: periodic
+//   SCALE_BITS                         of an output channel's factor, unsigned; 0: there are none
+//   SHIFT RELU                         an output is a sum (times its factor) >> SHIFT, rounded half up and
+//                                      saturated, at zero with RELU
+//   WINDOW_DEPTH COLUMN_DEPTH          words in the streams in front of the processing element; COLUMN_DEPTH for
+//                                      KERNEL > 1
+//   SUMS_DEPTH                         words in the stream behind it, if weights are streamed
+//   ULTRA_WEIGHTS                      if weights are loaded: they lie in UltraRAM
+//   int variant(int lane), int tap(int lane)
+//                                      of the NONZEROS weights, in the order of the kernel variants and in each
+//                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
+//   ap_uint<ROM_BITS> weights(int address)
+//                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of TO
+//                                      and element fold * MULTIPLIERS + j in field k * MULTIPLIERS + j. Element
+//                                      e is lane e % NONZEROS of block e / NONZEROS; what there is no element for
+//                                      is zero. Above all weights their indices, if INDEX_BITS > 0.
+//                                      Not if weights are loaded or streamed
+//   ap_uint<TO * BIAS_BITS> biases(int step)
+//                                      field k for output k of TO; not if weights are loaded
+//   ap_uint<TO * SCALE_BITS> scales(int step)
+//                                      likewise the factors, if SCALE_BITS > 0
 //
 // Words on the way through an engine, least significant field first:
 //   Beat    the activations of one block set of one pixel: channel c at bits c * IN_BITS
@@ -19,7 +59,9 @@ namespace psconv {
 
 constexpr int larger(int a, int b) { return a > b ? a : b; }
 
-// Of what turns an image into windows.
+// Of what turns an image into windows: the feeder of an engine, or of a pooling.
+//
+// \tparam C  configuration: KERNEL to OUT_WIDTH, CHANNELS, BLOCK_SETS, PIECES, IN_BITS
 template <class C> struct WindowGeometry {
   static_assert(C::KERNEL >= 1 && C::STRIDE >= 1 && C::PADDING < C::KERNEL, "PADDING is 0 .. KERNEL - 1");
 
@@ -55,6 +97,8 @@ template <class C> struct WindowGeometry {
 };
 
 // Of a convolution engine.
+//
+// \tparam C  its configuration
 template <class C> struct Geometry : WindowGeometry<C> {
   static_assert(C::CHANNELS == C::PERIOD * C::TB, "a beat has the channels of one block set");
   static_assert(C::PIECES == 1 || (C::PIECES == C::PERIOD && C::STEPS * C::FOLDS >= C::PIECES),

@@ -8,6 +8,12 @@
 
 namespace psconv {
 
+// x: PIXELS pixels of GROUPS words of CHANNELS channels. y: one pixel of them.
+//
+// \tparam C  configuration: PIXELS, a power of two, GROUPS, CHANNELS; IN_BITS, SUM_BITS, OUT_BITS; SHIFT, the
+//            logarithm of PIXELS; RELU, false
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a word of the input
+// \tparam Y  likewise of the output
 template <class C, class X, class Y> void global_average(hls::stream<X>& x, hls::stream<Y>& y) {
   ap_uint<C::CHANNELS * C::SUM_BITS> carried[C::GROUPS];  // the sums so far, by group
 

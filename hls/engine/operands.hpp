@@ -5,6 +5,9 @@
 // The indexed engine is what the periodic one is compared with. It holds the windows of a block set for all
 // output channels, and each multiplier has a multiplexer over all their taps: it runs any support that has
 // NONZEROS weights in each block of each filter.
+//
+// \tparam C        configuration of an engine (geometry.hpp)
+// \tparam INDEXED  whether an index chooses
 #ifndef PSCONV_OPERANDS_HPP
 #define PSCONV_OPERANDS_HPP
 
@@ -53,7 +56,7 @@ template <class C> struct Operands<C, true> {
   }
 
  private:
-  // Of the 2^BITS words from BASE on, the one that the low BITS bits of the index say.
+  // One of the 2^BITS words from BASE on, as the low BITS bits of the index say.
   template <int BITS, int BASE> struct Choice {
     static constexpr int MIDDLE = BASE + (1 << (BITS - 1));
 

@@ -47,6 +47,10 @@ template <class C> void apart(Channels<C>& channels, const typename Geometry<C>:
   }
 }
 
+// sum_words: of each pixel those of its steps. y: the output image, as that of engine.hpp.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
+// \tparam Y  AXI4-Stream beat, or ap_uint, that carries a Group
 template <class C, class Y>
 void output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
   typedef Geometry<C> G;

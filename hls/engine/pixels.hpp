@@ -8,6 +8,10 @@
 
 namespace psconv {
 
+// x: an image, as that of engine.hpp. window_words: of each output pixel its block sets.
+//
+// \tparam C  configuration (WindowGeometry)
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
 template <class C, class X>
 void pixels(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
   typedef WindowGeometry<C> G;

@@ -38,6 +38,11 @@ taps:
   return sum;
 }
 
+// window_words: as a feeder writes them. y: the pooled image.
+//
+// \tparam C  configuration: that of a feeder (WindowGeometry), and SUM_BITS of a window's sum, OUT_BITS, SHIFT, RELU
+//            and MAXIMUM, whether an output is the largest element or the mean
+// \tparam Y  AXI4-Stream beat, or ap_uint, that carries a word of the output
 template <class C, class Y>
 void reduce(typename WindowGeometry<C>::WindowStream& window_words, hls::stream<Y>& y) {
   typedef WindowGeometry<C> G;
@@ -62,6 +67,10 @@ pixels:
   }
 }
 
+// x: an image, as that of engine.hpp. y: the pooled image.
+//
+// \tparam C, Y  as those of reduce, and WINDOW_DEPTH and COLUMN_DEPTH of a feeder
+// \tparam X     AXI4-Stream beat, or ap_uint, that carries a Beat
 template <class C, class X, class Y> void pool(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS INLINE
   typename WindowGeometry<C>::WindowStream window_words;

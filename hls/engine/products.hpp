@@ -8,6 +8,8 @@
 //
 // A field is wide enough for the sum of GROUP products, so packed products are added as they are and taken
 // apart once for all of a group. docs/engine.md proves that the fields stay apart.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_PRODUCTS_HPP
 #define PSCONV_PRODUCTS_HPP
 

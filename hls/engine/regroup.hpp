@@ -7,6 +7,10 @@
 
 #include "words.hpp"
 
+// \tparam C  configuration: PIXELS; channels of a word IN_GROUP, OUT_GROUP, of BITS bits; PIECES, narrow words of
+//            a pixel
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a word of the input
+// \tparam Y  likewise of the output
 namespace psconv {
 
 // Wide words -> narrow ones: PIECES a pixel.

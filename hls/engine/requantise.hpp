@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sums -> output activations. Defined in words and formula in docs/maths.md.
+//
+// \tparam C           configuration: SHIFT, RELU, OUT_BITS; of an engine (geometry.hpp) for Scales
+// \tparam SCALE_BITS  of a factor; 0: there are none
+// \tparam W           bits of a sum
 #ifndef PSCONV_REQUANTISE_HPP
 #define PSCONV_REQUANTISE_HPP
 

@@ -7,6 +7,8 @@
 // v of the ring always holds the channel whose variant is v for the output channel at work, so a lane,
 // which stands for one (variant, tap), is wired to one position for ever: no index, no multiplexer, no
 // decoder.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_RING_HPP
 #define PSCONV_RING_HPP
 

@@ -12,6 +12,9 @@
 
 namespace psconv {
 
+// column_words: as `columns` writes them. window_words: of each output pixel those of its block sets and pieces.
+//
+// \tparam C  configuration (WindowGeometry)
 template <class C>
 void windows(typename WindowGeometry<C>::ColumnStream& column_words,
              typename WindowGeometry<C>::WindowStream& window_words) {
