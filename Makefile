@@ -36,7 +36,10 @@ bench: $(VENV)/bench.stamp        ## every measurement of docs/performance.md: t
 hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as docs/hunt.md says (hours); ARGS=
 	$(BIN)/python -m scripts hunt all --out $(OUT)/hunt $(ARGS)
 
-lint: $(VENV)/test.stamp          ## formatting and ruff
+CPP     := $(wildcard hls/engine/*.?pp hls/engine/example/*.?pp hls/csim/*.cpp hls/bambu/*.h* tests/engine/*.?pp)
+
+lint: $(VENV)/test.stamp          ## formatting, of C++ too, and ruff
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 

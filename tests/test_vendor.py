@@ -739,7 +739,7 @@ ENGINE_SOURCES = sorted(csim.ENGINE.glob("*.?pp"))
 def test_pragmas_are_documented_ones(path: Path) -> None:
     text = path.read_text()
     for kind, rest in re.findall(r"^[ \t]*#pragma HLS (\w+)(.*)$", text, re.MULTILINE):
-        for word in rest.split():
+        for word in re.sub(r"\s*=\s*", "=", rest).split():
             key, equals, value = word.partition("=")
             pattern = PRAGMAS[kind][key]
             assert (pattern is None) == (not equals), f"{path.name}: {kind} {word}"
@@ -747,7 +747,7 @@ def test_pragmas_are_documented_ones(path: Path) -> None:
 
 
 # Loops whose iterations depend on what comes in, or on a nest's last iteration.
-OPEN_LOOPS = {"gate.hpp", "loader.hpp", "weights.hpp"}
+OPEN_LOOPS = {"packet_parser.hpp", "loader.hpp", "weights.hpp"}
 
 
 @pytest.mark.parametrize("path", ENGINE_SOURCES, ids=lambda path: path.name)

@@ -7,8 +7,8 @@
 
 #include "ports.hpp"
 
-typedef ap_uint<psconv::whole_bytes(INPUT_BITS)> InputBeat;
-typedef ap_uint<psconv::whole_bytes(OUTPUT_BITS)> OutputBeat;
+using InputBeat = ap_uint<psconv::whole_bytes(INPUT_BITS)>;
+using OutputBeat = ap_uint<psconv::whole_bytes(OUTPUT_BITS)>;
 
 extern "C" void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
 

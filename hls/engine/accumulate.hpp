@@ -35,7 +35,7 @@ typename Geometry<C>::Sums accumulate(Accumulators<C>& sums, const typename Geom
                                       const Ring<C>& ring, int fold) {
 #pragma HLS INLINE
   Accumulators<C> dot;
-#pragma HLS ARRAY_PARTITION variable=dot complete dim=0
+#pragma HLS ARRAY_PARTITION variable = dot complete dim = 0
   dot_products<C>(weights, ring, fold, dot);
 
   typename Geometry<C>::Sums word = 0;

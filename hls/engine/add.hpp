@@ -21,7 +21,7 @@ pixels:
   for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
   groups:
     for (int g = 0; g < C::GROUPS; ++g) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
       const ap_uint<C::CHANNELS * C::LEFT_BITS> lefts = payload<C::CHANNELS * C::LEFT_BITS>(left.read());
       const ap_uint<C::CHANNELS * C::RIGHT_BITS> rights = payload<C::CHANNELS * C::RIGHT_BITS>(right.read());
       ap_uint<C::CHANNELS * C::OUT_BITS> word = 0;

@@ -26,7 +26,7 @@ namespace psconv {
 template <class C, class X, class Y> void engine(hls::stream<X>& x, hls::stream<Y>& y) {
 #pragma HLS INLINE
   typename Geometry<C>::WindowStream window_words;
-#pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
+#pragma HLS STREAM variable = window_words depth = C::WINDOW_DEPTH
   typename Geometry<C>::SumsStream sum_words;
 
   Feeder<C>::run(x, window_words);
@@ -46,7 +46,7 @@ void engine(hls::stream<X>& x, hls::stream<ap_uint<1>>& reload_requests,
             hls::stream<typename Geometry<C>::Load>& load_words, hls::stream<Y>& y) {
 #pragma HLS INLINE
   typename Geometry<C>::WindowStream window_words;
-#pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
+#pragma HLS STREAM variable = window_words depth = C::WINDOW_DEPTH
   typename Geometry<C>::SumsStream sum_words;
 
   Feeder<C>::run(x, window_words);

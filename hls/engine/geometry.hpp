@@ -14,7 +14,7 @@
 //   CHANNELS                           PERIOD * TB, of an input beat
 //   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / TO
 //   FOLDS                              iterations that share the work of a step
-//   MULTIPLIERS                        weights of each of TO outputs in an iteration: NONZEROS * TB / FOLDS,
+//   LANES_PER_OUTPUT                        weights of each of TO outputs in an iteration: NONZEROS * TB / FOLDS,
 //                                      rounded up
 //   PACKING SPACING                    outputs whose products share a hardware multiplier, and bits from one of
 //                                      these products to the next; 1 and WEIGHT_BITS + IN_BITS - 1: none share
@@ -34,7 +34,7 @@
 //                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
 //   ap_uint<ROM_BITS> weights(int address)
 //                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of TO
-//                                      and element fold * MULTIPLIERS + j in field k * MULTIPLIERS + j. Element
+//                                      and element fold * LANES_PER_OUTPUT + j in field k * LANES_PER_OUTPUT + j. Element
 //                                      e is lane e % NONZEROS of block e / NONZEROS; what there is no element for
 //                                      is zero. Above all weights their indices, if INDEX_BITS > 0.
 //                                      Not if weights are loaded or streamed
@@ -88,12 +88,12 @@ template <class C> struct WindowGeometry {
   // Whether a window has a row of the image above its last.
   static constexpr bool ABOVE = BOTTOM - C::PADDING > 1;
 
-  typedef ap_uint<BEAT_BITS> Beat;
-  typedef ap_uint<PIECE_BITS> Piece;
-  typedef ap_uint<COLUMN_BITS> Column;
-  typedef ap_uint<WINDOW_BITS> Window;
-  typedef hls::stream<ap_uint<streamed_bits(COLUMN_BITS)>> ColumnStream;
-  typedef hls::stream<ap_uint<streamed_bits(WINDOW_BITS)>> WindowStream;
+  using Beat = ap_uint<BEAT_BITS>;
+  using Piece = ap_uint<PIECE_BITS>;
+  using Column = ap_uint<COLUMN_BITS>;
+  using Window = ap_uint<WINDOW_BITS>;
+  using ColumnStream = hls::stream<ap_uint<streamed_bits(COLUMN_BITS)>>;
+  using WindowStream = hls::stream<ap_uint<streamed_bits(WINDOW_BITS)>>;
 };
 
 // Of a convolution engine.
@@ -106,9 +106,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static_assert(C::TO == 1 || C::STEPS % C::PERIOD == 0, "TO > 1 needs whole groups of PERIOD steps");
 
   static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
-  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;  // the channels of one output word
+  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;     // the channels of one output word
   static constexpr int GROUPS = (C::STEPS + C::PERIOD - 1) / C::PERIOD;  // output words of a pixel
-  static constexpr int LANES = C::TO * C::MULTIPLIERS;
+  static constexpr int LANES = C::TO * C::LANES_PER_OUTPUT;
   static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
   static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
@@ -129,14 +129,14 @@ template <class C> struct Geometry : WindowGeometry<C> {
   // Iterations between a pixel's outputs in one step and those in the next, or their sending, at the least.
   static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (C::PERIOD == 1 ? GROUPS - 1 : 0);
 
-  typedef ap_int<C::IN_BITS> Activation;
-  typedef ap_int<C::ACC_BITS> Accumulator;
-  typedef ap_uint<SUMS_BITS> Sums;
-  typedef hls::stream<ap_uint<streamed_bits(SUMS_BITS)>> SumsStream;
-  typedef ap_uint<GROUP_BITS> Group;
-  typedef ap_uint<ROM_BITS> Weights;                      // of an iteration
-  typedef ap_uint<C::TO * C::BIAS_BITS> Biases;           // of a step
-  typedef ap_uint<ROM_BITS + C::TO * C::BIAS_BITS> Load;  // both, as they are loaded
+  using Activation = ap_int<C::IN_BITS>;
+  using Accumulator = ap_int<C::ACC_BITS>;
+  using Sums = ap_uint<SUMS_BITS>;
+  using SumsStream = hls::stream<ap_uint<streamed_bits(SUMS_BITS)>>;
+  using Group = ap_uint<GROUP_BITS>;
+  using Weights = ap_uint<ROM_BITS>;                      // of an iteration
+  using Biases = ap_uint<C::TO * C::BIAS_BITS>;           // of a step
+  using Load = ap_uint<ROM_BITS + C::TO * C::BIAS_BITS>;  // both, as they are loaded
 };
 
 // Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`

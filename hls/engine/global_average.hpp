@@ -21,9 +21,9 @@ pixels:
   for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
   groups:
     for (int g = 0; g < C::GROUPS; ++g) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
 // A group's sums are stored one pixel before they are loaded again.
-#pragma HLS DEPENDENCE variable=carried inter RAW distance=C::GROUPS true
+#pragma HLS DEPENDENCE variable = carried inter RAW distance = C::GROUPS true
       const ap_uint<C::CHANNELS * C::IN_BITS> word = payload<C::CHANNELS * C::IN_BITS>(x.read());
       ap_uint<C::CHANNELS * C::SUM_BITS> start = 0;
       if (pixel > 0) start = carried[g];

@@ -21,7 +21,7 @@ namespace psconv {
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 template <class C> struct Nest {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   Index<G::PIXELS> pixel;
   Index<C::BLOCK_SETS> block_set;

@@ -2,7 +2,7 @@
 //
 // The processing element: windows -> sums of TO output channels.
 //
-// Each iteration is one weight word: MULTIPLIERS weights for each of TO output channels, which in the periodic
+// Each iteration is one weight word: LANES_PER_OUTPUT weights for each of TO output channels, which in the periodic
 // engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
 // pair has the same number of weights; the address of the word is a counter. Iterations of an image: PIXELS *
 // BLOCK_SETS * STEPS * FOLDS.
@@ -53,7 +53,7 @@ void multiply_accumulate(const Weights& weights, const Nest<C>& nest, const Ring
 //
 // \tparam IN_MEMORY  whether the ring is in memories, where window sets come channel by channel, or in registers
 template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   template <class Weights>
   static void run(const Weights& weights, Carried<C>& carried, typename G::WindowStream& window_words,
@@ -61,16 +61,16 @@ template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
 #pragma HLS INLINE
     // Registers: any iteration may read and move all of them, and adds to all sums.
     Ring<C> ring;
-#pragma HLS ARRAY_PARTITION variable=ring complete dim=0
+#pragma HLS ARRAY_PARTITION variable = ring complete dim = 0
     Accumulators<C> sums;
-#pragma HLS ARRAY_PARTITION variable=sums complete dim=0
+#pragma HLS ARRAY_PARTITION variable = sums complete dim = 0
 
   words:
     for (Nest<C> nest; !nest.done; nest.next()) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=G::ITERATIONS
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = G::ITERATIONS
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
-#pragma HLS DEPENDENCE variable=carried inter RAW distance=G::CARRY true
+#pragma HLS DEPENDENCE variable = carried inter RAW distance = G::CARRY true
       if (nest.begins_block_set()) {
         Operands<C>::load(ring, window_words.read());
       } else if (nest.first_fold()) {
@@ -82,31 +82,31 @@ template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
 };
 
 template <class C> struct ProcessingElement<C, true> {
-  typedef Geometry<C> G;
-  typedef RingInMemory<C> R;
+  using G = Geometry<C>;
+  using R = RingInMemory<C>;
 
   template <class Weights>
   static void run(const Weights& weights, Carried<C>& carried, typename G::WindowStream& window_words,
                   typename G::SumsStream& sum_words) {
 #pragma HLS INLINE
     typename R::Memories taps;
-#pragma HLS ARRAY_PARTITION variable=taps complete dim=1
-#pragma HLS BIND_STORAGE variable=taps type=ram_s2p impl=lutram
+#pragma HLS ARRAY_PARTITION variable = taps complete dim = 1
+#pragma HLS BIND_STORAGE variable = taps type = ram_s2p impl = lutram
     typename R::Channels channels;  // the memories' addresses, straight from registers
-#pragma HLS ARRAY_PARTITION variable=channels complete dim=0
+#pragma HLS ARRAY_PARTITION variable = channels complete dim = 0
     R::start(channels);
     Ring<C> ring;  // what is read from the memories: wires
-#pragma HLS ARRAY_PARTITION variable=ring complete dim=0
+#pragma HLS ARRAY_PARTITION variable = ring complete dim = 0
     Accumulators<C> sums;
-#pragma HLS ARRAY_PARTITION variable=sums complete dim=0
+#pragma HLS ARRAY_PARTITION variable = sums complete dim = 0
     Prefetch<C> prefetch;
 
   words:
     for (Nest<C> nest; !nest.done;) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=G::ITERATIONS
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = G::ITERATIONS
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
-#pragma HLS DEPENDENCE variable=carried inter RAW distance=G::CARRY true
+#pragma HLS DEPENDENCE variable = carried inter RAW distance = G::CARRY true
       R::get(ring, taps, channels, prefetch.bank);
       if (prefetch.active) R::put(taps, window_words.read(), prefetch.channel, !prefetch.bank);
       if (prefetch.filling) {
@@ -139,24 +139,24 @@ void pe(typename Geometry<C>::WindowStream& window_words, typename Geometry<C>::
 template <class C>
 void pe(hls::stream<ap_uint<1>>& reload_requests, hls::stream<typename Geometry<C>::Load>& load_words,
         typename Geometry<C>::WindowStream& window_words, typename Geometry<C>::SumsStream& sum_words) {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   static typename G::Biases biases[C::STEPS];  // kept from one image to the next, as the weights
-#pragma HLS BIND_STORAGE variable=biases type=ram_s2p
+#pragma HLS BIND_STORAGE variable = biases type = ram_s2p
   // Data say whether weights come, so how far a load of sums is from their store is not proved: the path from
   // one to the other has to fit a cycle, and block RAM takes half of that.
   Carried<C> carried;
-#pragma HLS BIND_STORAGE variable=carried type=ram_s2p impl=lutram
+#pragma HLS BIND_STORAGE variable = carried type = ram_s2p impl = lutram
   const bool reloads = reload_requests.read() != 0;
   if (C::ULTRA_WEIGHTS) {  // a pragma cannot depend on a constant, so the array is declared once for each memory
     static typename G::Weights weights[G::ROM_WORDS];
-#pragma HLS BIND_STORAGE variable=weights type=ram_s2p impl=uram
+#pragma HLS BIND_STORAGE variable = weights type = ram_s2p impl = uram
     const LoadedWeights<C> loaded = {weights, biases};
     if (reloads) loaded.reload(load_words);
     ProcessingElement<C>::run(loaded, carried, window_words, sum_words);
   } else {
     static typename G::Weights weights[G::ROM_WORDS];
-#pragma HLS BIND_STORAGE variable=weights type=ram_s2p
+#pragma HLS BIND_STORAGE variable = weights type = ram_s2p
     const LoadedWeights<C> loaded = {weights, biases};
     if (reloads) loaded.reload(load_words);
     ProcessingElement<C>::run(loaded, carried, window_words, sum_words);

@@ -7,7 +7,7 @@
 #include "engine_config.hpp"
 #include "geometry.hpp"
 
-typedef psconv::Geometry<EngineConfig> EngineGeometry;
+using EngineGeometry = psconv::Geometry<EngineConfig>;
 
 static const int INPUT_BITS = EngineGeometry::BEAT_BITS;
 static const int OUTPUT_BITS = EngineGeometry::GROUP_BITS;

@@ -8,8 +8,8 @@
 
 #include "ports.hpp"
 
-typedef psconv::AxiBeat<INPUT_BITS> InputBeat;
-typedef psconv::AxiBeat<OUTPUT_BITS> OutputBeat;
+using InputBeat = psconv::AxiBeat<INPUT_BITS>;
+using OutputBeat = psconv::AxiBeat<OUTPUT_BITS>;
 
 void psconv_engine(hls::stream<InputBeat>& x, hls::stream<OutputBeat>& y);
 

@@ -24,7 +24,7 @@ pixels:
   for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
   pieces:
     for (int piece = 0; piece < C::PIECES; ++piece) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
       const bool last_piece = piece == C::PIECES - 1;
       if (slot == 0) {
         word = payload<C::IN_GROUP * C::BITS>(x.read());
@@ -50,7 +50,7 @@ pixels:
   for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
   pieces:
     for (int piece = 0; piece < C::PIECES; ++piece) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
       const bool last_piece = piece == C::PIECES - 1;
       // Each piece comes in at the top and moves down; a last word of fewer pieces the rest of the way at
       // once.

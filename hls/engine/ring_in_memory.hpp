@@ -17,11 +17,11 @@
 namespace psconv {
 
 template <class C> struct RingInMemory {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
-  typedef Index<C::PERIOD> Channel;
-  typedef Channel Channels[C::PERIOD];  // of each variant, in this step
-  typedef ap_int<stored_bits(C::IN_BITS)> Memories[G::ELEMENTS][2 << bits_for(C::PERIOD)];
+  using Channel = Index<C::PERIOD>;
+  using Channels = Channel[C::PERIOD];  // of each variant, in this step
+  using Memories = ap_int<stored_bits(C::IN_BITS)>[G::ELEMENTS][2 << bits_for(C::PERIOD)];
 
   // For output channel 0 channel i has variant i + 1.
   static void start(Channels& channels) {
@@ -73,7 +73,7 @@ template <class C> struct RingInMemory {
 // Which channel of which window set comes in an iteration. The set after the one at work comes in the first
 // PERIOD iterations of that; an image's first set comes in PERIOD iterations in front of the nest.
 template <class C> struct Prefetch {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   Index<C::PERIOD> channel;  // that comes next
   bool active;               // whether it comes in this iteration

@@ -21,9 +21,9 @@ template <class C, class X, class WeightBeat, class Y>
 void streamed_engine(hls::stream<X>& x, hls::stream<WeightBeat>& weight_words, hls::stream<Y>& y) {
 #pragma HLS INLINE
   typename Geometry<C>::WindowStream window_words;
-#pragma HLS STREAM variable=window_words depth=C::WINDOW_DEPTH
+#pragma HLS STREAM variable = window_words depth = C::WINDOW_DEPTH
   typename Geometry<C>::SumsStream sum_words;
-#pragma HLS STREAM variable=sum_words depth=C::SUMS_DEPTH
+#pragma HLS STREAM variable = sum_words depth = C::SUMS_DEPTH
 
   Feeder<C>::run(x, window_words);
   streamed_pe<C>(weight_words, window_words, sum_words);

@@ -20,7 +20,7 @@ namespace psconv {
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 template <class C> struct Arrival {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   Index<C::BLOCK_SETS> block_set;
   Index<G::IMAGE_WINDOWS> address;  // block_set * PIXELS + pixel
@@ -50,7 +50,7 @@ template <class C> struct Arrival {
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 template <class C> struct StreamedNest {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   Index<C::STEPS> step;
   Index<C::FOLDS> fold;
@@ -103,35 +103,35 @@ template <class C, class WeightBeat>
 void streamed_pe(hls::stream<WeightBeat>& weight_words, typename Geometry<C>::WindowStream& window_words,
                  typename Geometry<C>::SumsStream& sum_words) {
   static_assert(C::INDEX_BITS == 0, "indices choose among windows that do not turn");
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   typename G::Window windows[G::IMAGE_WINDOWS];
-#pragma HLS BIND_STORAGE variable=windows type=ram_s2p
+#pragma HLS BIND_STORAGE variable = windows type = ram_s2p
   typename G::Sums carried[G::PIXELS];
-#pragma HLS BIND_STORAGE variable=carried type=ram_s2p
+#pragma HLS BIND_STORAGE variable = carried type = ram_s2p
 arrivals:
   for (Arrival<C> arrival; !arrival.done; arrival.next()) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=G::IMAGE_WINDOWS max=G::IMAGE_WINDOWS
-    windows[arrival.address] = turned<C>(window_words.read());
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::IMAGE_WINDOWS max = G::IMAGE_WINDOWS
+    windows[arrival.address] = rotated<C>(window_words.read());
   }
 
   typename G::Weights word = 0;
 words:
   for (StreamedNest<C> nest; !nest.done; nest.next()) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=G::STREAMED_ITERATIONS max=G::STREAMED_ITERATIONS
-#pragma HLS DEPENDENCE variable=windows inter RAW distance=G::IMAGE_WINDOWS true
-#pragma HLS DEPENDENCE variable=carried inter RAW distance=G::PIXELS true
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::STREAMED_ITERATIONS max = G::STREAMED_ITERATIONS
+#pragma HLS DEPENDENCE variable = windows inter RAW distance = G::IMAGE_WINDOWS true
+#pragma HLS DEPENDENCE variable = carried inter RAW distance = G::PIXELS true
     if (nest.first_pixel()) word = payload<G::ROM_BITS>(weight_words.read());
     const typename G::Window window = windows[nest.address];
-    if (nest.last_fold()) windows[nest.address] = turned<C>(window);
+    if (nest.last_fold()) windows[nest.address] = rotated<C>(window);
 
     Ring<C> ring;
-#pragma HLS ARRAY_PARTITION variable=ring complete dim=0
-    load<C>(ring, window, 0);
+#pragma HLS ARRAY_PARTITION variable = ring complete dim = 0
+    load_ring<C>(ring, window, 0);
     Accumulators<C> sums;
-#pragma HLS ARRAY_PARTITION variable=sums complete dim=0
+#pragma HLS ARRAY_PARTITION variable = sums complete dim = 0
     if (nest.begins_sums()) {
       begin_with_biases<C>(sums, C::biases(nest.step));
     } else {

@@ -14,7 +14,7 @@
 namespace psconv {
 
 template <class C> struct LoadedWeights {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   typename G::Weights* weight_ram;  // [ROM_WORDS]
   typename G::Biases* bias_ram;     // [STEPS]
@@ -35,8 +35,8 @@ template <class C> struct LoadedWeights {
     Nest<C> nest;
   words:
     do {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=G::ROM_WORDS max=G::ROM_WORDS
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::ROM_WORDS max = G::ROM_WORDS
       const typename G::Load word = load_words.read();
       weight_ram[nest.address] = word;
       if (nest.first_block_set() && nest.first_fold()) bias_ram[nest.step] = upper<C::TO * C::BIAS_BITS>(word);

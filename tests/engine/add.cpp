@@ -7,7 +7,7 @@
 
 int main() {
   static_assert(Config::LEFT_BITS == Config::RIGHT_BITS, "both come by one input");
-  typedef ap_uint<Config::CHANNELS * Config::LEFT_BITS> Word;
+  using Word = ap_uint<Config::CHANNELS * Config::LEFT_BITS>;
   hls::stream<Word> both, left, right;
   hls::stream<ap_uint<Config::CHANNELS * Config::OUT_BITS>> y;
   read_words<Config::LEFT_BITS, Config::CHANNELS>(both);

@@ -5,7 +5,7 @@
 #include "config.hpp"
 #include "words_io.hpp"
 
-typedef psconv::WindowGeometry<Config> G;
+using G = psconv::WindowGeometry<Config>;
 
 int main() {
   hls::stream<G::Beat> beats;

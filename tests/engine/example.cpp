@@ -5,10 +5,10 @@
 #include "words_io.hpp"
 
 #ifdef TWO
-typedef ScoreBeat OutputBeat;
+using OutputBeat = ScoreBeat;
 static const int OUTPUTS = 1, BEATS = 32;
 #else
-typedef FeatureBeat OutputBeat;
+using OutputBeat = FeatureBeat;
 static const int OUTPUTS = 4, BEATS = 16;
 #endif
 

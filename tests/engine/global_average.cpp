@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An image -> the means of its channels.
-#include "config.hpp"
 #include "global_average.hpp"
+#include "config.hpp"
 #include "words_io.hpp"
 
 int main() {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sums, step by step -> words of output channels.
-#include "config.hpp"
 #include "output.hpp"
+#include "config.hpp"
 #include "words_io.hpp"
 
-typedef psconv::Geometry<Config> G;
+using G = psconv::Geometry<Config>;
 
 int main() {
   G::SumsStream sums;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Beats of an image -> windows of one pixel.
-#include "config.hpp"
 #include "pixels.hpp"
+#include "config.hpp"
 #include "words_io.hpp"
 
-typedef psconv::WindowGeometry<Config> G;
+using G = psconv::WindowGeometry<Config>;
 
 int main() {
   hls::stream<G::Beat> beats;

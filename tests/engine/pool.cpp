@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An image -> its pooled image.
-#include "config.hpp"
 #include "pool.hpp"
+#include "config.hpp"
 #include "words_io.hpp"
 
 int main() {

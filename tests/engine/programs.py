@@ -23,7 +23,9 @@ def configuration(constants: Mapping[str, int], tables: Mapping[str, Sequence[in
     for name, values in tables.items():
         numbers = ", ".join(map(str, values))
         lines.append(
-            f"  static int {name}(int at) {{\n    static const int values[] = {{{numbers}}};\n    return values[at];\n  }}"
+            f"  static int {name}(int at) {{\n"
+            f"    static const int values[] = {{{numbers}}};\n"
+            f"    return values[at];\n  }}"
         )
     return "\n".join(["#pragma once", "#define AP_INT_MAX_W 4096", "struct Config {", *lines, "};", ""])
 
@@ -54,6 +56,6 @@ def run(sources: Sequence[Path], config: str, numbers: np.ndarray, *options: str
     return [list(map(int, line.split())) for line in done.stdout.splitlines()]
 
 
-def run_header(name: str, config: str, numbers: np.ndarray = np.array([], int), *options: str) -> list[list[int]]:
-    """`run` of NAME.cpp in this folder."""
-    return run([HERE / f"{name}.cpp"], config, numbers, *options)
+def run_header(name: str, config: str, numbers: np.ndarray | None = None, *options: str) -> list[list[int]]:
+    """`run` of NAME.cpp in this folder; without numbers it gets none."""
+    return run([HERE / f"{name}.cpp"], config, np.array([], int) if numbers is None else numbers, *options)

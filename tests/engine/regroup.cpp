@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Words of IN_GROUP channels -> words of OUT_GROUP channels.
-#include "config.hpp"
 #include "regroup.hpp"
+#include "config.hpp"
 #include "words_io.hpp"
 
 int main() {

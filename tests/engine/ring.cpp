@@ -7,11 +7,11 @@
 #include "ring_in_memory.hpp"
 #include "words_io.hpp"
 
-typedef psconv::Geometry<Config> G;
+using G = psconv::Geometry<Config>;
 
 static void print_operands(const psconv::Ring<Config>& ring) {
   for (int fold = 0; fold < Config::FOLDS; ++fold) {
-    for (int j = 0; j < Config::MULTIPLIERS; ++j) std::printf("%d ", int(psconv::operand<Config>(ring, j, fold)));
+    for (int j = 0; j < Config::LANES_PER_OUTPUT; ++j) std::printf("%d ", int(psconv::operand<Config>(ring, j, fold)));
     std::printf("\n");
   }
 }
@@ -20,7 +20,7 @@ int main() {
   hls::stream<G::Window> windows;
   read_words<Config::IN_BITS, G::WINDOW_BITS / Config::IN_BITS>(windows);
 #ifdef IN_MEMORY
-  typedef psconv::RingInMemory<Config> R;
+  using R = psconv::RingInMemory<Config>;
   R::Memories memories;
   R::Channels channels;
   R::start(channels);
@@ -38,7 +38,7 @@ int main() {
     print_operands(ring);
 #else
     word = psconv::turned<Config>(word);
-    psconv::load<Config>(ring, word, 0);
+    psconv::load_ring<Config>(ring, word, 0);
     print_operands(ring);
     print_operands(turning);
     psconv::Operands<Config>::next(turning);

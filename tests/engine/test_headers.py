@@ -87,8 +87,7 @@ class Feeder:
             top, left = row * self.stride, column * self.stride
             window = padded[top : top + self.kernel, left : left + self.kernel].swapaxes(0, 1)
             made += [
-                window[:, :, b, p].ravel().tolist()
-                for b, p in itertools.product(range(self.sets), range(self.pieces))
+                window[:, :, b, p].ravel().tolist() for b, p in itertools.product(range(self.sets), range(self.pieces))
             ]
         return made
 
@@ -136,7 +135,7 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int = 1) -> str:
         "TO": 1,
         "TB": blocks,
         "FOLDS": folds,
-        "MULTIPLIERS": -(-len(lanes) * blocks // folds),
+        "LANES_PER_OUTPUT": -(-len(lanes) * blocks // folds),
         "STEPS": 2 * period,
         "WEIGHT_BITS": 4,
         "INDEX_BITS": 0,
@@ -176,7 +175,7 @@ def test_ring(blocks: int, folds: int, in_memory: bool) -> None:
 @pytest.mark.parametrize(("pixels", "sets", "steps", "folds"), [(3, 2, 4, 3), (2, 1, 1, 1), (1, 3, 2, 1), (1, 1, 1, 1)])
 def test_nest(pixels: int, sets: int, steps: int, folds: int) -> None:
     feeder = Feeder(1, pixels, channels=1, kernel=1, padding=0, sets=sets)
-    extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "TB": 1, "FOLDS": folds, "STEPS": steps, "MULTIPLIERS": 1}
+    extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "TB": 1, "FOLDS": folds, "STEPS": steps, "LANES_PER_OUTPUT": 1}
     bits = {"WEIGHT_BITS": 4, "INDEX_BITS": 0, "ACC_BITS": 16, "OUT_BITS": 8, "BIAS_BITS": 8}
     expected = []
     for pixel, b, s, f in itertools.product(range(pixels), range(sets), range(steps), range(folds)):
@@ -242,7 +241,7 @@ def test_output(outputs: int, steps: int) -> None:
         "TO": outputs,
         "TB": 1,
         "FOLDS": 1,
-        "MULTIPLIERS": 1,
+        "LANES_PER_OUTPUT": 1,
         "STEPS": steps,
         "WEIGHT_BITS": 4,
         "INDEX_BITS": 0,

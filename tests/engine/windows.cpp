@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Columns of an image -> windows.
-#include "config.hpp"
 #include "windows.hpp"
+#include "config.hpp"
 #include "words_io.hpp"
 
-typedef psconv::WindowGeometry<Config> G;
+using G = psconv::WindowGeometry<Config>;
 
 int main() {
   G::ColumnStream columns;

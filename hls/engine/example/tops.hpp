@@ -9,9 +9,9 @@
 
 #include "geometry.hpp"
 
-typedef psconv::AxiBeat<psconv::Geometry<FirstLayer>::BEAT_BITS> ImageBeat;     // 4 channels of a pixel
-typedef psconv::AxiBeat<psconv::Geometry<FirstLayer>::GROUP_BITS> FeatureBeat;  // likewise
-typedef psconv::AxiBeat<psconv::Geometry<SecondLayer>::GROUP_BITS> ScoreBeat;   // one of 2 channels of a pixel
+using ImageBeat = psconv::AxiBeat<psconv::Geometry<FirstLayer>::BEAT_BITS>;     // 4 channels of a pixel
+using FeatureBeat = psconv::AxiBeat<psconv::Geometry<FirstLayer>::GROUP_BITS>;  // likewise
+using ScoreBeat = psconv::AxiBeat<psconv::Geometry<SecondLayer>::GROUP_BITS>;   // one of 2 channels of a pixel
 
 void one_engine(hls::stream<ImageBeat>& x, hls::stream<FeatureBeat>& y);
 void two_engines(hls::stream<ImageBeat>& x, hls::stream<ScoreBeat>& y);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The entrance of a network whose weights are loaded: packets -> what the engines are to load, the image, and
-// a verdict for the answer. docs/weights.md has the format of packets and verdicts.
+// a verdict for the response. docs/weights.md has the format of packets and verdicts.
 //
 // A packet ends with TLAST, wherever that comes. What is missing is made up with zeros, so that whatever
 // came in, each packet gives the rest of the network exactly one image and, if its header says so, exactly
-// one set of weights: nothing behind the gate can lose its step.
-#ifndef PSCONV_GATE_HPP
-#define PSCONV_GATE_HPP
+// one set of weights: nothing behind it gets out of step with the packets.
+#ifndef PSCONV_PACKET_PARSER_HPP
+#define PSCONV_PACKET_PARSER_HPP
 
 #include "check_sum.hpp"
 #include "words.hpp"
@@ -42,8 +42,8 @@ template <int BEATS, int BITS> struct Countdown {
 //            of the network whose weights are taken
 // \tparam X  AXI4-Stream beat
 template <class C, class X>
-void gate(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
-          hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {
+void packet_parser(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
+                   hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {
   static bool loaded = false;  // the engines hold weights that came whole, since reset
   // The part of the packet that a beat is of: just one of these is true. Those from `name` to `check` are
   // there only where the header says so; `tail` is behind the image.
@@ -60,7 +60,7 @@ void gate(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
 
 beats:
   do {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
     const bool missing = ended;
     ap_uint<C::BEAT_BITS> beat = 0;
     if (!missing) {
