@@ -118,7 +118,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("TO", shape.To, "output channels at once"),
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),
-        ("MULTIPLIERS", shape.M, "of each of TO outputs: NONZEROS * TB / FOLDS, rounded up"),
+        ("LANES_PER_OUTPUT", shape.M, "of each of TO outputs: NONZEROS * TB / FOLDS, rounded up"),
         ("PACKING", shape.packing, "outputs of TO whose products share a multiplier"),
         ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
         ("BLOCK_SETS", shape.NB, "sets of TB blocks"),

@@ -1,7 +1,7 @@
 """Weights that are loaded: shapes for any weights, the packets that a network reads, the verdicts that it gives.
 
-The format of packets and verdicts is defined in docs/guide/weights.md; the hardware's side of it is
-hls/engine/gate.hpp.
+The format of packets and verdicts is defined in docs/guide/weights.md; the hardware's side is
+hls/engine/packet_parser.hpp.
 """
 
 from __future__ import annotations

@@ -527,8 +527,8 @@ class GateUnit(Unit):
     identity_beats: in which that comes; load_beats: the weights of all engines; check_beats: their check sum.
     """
 
-    function = "gate"
-    header = "gate.hpp"
+    function = "packet_parser"
+    header = "packet_parser.hpp"
 
     identity: int
     identity_beats: int
@@ -606,8 +606,8 @@ class LoaderUnit(Unit):
 class AnswerUnit(Unit):
     """The exit where weights are loaded: scores, then the verdict."""
 
-    function = "answer"
-    header = "answer.hpp"
+    function = "response"
+    header = "response.hpp"
 
     def constants(self) -> list[Constant]:
         words = self.reads[0].words

