@@ -36,9 +36,10 @@ bench: $(VENV)/bench.stamp        ## every measurement of docs/performance.md: t
 hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as docs/hunt.md says (hours); ARGS=
 	$(BIN)/python -m scripts hunt all --out $(OUT)/hunt $(ARGS)
 
-lint: $(VENV)/test.stamp          ## formatting and ruff
+lint: $(VENV)/test.stamp          ## formatting, ruff and the types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 train-digits: $(VENV)/test.stamp  ## train, quantise and export the digits bundle from nothing
 	$(PSCONV) train examples/digits/train.yaml --out $(OUT)/train
