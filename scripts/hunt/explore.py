@@ -25,7 +25,7 @@ from pymodel.explore.solve import AXES
 from pymodel.explore.streams import streams_cost
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
-from pymodel.network.topology import Conv
+from pymodel.network.topology import Conv, Weighted
 from pymodel.network.topology import Network as Layers
 from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import build
@@ -158,7 +158,7 @@ def _bundle(case: Case) -> Bundle:
     weights, biases, scales = {}, {}, {}
     for wish, layer in zip(case["layers"], network.layers, strict=True):
         formats[layer.name] = formats[layer.sources[0]] if "pool" in layer.op else Format(wish["bits"], 0)
-        if layer.has_weights:
+        if isinstance(layer, Weighted):
             shape, reach = network.weight_shape(layer), 1 << (wish["weight_bits"] - 1)
             values = rng.integers(-reach, reach, shape)
             if isinstance(layer, Conv):
