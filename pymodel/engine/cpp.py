@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.common.templates import templates
@@ -24,7 +23,7 @@ _templates = templates(Path(__file__).with_name("templates"))
 
 
 def render(
-    shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None, least_depth: int = 1
+    shape: EngineShape, weights: Integers, bias: Integers, scales: Integers | None = None, least_depth: int = 1
 ) -> str:
     """Text of engine_config.hpp. The same arguments always give the same text.
 
@@ -37,9 +36,7 @@ def render(
     return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct])
 
 
-def write(
-    path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None
-) -> None:
+def write(path: Path, shape: EngineShape, weights: Integers, bias: Integers, scales: Integers | None = None) -> None:
     """Writes `render(...)` to `path`, which is never seen half written. Makes its folder.
 
     Raises ConfigError.
@@ -61,9 +58,9 @@ def render_header(file: str, generator: str, title: str, widest: int, structs: S
 def engine_struct(
     name: str,
     shape: EngineShape,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    scales: np.ndarray | None = None,
+    weights: Integers,
+    bias: Integers,
+    scales: Integers | None = None,
     prefix: str = "",
     streamed: bool = False,
     least_depth: int = 1,

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
 from pymodel.engine.maxplus import Link, Orbit, Process, Timeline, interval, settle, sink
 from pymodel.engine.packing import EngineShape
@@ -42,8 +43,8 @@ class Sequence:
 
     process: str
     iterations: int
-    reads: np.ndarray
-    writes: np.ndarray
+    reads: Int64
+    writes: Int64
 
     def on(self, source: str, sink: str, name: str | None = None) -> Process:
         """The process with its streams named."""
@@ -77,11 +78,20 @@ class Cycles:
 class WindowShape(Protocol):
     """What the feeder of an engine or of a pooling depends on."""
 
-    kernel: int
-    stride: int
-    padding: int
-    height: int
-    width: int
+    @property
+    def kernel(self) -> int: ...
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def padding(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
 
     @property
     def NB(self) -> int:
@@ -108,7 +118,7 @@ def streamed_sequences(shape: EngineShape) -> list[Sequence]:
     return [*feeder_sequences(shape), _streamed_pe(shape), _streamed_output(shape)]
 
 
-def weight_reads(shape: EngineShape) -> np.ndarray:
+def weight_reads(shape: EngineShape) -> Int64:
     """int64 [rom_words]: the iterations of a streamed engine's processing element that read weights."""
     pixels = shape.hout * shape.wout
     return (shape.NB + np.arange(shape.rom_words)) * pixels
@@ -172,7 +182,7 @@ def quiet(shape: EngineShape, schedule: Mapping[str, Any]) -> int:
     return longest_silence(taken[:: shape.in_beats], delivered[shape.out_beats - 1 :: shape.out_beats])
 
 
-def longest_silence(begins: np.ndarray, ends: np.ndarray) -> int:
+def longest_silence(begins: Int64, ends: Int64) -> int:
     """Cycles in which no beat moves at any port, at most, however long the ends of a design have stalled before.
 
     begins, ends: of two images of a run without a stall, the cycles of their first beat taken and last one delivered.
@@ -420,7 +430,7 @@ def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) 
 
 def _beats(
     processes: list[Process], links: dict[str, Link], schedule: Mapping[str, Any], beats: int, images: int, start: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Int64, Int64]:
     """Cycles in which input beats are taken and output beats delivered, int64. The sink is one more process."""
     leads = {process["name"]: lead(process) for process in schedule["processes"]}
     lines = [Timeline([process] * images, leads[process.name]) for process in processes]

@@ -11,6 +11,7 @@ from enum import IntFlag
 
 import numpy as np
 
+from pymodel.common.arrays import Bool, Integers, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.engine.memories import Memory, ultra_blocks
 from pymodel.engine.packing import EngineShape, pack_loads
@@ -73,15 +74,15 @@ def in_ultra_ram(shapes: Mapping[str, EngineShape], ultras: int) -> dict[str, En
 class Packet:
     """Beats on their way into a network, uint8 [n, bytes], TLAST with the last."""
 
-    beats: np.ndarray
+    beats: UInt8
 
     @property
-    def last(self) -> np.ndarray:
+    def last(self) -> Bool:
         """bool [n]: TLAST."""
         return np.arange(1, len(self.beats) + 1) == len(self.beats)
 
 
-def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = None) -> Packet:
+def packet(dataflow: Dataflow, image: Integers, weights: UInt8 | None = None) -> Packet:
     """A header, weights as `weight_beats` gives them or none, an image, int [channels, height, width].
 
     Raises ConfigError: an image of another shape, out of range.
@@ -97,7 +98,7 @@ def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = N
     return Packet(np.concatenate(parts))
 
 
-def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
+def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
     """uint8 [beats, bytes]: identity, weights and biases of a bundle for a network that loads them, their check sum.
 
     Raises ConfigError, naming the layer: a bundle of another network, format or shift, weights off the support, a bias
@@ -134,12 +135,12 @@ def _computing(dataflow: Dataflow) -> list[Unit]:
     return [unit for unit in dataflow.units if not isinstance(unit, GateUnit | LoaderUnit | AnswerUnit)]
 
 
-def verdicts(answers: np.ndarray) -> list[Verdict]:
+def verdicts(answers: UInt8) -> list[Verdict]:
     """The verdict of each answer, from its last beat: uint8 [n, bytes]."""
     return [Verdict(int(beat[0])) for beat in answers]
 
 
-def answers(dataflow: Dataflow, scores: np.ndarray, given: Sequence[Verdict]) -> np.ndarray:
+def answers(dataflow: Dataflow, scores: Integers, given: Sequence[Verdict]) -> UInt8:
     """Output beats for scores, int [n, channels, height, width], with the verdicts: uint8 [n * out_beats, bytes]."""
     words = dataflow.sink.words
     beats = np.zeros((len(scores), dataflow.out_beats, words.word_bytes), np.uint8)
@@ -148,7 +149,7 @@ def answers(dataflow: Dataflow, scores: np.ndarray, given: Sequence[Verdict]) ->
     return beats.reshape(-1, words.word_bytes)
 
 
-def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> np.ndarray:
+def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> UInt8:
     weights = bundle.weights[layer].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
     check_accumulator(weights, bundle.bias(layer), shape.in_bits, shape.acc_bits, f"layer {layer}")
     length = -(-shape.load_bits // (8 * size)) * size
