@@ -316,11 +316,12 @@ class MaskSupport:
         return {"mask": self.packed}
 
 
-AnySupport = Support | BlockSupport | UnstructuredSupport | MaskSupport
+FileSupport = Support | UnstructuredSupport | MaskSupport  # what files describe
+AnySupport = FileSupport | BlockSupport
 SupportSpec = str | dict[str, list[list[int]]] | dict[str, str]
 
 
-def make_support(spec: SupportSpec, kernel: int, seed: int = 0) -> AnySupport:
+def make_support(spec: SupportSpec, kernel: int, seed: int = 0) -> FileSupport:
     """A support from the form files use: a name, {"taps": [[...], ...]} or {"mask": text} (MaskSupport).
 
     `seed` serves the unstructured pSC4, pSC2, pSC1 alone. Raises ConfigError.

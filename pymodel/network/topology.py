@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from pymodel.common import bounds
 from pymodel.common.errors import Checked, ConfigError, Strict
-from pymodel.network.supports import AnySupport, MaskSupport, SupportSpec, make_support
+from pymodel.network.supports import FileSupport, MaskSupport, SupportSpec, make_support
 
 Positive = Annotated[int, bounds.NETWORK_SIZE.field()]
 NonNegative = Annotated[int, bounds.PADDING.field()]
@@ -100,7 +100,7 @@ class Conv(_Window):
             raise ConfigError(f"groups: {self.groups} does not divide out_channels {self.out_channels}")
         return self
 
-    def make_support(self) -> AnySupport:
+    def make_support(self) -> FileSupport:
         """The support; an unstructured one is seeded by the layer's name, so each layer has its own."""
         return make_support(self.support, self.kernel, seed=zlib.crc32(self.name.encode()))
 

@@ -50,7 +50,8 @@ def _sum(symbols: UInt32, power: int) -> UInt32:
             terms = np.concatenate([np.zeros_like(terms[:1]), terms])
         terms = _times(factor, terms[::2]) ^ terms[1::2]
         factor = _times(factor, factor)
-    return terms[0]
+    last: UInt32 = terms[0]
+    return last
 
 
 def _times(factor: UInt32, elements: UInt32) -> UInt32:

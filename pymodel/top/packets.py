@@ -79,7 +79,8 @@ class Packet:
     @property
     def last(self) -> Bool:
         """bool [n]: TLAST."""
-        return np.arange(1, len(self.beats) + 1) == len(self.beats)
+        numbers = np.arange(1, len(self.beats) + 1)
+        return np.equal(numbers, len(self.beats))
 
 
 def packet(dataflow: Dataflow, image: Integers, weights: UInt8 | None = None) -> Packet:
@@ -107,15 +108,15 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
     size = dataflow.source.words.word_bytes
     parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
     beats = np.concatenate(parts)
-    length = dataflow.gate.identity_beats * size
-    name = np.frombuffer(dataflow.gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
+    gate = _gate(dataflow)
+    length = gate.identity_beats * size
+    name = np.frombuffer(gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
     return np.concatenate([name, beats, check_sum(beats)])
 
 
 def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
-    if dataflow.gate is None:
-        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
+    _gate(dataflow)
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
         where = "the bundle" if differing[0] in layers else "the hardware"
@@ -128,6 +129,13 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
         unit, key, mine, built = found
         raise ConfigError(f"layer {unit.layer}: {key}: {mine} in the bundle, {built} in the hardware")
     return dataflow.engines
+
+
+def _gate(dataflow: Dataflow) -> GateUnit:
+    """The entrance of the weights. Raises ConfigError where there is none."""
+    if dataflow.gate is None:
+        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
+    return dataflow.gate
 
 
 def _computing(dataflow: Dataflow) -> list[Unit]:
