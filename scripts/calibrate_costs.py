@@ -50,7 +50,7 @@ def layer_engine(
     return {"psconv": 1, "layer": layer | keys, "parallelism": parallelism}
 
 
-FOUR = {"weight_bits": 4}
+FOUR: dict[str, Any] = {"weight_bits": 4}
 # What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM, products
 # of all widths that share multipliers, rings in memories.
 ENGINES = {

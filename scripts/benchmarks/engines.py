@@ -20,6 +20,7 @@ def through_flow(config: RunConfig, name: str, folder: Path) -> dict[str, Any]:
     for step in flow.STEPS:
         flow.run_step(step, run, Console(quiet=True))
     result = flow.report(run)
+    layer: dict[str, Any]
     [layer] = result["layers"]
     assert result["ok"] and layer["cycles_model"] == layer["cycles_sim"], (name, layer["mismatches"])
     return layer

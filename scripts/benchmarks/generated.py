@@ -47,7 +47,8 @@ class Generated:
 
     @property
     def schedule(self) -> dict[str, Any]:
-        return json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
+        schedule: dict[str, Any] = json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
+        return schedule
 
     @property
     def rtl(self) -> list[Path]:
@@ -56,12 +57,13 @@ class Generated:
     @property
     def slowest(self) -> dict[str, Any]:
         """The process with the longest stage, as schedule.json has it: what limits the clock by the flow's model."""
-        return max(self.schedule["processes"], key=lambda process: process["longest_stage_ns"])
+        processes: list[dict[str, Any]] = self.schedule["processes"]
+        return max(processes, key=lambda process: float(process["longest_stage_ns"]))
 
     @property
     def estimated_mhz(self) -> float:
         """The clock that the flow's delay model allows."""
-        return 1000 / self.slowest["longest_stage_ns"]
+        return 1000 / float(self.slowest["longest_stage_ns"])
 
     def cells(self) -> dict[str, Any]:
         """Resources by yosys, as `resources.synthesise` totals them."""
@@ -82,7 +84,7 @@ class Generated:
             lambda: place_route.route(self.folder / "synthesised", self.rtl, TOP, self.target, clock_ns, seed=seed),
         )
 
-    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+    def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         result = self.folder / f"{name}.json"
         key = content_key(
             self.key,
@@ -91,7 +93,8 @@ class Generated:
             versions(*SYNTHESIS_PACKAGES),
         )
         unless_fresh(result, key, lambda: write_json(result, make()))
-        return json.loads(result.read_text(encoding="utf-8"))
+        kept: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return kept
 
 
 def generate(channels: int, size: int, options: dict[str, Any], device: str, folder: Path) -> Generated:

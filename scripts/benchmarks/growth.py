@@ -151,22 +151,24 @@ def _engine(
     lanes: int, outputs: int, size: int, out: Path, images: int = 1, channels: int = CHANNELS
 ) -> tuple[Engine, Settings]:
     """An engine of VARIANT with so many lanes, and the settings of its run."""
-    config = RunConfig(
-        psconv=1,
-        target=TARGET,
-        images={"count": images},
-        stalls={"images": 0},
-        parallelism=PARALLELISM.get(lanes, {}) | {"lanes": lanes},
-        layer={
-            "in_channels": channels,
-            "out_channels": outputs,
-            "height": size,
-            "width": size,
-            "support": VARIANT,
-            "relu": True,
-            "shift": 10,
-            "accumulator_bits": 32,
-        },
+    config = RunConfig.model_validate(
+        {
+            "psconv": 1,
+            "target": TARGET,
+            "images": {"count": images},
+            "stalls": {"images": 0},
+            "parallelism": PARALLELISM.get(lanes, {}) | {"lanes": lanes},
+            "layer": {
+                "in_channels": channels,
+                "out_channels": outputs,
+                "height": size,
+                "width": size,
+                "support": VARIANT,
+                "relu": True,
+                "shift": 10,
+                "accumulator_bits": 32,
+            },
+        }
     )
     made = flow.prepare(config, Path(f"{lanes}_lanes.yaml"), out, clock_ns=CLOCK_NS[TARGET])
     [engine] = made.subject.engines
@@ -265,8 +267,8 @@ def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     images = rng.integers(-128, 128, (batch, *bundle.network.input.shape)).astype(np.int8)
     made = golden.run(bundle, images, threads=1)  # plans are made here
-    times = shortest(lambda: golden.run(bundle, images, threads=1), 3).row("kernel")
-    times |= {"numpy s": None, "numpy processor s": None}
+    kernel = shortest(lambda: golden.run(bundle, images, threads=1), 3)
+    times: dict[str, Any] = kernel.row("kernel") | {"numpy s": None, "numpy processor s": None}
     if by_numpy:
         with numpy_only():
             expected = golden.run(bundle, images)

