@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C simulation: csim INPUT OUTPUT runs a top, an engine or a network (PSCONV_NETWORK), on whole images; csim
-// alone, as the HLS tools call it in their own C simulation and C/RTL co-simulation, takes x.dat and compares
-// the outputs with y.dat.
+// C simulation: csim INPUT OUTPUT runs a top (PSCONV_TOP of top.hpp) on whole images; csim alone, as the HLS
+// tools call it in their own C simulation and C/RTL co-simulation, takes x.dat (and w.dat) and compares the
+// outputs with y.dat.
 //
 // INPUT holds the beats of the images one after the other, each as its bytes of TDATA, least significant
 // first; OUTPUT gets the output beats alike. Exits with 1 and a line on stderr if a file cannot be read or
@@ -24,13 +24,7 @@
 #include <string>
 #include <vector>
 
-#ifdef PSCONV_NETWORK
-#include "psconv_network.hpp"
-#define PSCONV_TOP psconv_network
-#else
-#include "psconv_engine.hpp"
-#define PSCONV_TOP psconv_engine
-#endif
+#include "top.hpp"
 
 typedef std::vector<unsigned char> Bytes;
 
@@ -106,8 +100,8 @@ static void compare(const Bytes& output, const Bytes& expected) {
 
 int main(int argc, char** argv) {
 #ifdef PSCONV_WEIGHT_PORTS
-  if (argc != 4) fail("usage: csim INPUT OUTPUT WEIGHTS");
-  const Bytes weights = read_file(argv[3]);
+  if (argc != 1 && argc != 4) fail("usage: csim [INPUT OUTPUT WEIGHTS]");
+  const Bytes weights = read_file(argc > 1 ? argv[3] : "w.dat");
   std::size_t next_weight = 0;
 #define PSCONV_STREAM(name, bits, words) hls::stream<psconv::AxiBeat<bits> > name;
   PSCONV_WEIGHT_PORTS(PSCONV_STREAM)

@@ -35,6 +35,7 @@ for command in (
     flow.csim,
     flow.synth,
     flow.cosim,
+    flow.resources,
     flow.report,
     flow.compare,
     counts.complexity,

@@ -88,7 +88,7 @@ def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
             cost += Cost(half_blocks=_line_half_blocks(unit))
             for stream in unit.writes:
                 if stream.name in between:
-                    cost += _least_fifo(tensor(stream).count, stream.word_bits, interval)
+                    cost += _least_fifo(tensor(stream).words.count, stream.word_bits, interval)
         found.append(Price(tuple(sorted(region.where)), region.where, cost))
     return found
 

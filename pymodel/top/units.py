@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pymodel.common.arrays import Int8, Int32, Int64, UInt16
+from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import InternalError
 from pymodel.common.templates import templates
 from pymodel.engine import cpp as header
@@ -73,11 +73,11 @@ class WeightPort:
     word_bits: int
 
 
-def tensor(stream: Stream | Control | WeightPort) -> Words:
-    """The words of a stream that carries a tensor. Raises InternalError for another stream."""
+def tensor(stream: Stream | Control | WeightPort) -> Stream:
+    """A stream that carries a tensor. Raises InternalError for another stream."""
     if not isinstance(stream, Stream):
         raise InternalError(f"stream {stream.name} carries no tensor")
-    return stream.words
+    return stream
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,15 @@ class Unit(ABC):
     @property
     def in_words(self) -> Words:
         """The words of the first tensor that it reads."""
-        return tensor(self.reads[0])
+        return tensor(self.reads[0]).words
 
     @property
     def out_words(self) -> Words:
         """The words of the first tensor that it writes."""
-        return tensor(self.writes[0])
+        return tensor(self.writes[0]).words
 
-    def struct(self) -> str:
-        """C++ text of its configuration."""
+    def struct(self, least_depth: int = 1) -> str:
+        """C++ text of its configuration. least_depth: of the streams inside it, at least."""
         return _templates.get_template("unit_struct.hpp.j2").render(name=self.config, constants=self.constants())
 
     @abstractmethod
@@ -190,9 +190,9 @@ class EngineUnit(Unit):
     dataflow = True
 
     shape: EngineShape
-    weights: Int8
-    bias: Int32
-    scales: UInt16 | None
+    weights: Integers
+    bias: Integers
+    scales: Integers | None
 
     @property
     def loaded(self) -> bool:
@@ -203,11 +203,13 @@ class EngineUnit(Unit):
     def widest(self) -> int:
         return max(header.widest_word(self.shape), self.shape.load_bits)
 
-    def struct(self) -> str:
+    def struct(self, least_depth: int = 1) -> str:
         prefix = f"{self.name}_"
         if self.loaded:
-            return header.loaded_engine_struct(self.config, self.shape, prefix)
-        return header.engine_struct(self.config, self.shape, self.weights, self.bias, self.scales, prefix)
+            return header.loaded_engine_struct(self.config, self.shape, prefix, least_depth)
+        return header.engine_struct(
+            self.config, self.shape, self.weights, self.bias, self.scales, prefix, least_depth=least_depth
+        )
 
     def constants(self) -> list[Constant]:
         return header.engine_constants(self.shape)
@@ -269,9 +271,9 @@ class StreamedEngineUnit(EngineUnit):
         (port,) = (stream for stream in self.reads if isinstance(stream, WeightPort))
         return port
 
-    def struct(self) -> str:
+    def struct(self, least_depth: int = 1) -> str:
         return header.engine_struct(
-            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", streamed=True
+            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", True, least_depth
         )
 
     def constants(self) -> list[Constant]:
@@ -447,7 +449,7 @@ class AddUnit(Unit):
     relu: bool
 
     def constants(self) -> list[Constant]:
-        left, right = (tensor(stream) for stream in self.reads)
+        left, right = (tensor(stream).words for stream in self.reads)
         finest = max(self.fracs[:2])
         shifts = [finest - frac for frac in self.fracs]
         widths = [words.bits + shift for words, shift in zip((left, right), shifts, strict=False)]

@@ -12,10 +12,10 @@ import nngen
 import nngen.verilog
 import numpy as np
 
-from psconv.flow.subject import Engine
 from pymodel.common.arrays import Array, Int8, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
+from pymodel.top.units import EngineUnit
 from rtl_tb.build import build_program
 from rtl_tb.processes import log_tail
 
@@ -74,7 +74,7 @@ class Run:
     bytes_written: int
 
 
-def generate(engine: Engine, wish: Parallelism, folder: Path) -> Built:
+def generate(engine: EngineUnit, wish: Parallelism, folder: Path) -> Built:
     """The layer of `engine` as Verilog of NNgen's, written to `folder`.
 
     Raises ConfigError for a layer whose integers would be others: without ReLU NNgen rounds halves away from zero,
@@ -110,8 +110,8 @@ def generate(engine: Engine, wish: Parallelism, folder: Path) -> Built:
     return Built(folder / f"{TOP}.v", tensors, PATIENCE * macs // wish.multipliers(shape.kernel))
 
 
-def simulate(built: Built, engine: Engine, folder: Path, cache: Path) -> list[Run]:
-    """Each image of `engine` from reset. folder: for the memory's contents; cache: for compiled simulators.
+def simulate(built: Built, engine: EngineUnit, images: np.ndarray, folder: Path, cache: Path) -> list[Run]:
+    """Each of `images`, int8 [n, C, H, W], from reset. folder: of the memory's contents; cache: of compiled simulators.
 
     Raises ConfigError: Verilator refuses the design, or a run hangs.
     """
@@ -121,7 +121,7 @@ def simulate(built: Built, engine: Engine, folder: Path, cache: Path) -> list[Ru
     registers = (nngen.verilog.control_reg_start, nngen.verilog.control_reg_interrupt_ier)
     start, enable = (str(number * REGISTER_BYTES) for number in registers)
     runs = []
-    for image in engine.x:
+    for image in images:
         memory = np.zeros(max(tensor.end for tensor in built.tensors.values()), np.uint8)
         contents = {
             "x": image.transpose(1, 2, 0)[None],

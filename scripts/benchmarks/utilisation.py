@@ -217,8 +217,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     this = flow.prepare(load(path), path, folder / "run")
     for step in ("golden", "csim", "synth", "cosim"):
         flow.run_step(step, this, Console(quiet=True))
-    whole, layout = this.subject.whole, this.settings.layout
-    assert whole is not None, "top: network"
+    [whole], layout = this.designs, this.layout
     dataflow = whole.dataflow
     schedule = json.loads((layout.synth(whole.name) / "schedule.json").read_text())
     free = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())["free"]
@@ -230,7 +229,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     assert all(probe["mismatch_count"] == 0 for probe in free["probes"].values())
     assert ends == model.image_last and cycles["total"] == model.total <= at_most, (cycles["total"], model, at_most)
     shapes = dataflow.shapes
-    convs = sparse_convs(this.subject.bundle.network)
+    convs = sparse_convs(this.inputs.bundle.network)
     interval = ends[-1] - ends[-2]
     return {
         "network": "digits",

@@ -11,10 +11,10 @@ from typing import Any
 
 from psconv.common.parallel import in_workers
 from pymodel.counts.complexity import complexity
-from pymodel.engine.cycles import latency
 from pymodel.network.supports import Support
 from pymodel.network.topology import Conv, Network, Shape, Weighted
 from pymodel.network.zoo import make_network
+from pymodel.top.cycles import latency
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
 
@@ -101,7 +101,7 @@ def _with_clock(row: dict[str, Any], clocks: Mapping[str, float]) -> dict[str, A
 def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The row of an engine, without ratios."""
     engine = generate(channels, size, options, TARGET, folder)
-    shape, cells, cycles = engine.shape, engine.cells(), latency(engine.shape, engine.schedule)
+    shape, cells, cycles = engine.shape, engine.cells(), latency(engine.dataflow, engine.schedule)
     return {
         "layer": shape.summary,
         "channels": channels,

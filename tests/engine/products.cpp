@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <random>
 
-#include "engine_config.hpp"
+#include "config.hpp"
 #include "products.hpp"
 
-typedef EngineConfig C;
+typedef engine_config C;
 typedef psconv::Geometry<C> G;
 
 static const int LANES = C::MULTIPLIERS, WEIGHTS = C::TO * LANES;

@@ -115,7 +115,7 @@ def test_what_is_promised_is_built(name, tmp_path, psconv):
     path = explore.write_config(found, tmp_path / "n.yaml", tmp_path / "chosen", wish)
     code, _, err = psconv("run", str(path), "--out", str(tmp_path / "run"))
     assert code == 0, err
-    built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["network"]
+    built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["designs"][0]
     promised = found.best.answer.cost.to_json() | {"cycles": found.best.interval}
     assert not any(built["mismatches"].values()) and built["cycles_sim"] == built["cycles_model"]
     assert {kind: built["resources"][kind] for kind in ("DSP", "BRAM")} == {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pymodel.common.errors import ConfigError
 from pymodel.engine.cycles import FEEDER_STAGES, check, latency, sequences, stream_depths
 from pymodel.engine.packing import EngineShape
-from tests.helpers.engines import STAGES, accesses, make_schedule, make_shape, simulated
+from tests.helpers.engines import STAGES, accesses, engine_dataflow, make_schedule, make_shape, simulated
 
 SUPPORTS = ["PSD1_P16", "PS4_P4", "PS2_P6", "PS1_P9", "dense"]
 
@@ -71,7 +71,7 @@ def test_sequences_are_the_loop_nests(shape: EngineShape) -> None:
 @settings(max_examples=40, deadline=None)
 def test_latency_is_that_of_the_simulation(shape, images, stages, depths, start) -> None:
     schedule = make_schedule(shape, stages, **depths)
-    cycles = latency(shape, schedule, images, start)
+    cycles = latency(engine_dataflow(shape), schedule, images, start)
     warm = 6 + 1024 // cycles.steady  # images until the streams are as full as they stay, or about so
     beats = simulated(shape, schedule, warm + 6, start)
     assert cycles.total == beats[images * shape.out_beats - 1] - start + 1
@@ -88,7 +88,7 @@ def test_latency_is_that_of_the_simulation(shape, images, stages, depths, start)
 )
 @settings(max_examples=200, deadline=None)
 def test_computed_depths_keep_the_slowest_process_busy(shape, stages) -> None:
-    cycles = latency(shape, make_schedule(shape, stages))
+    cycles = latency(engine_dataflow(shape), make_schedule(shape, stages))
     assert cycles.interval == cycles.steady
 
 
@@ -107,28 +107,28 @@ def test_depths_are_the_least(layer, depths) -> None:
     stages = {**STAGES, "columns": FEEDER_STAGES, "windows": FEEDER_STAGES}
     computed = stream_depths(shape)
     assert all(depth is None or computed[name] == depth for name, depth in depths.items())
-    steady = latency(shape, make_schedule(shape, stages)).steady
+    steady = latency(engine_dataflow(shape), make_schedule(shape, stages)).steady
     for name, depth in computed.items():
-        assert latency(shape, make_schedule(shape, stages)).interval == steady
+        assert latency(engine_dataflow(shape), make_schedule(shape, stages)).interval == steady
         if depth > 1:
-            assert latency(shape, make_schedule(shape, stages, **{name: depth - 1})).interval > steady
+            assert latency(engine_dataflow(shape), make_schedule(shape, stages, **{name: depth - 1})).interval > steady
 
 
 def test_the_papers_layer() -> None:
     """A stride-1 layer of ResNet18: 262,144 iterations, known by hand."""
     shape = make_shape(cin=64, cout=64, height=32, width=32)
-    cycles = latency(shape, make_schedule(shape), images=3)
-    assert cycles.bottleneck == "pe"
+    cycles = latency(engine_dataflow(shape), make_schedule(shape), images=3)
+    assert cycles.bottleneck == "engine_pe"
     assert cycles.steady == cycles.interval == 262_144
     # The first window needs a row and two pixels of four beats.
     assert 0 < cycles.fill < 32 * 4 + 2 * 4 + 100
-    assert cycles.utilisation == pytest.approx(1, abs=0.001)
+    assert 3 * shape.macs / (shape.lanes * cycles.total) == pytest.approx(1, abs=0.001)
 
 
 def test_the_papers_layer_channel_by_channel() -> None:
     shape = make_shape(cin=64, cout=64, height=32, width=32, feed="channels")
-    cycles = latency(shape, make_schedule(shape))
-    assert cycles.bottleneck == "pe"
+    cycles = latency(engine_dataflow(shape), make_schedule(shape))
+    assert cycles.bottleneck == "engine_pe"
     assert cycles.steady == cycles.interval == 262_144 + 16
     # The first window needs a row and two pixels of 64 channels.
     assert 0 < cycles.fill < 32 * 64 + 2 * 64 + 100
@@ -137,8 +137,8 @@ def test_the_papers_layer_channel_by_channel() -> None:
 def test_utilisation_counts_weights_of_the_layer_only() -> None:
     """24 of 32 channels: the second block is half padding, so a quarter of the work is on zeros."""
     shape = make_shape(cin=24, cout=32, height=16, width=16)
-    cycles = latency(shape, make_schedule(shape), 50)
-    assert cycles.utilisation == pytest.approx(0.75, abs=0.01)
+    cycles = latency(engine_dataflow(shape), make_schedule(shape), 50)
+    assert 50 * shape.macs / (shape.lanes * cycles.total) == pytest.approx(0.75, abs=0.01)
 
 
 def test_refuses_a_schedule_that_is_not_this_engines() -> None:
@@ -148,34 +148,34 @@ def test_refuses_a_schedule_that_is_not_this_engines() -> None:
         schedule = make_schedule(shape)
         change(schedule)
         with pytest.raises(ConfigError, match=message):
-            latency(shape, schedule)
+            latency(engine_dataflow(shape), schedule)
 
     process = "processes"
-    refused("has 7 iterations, this shape", lambda s: s[process][2].update(iterations=7))
+    refused("has 7 iterations, this network", lambda s: s[process][2].update(iterations=7))
     refused("in stage 1", lambda s: s[process][1].update(issue_stages=2))
     refused("ii 1", lambda s: s[process][1].update(ii=2))
-    refused("one read, of 'columns_words' in stage 0", lambda s: s[process][1]["reads"][0].update(stage=1))
-    refused("one write", lambda s: s[process][1]["writes"].append({"stream": "z", "stage": 1}))
-    refused("5 processes, this engine has 4", lambda s: s[process].append({**s[process][0], "name": "more"}))
-    refused("'x'", lambda s: s["streams"][0].update(name="z"))
-    with pytest.raises(ConfigError, match="images: 0"):
-        latency(shape, make_schedule(shape), images=0)
+    refused("reads in stage 0 expected", lambda s: s[process][1]["reads"][0].update(stage=1))
+    refused("writes engine_window_words, z", lambda s: s[process][1]["writes"].append({"stream": "z", "stage": 1}))
+    refused("other processes than this network: 'more'", lambda s: s[process].append({**s[process][0], "name": "more"}))
+    refused("reads z", lambda s: s[process][0]["reads"][0].update(stream="z"))
+    with pytest.raises(ConfigError, match="images: must be at least 1, got 0"):
+        latency(engine_dataflow(shape), make_schedule(shape), images=0)
 
 
 def test_depths_other_than_those_that_were_asked_for_are_refused() -> None:
     shape = make_shape()
-    check(shape, make_schedule(shape))
+    check(engine_dataflow(shape), make_schedule(shape))
     asked, least = "were asked for", "at least 12 were expected"
-    for name, message in (("columns", asked), ("windows", asked), ("pe", least)):
+    for name, message in (("column", asked), ("window", asked), ("sum", least)):
         schedule = make_schedule(shape)
-        [stream] = [stream for stream in schedule["streams"] if stream["name"] == f"{name}_words"]
+        [stream] = [stream for stream in schedule["streams"] if stream["name"] == f"engine_{name}_words"]
         stream["depth"] -= 1
-        with pytest.raises(ConfigError, match=f"'{name}_words' is {stream['depth']} deep, .*{message}"):
-            check(shape, schedule)
+        with pytest.raises(ConfigError, match=f"'engine_{name}_words' is {stream['depth']} deep, .*{message}"):
+            check(engine_dataflow(shape), schedule)
 
 
 def test_first_lines_do_not_depend_on_later_images() -> None:
     shape = make_shape(stride=2)
-    totals = [latency(shape, make_schedule(shape), images).total for images in range(1, 7)]
+    totals = [latency(engine_dataflow(shape), make_schedule(shape), images).total for images in range(1, 7)]
     assert all(later > earlier for earlier, later in zip(totals, islice(totals, 1, None), strict=False))
-    assert np.diff(totals)[-1] == latency(shape, make_schedule(shape)).interval
+    assert np.diff(totals)[-1] == latency(engine_dataflow(shape), make_schedule(shape)).interval
