@@ -33,7 +33,7 @@ def errors(stream: str) -> str:
 def write_source(path: Path, beats: UInt8, last: Bool) -> None:
     """Beats (uint8 [n, bytes], byte 0 = TDATA[7:0]) and their TLAST (bool [n]), in the order of $fread."""
     records = np.concatenate([last[:, None].astype(np.uint8), beats[:, ::-1]], axis=1)
-    write_atomically(path, lambda target: records.tofile(target))
+    write_atomically(path, records.tofile)
 
 
 def sink_type(size: int) -> np.dtype[np.void]:

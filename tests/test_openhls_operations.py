@@ -109,7 +109,7 @@ def test_xors_of_bits_through_circt():
     rng, made = random.Random(5), set()
     with circt.Session() as session:
         for k in range(60):
-            process, out = bit_graph(rng, state=bool(k % 2))
+            process, _out = bit_graph(rng, state=bool(k % 2))
             canonical = circt.canonicalise(process, session)
             made |= {n.op for n in canonical.topological()}
             width = next(n for n in process.topological() if n.op in ("reg", "read")).width

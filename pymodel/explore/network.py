@@ -214,10 +214,8 @@ class _Search:
         most = self.effort
         return (
             self.rounds >= most.rounds
-            or self.rounds >= most.least
-            and self.columns > most.columns
-            or self.priced >= most.least
-            and self.accesses > most.accesses
+            or (self.rounds >= most.least and self.columns > most.columns)
+            or (self.priced >= most.least and self.accesses > most.accesses)
         )
 
     def _amount(self, answer: Answer) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import re
 import zlib
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ class Support:
                 raise ConfigError(f"{where}: taps must be integers")
             if not 0 <= min(taps) <= max(taps) <= last:
                 raise ConfigError(f"{where}: a {self.kernel}x{self.kernel} kernel has the taps 0 to {last}")
-            if any(left >= right for left, right in zip(taps, taps[1:], strict=False)):
+            if any(left >= right for left, right in itertools.pairwise(taps)):
                 raise ConfigError(f"{where}: taps must ascend, each once")
 
     @classmethod

@@ -558,17 +558,20 @@ class GateUnit(Unit):
     def constants(self) -> list[Constant]:
         words = self.in_words
         longest = max(self.identity_beats, self.load_beats, self.check_beats, words.count)
-        return integers(
-            [
-                ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
-                ("WORD_BITS", words.word_bits, "of a word of the image"),
-                ("IDENTITY_BEATS", self.identity_beats, "of the identity"),
-                ("LOAD_BEATS", self.load_beats, "of the weights"),
-                ("CHECK_BEATS", self.check_beats, "of their check sum"),
-                ("IMAGE_WORDS", words.count, "of the image"),
-                ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
-            ]
-        ) + [("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for")]
+        return [
+            *integers(
+                [
+                    ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
+                    ("WORD_BITS", words.word_bits, "of a word of the image"),
+                    ("IDENTITY_BEATS", self.identity_beats, "of the identity"),
+                    ("LOAD_BEATS", self.load_beats, "of the weights"),
+                    ("CHECK_BEATS", self.check_beats, "of their check sum"),
+                    ("IMAGE_WORDS", words.count, "of the image"),
+                    ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
+                ]
+            ),
+            ("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for"),
+        ]
 
     def processes(self, reload: bool = False) -> list[Process]:
         parts = (self.identity_beats, self.load_beats, self.check_beats) if reload else (0, 0, 0)

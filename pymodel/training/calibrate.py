@@ -41,7 +41,7 @@ def calibrate(
     network = folded.network
     group = _shared_formats(network)
     samples = _collect(folded, images, group)
-    bits = {tensor: activation_bits for tensor in group.values()} | {group[network.output]: output_bits}
+    bits = dict.fromkeys(group.values(), activation_bits) | {group[network.output]: output_bits}
     chosen = {
         tensor: _format_of(f"layer {tensor}: outputs", np.concatenate(values), bits[tensor])
         for tensor, values in samples.items()
@@ -183,7 +183,7 @@ def _settle(
         for layer in network.layers:
             fracs = [formats[source].frac for source in layer.sources]
             if isinstance(layer, Add):
-                limit = min(min(fracs), formats[layer.name].frac) + MAX_SHIFT
+                limit = min(*fracs, formats[layer.name].frac) + MAX_SHIFT
                 for source in set(layer.sources) - {"input"}:  # a dead branch's, beside one that is not
                     changed |= lower(group[source], limit)
                 changed |= lower(group[layer.name], max(fracs))

@@ -192,7 +192,7 @@ class Trainer:
         while self.step < self.steps_per_epoch:
             rate = self._take_step(order)
             self.step += 1
-            monitor.step(lambda: self.totals.tolist(), rate)
+            monitor.step(self.totals.tolist, rate)
             every = self.config.checkpoint_steps
             if every and self.step % every == 0 and self.step < self.steps_per_epoch:
                 self.save()

@@ -70,7 +70,7 @@ def some_schedule(dataflow: Dataflow, seed: int) -> dict[str, Any]:
         for stream in process.writes:
             stage = (least, most, int(rng.integers(least, most + 1)))[late]
             writes.append({"stream": stream, "stage": stage})
-            if stream == OUT_PORT or stream.endswith("_sum_words") and not process.name.endswith("streamed_pe"):
+            if stream == OUT_PORT or (stream.endswith("_sum_words") and not process.name.endswith("streamed_pe")):
                 depths[stream] = stage + OPEN_DEPTH
         entries.append(
             {

@@ -550,9 +550,8 @@ def _damages_of(file: str) -> list[str]:
 def _psconv(arguments: list[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in this process."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        with show.kept:
-            code = cli.call(lambda: cli.app(arguments, standalone_mode=False))
+    with redirect_stdout(out), redirect_stderr(err), show.kept:
+        code = cli.call(lambda: cli.app(arguments, standalone_mode=False))
     return code, out.getvalue(), err.getvalue()
 
 

@@ -142,7 +142,7 @@ def _drawn(rng: np.random.Generator) -> Case:
         "parallelism": draft.parallelism,
         "weights": "loaded"
         if weights == "loaded"
-        else [name for name in names if weights == "streamed" or weights == "some" and rng.integers(2)],
+        else [name for name in names if weights == "streamed" or (weights == "some" and rng.integers(2))],
         "activation_bits": int(rng.integers(2, 9)),
         "weight_bits": int(rng.integers(2, 9)),
         "scaled": [name for name in names if rng.integers(8) == 0 and weights != "loaded"],

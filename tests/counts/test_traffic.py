@@ -305,7 +305,7 @@ def test_periodic_moves_least(variant: str, multipliers: int, bits: int, weights
     network = make_network("digits", "digits", variant)
     options = EngineOptions(multipliers=multipliers, weight_bits=bits, activation_bits=bits)
     buffers = Buffers(weights_kib=weights, activations_kib=activations)
-    forms = [form for form in total(network_storage(network, bits))]
+    forms = list(total(network_storage(network, bits)))
     found = {form: network_traffic(network, form, options, buffers) for form in forms}
     assert len({traffic.total("dram_activation_bits") for traffic in found.values()}) == 1
     for form in INDEXED:
