@@ -8,14 +8,21 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from pymodel.common.arrays import Int8, Int32, Int64, Integers, UInt8
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.engine.products import Fields, fields
 from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
 from pymodel.network import formats
-from pymodel.network.supports import BlockSupport, Support, check_support, make_support
+from pymodel.network.supports import BlockSupport, Support, SupportSpec, check_support, make_support
 
 Positive = Annotated[int, Field(ge=1, le=1 << 16)]
 Bits = Annotated[int, Field(ge=formats.MIN_BITS, le=formats.MAX_BITS)]
@@ -79,7 +86,7 @@ class EngineShape(Checked):
 
     @field_validator("support", mode="before")
     @classmethod
-    def _read_support(cls, value: Any, info: Any) -> Any:
+    def _read_support(cls, value: Any, info: ValidationInfo) -> Any:
         if "kernel" not in info.data:  # refused already
             return value
         kernel = info.data["kernel"]
@@ -91,7 +98,7 @@ class EngineShape(Checked):
         return support
 
     @field_serializer("support")
-    def _write_support(self, support: Support | BlockSupport) -> Any:
+    def _write_support(self, support: Support | BlockSupport) -> SupportSpec | BlockSupport:
         return support.spec()
 
     @model_validator(mode="after")

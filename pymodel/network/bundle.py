@@ -215,13 +215,13 @@ def _formats_dump(formats: dict[str, Format]) -> dict[str, dict[str, int]]:
     return {name: {"bits": form.bits, "frac": form.frac} for name, form in formats.items()}
 
 
-def _same_keys(what: str, found: dict[str, Any], expected: set[str]) -> None:
+def _same_keys(what: str, found: Mapping[str, object], expected: set[str]) -> None:
     _known_keys(what, found, expected)
     if missing := sorted(expected - set(found)):
         raise ConfigError(f"{what}: nothing for {missing[0]!r}")
 
 
-def _known_keys(what: str, found: dict[str, Any], expected: set[str]) -> None:
+def _known_keys(what: str, found: Mapping[str, object], expected: set[str]) -> None:
     if unknown := sorted(set(found) - expected):
         raise ConfigError(f"{what}: unexpected {unknown[0]!r}: known are {', '.join(sorted(expected))}")
 

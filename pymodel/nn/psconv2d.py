@@ -49,8 +49,8 @@ class PSConv2d(nn.Conv2d):
         mask = self.support.mask(self.out_channels, self.in_channels // self.groups)
         pruned = torch.from_numpy(~mask).to(self.weight.device)
         self.register_buffer("pruned", pruned, persistent=False)
-        self.register_load_state_dict_post_hook(_clear_after_load)  # type: ignore[no-untyped-call]  # PyTorch's
-        self.register_state_dict_pre_hook(_clear_before_save)  # type: ignore[no-untyped-call]  # PyTorch's
+        self.register_load_state_dict_post_hook(_clear_after_load)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
+        self.register_state_dict_pre_hook(_clear_before_save)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -87,7 +87,7 @@ class PSConv2d(nn.Conv2d):
         return out
 
     def extra_repr(self) -> str:
-        inherited = super().extra_repr()  # type: ignore[no-untyped-call]  # PyTorch's
+        inherited = super().extra_repr()  # type: ignore[no-untyped-call]  # PyTorch has no types for it
         return f"{inherited}, support={getattr(self.support, 'name', self.support)}"
 
 

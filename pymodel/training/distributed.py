@@ -43,7 +43,8 @@ class Process:
 
     def place(self, network: Module) -> Module:
         """The network, moved to the device, in channels_last: tensor cores read it directly; CPUs are quicker too."""
-        placed: Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in PyTorch's types
+        # PyTorch's types do not know of a module's memory format.
+        placed: Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return placed
 
     def wrap(self, model: nn.Module) -> nn.Module:

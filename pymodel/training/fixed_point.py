@@ -38,7 +38,7 @@ def _straight_through(real: torch.Tensor, frac: int) -> torch.Tensor:
     with torch.no_grad():
         rounded = torch.floor(real * 2.0**frac + 0.5) * 2.0**-frac
     # Not real + (rounded - real): that sum rounds again.
-    replaced: torch.Tensor = _Replace.apply(real, rounded)  # type: ignore[no-untyped-call]  # PyTorch's
+    replaced: torch.Tensor = _Replace.apply(real, rounded)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
     return replaced
 
 

@@ -35,7 +35,7 @@ from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.distributed import Process, is_main, joined
-from pymodel.training.monitor import Monitor, write_log, write_plot
+from pymodel.training.monitor import EpochRecord, Monitor, write_log, write_plot
 from pymodel.training.network import dense_network
 from pymodel.training.optimiser import make_optimiser, set_learning_rate
 
@@ -161,7 +161,7 @@ class Trainer:
         self.diverged = torch.full((), self.steps_per_epoch, device=self.device)
         # Of the epoch so far: sum of losses, correct answers, images.
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
-        self.history: list[dict[str, Any]] = []
+        self.history: list[EpochRecord] = []
         self.seconds_before = 0.0
         self.started = time.monotonic()
         if (out / "checkpoint.pt").exists():
@@ -235,7 +235,7 @@ class Trainer:
         self._check_finite(loss, test_loss)
         self.epoch, self.step = self.epoch + 1, 0
         self.totals.zero_()
-        record = {
+        record: EpochRecord = {
             "epoch": self.epoch,
             "learning_rate": rate,
             "train_loss": loss / images,

@@ -1,5 +1,6 @@
 """Traffic against counts by hand, the loop nests of hls/engine run step by step, and the RTL's memories."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from x import json
 
 from psconv.flow.hls import compile_top
 from pymodel.common.errors import ConfigError
