@@ -1,0 +1,1 @@
+"""pSConv on FPGAs: from a quantised network to checked RTL."""
