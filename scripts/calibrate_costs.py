@@ -28,6 +28,7 @@ from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json
 from pymodel.explore.costs import CALIBRATION, fit
+from scripts.designs import engine_of
 
 LAYERS = EXAMPLES / "layers"
 TARGET = "zcu104"
@@ -50,7 +51,7 @@ def layer_engine(
     return {"psconv": 1, "layer": layer | keys, "parallelism": parallelism}
 
 
-FOUR = {"weight_bits": 4}
+FOUR: dict[str, Any] = {"weight_bits": 4}
 # What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM, products
 # of all widths that share multipliers, rings in memories.
 ENGINES = {
@@ -105,7 +106,7 @@ def measure(name: str, out: Path) -> dict[str, Any]:
 
     unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), design.sources, target.model_dump()), make)
     total = read_json(result)["total"]
-    shape = design.engine.shape.model_dump(exclude_defaults=True)
+    shape = engine_of(design).shape.model_dump(exclude_defaults=True)
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
 
 

@@ -71,7 +71,7 @@ def run_bench(
     rtl: Rtl,
     settings: Settings,
     out: Path,
-    disturbance: Disturbance = Disturbance(),  # noqa: B008, it is frozen
+    disturbance: Disturbance = Disturbance(),
     progress: Callable[[Progress], None] | None = None,
 ) -> SimResult:
     """Runs images through the RTL, in the folder `out`, every layer's stream probed, against the golden outputs.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.templates import templates
 from pymodel.engine.cycles import STREAMED_SUMS_DEPTH, stream_depths, streamed_depths
 from pymodel.engine.packing import EngineShape, pack_bias, pack_rom, pack_scales
 from pymodel.network.formats import check_accumulator
+from pymodel.network.supports import Support
 
 LINE = 108
 
@@ -34,9 +34,9 @@ def render_header(file: str, generator: str, title: str, widest: int, structs: S
 def engine_struct(
     name: str,
     shape: EngineShape,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    scales: np.ndarray | None = None,
+    weights: Integers,
+    bias: Integers,
+    scales: Integers | None = None,
     prefix: str = "",
     streamed: bool = False,
     least_depth: int = 1,
@@ -70,7 +70,7 @@ def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "", least_
 def _of_shape(
     shape: EngineShape, prefix: str, constants: Sequence[Constant], streamed: bool = False
 ) -> dict[str, object]:
-    lanes = shape.support.lanes() if shape.engine == "periodic" else []
+    lanes = shape.support.lanes() if isinstance(shape.support, Support) and shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,

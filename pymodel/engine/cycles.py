@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
 from pymodel.engine.maxplus import Link, Orbit, Process, interval, settle
 from pymodel.engine.packing import EngineShape
@@ -41,8 +42,8 @@ class Sequence:
 
     process: str
     iterations: int
-    reads: np.ndarray
-    writes: np.ndarray
+    reads: Int64
+    writes: Int64
 
     def on(self, source: str, sink: str, name: str | None = None) -> Process:
         """The process with its streams named."""
@@ -52,11 +53,20 @@ class Sequence:
 class WindowShape(Protocol):
     """What the feeder of an engine or of a pooling depends on."""
 
-    kernel: int
-    stride: int
-    padding: int
-    height: int
-    width: int
+    @property
+    def kernel(self) -> int: ...
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def padding(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
 
     @property
     def NB(self) -> int:
@@ -83,7 +93,7 @@ def streamed_sequences(shape: EngineShape) -> list[Sequence]:
     return [*feeder_sequences(shape), _streamed_pe(shape), _streamed_output(shape)]
 
 
-def weight_reads(shape: EngineShape) -> np.ndarray:
+def weight_reads(shape: EngineShape) -> Int64:
     """int64 [rom_words]: the iterations of a streamed engine's processing element that read weights."""
     pixels = shape.hout * shape.wout
     return (shape.NB + np.arange(shape.rom_words)) * pixels
@@ -96,7 +106,7 @@ def feeder_sequences(shape: WindowShape) -> list[Sequence]:
 
 def check_depth(stream: str, link: Link, asked: int | None) -> None:
     """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
-    if asked is None and link.depth < link.stage + OPEN_DEPTH:
+    if asked is None and link.depth is not None and link.depth < link.stage + OPEN_DEPTH:
         raise ConfigError(
             f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
             f"{link.stage + OPEN_DEPTH} were expected"
@@ -105,7 +115,7 @@ def check_depth(stream: str, link: Link, asked: int | None) -> None:
         raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
 
 
-def longest_silence(begins: np.ndarray, ends: np.ndarray) -> int:
+def longest_silence(begins: Int64, ends: Int64) -> int:
     """Cycles in which no beat moves at any port, at most, however long the ends of a design have stalled before.
 
     begins, ends: of two images of a run without a stall, the cycles of their first beat taken and last one delivered.
@@ -154,7 +164,6 @@ def _feeder_depths(chain: _Chain, period: int) -> dict[str, int]:
     names = [IN_PORT, *(feeder.process for feeder in feeders), "taken"]  # a stream is called by its producer
     slow = replace(last, writes=last.writes[:0])  # what becomes of its words does not matter here
     processes = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate([*feeders, slow])]
-    depths: dict[str, int | None] = {feeder.process: None for feeder in feeders}
 
     def links(depths: Mapping[str, int | None]) -> dict[str, Link]:
         return {name: Link(FEEDER_STAGES, depth) for name, depth in depths.items()}
@@ -163,16 +172,20 @@ def _feeder_depths(chain: _Chain, period: int) -> dict[str, int]:
     first, *others = (Orbit(process, period) for process in processes)
     words = len(processes[0].reads[IN_PORT])
     first.raise_to(IN_PORT, np.arange(words) * period // words)
-    settle([first, *others], links(depths))
+    endless: dict[str, int | None] = {feeder.process: None for feeder in feeders}
+    settle([first, *others], links(endless))
 
-    def enough(depths: Mapping[str, int | None]) -> bool:
+    depths: dict[str, int] = {}  # those that are found
+
+    def enough(name: str, depth: int) -> bool:
         """Whether there are times of the feeders, as early before as it may be, that leave it as it is."""
         fixed = others[-1].copy()
-        return settle([*(Orbit(process, period) for process in processes[:-1]), fixed], links(depths), fixed)
+        so = links({**endless, **depths, name: depth})
+        return settle([*(Orbit(process, period) for process in processes[:-1]), fixed], so, fixed)
 
     for feeder in reversed(feeders):  # windows are the widest words: theirs first
-        depths[feeder.process] = _least(lambda depth, name=feeder.process: enough({**depths, name: depth}))
-    return {_WORDS[name]: depth for name, depth in depths.items()}
+        depths[feeder.process] = _least(partial(enough, feeder.process))
+    return {_WORDS[feeder.process]: depths[feeder.process] for feeder in feeders}
 
 
 def streamed_depths(shape: EngineShape) -> dict[str, int]:
@@ -307,4 +320,4 @@ def _streamed_output(shape: EngineShape) -> Sequence:
 
 def lead(process: Mapping[str, Any]) -> int:
     """Issue stages of a scheduled process before the last one."""
-    return process["issue_stages"] - 1
+    return int(process["issue_stages"]) - 1

@@ -10,14 +10,13 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import identifiers
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
 from pymodel.network.bundle import Bundle
-from pymodel.network.topology import AvgPool, Layer, Linear, MaxPool, Network
+from pymodel.network.topology import AvgPool, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.units import (
@@ -36,6 +35,7 @@ from pymodel.top.units import (
     StreamedEngineUnit,
     Unit,
     WeightPort,
+    tensor,
 )
 
 IN_PORT, OUT_PORT = "x", "y"
@@ -56,12 +56,12 @@ class Dataflow:
     @property
     def source(self) -> Stream:
         """The input port."""
-        return self.units[0].reads[0]
+        return tensor(self.units[0].reads[0])
 
     @property
     def sink(self) -> Stream:
         """The output port."""
-        return next(s for unit in self.units for s in unit.writes if s.name == OUT_PORT)
+        return next(tensor(s) for unit in self.units for s in unit.writes if s.name == OUT_PORT)
 
     @property
     def gate(self) -> GateUnit | None:
@@ -156,7 +156,7 @@ def build(
 
 
 def single(
-    layer: str, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None
+    layer: str, shape: EngineShape, weights: Integers, bias: Integers, scales: Integers | None = None
 ) -> Dataflow:
     """The engine of one layer by itself, with its weights in ROM.
 
@@ -216,7 +216,7 @@ class _Builder:
                 f"{engine.name}_loader",
                 engine.layer,
                 (beats,),
-                (*engine.reads[1:], *behind),
+                (*(s for s in engine.reads if isinstance(s, Control)), *behind),
                 engine.shape.rom_words,
                 rest,
             )
@@ -234,7 +234,7 @@ class _Builder:
             load_beats,
             check_beats(bits),
         )
-        scores = self.units[-1].writes[0]
+        scores = tensor(self.units[-1].writes[0])
         answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
         self.units = [gate, *loaders, *self.units, answer]
 
@@ -243,7 +243,7 @@ class _Builder:
 
     def _layer(self, layer: Layer) -> None:
         name, unit = layer.name, self.names[layer.name]
-        if name in self.shapes:
+        if isinstance(layer, Weighted) and name in self.shapes:
             shape = self.shapes[name]
             if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
                 size = "x".join(map(str, self.tensors[layer.input]))
@@ -255,7 +255,8 @@ class _Builder:
             sink = self._output(name, shape.out_channels_per_beat)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
             scales = self.bundle.scales.get(name)
-            kind, ports = EngineUnit, ()
+            kind: type[EngineUnit] = EngineUnit
+            ports: tuple[Control | WeightPort, ...] = ()
             if self.loaded:
                 ports = Control(f"{unit}_orders", 1), Control(f"{unit}_words", shape.load_bits)
             elif name in self.streamed:
@@ -271,9 +272,9 @@ class _Builder:
             left = self._source(layer.inputs[0], name)
             right = self._source(layer.inputs[1], name, left.words.group)
             formats = self.bundle.formats
-            fracs = tuple(formats[tensor].frac for tensor in (*layer.inputs, name))
+            left_frac, right_frac, frac = (formats[one].frac for one in (*layer.inputs, name))
             sink = self._output(name, left.words.group)
-            self.units.append(AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu))
+            self.units.append(AddUnit(unit, name, (left, right), (sink,), (left_frac, right_frac, frac), layer.relu))
         elif isinstance(layer, MaxPool | AvgPool):
             maximum = isinstance(layer, MaxPool)
             if maximum and layer.padding:
@@ -294,7 +295,7 @@ class _Builder:
                 f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
                 "avgpool and global_avgpool are"
             )
-        self._distribute(self.units[-1].writes[0])
+        self._distribute(tensor(self.units[-1].writes[0]))
 
     def _output(self, layer: str, group: int) -> Stream:
         port = layer == self.bundle.network.output and not self.loaded
@@ -331,7 +332,9 @@ class _Builder:
         """The stream in words of `group` channels, through words of their greatest common divisor."""
         origin = INPUT if stream.layer == INPUT and stream.name in (IN_PORT, "image") else stream.name
         common = math.gcd(stream.words.group, group)
-        for kind, verb, size in ((SplitUnit, "split", common), (GatherUnit, "gather", group)):
+        steps: tuple[tuple[type[SplitUnit | GatherUnit], str, int], ...]
+        steps = ((SplitUnit, "split", common), (GatherUnit, "gather", group))
+        for kind, verb, size in steps:
             if size != stream.words.group:
                 after = Stream(f"{origin}_as_{size}", stream.layer, replace(stream.words, group=size))
                 self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))

@@ -26,7 +26,7 @@ from psconv.synthesis.targets import Target, load_target
 from pymodel.engine.packing import EngineShape
 from pymodel.network.formats import accumulator_bits
 from pymodel.top import cpp
-from pymodel.top.dataflow import single
+from pymodel.top.dataflow import Dataflow, single
 
 PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
 # Options of engines of 24 multipliers, which benchmarks compare.
@@ -40,15 +40,24 @@ CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of ne
 class Generated:
     """An engine whose RTL and schedule.json lie in `folder`. key: of all that they depend on."""
 
-    shape: EngineShape
-    top: str
+    dataflow: Dataflow
     target: Target
     folder: Path
     key: str
 
     @property
+    def shape(self) -> EngineShape:
+        [shape] = self.dataflow.shapes.values()
+        return shape
+
+    @property
+    def top(self) -> str:
+        return self.dataflow.top
+
+    @property
     def schedule(self) -> dict[str, Any]:
-        return json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
+        schedule: dict[str, Any] = json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
+        return schedule
 
     @property
     def rtl(self) -> list[Path]:
@@ -57,12 +66,13 @@ class Generated:
     @property
     def slowest(self) -> dict[str, Any]:
         """The process with the longest stage, as schedule.json has it: what limits the clock by the flow's model."""
-        return max(self.schedule["processes"], key=lambda process: process["longest_stage_ns"])
+        processes: list[dict[str, Any]] = self.schedule["processes"]
+        return max(processes, key=lambda process: float(process["longest_stage_ns"]))
 
     @property
     def estimated_mhz(self) -> float:
         """The clock that the flow's delay model allows."""
-        return 1000 / self.slowest["longest_stage_ns"]
+        return 1000 / float(self.slowest["longest_stage_ns"])
 
     def cells(self) -> dict[str, Any]:
         """Resources by yosys, as `resources.synthesise` totals them."""
@@ -85,7 +95,7 @@ class Generated:
             ),
         )
 
-    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+    def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         result = self.folder / f"{name}.json"
         key = content_key(
             self.key,
@@ -94,7 +104,8 @@ class Generated:
             versions(*SYNTHESIS_PACKAGES),
         )
         unless_fresh(result, key, lambda: write_json(result, make()))
-        return json.loads(result.read_text(encoding="utf-8"))
+        kept: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return kept
 
 
 def generate(channels: int, size: int, options: dict[str, Any], device: str, folder: Path) -> Generated:
@@ -134,4 +145,4 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
         compile_top(dataflow, here, sources, target=target.openhls, clock_ns=clock_ns)
 
     unless_fresh(here / "schedule.json", key, make, here / "rtl", here / "ports.json")
-    return Generated(shape, dataflow.top, target, here, key)
+    return Generated(dataflow, target, here, key)

@@ -34,6 +34,7 @@ from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import CLOCK_NS
 from scripts.benchmarks.golden import numpy_only
 from scripts.benchmarks.stopwatch import Seconds, exponent, shortest, timed
+from scripts.designs import engine_of
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
 VARIANT, TARGET = "PSD1_P8", "ulx3s_85f"  # N = 16: lanes are powers of two
@@ -151,22 +152,24 @@ def _engine(
     lanes: int, outputs: int, size: int, out: Path, images: int = 1, channels: int = CHANNELS
 ) -> tuple[Design, Settings]:
     """An engine of VARIANT with so many lanes, and the settings of its run."""
-    config = RunConfig(
-        psconv=1,
-        target=TARGET,
-        images={"count": images},
-        stalls={"images": 0},
-        parallelism=PARALLELISM.get(lanes, {}) | {"lanes": lanes},
-        layer={
-            "in_channels": channels,
-            "out_channels": outputs,
-            "height": size,
-            "width": size,
-            "support": VARIANT,
-            "relu": True,
-            "shift": 10,
-            "accumulator_bits": 32,
-        },
+    config = RunConfig.model_validate(
+        {
+            "psconv": 1,
+            "target": TARGET,
+            "images": {"count": images},
+            "stalls": {"images": 0},
+            "parallelism": PARALLELISM.get(lanes, {}) | {"lanes": lanes},
+            "layer": {
+                "in_channels": channels,
+                "out_channels": outputs,
+                "height": size,
+                "width": size,
+                "support": VARIANT,
+                "relu": True,
+                "shift": 10,
+                "accumulator_bits": 32,
+            },
+        }
     )
     made = flow.prepare(config, Path(f"{lanes}_lanes.yaml"), out, clock_ns=CLOCK_NS[TARGET])
     [engine] = made.designs
@@ -176,7 +179,7 @@ def _engine(
 
 def _tools(lanes: int, out: Path) -> dict[str, Any]:
     """HLS, Verilator's build and the speed of the simulation. Raises AssertionError where an output differs."""
-    shape = _engine(lanes, CHANNELS, SIZE, out)[0].engine.shape
+    shape = engine_of(_engine(lanes, CHANNELS, SIZE, out)[0]).shape
     cycles = shape.hout * shape.wout * shape.NB * shape.steps * shape.fold
     engine, settings = _engine(lanes, CHANNELS, SIZE, out, images=-(-SIMULATED_CYCLES // cycles))
     hls = timed(lambda: steps.synth_step(engine, settings))
@@ -221,9 +224,10 @@ def _compile(outputs: int, size: int, out: Path) -> dict[str, Any]:
         steps.synth_step(engine, settings)
 
     seconds = shortest(once, 2)
+    unit = engine_of(engine)
     return {
-        "layer": engine.shape.summary,
-        "weights": int(np.count_nonzero(engine.weights)),
+        "layer": unit.shape.summary,
+        "weights": int(np.count_nonzero(unit.weights)),
         "pixels": size * size,
         **seconds.row("HLS"),
     }
@@ -266,8 +270,8 @@ def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     images = rng.integers(-128, 128, (batch, *bundle.network.input.shape)).astype(np.int8)
     made = golden.run(bundle, images, threads=1)  # plans are made here
-    times = shortest(lambda: golden.run(bundle, images, threads=1), 3).row("kernel")
-    times |= {"numpy s": None, "numpy processor s": None}
+    kernel = shortest(lambda: golden.run(bundle, images, threads=1), 3)
+    times: dict[str, Any] = kernel.row("kernel") | {"numpy s": None, "numpy processor s": None}
     if by_numpy:
         with numpy_only():
             expected = golden.run(bundle, images)

@@ -31,7 +31,11 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     results, seconds, resources, memory = [], [], [], []
     for case in CASES:
         name = Path(case).parent.name if "digits" in case else Path(case).stem
-        report, times = _measure(ROOT / "examples" / case, folder / name, lambda text, name=name: progress(name + text))
+
+        def say(text: str, name: str = name) -> None:
+            progress(name + text)
+
+        report, times = _measure(ROOT / "examples" / case, folder / name, say)
         assert report["ok"], report["title"]
         [network] = report["designs"]
         results.append(_result(name, report))

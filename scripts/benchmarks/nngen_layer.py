@@ -6,11 +6,13 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nngen
 import nngen.verilog
 import numpy as np
 
+from pymodel.common.arrays import Array, Int8, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.top.units import EngineUnit
@@ -42,13 +44,13 @@ class Tensor:
 
     address: int
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
     @property
     def end(self) -> int:
         return self.address + int(np.prod(self.shape)) * self.dtype.itemsize
 
-    def view(self, memory: np.ndarray, channels: int) -> np.ndarray:
+    def view(self, memory: UInt8, channels: int) -> Array:
         """The tensor in `memory` (uint8), without the padding of its last axis."""
         return memory[self.address : self.end].view(self.dtype).reshape(self.shape)[..., :channels]
 
@@ -66,7 +68,7 @@ class Built:
 class Run:
     """One image. y: int8 [cout, h, w]. Cycles from the write to the start register to the interrupt; bytes moved."""
 
-    y: np.ndarray
+    y: Int8
     cycles: int
     bytes_read: int
     bytes_written: int

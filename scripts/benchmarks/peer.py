@@ -55,20 +55,22 @@ class Layer:
     size: int
 
     def config(self, support: str, **parallelism: int) -> RunConfig:
-        return RunConfig(
-            psconv=1,
-            target=TARGET,
-            images={"count": 1},
-            stalls={"images": 0},
-            parallelism=parallelism,
-            layer={
-                "in_channels": self.cin,
-                "out_channels": self.cout,
-                "height": self.size,
-                "width": self.size,
-                "support": support,
-                "relu": True,
-            },
+        return RunConfig.model_validate(
+            {
+                "psconv": 1,
+                "target": TARGET,
+                "images": {"count": 1},
+                "stalls": {"images": 0},
+                "parallelism": parallelism,
+                "layer": {
+                    "in_channels": self.cin,
+                    "out_channels": self.cout,
+                    "height": self.size,
+                    "width": self.size,
+                    "support": support,
+                    "relu": True,
+                },
+            }
         )
 
 

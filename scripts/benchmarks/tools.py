@@ -29,6 +29,7 @@ from rtl_tb.build import build
 from rtl_tb.ports import parse_ports
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.stopwatch import Seconds, shortest, timed
+from scripts.designs import engine_of
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES)
 LAYERS = ((64, 32), (256, 8), (512, 4))  # channels, rows and columns of the image
@@ -89,22 +90,24 @@ def case(channels: int, size: int, out: Path, seed: int, images: int | None = No
 
     seed: of the weights. images: seed of other images than that gives.
     """
-    config = RunConfig(
-        psconv=1,
-        seed=seed,
-        images={"count": 1},
-        stalls={"images": 0},
-        parallelism={"lanes": LANES},
-        layer={
-            "in_channels": channels,
-            "out_channels": channels,
-            "height": size,
-            "width": size,
-            "support": VARIANT,
-            "relu": True,
-            "shift": 10,
-            "accumulator_bits": 32,
-        },
+    config = RunConfig.model_validate(
+        {
+            "psconv": 1,
+            "seed": seed,
+            "images": {"count": 1},
+            "stalls": {"images": 0},
+            "parallelism": {"lanes": LANES},
+            "layer": {
+                "in_channels": channels,
+                "out_channels": channels,
+                "height": size,
+                "width": size,
+                "support": VARIANT,
+                "relu": True,
+                "shift": 10,
+                "accumulator_bits": 32,
+            },
+        }
     )
     made = flow.prepare(config, Path(f"{channels}x{size}.yaml"), out)
     if images is not None:
@@ -134,7 +137,7 @@ def _hls(channels: int, size: int, folder: Path) -> dict[str, Any]:
     plain, rtl, seconds = _compiled(run, scratch / "plain")
     weights, changed_rtl, _ = _compiled(other, scratch / "weights")
     image, _, _ = _compiled(larger, scratch / "image")
-    engine, top = run.designs[0].engine, run.designs[0].dataflow.top
+    engine, top = engine_of(run.designs[0]), run.designs[0].dataflow.top
     names = sorted(name for name in rtl.keys() | changed_rtl.keys() if rtl.get(name) != changed_rtl.get(name))
     return {
         "layer": engine.shape.summary,
@@ -177,7 +180,7 @@ def _steps(runs: dict[str, Callable[[], Run]]) -> tuple[dict[str, Any], list[dic
         check(design, settings)
         if column == "first":
             record = json.loads(settings.layout.cosim(design.name).with_suffix(".json").read_text())["free"]
-    engine = design.engine
+    engine = engine_of(design)
     rate = record["cycles"]["simulated"] / record["seconds"]["simulation"]
     build_seconds = record["seconds"]["build"]
     simulators = {

@@ -12,7 +12,7 @@ Verdict = Literal["wrong", "refused", "hang", "traceback"]
 Case = dict[str, Any]
 
 
-class Fault(Exception):  # noqa: N818  a fault is what is hunted, not an error of the hunter
+class Fault(Exception):
     """A case that was not met as it should be: what was seen, beside what would be right.
 
     verdict: "wrong" (other values, cycles or resources than the independent answer, with no message), "refused" (a
@@ -25,7 +25,7 @@ class Fault(Exception):  # noqa: N818  a fault is what is hunted, not an error o
         self.verdict = verdict
 
 
-class Declined(Exception):  # noqa: N818
+class Declined(Exception):
     """A case that is refused with good reason; the reason is counted in the table."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -82,7 +83,8 @@ class Worker:
         """The outcome of the case at work, None as long as there is none."""
         try:
             if self._pipe.poll(0):
-                return self._pipe.recv()
+                outcome: Outcome = self._pipe.recv()
+                return outcome
         except (EOFError, OSError):
             self.end()
             return Outcome(self._index, "traceback", 0.0, "the process that judged this case died")
@@ -118,7 +120,8 @@ class Worker:
         printed = os.open(self.folder / f"worker{self.number}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(printed, stream)
-        sys.stdout.reconfigure(line_buffering=True)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # else nothing buffers it
+            sys.stdout.reconfigure(line_buffering=True)
         while True:
             try:
                 seed, index, case = pipe.recv()

@@ -150,4 +150,5 @@ def run_rtl(
     """
     cycles = 20 * (sum(map(len, taken.values())) + sum(count.values()))
     limit = int(2000 + cycles / max(0.02, (1 - idle) * (1 - stall)))
-    return Simulator(result, folder).run(taken, count, idle=idle, stall=stall, seed=seed, limit=limit).out
+    out: Words = Simulator(result, folder).run(taken, count, idle=idle, stall=stall, seed=seed, limit=limit).out
+    return out

@@ -26,6 +26,7 @@ from pymodel.engine.packing import pack_weights, unpack_weights
 from pymodel.engine.reference import conv_layer
 from pymodel.golden import model as golden
 from pymodel.top import cycles
+from scripts.designs import engine_of
 from scripts.hunt import integers
 from scripts.hunt.campaign import Case, Declined, Fault
 
@@ -54,13 +55,14 @@ class Layers:
     help = "the golden model of a layer, however it is computed, equals plain integers"
     aim = 10_000
     seconds = 60.0
-    most_cycles, lanes, sizes = 200_000, 1 << 16, (1, 1, 2, 3, 4, 5, 7, 8, 12)
+    most_cycles, lanes = 200_000, 1 << 16
+    sizes: tuple[int, ...] = (1, 1, 2, 3, 4, 5, 7, 8, 12)
 
     def draw(self, rng: np.random.Generator) -> Case:
         while True:
             case = self._drawn(rng)
             try:
-                shape = _run(case)[1].engine.shape
+                shape = engine_of(_run(case)[1]).shape
             except ConfigError:
                 continue  # this parallelism does not go together with that layer
             words = shape.rom_words
@@ -69,7 +71,7 @@ class Layers:
 
     def check(self, case: Case, folder: Path) -> None:
         design, _ = _checked(case)
-        engine = design.engine
+        engine = engine_of(design)
         unpacked = unpack_weights(pack_weights(engine.weights, engine.shape), engine.shape)
         if not np.array_equal(unpacked, engine.weights):
             raise Fault("wrong", "weights are not those that were packed")
@@ -146,7 +148,8 @@ class LayersRtl(Layers):
     help = "the RTL of a layer equals plain integers without and with random stalls, its cycles the model"
     aim = 300
     seconds = 600.0
-    most_cycles, lanes, sizes = 6_000, 100, (1, 1, 2, 3, 5, 8)  # so that a case is compiled in less than a minute
+    most_cycles, lanes = 6_000, 100  # so that a case is compiled in less than a minute
+    sizes = (1, 1, 2, 3, 5, 8)
 
     def _drawn(self, rng: np.random.Generator) -> Case:
         case = super()._drawn(rng)
@@ -172,7 +175,9 @@ class LayersRtl(Layers):
             if not result.ok:
                 raise Fault("wrong", f"RTL, {run}: {'; '.join(result.errors[:3])}")
             if run == "free":
-                model = cycles.latency(design.dataflow, schedule, images, result.cycles["first_in"])
+                start = result.cycles["first_in"]
+                assert start is not None, "every beat came out, and none went in"
+                model = cycles.latency(design.dataflow, schedule, images, start)
                 if model.total != result.cycles["total"]:
                     raise Fault("wrong", f"{result.cycles['total']} cycles, by the model {model.total}")
                 if model.interval != model.steady:
@@ -214,7 +219,7 @@ def _checked(case: Case) -> tuple[Design, Vectors]:
         inputs, design = _run(case)
     except ConfigError as error:
         raise Declined(str(error)) from error
-    bundle, engine, x = inputs.bundle, design.engine, inputs.images.copy()
+    bundle, engine, x = inputs.bundle, engine_of(design), inputs.images.copy()
     form = bundle.formats["input"]
     for at, value in ((1, form.min), (2, form.max)):
         x[at : at + 1] = value
@@ -226,11 +231,11 @@ def _checked(case: Case) -> tuple[Design, Vectors]:
     ):
         if not np.array_equal(y, expected):
             wrong = np.argwhere(y != expected)
-            at = tuple(wrong[0].tolist())
+            place = tuple(wrong[0].tolist())
             raise Fault(
                 "wrong",
-                f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {at}: {y[at]}; "
-                f"{expected[at]} would be right",
+                f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {place}: {y[place]}; "
+                f"{expected[place]} would be right",
             )
     return design, design.vectors({"input": x} | outputs)
 

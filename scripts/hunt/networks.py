@@ -66,6 +66,7 @@ class Networks:
         schedule = json.loads((folder / "schedule.json").read_text())
         check(dataflow, schedule)
         start = free.cycles["first_in"]
+        assert start is not None, "every beat came out, and none went in"
         model = latency(dataflow, schedule, count, start, design.reloads)
         ends = [end - start for end in free.cycles["image_last"]]
         if ends != model.image_last:

@@ -100,7 +100,7 @@ def _words(rng: np.random.Generator, width: int, count: int) -> list[int]:
     ]
 
 
-def _most_reads(body: list, stream: str) -> int:
+def _most_reads(body: list[kernels.Node], stream: str) -> int:
     """How many words one run takes at most."""
     total = 0
     for s in body:

@@ -85,7 +85,7 @@ def test_no_import_runs_up(package: str) -> None:
             if here not in ORDER:  # psconv itself and its __main__: above all of it
                 continue
             allowed = ALONE.get(here)
-            if there not in ORDER or ORDER.index(there) > ORDER.index(here) or allowed and there not in allowed:
+            if there not in ORDER or ORDER.index(there) > ORDER.index(here) or (allowed and there not in allowed):
                 wrong.append(f"{name} imports {imported}")
     assert not wrong
 

@@ -1,5 +1,6 @@
 """Traffic against counts by hand, the loop nests of hls/engine run step by step, and the RTL's memories."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from x import json
 
 from psconv.flow.hls import compile_top
 from pymodel.common.errors import ConfigError
@@ -305,7 +305,7 @@ def test_periodic_moves_least(variant: str, multipliers: int, bits: int, weights
     network = make_network("digits", "digits", variant)
     options = EngineOptions(multipliers=multipliers, weight_bits=bits, activation_bits=bits)
     buffers = Buffers(weights_kib=weights, activations_kib=activations)
-    forms = [form for form in total(network_storage(network, bits))]
+    forms = list(total(network_storage(network, bits)))
     found = {form: network_traffic(network, form, options, buffers) for form in forms}
     assert len({traffic.total("dram_activation_bits") for traffic in found.values()}) == 1
     for form in INDEXED:

@@ -42,7 +42,7 @@ class Numbers:
         if number == 70:
             time.sleep(1000)
         while number == 73:  # busy for ever
-            number = number
+            pass
         if number == 71:
             os._exit(3)
         if number == 72:

@@ -38,7 +38,7 @@ def without_nngen(monkeypatch):
 
 @pytest.mark.parametrize("names", [("peer",), ("packing", "peer")])
 def test_a_missing_extra_is_said_before_anything_runs(names, without_nngen, on_repository, tmp_path):
-    code, out, err = on_repository("bench", *names, "--out", str(tmp_path / "out"))
+    code, _out, err = on_repository("bench", *names, "--out", str(tmp_path / "out"))
     assert code == 2 and "Traceback" not in err
     assert "bench peer: the package nngen is missing: pip install -c requirements.lock -e '.[peer]'" in err
     assert not without_nngen and not (tmp_path / "out").exists()

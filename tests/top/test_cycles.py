@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def test_sequences_are_the_loop_nests(shape: EngineShape) -> None:
         assert np.flatnonzero(writes).tolist() == sequence.writes.tolist()
     counts = [(len(sequence.reads), len(sequence.writes)) for sequence in sequences(shape)]
     assert counts[0][0] == shape.in_beats and counts[-1][1] == shape.out_beats
-    assert all(written == read for (_, written), (read, _) in zip(counts, counts[1:], strict=False))
+    assert all(written == read for (_, written), (read, _) in pairwise(counts))
 
 
 @given(

@@ -279,7 +279,7 @@ def test_windows_that_come_channel_by_channel() -> None:
 
 
 def test_what_does_not_go_together_is_refused() -> None:
-    net, parallelism = NETWORKS["one pixel"]
+    net, _parallelism = NETWORKS["one pixel"]
     bundle = random_bundle(net, 3)
     shapes = {layer.name: engine_shape(bundle, layer.name) for layer in net.weighted_layers()}
     with pytest.raises(ConfigError, match="layer a: its weights are streamed; where weights are loaded"):

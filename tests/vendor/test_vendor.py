@@ -129,7 +129,7 @@ def check_syntax(calls: list[list[str]], table: dict) -> None:
         while rest:
             word = rest.pop(0)
             if word in valued:
-                assert rest and not rest[0].startswith("-") or word in ("-cflags", "-ldflags"), (name, arguments)
+                assert (rest and not rest[0].startswith("-")) or word in ("-cflags", "-ldflags"), (name, arguments)
                 rest.pop(0)
             elif word.startswith("-"):
                 assert word in flags, f"{name} {word}: not in the documented syntax"

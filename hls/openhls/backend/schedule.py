@@ -180,7 +180,7 @@ def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Plan:
     for write in [e for e in process.effects if e.op == "write"]:
         stage[write] = max(stage[write], last_issue)
         slot = attempt.slot(write.args[1])
-        if slot[0] < last_issue or slot[0] == last_issue and slot[1] + attempt.target.issue <= attempt.budget:
+        if slot[0] < last_issue or (slot[0] == last_issue and slot[1] + attempt.target.issue <= attempt.budget):
             result.known_at_issue.add(write)
             if slot[0] == last_issue:
                 attempt.longest = max(attempt.longest, slot[1] + attempt.target.issue)

@@ -274,7 +274,7 @@ def _access(check: _Check, node: Node, width: int) -> str:
 
 
 _RULES: dict[str, Rule] = {
-    **{op: _same for op in (*ASSOCIATIVE, *_BINARY)},
+    **dict.fromkeys((*ASSOCIATIVE, *_BINARY), _same),
     "const": _const,
     "undef": _undef,
     "icmp": _icmp,

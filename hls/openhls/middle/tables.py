@@ -77,7 +77,7 @@ def _table(root: Node, bits: dict[tuple[Node, int], Node]) -> Node | None:
 
 def _computes(node: Node) -> bool:
     """Whether synthesis makes more of an operation than gates."""
-    return node.op in _ARITHMETIC or node.op == "icmp" and node.attrs["pred"] not in ("eq", "ne")
+    return node.op in _ARITHMETIC or (node.op == "icmp" and node.attrs["pred"] not in ("eq", "ne"))
 
 
 def _used_bits(order: list[Node]) -> list[tuple[Node, int]]:

@@ -116,7 +116,7 @@ class Interpreter:
             self.queues[name].extend(words)
         busy = True
         while busy and limit:
-            busy = any([self._iterate(p) for p in self.design.processes])
+            busy = any(self._iterate(p) for p in self.design.processes)
             limit -= 1
         return {s.name: list(self.queues[s.name]) for s in self.design.streams.values() if s.consumer is None}
 
@@ -265,7 +265,7 @@ def test_narrow_finds_minimal_widths():
     design = processing_element(2, 4, steps=5, blocks=3, pixels=7)
     process, _ = analysed(design.processes[0])
     widths = {r.attrs["name"]: r.width for r in process.regs}
-    assert (widths["o"], widths["block"], widths["pixel"] if "pixel" in widths else 3) == (3, 2, 3)
+    assert (widths["o"], widths["block"], widths.get("pixel", 3)) == (3, 2, 3)
     products = [n for n in process.topological() if n.op == "mul"]
     assert len(products) == 4 and all(n.width == 16 for n in products)
 
@@ -418,7 +418,7 @@ def check(
 
 def test_processing_element(tmp_path):
     design = processing_element(4, 12, steps=8)
-    result, simulator, _ = check(design, {"x": random_words(288, 30, 1)}, tmp_path)
+    result, _simulator, _ = check(design, {"x": random_words(288, 30, 1)}, tmp_path)
     [process] = result.schedule.processes
     assert process.iterations == 48 and process.issue_stages == 1
     assert sum(m.count for m in process.multipliers) == 12

@@ -111,7 +111,7 @@ def test_xors_of_bits_through_circt():
     rng, made = random.Random(5), set()
     with mlir.Session() as session:
         for k in range(60):
-            process, out = bit_graph(rng, state=bool(k % 2))
+            process, _out = bit_graph(rng, state=bool(k % 2))
             canonical = mlir.canonicalise(process, session)
             made |= {n.op for n in canonical.topological()}
             width = next(n for n in process.topological() if n.op in ("reg", "read")).width

@@ -189,7 +189,7 @@ def random_kernel(rng: random.Random, statements: int = 14) -> str:
         lines.append(f"{kind} v{len(values)} = in({low + width - 1}, {low});")
         values.append(width)
         low += width
-    state, state_width, _ = integer()
+    state, _state_width, _ = integer()
     for _ in range(statements):
         kind, width, _ = integer()
         a, b, c = (f"v{rng.randrange(len(values))}" for _ in range(3))

@@ -253,7 +253,8 @@ def test_the_text_says_all():
     ):
         process = copy.deepcopy(every_operation())
         change(process)
-        assert (made := text(process)) not in seen
+        made = text(process)
+        assert made not in seen
         seen.add(made)
 
 
