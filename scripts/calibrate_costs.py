@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from psconv.common.fresh import content_key, unless_fresh, write_json
+from psconv.common.fresh import content_key, unless_fresh
 from psconv.common.parallel import in_workers
 from psconv.common.places import ENGINE, EXAMPLES, INCLUDE, OPENHLS
 from psconv.flow.config import RunConfig, load
@@ -25,7 +25,7 @@ from psconv.flow.inputs import load_inputs
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
-from pymodel.common.records import read_json
+from pymodel.common.records import read_json, write_json
 from pymodel.explore.costs import CALIBRATION, fit
 from scripts.designs import engine_of
 
