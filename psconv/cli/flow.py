@@ -226,12 +226,12 @@ def _vendor(
     as_json: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
-    from psconv.vendor import step
+    from psconv.vendor import project, step
 
     designs, settings = this.designs, this.settings
     folders = {design.name: step.write_project(hls, design, settings) for design in designs}
     for design in designs:
-        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(design))):
+        if hls == "bambu" and (wide := ", ".join(project.wide_words(design))):
             console.print(
                 f"Warning: {design.what} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
                 "these at -O2: outputs differ unless yours is mended (docs/guide/bambu.md)"

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from psconv.common.fresh import write_json
+from psconv.common.fresh import Step
 from psconv.common.parallel import in_workers
 from psconv.flow import steps
 from psconv.flow.config import RunConfig
@@ -20,6 +20,7 @@ from psconv.flow.settings import Settings
 from psconv.synthesis.place_route import check_routable
 from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
+from pymodel.common.records import write_json
 from rtl_tb.progress import Progress as SimProgress
 
 # Name -> what it is called while it runs. In their order; each needs those before it, but for synth and resources,
@@ -31,7 +32,7 @@ STEPS = {
     "cosim": "co-simulation (Verilator)",
     "resources": "resources (yosys)",
 }
-_BY_DESIGN: dict[str, Callable[..., None]] = {
+_BY_DESIGN: dict[str, Step] = {
     "csim": steps.csim_step,
     "synth": steps.synth_step,
     "cosim": steps.cosim_step,
@@ -158,7 +159,8 @@ def _one(name: str, run: Run, console: Console) -> None:
         def count(now: int, all: int) -> None:
             progress.update(task, total=all, completed=now, state="modules")
 
-        _BY_DESIGN[name](run.designs[0], run.settings, *{"cosim": [show], "resources": [count]}.get(name, []))
+        told: dict[str, list[Callable[..., None]]] = {"cosim": [show], "resources": [count]}
+        _BY_DESIGN[name](run.designs[0], run.settings, *told.get(name, []))
         progress.update(task, total=1, completed=1, state="")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from openhls import fingerprint
 
-from psconv.common.fresh import Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from psconv.common.fresh import Work, content_key, step, unless_fresh, versions
 from psconv.common.places import CSIM, ENGINE, INCLUDE
 from psconv.common.sources import code
 from psconv.flow import csim
@@ -23,7 +23,7 @@ from psconv.flow.vectors import load_vectors, save_vectors
 from psconv.synthesis.place_route import place_and_route
 from psconv.synthesis.resources import seen_by_yosys, synthesise, synthesise_modules, trace_operands
 from pymodel.common.files import write_text
-from pymodel.common.records import read_json
+from pymodel.common.records import read_json, write_json, write_npz
 from pymodel.golden import model
 from pymodel.top import cycles
 from rtl_tb.progress import Progress

@@ -18,6 +18,7 @@ from psconv.report.render import write_report
 from psconv.report.schema import DesignReport
 from psconv.synthesis.place_route import clock_report
 from psconv.vendor.step import TOOLS, stored
+from pymodel.common.arrays import Int8
 from pymodel.common.records import read_json
 from pymodel.counts.storage import support_storage
 from pymodel.golden import model
@@ -170,8 +171,8 @@ def _layer(
     }
     if not isinstance(unit, EngineUnit):
         out = stream.words
-        shape = f"→{out.channels}x{out.height}x{out.width}"
-        return common | {"shape": shape, "variant": unit.function, "lanes": 0}
+        size = f"→{out.channels}x{out.height}x{out.width}"
+        return common | {"shape": size, "variant": unit.function, "lanes": 0}
     shape = unit.shape
     storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
     return common | {
@@ -259,7 +260,7 @@ def _accuracy(run: Run) -> dict[str, Any] | None:
         return None
     bundle, last = inputs.bundle, inputs.bundle.network.output
 
-    def hits(scores: np.ndarray) -> int:
+    def hits(scores: Int8) -> int:
         return int((scores.reshape(len(scores), -1).argmax(axis=1) == inputs.labels).sum())
 
     golden = model.run(bundle, inputs.images)

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -53,7 +53,7 @@ def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
     lines = rows(report)
     columns = [column for column in shown(lines) if column.terminal]
     for column in columns:
-        justify = "right" if column.numeric else "left"
+        justify: JustifyMethod = "right" if column.numeric else "left"
         table.add_column(column.terminal, justify=justify, no_wrap=column.numeric, overflow="fold")
     for row in lines:
         table.add_row(*(column.value(row) for column in columns), style="red" if verdict(row) == "FAIL" else None)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
 from pymodel.common.errors import Strict, validated
 
-VERSION = 1  # of report.json
+VERSION: Final = 1  # of report.json
 
 
 class Stage(Strict):

@@ -151,7 +151,7 @@ def _read_ports(netlist: _Module, name: str) -> int:
             and parameters[f"REGMODE_{side}"] == "NOREG"
             and [netlist.bit(name, f"{pin}{side}") for pin in ("CE", "OCE", "RST")] == ["1", "1", "0"]
         )
-        if fits:
+        if following is not None and fits:
             parameters |= {f"REGMODE_{half}": "OUTREG" for half in ("AB" if paired else side)}
             _absorb(netlist, name, following[0])
             count += 1
@@ -170,7 +170,7 @@ def _operands(netlist: _Module) -> int:
         if kept == chosen:
             break
         chosen = kept
-    controls = {name: _both(netlist, name, pins) for name in chosen}
+    controls = {name: both for name in chosen if (both := _both(netlist, name, pins)) is not None}
     taken = set()
     for name in chosen:
         cell = netlist.cells[name]

@@ -97,7 +97,8 @@ class Netlist:
         """Trace one operand back to where it is chosen."""
         cells, words = self._cone(bits)
         between = Counter(self.cells[name]["type"] for name in cells)
-        delay, seen = 0, set()
+        seen: set[Source] = set()
+        delay = 0
         while (step := self._delayed(words)) is not None and step.isdisjoint(seen):
             seen |= words
             words, delay = step, delay + 1

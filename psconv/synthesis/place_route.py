@@ -68,6 +68,8 @@ def route(
     "critical_path_ns_by_element", "critical_path_lines", "registers", "used": {cell: n}, "seconds"}; the path as in
     `critical_path`, the slack against the requested clock. Raises ConfigError: there is nothing to time.
     """
+    if target.nextpnr is None:
+        raise ConfigError(f"{target.name}: there is no place and route for it")
     start = time.monotonic()
     text = (synthesised / _DESIGN).read_text(encoding="utf-8")
     requested = 1000 / clock_ns

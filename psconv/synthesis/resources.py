@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from psconv.common.fresh import Work, content_key, versions, write_json
+from psconv.common.fresh import Work, content_key, versions
 from psconv.common.parallel import in_workers
 from psconv.common.sources import code
 from psconv.synthesis.cells import KINDS, Family, family_of, kept_apart
@@ -19,7 +19,7 @@ from psconv.synthesis.operands import trace
 from psconv.synthesis.targets import Target
 from psconv.synthesis.yowasp import read_sources, yosys
 from pymodel.common.errors import ConfigError
-from pymodel.common.records import read_json
+from pymodel.common.records import read_json, write_json
 
 _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
@@ -179,16 +179,18 @@ def count_cells(modules: Mapping[str, Mapping[str, int]], top: str, family: Fami
     unknown = {kind for name in instances for kind in modules[name]} - modules.keys() - family.weights.keys()
     if unknown:
         raise ConfigError(f"no rule says what these cells count as: {', '.join(sorted(unknown))}")
-    total, sizes, table = Counter(), Counter(), {}
+    total: defaultdict[str, float] = defaultdict(float)
+    sizes: Counter[str] = Counter()
+    table: dict[str, dict[str, Any]] = {}
     for name, times in instances.items():
-        own: Counter[str] = Counter()
+        own: defaultdict[str, float] = defaultdict(float)
         for kind, n in modules[name].items():
             if kind not in modules:
                 sizes[kind] += n * times
                 for resource, each in family.weights[kind].items():
                     own[resource] += each * n
-        for resource, n in own.items():
-            total[resource] += n * times
+        for resource, amount in own.items():
+            total[resource] += amount * times
         table[name] = {"instances": times, **{kind: _whole(own[kind]) for kind in KINDS}}
     counted = {kind: _whole(total[kind]) for kind in KINDS}
     if family.logic_cells:

@@ -93,7 +93,8 @@ class SourceLines:
         return _statement(lines, int(found[2]) - 1)
 
     def _lines(self, path: list[str]) -> str | None:
-        module, places = self.top, []
+        places: list[str] = []
+        module = self.top
         for at, name in enumerate(path):
             text = self.modules.get(module)
             if text is None:

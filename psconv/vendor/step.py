@@ -10,7 +10,6 @@ from typing import Any
 
 from openhls.system import children
 
-from psconv.common.fresh import write_json
 from psconv.flow.bench import Rtl, run_bench, summary
 from psconv.flow.design import Design
 from psconv.flow.settings import Settings
@@ -18,11 +17,11 @@ from psconv.flow.vectors import load_vectors
 from psconv.synthesis.resources import synthesise
 from psconv.vendor import project, reports, tools
 from pymodel.common.errors import ConfigError
-from pymodel.common.records import read_json, reading
+from pymodel.common.records import read_json, reading, write_json
 from pymodel.top.cycles import processes
 from pymodel.top.dataflow import IN_PORT, OUT_PORT
 from rtl_tb.build import elaborated_ports
-from rtl_tb.ports import vendor_ports
+from rtl_tb.ports import Direction, vendor_ports
 
 _ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines nothing
 _QUIET = 20_000  # cycles in which no beat may move, at least
@@ -87,7 +86,7 @@ def stored(tool: str, design: Design, settings: Settings) -> dict[str, Any] | No
 def collect(tool: str, folder: Path, design: Design, settings: Settings) -> dict[str, Any]:
     """What report.json keeps of a design (psconv.report.schema.ToolReport)."""
     rtl, dataflow = sorted((folder / "rtl").glob("*.v")), design.dataflow
-    directions = {IN_PORT: "in", **dict.fromkeys(design.streamed, "in"), OUT_PORT: "out"}
+    directions: dict[str, Direction] = {IN_PORT: "in", **dict.fromkeys(design.streamed, "in"), OUT_PORT: "out"}
     ports = vendor_ports(tool, dataflow.top, directions, elaborated_ports(rtl, dataflow.top))
     # The tables of ROMs and RAMs are read while the simulation starts, from its folder.
     tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]

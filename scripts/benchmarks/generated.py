@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from openhls import fingerprint
 
-from psconv.common.fresh import content_key, unless_fresh, versions, write_json
+from psconv.common.fresh import content_key, unless_fresh, versions
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.common.sources import code
 from psconv.flow.hls import compile_top
@@ -23,6 +23,7 @@ from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
 from psconv.synthesis import place_route
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import Target, load_target
+from pymodel.common.records import write_json
 from pymodel.engine.packing import EngineShape
 from pymodel.network.formats import accumulator_bits
 from pymodel.top import cpp

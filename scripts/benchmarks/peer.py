@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from psconv.common.fresh import content_key, unless_fresh, versions, write_json
+from psconv.common.fresh import content_key, unless_fresh, versions
 from psconv.common.parallel import in_workers
 from psconv.common.sources import code
 from psconv.flow.config import RunConfig
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
+from pymodel.common.records import write_json
 from scripts.benchmarks import nngen_layer
 from scripts.benchmarks.engines import layer_vectors, through_flow
 from scripts.benchmarks.frame import Table
