@@ -17,7 +17,7 @@ from psconv.flow.design import Design, make_designs
 from psconv.flow.inputs import Inputs, load_inputs
 from psconv.flow.layout import DESIGNS, Layout
 from psconv.flow.settings import Settings
-from psconv.synthesis.place_route import check_routable
+from psconv.synthesis.place_route import nextpnr_options
 from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import write_json
@@ -80,7 +80,7 @@ def prepare(
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}" if target is None else f"--{error}") from error
     if pnr:
-        check_routable(chosen)
+        nextpnr_options(chosen)
     period = next(period for period in (clock_ns, config.clock_ns, chosen.clock_ns) if period is not None)
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     try:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from openhls import fingerprint
@@ -34,6 +34,7 @@ PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
 DENSE: dict[str, Any] = {"support": "dense", "Tb": 8, "fold": 3}
 PERIODIC: dict[str, Any] = {"support": "PSD1_P16"}
 BY_CHANNELS = PERIODIC | {"feed": "channels"}
+Kept = TypeVar("Kept")
 CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of nextpnr
 
 
@@ -75,7 +76,7 @@ class Generated:
         """The clock that the flow's delay model allows."""
         return 1000 / float(self.slowest["longest_stage_ns"])
 
-    def cells(self) -> dict[str, Any]:
+    def cells(self) -> dict[str, float]:
         """Resources by yosys, as `resources.synthesise` totals them."""
         return self._kept("cells", lambda: synthesise(self.rtl, self.top, self.target)["total"])
 
@@ -85,8 +86,8 @@ class Generated:
             "netlist", lambda: place_route.netlist(self.rtl, self.top, self.target, self.folder / "synthesised")
         )
 
-    def placed(self, seed: int = 1) -> dict[str, Any]:
-        """What `place_route.route` says."""
+    def placed(self, seed: int = 1) -> place_route.Placed:
+        """After place and route."""
         self.netlist()
         clock_ns = CLOCK_NS[self.target.name]
         return self._kept(
@@ -96,7 +97,7 @@ class Generated:
             ),
         )
 
-    def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _kept(self, name: str, make: Callable[[], Kept]) -> Kept:
         result = self.folder / f"{name}.json"
         key = content_key(
             self.key,
@@ -105,7 +106,7 @@ class Generated:
             versions(*SYNTHESIS_PACKAGES),
         )
         unless_fresh(result, key, lambda: write_json(result, make()))
-        kept: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        kept: Kept = json.loads(result.read_text(encoding="utf-8"))
         return kept
 
 
