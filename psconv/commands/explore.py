@@ -13,6 +13,7 @@ from openhls.backend.targets import least_period
 
 from psconv.common import plots
 from psconv.common.parallel import in_workers
+from psconv.common.tables import Row
 from psconv.flow.config import load
 from psconv.flow.inputs import load_bundle
 from psconv.synthesis.targets import Target, load_target
@@ -30,7 +31,6 @@ from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
 from pymodel.network.bundle import Bundle
 
-Row = dict[str, Any]
 UTILISATION = "utilisation"
 NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
 

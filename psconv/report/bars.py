@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psconv.report.columns import rows
 from psconv.report.schema import LayerReport, RunReport
@@ -117,7 +117,7 @@ def _stacks(names: Sequence[str], series: Sequence[tuple[str, list[float], list[
     return _svg(figure, axes, "kbit", None, legend=True)
 
 
-def _svg(figure: Any, axes: Any, unit: str, top: float | None, legend: bool) -> str:
+def _svg(figure: Figure, axes: Axes, unit: str, top: float | None, legend: bool) -> str:
     """The figure as an <svg> element; the same figure gives the same text."""
     import matplotlib
 
