@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from openhls import fingerprint
 
-from psconv.common.fresh import content_key, unless_fresh, write_json
+from psconv.common.fresh import content_key, unless_fresh
 from psconv.common.parallel import in_workers
 from psconv.common.places import ENGINE, EXAMPLES, INCLUDE
 from psconv.flow.config import RunConfig, load
@@ -26,7 +26,7 @@ from psconv.flow.inputs import load_inputs
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
-from pymodel.common.records import read_json
+from pymodel.common.records import read_json, write_json
 from pymodel.explore.costs import CALIBRATION, fit
 from scripts.designs import engine_of
 

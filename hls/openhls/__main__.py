@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TypedDict
 
 from openhls import __version__
 from openhls.backend.targets import known_targets
@@ -60,8 +61,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _options(args: argparse.Namespace) -> dict[str, object]:
+class _Options(TypedDict):
     """What compiling and simulating have in common, but sources and top."""
+
+    include_dirs: list[Path]
+    defines: dict[str, str]
+    target: str
+    clock_ns: float
+    out: Path
+    jobs: int | None
+    cache: Path | None
+    print_after: list[str]
+
+
+def _options(args: argparse.Namespace) -> _Options:
     return {
         "include_dirs": args.include,
         "defines": dict((d.split("=", 1) if "=" in d else (d, "1")) for d in args.defines),

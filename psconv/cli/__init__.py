@@ -96,7 +96,7 @@ def call(command: Callable[[], Any]) -> int:
     except Exception as error:
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()  # wrong use of the command line: typer's own words
-            return error.exit_code
+            return int(error.exit_code)
         return _tell(error)
 
 

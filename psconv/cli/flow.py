@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from psconv.cli import show
 from psconv.cli.options import Clock, Config, Hls, Implement, Json, Out, Pnr, ScriptOnly, TargetName, ToolPath, Waves
+from psconv.common.tables import Row
 from psconv.vendor.tools import ToolMissing
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import json_text, read_json, reading
+
+if TYPE_CHECKING:
+    from psconv.flow.run import Run
+    from psconv.vendor.records import ToolReport
 
 
 def _prepared(
@@ -24,7 +29,7 @@ def _prepared(
     clock: float | None = None,
     waves: bool = False,
     pnr: bool = False,
-) -> tuple[Any, Console]:
+) -> tuple[Run, Console]:
     """The run that the file describes, in a folder that nobody else writes in meanwhile."""
     from psconv.flow.config import load  # the flow's packages take seconds to import; --help should not
     from psconv.flow.layout import Layout
@@ -39,11 +44,11 @@ def _prepared(
     return prepare(content, config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr), console
 
 
-def _flow(last: str, config: Path, out: Path, as_json: bool, *options: Any) -> tuple[Any, Console]:
+def _flow(last: str, prepared: tuple[Run, Console]) -> tuple[Run, Console]:
     """Runs a step and those that it needs; those whose inputs have not changed are left out."""
     from psconv.flow.run import run_steps
 
-    run, console = _prepared(config, out, as_json, *options)
+    run, console = prepared
     run_steps(last, run, console)
     return run, console
 
@@ -61,7 +66,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """The whole flow: golden model, C simulation, HLS, co-simulation, resources, comparison, report."""
-    this, console = _flow("all", config, out, as_json, hls, target, clock, waves, pnr)
+    this, console = _flow("all", _prepared(config, out, as_json, hls, target, clock, waves, pnr))
     if hls != "open":
         _vendor(this, hls, tool, implement, console)
     _report(this, console, as_json)
@@ -71,7 +76,7 @@ def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> Non
     """The golden model: exact integer inputs and outputs of every layer, as OUT/golden/LAYER.npz."""
     from psconv.flow.vectors import load_vectors
 
-    this, console = _flow("golden", config, out, as_json)
+    this, console = _flow("golden", _prepared(config, out, as_json))
     rows = []
     for design in this.designs:
         outputs = load_vectors(this.layout, design).outputs
@@ -93,7 +98,7 @@ def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> Non
 
 def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
     """C simulation: the engine's C++ compiled as a program, its outputs against the golden model's."""
-    _, console = _flow("csim", config, out, as_json)
+    _, console = _flow("csim", _prepared(config, out, as_json))
     _compare(out / "golden", out / "csim", console, as_json)
 
 
@@ -110,15 +115,15 @@ def synth(
 ) -> None:
     """HLS: C++ to RTL for every layer: OUT/synth/LAYER/ by the open flow, OUT/vitis/LAYER/ or OUT/bambu/LAYER/."""
     if hls != "open":
-        this, console = _flow("golden", config, out, as_json, hls, target, clock)
+        this, console = _flow("golden", _prepared(config, out, as_json, hls, target, clock))
         records = _vendor(this, hls, tool, implement, console, script_only, as_json)
         show.table(f"HLS: {hls}", [_tool_row(layer, record) for layer, record in records.items()], console, as_json)
-        if any(record["mismatches"] or record["errors"] for record in records.values()):
+        if any(record.mismatches or record.errors for record in records.values()):
             raise typer.Exit(1)
         return
     if script_only or tool or implement:
         raise ConfigError("--script-only, --tool, --implement: for --hls vitis or bambu")
-    this, console = _flow("synth", config, out, as_json, hls, target, clock)
+    this, console = _flow("synth", _prepared(config, out, as_json, hls, target, clock))
     rows = []
     for design in this.designs:
         path = this.layout.synth(design.name) / "schedule.json"
@@ -148,7 +153,7 @@ def cosim(
     as_json: Json = False,
 ) -> None:
     """Co-simulation: the RTL in Verilator under cocotb, each beat against the golden model."""
-    this, console = _flow("cosim", config, out, as_json, "open", target, clock, waves)
+    this, console = _flow("cosim", _prepared(config, out, as_json, target=target, clock=clock, waves=waves))
     rows = []
     for design in this.designs:
         path = this.layout.cosim(design.name).with_suffix(".json")
@@ -178,7 +183,7 @@ def resources(
     as_json: Json = False,
 ) -> None:
     """Resources: cells of the RTL by yosys, on the device; with --pnr its clock after place and route."""
-    this, console = _flow("resources", config, out, as_json, "open", target, clock, False, pnr)
+    this, console = _flow("resources", _prepared(config, out, as_json, target=target, clock=clock, pnr=pnr))
     rows = []
     for design in this.designs:
         path = this.layout.resources(design.name)
@@ -200,7 +205,7 @@ def report(
     """Reports: OUT/report/report.json, report.md and report.html from what is in OUT, all of which must be there."""
     from psconv.flow.run import missing
 
-    this, console = _prepared(config, out, as_json, "open", target, clock, False, pnr)
+    this, console = _prepared(config, out, as_json, target=target, clock=clock, pnr=pnr)
     if steps := missing(this):
         commands = "; ".join(f"psconv {step} {config} --out {out}" for step in steps)
         raise ConfigError(f"{out}: results are missing, or of another configuration or program: {commands}")
@@ -217,21 +222,21 @@ def compare(
 
 
 def _vendor(
-    this: Any,
+    this: Run,
     hls: str,
     tool: Path | None,
     implement: bool,
     console: Console,
     script_only: bool = False,
     as_json: bool = False,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, ToolReport]:
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
-    from psconv.vendor import step
+    from psconv.vendor import project, step
 
     designs, settings = this.designs, this.settings
     folders = {design.name: step.write_project(hls, design, settings) for design in designs}
     for design in designs:
-        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(design))):
+        if hls == "bambu" and (wide := ", ".join(project.wide_words(design))):
             console.print(
                 f"Warning: {design.what} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
                 "these at -O2: outputs differ unless yours is mended (docs/guide/bambu.md)"
@@ -260,31 +265,31 @@ def _vendor(
     return records
 
 
-def _tool_row(layer: str, record: dict[str, Any]) -> dict[str, Any]:
+def _tool_row(layer: str, record: ToolReport) -> Row:
     return {
         "layer": layer,
-        "mismatches": record["mismatches"],
-        "cycles": record["cycles_sim"],
-        **record["resources"],
-        "counted by": record["resources_by"],
-        "its co-simulation": record.get("cosim"),
-        "Fmax MHz": record.get("fmax_mhz"),
-        "errors": "; ".join(record["errors"]),
+        "mismatches": record.mismatches,
+        "cycles": record.cycles_sim,
+        **record.resources,
+        "counted by": record.resources_by,
+        "its co-simulation": record.cosim,
+        "Fmax MHz": record.fmax_mhz,
+        "errors": "; ".join(record.errors),
     }
 
 
-def _report(this: Any, console: Console, as_json: bool) -> None:
+def _report(this: Run, console: Console, as_json: bool) -> None:
     from psconv.report.collect import report as collect
     from psconv.report.render import terminal_table
 
     result = collect(this)
     if as_json:
-        print(json_text(result))
+        print(json_text(result.model_dump()))
     else:
         for part in terminal_table(result):
             console.print(part)
         console.print(f"Report: {this.layout.report / 'report.html'}")
-    if not result["ok"]:
+    if not result.ok:
         raise typer.Exit(1)
 
 

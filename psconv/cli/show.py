@@ -12,6 +12,7 @@ from rich.status import Status
 from rich.text import Text
 
 from psconv.common import tables
+from psconv.common.tables import Row
 from pymodel.common.records import json_text
 
 kept = ExitStack()  # locks, until the command has ended
@@ -33,7 +34,7 @@ def status(console: Console, text: str) -> Status:
     return console.status(Text(text))
 
 
-def table(title: str, rows: list[dict[str, Any]], console: Console, as_json: bool) -> None:
+def table(title: str, rows: list[Row], console: Console, as_json: bool) -> None:
     """One definition of rows for people and for machines."""
     if as_json:
         print(json_text(rows))

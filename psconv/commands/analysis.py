@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from psconv.common import plots
+from psconv.common.tables import Row
 from pymodel.counts.energy import PARTS, Costs, Energy, network_energy
 from pymodel.counts.storage import FORMATS, Storage, network_storage, total
 from pymodel.counts.traffic import Buffers, EngineOptions, Traffic, network_traffic
 from pymodel.network.supports import PAPER_VARIANTS
 from pymodel.nn.variants import make_network
 
-Row = dict[str, Any]
 MIB = 8 * 2**20  # bits
 UJ = 1e6  # pJ
 

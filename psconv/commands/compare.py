@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from psconv.flow.layout import DESIGNS, Layout
+from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.kinds import describe, wrong
 from pymodel.common.records import read_json, read_npz
@@ -80,12 +82,9 @@ class Comparison:
     def render(self) -> Table:
         """For a terminal: a row per layer, and below it the first differences."""
         table = Table(title=Text(f"{self.a}  against  {self.b}"), title_justify="left", header_style="bold")
-        for heading, justify in (
-            ("layer", "left"),
-            ("elements", "right"),
-            ("differing", "right"),
-            ("", "left"),
-        ):
+        columns: tuple[tuple[str, JustifyMethod], ...]
+        columns = (("layer", "left"), ("elements", "right"), ("differing", "right"), ("", "left"))
+        for heading, justify in columns:
             table.add_column(heading, justify=justify, overflow="fold")
         for layer in self.layers:
             if layer.problem:
@@ -130,7 +129,7 @@ def compare(a: Path, b: Path) -> Comparison:
     return result
 
 
-def _compare_arrays(name: str, a: np.ndarray, b: np.ndarray) -> tuple[LayerComparison, list[Difference]]:
+def _compare_arrays(name: str, a: Integers, b: Integers) -> tuple[LayerComparison, list[Difference]]:
     if a.shape != b.shape:
         return LayerComparison(name, problem=f"shapes differ: {list(a.shape)} and {list(b.shape)}"), []
     differs = a != b
@@ -174,7 +173,7 @@ def _strays(files: Mapping[str, Path], folder: Path) -> list[str]:
     return sorted(name for name in files if name not in designs) if isinstance(designs, list) else []
 
 
-def _load(path: Path) -> np.ndarray:
+def _load(path: Path) -> Integers:
     arrays = read_npz(path)
     if "y" not in arrays:
         raise ConfigError(f"{path}: array 'y' expected, got {', '.join(sorted(arrays)) or 'none'}")

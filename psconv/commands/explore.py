@@ -13,6 +13,7 @@ from openhls.backend.targets import least_period
 
 from psconv.common import plots
 from psconv.common.parallel import in_workers
+from psconv.common.tables import Row
 from psconv.flow.config import load
 from psconv.flow.inputs import load_bundle
 from psconv.synthesis.targets import Target, load_target
@@ -30,7 +31,6 @@ from pymodel.explore.solve import AXES, Answer
 from pymodel.explore.utilisation import lanes
 from pymodel.network.bundle import Bundle
 
-Row = dict[str, Any]
 UTILISATION = "utilisation"
 NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
 
@@ -98,7 +98,7 @@ class Exploration:
                 "utilisation": round(self.macs[name] / (o.lanes * self.best.interval), 4),
             }
             | _whole(o.cost.to_json())
-            for name, o in self.best.answer.choice.items()
+            for name, o in self.best.answer.chosen.items()
         ]
 
     @property
@@ -108,7 +108,7 @@ class Exploration:
         at_most: no choice has more frames/s, or a higher utilisation where that is maximised; None where a rate was
         asked for. utilisation: useful multiply-accumulates of all that the lanes could do.
         """
-        best, width = self.best, lanes(self.best.answer.choice)
+        best, width = self.best, lanes(self.best.answer.chosen)
         bounds, macs = best.bounds, sum(self.macs.values())
         at_most = bounds.interval and self.fps(bounds.interval)
         return {
@@ -124,7 +124,7 @@ class Exploration:
 
     def _proof(self) -> str:
         best, notes = self.best, []
-        bounds, product = best.bounds, best.interval * lanes(best.answer.choice)
+        bounds, product = best.bounds, best.interval * lanes(best.answer.chosen)
         if bounds.product and product > bounds.product:
             notes.append(f"utilisation within {product / bounds.product - 1:.2%}")
         if bounds.interval and best.interval > bounds.interval:
@@ -186,7 +186,7 @@ def explore(path: Path, wish: Wish) -> Exploration:
     if best is None:
         raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
     macs = {name: shape.macs for name, shape in network.shapes.items()}
-    less = upper_bounds(network.dataflow(best.answer.choice))
+    less = upper_bounds(network.dataflow(best.answer.chosen))
     found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs, less)
     return replace(found, rows=_frontier(network, found, wish))
 
@@ -233,7 +233,7 @@ def plot(found: Exploration, out: Path) -> list[Path]:
     return plots.write(plots.frontier(found.rows, found.budget, title), out / "frontier")
 
 
-def evaluate(function: Callable[..., Any], calls: Sequence[tuple], dask: str | None) -> list[Any]:
+def evaluate(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], dask: str | None) -> list[Any]:
     """Results of `function(*call)` in the order of the calls: in worker processes, or on a Dask cluster."""
     if dask is None:
         return in_workers(function, calls)
@@ -246,7 +246,8 @@ def evaluate(function: Callable[..., Any], calls: Sequence[tuple], dask: str | N
     except (OSError, ValueError) as error:
         raise ConfigError(f"--dask: no scheduler answers at {dask!r}: {error}") from error
     with client:
-        return client.gather([client.submit(function, *call) for call in calls])
+        gathered: list[Any] = client.gather([client.submit(function, *call) for call in calls])
+        return gathered
 
 
 def explored(
@@ -287,8 +288,8 @@ def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
     best = found.best
     fast = best.bounds.interval or _fastest(network, found, wish)
     slow = max(_cycles_at_fewest_multipliers(options) for options in network.options.values())
-    intervals = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
-    intervals = sorted(intervals | {best.interval})
+    halves = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
+    intervals = sorted(halves | {best.interval})
     if best.bounds.amount is not None:
         intervals.remove(best.interval)
     calls = [(network.at(each), found.budget, each, wish.minimise) for each in intervals]
@@ -316,8 +317,8 @@ def _cycles_at_fewest_multipliers(found: Sequence[Option]) -> int:
 
 
 def _row(network: Network, found: Exploration, answer: Answer) -> Row:
-    interval = network.interval(answer.choice)
-    width = lanes(answer.choice)
+    interval = network.interval(answer.chosen)
+    width = lanes(answer.chosen)
     return {
         "frames_per_second": found.fps(interval),
         "cycles": interval,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from psconv.commands.explore import explored
+from psconv.common.tables import Row
 from psconv.flow.config import load
 from psconv.flow.inputs import load_bundle
 from psconv.flow.parallelism import engine_shapes
@@ -53,7 +54,7 @@ class Fits:
     upper_bounds: list[str]  # layers of the network as configured that may take less
 
     @property
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """What each takes, with its share of the device."""
         budget = self.target.budgets.model_dump()
         return [

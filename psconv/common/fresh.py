@@ -6,15 +6,14 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import update_wrapper
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pymodel.common.files import write_atomically, write_text
-from pymodel.common.records import json_text
+from pymodel.common.files import write_text
 
 
 def content_key(*parts: Any) -> str:
@@ -105,34 +104,34 @@ class Work:
             return False
 
 
-def step(plan: Callable[..., Work]) -> Callable[..., None]:
-    """A step of the flow: does the work that `plan` describes unless it is done; `step.plan` gives that work.
+class Step:
+    """A step of the flow: does the work that its plan describes unless it is done.
 
     The result depends on how the step is written, too: its file is a part of every key.
     """
-    file = Path(plan.__code__.co_filename)
 
-    @wraps(plan)
-    def planned(*subject: Any) -> Work:
-        work = plan(*subject)
-        return replace(work, key=content_key(work.key, file))
+    def __init__(self, plan: Callable[..., Work]) -> None:
+        self._plan = plan
+        update_wrapper(self, plan)
 
-    @wraps(plan)
-    def perform(*subject: Any) -> None:
-        planned(*subject).do()
+    def __reduce__(self) -> str:
+        """Its name: a worker process imports it as it would a function."""
+        return self._plan.__qualname__
 
-    perform.plan = planned  # type: ignore[attr-defined]
-    return perform
+    def __call__(self, *subject: Any) -> None:
+        self.plan(*subject).do()
+
+    def plan(self, *subject: Any) -> Work:
+        """The work."""
+        work = self._plan(*subject)
+        return replace(work, key=content_key(work.key, Path(self._plan.__code__.co_filename)))
+
+
+def step(plan: Callable[..., Work]) -> Step:
+    """The step whose work `plan` describes: a decorator."""
+    return Step(plan)
 
 
 def unless_fresh(result: Path, key: str, make: Callable[[], None], *more: Path) -> bool:
     """Does a `Work`. True if it was not done already."""
     return Work(result, key, make, more).do()
-
-
-def write_json(path: Path, data: Any) -> None:
-    write_text(path, json_text(data, name=path.name) + "\n")
-
-
-def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    write_atomically(path, lambda target: np.savez_compressed(target, **arrays))

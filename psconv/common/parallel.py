@@ -11,7 +11,7 @@ from openhls.system.pool import pool
 
 
 def in_workers(
-    function: Callable[..., Any], calls: Sequence[tuple], done: Callable[[int], None] = lambda at: None
+    function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], done: Callable[[int], None] = lambda at: None
 ) -> list[Any]:
     """Results of `function(*call)` for each call, in their order; `done` is told the number of each that has ended.
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from pymodel.common.records import read_json
 from pymodel.top import cycles
 from rtl_tb.ports import Ports
 from rtl_tb.progress import Progress
+from rtl_tb.result import CycleNumbers
 from rtl_tb.runner import SimResult, simulate
 from rtl_tb.watchdog import Inner
 
@@ -50,6 +51,28 @@ class Disturbance:
     reset_after: int | None = None
     reset_on: str | None = None
     seed: int | None = None
+
+
+class Summary(TypedDict):
+    """A simulation. start: the cycle of its first input beat; None: there was none.
+
+    The others are fields of `rtl_tb.runner.SimResult`, and simulated cycles for each second of the simulation. input,
+    output: chances of a stall in a cycle, where there were stalls.
+    """
+
+    images: int
+    cycles: CycleNumbers
+    start: int | None
+    moved: dict[str, int]
+    stalls: dict[str, int]
+    mismatch_count: int
+    mismatches: list[dict[str, object]]
+    errors: list[str]
+    seconds: dict[str, float]
+    probes: dict[str, dict[str, object]]
+    cycles_per_second: float
+    input: NotRequired[float]
+    output: NotRequired[float]
 
 
 def simulator() -> str:
@@ -112,7 +135,7 @@ def run_bench(
     )
 
 
-def summary(result: SimResult) -> dict[str, Any]:
+def summary(result: SimResult) -> Summary:
     """What of a simulation goes into its record."""
     return {
         "images": len(result.cycles["image_last"]),

@@ -20,6 +20,7 @@ import numpy as np
 from openhls.system import children, zig
 
 from psconv.common.places import CSIM, ENGINE, INCLUDE
+from pymodel.common.arrays import Int8, Integers, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
 from pymodel.engine.words import Words
@@ -33,9 +34,7 @@ Compiler = Literal["clang", "amd", "amd_clang"]
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
 
 
-def simulate(
-    dataflow: Dataflow, images: np.ndarray, compiler: Compiler = "clang", standard: str = "c++14"
-) -> np.ndarray:
+def simulate(dataflow: Dataflow, images: Integers, compiler: Compiler = "clang", standard: str = "c++14") -> Int8:
     """Output of a top with its weights in ROM, int8 [n, *output], compiled and run in a folder that is then removed.
 
     images: int [n, *input]. Raises ConfigError: wrong arrays, a compiler that is missing or refuses, a program that
@@ -78,9 +77,7 @@ def program(folder: Path, compiler: Compiler = "clang") -> Path:
     return folder / f"csim_{compiler}"
 
 
-def run(
-    program: Path, images: np.ndarray, source: Words, sink: Words, weights: Sequence[np.ndarray] = ()
-) -> np.ndarray:
+def run(program: Path, images: Integers, source: Words, sink: Words, weights: Sequence[UInt8] = ()) -> Int8:
     """Output of a program made by `build`, int8 [n, *sink], for images int [n, *source].
 
     weights: where a network has ports for them, the beats of each port for an image, uint8 [words, bytes], one port
@@ -102,7 +99,7 @@ def run(
     return sink.unpack(words.reshape(-1, sink.word_bytes), "output beats")
 
 
-def run_packets(program: Path, packets: Sequence[Packet], dataflow: Dataflow) -> np.ndarray:
+def run_packets(program: Path, packets: Sequence[Packet], dataflow: Dataflow) -> UInt8:
     """Output beats of a network that loads its weights: uint8 [n * out_beats, bytes].
 
     Raises ConfigError as `run` does.

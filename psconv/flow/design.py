@@ -14,6 +14,7 @@ import numpy as np
 from psconv.flow.config import RunConfig
 from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import Target
+from pymodel.common.arrays import Bool, Int8, Integers, UInt8
 from pymodel.engine.packing import EngineShape, pack_stream
 from pymodel.network.bundle import Bundle
 from pymodel.top import cpp
@@ -26,8 +27,8 @@ from pymodel.top.units import EngineUnit, Stream
 class Vectors:
     """Images at a design's input, int8 [n, C, H, W], and the output of each of its layers, by layer, likewise."""
 
-    x: np.ndarray
-    outputs: Mapping[str, np.ndarray]
+    x: Int8
+    outputs: Mapping[str, Int8]
 
     def first(self, images: int) -> Vectors:
         """Those of the first `images` images."""
@@ -47,7 +48,7 @@ class Design:
     what: str
     dataflow: Dataflow
     source: str
-    weights: np.ndarray | None = None
+    weights: UInt8 | None = None
 
     @property
     def layer(self) -> str:
@@ -84,13 +85,13 @@ class Design:
         """The same with streams of at least that depth, for a tool to whose FIFOs the cycle model does not apply."""
         return cpp.render(self.dataflow, self.what, least_depth)
 
-    def vectors(self, outputs: Mapping[str, np.ndarray]) -> Vectors:
+    def vectors(self, outputs: Mapping[str, Int8]) -> Vectors:
         """What goes in and must come out, from the output of every layer of the network and its input."""
         words = self.dataflow.source.words
         x = outputs[self.source].reshape(-1, words.channels, words.height, words.width)  # a row of features: one pixel
         return Vectors(x, {layer: outputs[layer] for layer in (*self.probes, self.layer)})
 
-    def packets(self, x: np.ndarray) -> list[Packet]:
+    def packets(self, x: Integers) -> list[Packet]:
         """The beats of images, int [n, C, H, W], with what comes before them."""
         if self.weights is None:
             words = self.dataflow.source.words
@@ -98,26 +99,26 @@ class Design:
         loads = [self.weights if at in self.reloads else None for at in range(len(x))]
         return [packet(self.dataflow, image, load) for image, load in zip(x, loads, strict=True)]
 
-    def answers(self, y: np.ndarray) -> np.ndarray:
+    def answers(self, y: Integers) -> UInt8:
         """The output beats for outputs, int [n, C, H, W]: uint8 [m, bytes]."""
         if self.weights is None:
             return self.dataflow.sink.words.pack(y, "outputs")
         given = [Verdict.GOOD | (Verdict.RELOADED if at in self.reloads else 0) for at in range(len(y))]
         return answers(self.dataflow, y, given)
 
-    def outputs(self, beats: np.ndarray) -> np.ndarray:
+    def outputs(self, beats: UInt8) -> Int8:
         """int8 [n, C, H, W] of the whole images in output beats, uint8 [m, bytes]."""
         count, words = self.dataflow.out_beats, self.dataflow.sink.words
         whole = beats[: len(beats) // count * count].reshape(-1, count, words.word_bytes)[:, : words.count]
         return words.unpack(whole.reshape(-1, words.word_bytes), "output beats")
 
     @cached_property
-    def streamed(self) -> dict[str, np.ndarray]:
+    def streamed(self) -> dict[str, UInt8]:
         """The weight beats of an image for each port that brings weights, by its name: uint8 [words, bytes]."""
         engines = self.dataflow.streamed.values()
         return {engine.port.name: pack_stream(engine.weights, engine.shape) for engine in engines}
 
-    def further(self, images: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def further(self, images: int) -> dict[str, tuple[UInt8, Bool]]:
         """Beats and TLAST of each of these ports for so many images."""
         return {
             port: (np.tile(beats, (images, 1)), np.tile(np.arange(1, len(beats) + 1) == len(beats), images))

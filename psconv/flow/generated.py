@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from psconv.flow.config import LayerConfig, RunConfig
+from pymodel.common.arrays import Int8, Int32, UInt16
 from pymodel.common.errors import ConfigError
 from pymodel.common.memory import require
 from pymodel.common.records import read_npz
@@ -24,7 +25,7 @@ _DRAWN = 1 << 20  # random numbers at a time
 _DRAWING_BYTES = 26  # of a weight: drawn, masked, the mask, and as it is kept
 
 
-def random_images(rng: np.random.Generator, form: Format, shape: tuple[int, ...]) -> np.ndarray:
+def random_images(rng: np.random.Generator, form: Format, shape: tuple[int, ...]) -> Int8:
     """int8 images all over a format, drawn a few at a time: the generator's own integers are eight times as large."""
     images = np.empty(math.prod(shape), np.int8)
     for start in range(0, len(images), _DRAWN):
@@ -46,7 +47,7 @@ def require_outputs(network: Network, images: int) -> None:
     require(images * (sum(sizes) + 2 * max(sizes)), f"network {network.name}: the outputs of {images:,} images")
 
 
-def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bundle, np.ndarray]:
+def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tuple[Bundle, Int8]:
     """A network of one layer, and random images for it."""
     support = layer.engine_support
     conv = Conv(
@@ -95,16 +96,14 @@ def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tup
     return bundle, images
 
 
-def _scales(layer: LayerConfig, rng: np.random.Generator) -> np.ndarray | None:
+def _scales(layer: LayerConfig, rng: np.random.Generator) -> UInt16 | None:
     """uint16 [cout], evenly spread over the octaves above 2^8, or none."""
     if layer.scale == "none":
         return None
     return (2 ** rng.uniform(8, SCALE_BITS, layer.out_channels)).astype(np.uint16)
 
 
-def _weights(
-    layer: LayerConfig, shape: tuple[int, ...], rng: np.random.Generator, folder: Path
-) -> tuple[np.ndarray, np.ndarray]:
+def _weights(layer: LayerConfig, shape: tuple[int, ...], rng: np.random.Generator, folder: Path) -> tuple[Int8, Int32]:
     """int8 [cout, cin, K, K], zero off the support, and int32 [cout]."""
     form, support = Format(layer.weight_bits, 0), layer.engine_support
     reach = 1 << (layer.weight_bits + layer.activation_bits - 2)

@@ -9,7 +9,8 @@ import numpy as np
 
 from psconv.flow.config import RunConfig
 from psconv.flow.generated import generated_bundle, random_images, require_outputs
-from pymodel.common.errors import ConfigError
+from pymodel.common.arrays import Int8, Int64
+from pymodel.common.errors import ConfigError, InternalError
 from pymodel.datasets.splits import load_dataset
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
@@ -21,8 +22,8 @@ class Inputs:
     """A bundle and images for it: int8 [n, C, H, W]; labels, int [n], are None for random images."""
 
     bundle: Bundle
-    images: np.ndarray
-    labels: np.ndarray | None
+    images: Int8
+    labels: Int64 | None
 
 
 def load_inputs(config: RunConfig, path: Path) -> Inputs:
@@ -36,9 +37,11 @@ def load_inputs(config: RunConfig, path: Path) -> Inputs:
 
 def load_bundle(config: RunConfig, path: Path) -> Bundle:
     """The bundle, or network with generated weights, that `path` names. Raises ConfigError."""
+    if config.bundle is not None:
+        return Bundle.load(path.parent / config.bundle)
     wish = config.network
     if wish is None:
-        return Bundle.load(path.parent / config.bundle)
+        raise InternalError(f"{path}: neither a bundle nor a network")
     try:
         network = make_network(wish.name, wish.dataset, wish.variant)
     except ConfigError as error:
@@ -46,7 +49,7 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
     return random_bundle(network, config.seed, wish.weight_bits, wish.activation_bits)
 
 
-def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray | None]:
+def _images(config: RunConfig, bundle: Bundle) -> tuple[Int8, Int64 | None]:
     count, form = config.images.count, bundle.formats["input"]
     require_outputs(bundle.network, count)
     if config.images.source == "random":

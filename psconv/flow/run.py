@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from psconv.common.fresh import write_json
+from psconv.common.fresh import Step
 from psconv.common.parallel import in_workers
 from psconv.flow import steps
 from psconv.flow.config import RunConfig
@@ -17,9 +17,10 @@ from psconv.flow.design import Design, make_designs
 from psconv.flow.inputs import Inputs, load_inputs
 from psconv.flow.layout import DESIGNS, Layout
 from psconv.flow.settings import Settings
-from psconv.synthesis.place_route import check_routable
+from psconv.synthesis.place_route import nextpnr_options
 from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
+from pymodel.common.records import write_json
 from rtl_tb.progress import Progress as SimProgress
 
 # Name -> what it is called while it runs. In their order; each needs those before it, but for synth and resources,
@@ -31,7 +32,7 @@ STEPS = {
     "cosim": "co-simulation (Verilator)",
     "resources": "resources (yosys)",
 }
-_BY_DESIGN: dict[str, Callable[..., None]] = {
+_BY_DESIGN: dict[str, Step] = {
     "csim": steps.csim_step,
     "synth": steps.synth_step,
     "cosim": steps.cosim_step,
@@ -79,7 +80,7 @@ def prepare(
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}" if target is None else f"--{error}") from error
     if pnr:
-        check_routable(chosen)
+        nextpnr_options(chosen)
     period = next(period for period in (clock_ns, config.clock_ns, chosen.clock_ns) if period is not None)
     settings = Settings(Layout(out), chosen, period, config.seed, config.stalls, waves, pnr, simulators)
     try:
@@ -158,7 +159,8 @@ def _one(name: str, run: Run, console: Console) -> None:
         def count(now: int, all: int) -> None:
             progress.update(task, total=all, completed=now, state="modules")
 
-        _BY_DESIGN[name](run.designs[0], run.settings, *{"cosim": [show], "resources": [count]}.get(name, []))
+        told: dict[str, list[Callable[..., None]]] = {"cosim": [show], "resources": [count]}
+        _BY_DESIGN[name](run.designs[0], run.settings, *told.get(name, []))
         progress.update(task, total=1, completed=1, state="")
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 from openhls import fingerprint
 
-from psconv.common.fresh import Work, content_key, step, unless_fresh, versions, write_json, write_npz
+from psconv.common.fresh import Work, content_key, step, unless_fresh, versions
 from psconv.common.places import CSIM, ENGINE, INCLUDE
 from psconv.common.sources import code
 from psconv.flow import csim
-from psconv.flow.bench import Disturbance, run_bench, simulator, summary, synthesised
+from psconv.flow.bench import Disturbance, Summary, run_bench, simulator, summary, synthesised
 from psconv.flow.design import Design
 from psconv.flow.hls import compile_top
 from psconv.flow.inputs import Inputs
@@ -23,7 +23,7 @@ from psconv.flow.vectors import load_vectors, save_vectors
 from psconv.synthesis.place_route import place_and_route
 from psconv.synthesis.resources import seen_by_yosys, synthesise, synthesise_modules, trace_operands
 from pymodel.common.files import write_text
-from pymodel.common.records import read_json
+from pymodel.common.records import read_json, write_json, write_npz
 from pymodel.golden import model
 from pymodel.top import cycles
 from rtl_tb.progress import Progress
@@ -129,13 +129,12 @@ def cosim_step(design: Design, settings: Settings, progress: Callable[[Progress]
     def make() -> None:
         rtl, scratch = synthesised(folder, design), layout.build(design.name)
         free = run_bench(design, vectors, rtl, settings, scratch / "free", progress=progress)
-        record = {"free": summary(free)}
+        record: dict[str, Summary] = {"free": summary(free)}
         if images := min(stalls.images, len(vectors.x)):
             disturbed = Disturbance(stalls.input, stalls.output)
             few = vectors.first(images)
             stalled = run_bench(design, few, rtl, settings, scratch / "stalled", disturbed, progress)
-            more = {"images": images, "input": stalls.input, "output": stalls.output}
-            record["stalled"] = summary(stalled) | more
+            record["stalled"] = {**summary(stalled), "images": images, "input": stalls.input, "output": stalls.output}
         write_json(result.with_suffix(".json"), record)
         write_npz(result, y=design.outputs(free.beats))
 
@@ -169,6 +168,7 @@ def resources_step(
             record = synthesise_modules(rtl, top, target, settings.module_cache, done)
         if settings.pnr:
             record["pnr"] = place_and_route(rtl, top, target, settings.clock_ns)
-        write_json(result, record | {"target": target.name})
+        record["target"] = target.name
+        write_json(result, record)
 
     return Work(result, key, make)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from psconv.common.fresh import write_npz
 from psconv.flow.design import Design, Vectors
 from psconv.flow.layout import Layout
+from pymodel.common.arrays import Int8
 from pymodel.common.errors import ConfigError
-from pymodel.common.records import read_npz, reading
+from pymodel.common.records import read_npz, reading, write_npz
 
 _INSIDE = "layer_"
 
@@ -30,7 +28,7 @@ def load_vectors(layout: Layout, design: Design) -> Vectors:
         return Vectors(arrays["x"], outputs)
 
 
-def load_outputs(layout: Layout, design: Design, kind: str) -> np.ndarray:
+def load_outputs(layout: Layout, design: Design, kind: str) -> Int8:
     """int8 [n, C, H, W]: what a step, csim or cosim, got out of a design. Raises ConfigError."""
     path = {"csim": layout.csim, "cosim": layout.cosim}[kind](design.name)
     arrays = read_npz(path)

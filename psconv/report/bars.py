@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from psconv.report.columns import rows
 from psconv.report.schema import LayerReport, RunReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _BLUE, _GREY, _ORANGE, _INK = "#2f6fb0", "#b9c2cc", "#e08a3c", "#2b333b"
 
@@ -67,7 +71,7 @@ def plots(report: RunReport) -> list[tuple[str, str, str]]:
     return found
 
 
-def _axes(names: Sequence[str], rows: int):
+def _axes(names: Sequence[str], rows: int) -> tuple[Figure, Axes]:
     """Figure and axes for horizontal bars, `rows` of them per layer; first layer on top."""
     from matplotlib.figure import Figure
 
@@ -84,7 +88,7 @@ def _axes(names: Sequence[str], rows: int):
 
 def _bars(
     names: Sequence[str],
-    series: Sequence[tuple[str, list[float], str]],
+    series: Sequence[tuple[str, Sequence[float], str]],
     unit: str,
     top: float | None = None,
 ) -> str:
@@ -113,7 +117,7 @@ def _stacks(names: Sequence[str], series: Sequence[tuple[str, list[float], list[
     return _svg(figure, axes, "kbit", None, legend=True)
 
 
-def _svg(figure: Any, axes: Any, unit: str, top: float | None, legend: bool) -> str:
+def _svg(figure: Figure, axes: Axes, unit: str, top: float | None, legend: bool) -> str:
     """The figure as an <svg> element; the same figure gives the same text."""
     import matplotlib
 
@@ -123,8 +127,9 @@ def _svg(figure: Any, axes: Any, unit: str, top: float | None, legend: bool) -> 
     if legend:
         figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     text = io.StringIO()
-    style = {"svg.fonttype": "none", "svg.hashsalt": unit, "font.family": "sans-serif", "text.color": _INK}
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": unit, "font.family": "sans-serif", "text.color": _INK}
+    ):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     svg = text.getvalue()
     return svg[svg.index("<svg") :]

@@ -1,7 +1,7 @@
 """The report of a run: report.json for machines, report.md for a terminal, report.html for people.
 
-`write_report` takes one dictionary, checked against `RunReport`; what a run did not measure is None and shown
-as a dash. Both documents are made from the templates beside this file.
+What a run did not measure is None in its `RunReport` and shown as a dash. Both documents are made from the templates
+beside this file.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 
 from markupsafe import Markup
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from psconv.report.bars import plots, total
 from psconv.report.columns import DASH, number, percent, rows, shown, verdict
-from psconv.report.schema import DesignReport, RunReport, parse_report
+from psconv.report.schema import DesignReport, RunReport
 from psconv.synthesis.targets import verdict as fits
 from pymodel.common.files import write_text
 from pymodel.common.records import json_text
@@ -26,13 +26,11 @@ from pymodel.common.templates import templates
 TEMPLATES = Path(__file__).with_name("templates")
 
 
-def write_report(data: dict[str, Any], folder: Path) -> RunReport:
-    """Write report.{json,md,html} into `folder`. Raises ConfigError when `data` is no RunReport."""
-    report = parse_report(data)
+def write_report(report: RunReport, folder: Path) -> None:
+    """Write report.{json,md,html} into `folder`."""
     write_text(folder / "report.json", json_text(report.model_dump(), name="report") + "\n")
     write_text(folder / "report.md", render_markdown(report))
     write_text(folder / "report.html", render_html(report))
-    return report
 
 
 def render_markdown(report: RunReport) -> str:
@@ -46,14 +44,13 @@ def render_html(report: RunReport) -> str:
     return templates(TEMPLATES, True).get_template("report.html.j2").render(**_context(report), plots=charts)
 
 
-def terminal_table(data: dict[str, Any] | RunReport) -> list[RenderableType]:
+def terminal_table(report: RunReport) -> list[RenderableType]:
     """The report for a terminal of 120 columns: a table of layers, then one line for each further fact."""
-    report = data if isinstance(data, RunReport) else parse_report(data)
     table = Table(title=report.title, title_justify="left", header_style="bold", pad_edge=False, box=SIMPLE_HEAD)
     lines = rows(report)
     columns = [column for column in shown(lines) if column.terminal]
     for column in columns:
-        justify = "right" if column.numeric else "left"
+        justify: JustifyMethod = "right" if column.numeric else "left"
         table.add_column(column.terminal, justify=justify, no_wrap=column.numeric, overflow="fold")
     for row in lines:
         table.add_row(*(column.value(row) for column in columns), style="red" if verdict(row) == "FAIL" else None)

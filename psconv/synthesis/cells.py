@@ -17,7 +17,7 @@ Weights = Mapping[str, Mapping[str, float]]
 
 _LUT, _FF, _DSP, _CARRY, _MUXF = ({kind: 1} for kind in ("LUT", "FF", "DSP", "CARRY", "MUXF"))
 _HALF_BLOCK = {"BRAM": 0.5}
-_FREE = dict.fromkeys(("$scopeinfo", "GND", "VCC", "BUFG"), {})  # constants, clocks
+_FREE: dict[str, dict[str, float]] = dict.fromkeys(("$scopeinfo", "GND", "VCC", "BUFG"), {})  # constants, clocks
 
 
 def _lutram(luts: int) -> dict[str, float]:

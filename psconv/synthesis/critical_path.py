@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from psconv.synthesis.source_lines import SourceLines
+from psconv.synthesis.yosys_json import Module
+
+# A step of a path. kind: nextpnr's (clk-to-q, routing, logic, setup); element: what the delay is spent in; from, to:
+# cell and port; source: the C++ lines of that cell or net.
+Step = TypedDict("Step", {"kind": str, "element": str, "delay_ns": float, "from": str, "to": str, "source": str | None})
+
+
+class Part(TypedDict):
+    """Steps in a row with the same C++ lines. through: their elements in order; delay_ns: of all of them."""
+
+    source: str | None
+    through: list[str]
+    delay_ns: float
+
 
 # What a cell of yosys's netlist is on a path.
 _ELEMENTS = {
@@ -20,24 +34,22 @@ _ELEMENTS = {
 }
 
 
-def described(path: Sequence[Mapping[str, Any]], module: Mapping[str, Any], lines: SourceLines) -> list[dict[str, Any]]:
+def described(path: Sequence[Mapping[str, Any]], module: Module, lines: SourceLines) -> list[Step]:
     """The steps of a path of nextpnr's report; module: the netlist it was given.
 
-    Returns [{"kind", "element", "delay_ns", "from", "to", "source"}]: kind is nextpnr's (clk-to-q, routing, logic,
-    setup), element what the delay is spent in, source the C++ lines of that cell or net; one that has none belongs to
-    what drives it (nextpnr adds cells of its own to carry chains), None at the start of a path.
+    A cell or net without C++ lines belongs to what drives it (nextpnr adds cells of its own to carry chains); at the
+    start of a path its source is None.
     """
-    steps: list[dict[str, Any]] = []
+    steps: list[Step] = []
     for step in path:
         routed = step["type"] == "routing"
         cell = step["from" if routed else "to"]["cell"]
-        kind = module["cells"].get(cell.partition("$")[0], {}).get("type")
+        known = module["cells"].get(cell.partition("$")[0])
+        element = _ELEMENTS.get(known["type"]) if known else None
         steps.append(
             {
                 "kind": step["type"],
-                "element": "routing"
-                if routed
-                else _ELEMENTS.get(kind) or ("carry chain" if "CCU2" in cell else "logic"),
+                "element": "routing" if routed else element or ("carry chain" if "CCU2" in cell else "logic"),
                 "delay_ns": round(step["delay"], 3),
                 "from": f"{step['from']['cell']}.{step['from']['port']}",
                 "to": f"{step['to']['cell']}.{step['to']['port']}",
@@ -47,7 +59,7 @@ def described(path: Sequence[Mapping[str, Any]], module: Mapping[str, Any], line
     return steps
 
 
-def shares(steps: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def shares(steps: Sequence[Step]) -> dict[str, float]:
     """Nanoseconds of a path by element, the most first."""
     total: dict[str, float] = {}
     for step in steps:
@@ -55,12 +67,9 @@ def shares(steps: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {k: round(v, 3) for k, v in sorted(total.items(), key=lambda item: -item[1]) if v > 0}
 
 
-def in_lines(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A path by C++ lines: steps in a row with the same ones added up, [{"source", "through", "delay_ns"}].
-
-    through: the elements in their order. A routed net belongs to the line of the cell that drives it.
-    """
-    found: list[dict[str, Any]] = []
+def in_lines(steps: Sequence[Step]) -> list[Part]:
+    """A path by C++ lines. A routed net belongs to the line of the cell that drives it."""
+    found: list[Part] = []
     for step in steps:
         if step["delay_ns"] == 0:
             continue
@@ -72,7 +81,7 @@ def in_lines(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def sentence(parts: Sequence[Mapping[str, Any]]) -> str:
+def sentence(parts: Sequence[Part]) -> str:
     """`in_lines` as one line: "pe.hpp:57 1.2 ns (register, routing) > pe.hpp:41 0.9 ns (carry chain)"."""
     return " > ".join(
         f"{part['source'] or 'no C++ line'} {part['delay_ns']:.2f} ns ({', '.join(part['through'])})" for part in parts

@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-Bit = int | str  # a net, or "0", "1", "x"
+from psconv.synthesis.yosys_json import Bit, Cell, Module
+
 Pin = tuple[str, str]  # cell, port
 OPERAND_BITS, PRODUCT_BITS, READ_BITS = 18, 36, 18
 _ZERO = ("0", "x")  # of an operand: what a register that starts at zero may hold for ever
@@ -34,11 +34,11 @@ class _Control:
     enable: Bit
 
 
-class _Module:
+class _Netlist:
     """A flattened module: the flip-flops that may move, and the loads of each net."""
 
-    def __init__(self, module: dict[str, Any]) -> None:
-        self.cells: dict[str, dict[str, Any]] = module["cells"]
+    def __init__(self, module: Module) -> None:
+        self.cells = module["cells"]
         self.loads: dict[Bit, list[Pin]] = defaultdict(list)
         self.register: dict[Bit, str] = {}  # by output net
         for name, cell in self.cells.items():
@@ -48,9 +48,9 @@ class _Module:
                         self.loads[bit].append((name, port))
             if cell["type"] == "TRELLIS_FF" and _plain(cell):
                 self.register[cell["connections"]["Q"][0]] = name
-        for port in module["ports"].values():
-            if port["direction"] != "input":
-                for bit in port["bits"]:
+        for pins in module["ports"].values():
+            if pins["direction"] != "input":
+                for bit in pins["bits"]:
                     self.loads[bit].append(("", "port"))
 
     def of_type(self, kind: str) -> list[str]:
@@ -66,7 +66,7 @@ class _Module:
         return _Control(self.bit(register, "CLK"), "1" if always else self.bit(register, "CE"))
 
 
-def _plain(cell: dict[str, Any]) -> bool:
+def _plain(cell: Cell) -> bool:
     """Whether a flip-flop starts at zero, is never set or reset, and takes DI at the rising edge."""
     parameters, connections = cell["parameters"], cell["connections"]
     return (
@@ -81,15 +81,15 @@ def _plain(cell: dict[str, Any]) -> bool:
     )
 
 
-def use_registers(module: dict[str, Any]) -> dict[str, int]:
+def use_registers(module: Module) -> dict[str, int]:
     """Move flip-flops into the blocks of a flattened module, in place.
 
     module: an entry of "modules" of yosys's JSON after synth_ecp5. Returns how many multipliers have input and how many
     have output registers afterwards, how many block RAM ports have, and by how many flip-flops there are fewer.
     """
-    before = len(_Module(module).of_type("TRELLIS_FF"))
-    front = _operands(_Module(module))
-    netlist = _Module(module)
+    before = len(_Netlist(module).of_type("TRELLIS_FF"))
+    front = _operands(_Netlist(module))
+    netlist = _Netlist(module)
     behind = sum(_product(netlist, name) for name in netlist.of_type("MULT18X18D"))
     ports = sum(_read_ports(netlist, name) for name in netlist.of_type("DP16KD"))
     after = len(netlist.of_type("TRELLIS_FF"))
@@ -104,7 +104,7 @@ def use_registers(module: dict[str, Any]) -> dict[str, int]:
 # -- behind a block --
 
 
-def _followers(netlist: _Module, block: str, ports: Iterable[str]) -> tuple[dict[str, str], _Control] | None:
+def _followers(netlist: _Netlist, block: str, ports: Iterable[str]) -> tuple[dict[str, str], _Control] | None:
     """The flip-flop behind each output that is used, by port, if it is the only load and all are controlled alike."""
     found: dict[str, str] = {}
     for port in ports:
@@ -119,7 +119,7 @@ def _followers(netlist: _Module, block: str, ports: Iterable[str]) -> tuple[dict
     return (found, controls.pop()) if len(controls) == 1 else None
 
 
-def _absorb(netlist: _Module, block: str, found: dict[str, str]) -> None:
+def _absorb(netlist: _Netlist, block: str, found: dict[str, str]) -> None:
     """The block's outputs drive what the flip-flops behind them drove."""
     for port, register in found.items():
         output = netlist.cells.pop(register)["connections"]["Q"]
@@ -127,7 +127,7 @@ def _absorb(netlist: _Module, block: str, found: dict[str, str]) -> None:
         del netlist.register[output[0]]
 
 
-def _product(netlist: _Module, name: str) -> bool:
+def _product(netlist: _Netlist, name: str) -> bool:
     following = _followers(netlist, name, [f"P{k}" for k in range(PRODUCT_BITS)])
     if following is None or netlist.bit(name, "CLK0") not in ("x", following[1].clock):
         return False
@@ -136,7 +136,7 @@ def _product(netlist: _Module, name: str) -> bool:
     return True
 
 
-def _read_ports(netlist: _Module, name: str) -> int:
+def _read_ports(netlist: _Netlist, name: str) -> int:
     """Output registers of a block RAM's ports; with 36 bits its one read port, B, has the outputs of both."""
     parameters = netlist.cells[name]["parameters"]
     halves = {side: [f"DO{side}{k}" for k in range(READ_BITS)] for side in "AB"}
@@ -151,7 +151,7 @@ def _read_ports(netlist: _Module, name: str) -> int:
             and parameters[f"REGMODE_{side}"] == "NOREG"
             and [netlist.bit(name, f"{pin}{side}") for pin in ("CE", "OCE", "RST")] == ["1", "1", "0"]
         )
-        if fits:
+        if following is not None and fits:
             parameters |= {f"REGMODE_{half}": "OUTREG" for half in ("AB" if paired else side)}
             _absorb(netlist, name, following[0])
             count += 1
@@ -161,7 +161,7 @@ def _read_ports(netlist: _Module, name: str) -> int:
 # -- in front of a multiplier --
 
 
-def _operands(netlist: _Module) -> int:
+def _operands(netlist: _Netlist) -> int:
     """Input registers of every multiplier that can have both. A flip-flop may feed several, if all of them can."""
     chosen = netlist.of_type("MULT18X18D")
     while True:
@@ -170,7 +170,7 @@ def _operands(netlist: _Module) -> int:
         if kept == chosen:
             break
         chosen = kept
-    controls = {name: _both(netlist, name, pins) for name in chosen}
+    controls = {name: both for name in chosen if (both := _both(netlist, name, pins)) is not None}
     taken = set()
     for name in chosen:
         cell = netlist.cells[name]
@@ -186,7 +186,7 @@ def _operands(netlist: _Module) -> int:
     return len(chosen)
 
 
-def _both(netlist: _Module, name: str, pins: set[Pin]) -> dict[str, _Control] | None:
+def _both(netlist: _Netlist, name: str, pins: set[Pin]) -> dict[str, _Control] | None:
     """How the flip-flops in front of both operands are controlled, if they feed nothing but `pins`."""
     found: dict[str, _Control] = {}
     for side in "AB":
@@ -205,7 +205,7 @@ def _both(netlist: _Module, name: str, pins: set[Pin]) -> dict[str, _Control] | 
     return found if len({control.clock for control in found.values()}) == 1 else None
 
 
-def _switch_on(cell: dict[str, Any], register: str, number: int, control: _Control) -> None:
+def _switch_on(cell: Cell, register: str, number: int, control: _Control) -> None:
     """Use a register of a multiplier, with the enable CE`number`; reset never, not even with the rest of the device."""
     cell["parameters"] |= {
         "GSR": "DISABLED",

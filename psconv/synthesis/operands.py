@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypedDict
 
-Bit = int | str  # a net number, or "0", "1", "x"
+from psconv.synthesis.yosys_json import Bit, Cell, Design
+
 _REGISTERS = frozenset({"$dff", "$dffe", "$sdff", "$sdffe", "$sdffce", "$adff", "$adffe", "$aldff", "$aldffe"})
 _ADDERS = frozenset({"$add", "$sub", "$alu"})
 _MULTIPLEXERS = frozenset({"$mux", "$pmux", "$bmux", "$shiftx", "$shift", "$shr"})
@@ -55,12 +56,34 @@ class Memory:
     width: int
 
 
+class Trace(TypedDict):
+    """What stands between the registers and the multipliers of a design.
+
+    multiplexer_free: see `trace`. cells_between: combinational cells in front of all activation operands, by type.
+    max_words, max_choices, max_delay: of an activation's `Operand`, the most there are; ring_registers: their origins.
+    weights_from_memory: multipliers whose weights come from memories alone; packing_adders: adders on that way.
+    activations, memories: the fields of each `Operand` and `Memory`.
+    """
+
+    multipliers: int
+    multiplexer_free: bool
+    cells_between: dict[str, int]
+    max_words: int
+    max_choices: int
+    max_delay: int
+    ring_registers: int
+    weights_from_memory: int
+    packing_adders: int
+    activations: list[dict[str, Any]]
+    memories: list[dict[str, Any]]
+
+
 class Netlist:
     """One flattened module."""
 
-    def __init__(self, design: dict[str, Any], top: str) -> None:
+    def __init__(self, design: Design, top: str) -> None:
         module = design["modules"][top]
-        self.cells: dict[str, dict[str, Any]] = module["cells"]
+        self.cells = module["cells"]
         self._names: dict[Bit, str] = {}
         for name, net in module["netnames"].items():
             if not net["hide_name"]:
@@ -97,7 +120,8 @@ class Netlist:
         """Trace one operand back to where it is chosen."""
         cells, words = self._cone(bits)
         between = Counter(self.cells[name]["type"] for name in cells)
-        delay, seen = 0, set()
+        seen: set[Source] = set()
+        delay = 0
         while (step := self._delayed(words)) is not None and step.isdisjoint(seen):
             seen |= words
             words, delay = step, delay + 1
@@ -179,7 +203,7 @@ class Netlist:
                         queue.append(source)
         return cells, words
 
-    def _inputs(self, cell: dict[str, Any], port: str, index: int, data_only: bool) -> list[Bit]:
+    def _inputs(self, cell: Cell, port: str, index: int, data_only: bool) -> list[Bit]:
         """Input bits that the output bit `port`[index] may depend on."""
         connections, kind = cell["connections"], cell["type"]
         if kind in ("$mux", "$pmux"):
@@ -204,7 +228,7 @@ class Netlist:
         return earlier if len(earlier) == len(words) and all(w.kind != "port" for w in earlier) else None
 
 
-def trace(design: dict[str, Any], top: str, instance: str = "", ring_choices: int = 2) -> dict[str, Any]:
+def trace(design: Design, top: str, instance: str = "", ring_choices: int = 2) -> Trace:
     """The proof that no multiplexer stands between ring and multipliers, or its refutation.
 
     `design` is write_json's output after `flatten` with `$mul`, `$mux`, `$dff` and `$mem_v2` still whole.

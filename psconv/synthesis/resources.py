@@ -5,34 +5,61 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
-from psconv.common.fresh import Work, content_key, versions, write_json
+from psconv.common.fresh import Work, content_key, versions
 from psconv.common.parallel import in_workers
 from psconv.common.sources import code
 from psconv.synthesis.cells import KINDS, Family, family_of, kept_apart
 from psconv.synthesis.modules import Distinct, Module, distinct, instantiated, without_contents
-from psconv.synthesis.operands import trace
+from psconv.synthesis.operands import Trace, trace
+from psconv.synthesis.place_route import Placed
 from psconv.synthesis.targets import Target
 from psconv.synthesis.yowasp import read_sources, yosys
 from pymodel.common.errors import ConfigError
-from pymodel.common.records import read_json
+from pymodel.common.records import read_json, write_json
 
 _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
 
 
-def synthesise(rtl: Sequence[Path], top: str, target: Target, tables: Sequence[Path] = ()) -> dict[str, Any]:
+class Counts(TypedDict):
+    """What cells come to. total: LUT, FF, DSP, ... of all; modules: instances, LUT, FF, ... by module.
+
+    A module's numbers are of one instance without its submodules.
+    """
+
+    total: dict[str, float]
+    modules: dict[str, dict[str, float]]
+
+
+class Resources(Counts):
+    """What a design costs on a device; utilisation: share of the budget, by resource; seconds: that yosys took.
+
+    parts, distinct, synthesised: where each module was synthesised by itself: totals of each module that the top
+    instantiates, one instance with its submodules; how many modules differ; how many of them were not in the cache.
+    operands, pnr, target: what the flow adds to its record: the trace of an engine by itself, the design after place
+    and route, the name of the device.
+    """
+
+    utilisation: dict[str, float]
+    seconds: float
+    parts: NotRequired[dict[str, dict[str, float]]]
+    distinct: NotRequired[int]
+    synthesised: NotRequired[int]
+    operands: NotRequired[Trace]
+    pnr: NotRequired[Placed]
+    target: NotRequired[str]
+
+
+def synthesise(rtl: Sequence[Path], top: str, target: Target, tables: Sequence[Path] = ()) -> Resources:
     """Synthesise `top` with yosys for `target`, whose command may flatten it (`Family.flattens`).
 
-    tables: files that the Verilog reads ($readmemb), by their names.
-
-    Returns {"total": {LUT, FF, DSP, ...}, "modules": {name: {"instances": n, LUT, ...}}, "utilisation": {LUT: share of
-    the budget, ...}, "seconds": s}. A module's numbers are of one instance without its submodules. Raises ConfigError
-    where a cell has no rule in `cells`.
+    tables: files that the Verilog reads ($readmemb), by their names. Raises ConfigError where a cell has no rule in
+    `cells`.
     """
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
@@ -44,14 +71,12 @@ def synthesise(rtl: Sequence[Path], top: str, target: Target, tables: Sequence[P
 
 def synthesise_modules(
     rtl: Sequence[Path], top: str, target: Target, cache: Path, done: Callable[[int, int], None] = lambda now, all: None
-) -> dict[str, Any]:
+) -> Resources:
     """Like `synthesise`, for a large design of which each file is the module of its name.
 
     Each module is synthesised without the insides of those that it instantiates: the hierarchy is kept, whatever the
     family. Modules that differ in names alone are synthesised once and counted under the first of their names. What was
     synthesised before is taken from the folder `cache`; `done` is told how many of how many modules there are.
-    "parts" are the totals of each module that the top instantiates, one instance with its submodules; "distinct" says
-    how many modules differ, "synthesised" how many of them were not in the cache.
     """
     start = time.monotonic()
     texts = {path.stem: path.read_text(encoding="utf-8") for path in rtl}
@@ -151,17 +176,22 @@ def _cells(read: str, top: str, command: str, folder: Path) -> dict[str, dict[st
     }
 
 
-def _counted(cells: Mapping[str, Mapping[str, int]], top: str, target: Target, start: float) -> dict[str, Any]:
+def _counted(cells: Mapping[str, Mapping[str, int]], top: str, target: Target, start: float) -> Resources:
     try:
         counted = count_cells(cells, top, family_of(target.yosys))
     except ConfigError as error:
         raise ConfigError(f"target {target.name}: yosys: {target.yosys}: {error}") from error
     budget = target.budgets.model_dump()
     share = {kind: round(counted["total"][kind] / budget[kind], 6) for kind in budget if budget[kind]}
-    return {**counted, "utilisation": share, "seconds": round(time.monotonic() - start, 2)}
+    return {
+        "total": counted["total"],
+        "modules": counted["modules"],
+        "utilisation": share,
+        "seconds": round(time.monotonic() - start, 2),
+    }
 
 
-def count_cells(modules: Mapping[str, Mapping[str, int]], top: str, family: Family) -> dict[str, Any]:
+def count_cells(modules: Mapping[str, Mapping[str, int]], top: str, family: Family) -> Counts:
     """Sum cells over the hierarchy below `top`; `modules` gives the cells of each module by type.
 
     The total has a "LC", too, where the family has logic cells that two look-up tables may share: what these, memory
@@ -179,16 +209,18 @@ def count_cells(modules: Mapping[str, Mapping[str, int]], top: str, family: Fami
     unknown = {kind for name in instances for kind in modules[name]} - modules.keys() - family.weights.keys()
     if unknown:
         raise ConfigError(f"no rule says what these cells count as: {', '.join(sorted(unknown))}")
-    total, sizes, table = Counter(), Counter(), {}
+    total: defaultdict[str, float] = defaultdict(float)
+    sizes: Counter[str] = Counter()
+    table: dict[str, dict[str, float]] = {}
     for name, times in instances.items():
-        own: Counter[str] = Counter()
+        own: defaultdict[str, float] = defaultdict(float)
         for kind, n in modules[name].items():
             if kind not in modules:
                 sizes[kind] += n * times
                 for resource, each in family.weights[kind].items():
                     own[resource] += each * n
-        for resource, n in own.items():
-            total[resource] += n * times
+        for resource, amount in own.items():
+            total[resource] += amount * times
         table[name] = {"instances": times, **{kind: _whole(own[kind]) for kind in KINDS}}
     counted = {kind: _whole(total[kind]) for kind in KINDS}
     if family.logic_cells:
@@ -210,8 +242,8 @@ def logic_cells(cells: Mapping[str, int]) -> int:
     return sites + (left[1] + left[2] + 1) // 2
 
 
-def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> dict[str, Any]:
-    """Structural proof of the periodic engine, of the multipliers in one instance or all; see `netlist.trace`."""
+def trace_operands(rtl: Sequence[Path], top: str, instance: str = "") -> Trace:
+    """Structural proof of the periodic engine, of the multipliers in one instance or all; see `operands.trace`."""
     with tempfile.TemporaryDirectory(prefix="psconv_yosys_") as folder:
         yosys(
             f"{read_sources(rtl, Path(folder))}; hierarchy -check -top {top}; proc; flatten; opt_expr; opt_dff;"

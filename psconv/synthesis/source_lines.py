@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from psconv.synthesis.yosys_json import Cell, Module
 from psconv.synthesis.yowasp import source_name
 
 _MODULE = re.compile(r"^\s*module\s+(\w+)(.*?)^\s*endmodule", re.MULTILINE | re.DOTALL)
@@ -59,7 +59,7 @@ def _parse(body: str) -> _Text:
 class SourceLines:
     """The C++ lines of a synthesised design."""
 
-    def __init__(self, module: dict[str, Any], top: str, rtl: Sequence[str]) -> None:
+    def __init__(self, module: Module, top: str, rtl: Sequence[str]) -> None:
         """module: the flattened top in yosys's JSON; rtl: texts of the Verilog it was made of, as yosys read them."""
         self.top, self.cells = top, module["cells"]
         self.files = {source_name(k): text.splitlines() for k, text in enumerate(rtl)}
@@ -77,23 +77,26 @@ class SourceLines:
 
     def of(self, name: str) -> str | None:
         """The C++ lines of a cell or net, as "pe.hpp:41, pe.hpp:57"; None where none is known."""
-        if places := self._written(self.cells.get(name.partition("$")[0], {})):
+        if places := self._written(self.cells.get(name.partition("$")[0])):
             return ", ".join(dict.fromkeys(places))
         for end in [len(name), *(match.start() for match in reversed([*re.finditer(r"[_$.\[]", name)]))]:
             if path := self.paths.get(name[:end]):
                 return self._lines(path)
         return None
 
-    def _written(self, cell: dict[str, Any]) -> list[str]:
+    def _written(self, cell: Cell | None) -> list[str]:
         """C++ lines of the operation that became a cell, where yosys still knows it: adders and multipliers."""
-        found = _POSITION.match(cell.get("attributes", {}).get("src", "")) if cell.get("type") in _OPERATIONS else None
+        if cell is None or cell["type"] not in _OPERATIONS:
+            return []
+        found = _POSITION.match(cell["attributes"].get("src", ""))
         if found is None or found[1] not in self.files:
             return []
         lines = self.files[found[1]]
         return _statement(lines, int(found[2]) - 1)
 
     def _lines(self, path: list[str]) -> str | None:
-        module, places = self.top, []
+        places: list[str] = []
+        module = self.top
         for at, name in enumerate(path):
             text = self.modules.get(module)
             if text is None:

@@ -110,7 +110,7 @@ def calls(unit: Unit) -> dict[str, Any]:
             f"--hls bambu: layer {unit.layer}: its weights are loaded or streamed; Bambu gets them in ROM"
         )
     engine = isinstance(unit, EngineUnit)
-    kernel = unit.shape.kernel if engine else unit.kernel
+    kernel = unit.shape.kernel if isinstance(unit, EngineUnit) else unit.kernel
     columns, windows, sums = (f"{unit.name}_{name}" for name in ("column_words", "window_words", "sum_words"))
     geometry = f"psconv::{'Geometry' if engine else 'WindowGeometry'}<{config}>"
     feeder = (

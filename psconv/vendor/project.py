@@ -12,13 +12,15 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from psconv.common.fresh import content_key, unless_fresh, write_json
+from psconv.common.fresh import content_key, unless_fresh
 from psconv.common.places import CONSTRAINTS, CSIM, ENGINE, HLS
 from psconv.flow.design import Design, Vectors
 from psconv.synthesis.targets import Target
 from psconv.vendor.bambu_sources import bambu_header, bambu_source, calls
+from pymodel.common.arrays import UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
+from pymodel.common.records import write_json
 from pymodel.engine.packing import EngineShape
 from pymodel.top.cpp import CONFIG, HEADER, SOURCE
 
@@ -44,7 +46,7 @@ class Contents:
     """The files of a project by their paths in it, and the golden vectors: uint8 [beats, bytes]."""
 
     files: dict[str, str]
-    vectors: dict[str, np.ndarray]
+    vectors: dict[str, UInt8]
 
     @property
     def key(self) -> str:
@@ -62,7 +64,7 @@ def contents(tool: str, design: Design, vectors: Vectors, target: Target, clock_
     return Contents(files, _vectors(design, few))
 
 
-def _vectors(design: Design, vectors: Vectors) -> dict[str, np.ndarray]:
+def _vectors(design: Design, vectors: Vectors) -> dict[str, UInt8]:
     """What src/csim.cpp reads: uint8, the beats of images or packets, those that must come out, those of weights."""
     packets = design.packets(vectors.x)
     if design.dataflow.gate:  # each packet after the number of its beats
@@ -75,7 +77,7 @@ def _vectors(design: Design, vectors: Vectors) -> dict[str, np.ndarray]:
     return found
 
 
-def _count(beats: int) -> np.ndarray:
+def _count(beats: int) -> UInt8:
     return np.frombuffer(beats.to_bytes(4, "little"), np.uint8)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+from psconv.vendor.records import ToolFunction, ToolLoop
 from pymodel.common.errors import ConfigError
 
 # Names of the resources, by their first words in Vivado's tables of the UltraScale+ and the 7 series.
@@ -31,12 +32,26 @@ _HLS_RESOURCES = {
 }
 
 
-def csynth(top: Path, summary: Path) -> dict[str, Any]:
-    """Estimates of C synthesis: `top` is TOP_csynth.xml, `summary` csynth.xml (of all modules).
+class Estimates(TypedDict):
+    """What C synthesis estimates. latency, interval: the worst case in cycles. resources: a BRAM has 36 kbit."""
 
-    Returns {"version", "clock_ns", "latency", "interval", "resources": {LUT, FF, DSP, BRAM (36 kbit), URAM}, "loops":
-    [{"module", "name", "ii", "depth", "iterations"}]}; latency and interval are the worst case in cycles.
-    """
+    version: str | None
+    clock_ns: float | None
+    latency: int | None
+    interval: int | None
+    resources: dict[str, float]
+    loops: list[ToolLoop]
+
+
+class Cosim(TypedDict):
+    """The result of a co-simulation. status: "Pass" or "Fail"; latency: the worst case in cycles."""
+
+    status: str
+    latency: int | None
+
+
+def csynth(top: Path, summary: Path) -> Estimates:
+    """Estimates of C synthesis: `top` is TOP_csynth.xml, `summary` csynth.xml (of all modules). Raises ConfigError."""
     root = _xml(top)
     resources: dict[str, float] = {}
     for element in _child(root, "AreaEstimates/Resources", top):
@@ -50,32 +65,32 @@ def csynth(top: Path, summary: Path) -> dict[str, Any]:
         "latency": _whole(estimates.findtext("SummaryOfOverallLatency/Worst-caseLatency")),
         "interval": _whole(estimates.findtext("SummaryOfOverallLatency/Interval-max")),
         "resources": resources,
-        "loops": _loops(_xml(summary)),
+        "loops": _loops(summary),
     }
 
 
-def _loops(root: ElementTree.Element) -> list[dict[str, Any]]:
+def _loops(path: Path) -> list[ToolLoop]:
     """Every pipelined loop of the module list."""
     loops = []
-    for module in root.iterfind("ModuleInformation/Module"):
+    for module in _xml(path).iterfind("ModuleInformation/Module"):
         for summary in module.iterfind("PerformanceEstimates/SummaryOfLoopLatency"):
             for loop in summary.iter():
                 if (interval := _whole(loop.findtext("PipelineII"))) is not None:
                     loops.append(
-                        {
-                            "module": module.findtext("Name"),
-                            "name": loop.findtext("Name") or loop.tag,
-                            "ii": interval,
-                            "depth": _whole(loop.findtext("PipelineDepth")),
+                        ToolLoop(
+                            module=_child(module, "Name", path).text or "",
+                            name=loop.findtext("Name") or loop.tag,
+                            ii=interval,
+                            depth=_whole(loop.findtext("PipelineDepth")),
                             # A number, or from how many to how many: the worst case, as of latency and interval.
-                            "iterations": _whole(loop.findtext("TripCount/range/max") or loop.findtext("TripCount")),
-                        }
+                            iterations=_whole(loop.findtext("TripCount/range/max") or loop.findtext("TripCount")),
+                        )
                     )
     return loops
 
 
-def cosim(path: Path) -> dict[str, Any]:
-    """The Verilog row of TOP_cosim.rpt: {"status": "Pass" or "Fail", "latency": worst case in cycles or None}."""
+def cosim(path: Path) -> Cosim:
+    """The row of Verilog in TOP_cosim.rpt. Raises ConfigError where there is none."""
     for line in _text(path).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if cells[0] == "Verilog" and len(cells) >= 5:
@@ -126,13 +141,13 @@ _BAMBU_FIGURES = {
 _BAMBU_FLIP_FLOPS = re.compile(r"^\s*Total number of flip-flops in function (\S+): (\d+)")
 
 
-def bambu(path: Path) -> list[dict[str, Any]]:
-    """Estimates of each function in Bambu's log: {"name", "control_steps", "fmax_mhz", "states", "area", "dsp", "ff"}.
+def bambu(path: Path) -> list[ToolFunction]:
+    """Estimates of each function in Bambu's log; one that the log does not give is None.
 
-    One that the log does not give is None. Raises ConfigError for a log without any function.
+    Raises ConfigError for a log without any function.
     """
-    found: dict[str, dict[str, Any]] = {}
-    figures: dict[str, Any] | None = None
+    found: dict[str, dict[str, float | None]] = {}
+    figures: dict[str, float | None] | None = None
     for line in _text(path).splitlines():
         if heading := _BAMBU_HEADING.match(line):
             figures = found.setdefault(heading[1], dict.fromkeys((*_BAMBU_FIGURES, "ff")))
@@ -145,7 +160,7 @@ def bambu(path: Path) -> list[dict[str, Any]]:
                     figures[key] = _number(value) if key == "fmax_mhz" else _whole(value)
     if not found:
         raise ConfigError(f"{path}: no figures of a function: is it the log of Bambu?")
-    return [{"name": name, **figures} for name, figures in found.items()]
+    return [ToolFunction.model_validate({"name": name, **figures}) for name, figures in found.items()]
 
 
 def _text(path: Path) -> str:

@@ -10,25 +10,26 @@ from typing import Any
 
 from openhls.system import children
 
-from psconv.common.fresh import write_json
 from psconv.flow.bench import Rtl, run_bench, summary
 from psconv.flow.design import Design
 from psconv.flow.settings import Settings
 from psconv.flow.vectors import load_vectors
 from psconv.synthesis.resources import synthesise
 from psconv.vendor import project, reports, tools
-from pymodel.common.errors import ConfigError
-from pymodel.common.records import read_json, reading
+from psconv.vendor.records import ToolReport
+from pymodel.common.errors import ConfigError, validated
+from pymodel.common.records import read_json, reading, write_json
 from pymodel.top.cycles import processes
 from pymodel.top.dataflow import IN_PORT, OUT_PORT
 from rtl_tb.build import elaborated_ports
-from rtl_tb.ports import vendor_ports
+from rtl_tb.ports import Direction, vendor_ports
 
 _ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines nothing
 _QUIET = 20_000  # cycles in which no beat may move, at least
 
 TOOLS = ("vitis", "bambu")
 LOG = "run.log"
+_RESULT = "result.json"
 
 
 def write_project(tool: str, design: Design, settings: Settings) -> Path:
@@ -56,7 +57,7 @@ def implemented(folder: Path) -> bool:
     return (folder / "reports" / "timing.rpt").exists()
 
 
-def run_design(tool: str, design: Design, settings: Settings, named: Path | None, implement: bool) -> dict[str, Any]:
+def run_design(tool: str, design: Design, settings: Settings, named: Path | None, implement: bool) -> ToolReport:
     """The record of a design, from the tool's results if they are there, else after running it.
 
     Writes it as result.json. Raises ToolMissing; ConfigError where the tool or a report fails.
@@ -67,27 +68,27 @@ def run_design(tool: str, design: Design, settings: Settings, named: Path | None
     elif implement and tool == "vitis" and not implemented(folder):
         _run(folder, ["vivado", "-mode", "batch", "-source", "vivado_ooc.tcl"], tools.find("vivado"))
     record = collect(tool, folder, design, settings)
-    write_json(folder / "result.json", record)
+    write_json(folder / _RESULT, record.model_dump(exclude_unset=True))
     return record
 
 
-def stored(tool: str, design: Design, settings: Settings) -> dict[str, Any] | None:
-    """The record of an earlier run of the tool on the same inputs, if there is one."""
+def stored(tool: str, design: Design, settings: Settings) -> ToolReport | None:
+    """The record of an earlier run of the tool on the same inputs, if there is one. Raises ConfigError: damaged."""
     folder = settings.layout.vendor(tool, design.name)
-    result = folder / "result.json"
+    result = folder / _RESULT
     if not result.exists():
         return None
     vectors = load_vectors(settings.layout, design)
     key = project.contents(tool, design, vectors, settings.target, settings.clock_ns).key
     with reading(folder / project.RECORD):
         fresh = read_json(folder / project.RECORD)["key"] == key
-    return read_json(result) if fresh else None
+    return validated(ToolReport, read_json(result), str(result)) if fresh else None
 
 
-def collect(tool: str, folder: Path, design: Design, settings: Settings) -> dict[str, Any]:
-    """What report.json keeps of a design (psconv.report.schema.ToolReport)."""
+def collect(tool: str, folder: Path, design: Design, settings: Settings) -> ToolReport:
+    """What report.json keeps of a design. Raises ConfigError where a report of the tool is missing or another one."""
     rtl, dataflow = sorted((folder / "rtl").glob("*.v")), design.dataflow
-    directions = {IN_PORT: "in", **dict.fromkeys(design.streamed, "in"), OUT_PORT: "out"}
+    directions: dict[str, Direction] = {IN_PORT: "in", **dict.fromkeys(design.streamed, "in"), OUT_PORT: "out"}
     ports = vendor_ports(tool, dataflow.top, directions, elaborated_ports(rtl, dataflow.top))
     # The tables of ROMs and RAMs are read while the simulation starts, from its folder.
     tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]
@@ -119,10 +120,11 @@ def collect(tool: str, folder: Path, design: Design, settings: Settings) -> dict
         }
         if wide := project.wide_words(design):
             record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"] = ", ".join(wide)
-    return record
+    return validated(ToolReport, record, str(folder))
 
 
 def _vitis_figures(folder: Path, top: str) -> dict[str, Any]:
+    """Fields of ToolReport."""
     estimate = reports.csynth(folder / f"{top}_csynth.xml", folder / "csynth.xml")
     cosim = reports.cosim(folder / f"{top}_cosim.rpt")
     figures: dict[str, Any] = {

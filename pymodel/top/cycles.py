@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
 from pymodel.engine.cycles import STAGES, check_depth, lead, longest_silence
 from pymodel.engine.maxplus import Link, Orbit, Process, Timeline, interval, occupancy, settle, sink
@@ -148,7 +149,7 @@ def quiet(dataflow: Dataflow, schedule: Mapping[str, Any]) -> int:
 
 def _run(
     dataflow: Dataflow, schedule: Mapping[str, Any], images: int, start: int, reloads: frozenset[int]
-) -> tuple[np.ndarray, np.ndarray, dict[str, Link]]:
+) -> tuple[Int64, Int64, dict[str, Link]]:
     """Of each image the cycles of its first beat in and its last beat out, int64 [images]; the links of the RTL."""
     links = _scheduled(dataflow, schedule)
     leads = {process["name"]: lead(process) for process in schedule["processes"]}

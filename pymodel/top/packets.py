@@ -109,7 +109,7 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
     size = dataflow.source.words.word_bytes
     parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
     beats = np.concatenate(parts)
-    gate = _gate(dataflow)
+    gate = gate_of(dataflow)
     length = gate.identity_beats * size
     name = np.frombuffer(gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
     return np.concatenate([name, beats, check_sum(beats)])
@@ -117,7 +117,7 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
 
 def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
-    _gate(dataflow)
+    gate_of(dataflow)
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
         where = "the bundle" if differing[0] in layers else "the hardware"
@@ -132,7 +132,7 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     return dataflow.engines
 
 
-def _gate(dataflow: Dataflow) -> GateUnit:
+def gate_of(dataflow: Dataflow) -> GateUnit:
     """The entrance of the weights. Raises ConfigError where there is none."""
     if dataflow.gate is None:
         raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")

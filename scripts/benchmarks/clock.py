@@ -13,6 +13,7 @@ from typing import Any
 
 from psconv.common.parallel import in_workers
 from psconv.synthesis.critical_path import sentence
+from psconv.synthesis.place_route import Placed
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, Generated, generate
 
@@ -40,7 +41,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     prepared = in_workers(_prepare, [(name, folder) for name in names], lambda at: progress(f"{names[at]}: netlist"))
     calls = [(name, seed, folder) for name in names for seed in SEEDS[name]]
     routed = in_workers(_route, calls, lambda at: progress(f"{calls[at][0]}, seed {calls[at][1]}: routed"))
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    found: dict[str, list[Placed]] = {name: [] for name in names}
     for (name, _, _), result in zip(calls, routed, strict=True):
         found[name].append(result)
     return [
@@ -80,11 +81,11 @@ def _prepare(name: str, folder: Path) -> dict[str, Any]:
     return {"stages of pe": _stages(engine), **moved}
 
 
-def _route(name: str, seed: int, folder: Path) -> dict[str, Any]:
+def _route(name: str, seed: int, folder: Path) -> Placed:
     return generate(CHANNELS, SIZE, ENGINES[name], "ulx3s_85f", folder).placed(seed)
 
 
-def _row(name: str, counts: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
+def _row(name: str, counts: dict[str, Any], results: list[Placed]) -> dict[str, Any]:
     clocks = [result["fmax_mhz"] for result in results]
     best, used = max(results, key=lambda result: result["fmax_mhz"]), results[0]["used"]
     middle = median(clocks)
@@ -105,7 +106,7 @@ def _row(name: str, counts: dict[str, Any], results: list[dict[str, Any]]) -> di
     }
 
 
-def _limit(name: str, result: dict[str, Any]) -> dict[str, Any]:
+def _limit(name: str, result: Placed) -> dict[str, Any]:
     spent = result["critical_path_ns_by_element"]
     return {
         "engine": name,

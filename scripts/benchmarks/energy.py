@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from psconv.commands.analysis import Row, Setting, energy_rows, periodicity_rows
+from psconv.commands.analysis import Setting, energy_rows, periodicity_rows
+from psconv.common.tables import Row
 from pymodel.counts.energy import Costs
 from pymodel.counts.traffic import Buffers, EngineOptions
 from pymodel.network.supports import PAPER_VARIANTS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -12,6 +11,7 @@ from psconv.flow.config import RunConfig
 from psconv.flow.design import make_designs
 from psconv.flow.inputs import load_inputs
 from psconv.report.collect import report
+from psconv.report.schema import DesignReport
 from psconv.synthesis.targets import load_target
 from pymodel.common.arrays import Int8
 from pymodel.golden import model as model
@@ -19,17 +19,16 @@ from pymodel.top.units import EngineUnit
 from scripts.designs import engine_of
 
 
-def through_flow(config: RunConfig, name: str, folder: Path) -> dict[str, Any]:
-    """The report's record of the design of the one layer of `config`, built in folder/name.
+def through_flow(config: RunConfig, name: str, folder: Path) -> DesignReport:
+    """The report of the design of the one layer of `config`, built in folder/name.
 
     Raises AssertionError where a value of C simulation or RTL differs, or the cycles are not the model's.
     """
     run = flow.prepare(config, Path(f"{name}.yaml"), folder / name)
     flow.run_steps("all", run, Console(quiet=True))
     result = report(run)
-    design: dict[str, Any]
-    [design] = result["designs"]
-    assert result["ok"], (name, design["mismatches"], design["errors"])
+    [design] = result.designs
+    assert result.ok, (name, design.mismatches, design.errors)
     return design
 
 

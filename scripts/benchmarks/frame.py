@@ -14,10 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from psconv.common.fresh import write_json
 from psconv.common.tables import numeric, shown
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
+from pymodel.common.records import write_json
 from scripts.benchmarks import BENCHMARKS, OPTIONAL
 
 

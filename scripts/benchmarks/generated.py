@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from openhls import fingerprint
 
-from psconv.common.fresh import content_key, unless_fresh, versions, write_json
+from psconv.common.fresh import content_key, unless_fresh, versions
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.common.sources import code
 from psconv.flow.hls import compile_top
@@ -23,6 +23,7 @@ from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
 from psconv.synthesis import place_route
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import Target, load_target
+from pymodel.common.records import write_json
 from pymodel.engine.packing import EngineShape
 from pymodel.network.formats import accumulator_bits
 from pymodel.top import cpp
@@ -33,6 +34,7 @@ PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
 DENSE: dict[str, Any] = {"support": "dense", "Tb": 8, "fold": 3}
 PERIODIC: dict[str, Any] = {"support": "PSD1_P16"}
 BY_CHANNELS = PERIODIC | {"feed": "channels"}
+Kept = TypeVar("Kept")
 CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of nextpnr
 
 
@@ -74,7 +76,7 @@ class Generated:
         """The clock that the flow's delay model allows."""
         return 1000 / float(self.slowest["longest_stage_ns"])
 
-    def cells(self) -> dict[str, Any]:
+    def cells(self) -> dict[str, float]:
         """Resources by yosys, as `resources.synthesise` totals them."""
         return self._kept("cells", lambda: synthesise(self.rtl, self.top, self.target)["total"])
 
@@ -84,8 +86,8 @@ class Generated:
             "netlist", lambda: place_route.netlist(self.rtl, self.top, self.target, self.folder / "synthesised")
         )
 
-    def placed(self, seed: int = 1) -> dict[str, Any]:
-        """What `place_route.route` says."""
+    def placed(self, seed: int = 1) -> place_route.Placed:
+        """After place and route."""
         self.netlist()
         clock_ns = CLOCK_NS[self.target.name]
         return self._kept(
@@ -95,7 +97,7 @@ class Generated:
             ),
         )
 
-    def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _kept(self, name: str, make: Callable[[], Kept]) -> Kept:
         result = self.folder / f"{name}.json"
         key = content_key(
             self.key,
@@ -104,7 +106,7 @@ class Generated:
             versions(*SYNTHESIS_PACKAGES),
         )
         unless_fresh(result, key, lambda: write_json(result, make()))
-        kept: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        kept: Kept = json.loads(result.read_text(encoding="utf-8"))
         return kept
 
 

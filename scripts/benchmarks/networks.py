@@ -18,6 +18,7 @@ from rich.console import Console
 from psconv.flow import run as flow
 from psconv.flow.config import load
 from psconv.report.collect import report as collect
+from psconv.report.schema import RunReport
 from psconv.synthesis.targets import verdict
 from scripts.benchmarks.frame import Table
 from scripts.places import ROOT
@@ -28,7 +29,8 @@ CASES = ("digits/network.yaml", "networks/resnet18.yaml")
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """A row of each table for each network. Raises AssertionError where a value, a cycle or a memory differs."""
-    results, seconds, resources, memory = [], [], [], []
+    results, seconds, memory = [], [], []
+    resources: list[dict[str, Any]] = []
     for case in CASES:
         name = Path(case).parent.name if "digits" in case else Path(case).stem
 
@@ -36,19 +38,18 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             progress(name + text)
 
         report, times = _measure(ROOT / "examples" / case, folder / name, say)
-        assert report["ok"], report["title"]
-        [network] = report["designs"]
+        assert report.ok, report.title
+        [network] = report.designs
         results.append(_result(name, report))
         seconds.append({"network": name} | times)
-        used = {kind: network["resources"][kind] for kind in report["budgets"]}
-        share = {kind: f"{used[kind] / budget:.1%}" for kind, budget in report["budgets"].items() if budget}
+        used = {kind: network.resources[kind] for kind in report.budgets}
+        share = {kind: f"{used[kind] / budget:.1%}" for kind, budget in report.budgets.items() if budget}
         resources += [
-            {"network": name} | used | {"fits": verdict(used, report["budgets"])},
-            {"network": f"{name}, share of {report['target']}"} | share | {"fits": ""},
+            {"network": name} | used | {"fits": verdict(used, report.budgets)},
+            {"network": f"{name}, share of {report.target}"} | share | {"fits": ""},
         ]
         memory += [
-            {"network": name, "holds": one["holds"], "bits": one["bits"], "model": one["model"]}
-            for one in network["memory"]
+            {"network": name, "holds": one.holds, "bits": one.bits, "model": one.model} for one in network.memory
         ]
     return [
         Table("Whole networks against the golden model", results),
@@ -58,7 +59,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     ]
 
 
-def _measure(path: Path, folder: Path, progress: Callable[[str], None]) -> tuple[dict[str, Any], dict[str, float]]:
+def _measure(path: Path, folder: Path, progress: Callable[[str], None]) -> tuple[RunReport, dict[str, float]]:
     """The report of a run, and the wall clock of its steps."""
     shutil.rmtree(folder, ignore_errors=True)
     times: dict[str, float] = {}
@@ -80,18 +81,17 @@ def _processor() -> float:
     return sum(one.ru_utime + one.ru_stime for one in usage)
 
 
-def _result(name: str, report: dict[str, Any]) -> dict[str, Any]:
-    [network], accuracy = report["designs"], report["accuracy"]
-    layers = sum(sum(layer["mismatches"].values()) for layer in network["layers"])
+def _result(name: str, report: RunReport) -> dict[str, Any]:
+    [network], accuracy = report.designs, report.accuracy
     return {
         "network": name,
-        "images": network["images"],
-        "score_mismatches": sum(network["mismatches"].values()),
-        "layer_mismatches": layers,
-        "cycles": network["cycles_sim"],
-        "model": network["cycles_model"],
-        "interval": network["interval_model"],
-        "frames/s": round(network["frames_per_second"]),
-        "hits, golden": accuracy and accuracy["golden"],
-        "hits, RTL": accuracy and accuracy["rtl"],
+        "images": network.images,
+        "score_mismatches": sum(count or 0 for count in network.mismatches.values()),
+        "layer_mismatches": sum(count or 0 for layer in network.layers for count in layer.mismatches.values()),
+        "cycles": network.cycles_sim,
+        "model": network.cycles_model,
+        "interval": network.interval_model,
+        "frames/s": round(network.frames_per_second),
+        "hits, golden": accuracy and accuracy.golden,
+        "hits, RTL": accuracy and accuracy.rtl,
     }

@@ -12,7 +12,7 @@ import nngen
 import nngen.verilog
 import numpy as np
 
-from pymodel.common.arrays import Array, Int8, UInt8
+from pymodel.common.arrays import Array, Int8, Integers, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.top.units import EngineUnit
@@ -110,7 +110,7 @@ def generate(engine: EngineUnit, wish: Parallelism, folder: Path) -> Built:
     return Built(folder / f"{TOP}.v", tensors, PATIENCE * macs // wish.multipliers(shape.kernel))
 
 
-def simulate(built: Built, engine: EngineUnit, images: np.ndarray, folder: Path, cache: Path) -> list[Run]:
+def simulate(built: Built, engine: EngineUnit, images: Integers, folder: Path, cache: Path) -> list[Run]:
     """Each of `images`, int8 [n, C, H, W], from reset. folder: of the memory's contents; cache: of compiled simulators.
 
     Raises ConfigError: Verilator refuses the design, or a run hangs.

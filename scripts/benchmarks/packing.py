@@ -72,7 +72,7 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
             "parallelism": {"To": case.To, "fold": case.fold, "packing": case.packing},
         }
     )
-    layer = through_flow(config, case.name, folder)
+    design = through_flow(config, case.name, folder)
     return {
         "device": case.target,
         "weight_bits": case.weight_bits,
@@ -80,10 +80,10 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
         "To": case.To,
         "fold": case.fold,
         "packing": case.packing,
-        "lanes": layer["lanes"],
-        **{kind: layer["resources"][kind] for kind in ("DSP", "LUT", "FF")},
-        "cycles": layer["cycles_sim"],
-        "mux_free": layer["multiplexer_free"],
+        "lanes": design.lanes,
+        **{kind: design.resources[kind] for kind in ("DSP", "LUT", "FF")},
+        "cycles": design.cycles_sim,
+        "mux_free": design.multiplexer_free,
     }
 
 

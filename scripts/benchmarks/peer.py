@@ -20,12 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from psconv.common.fresh import content_key, unless_fresh, versions, write_json
+from psconv.common.fresh import content_key, unless_fresh, versions
 from psconv.common.parallel import in_workers
 from psconv.common.sources import code
 from psconv.flow.config import RunConfig
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
+from pymodel.common.records import write_json
 from scripts.benchmarks import nngen_layer
 from scripts.benchmarks.engines import layer_vectors, through_flow
 from scripts.benchmarks.frame import Table
@@ -129,9 +130,11 @@ def measure(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def _ours(case: Case, folder: Path) -> dict[str, Any]:
-    layer = through_flow(case.layer.config(case.support, **case.options), case.name, folder)
-    cycles, words = layer["cycles_sim"], -(-(layer["weight_bits"] + BIAS_BITS * case.layer.cout) // BUS_BITS)
-    return _row(case, layer["shape"], layer["multipliers"], layer["macs"], layer["resources"], cycles, cycles + words)
+    design = through_flow(case.layer.config(case.support, **case.options), case.name, folder)
+    [layer], cycles = design.layers, design.cycles_sim
+    assert layer.weight_bits is not None and layer.multipliers is not None and layer.macs is not None
+    words = -(-(layer.weight_bits + BIAS_BITS * case.layer.cout) // BUS_BITS)
+    return _row(case, layer.shape, layer.multipliers, layer.macs, design.resources, cycles, cycles + words)
 
 
 def _peer(case: Case, folder: Path) -> dict[str, Any]:

@@ -16,12 +16,12 @@ import yaml
 from rich.console import Console
 
 from psconv.commands import explore
-from psconv.common.fresh import write_json
 from psconv.common.parallel import in_workers
 from psconv.flow import run as flow
 from psconv.flow.config import load
 from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
+from pymodel.common.records import write_json
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.fitted import fitted

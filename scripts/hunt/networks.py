@@ -16,6 +16,7 @@ from psconv.flow.hls import compile_top
 from psconv.flow.layout import Layout
 from psconv.flow.settings import Settings
 from psconv.synthesis.targets import load_target
+from pymodel.common.arrays import Int8, UInt8
 from pymodel.golden import model as golden
 from pymodel.top.cycles import check, latency, processes, slowest
 from pymodel.top.dataflow import INPUT, NETWORK, Dataflow
@@ -83,7 +84,7 @@ class Networks:
                 yield case | {key: plain}
 
 
-def hunted(dataflow: Dataflow, weights: np.ndarray | None, outputs: dict[str, np.ndarray]) -> tuple[Design, Vectors]:
+def hunted(dataflow: Dataflow, weights: UInt8 | None, outputs: dict[str, Int8]) -> tuple[Design, Vectors]:
     """A network as a design, and its vectors from the outputs of every layer."""
     design = Design(NETWORK, "a hunted network", dataflow, INPUT, weights)
     return design, design.vectors(outputs)

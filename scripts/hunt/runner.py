@@ -11,9 +11,9 @@ from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 
-from psconv.common.fresh import content_key, write_json
+from psconv.common.fresh import content_key
 from pymodel.common.errors import ConfigError
-from pymodel.common.records import read_json
+from pymodel.common.records import read_json, write_json
 from scripts.hunt import CAMPAIGNS
 from scripts.hunt.campaign import Campaign, Case
 from scripts.hunt.judge import Worker, drawn

@@ -50,9 +50,10 @@ class Page(HTMLParser):
             assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
 
 
-def test_three_files_from_one_dictionary(tmp_path: Path) -> None:
+def test_three_files_from_one_report(tmp_path: Path) -> None:
     data = run_of(alone("conv1"), alone("conv2", variant="dense", lanes=576, multipliers=288, scale_multipliers=2))
-    report = write_report(data, tmp_path / "report")
+    report = parse_report(data)
+    write_report(report, tmp_path / "report")
     files = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert files == ["report.html", "report.json", "report.md"]
     again = parse_report(json.loads((tmp_path / "report" / "report.json").read_text()))
@@ -88,7 +89,7 @@ def test_the_clock_and_its_critical_path(tmp_path: Path) -> None:
         ],
         "registers": {"multiplier_inputs": 24, "flip_flops_saved": 1216},
     }
-    write_report(run_of(alone("conv1", clock=clock), alone("conv2")), tmp_path)
+    write_report(parse_report(run_of(alone("conv1", clock=clock), alone("conv2"))), tmp_path)
     text, html = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html"))
     row = (
         "| conv1 | 156.2 | 155.5 | -0.03 | 1 | routing 3.83, carry chain 1.16 "
@@ -100,7 +101,7 @@ def test_the_clock_and_its_critical_path(tmp_path: Path) -> None:
     page = Page()
     page.feed(html)
     assert page.open == [] and "Clock" in page_headings(html)
-    write_report(run_of(alone("conv2")), tmp_path)
+    write_report(parse_report(run_of(alone("conv2"))), tmp_path)
     assert "critical path" not in (tmp_path / "report.md").read_text()
 
 
@@ -141,7 +142,7 @@ def network(*names: str, **changes: Any) -> dict[str, Any]:
 
 def test_a_network_as_one_top(tmp_path: Path) -> None:
     data = run_of(network("conv1", "pool"))
-    write_report(data, tmp_path)
+    write_report(parse_report(data), tmp_path)
     html, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
     for shown in (html, text):
         assert "1,100,000 for 3 images, model 1,100,000 (exact, for each image)" in shown
@@ -175,7 +176,7 @@ def test_weights_from_outside_memory(tmp_path: Path) -> None:
         "held_bits": {"windows": 589824, "sums": 384, "outputs": 65536},
     }
     two = [one, one | {"layer": "conv2", "port": "w_conv2"}]
-    write_report(run_of(network("conv1", "pool", weights=two)), tmp_path)
+    write_report(parse_report(run_of(network("conv1", "pool", weights=two))), tmp_path)
     html, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
     page = Page()
     page.feed(html)
@@ -238,7 +239,7 @@ def test_the_terminal_table_fits_120_columns(tmp_path: Path) -> None:
     data = run_of(big, alone("layer4.1.shortcut", mismatches={"csim": 1}, errors=["x: lost"]), ok=False)
     with (tmp_path / "out").open("w") as sink:
         console = Console(width=120, record=True, file=sink)
-        for part in terminal_table(data):
+        for part in terminal_table(parse_report(data)):
             console.print(part)
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= 120

@@ -133,6 +133,17 @@ def test_a_design_of_nngen_and_its_row(peer, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_design_of_ours_and_its_row(peer, tmp_path):
+    """Through the whole flow: its 9 lanes, its cells, and a port that its weights and biases would come by."""
+    row = peer.measure(peer.Case(peer.Layer(4, 4, 4), peer.OURS, "dense", {}), tmp_path)
+    weights, macs = 4 * 4 * 9, 4 * 4 * 4 * 4 * 9
+    assert row["multipliers"] == 9 and row["MACs"] == macs and row["support"] == "dense"
+    assert row["cycles with weights"] - row["cycles"] == (8 * weights + 32 * 4) // 32
+    assert 0 < row["MACs per multiplier and cycle"] == macs / (9 * row["cycles"]) < 1
+    assert all(row[kind] > 0 for kind in ("LUT", "FF", "DSP"))
+
+
+@pytest.mark.slow
 def test_a_layer_with_other_rounding_is_refused(peer, tmp_path):
     config = peer.Layer(4, 4, 4).config("dense")
     engine, _, _ = peer.layer_vectors(config, Path("layer.yaml"))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psconv.flow import csim
-from psconv.report.collect import _traffic
+from psconv.report.collect import weight_traffic
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape, pack_rom, pack_stream, unpack_stream
 from pymodel.engine.shape_of import engine_shape
@@ -208,9 +208,9 @@ def check_free_run(built: Built) -> None:
     memory = {what: bits for what, bits in network_memory.built(schedule).items() if what != network_memory.FIFOS}
     assert network_memory.needed(dataflow) == memory  # or `psconv run` calls it a failure
     for engine in dataflow.streamed.values():
-        traffic = _traffic(engine, result.moved, IMAGES, 1e6)
-        assert traffic["beats"] == traffic["beats_sim"] == engine.shape.NB * engine.shape.steps * engine.shape.fold
-        assert traffic["bytes"] == len(design.streamed[engine.port.name].tobytes())
+        traffic = weight_traffic(engine, result.moved, IMAGES, 1e6)
+        assert traffic.beats == traffic.beats_sim == engine.shape.NB * engine.shape.steps * engine.shape.fold
+        assert traffic.bytes == len(design.streamed[engine.port.name].tobytes())
 
 
 @pytest.fixture(scope="module")

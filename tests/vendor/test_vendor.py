@@ -23,10 +23,12 @@ from psconv.flow import run as flow
 from psconv.flow import steps as steps
 from psconv.flow.config import load
 from psconv.flow.vectors import load_vectors, save_vectors
-from psconv.report.render import parse_report, render_html, render_markdown
+from psconv.report.render import render_html, render_markdown
+from psconv.report.schema import parse_report
 from psconv.synthesis.targets import known_targets, load_target
 from psconv.vendor import step, tools
 from psconv.vendor.bambu_sources import UNUSED, bambu_header, bambu_source
+from psconv.vendor.records import ToolReport
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cpp as header
 from pymodel.engine.cycles import pe_iterations
@@ -532,25 +534,28 @@ def test_the_whole_way_through_a_fake_vitis(tmp_path: Path, monkeypatch) -> None
 
     record = step.run_design("vitis", design, settings, tool, False)
     assert [line.split()[:2] for line in log.read_text().splitlines()] == [["fake", "-version"], ["fake", "-f"]]
-    assert record["mismatches"] == 0 and record["errors"] == [] and record["cycles_sim"] > 0
-    assert record["resources"]["BRAM"] == 3.5 and record["resources_by"] == "Vitis HLS, estimate"
-    assert record["cosim"] == "Pass" and "fmax_mhz" not in record
-    assert record["provenance"]["tool"] == "a fake vitis_hls 2099.1, written for a test"
+    assert record.mismatches == 0 and record.errors == [] and record.cycles_sim > 0
+    assert record.resources["BRAM"] == 3.5 and record.resources_by == "Vitis HLS, estimate"
+    assert record.cosim == "Pass" and record.fmax_mhz is None
+    assert record.provenance["tool"] == "a fake vitis_hls 2099.1, written for a test"
 
     routed = step.run_design("vitis", design, settings, None, True)  # copied back: synthesis is not run again
     assert [line.split()[0] for line in log.read_text().splitlines()] == ["fake", "fake", "vivado"]
-    assert routed["resources_by"] == "Vivado, routed" and routed["resources"]["LUT"] == 3131
-    assert routed["fmax_mhz"] == 266.67 and routed["cycles_sim"] == record["cycles_sim"]
+    assert routed.resources_by == "Vivado, routed" and routed.resources["LUT"] == 3131
+    assert routed.fmax_mhz == 266.67 and routed.cycles_sim == record.cycles_sim
     assert step.stored("vitis", design, settings) == routed
     check_report(routed)
     other = prepared(tmp_path, clock_ns=9.0)
     assert step.stored("vitis", *other) is None  # of other inputs
+    folder = settings.layout.vendor("vitis", design.name)
+    (folder / "result.json").write_text('{"mismatches": 0}')
+    with pytest.raises(ConfigError, match=r"result\.json: cycles_sim: this key is missing"):
+        step.stored("vitis", design, settings)
 
     vectors = load_vectors(settings.layout, design)
     vectors.outputs[design.layer][0, 0, 0, 0] ^= 1  # the bench looks at the tool's RTL, not at what the tool says of it
     save_vectors(settings.layout, design, vectors)
-    folder = settings.layout.vendor("vitis", design.name)
-    assert step.collect("vitis", folder, design, settings)["mismatches"] == 1
+    assert step.collect("vitis", folder, design, settings).mismatches == 1
 
 
 @pytest.mark.parametrize("way", ["vitis_hls", "v++"])
@@ -577,7 +582,7 @@ def test_a_step_that_fails_loses_nothing_of_those_before(way: str, tmp_path: Pat
     assert {"psconv_layer_csynth.xml", "csynth.xml"} <= kept and "psconv_layer_cosim.rpt" not in kept
 
 
-def check_report(record: dict) -> None:
+def check_report(record: ToolReport) -> None:
     """The report has a table of the tool, with who counted and where it ran; without a record it has none."""
     with_tool, without = (
         parse_report(run_of(design_of("conv", tools={"vitis": record}))),
@@ -601,8 +606,8 @@ def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
     (rtl / "ready.mem").write_text("1\n")
     tool = fake_bambu(tmp_path, rtl)
     record = step.run_design("bambu", design, settings, tool, False)
-    assert record["mismatches"] == 0 and record["errors"] == [], record
-    assert record["resources_by"] == "yosys" and record["resources"]["DSP"] == design.engine.shape.lanes
+    assert record.mismatches == 0 and record.errors == [], record
+    assert record.resources_by == "yosys" and record.resources["DSP"] == design.engine.shape.lanes
     called = log.read_text().splitlines()[1].split()
     options = {word.partition("=")[0] for word in called if word.startswith("--")}
     assert options == {
@@ -616,8 +621,8 @@ def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
         "--reset-level",
     }
     assert "--device-name=xcu55c-2Lfsvh2892-VVD" in called
-    assert record["provenance"]["tool"].startswith("Version: PandA 2099.1")
-    assert record["functions"] == [
+    assert record.provenance["tool"].startswith("Version: PandA 2099.1")
+    assert [function.model_dump() for function in record.functions] == [
         {
             "name": "columns",
             "control_steps": 7,
@@ -629,7 +634,7 @@ def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
         },
         {"name": "psconv_engine", "control_steps": 3, "fmax_mhz": 412.5, "states": 2, "area": 12, "dsp": 4, "ff": 5},
     ]
-    wide = record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"]
+    wide = record.provenance["cut by Bambu 2024.10 at -O2, being wider than 64 bits"]
     assert wide == f"column 96, window 288, weights {design.engine.shape.rom_word_bits}"
     report = parse_report(run_of(design_of("conv", tools={"bambu": record})))
     for render in (render_markdown, render_html):

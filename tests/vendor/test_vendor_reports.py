@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from psconv.vendor import reports
+from psconv.vendor.records import ToolLoop
 from pymodel.common.errors import ConfigError
 from tests.helpers.places import TESTS
 
@@ -24,9 +25,18 @@ def test_csynth() -> None:
     assert found["latency"] is None and found["interval"] == 444  # "undef" is no number
     assert found["resources"] == {"BRAM": 3.5, "DSP": 24, "FF": 5551, "LUT": 6661, "URAM": 0}
     assert found["loops"] == [
-        {"module": "columns_EngineConfig_s", "name": "rows_beats", "ii": 1, "depth": 4, "iterations": 36},
-        {"module": "pe_EngineConfig_s", "name": "steps_folds", "ii": 2, "depth": 9, "iterations": 16},
+        ToolLoop(module="columns_EngineConfig_s", name="rows_beats", ii=1, depth=4, iterations=36),
+        ToolLoop(module="pe_EngineConfig_s", name="steps_folds", ii=2, depth=9, iterations=16),
     ]
+
+
+def test_a_module_without_a_name_is_no_report_of_c_synthesis(tmp_path: Path) -> None:
+    text = (SAMPLES / "csynth_sample.xml").read_text()
+    path = tmp_path / "csynth.xml"
+    path.write_text(text.replace("<Name>pe_EngineConfig_s</Name>", "", 1))
+    assert path.read_text() != text
+    with pytest.raises(ConfigError, match=r"csynth\.xml: no element Name"):
+        reports.csynth(SAMPLES / "top_csynth_sample.xml", path)
 
 
 def test_csynth_of_vivado_hls_names_its_dsps_otherwise(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from openhls.backend.keywords import safe
 from openhls.backend.netlist import add
 from openhls.backend.primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
-from openhls.backend.schedule import Plan
+from openhls.backend.schedule import Operand, Plan
 from openhls.backend.targets import Target
 from openhls.common.errors import InternalError, Location
 from openhls.graph.nodes import Interface, Node, Stream
@@ -248,10 +248,10 @@ class _ProcessText:
 
     def _hint(self, node: Node) -> str:
         if node.op == "read":
-            return node.attrs["stream"]
+            return str(node.attrs["stream"])
         if node.op == "load":
-            return node.attrs["memory"]
-        return node.attrs.get("name") or ("condition" if node.op == "table" else node.op)
+            return str(node.attrs["memory"])
+        return str(node.attrs.get("name") or "") or ("condition" if node.op == "table" else node.op)
 
     def _first(self, node: Node) -> str:
         if node not in self.result:
@@ -335,7 +335,7 @@ class _ProcessText:
         if bits < node.width:
             self._extended(product, bits, node.width, True, name)
 
-    def _operand(self, operand, stage: int) -> str:
+    def _operand(self, operand: Operand, stage: int) -> str:
         value = self.at(operand.node, stage - operand.registered)
         return value if operand.sign else self._extended(value, operand.node.width, operand.bits, False)
 
@@ -386,7 +386,7 @@ class _ProcessText:
         module = self._memory_module(memory_name, held and plan.kind == "rom")
         contents = None if memory.contents is None else tuple(memory.contents)
         if plan.kind == "rom":
-            shape = Rom(
+            shape: Rom | Ram = Rom(
                 memory.width,
                 memory.depth,
                 plan.style,

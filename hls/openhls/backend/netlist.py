@@ -195,7 +195,7 @@ class _Width:
 
     def __init__(self, nets: Mapping[str, list[int]], expression: str):
         self.nets, self.expression = nets, expression
-        self.tokens = _TOKEN.findall(expression)
+        self.tokens: list[str] = _TOKEN.findall(expression)
         self.at = 0
 
     def whole(self) -> int:

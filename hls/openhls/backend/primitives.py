@@ -138,7 +138,8 @@ class Rom:
         ports += [f"input  wire {_vector(address_bits(self.depth))} raddr", f"output wire {_vector(self.width)} rdata"]
         # yosys has no distributed ROM by that name; "logic" is what it and Synplify call it
         attribute = 'rom_style = "block"' if self.style == "block" else 'syn_romstyle = "logic"'
-        column, body, sources = self.column or self.width, "", []
+        sources: list[str] = []
+        column, body = self.column or self.width, ""
         for low in range(0, self.width, column):
             bits, memory = min(column, self.width - low), "mem" if column >= self.width else f"mem{low // column}"
             body += f"  (* {attribute} *) logic {_vector(bits)} {memory} [0:{self.depth - 1}];\n"

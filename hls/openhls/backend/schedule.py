@@ -21,6 +21,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from openhls.backend.targets import Target
 from openhls.common.errors import HlsError, Location
@@ -29,6 +30,8 @@ from openhls.middle.control import Control
 from openhls.middle.narrow import extension, signed
 
 Slot = tuple[int, float]  # stage, ns after its start
+Style = Literal["block", "distributed", "ultra"]
+_STYLES: dict[str, Style] = {"lutram": "distributed", "bram": "block", "uram": "ultra"}  # of BIND_STORAGE
 _DISTRIBUTED_BITS = 4096
 _DISTRIBUTED_DEPTH = 64
 
@@ -37,8 +40,8 @@ _DISTRIBUTED_DEPTH = 64
 class MemoryPlan:
     """How a memory is built."""
 
-    kind: str  # ram, rom
-    style: str  # block, distributed, ultra
+    kind: Literal["ram", "rom"]
+    style: Style
     read_latency: int
     distance: int | None  # proven; None: no load follows a store to its word, or a ROM
     forwarding: bool = False
@@ -123,8 +126,7 @@ def plan_memories(process: Process, control: Control, target: Target) -> dict[st
         memory = process.memories[name]
         stored = any(e.op == "store" and e.attrs["memory"] == name for e in process.effects)
         small = memory.depth <= _DISTRIBUTED_DEPTH or memory.depth * memory.width <= _DISTRIBUTED_BITS
-        style = {"lutram": "distributed", "bram": "block", "uram": "ultra"}.get(memory.storage or "")
-        style = style or ("distributed" if small else "block")
+        style = _STYLES.get(memory.storage or "", "distributed" if small else "block")
         if style == "ultra":
             _check_ultra(memory, stored, target)
         if stored:
@@ -319,7 +321,7 @@ class _Attempt:
             sides.append((base, sign, self.slot(base)))
         stage = max([s + (always or offset > 0) for base, _, (s, offset) in sides if base.op != "const"], default=0)
         stage = max(stage, self.minimum.get(node, 0))
-        self.operands[node] = tuple(
+        left, right = (
             # one stage after a register's next value is made, that register holds it: no need for another one
             Operand(
                 base,
@@ -328,6 +330,7 @@ class _Attempt:
             )
             for base, sign, slot in sides
         )
+        self.operands[node] = left, right
         self._set(node, stage, (stage + 1, 0.0))
 
     # -- trees --
@@ -484,6 +487,5 @@ def _through(component: list[Node]) -> str:
 
 def _place_of(component: list[Node]) -> Location | None:
     """The line of the slowest kind of operation in a recurrence, for the message."""
-    located = [n for n in component if n.loc is not None]
-    located.sort(key=lambda n: (n.op not in ("add", "sub", "icmp"), n.loc.file, n.loc.line))
-    return located[0].loc if located else None
+    located = [(n.op not in ("add", "sub", "icmp"), n.loc.file, n.loc.line, n.loc) for n in component if n.loc]
+    return min(located, key=lambda found: found[:3])[3] if located else None

@@ -43,7 +43,7 @@ class HlsError(Exception):
         text = f"{loc}: error: {message}" if loc else f"error: {message}"
         super().__init__(text + (f"\n  note: {hint}" if hint else ""))
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[HlsError], tuple[str, Location | None, str | None], dict[str, list[str]]]:
         return type(self), (self.message, self.loc, self.hint), {"dumps": self.dumps}
 
 
@@ -53,5 +53,5 @@ class InternalError(HlsError):
     def __init__(self, message: str, loc: Location | None = None, hint: str | None = None):
         super().__init__(f"internal: {message}", loc, hint or "a fault of this compiler, not of the sources: report it")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[HlsError], tuple[str, Location | None, str | None], dict[str, list[str]]]:
         return type(self), (self.message.removeprefix("internal: "), self.loc, self.hint), {"dumps": self.dumps}

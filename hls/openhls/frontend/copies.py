@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from openhls.common.errors import HlsError
 from openhls.frontend.ir import Function, Instruction, Value, parse_constant_gep
@@ -65,6 +66,7 @@ class _Expansion:
         if target not in self.indexed or size <= max(self.types.size(t) for _, t in self._scalars(target)):
             return
         call, number = f"{_COPIES[0]}wide", word.text
+        load: Instruction | None = None
         if number.lstrip("-").isdigit():
             image = (int(number) % (1 << 8 * size)).to_bytes(size, "little")
             table = Value("i8", str(image[0]))
@@ -79,7 +81,7 @@ class _Expansion:
             call, operands = f"{_COPIES[1]}wide", [store.operands[1], load.operands[0], Value("i64", str(size))]
         block[k] = Instruction("", "call", "void", operands, store.text, store.debug, store.block, callee=call)
         uses = sum(v.text == number for b in self.function.blocks.values() for i in b for v in i.operands)
-        if call.startswith(_COPIES[1]) and not number.lstrip("-").isdigit() and not uses:
+        if load is not None and not uses:
             load.opcode, load.operands = "freeze", [Value(load.type, "undef")]  # nobody looks at it
 
     def _scalars(self, object_: str) -> list[tuple[int, str]]:
@@ -187,7 +189,14 @@ class _Expansion:
         return rest
 
     def _new(
-        self, call: Instruction, block: str, name: str, opcode: str, type_: str, operands: list[Value], **attributes
+        self,
+        call: Instruction,
+        block: str,
+        name: str,
+        opcode: str,
+        type_: str,
+        operands: list[Value],
+        **attributes: Any,
     ) -> Instruction:
         made = Instruction(name, opcode, type_, operands, call.text, call.debug, block, **attributes)
         if name:

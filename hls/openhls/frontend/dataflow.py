@@ -185,8 +185,8 @@ class _Reader:
         """Every stream joins two processes, or one and a port."""
         users: dict[str, list[str]] = {name: [] for name in self.network.streams}
         for call in self.network.calls:
-            for stream in call.streams:
-                users[stream].append(call.name)
+            for used in call.streams:
+                users[used].append(call.name)
         for name, stream in self.network.streams.items():
             wanted = 1 if name in self.ports else 2
             if len(users[name]) != wanted:

@@ -32,6 +32,9 @@ class Variable:
     in_function: bool = True  # declared there, static or not
 
 
+Found = tuple[str, int, list[tuple[str, int]]]  # a stream: its name, byte offset, and fields (`stream_fields`)
+
+
 @dataclass(frozen=True)
 class Leaf:
     """A scalar inside a type: true width and bytes in memory."""
@@ -66,7 +69,7 @@ class DebugInfo:
         match = re.search(rf"\b{key}: !(\d+)", self.nodes.get(node or "", ""))
         return match and match[1]
 
-    def list(self, node: str | None) -> list[str]:
+    def entries(self, node: str | None) -> list[str]:
         return re.findall(r"!(\d+)", self.nodes.get(node or "", ""))
 
     def kind(self, node: str | None) -> str:
@@ -89,7 +92,8 @@ class DebugInfo:
         if debug is None:
             return None
         if debug not in self._locations:
-            chosen, node = None, debug
+            chosen: Location | None = None
+            node: str | None = debug
             while node:
                 frame = Location(self.file(self.ref(node, "scope")), self.number(node, "line"))
                 if frame.line and (chosen is None or self.is_header(chosen)):
@@ -131,7 +135,9 @@ class DebugInfo:
     def arguments(self, subprogram: str | None) -> dict[int, Variable]:
         """The parameters of a function by position, from 1."""
         found = [
-            self.local(n) for n in self.list(self.ref(subprogram, "retainedNodes")) if self.kind(n) == "DILocalVariable"
+            self.local(n)
+            for n in self.entries(self.ref(subprogram, "retainedNodes"))
+            if self.kind(n) == "DILocalVariable"
         ]
         return {v.argument: v for v in found if v.argument}
 
@@ -153,14 +159,14 @@ class DebugInfo:
         counts: list[int] = []
         type_ = self.strip(type_)
         while self.text(type_, "tag") == "DW_TAG_array_type":
-            counts += [self.number(e, "count") for e in self.list(self.ref(type_, "elements"))]
+            counts += [self.number(e, "count") for e in self.entries(self.ref(type_, "elements"))]
             type_ = self.strip(self.ref(type_, "baseType"))
         return counts, type_
 
     def members(self, type_: str | None) -> list[tuple[str, int, str]]:
         """(name, byte offset, type) of a structure's data, bases included (a base is named "")."""
         found = []
-        for node in self.list(self.ref(self.strip(type_), "elements")):
+        for node in self.entries(self.ref(self.strip(type_), "elements")):
             tag = self.text(node, "tag")
             if tag == "DW_TAG_inheritance" or (tag == "DW_TAG_member" and "DIFlagStaticMember" not in self.nodes[node]):
                 name = self.text(node, "name") if tag == "DW_TAG_member" else ""
@@ -185,7 +191,7 @@ class DebugInfo:
                 return self.leaf(member, offset - start)
         return None
 
-    def streams(self, type_: str | None, name: str, length: int | None = None) -> list[tuple[str, int, list]] | None:
+    def streams(self, type_: str | None, name: str, length: int | None = None) -> list[Found] | None:
         """(name, byte offset, `stream_fields`) of every stream in a variable; None if it holds anything else.
 
         An array's streams are called name_0, name_1, ..., a structure's name_member. A reference or pointer stands for
@@ -200,12 +206,12 @@ class DebugInfo:
         size = self.size(target)
         return self._all([self._streams_in(target, f"{name}_{k}", k * size) for k in range(length)])
 
-    def _streams_in(self, type_: str | None, name: str, offset: int) -> list[tuple[str, int, list]] | None:
+    def _streams_in(self, type_: str | None, name: str, offset: int) -> list[Found] | None:
         type_ = self._unqualified(type_)
         if self.leads_elsewhere(type_):
             return None
         if self.text(type_, "tag") == "DW_TAG_array_type":
-            counts = [self.number(e, "count") for e in self.list(self.ref(type_, "elements"))]
+            counts = [self.number(e, "count") for e in self.entries(self.ref(type_, "elements"))]
             element = self._unqualified(self.ref(type_, "baseType"))
             size = self.size(element)
             places = enumerate(product(*[range(n) for n in counts]))
@@ -220,7 +226,7 @@ class DebugInfo:
         ]
         return self._all(members) if members else None
 
-    def _all(self, parts: list[list | None]) -> list | None:
+    def _all(self, parts: list[list[Found] | None]) -> list[Found] | None:
         return None if None in parts else [stream for part in parts for stream in part or ()]
 
     def _unqualified(self, type_: str | None) -> str | None:
@@ -241,7 +247,7 @@ class DebugInfo:
             (leaf.bits for name, _, t in self.members(stream) if name == "cell" and (leaf := self.leaf(t, 0))),
             0,
         )
-        payload = next((self.ref(p, "type") for p in self.list(self.ref(stream, "templateParams"))), None)
+        payload = next((self.ref(p, "type") for p in self.entries(self.ref(stream, "templateParams"))), None)
         if re.match(r"ap_axi[us]<", self.text(self.strip(payload), "name") or ""):
             beat = next(t for name, _, t in self.members(payload) if name == "")
             return [(name, leaf.bits) for name, _, t in self.members(beat) if (leaf := self.leaf(t, 0))]

@@ -16,7 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from openhls.common.errors import HlsError, Location
+from openhls.common.errors import HlsError, InternalError, Location
 from openhls.frontend import cfg
 from openhls.frontend.copies import expand_copies
 from openhls.frontend.debuginfo import DebugInfo
@@ -129,8 +129,8 @@ class _Importer:
         self.carried = [n for n in self.carried if n in self.widths or n in cells]
         self.widths |= {name: f.bits for name, f in cells.items()}
         self._coalesce()
-        for block in self.it.order:
-            self._block(block)
+        for label in self.it.order:
+            self._block(label)
         self._next_state()
         self._merge_groups()
         self._finish()
@@ -381,7 +381,8 @@ class _Importer:
         if op == "load":
             return self._load(i, block)
         if op == "store":
-            return self._store(i, block)
+            self._store(i, block)
+            return None
         if op == "call":
             return self._call(i, block)
         if op == "extractvalue" and (member := _members(i.operands[0].text)[i.cases[0]]) in self.values:
@@ -579,7 +580,7 @@ class _Importer:
         elif made.constant is not None:
             node = self.b.const(made.constant, made.bits)
         else:
-            address = self._word_address(i.address, made, block)
+            address = self._word_address(_resolved(i), made, block)
             node = self._access("load", made.name, made.bits, [address], i, block)
         return self.b.zext(node, width) if width >= node.width else self.b.trunc(node, width)
 
@@ -598,7 +599,7 @@ class _Importer:
                 value = self.b.mux(self.value(i.guard, block), value, self.state[block][cell])
             self.state[block][cell] = value
         else:
-            address = self._word_address(i.address, made, block)
+            address = self._word_address(_resolved(i), made, block)
             self._access("store", made.name, 0, [address, value], i, block)
 
     def _access(self, op: str, target: str, width: int, operands: list[Node], i: Instruction, block: str) -> Node:
@@ -675,11 +676,10 @@ class _Importer:
             value = self._value_at_end(name, block, target, constants)
             if value is not None and value.op != "undef":
                 choices.append((predicate, value))
-        merged: dict[int, list] = {}
+        merged: dict[Node, Node] = {}  # value -> when it is chosen
         for predicate, value in choices:
-            entry = merged.setdefault(id(value), [self.b.const(0, 1), value])
-            entry[0] = self._or(entry[0], predicate)
-        pairs = list(merged.values())
+            merged[value] = self._or(merged.get(value, self.b.const(0, 1)), predicate)
+        pairs = [(predicate, value) for value, predicate in merged.items()]
         pairs.sort(key=lambda pair: pair[1].op == "const")  # constants outermost: they decide late and cheaply
         result = self.b.undef(register.width)
         for predicate, value in pairs:
@@ -778,6 +778,13 @@ def _members(name: str) -> tuple[str, str]:
 
 def _never(node: Node) -> bool:
     return node.args[-1].op == "const" and node.args[-1].attrs["value"] == 0
+
+
+def _resolved(i: Instruction) -> Address:
+    """The address that `pointers` found for a load or store."""
+    if i.address is None:
+        raise InternalError(f"a {i.opcode} without an address: {i.text.strip()}")
+    return i.address
 
 
 def _identifier(name: str) -> str:

@@ -82,7 +82,9 @@ class Function:
 
 def split(text: str) -> list[str]:
     """Split at the commas outside any bracket or string."""
-    parts, depth, current, quoted = [], 0, [], False
+    parts: list[str] = []
+    current: list[str] = []
+    depth, quoted = 0, False
     for char in text:
         if char == '"':
             quoted = not quoted
@@ -138,7 +140,7 @@ def parse_instruction(text: str) -> Instruction:
     body = _METADATA.split(text, maxsplit=1)[0]
     assigned = _ASSIGN.match(body)
     name, body = (assigned[1], assigned[2]) if assigned else ("", body)
-    opcode, rest = _WORD.match(body).groups()  # type: ignore[union-attr]
+    opcode, rest = _WORD.match(body).groups()  # type: ignore[union-attr]  # LLVM prints one first
     result = Instruction(name, opcode, "", [], text.strip(), debug and debug[1])
     if opcode in BINARY:
         result.operands = _pair(_FLAGS.sub("", rest))
@@ -150,7 +152,7 @@ def parse_instruction(text: str) -> Instruction:
         source, result.type = _FLAGS.sub("", rest).rsplit(" to ", 1)
         result.operands = [typed(source)]
     elif opcode == "phi":
-        result.type = re.match(r"[^\[]+", rest)[0].strip()  # type: ignore[index]
+        result.type = re.match(r"[^\[]+", rest)[0].strip()  # type: ignore[index]  # a type is printed there
         for entry in split(rest[len(result.type) :]):
             value, label = split(entry.strip()[1:-1])
             result.operands.append(Value(result.type, value))
@@ -233,9 +235,9 @@ def parse_function(module_text: str, name: str) -> Function:
         if not blocks:
             current = blocks.setdefault("0", [])
         current.append(parse_instruction(stripped))
-    for label, instructions in blocks.items():
+    for block, instructions in blocks.items():
         for instruction in instructions:
-            instruction.block = label
+            instruction.block = block
     return Function(name, arguments, blocks, declares, debug and debug[1], fragments)
 
 

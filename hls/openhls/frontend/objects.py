@@ -189,11 +189,12 @@ class Objects:
             strides = [s for a in obj.accesses for _, s in a.address.terms]
             obj.step = gcd(*strides, size) if strides else 0
             variable = self.variable(obj.name)
-            about = [p for p in promises if variable and (p.variable, p.declared) == (variable.name, variable.loc)]
             origin = self._origin(obj.name, variable)
             for access in obj.accesses:
                 self._add_field(obj, access, size, variable)
-            for promise in about:
+            if variable is None:
+                continue
+            for promise in [p for p in promises if (p.variable, p.declared) == (variable.name, variable.loc)]:
                 if promise.kind == "partition":
                     self._check_partition(obj, variable, origin, promise)
                 elif any(self._store(obj, made, origin, promise) for made in obj.fields.values()):

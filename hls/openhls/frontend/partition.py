@@ -121,19 +121,19 @@ def _split_constants(line: str, name: str, type_: str, types: Types, count: int)
 
     inner = _element(type_, types, 0)
 
-    def typed_index(match: re.Match) -> str:
+    def typed_index(match: re.Match[str]) -> str:
         return part(match, int(match[2]), inner, f"i64 0{match[3]}" if match[3] else "")
 
-    def byte_index(match: re.Match) -> str:
+    def byte_index(match: re.Match[str]) -> str:
         index, byte = divmod(int(match[2]), types.size(inner))
         return part(match, index, "i8", f"i64 {byte}" if byte else "")
 
-    def first_row(match: re.Match) -> str:
+    def first_row(match: re.Match[str]) -> str:
         """LLVM has dropped outer indices of 0."""
         inside = match[2] != type_ and types.size(match[2]) <= types.size(inner)
         return match[0].replace(name, piece(name, 0), 1) if inside else match[0]
 
-    def part(match: re.Match, index: int, element: str, inside: str) -> str:
+    def part(match: re.Match[str], index: int, element: str, inside: str) -> str:
         if index >= count:
             return match[0]
         found = piece(name, index)
@@ -164,7 +164,7 @@ def _typed(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _type_of_global(match: re.Match, lines: list[str], uses: list[int], types: Types) -> str:
+def _type_of_global(match: re.Match[str], lines: list[str], uses: list[int], types: Types) -> str:
     """The C++ array type of a global: where many zeros end its rows, clang defines it as a structure of such rows."""
     type_ = _typed(match[3])[0]
     if type_.startswith("["):
@@ -174,11 +174,11 @@ def _type_of_global(match: re.Match, lines: list[str], uses: list[int], types: T
     return next((t for t in found if types.size(t) == types.size(type_)), type_)
 
 
-def _pieces_of_alloca(match: re.Match, inner: str, count: int, types: Types) -> list[str]:
+def _pieces_of_alloca(match: re.Match[str], inner: str, count: int, types: Types) -> list[str]:
     return [f"  {piece(match[1], k)} = alloca {inner}{match[3] or ''}{match[4]}" for k in range(count)]
 
 
-def _pieces_of_global(match: re.Match, inner: str, count: int, types: Types) -> list[str] | None:
+def _pieces_of_global(match: re.Match[str], inner: str, count: int, types: Types) -> list[str] | None:
     """The definitions of a global's pieces; None where its initialiser does not say what is in each."""
     initialiser, *rest = split(_typed(match[3])[1])
     tail = "".join(f", {part}" for part in rest if not part.startswith("comdat"))
@@ -221,16 +221,18 @@ def split_arrays(text: str) -> str:
                     continue
                 count, inner = array
                 definition = text.count("\n", 0, match.start())
-                replaced: dict[int, list[str] | None] = {}
+                replaced: dict[int, list[str]] = {}
                 for use in uses:
                     if use != definition:
-                        replaced[use] = _split_use(lines[use], name, type_, types, count, walks)
-                        if replaced[use] is None:
+                        split_use = _split_use(lines[use], name, type_, types, count, walks)
+                        if split_use is None:
                             break
+                        replaced[use] = split_use
                 else:
-                    replaced[definition] = pieces(match, inner, count, types)
-                    if replaced[definition] is None:
+                    defined = pieces(match, inner, count, types)
+                    if defined is None:
                         continue
+                    replaced[definition] = defined
                     text = "\n".join(new for i, line in enumerate(lines) for new in replaced.get(i, [line]))
                     split_one = True
                     break

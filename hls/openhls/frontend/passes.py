@@ -107,7 +107,7 @@ def widen_returns(text: str) -> str:
     text = _RETURNED.sub("  %retval = alloca i128", text)
     count = 0
 
-    def widened(match: re.Match) -> str:
+    def widened(match: re.Match[str]) -> str:
         nonlocal count
         count += 1
         type_, value = match.groups()

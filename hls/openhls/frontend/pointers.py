@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import gcd
+from typing import Any
 
 from openhls.common.errors import HlsError, Location
 from openhls.frontend.cfg import Iteration
@@ -119,7 +120,9 @@ class _Pointers:
 
     def _walk(self, pointer: Value) -> _Edge:
         """Follow getelementptrs back to an object or a choice."""
-        offset, terms, text, after = 0, [], pointer.text, None
+        terms: list[tuple[Value, int]] = []
+        after: Instruction | None = None
+        offset, text = 0, pointer.text
         while True:
             definition = self.definitions.get(text)
             if text.startswith("getelementptr"):
@@ -319,7 +322,7 @@ class _Pointers:
     def _behind(self, i: Instruction, new: Instruction) -> None:
         self.behind.setdefault(id(i), []).append(new)
 
-    def _emit(self, after: Instruction, opcode: str, type_: str, operands: list[Value], **attributes) -> Value:
+    def _emit(self, after: Instruction, opcode: str, type_: str, operands: list[Value], **attributes: Any) -> Value:
         """A new instruction behind another one."""
         self.counter += 1
         name = f"%openhls.{self.counter}"
@@ -446,13 +449,13 @@ class _Pointers:
             return self._before(where, "xor", "i1", [Value("i1", self._bit(name, keys[0])), _TRUE])
         return Value("i1", self._bit(name, key))
 
-    def _both(self, a: Value | None, b: Value | None, where: Instruction):
+    def _both(self, a: Value | None, b: Value | None, where: Instruction) -> Value | None:
         """i1: a and b, each of which may be nothing."""
         if a is None or b is None:
             return b if a is None else a
         return self._before(where, "and", "i1", [a, b])
 
-    def _before(self, where: Instruction, opcode: str, type_: str, operands: list[Value], **attributes) -> Value:
+    def _before(self, where: Instruction, opcode: str, type_: str, operands: list[Value], **attributes: Any) -> Value:
         self.counter += 1
         name = f"%openhls.{self.counter}"
         new = Instruction(name, opcode, type_, operands, where.text, where.debug, where.block, **attributes)
@@ -545,7 +548,7 @@ class _Pointers:
         merges = []
         for k, (access, target) in enumerate(zip(accesses[-2::-1], targets[-2::-1], strict=True)):
             name = i.name if k == len(accesses) - 2 else _derived(i.name, f"merge{k}")
-            operands = [target.guard, Value(type_, access.name), result]
+            operands = [target.guard or _TRUE, Value(type_, access.name), result]
             merges.append(Instruction(name, "select", type_, operands, i.text, i.debug, i.block))
             result = Value(type_, name)
         if not merges:  # a single candidate that is not certain, or none
@@ -580,8 +583,9 @@ class _Pointers:
                         raise HlsError("the order of pointers into two objects", self.place(i))
                     continue
                 predicate = "eq" if i.predicate == "ne" else i.predicate
-                here = self._compare_offsets(i, predicate, a.address, b.address)
-                here = self._both(self._both(a.guard, b.guard, i), here, i)
+                equal = self._compare_offsets(i, predicate, a.address, b.address)
+                guard = self._both(a.guard, b.guard, i)
+                here = equal if guard is None else self._before(i, "and", "i1", [guard, equal])
                 result = here if result is _FALSE else self._before(i, "or", "i1", [result, here])
         return [self._as(i, result, i.predicate == "ne")]
 

@@ -91,7 +91,7 @@ _OPTIONS: dict[str, dict[str, str | tuple[str, ...]]] = {
     "UNROLL": {"factor": _TEXT},
 }
 KNOWN = tuple(_OPTIONS)
-_ALTERNATIVES = {  # options of one meaning: a pragma has one of them at most
+_ALTERNATIVES: dict[str, list[tuple[str, ...]]] = {  # options of one meaning: a pragma has one of them at most
     "ARRAY_PARTITION": [("type", "complete", "block", "cyclic")],
     "DEPENDENCE": [
         ("class", "array", "pointer"),
@@ -268,7 +268,8 @@ class _Rewriter:
                     kind = "function"
                 start = loop if is_loop and loop is not None else token.start()
                 if kind == "function":
-                    start = _BLANK.match(self.text, head).end()
+                    blank = _BLANK.match(self.text, head)
+                    start = blank.end() if blank else head
                 outside = (depth, None, False) if is_loop else (depth, loop, after_header)
                 is_do = is_loop and self.text.startswith("do", start)
                 stack.append(_Scope(kind, start, self._at(start), is_do, outside))

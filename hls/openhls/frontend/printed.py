@@ -34,7 +34,7 @@ class PrintedModule:
         lines = iter(text.split("\n"))
         for line in lines:
             if line.startswith(("define ", "declare ")):
-                name = _DEFINED.match(line)[1]  # type: ignore[index]
+                name = _DEFINED.match(line)[1]  # type: ignore[index]  # every `define` has a name
                 if line.startswith("define "):
                     self.functions.append(name[1:].strip('"'))
                     line = "\n".join([line, *_body(lines)])
@@ -88,7 +88,7 @@ class PrintedModule:
             for k, n in enumerate(n for n in wanted if n[0] == kind)
         }
 
-        def renumbered(match: re.Match) -> str:
+        def renumbered(match: re.Match[str]) -> str:
             return numbered.get(match[0], match[0])
 
         pieces = {n: self._pieces[n] if whole else f"declare void {n}()" for n, whole in wanted.items()}

@@ -144,7 +144,7 @@ def _check_unrolled(function: Function, debug: DebugInfo) -> None:
     """No loop is left of those that UNROLL is about."""
     for block in function.blocks.values():
         match = re.search(r"!llvm\.loop !(\d+)", block[-1].text)
-        parts = debug.list(match[1]) if match else []
+        parts = debug.entries(match[1]) if match else []
         if any('"llvm.loop.unroll.full"' in debug.nodes.get(part, "") for part in parts):
             start = next((p for p in parts if debug.kind(p) == "DILocation"), block[-1].debug)
             raise HlsError(

@@ -102,7 +102,8 @@ class _Reader:
 
     def _address(self, pointer: Value, loc: Location | None) -> tuple[str, int, list[int]]:
         """(alloca, argument or global; constant bytes; strides of run-time indices)."""
-        offset, strides, text = 0, [], pointer.text
+        strides: list[int] = []
+        offset, text = 0, pointer.text
         while True:
             gep = parse_constant_gep(text) if text.startswith("getelementptr") else self.definitions.get(text)
             if gep is None or gep.opcode == "alloca":
@@ -127,7 +128,7 @@ class _Reader:
 
 def _check_contradictions(promises: list[Promise]) -> None:
     """One array has one BIND_STORAGE."""
-    stored: dict[tuple, Promise] = {}
+    stored: dict[tuple[str, Location | None, int], Promise] = {}
     for promise in promises:
         if promise.kind != "partition":
             first = stored.setdefault((promise.variable, promise.declared, promise.offset), promise)

@@ -52,7 +52,7 @@ def split_structures(text: str) -> str:
             text = changed
 
 
-def _type(definition: re.Match) -> str:
+def _type(definition: re.Match[str]) -> str:
     return definition[2] if definition.re is _ALLOCA else definition[3]
 
 
@@ -64,7 +64,7 @@ def _holds_array(type_: str, types: Types) -> bool:
 class _Split:
     """One structure."""
 
-    def __init__(self, text: str, definition: re.Match, types: Types, walks: Walks):
+    def __init__(self, text: str, definition: re.Match[str], types: Types, walks: Walks):
         self.text, self.definition, self.types, self.walks = text, definition, types, walks
         self.name, self.type = definition[1], _type(definition)
         self.members = types.members(self.type)
@@ -133,7 +133,7 @@ class _Split:
     def _first(self, line: str) -> str:
         return re.sub(re.escape(self.name) + r"(?![-\w.$\"])", lambda _: piece(self.name, 0), line, count=1)
 
-    def _constant(self, match: re.Match) -> str:
+    def _constant(self, match: re.Match[str]) -> str:
         """The address of a member, or of something in it, that is a constant expression."""
         inside = match[0][match[0].index("(") + 1 : -1]
         type_, pointer, *indices = split(inside)
@@ -152,7 +152,7 @@ class _Split:
             return self._first(match[0])  # LLVM has dropped an index of 0
         return match[0]
 
-    def _copied(self, copy: re.Match, pieces: list[str]) -> list[str] | None:
+    def _copied(self, copy: re.Match[str], pieces: list[str]) -> list[str] | None:
         """A copy of the whole, member by member."""
         intrinsic, target, byte, source, size, debug = copy.groups()
         if int(size) != self.types.size(self.type) or target == source:

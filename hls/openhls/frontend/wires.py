@@ -26,7 +26,7 @@ class Piece:
     def constant(self) -> int | None:
         if self.source.op != "const":
             return None
-        return self.source.attrs["value"] >> self.low & ((1 << self.width) - 1)
+        return int(self.source.attrs["value"]) >> self.low & ((1 << self.width) - 1)
 
 
 class WireBuilder(Builder):

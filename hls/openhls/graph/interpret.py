@@ -34,7 +34,7 @@ def evaluate(node: Node, args: Sequence[int]) -> int:
     """
     op, width = node.op, node.width
     if op == "const":
-        return node.attrs["value"]
+        return int(node.attrs["value"])
     if op == "undef":
         return 0
     if op in _SIMPLE:
@@ -56,14 +56,14 @@ def evaluate(node: Node, args: Sequence[int]) -> int:
     if op == "mux":
         return args[1] if args[0] else args[2]
     if op == "extract":
-        return args[0] >> node.attrs["low"]
+        return args[0] >> int(node.attrs["low"])
     if op == "concat":
         value = 0
         for word, source in zip(args, node.args, strict=True):
             value = value << source.width | word
         return value
     if op == "table":
-        return node.attrs["value"] >> int("".join(map(str, args)), 2)
+        return int(node.attrs["value"]) >> int("".join(map(str, args)), 2)
     if op == "replicate":
         value, part = 0, node.args[0].width
         for _ in range(width // part):

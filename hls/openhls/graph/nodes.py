@@ -35,8 +35,9 @@ comes before a store of the same memory in program order, unless the front end r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from openhls.common.errors import Location
 
@@ -49,8 +50,9 @@ class Node:
 
     __slots__ = ("args", "attrs", "loc", "op", "width")
 
-    def __init__(self, op: str, width: int, args: Iterable[Node] = (), loc: Location | None = None, **attrs):
-        self.op, self.width, self.args, self.loc, self.attrs = op, width, list(args), loc, attrs
+    def __init__(self, op: str, width: int, args: Iterable[Node] = (), loc: Location | None = None, **attrs: Any):
+        self.op, self.width, self.args, self.loc = op, width, list(args), loc
+        self.attrs: dict[str, Any] = attrs
 
     def __repr__(self) -> str:
         return f"<{self.op}:i{self.width} {self.attrs or ''} @{self.loc}>"
@@ -160,10 +162,10 @@ class Builder:
     """Makes nodes: shares equal pure ones, folds undefined values and constants where they meet a choice."""
 
     def __init__(self) -> None:
-        self._memo: dict[tuple, Node] = {}
+        self._memo: dict[Hashable, Node] = {}
         self.loc: Location | None = None
 
-    def make(self, op: str, width: int, *args: Node, **attrs) -> Node:
+    def make(self, op: str, width: int, *args: Node, **attrs: Any) -> Node:
         """A pure node; equal calls give the same object."""
         key = (op, width, tuple(map(id, args)), tuple(sorted(attrs.items())))
         if key not in self._memo:

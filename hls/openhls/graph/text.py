@@ -67,7 +67,8 @@ class _Writer:
 
     def _line(self, node: Node) -> str:
         args = [self._name(arg) for arg in node.args]
-        said = _PHRASES.get(node.op, lambda node, args: f"{node.op} {', '.join(args)}")(node, args)
+        phrase = _PHRASES.get(node.op)
+        said = phrase(node, args) if phrase else f"{node.op} {', '.join(args)}"
         made = f"{self._name(node)} = {said} : i{node.width}" if node.width else said
         return f"  {made}{self._end(node)}"
 

@@ -25,7 +25,8 @@ def look_ahead(process: Process) -> bool:
             ahead[condition] = _register(condition, made_of)
     for node in list(process.topological()):
         node.args = [ahead.get(arg, arg) for arg in node.args]
-    process.run_ends = ahead.get(process.run_ends, process.run_ends)
+    if process.run_ends is not None:
+        process.run_ends = ahead.get(process.run_ends, process.run_ends)
     process.regs += ahead.values()
     return bool(ahead)
 

@@ -21,7 +21,8 @@ def merge_registers(process: Process, session: Session) -> Process:
         for node in process.topological():
             node.args = [twins.get(arg, arg) for arg in node.args]
         process.regs = [reg for reg in process.regs if reg not in twins]
-        process.run_ends = twins.get(process.run_ends, process.run_ends)
+        if process.run_ends is not None:
+            process.run_ends = twins.get(process.run_ends, process.run_ends)
         process = canonicalise(process, session)
     return process
 

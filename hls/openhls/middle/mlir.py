@@ -30,7 +30,7 @@ class Session:
         circt.register_dialects(self._context)
         return self
 
-    def __exit__(self, *exc) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._context.__exit__(*exc)
 
     def run(self, text: str, passes: str) -> ir.Module:
@@ -140,7 +140,7 @@ def canonicalise(process: Process, session: Session) -> Process:
     module = session.run(text, "canonicalize,cse,canonicalize,cse")
     body = next(op for op in module.body.operations if op.operation.name == "hw.module").regions[0].blocks[0]
     result = Process(process.name, process.loc, memories=process.memories)
-    value: dict[ir.Value, Node | list[Node]] = {}
+    value: dict[ir.Value, Node] = {}
     pending: list[tuple[Node, list[ir.Value]]] = []
     builder = Builder()
     for item in body.operations:
@@ -247,7 +247,7 @@ def verilog(text: str, session: Session) -> dict[str, str]:
 def _comments(body: str) -> str:
     """Keep the C++ lines in the comments, drop positions in the intermediate text."""
 
-    def places(match: re.Match) -> str:
+    def places(match: re.Match[str]) -> str:
         kept, file = [], "-"
         for place in match[2].split(", "):
             name, _, line = place.partition(":")

@@ -61,7 +61,7 @@ def ranges(process: Process, control: Control) -> dict[Node, Range]:
     for effect in process.effects:
         if effect.op == "store":
             roms.pop(effect.attrs["memory"], None)
-    table = {name: _contents(m.contents, m.width) for name, m in roms.items()}
+    table = {name: _contents(m.contents, m.width) for name, m in roms.items() if m.contents is not None}
     exact = control.ranges
     found: dict[Node, Range] = {n: exact[n] for n in nodes if n in exact}
     for r in process.regs:
@@ -282,8 +282,8 @@ class _Rewriter:
             return self.fit(node.args[0], width)
         if op == "concat" and width <= node.args[-1].width:
             return self.fit(node.args[-1], width)
-        if op == "concat" and extension(node) is not None:
-            x, sign = extension(node)
+        if op == "concat" and (extended := extension(node)) is not None:
+            x, sign = extended
             whole = self.fit(x, x.width)
             return b.sext(whole, width) if sign else b.zext(whole, width)
         whole = b.make(op, node.width, *(self.fit(a, a.width) for a in node.args), **node.attrs)

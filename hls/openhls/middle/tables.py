@@ -50,7 +50,8 @@ def tabulate(process: Process) -> None:
             tables[node] = table
     for node in list(process.topological()):
         node.args = [tables.get(arg, arg) for arg in node.args]
-    process.run_ends = tables.get(process.run_ends, process.run_ends)
+    if process.run_ends is not None:
+        process.run_ends = tables.get(process.run_ends, process.run_ends)
 
 
 def _table(root: Node, bits: dict[tuple[Node, int], Node]) -> Node | None:

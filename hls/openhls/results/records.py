@@ -7,7 +7,6 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields, is_dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -27,7 +26,7 @@ def record(kind: type[Record], value: object, source: str, key: str = "") -> Rec
     """
     if not isinstance(value, Mapping):
         raise HlsError(f"{_place(source, key)}: {_shown(value)} where a mapping is meant")
-    hints = _hints(kind)
+    hints = get_type_hints(kind)
     unknown = [k for k in value if k not in hints]
     if unknown:
         raise HlsError(f"{_place(source, _below(key, unknown[0]))}: unknown key", hint=f"keys: {', '.join(hints)}")
@@ -73,11 +72,6 @@ def read(path: Path) -> str:
         raise HlsError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError:
         raise HlsError(f"{path}: no text in UTF-8") from None
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _value(kind: Any, value: Any, source: str, key: str) -> Any:

@@ -61,11 +61,12 @@ def guarded() -> Iterator[int]:
     finally:
         os.killpg(guard.pid, signal.SIGKILL)
         guard.wait()
-        guard.stdin.close()
+        if guard.stdin is not None:
+            guard.stdin.close()
 
 
 @contextmanager
-def started(command: Sequence[str | os.PathLike], **options: Any) -> Iterator[subprocess.Popen]:
+def started(command: Sequence[str | os.PathLike[str]], **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """A child in a guarded group; on leaving it has ended, and all that it started. options: of subprocess.Popen."""
     with guarded() as group:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=group, **options)
@@ -79,8 +80,8 @@ def started(command: Sequence[str | os.PathLike], **options: Any) -> Iterator[su
 
 
 def run(
-    command: Sequence[str | os.PathLike], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> subprocess.CompletedProcess:
+    command: Sequence[str | os.PathLike[str]], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs a tool to its end in `environment(env)` and keeps what it prints; bytes that are no UTF-8 are kept, too."""
     with started(
         command,
