@@ -51,7 +51,7 @@ lint: $(VENV)/test.stamp          ## formatting, ruff, ends of files
 	$(BIN)/python -m scripts.end_of_file
 
 docs: $(VENV)/docs.stamp          ## the documentation as a site, in OUT/site
-	$(BIN)/mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site
 
 wheel: $(VENV)/test.stamp         ## the wheel, in OUT/wheel
 	$(BIN)/python -m hatchling build --target wheel --directory $(OUT)/wheel
