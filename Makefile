@@ -45,9 +45,13 @@ bench: $(VENV)/bench.stamp        ## every measurement of docs/measurements: tab
 hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as its document says (hours); ARGS=
 	$(BIN)/python -m scripts hunt all --out $(OUT)/hunt $(ARGS)
 
-lint: $(VENV)/test.stamp          ## formatting, ruff, ends of files
+CPP     := $(wildcard hls/engine/*.?pp hls/engine/example/*.?pp hls/csim/*.cpp hls/bambu/*.h hls/bambu/*.hpp tests/engine/*.?pp)
+
+lint: $(VENV)/test.stamp          ## formatting, of C++ too, ruff, types, ends of files
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/python -m scripts.end_of_file
 
 docs: $(VENV)/docs.stamp          ## the documentation as a site, in OUT/site

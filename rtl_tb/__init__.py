@@ -12,6 +12,7 @@ runner       `simulate`: build, run, result
 job          what a run is told
 bench        the cocotb test (runs inside the simulator)
 progress     how far a run is
+result       what a run came to
 scoreboard   recorded beats and words against expected ones, in order
 watchdog     who waits for whom when nothing moves
 processes    child processes that never outlive this one

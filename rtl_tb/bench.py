@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cocotb
@@ -21,11 +21,13 @@ import numpy as np
 from cocotb.handle import SimHandleBase
 from cocotb.triggers import Timer
 
+from pymodel.common.arrays import Array
 from pymodel.common.files import write_atomically, write_text
 from rtl_tb import records, watchdog
 from rtl_tb.job import Job
 from rtl_tb.ports import Ports, Stream, parse_ports
 from rtl_tb.progress import Meter, Progress, write_progress
+from rtl_tb.result import CycleNumbers, Result
 from rtl_tb.scoreboard import Verdict, compare_beats, compare_words
 
 PERIOD_NS = 10
@@ -44,8 +46,8 @@ class Phase:
     beats, words: structured arrays (rtl_tb/records.py). moved: beats transferred, by stream.
     """
 
-    beats: np.ndarray
-    words: dict[str, np.ndarray]
+    beats: Array
+    words: dict[str, Array]
     first_in: int | None
     last_in: int | None
     moved: dict[str, int]
@@ -70,16 +72,16 @@ class Bench:
 
     async def reset(self) -> None:
         """Pulse the reset with all streams idle; everything starts from the first beat again."""
-        self._dut.enable.value = 0
-        self._dut.reset.value = 1
+        self._set("enable", 0)
+        self._set("reset", 1)
         await self._cycles(_RESET_CYCLES)
-        self._dut.reset.value = 0
+        self._set("reset", 0)
         await self._cycles(_SETTLE_CYCLES)
 
     async def run(self, cut_after: int = 0) -> Phase:
         """Send all beats and receive all that are expected, or stop after `cut_after` beats of the job's reset_on."""
         self._set(f"{self._job.reset_on}_cut", cut_after)
-        self._dut.enable.value = 1
+        self._set("enable", 1)
         look, before = _FIRST_LOOK, time.monotonic()
         await self._cycles(look)
         while not self._get("halted"):
@@ -177,7 +179,7 @@ class Bench:
         """Beats that are to move on the stream."""
         return self._job.beats[stream.name] if stream.direction == "in" else len(self._expected)
 
-    def _new_records(self, file: str, kind: np.dtype) -> np.ndarray:
+    def _new_records(self, file: str, kind: np.dtype[np.void]) -> Array:
         """The records that came since the last call."""
         found = records.read_records(self._folder / file, kind, self._records_read[file])
         self._records_read[file] += len(found)
@@ -193,7 +195,7 @@ class Bench:
         getattr(self._dut, name).value = value
 
 
-def cycles_of(phase: Phase, beats_per_image: int) -> dict[str, object]:
+def cycles_of(phase: Phase, beats_per_image: int) -> CycleNumbers:
     """Cycle numbers of the phase, the first whole cycle after its reset being 0 (that in which a process issues first).
 
     `total` is from first_in to last_out, both included.
@@ -211,7 +213,7 @@ def cycles_of(phase: Phase, beats_per_image: int) -> dict[str, object]:
     }
 
 
-def write_result(folder: Path, result: dict[str, object], beats: np.ndarray) -> None:
+def write_result(folder: Path, result: Result, beats: Array) -> None:
     """beats.npz first, result.json last: its presence says that both are whole."""
     last = beats["last"] != 0
     write_atomically(folder / "beats.npz", lambda target: np.savez(target, beats=beats["data"], last=last))
@@ -235,8 +237,9 @@ async def stream_in_order(dut: SimHandleBase) -> None:
     verdict, probes = bench.judge(phase, complete=True)
     protocol, count = bench.protocol_errors()
     errors += verdict.errors + protocol
-    result = {
-        **verdict.as_dict(),
+    result: Result = {
+        "mismatch_count": verdict.mismatch_count,
+        "mismatches": [asdict(mismatch) for mismatch in verdict.mismatches],
         "errors": errors,
         "protocol_errors": count,
         "cycles": cycles_of(phase, job.layouts[ports.stream("out").name].beats),

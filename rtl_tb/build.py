@@ -19,13 +19,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import cocotb_tools.config
 from openhls.system import children
 
+from pymodel.common.cache import cache_folder
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically, write_text
-from pymodel.golden.native.build import cache_folder
 from rtl_tb import harness
 from rtl_tb.ports import Ports, VerilogPort
 from rtl_tb.processes import log_tail, run
@@ -139,7 +140,7 @@ def elaborated_ports(rtl: Sequence[Path], top: str) -> list[VerilogPort]:
     ]
 
 
-def _nodes(tree: object):
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
     """Every node of Verilator's JSON tree."""
     if isinstance(tree, dict):
         yield tree
@@ -280,7 +281,8 @@ def _verilator() -> str:
 
 def _tool_environment() -> dict[str, str]:
     root = _verilator_root()
-    return children.environment({"VERILATOR_ROOT": str(root)} if root else {})
+    environment: dict[str, str] = children.environment({"VERILATOR_ROOT": str(root)} if root else {})
+    return environment
 
 
 def _toolchain() -> str:

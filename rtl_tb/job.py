@@ -41,7 +41,7 @@ class Job:
     def load(cls, path: Path) -> Job:
         fields = json.loads(path.read_text(encoding="utf-8"))
         layouts = {
-            name: Layout(layout["beats"], layout["axes"], layout["field"] and Field(*layout["field"]))
+            name: Layout(layout["beats"], layout["axes"], layout["field"] and Field(**layout["field"]))
             for name, layout in fields["layouts"].items()
         }
         return cls(**fields | {"layouts": layouts, "inner": [Inner(**stream) for stream in fields["inner"]]})

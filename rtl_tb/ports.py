@@ -67,6 +67,7 @@ class Stream(Strict):
 class Ports(Strict):
     """ports.json: top module, clock, reset, and any number of streams."""
 
+    version: Literal[1] = 1
     top: str = Field(min_length=1)
     clock: str = Field(min_length=1)
     reset: Reset

@@ -24,9 +24,10 @@ def run(
     with children.started(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT) as process:
         while True:
             try:
-                return process.wait(_LOOK_SECONDS if look else None)
+                return int(process.wait(_LOOK_SECONDS if look else None))
             except subprocess.TimeoutExpired:
-                look()
+                if look:
+                    look()
 
 
 def log_tail(log: str, lines: int = 15) -> str:

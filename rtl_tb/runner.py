@@ -15,6 +15,7 @@ import find_libpython
 import numpy as np
 from openhls.system import children
 
+from pymodel.common.arrays import Bool, UInt8
 from pymodel.common.errors import ConfigError
 from rtl_tb import harness, records
 from rtl_tb.build import build
@@ -23,6 +24,7 @@ from rtl_tb.ports import Ports, Stream, parse_ports
 from rtl_tb.processes import log_tail, run
 from rtl_tb.progress import FILE as PROGRESS_FILE
 from rtl_tb.progress import Progress, read_progress
+from rtl_tb.result import CycleNumbers, Result
 from rtl_tb.scoreboard import Field, Layout
 from rtl_tb.watchdog import Inner, longest_stall
 
@@ -40,9 +42,9 @@ class SimResult:
     which is the run without the start of Python in it.
     """
 
-    beats: np.ndarray
-    last: np.ndarray
-    cycles: dict[str, object]
+    beats: UInt8
+    last: Bool
+    cycles: CycleNumbers
     moved: dict[str, int]
     stalls: dict[str, int]
     mismatch_count: int
@@ -60,13 +62,13 @@ class SimResult:
 def simulate(
     rtl: Sequence[Path],
     ports: Ports | Mapping[str, object],
-    beats_in: np.ndarray,
-    last_in: np.ndarray,
-    expected: np.ndarray,
+    beats_in: UInt8,
+    last_in: Bool,
+    expected: UInt8,
     beats_per_image: int,
     out: Path,
     *,
-    further: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    further: Mapping[str, tuple[UInt8, Bool]] | None = None,
     seed: int = 1,
     idle: float = 0.0,
     backpressure: float = 0.0,
@@ -76,7 +78,7 @@ def simulate(
     reset_on: str | None = None,
     axes: Mapping[str, Sequence[tuple[str, int]]] | None = None,
     fields: Mapping[str, tuple[str, int, int]] | None = None,
-    probes: Mapping[str, np.ndarray] | None = None,
+    probes: Mapping[str, UInt8] | None = None,
     inner: Sequence[Inner] = (),
     threads: int = 1,
     progress: Callable[[Progress], None] | None = None,
@@ -122,10 +124,10 @@ def simulate(
             raise ConfigError(f"further['{name}']: {int(last.sum())} packets, but there are {images} images")
     equal = bool((np.diff(np.flatnonzero(last_in), prepend=-1) * images == len(beats_in)).all())
     # Messages count the beats of input packets of different lengths from the first packet on.
-    beats = {"in": len(beats_in) // images if equal else len(beats_in), "out": beats_per_image}
-    beats |= {name: len(words) // images for name, words in probes.items()}
-    beats |= {name: len(stream) // images for name, (stream, _) in further.items()}
-    layouts = _layouts(beats, axes or {}, fields or {})
+    counts = {"in": len(beats_in) // images if equal else len(beats_in), "out": beats_per_image}
+    counts |= {name: len(words) // images for name, words in probes.items()}
+    counts |= {name: len(stream) // images for name, (stream, _) in further.items()}
+    layouts = _layouts(counts, axes or {}, fields or {})
     layouts |= {source.name: layouts.pop("in"), sink.name: layouts.pop("out")}
     reset_on = reset_on or source.name
     if reset_on not in inputs:
@@ -147,7 +149,8 @@ def simulate(
     for name, (stream, last) in inputs.items():
         records.write_source(out / records.source(name), stream, last.astype(bool))
     data = out / "expected.npz"
-    np.savez(data, expected=expected, **{f"probe_{name}": words for name, words in probes.items()})
+    named = {f"probe_{name}": words for name, words in probes.items()}
+    np.savez(data, allow_pickle=False, expected=expected, **named)
     job = Job(
         ports=ports.model_dump(mode="json"),
         data=str(data.resolve()),
@@ -193,9 +196,9 @@ def simulate(
 def _check_arguments(
     source: Stream,
     sink: Stream,
-    beats_in: np.ndarray,
-    last_in: np.ndarray,
-    expected: np.ndarray,
+    beats_in: UInt8,
+    last_in: Bool,
+    expected: UInt8,
     beats_per_image: int,
     idle: float,
     backpressure: float,
@@ -213,7 +216,7 @@ def _check_arguments(
         raise ConfigError(f"timeout_cycles: at least 1 expected, got {timeout_cycles}")
 
 
-def _check_beats(name: str, stream: Stream, beats: np.ndarray) -> None:
+def _check_beats(name: str, stream: Stream, beats: UInt8) -> None:
     if beats.dtype != np.uint8 or beats.ndim != 2 or beats.shape[1] != stream.bytes or not len(beats):
         raise ConfigError(
             f"{name}: uint8 [beats > 0, {stream.bytes}] expected for stream '{stream.name}',"
@@ -221,14 +224,14 @@ def _check_beats(name: str, stream: Stream, beats: np.ndarray) -> None:
         )
 
 
-def _check_input(name: str, stream: Stream, beats: np.ndarray, last: np.ndarray, flags: str = "") -> None:
+def _check_input(name: str, stream: Stream, beats: UInt8, last: Bool, flags: str = "") -> None:
     """flags: the name of `last`, where it is an argument by itself."""
     _check_beats(name, stream, beats)
     if last.shape != (len(beats),) or not last[-1]:
         raise ConfigError(f"{flags or name}: one flag per input beat expected, one image's last beat at the end")
 
 
-def _check_probes(probes: Mapping[str, np.ndarray], images: int) -> None:
+def _check_probes(probes: Mapping[str, UInt8], images: int) -> None:
     for name, words in probes.items():
         if words.dtype != np.uint8 or words.ndim != 2 or not words.size or len(words) % images:
             raise ConfigError(
@@ -294,19 +297,19 @@ def _run_bench(
     command = [str(binary.resolve()), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
 
     def look() -> None:
-        if latest := read_progress(folder):
+        if progress and (latest := read_progress(folder)):
             progress(latest)
 
     with (folder / "sim.log").open("w", encoding="utf-8") as log:
         command += ["--trace"] if waves else []
         run(command, folder, children.environment(environment), log, look if progress else None)
-    if progress:
-        look()
+    look()
 
 
-def _read_result(folder: Path) -> dict[str, object]:
+def _read_result(folder: Path) -> Result:
     try:
-        return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result: Result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         log = (folder / "sim.log").read_text(encoding="utf-8", errors="replace")
         raise ConfigError(f"{folder}: the simulation died; end of sim.log:\n{log_tail(log)}") from None
+    return result

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import SequenceMatcher
-from typing import NamedTuple
 
 import numpy as np
+
+from pymodel.common.arrays import Array, Bool, UInt8
 
 MAX_LISTED = 20
 _WINDOW = 64  # beats looked at on either side when a deviation is named
 
 
-class Field(NamedTuple):
+@dataclass(frozen=True)
+class Field:
     """The numbers in a beat, from bit 0 up: `count` of `bits` bits; `name` says what they number.
 
     Numbering goes on over the last axis of the layout: a beat of group 2 starts with number 2 * count.
@@ -40,7 +42,7 @@ class Layout:
             text += f" ({', '.join(f'{name} {at}' for name, at in self._place(beat))})"
         return text
 
-    def first_difference(self, index: int, expected: np.ndarray, received: np.ndarray) -> str:
+    def first_difference(self, index: int, expected: UInt8, received: UInt8) -> str:
         """Beat `index` in words, with the first number in which the two payloads (uint8 [bytes]) differ."""
         text = self.position(index)
         differs = np.flatnonzero(np.unpackbits(expected ^ received, bitorder="little"))
@@ -77,15 +79,12 @@ class Verdict:
     mismatches: list[Mismatch] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, object]:
-        return asdict(self)
-
 
 def compare_beats(
     name: str,
-    expected: np.ndarray,
-    received: np.ndarray,
-    received_last: np.ndarray | None,
+    expected: UInt8,
+    received: UInt8,
+    received_last: Bool | None,
     layout: Layout,
     complete: bool = True,
 ) -> Verdict:
@@ -128,9 +127,7 @@ class ProbeVerdict:
         return asdict(self)
 
 
-def compare_words(
-    name: str, expected: np.ndarray, received: np.ndarray, layout: Layout, complete: bool = True
-) -> ProbeVerdict:
+def compare_words(name: str, expected: UInt8, received: Array, layout: Layout, complete: bool = True) -> ProbeVerdict:
     """Compare the words that entered the inner stream `name`.
 
     expected: uint8 [n, bytes]. received: structured [m], fields `cycle` and `data` (rtl_tb/records.py).
@@ -164,9 +161,7 @@ def compare_words(
     return verdict
 
 
-def _name_deviations(
-    name: str, expected: np.ndarray, received: np.ndarray, layout: Layout, complete: bool
-) -> list[str]:
+def _name_deviations(name: str, expected: UInt8, received: UInt8, layout: Layout, complete: bool) -> list[str]:
     """Walk both sequences, naming each deviation and then falling in step again."""
     want, got = [row.tobytes() for row in expected], [row.tobytes() for row in received]
     errors: list[str] = []
@@ -209,7 +204,7 @@ def _first_deviation(want: list[bytes], got: list[bytes], i: int, j: int, layout
     return i + i1, j + j1, text
 
 
-def _check_last(name: str, last: np.ndarray, layout: Layout) -> list[str]:
+def _check_last(name: str, last: Bool, layout: Layout) -> list[str]:
     """TLAST must be high with the last beat of an image and with no other."""
     due = np.arange(1, len(last) + 1) % layout.beats == 0
     wrong = np.flatnonzero(due != last)
@@ -222,5 +217,5 @@ def _check_last(name: str, last: np.ndarray, layout: Layout) -> list[str]:
     return errors
 
 
-def _hex(beat: np.ndarray) -> str:
+def _hex(beat: UInt8) -> str:
     return beat[::-1].tobytes().hex()

@@ -1,1 +1,1 @@
-"""The `psconv` command line: runs the steps of the flow and writes the reports."""
+"""What is run on this repository: measurements, campaigns of random inputs, calibration. Not installed."""

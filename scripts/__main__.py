@@ -6,10 +6,12 @@ Exit codes are those of `psconv`.
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.status import Status
 from rich.text import Text
 
 from psconv.cli import main, show
@@ -27,6 +29,10 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _show(status: Status, name: str, text: str) -> None:
+    status.update(Text(f"{name}: {text}"))
 
 
 @app.command()
@@ -51,7 +57,8 @@ def bench(
     for name in BENCHMARKS if names == ["all"] else names:
         try:
             with show.status(console, name) as status:
-                results.append(measure(name, out, lambda text, name=name: status.update(Text(f"{name}: {text}"))))
+                show_progress = partial(_show, status, name)
+                results.append(measure(name, out, show_progress))
         except (ConfigError, ToolMissing) as error:  # the others may do; one that was asked for by name must
             if names != ["all"]:
                 raise
@@ -64,9 +71,9 @@ def bench(
                 console.print(note)
         console.print(f"Written: {out / name}.json")
     if len(results) + len(failures) > 1:
-        rows = [{"benchmark": result["benchmark"], "seconds": result["seconds"]} for result in results]
-        rows += [{"benchmark": name, "seconds": None} for name in failures]
-        show.table("Seconds of each", rows, console, False)
+        took: list[dict[str, Any]] = [{key: result[key] for key in ("benchmark", "seconds")} for result in results]
+        took += [{"benchmark": name, "seconds": None} for name in failures]
+        show.table("Seconds of each", took, console, False)
     if as_json:
         print(json_text(results))
     if failures:
@@ -96,15 +103,19 @@ def hunt(
     where there are faults.
     """
     from scripts.hunt import CAMPAIGNS, runner
+    from scripts.hunt.log import FAULTS
 
     console = show.console(as_json)
-    say = lambda text: console.print(text, markup=False, highlight=False)  # noqa: E731
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False)
+
     if case:
         name, found = runner.read_case(case)
         outcome = runner.repeat(runner.load(name), found, out)
         row = {"campaign": name, "verdict": outcome.verdict, "seconds": outcome.seconds, "text": outcome.text}
         print(json_text(row)) if as_json else say(f"{name}: {outcome.verdict} {outcome.text}".rstrip())
-        raise typer.Exit(outcome.verdict in runner.FAULTS)
+        raise typer.Exit(outcome.verdict in FAULTS)
     if not names:
         campaigns = [runner.load(name) for name in CAMPAIGNS]
         rows = [{"name": campaign.name, "compares": campaign.help, "aim": campaign.aim} for campaign in campaigns]

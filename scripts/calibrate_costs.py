@@ -14,20 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from openhls.driver.compile import compile_hls
+from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh, write_json
 from psconv.common.parallel import in_workers
-from psconv.common.places import ENGINE, EXAMPLES, INCLUDE, OPENHLS
+from psconv.common.places import ENGINE, EXAMPLES, INCLUDE
 from psconv.flow.config import RunConfig, load
-from psconv.flow.csim import SOURCE, TOP
-from psconv.flow.subject import make_subject
+from psconv.flow.design import make_designs
+from psconv.flow.hls import compile_top
+from psconv.flow.inputs import load_inputs
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json
-from pymodel.engine import cpp as header
 from pymodel.explore.costs import CALIBRATION, fit
+from scripts.designs import engine_of
 
 LAYERS = EXAMPLES / "layers"
 TARGET = "zcu104"
@@ -50,7 +51,7 @@ def layer_engine(
     return {"psconv": 1, "layer": layer | keys, "parallelism": parallelism}
 
 
-FOUR = {"weight_bits": 4}
+FOUR: dict[str, Any] = {"weight_bits": 4}
 # What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM, products
 # of all widths that share multipliers, rings in memories.
 ENGINES = {
@@ -93,27 +94,19 @@ def configurations() -> dict[str, tuple[RunConfig, Path]]:
 def measure(name: str, out: Path) -> dict[str, Any]:
     """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/NAME.json."""
     config, path = configurations()[name]
-    engine, target = make_subject(config, path).engines[0], load_target(TARGET)
-    text = header.render(engine.shape, engine.weights, engine.bias, engine.scales)
+    target = load_target(TARGET)
+    [design] = make_designs(config, load_inputs(config, path).bundle, target)
     result = out / f"{name}.json"
 
     def make() -> None:
         with tempfile.TemporaryDirectory(prefix="psconv_calibrate_") as temporary:
-            folder = Path(temporary)
-            write_text(folder / header.FILE_NAME, text)
-            compile_hls(
-                [SOURCE],
-                TOP,
-                include_dirs=[INCLUDE, ENGINE, folder],
-                target=target.openhls,
-                clock_ns=target.clock_ns,
-                out=folder,
-            )
-            write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), TOP, target))
+            folder, top = Path(temporary), design.dataflow.top
+            compile_top(design.dataflow, folder, design.sources, target=target.openhls, clock_ns=target.clock_ns)
+            write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), top, target))
 
-    unless_fresh(result, content_key(ENGINE, INCLUDE, OPENHLS, text, target.model_dump()), make)
+    unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), design.sources, target.model_dump()), make)
     total = read_json(result)["total"]
-    shape = engine.shape.model_dump(exclude_defaults=True)
+    shape = engine_of(design).shape.model_dump(exclude_defaults=True)
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
 
 

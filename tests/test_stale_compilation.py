@@ -11,9 +11,10 @@ import pytest
 from psconv.flow import csim
 from psconv.synthesis.resources import synthesise_modules
 from psconv.synthesis.targets import load_target
-from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
 from pymodel.golden.native import build as native
+from pymodel.top import cpp
+from pymodel.top.dataflow import single
 from rtl_tb.build import build_program, elaborated_ports
 
 
@@ -29,8 +30,8 @@ def test_c_simulation_of_the_same_relative_folder(tmp_path, monkeypatch):
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         weights = np.full((1, 1, 1, 1), weight, np.int8)
-        header.write(Path("out") / header.FILE_NAME, shape, weights, np.zeros(1, np.int32))
-        y = csim.run(csim.build(Path("out")), x, shape)
+        cpp.write(Path("out"), single("layer", shape, weights, np.zeros(1, np.int32)), "a layer")
+        y = csim.run(csim.build(Path("out")), x, shape.in_words, shape.out_words)
         assert np.array_equal(y, np.full((1, 1, 2, 2), weight))
 
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// C simulation: csim INPUT OUTPUT runs a top, an engine or a network (PSCONV_NETWORK), on whole images; csim
-// alone, as the HLS tools call it in their own C simulation and C/RTL co-simulation, takes x.dat and compares
-// the outputs with y.dat.
+// C simulation: csim INPUT OUTPUT runs a top (PSCONV_TOP of top.hpp) on whole images; csim alone, as the HLS
+// tools call it in their own C simulation and C/RTL co-simulation, takes x.dat (and w.dat) and compares the
+// outputs with y.dat.
 //
 // INPUT holds the beats of the images one after the other, each as its bytes of TDATA, least significant
 // first; OUTPUT gets the output beats alike. Exits with 1 and a line on stderr if a file cannot be read or
@@ -24,15 +24,9 @@
 #include <string>
 #include <vector>
 
-#ifdef PSCONV_NETWORK
-#include "psconv_network.hpp"
-#define PSCONV_TOP psconv_network
-#else
-#include "psconv_engine.hpp"
-#define PSCONV_TOP psconv_engine
-#endif
+#include "top.hpp"
 
-typedef std::vector<unsigned char> Bytes;
+using Bytes = std::vector<unsigned char>;
 
 static const int IN_BYTES = psconv::whole_bytes(INPUT_BITS) / 8;
 static const int OUT_BYTES = psconv::whole_bytes(OUTPUT_BITS) / 8;
@@ -48,8 +42,7 @@ static Bytes read_file(const std::string& path) {
   return Bytes((std::istreambuf_iterator<char>(source)), std::istreambuf_iterator<char>());
 }
 
-template <int BYTES, class Beat>
-static void send_bytes(hls::stream<Beat>& x, const unsigned char* bytes, bool last) {
+template <int BYTES, class Beat> static void send_bytes(hls::stream<Beat>& x, const unsigned char* bytes, bool last) {
   ap_uint<8 * BYTES> word = 0;
   for (int i = 0; i < BYTES; ++i) word.range(8 * i + 7, 8 * i) = ap_uint<8>(bytes[i]);
   psconv::send(x, word, last);
@@ -58,8 +51,7 @@ static void send_bytes(hls::stream<Beat>& x, const unsigned char* bytes, bool la
 #ifdef PSCONV_WEIGHT_PORTS
 // Sends the weights of an image by one port, from `at` on, which moves behind them.
 template <int BITS>
-static void send_weights(hls::stream<psconv::AxiBeat<BITS> >& port, int words, const Bytes& weights,
-                         std::size_t& at) {
+static void send_weights(hls::stream<psconv::AxiBeat<BITS>>& port, int words, const Bytes& weights, std::size_t& at) {
   const int bytes = psconv::whole_bytes(BITS) / 8;
   if (at + std::size_t(words) * bytes > weights.size()) fail("WEIGHTS is not a whole number of images");
   for (int word = 0; word < words; ++word, at += bytes)
@@ -106,10 +98,10 @@ static void compare(const Bytes& output, const Bytes& expected) {
 
 int main(int argc, char** argv) {
 #ifdef PSCONV_WEIGHT_PORTS
-  if (argc != 4) fail("usage: csim INPUT OUTPUT WEIGHTS");
-  const Bytes weights = read_file(argv[3]);
+  if (argc != 1 && argc != 4) fail("usage: csim [INPUT OUTPUT WEIGHTS]");
+  const Bytes weights = read_file(argc > 1 ? argv[3] : "w.dat");
   std::size_t next_weight = 0;
-#define PSCONV_STREAM(name, bits, words) hls::stream<psconv::AxiBeat<bits> > name;
+#define PSCONV_STREAM(name, bits, words) hls::stream<psconv::AxiBeat<bits>> name;
   PSCONV_WEIGHT_PORTS(PSCONV_STREAM)
 #define PSCONV_SEND(name, bits, words) send_weights<bits>(name, words, weights, next_weight);
 #define PSCONV_EMPTY(name, bits, words) \
@@ -126,8 +118,7 @@ int main(int argc, char** argv) {
   hls::stream<OutputBeat> y;
   for (std::size_t at = 0; at < input.size();) {
     const int beats = beats_at(input, at);
-    for (int beat = 0; beat < beats; ++beat, at += IN_BYTES)
-      send_bytes<IN_BYTES>(x, &input[at], beat == beats - 1);
+    for (int beat = 0; beat < beats; ++beat, at += IN_BYTES) send_bytes<IN_BYTES>(x, &input[at], beat == beats - 1);
 #ifdef PSCONV_WEIGHT_PORTS
     if (next_weight == weights.size()) next_weight = 0;
     PSCONV_WEIGHT_PORTS(PSCONV_SEND)

@@ -14,6 +14,9 @@ namespace psconv {
 
 // Every 32 bits of `symbols` times x^POWER, as polynomials modulo x^32 + x^22 + x^2 + x + 1: what leaves at
 // the top comes in again at the bottom, and is added in the places of x, x^2 and x^22 above there.
+//
+// \tparam POWER  1 or 2
+// \tparam W      bits of the symbols, a multiple of 32
 template <int POWER, int W> ap_uint<W> times_x(const ap_uint<W>& symbols) {
 #pragma HLS INLINE
   const int LANES = W / 32;
@@ -29,6 +32,9 @@ lanes:
   return product;
 }
 
+// The sums over the beats that were added.
+//
+// \tparam BEAT_BITS  bits of a beat
 template <int BEAT_BITS> struct CheckSum {
   static const int BITS = (BEAT_BITS + 31) / 32 * 32;  // of each of the sums
   ap_uint<BITS> first, second;                         // with x and x^2

@@ -15,8 +15,9 @@
 namespace psconv {
 
 // Piece p of a beat: every PIECES-th of its channels, from channel p on.
-template <class C>
-typename WindowGeometry<C>::Piece piece_of(const typename WindowGeometry<C>::Beat& beat, int p) {
+//
+// \tparam C  configuration (WindowGeometry)
+template <class C> typename WindowGeometry<C>::Piece piece_of(const typename WindowGeometry<C>::Beat& beat, int p) {
 #pragma HLS INLINE
   typename WindowGeometry<C>::Piece piece = 0;
 blocks:
@@ -28,22 +29,26 @@ blocks:
   return piece;
 }
 
-template <class C, class X>
-void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
-  typedef WindowGeometry<C> G;
+// x: an image, as that of engine.hpp.
+// column_words: of each row that ends a window its columns from the left, of each the pieces of its block sets.
+//
+// \tparam C  configuration (WindowGeometry)
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
+template <class C, class X> void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
+  using G = WindowGeometry<C>;
 
   ap_uint<stored_bits(G::LINES_BITS)> lines[G::ROW_PIECES];
   // A load and a store in every iteration: II = 1 needs a port for each.
-#pragma HLS BIND_STORAGE variable=lines type=ram_s2p
+#pragma HLS BIND_STORAGE variable = lines type = ram_s2p
   typename G::Beat beat = 0;  // the one that is at work
   int p = 0;                  // at % PIECES
 rows:
   for (int r = 0; r < G::ROWS; ++r) {
   pieces:
     for (int at = 0; at < G::ROW_PIECES; ++at) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
 // A piece's neighbours are stored one row before they are loaded again.
-#pragma HLS DEPENDENCE variable=lines inter RAW distance=G::ROW_PIECES true
+#pragma HLS DEPENDENCE variable = lines inter RAW distance = G::ROW_PIECES true
       typename G::Piece piece = 0;
       if (r < C::HEIGHT) {
         if (p == 0) {

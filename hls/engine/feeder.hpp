@@ -13,20 +13,20 @@
 
 namespace psconv {
 
+// \tparam C          configuration (WindowGeometry), with WINDOW_DEPTH, and COLUMN_DEPTH for KERNEL > 1
+// \tparam ONE_PIXEL  whether a window is a single pixel
 template <class C, bool ONE_PIXEL = C::KERNEL == 1> struct Feeder {
-  template <class X>
-  static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
+  template <class X> static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     typename WindowGeometry<C>::ColumnStream column_words;
-#pragma HLS STREAM variable=column_words depth=C::COLUMN_DEPTH
+#pragma HLS STREAM variable = column_words depth = C::COLUMN_DEPTH
     columns<C>(x, column_words);
     windows<C>(column_words, window_words);
   }
 };
 
 template <class C> struct Feeder<C, true> {
-  template <class X>
-  static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
+  template <class X> static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     pixels<C>(x, window_words);
   }

@@ -8,12 +8,15 @@
 
 namespace psconv {
 
+// first, second: each gets all words of x.
+//
+// \tparam C  configuration: WORDS of an image, of WORD_BITS bits
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a word
 template <class C, class X>
-void fork(hls::stream<X>& x, hls::stream<ap_uint<C::WORD_BITS>>& first,
-          hls::stream<ap_uint<C::WORD_BITS>>& second) {
+void fork(hls::stream<X>& x, hls::stream<ap_uint<C::WORD_BITS>>& first, hls::stream<ap_uint<C::WORD_BITS>>& second) {
 words:
   for (int word = 0; word < C::WORDS; ++word) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
     const ap_uint<C::WORD_BITS> copy = payload<C::WORD_BITS>(x.read());
     first.write(copy);
     second.write(copy);

@@ -1,7 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Word types and derived sizes. `C` is a generated configuration (network_config.hpp or engine_config.hpp);
-// its names are explained there. What is defined here follows from it and is not generated a second time.
+// Word types and derived sizes of a layer: all that follows from its configuration.
+//
+// Config: the template parameter C of an engine is a structure with these static constants and functions. psconv
+// generates it (config.hpp); example/layers.hpp is written by hand.
+//
+//   KERNEL STRIDE PADDING              rows and columns of a kernel; input pixels from one output pixel to the
+//                                      next; rows and columns of zeros on each side
+//   HEIGHT WIDTH OUT_HEIGHT OUT_WIDTH  rows and columns of the input and of the output image
+//   PERIOD                             P, kernel variants, and input channels of a block; 1: dense
+//   NONZEROS                           weights of a block and output channel
+//   TO TB                              output channels and blocks of input channels at once
+//   CHANNELS                           PERIOD * TB, of an input beat
+//   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / TO
+//   FOLDS                              iterations that share the work of a step
+//   LANES_PER_OUTPUT                        weights of each of TO outputs in an iteration: NONZEROS * TB / FOLDS,
+//                                      rounded up
+//   PACKING SPACING                    outputs whose products share a hardware multiplier, and bits from one of
+//                                      these products to the next; 1 and WEIGHT_BITS + IN_BITS - 1: none share
+//   PIECES                             PERIOD where windows come channel by channel, else 1
+//   IN_BITS WEIGHT_BITS BIAS_BITS ACC_BITS OUT_BITS
+//                                      of an activation, a weight, a bias, a sum and an output, all signed
+//   INDEX_BITS                         of the index beside each weight; 0: periodic
+//   SCALE_BITS                         of an output channel's factor, unsigned; 0: there are none
+//   SHIFT RELU                         an output is a sum (times its factor) >> SHIFT, rounded half up and
+//                                      saturated, at zero with RELU
+//   WINDOW_DEPTH COLUMN_DEPTH          words in the streams in front of the processing element; COLUMN_DEPTH for
+//                                      KERNEL > 1
+//   SUMS_DEPTH                         words in the stream behind it, if weights are streamed
+//   ULTRA_WEIGHTS                      if weights are loaded: they lie in UltraRAM
+//   int variant(int lane), int tap(int lane)
+//                                      of the NONZEROS weights, in the order of the kernel variants and in each
+//                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
+//   ap_uint<ROM_BITS> weights(int address)
+//                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of TO
+//                                      and element fold * LANES_PER_OUTPUT + j in field k * LANES_PER_OUTPUT + j. Element
+//                                      e is lane e % NONZEROS of block e / NONZEROS; what there is no element for
+//                                      is zero. Above all weights their indices, if INDEX_BITS > 0.
+//                                      Not if weights are loaded or streamed
+//   ap_uint<TO * BIAS_BITS> biases(int step)
+//                                      field k for output k of TO; not if weights are loaded
+//   ap_uint<TO * SCALE_BITS> scales(int step)
+//                                      likewise the factors, if SCALE_BITS > 0
 //
 // Words on the way through an engine, least significant field first:
 //   Beat    the activations of one block set of one pixel: channel c at bits c * IN_BITS
@@ -19,7 +59,9 @@ namespace psconv {
 
 constexpr int larger(int a, int b) { return a > b ? a : b; }
 
-// Of what turns an image into windows.
+// Of what turns an image into windows: the feeder of an engine, or of a pooling.
+//
+// \tparam C  configuration: KERNEL to OUT_WIDTH, CHANNELS, BLOCK_SETS, PIECES, IN_BITS
 template <class C> struct WindowGeometry {
   static_assert(C::KERNEL >= 1 && C::STRIDE >= 1 && C::PADDING < C::KERNEL, "PADDING is 0 .. KERNEL - 1");
 
@@ -46,15 +88,17 @@ template <class C> struct WindowGeometry {
   // Whether a window has a row of the image above its last.
   static constexpr bool ABOVE = BOTTOM - C::PADDING > 1;
 
-  typedef ap_uint<BEAT_BITS> Beat;
-  typedef ap_uint<PIECE_BITS> Piece;
-  typedef ap_uint<COLUMN_BITS> Column;
-  typedef ap_uint<WINDOW_BITS> Window;
-  typedef hls::stream<ap_uint<streamed_bits(COLUMN_BITS)>> ColumnStream;
-  typedef hls::stream<ap_uint<streamed_bits(WINDOW_BITS)>> WindowStream;
+  using Beat = ap_uint<BEAT_BITS>;
+  using Piece = ap_uint<PIECE_BITS>;
+  using Column = ap_uint<COLUMN_BITS>;
+  using Window = ap_uint<WINDOW_BITS>;
+  using ColumnStream = hls::stream<ap_uint<streamed_bits(COLUMN_BITS)>>;
+  using WindowStream = hls::stream<ap_uint<streamed_bits(WINDOW_BITS)>>;
 };
 
 // Of a convolution engine.
+//
+// \tparam C  its configuration
 template <class C> struct Geometry : WindowGeometry<C> {
   static_assert(C::CHANNELS == C::PERIOD * C::TB, "a beat has the channels of one block set");
   static_assert(C::PIECES == 1 || (C::PIECES == C::PERIOD && C::STEPS * C::FOLDS >= C::PIECES),
@@ -62,9 +106,9 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static_assert(C::TO == 1 || C::STEPS % C::PERIOD == 0, "TO > 1 needs whole groups of PERIOD steps");
 
   static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
-  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;  // the channels of one output word
+  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;     // the channels of one output word
   static constexpr int GROUPS = (C::STEPS + C::PERIOD - 1) / C::PERIOD;  // output words of a pixel
-  static constexpr int LANES = C::TO * C::MULTIPLIERS;
+  static constexpr int LANES = C::TO * C::LANES_PER_OUTPUT;
   static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
   static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
@@ -76,23 +120,23 @@ template <class C> struct Geometry : WindowGeometry<C> {
   // Iterations from the last fold of a step to its first fold in the next block set.
   static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
 
-  // Turns where weights are streamed: of all windows, and of the words of the output.
-  static constexpr int TURNS = 1 + C::STEPS * C::FOLDS;
-  static constexpr int OUTPUT_TURNS = C::STEPS + GROUPS;
+  // Where weights are streamed: windows that are held, and iterations that work on them.
+  static constexpr int IMAGE_WINDOWS = WindowGeometry<C>::PIXELS * C::BLOCK_SETS;
+  static constexpr int STREAMED_ITERATIONS = WindowGeometry<C>::PIXELS * ROM_WORDS;
 
-  // Iterations between two accesses there, at the least: from a window's arrival, pixel by pixel, to its
-  // first use, set by set; from a pixel's outputs in one step to those in the next, or to their sending.
-  static constexpr int WAITING = WindowGeometry<C>::PIXELS + C::BLOCK_SETS - 1;
+  // There the output goes over its words once a step to fill them, and then once to send each of a pixel's.
+  static constexpr int OUTPUT_TURNS = C::STEPS + GROUPS;
+  // Iterations between a pixel's outputs in one step and those in the next, or their sending, at the least.
   static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (C::PERIOD == 1 ? GROUPS - 1 : 0);
 
-  typedef ap_int<C::IN_BITS> Activation;
-  typedef ap_int<C::ACC_BITS> Accumulator;
-  typedef ap_uint<SUMS_BITS> Sums;
-  typedef hls::stream<ap_uint<streamed_bits(SUMS_BITS)>> SumsStream;
-  typedef ap_uint<GROUP_BITS> Group;
-  typedef ap_uint<ROM_BITS> Weights;                      // of an iteration
-  typedef ap_uint<C::TO * C::BIAS_BITS> Biases;           // of a step
-  typedef ap_uint<ROM_BITS + C::TO * C::BIAS_BITS> Load;  // both, as they are loaded
+  using Activation = ap_int<C::IN_BITS>;
+  using Accumulator = ap_int<C::ACC_BITS>;
+  using Sums = ap_uint<SUMS_BITS>;
+  using SumsStream = hls::stream<ap_uint<streamed_bits(SUMS_BITS)>>;
+  using Group = ap_uint<GROUP_BITS>;
+  using Weights = ap_uint<ROM_BITS>;                      // of an iteration
+  using Biases = ap_uint<C::TO * C::BIAS_BITS>;           // of a step
+  using Load = ap_uint<ROM_BITS + C::TO * C::BIAS_BITS>;  // both, as they are loaded
 };
 
 // Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`

@@ -8,6 +8,12 @@
 
 namespace psconv {
 
+// x: PIXELS pixels of GROUPS words of CHANNELS channels. y: one pixel of them.
+//
+// \tparam C  configuration: PIXELS, a power of two, GROUPS, CHANNELS; IN_BITS, SUM_BITS, OUT_BITS; SHIFT, the
+//            logarithm of PIXELS; RELU, false
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a word of the input
+// \tparam Y  likewise of the output
 template <class C, class X, class Y> void global_average(hls::stream<X>& x, hls::stream<Y>& y) {
   ap_uint<C::CHANNELS * C::SUM_BITS> carried[C::GROUPS];  // the sums so far, by group
 
@@ -15,9 +21,9 @@ pixels:
   for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
   groups:
     for (int g = 0; g < C::GROUPS; ++g) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
 // A group's sums are stored one pixel before they are loaded again.
-#pragma HLS DEPENDENCE variable=carried inter RAW distance=C::GROUPS true
+#pragma HLS DEPENDENCE variable = carried inter RAW distance = C::GROUPS true
       const ap_uint<C::CHANNELS * C::IN_BITS> word = payload<C::CHANNELS * C::IN_BITS>(x.read());
       ap_uint<C::CHANNELS * C::SUM_BITS> start = 0;
       if (pixel > 0) start = carried[g];

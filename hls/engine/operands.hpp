@@ -5,6 +5,9 @@
 // The indexed engine is what the periodic one is compared with. It holds the windows of a block set for all
 // output channels, and each multiplier has a multiplexer over all their taps: it runs any support that has
 // NONZEROS weights in each block of each filter.
+//
+// \tparam C        configuration of an engine (geometry.hpp)
+// \tparam INDEXED  whether an index chooses
 #ifndef PSCONV_OPERANDS_HPP
 #define PSCONV_OPERANDS_HPP
 
@@ -14,15 +17,15 @@ namespace psconv {
 
 // Periodic: constant places of a register that turns.
 template <class C, bool INDEXED = (C::INDEX_BITS > 0)> struct Operands {
-  typedef Geometry<C> G;
+  using G = Geometry<C>;
 
   static void load(Ring<C>& ring, const typename G::Window& window) {
 #pragma HLS INLINE
-    psconv::load<C>(ring, window, 1);  // for output channel 0 channel i has variant i + 1
+    psconv::load_ring<C>(ring, window, 1);  // for output channel 0 channel i has variant i + 1
   }
   static void next(Ring<C>& ring) {
 #pragma HLS INLINE
-    rotate<C>(ring);
+    rotate_ring<C>(ring);
   }
   static typename G::Activation at(const Ring<C>& ring, const ap_uint<G::ROM_BITS>&, int, int j, int fold) {
 #pragma HLS INLINE
@@ -33,27 +36,27 @@ template <class C, bool INDEXED = (C::INDEX_BITS > 0)> struct Operands {
 // Indexed: registers that stand still, and a tree of multiplexers before each multiplier, a level for each
 // bit of the index.
 template <class C> struct Operands<C, true> {
-  typedef Geometry<C> G;
-  typedef typename G::Activation Activation;
+  using G = Geometry<C>;
+  using Activation = typename G::Activation;
 
   static constexpr int WORDS = C::TB * C::PERIOD * G::TAPS;
 
   static void load(Ring<C>& held, const typename G::Window& window) {
 #pragma HLS INLINE
-    psconv::load<C>(held, window, 0);
+    psconv::load_ring<C>(held, window, 0);
   }
   static void next(Ring<C>&) {
 #pragma HLS INLINE
   }
   static Activation at(const Ring<C>& held, const ap_uint<G::ROM_BITS>& word, int k, int j, int) {
 #pragma HLS INLINE
-    const int low = G::WEIGHTS_BITS + (k * C::MULTIPLIERS + j) * C::INDEX_BITS;
+    const int low = G::WEIGHTS_BITS + (k * C::LANES_PER_OUTPUT + j) * C::INDEX_BITS;
     const ap_uint<C::INDEX_BITS> index = word.range(low + C::INDEX_BITS - 1, low);
     return Choice<C::INDEX_BITS, 0>::of(held, index);
   }
 
  private:
-  // Of the 2^BITS words from BASE on, the one that the low BITS bits of the index say.
+  // One of the 2^BITS words from BASE on, as the low BITS bits of the index say.
   template <int BITS, int BASE> struct Choice {
     static constexpr int MIDDLE = BASE + (1 << (BITS - 1));
 

@@ -14,7 +14,7 @@ namespace psconv {
 template <class C> using Channels = ap_uint<C::PERIOD * C::OUT_BITS>[C::TO];
 
 // Takes in the sums of step s.
-template <class C> void take(Channels<C>& channels, const typename Geometry<C>::Sums& sums, int s) {
+template <class C> void shift_in_outputs(Channels<C>& channels, const typename Geometry<C>::Sums& sums, int s) {
 #pragma HLS INLINE
   const Scales<C> scales(s);
 outputs:
@@ -25,9 +25,9 @@ outputs:
 }
 
 // The word of a group. A last group of fewer steps is moved down the rest of the way at once.
-template <class C> typename Geometry<C>::Group together(const Channels<C>& channels, bool last_step) {
+template <class C> typename Geometry<C>::Group pack_group(const Channels<C>& channels, bool last_step) {
 #pragma HLS INLINE
-  typedef ap_uint<C::PERIOD * C::OUT_BITS> One;
+  using One = ap_uint<C::PERIOD * C::OUT_BITS>;
   const int idle_bits = (C::PERIOD - C::STEPS % C::PERIOD) % C::PERIOD * C::OUT_BITS;
   typename Geometry<C>::Group group = 0;
   for (int k = 0; k < C::TO; ++k) {
@@ -38,8 +38,8 @@ template <class C> typename Geometry<C>::Group together(const Channels<C>& chann
   return group;
 }
 
-// The channels of a word, the inverse of `together` before the last step.
-template <class C> void apart(Channels<C>& channels, const typename Geometry<C>::Group& group) {
+// The channels of a word, the inverse of `pack_group` before the last step.
+template <class C> void unpack_group(Channels<C>& channels, const typename Geometry<C>::Group& group) {
 #pragma HLS INLINE
   for (int k = 0; k < C::TO; ++k) {
 #pragma HLS UNROLL
@@ -47,22 +47,25 @@ template <class C> void apart(Channels<C>& channels, const typename Geometry<C>:
   }
 }
 
-template <class C, class Y>
-void output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
-  typedef Geometry<C> G;
+// sum_words: of each pixel those of its steps. y: the output image, as that of engine.hpp.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
+// \tparam Y  AXI4-Stream beat, or ap_uint, that carries a Group
+template <class C, class Y> void output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
+  using G = Geometry<C>;
 
   Channels<C> channels;  // registers: every iteration moves all of them
-#pragma HLS ARRAY_PARTITION variable=channels complete dim=0
+#pragma HLS ARRAY_PARTITION variable = channels complete dim = 0
   int slot = 0;  // s % PERIOD
 
 pixels:
   for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
   steps:
     for (int s = 0; s < C::STEPS; ++s) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
       const bool last_step = s == C::STEPS - 1;
-      take<C>(channels, sum_words.read(), s);
-      const typename G::Group group = together<C>(channels, last_step);
+      shift_in_outputs<C>(channels, sum_words.read(), s);
+      const typename G::Group group = pack_group<C>(channels, last_step);
 
       if (last_step || slot == C::PERIOD - 1) {
         send(y, group, last_step && pixel == G::PIXELS - 1);

@@ -8,9 +8,12 @@
 
 namespace psconv {
 
-template <class C, class X>
-void pixels(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
-  typedef WindowGeometry<C> G;
+// x: an image, as that of engine.hpp. window_words: of each output pixel its block sets.
+//
+// \tparam C  configuration (WindowGeometry)
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
+template <class C, class X> void pixels(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
+  using G = WindowGeometry<C>;
   static_assert(C::KERNEL == 1, "a window of more than one pixel needs columns and windows");
 
 rows:
@@ -19,7 +22,7 @@ rows:
     for (int column = 0; column < C::WIDTH; ++column) {
     block_sets:
       for (int b = 0; b < C::BLOCK_SETS; ++b) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
         const typename G::Window window = payload<G::WINDOW_BITS>(x.read());
         const bool on_grid = row % C::STRIDE == 0 && column % C::STRIDE == 0;
         if (on_grid) window_words.write(window);

@@ -8,6 +8,8 @@
 //
 // A field is wide enough for the sum of GROUP products, so packed products are added as they are and taken
 // apart once for all of a group. docs/reference/engine.md proves that the fields stay apart.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_PRODUCTS_HPP
 #define PSCONV_PRODUCTS_HPP
 
@@ -23,9 +25,9 @@ template <class C> struct Packing {
   static_assert(C::SPACING >= LEAST, "SPACING keeps the products apart");
   static_assert(C::TO % C::PACKING == 0, "PACKING divides TO");
 
-  typedef ap_int<OPERAND_BITS> Operand;
-  typedef ap_int<C::PACKING * C::SPACING + 1> Sum;  // of the packed products of a group
-  typedef ap_int<C::SPACING + 1> Field;             // of one output, as a number of its own
+  using Operand = ap_int<OPERAND_BITS>;
+  using Sum = ap_int<C::PACKING * C::SPACING + 1>;  // of the packed products of a group
+  using Field = ap_int<C::SPACING + 1>;             // of one output, as a number of its own
 };
 
 // The weights of outputs first .. first + PACKING - 1 for multiplier j.
@@ -36,15 +38,14 @@ typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights&
   for (int i = 0; i < C::PACKING; ++i) {
 #pragma HLS UNROLL
     const int output = first + C::PACKING - 1 - i;
-    packed = (packed << C::SPACING) + field<C::WEIGHT_BITS>(word, output * C::MULTIPLIERS + j);
+    packed = (packed << C::SPACING) + field<C::WEIGHT_BITS>(word, output * C::LANES_PER_OUTPUT + j);
   }
   return packed;
 }
 
 // Adds the fields of `packed` to the sums of outputs first .. first + PACKING - 1.
 template <class C>
-void add_fields(const typename Packing<C>::Sum& packed, int first,
-                typename Geometry<C>::Accumulator (&dot)[C::TO]) {
+void add_fields(const typename Packing<C>::Sum& packed, int first, typename Geometry<C>::Accumulator (&dot)[C::TO]) {
 #pragma HLS INLINE
   bool below = false;  // whether the fields below are negative together: then they have borrowed from here
   for (int i = 0; i < C::PACKING; ++i) {
@@ -73,13 +74,13 @@ void dot_products(const typename Geometry<C>::Weights& word, const Ring<C>& ring
 #pragma HLS UNROLL
       dot[k + i] = 0;
     }
-    for (int start = 0; start < C::MULTIPLIERS; start += Packing<C>::GROUP) {
+    for (int start = 0; start < C::LANES_PER_OUTPUT; start += Packing<C>::GROUP) {
 #pragma HLS UNROLL
       typename Packing<C>::Sum sum = 0;
       for (int i = 0; i < Packing<C>::GROUP; ++i) {
 #pragma HLS UNROLL
         const int j = start + i;
-        if (j < C::MULTIPLIERS) {
+        if (j < C::LANES_PER_OUTPUT) {
           sum += packed_weights<C>(word, k, j) * Operands<C>::at(ring, word, k, j, fold);
         }
       }

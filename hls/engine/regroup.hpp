@@ -7,6 +7,10 @@
 
 #include "words.hpp"
 
+// \tparam C  configuration: PIXELS; channels of a word IN_GROUP, OUT_GROUP, of BITS bits; PIECES, narrow words of
+//            a pixel
+// \tparam X  AXI4-Stream beat, or ap_uint, that carries a word of the input
+// \tparam Y  likewise of the output
 namespace psconv {
 
 // Wide words -> narrow ones: PIECES a pixel.
@@ -20,7 +24,7 @@ pixels:
   for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
   pieces:
     for (int piece = 0; piece < C::PIECES; ++piece) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
       const bool last_piece = piece == C::PIECES - 1;
       if (slot == 0) {
         word = payload<C::IN_GROUP * C::BITS>(x.read());
@@ -46,7 +50,7 @@ pixels:
   for (int pixel = 0; pixel < C::PIXELS; ++pixel) {
   pieces:
     for (int piece = 0; piece < C::PIECES; ++piece) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
       const bool last_piece = piece == C::PIECES - 1;
       // Each piece comes in at the top and moves down; a last word of fewer pieces the rest of the way at
       // once.

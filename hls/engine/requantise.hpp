@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Sums -> output activations. Defined in words and formula in docs/reference/maths.md.
+//
+// \tparam C           configuration: SHIFT, RELU, OUT_BITS; of an engine (geometry.hpp) for Scales
+// \tparam SCALE_BITS  of a factor; 0: there are none
+// \tparam W           bits of a sum
 #ifndef PSCONV_REQUANTISE_HPP
 #define PSCONV_REQUANTISE_HPP
 
@@ -44,7 +48,7 @@ template <class C, int W> ap_int<C::OUT_BITS> requantise(const ap_int<W>& sum) {
   const int smallest = C::RELU ? 0 : -largest - 1;
   const int shift = C::SHIFT;
   const int half = int((1LL << C::SHIFT) >> 1);
-  typedef ap_int<larger(W, C::SHIFT) + 1> Rounded;  // holds sum + half
+  using Rounded = ap_int<larger(W, C::SHIFT) + 1>;  // holds sum + half
 
   const Rounded rounded = Rounded(sum + half) >> shift;
   if (rounded > largest) return largest;

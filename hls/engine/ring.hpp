@@ -7,6 +7,8 @@
 // v of the ring always holds the channel whose variant is v for the output channel at work, so a lane,
 // which stands for one (variant, tap), is wired to one position for ever: no index, no multiplexer, no
 // decoder.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_RING_HPP
 #define PSCONV_RING_HPP
 
@@ -14,11 +16,10 @@
 
 namespace psconv {
 
-template <class C>
-using Ring = typename Geometry<C>::Activation[C::TB][C::PERIOD][Geometry<C>::TAPS];
+template <class C> using Ring = typename Geometry<C>::Activation[C::TB][C::PERIOD][Geometry<C>::TAPS];
 
-// Channel i goes to position i + turned. A window lists its taps column by column.
-template <class C> void load(Ring<C>& ring, const typename Geometry<C>::Window& window, int turned) {
+// Channel i goes to position i + rotated_by. A window lists its taps column by column.
+template <class C> void load_ring(Ring<C>& ring, const typename Geometry<C>::Window& window, int rotated_by) {
 #pragma HLS INLINE
   for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
@@ -29,7 +30,7 @@ template <class C> void load(Ring<C>& ring, const typename Geometry<C>::Window& 
         for (int column = 0; column < C::KERNEL; ++column) {
 #pragma HLS UNROLL
           const int beat = column * C::KERNEL + row;
-          ring[block][(i + turned) % C::PERIOD][row * C::KERNEL + column] =
+          ring[block][(i + rotated_by) % C::PERIOD][row * C::KERNEL + column] =
               field<C::IN_BITS>(window, (beat * C::TB + block) * C::PERIOD + i);
         }
       }
@@ -38,7 +39,7 @@ template <class C> void load(Ring<C>& ring, const typename Geometry<C>::Window& 
 }
 
 // For the next output channel the variant of every channel is one higher.
-template <class C> void rotate(Ring<C>& ring) {
+template <class C> void rotate_ring(Ring<C>& ring) {
 #pragma HLS INLINE
   for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
@@ -55,9 +56,8 @@ template <class C> void rotate(Ring<C>& ring) {
 }
 
 // The same as a word: a window with every channel one position higher. A window that is turned is a ring as
-// it lies in memory: `load` takes it as it stands.
-template <class C>
-typename Geometry<C>::Window turned(const typename Geometry<C>::Window& window) {
+// it lies in memory: `load_ring` takes it as it stands.
+template <class C> typename Geometry<C>::Window rotated(const typename Geometry<C>::Window& window) {
 #pragma HLS INLINE
   typename Geometry<C>::Window first = 0;  // ones where position 0 of each block and tap lies
   for (int tap = 0; tap < Geometry<C>::TAPS; ++tap) {
@@ -72,14 +72,14 @@ typename Geometry<C>::Window turned(const typename Geometry<C>::Window& window) 
   return ((window << C::IN_BITS) & ~first) | ((window >> ((C::PERIOD - 1) * C::IN_BITS)) & first);
 }
 
-// What multiplier j works on in a fold: element fold * MULTIPLIERS + j, a constant place if there is one
+// What multiplier j works on in a fold: element fold * LANES_PER_OUTPUT + j, a constant place if there is one
 // fold.
 template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring, int j, int fold) {
 #pragma HLS INLINE
   typename Geometry<C>::Activation activation = 0;
   for (int g = 0; g < C::FOLDS; ++g) {
 #pragma HLS UNROLL
-    const int element = g * C::MULTIPLIERS + j;
+    const int element = g * C::LANES_PER_OUTPUT + j;
     const int lane = element % C::NONZEROS;
     // Beyond the last element the weight is zero and any activation will do: the one of the fold before
     // stays.

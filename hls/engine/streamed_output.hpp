@@ -9,14 +9,17 @@
 
 namespace psconv {
 
-template <class C, class Y>
-void streamed_output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
-  typedef Geometry<C> G;
+// sum_words: as streamed_pe writes them. y: the words of an image.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
+// \tparam Y  AXI4-Stream beat, or ap_uint, that carries an output word
+template <class C, class Y> void streamed_output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
+  using G = Geometry<C>;
 
   const int words = G::PIXELS * G::GROUPS;
 
   typename G::Group groups[G::PIXELS * G::GROUPS];  // group g of pixel p: p * GROUPS + g
-#pragma HLS BIND_STORAGE variable=groups type=ram_s2p
+#pragma HLS BIND_STORAGE variable = groups type = ram_s2p
   int address = 0;
   int group = 0;
   int slot = 0;  // s % PERIOD
@@ -25,16 +28,16 @@ turns:
   for (int turn = 0; turn < G::OUTPUT_TURNS; ++turn) {
   pixels:
     for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
-#pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=groups inter RAW distance=G::PUT_BY true
+#pragma HLS PIPELINE II = 1
+#pragma HLS DEPENDENCE variable = groups inter RAW distance = G::PUT_BY true
       const bool taking = turn < C::STEPS, last_step = turn == C::STEPS - 1;
       typename G::Group word = groups[address];
       if (taking) {
         Channels<C> channels;
-#pragma HLS ARRAY_PARTITION variable=channels complete dim=0
-        apart<C>(channels, word);
-        take<C>(channels, sum_words.read(), turn);
-        word = together<C>(channels, last_step);
+#pragma HLS ARRAY_PARTITION variable = channels complete dim = 0
+        unpack_group<C>(channels, word);
+        shift_in_outputs<C>(channels, sum_words.read(), turn);
+        word = pack_group<C>(channels, last_step);
         groups[address] = word;
       } else {
         send(y, word, address == words - 1);

@@ -7,86 +7,139 @@
 // multipliers and is stored again: the ring turns in memory, the lanes are wired to it as ever, and the
 // address is a counter. Sums of all pixels are carried in a RAM, too.
 //
-// The first turn takes the windows in; each later one is a fold of a step, over all block sets and pixels.
-// Iterations of an image: PIXELS * BLOCK_SETS * (1 + STEPS * FOLDS).
+// Iterations of an image: PIXELS * BLOCK_SETS in which the windows come, then PIXELS * ROM_WORDS.
 #ifndef PSCONV_STREAMED_PE_HPP
 #define PSCONV_STREAMED_PE_HPP
 
-#include "products.hpp"
+#include "accumulate.hpp"
+#include "index.hpp"
 
 namespace psconv {
 
-// weight_words: AXI4-Stream beats, word (s * FOLDS + f) * BLOCK_SETS + b.
+// Where the next window that comes is put: they come pixel by pixel, and are kept block set by block set.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
+template <class C> struct Arrival {
+  using G = Geometry<C>;
+
+  Index<C::BLOCK_SETS> block_set;
+  Index<G::IMAGE_WINDOWS> address;  // block_set * PIXELS + pixel
+  bool done;
+
+  Arrival() : block_set(0), address(0), done(false) {
+#pragma HLS INLINE
+  }
+  void next() {
+#pragma HLS INLINE
+    done = address == G::IMAGE_WINDOWS - 1;
+    if (block_set == C::BLOCK_SETS - 1) {
+      address -= (C::BLOCK_SETS - 1) * G::PIXELS - 1;
+    } else {
+      address += G::PIXELS;
+    }
+    count<C::BLOCK_SETS>(block_set);
+  }
+};
+
+// Where the nest is:
+//
+//   for step in STEPS
+//     for fold in FOLDS
+//       for block_set in BLOCK_SETS
+//         for pixel in PIXELS
+//
+// \tparam C  configuration of an engine (geometry.hpp)
+template <class C> struct StreamedNest {
+  using G = Geometry<C>;
+
+  Index<C::STEPS> step;
+  Index<C::FOLDS> fold;
+  Index<C::BLOCK_SETS> block_set;
+  Index<G::PIXELS> pixel;
+  Index<G::IMAGE_WINDOWS> address;  // block_set * PIXELS + pixel
+  bool done;
+
+  StreamedNest() : step(0), fold(0), block_set(0), pixel(0), address(0), done(false) {
+#pragma HLS INLINE
+  }
+  bool first_pixel() const {
+#pragma HLS INLINE
+    return pixel == 0;
+  }
+  bool last_fold() const {
+#pragma HLS INLINE
+    return fold == C::FOLDS - 1;
+  }
+  // Whether a step's sums begin here.
+  bool begins_sums() const {
+#pragma HLS INLINE
+    return fold == 0 && block_set == 0;
+  }
+  // Whether they end here.
+  bool ends_sums() const {
+#pragma HLS INLINE
+    return last_fold() && block_set == C::BLOCK_SETS - 1;
+  }
+  void next() {
+#pragma HLS INLINE
+    const bool set_ends = pixel == G::PIXELS - 1;
+    const bool fold_ends = set_ends && block_set == C::BLOCK_SETS - 1;
+    const bool step_ends = fold_ends && last_fold();
+    done = step_ends && step == C::STEPS - 1;
+    count<G::IMAGE_WINDOWS>(address);
+    count<G::PIXELS>(pixel);
+    count<C::BLOCK_SETS>(block_set, set_ends);
+    count<C::FOLDS>(fold, fold_ends);
+    count<C::STEPS>(step, step_ends);
+  }
+};
+
+// weight_words: word (step * FOLDS + fold) * BLOCK_SETS + block_set, each once an image.
 // sum_words: in each step those of all pixels, one after the other.
-template <class C, class W>
-void streamed_pe(hls::stream<W>& weight_words, typename Geometry<C>::WindowStream& window_words,
+//
+// \tparam C           configuration of an engine (geometry.hpp)
+// \tparam WeightBeat  AXI4-Stream beat, or ap_uint, that carries a weight word
+template <class C, class WeightBeat>
+void streamed_pe(hls::stream<WeightBeat>& weight_words, typename Geometry<C>::WindowStream& window_words,
                  typename Geometry<C>::SumsStream& sum_words) {
   static_assert(C::INDEX_BITS == 0, "indices choose among windows that do not turn");
-  typedef Geometry<C> G;
-  typedef typename G::Accumulator Accumulator;
-  typedef typename G::Sums Sums;
+  using G = Geometry<C>;
 
-  const int words = C::BLOCK_SETS * G::PIXELS;
-  const int last_set = words - G::PIXELS;
+  typename G::Window windows[G::IMAGE_WINDOWS];
+#pragma HLS BIND_STORAGE variable = windows type = ram_s2p
+  typename G::Sums carried[G::PIXELS];
+#pragma HLS BIND_STORAGE variable = carried type = ram_s2p
+arrivals:
+  for (Arrival<C> arrival; !arrival.done; arrival.next()) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::IMAGE_WINDOWS max = G::IMAGE_WINDOWS
+    windows[arrival.address] = rotated<C>(window_words.read());
+  }
 
-  typename G::Window windows[C::BLOCK_SETS * G::PIXELS];  // block set b of pixel p: b * PIXELS + p
-  Sums carried[G::PIXELS];
-#pragma HLS BIND_STORAGE variable=windows type=ram_s2p
-#pragma HLS BIND_STORAGE variable=carried type=ram_s2p
   typename G::Weights word = 0;
-  int place = 0;   // in order: block sets, in them pixels
-  int arrival = 0;  // in the order in which windows come: pixels, in them block sets
-  int step = 0, fold = 0;
+words:
+  for (StreamedNest<C> nest; !nest.done; nest.next()) {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::STREAMED_ITERATIONS max = G::STREAMED_ITERATIONS
+#pragma HLS DEPENDENCE variable = windows inter RAW distance = G::IMAGE_WINDOWS true
+#pragma HLS DEPENDENCE variable = carried inter RAW distance = G::PIXELS true
+    if (nest.first_pixel()) word = payload<G::ROM_BITS>(weight_words.read());
+    const typename G::Window window = windows[nest.address];
+    if (nest.last_fold()) windows[nest.address] = rotated<C>(window);
 
-turns:
-  for (int turn = 0; turn < G::TURNS; ++turn) {
-  block_sets:
-    for (int b = 0; b < C::BLOCK_SETS; ++b) {
-    pixels:
-      for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
-#pragma HLS PIPELINE II=1
-#pragma HLS DEPENDENCE variable=windows inter RAW distance=G::WAITING true
-#pragma HLS DEPENDENCE variable=carried inter RAW distance=G::PIXELS true
-        const bool loading = turn == 0;
-        const int address = loading ? arrival : place;
-        typename G::Window window = windows[address];
-        if (loading) window = window_words.read();
-        if (!loading && pixel == 0) word = payload<G::ROM_BITS>(weight_words.read());
-
-        Ring<C> ring;
-#pragma HLS ARRAY_PARTITION variable=ring complete dim=0
-        load<C>(ring, window, 0);
-        if (loading || fold == C::FOLDS - 1) windows[address] = turned<C>(window);
-
-        const bool first = fold == 0 && b == 0;
-        const bool last = fold == C::FOLDS - 1 && b == C::BLOCK_SETS - 1;
-        const typename G::Biases biases = C::biases(step);
-        const Sums before = carried[pixel];
-
-        Accumulator dot[C::TO];
-#pragma HLS ARRAY_PARTITION variable=dot complete dim=0
-        dot_products<C>(word, ring, fold, dot);
-
-        Sums sums = 0;
-      outputs:
-        for (int k = 0; k < C::TO; ++k) {
-#pragma HLS UNROLL
-          const Accumulator start =
-              first ? Accumulator(field<C::BIAS_BITS>(biases, k)) : field<C::ACC_BITS>(before, k);
-          sums.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = Accumulator(start + dot[k]);
-        }
-        carried[pixel] = sums;
-        if (last && !loading) sum_words.write(sums);
-
-        const bool turn_ends = place == words - 1;
-        if (turn_ends && !loading) {
-          if (fold == C::FOLDS - 1) ++step;
-          fold = fold == C::FOLDS - 1 ? 0 : fold + 1;
-        }
-        place = turn_ends ? 0 : place + 1;
-        arrival = arrival < last_set ? arrival + G::PIXELS : arrival - last_set + 1;
-      }
+    Ring<C> ring;
+#pragma HLS ARRAY_PARTITION variable = ring complete dim = 0
+    load_ring<C>(ring, window, 0);
+    Accumulators<C> sums;
+#pragma HLS ARRAY_PARTITION variable = sums complete dim = 0
+    if (nest.begins_sums()) {
+      begin_with_biases<C>(sums, C::biases(nest.step));
+    } else {
+      begin_with_sums<C>(sums, carried[nest.pixel]);
     }
+    const typename G::Sums sum_word = accumulate<C>(sums, word, ring, nest.fold);
+    carried[nest.pixel] = sum_word;
+    if (nest.ends_sums()) sum_words.write(sum_word);
   }
 }
 

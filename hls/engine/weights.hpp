@@ -1,62 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where a processing element has its weights and biases: in ROMs, or in RAMs that are loaded between images.
+// Weights and biases in RAMs that are loaded between images.
+//
+// A processing element asks what it works on for weights(address), a word, and biases(step). A configuration
+// with ROMs has both as static functions and is such an object itself; this is the other one.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_WEIGHTS_HPP
 #define PSCONV_WEIGHTS_HPP
 
-#include "geometry.hpp"
+#include "nest.hpp"
 
 namespace psconv {
 
-// MOST: iterations of a processing element for an image.
-template <class C> struct Rom {
-  static constexpr int MOST = Geometry<C>::ITERATIONS;
+template <class C> struct LoadedWeights {
+  using G = Geometry<C>;
 
-  bool ordered() const {
-#pragma HLS INLINE
-    return false;
-  }
-  void take(int, int, bool) const {
-#pragma HLS INLINE
-  }
+  typename G::Weights* weight_ram;  // [ROM_WORDS]
+  typename G::Biases* bias_ram;     // [STEPS]
 
-  typename Geometry<C>::Weights weights(int address) const {
-#pragma HLS INLINE
-    return C::weights(address);
-  }
-  typename Geometry<C>::Biases biases(int step) const {
-#pragma HLS INLINE
-    return C::biases(step);
-  }
-};
-
-template <class C> struct Ram {
-  static constexpr int MOST = Geometry<C>::ITERATIONS + Geometry<C>::ROM_WORDS;  // with new weights
-
-  hls::stream<ap_uint<1>>& orders;
-  hls::stream<typename Geometry<C>::Load>& words;
-  typename Geometry<C>::Weights* weight_ram;  // [ROM_WORDS]
-  typename Geometry<C>::Biases* bias_ram;     // [STEPS]
-
-  // Whether new weights come before the next image.
-  bool ordered() const {
-#pragma HLS INLINE
-    return orders.read() != 0;
-  }
-  // Takes a word: weights, and above them the biases of a step, which count only where `first` says so.
-  void take(int address, int step, bool first) const {
-#pragma HLS INLINE
-    const typename Geometry<C>::Load word = words.read();
-    weight_ram[address] = word;
-    if (first) bias_ram[step] = upper<C::TO * C::BIAS_BITS>(word);
-  }
-  typename Geometry<C>::Weights weights(int address) const {
+  typename G::Weights weights(int address) const {
 #pragma HLS INLINE
     return weight_ram[address];
   }
-  typename Geometry<C>::Biases biases(int step) const {
+  typename G::Biases biases(int step) const {
 #pragma HLS INLINE
     return bias_ram[step];
+  }
+  // Takes new weights, in the order of their addresses. Above a word stand the biases of its step, which count
+  // in the first fold of a step of the first block set.
+  void reload(hls::stream<typename G::Load>& load_words) const {
+#pragma HLS INLINE
+    bool more = true;
+    Nest<C> nest;
+  words:
+    do {
+#pragma HLS PIPELINE II = 1
+#pragma HLS LOOP_TRIPCOUNT min = G::ROM_WORDS max = G::ROM_WORDS
+      const typename G::Load word = load_words.read();
+      weight_ram[nest.address] = word;
+      if (nest.first_block_set() && nest.first_fold()) bias_ram[nest.step] = upper<C::TO * C::BIAS_BITS>(word);
+      more = !nest.ends_pixel();
+      nest.next();
+    } while (more);
   }
 };
 

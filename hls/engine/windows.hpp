@@ -12,10 +12,13 @@
 
 namespace psconv {
 
+// column_words: as `columns` writes them. window_words: of each output pixel those of its block sets and pieces.
+//
+// \tparam C  configuration (WindowGeometry)
 template <class C>
 void windows(typename WindowGeometry<C>::ColumnStream& column_words,
              typename WindowGeometry<C>::WindowStream& window_words) {
-  typedef WindowGeometry<C> G;
+  using G = WindowGeometry<C>;
 
   ap_uint<stored_bits(G::HISTORY_BITS)> history[G::PIXEL_PIECES];
 rows:
@@ -24,9 +27,9 @@ rows:
     for (int x = 0; x < G::PADDED_WIDTH; ++x) {
     pieces:
       for (int n = 0; n < G::PIXEL_PIECES; ++n) {
-#pragma HLS PIPELINE II=1
+#pragma HLS PIPELINE II = 1
 // The columns of a piece are stored one position before they are loaded again.
-#pragma HLS DEPENDENCE variable=history inter RAW distance=G::PIXEL_PIECES true
+#pragma HLS DEPENDENCE variable = history inter RAW distance = G::PIXEL_PIECES true
         typename G::Column column = 0;
         if (x >= C::PADDING && x < C::PADDING + C::WIDTH) column = column_words.read();
 

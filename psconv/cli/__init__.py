@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from openhls.common.errors import HlsError
+from openhls import HlsError
 
 from psconv import __version__
 from psconv.cli import counts, flow, hardware, init, show, training
@@ -49,6 +49,7 @@ for command in (
     flow.csim,
     flow.synth,
     flow.cosim,
+    flow.resources,
     flow.report,
     flow.compare,
     counts.complexity,

@@ -14,13 +14,10 @@ from psconv.vendor.tools import ToolMissing
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import json_text, read_json, reading
 
-STEPS = ("golden", "csim", "synth", "cosim", "resources")
 
-
-def _flow(
+def _prepared(
     config: Path,
     out: Path,
-    last: str,
     as_json: bool,
     hls: str = "open",
     target: str | None = None,
@@ -28,19 +25,26 @@ def _flow(
     waves: bool = False,
     pnr: bool = False,
 ) -> tuple[Any, Console]:
-    """Runs the steps up to `last`; those whose inputs have not changed are left out."""
-    from psconv.flow import run as flow  # the flow's packages take seconds to import; --help should not
-    from psconv.flow.config import load
+    """The run that the file describes, in a folder that nobody else writes in meanwhile."""
+    from psconv.flow.config import load  # the flow's packages take seconds to import; --help should not
     from psconv.flow.layout import Layout
+    from psconv.flow.run import prepare
+    from psconv.vendor.step import TOOLS
 
-    if hls not in flow.HLS_TOOLS:
-        raise ConfigError(f"--hls: {hls!r} is unknown: known are {', '.join(flow.HLS_TOOLS)}")
+    if hls not in ("open", *TOOLS):
+        raise ConfigError(f"--hls: {hls!r} is unknown: known are open, {', '.join(TOOLS)}")
     console, content = show.console(as_json), load(config)
     show.keep(out)
     Layout(out).sweep()
-    run = flow.prepare(content, config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr)
-    for name in STEPS[: STEPS.index(last) + 1]:
-        flow.run_step(name, run, console)
+    return prepare(content, config, out, target=target, clock_ns=clock, waves=waves, pnr=pnr), console
+
+
+def _flow(last: str, config: Path, out: Path, as_json: bool, *options: Any) -> tuple[Any, Console]:
+    """Runs a step and those that it needs; those whose inputs have not changed are left out."""
+    from psconv.flow.run import run_steps
+
+    run, console = _prepared(config, out, as_json, *options)
+    run_steps(last, run, console)
     return run, console
 
 
@@ -57,42 +61,40 @@ def run(
     as_json: Json = False,
 ) -> None:
     """The whole flow: golden model, C simulation, HLS, co-simulation, resources, comparison, report."""
-    from psconv.flow import run as flow
-
-    this, console = _flow(config, out, "resources", as_json, hls, target, clock, waves, pnr)
+    this, console = _flow("all", config, out, as_json, hls, target, clock, waves, pnr)
     if hls != "open":
         _vendor(this, hls, tool, implement, console)
-    _finish(flow.report(this), this, console, as_json)
+    _report(this, console, as_json)
 
 
 def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
     """The golden model: exact integer inputs and outputs of every layer, as OUT/golden/LAYER.npz."""
-    this, console = _flow(config, out, "golden", as_json)
-    subject = this.subject
-    shapes = subject.whole.dataflow.shapes if subject.whole else {e.name: e.shape for e in subject.engines}
-    rows = [
-        {
-            "layer": name,
-            "engine": shape.summary,
-            "images": len(subject.outputs[name]),
-            "output": "x".join(map(str, subject.outputs[name].shape[1:])),
-            "lowest": int(subject.outputs[name].min()),
-            "highest": int(subject.outputs[name].max()),
-            "accumulator_bits": shape.acc_bits,
-        }
-        for name, shape in shapes.items()
-    ]
+    from psconv.flow.vectors import load_vectors
+
+    this, console = _flow("golden", config, out, as_json)
+    rows = []
+    for design in this.designs:
+        outputs = load_vectors(this.layout, design).outputs
+        for layer, shape in design.shapes.items():
+            y = outputs[layer]
+            rows.append(
+                {
+                    "layer": layer,
+                    "engine": shape.summary,
+                    "images": len(y),
+                    "output": "x".join(map(str, y.shape[1:])),
+                    "lowest": int(y.min()),
+                    "highest": int(y.max()),
+                    "accumulator_bits": shape.acc_bits,
+                }
+            )
     show.table("Golden model", rows, console, as_json)
 
 
 def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
     """C simulation: the engine's C++ compiled as a program, its outputs against the golden model's."""
-    this, console = _flow(config, out, "csim", as_json)
-    layout, whole = this.settings.layout, this.subject.whole
-    if whole:
-        _compare(layout.golden(whole.name), layout.csim(whole.name), console, as_json)
-    else:
-        _compare(out / "golden", out / "csim", console, as_json)
+    _, console = _flow("csim", config, out, as_json)
+    _compare(out / "golden", out / "csim", console, as_json)
 
 
 def synth(
@@ -108,7 +110,7 @@ def synth(
 ) -> None:
     """HLS: C++ to RTL for every layer: OUT/synth/LAYER/ by the open flow, OUT/vitis/LAYER/ or OUT/bambu/LAYER/."""
     if hls != "open":
-        this, console = _flow(config, out, "golden", as_json, hls, target, clock)
+        this, console = _flow("golden", config, out, as_json, hls, target, clock)
         records = _vendor(this, hls, tool, implement, console, script_only, as_json)
         show.table(f"HLS: {hls}", [_tool_row(layer, record) for layer, record in records.items()], console, as_json)
         if any(record["mismatches"] or record["errors"] for record in records.values()):
@@ -116,10 +118,10 @@ def synth(
         return
     if script_only or tool or implement:
         raise ConfigError("--script-only, --tool, --implement: for --hls vitis or bambu")
-    this, console = _flow(config, out, "synth", as_json, hls, target, clock)
+    this, console = _flow("synth", config, out, as_json, hls, target, clock)
     rows = []
-    for design in this.subject.designs:
-        path = this.settings.layout.synth(design.name) / "schedule.json"
+    for design in this.designs:
+        path = this.layout.synth(design.name) / "schedule.json"
         with reading(path):
             rows += [
                 {
@@ -146,10 +148,10 @@ def cosim(
     as_json: Json = False,
 ) -> None:
     """Co-simulation: the RTL in Verilator under cocotb, each beat against the golden model."""
-    this, console = _flow(config, out, "cosim", as_json, "open", target, clock, waves)
+    this, console = _flow("cosim", config, out, as_json, "open", target, clock, waves)
     rows = []
-    for design in this.subject.designs:
-        path = this.settings.layout.cosim(design.name).with_suffix(".json")
+    for design in this.designs:
+        path = this.layout.cosim(design.name).with_suffix(".json")
         with reading(path):
             rows += [
                 {
@@ -167,17 +169,42 @@ def cosim(
         raise typer.Exit(1)
 
 
-def report(
+def resources(
     config: Config,
     out: Out = Path("out"),
-    hls: Hls = "open",
     target: TargetName = None,
     clock: Clock = None,
     pnr: Pnr = False,
     as_json: Json = False,
 ) -> None:
-    """Reports: OUT/report/report.json, report.md and report.html from the results in OUT (missing ones are made)."""
-    run(config, out, hls, target, clock, pnr=pnr, as_json=as_json)
+    """Resources: cells of the RTL by yosys, on the device; with --pnr its clock after place and route."""
+    this, console = _flow("resources", config, out, as_json, "open", target, clock, False, pnr)
+    rows = []
+    for design in this.designs:
+        path = this.layout.resources(design.name)
+        with reading(path):
+            record = read_json(path)
+            fmax = {"Fmax MHz": round(record["pnr"]["fmax_mhz"], 1)} if "pnr" in record else {}
+            rows.append({"design": design.name} | record["total"] | fmax)
+    show.table(f"Resources: {this.settings.target.name}", rows, console, as_json)
+
+
+def report(
+    config: Config,
+    out: Out = Path("out"),
+    target: TargetName = None,
+    clock: Clock = None,
+    pnr: Pnr = False,
+    as_json: Json = False,
+) -> None:
+    """Reports: OUT/report/report.json, report.md and report.html from what is in OUT, all of which must be there."""
+    from psconv.flow.run import missing
+
+    this, console = _prepared(config, out, as_json, "open", target, clock, False, pnr)
+    if steps := missing(this):
+        commands = "; ".join(f"psconv {step} {config} --out {out}" for step in steps)
+        raise ConfigError(f"{out}: results are missing, or of another configuration or program: {commands}")
+    _report(this, console, as_json)
 
 
 def compare(
@@ -201,18 +228,16 @@ def _vendor(
     """The record of every layer through an HLS tool of the user. Raises ToolMissing when all projects are written."""
     from psconv.vendor import step
 
-    if this.subject.whole:
-        raise ConfigError(f"--hls {hls}: top: network goes through the open flow only; set top: layers for {hls}")
-    engines, settings = this.subject.engines, this.settings
-    folders = {engine.name: step.write_project(hls, engine, settings) for engine in engines}
-    for engine in engines:
-        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(engine.shape))):
+    designs, settings = this.designs, this.settings
+    folders = {design.name: step.write_project(hls, design, settings) for design in designs}
+    for design in designs:
+        if hls == "bambu" and (wide := ", ".join(step.project.wide_words(design))):
             console.print(
-                f"Warning: layer {engine.name} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
+                f"Warning: {design.what} has words of more than 64 bits: {wide}. Bambu 2024.10 cuts "
                 "these at -O2: outputs differ unless yours is mended (docs/guide/bambu.md)"
             )
     if script_only:
-        console.print(f"Written, one folder for each layer: {', '.join(map(str, folders.values()))}")
+        console.print(f"Written, one folder for each design: {', '.join(map(str, folders.values()))}")
         console.print(
             "Each is complete: copy it to a machine with the tool and call ./run.sh in it (README.md there)."
             " Copied back, it is taken up by the same command without --script-only."
@@ -229,9 +254,9 @@ def _vendor(
             " or use the embedded flow: --hls open, which needs no tool (make: HLS=open)."
         ) from missing
     records = {}
-    for engine in engines:
-        with show.status(console, f"{hls}: {engine.name}"):
-            records[engine.name] = step.run_layer(hls, engine, settings, tool, implement)
+    for design in designs:
+        with show.status(console, f"{hls}: {design.name}"):
+            records[design.name] = step.run_design(hls, design, settings, tool, implement)
     return records
 
 
@@ -248,15 +273,17 @@ def _tool_row(layer: str, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _finish(result: dict[str, Any], this: Any, console: Console, as_json: bool) -> None:
+def _report(this: Any, console: Console, as_json: bool) -> None:
+    from psconv.report.collect import report as collect
     from psconv.report.render import terminal_table
 
+    result = collect(this)
     if as_json:
         print(json_text(result))
     else:
         for part in terminal_table(result):
             console.print(part)
-        console.print(f"Report: {this.settings.layout.report / 'report.html'}")
+        console.print(f"Report: {this.layout.report / 'report.html'}")
     if not result["ok"]:
         raise typer.Exit(1)
 

@@ -14,7 +14,7 @@ from openhls.backend.targets import least_period
 from psconv.common import plots
 from psconv.common.parallel import in_workers
 from psconv.flow.config import load
-from psconv.flow.subject import load_bundle
+from psconv.flow.inputs import load_bundle
 from psconv.synthesis.targets import Target, load_target
 from pymodel.common.bounds import BUDGET
 from pymodel.common.errors import ConfigError

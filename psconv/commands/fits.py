@@ -17,7 +17,8 @@ import numpy as np
 
 from psconv.commands.explore import explored
 from psconv.flow.config import load
-from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.flow.inputs import load_bundle
+from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import Target, lacking, load_target, verdict
 from pymodel.common.errors import ConfigError
 from pymodel.explore.constants import upper_bounds

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from psconv.flow.config import RunConfig
-from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.flow.inputs import load_bundle
+from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically

@@ -1,0 +1,1 @@
+"""A run: its configuration and inputs, the designs that it makes, and the steps from golden model to resources."""

@@ -1,9 +1,10 @@
-"""The bench of rtl_tb on the RTL of one engine, whichever HLS tool made it."""
+"""The bench of rtl_tb on the RTL of a design, whichever HLS tool made it."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,71 +13,103 @@ import numpy as np
 from psconv.common.fresh import content_key, versions
 from psconv.common.places import RTL_TB
 from psconv.common.sources import code
+from psconv.flow.design import Design, Vectors
 from psconv.flow.settings import SIMULATION_PACKAGES, Settings
-from psconv.flow.subject import Engine
-from pymodel.engine.packing import pack_beats, pack_output_beats
+from pymodel.common.records import read_json
+from pymodel.top import cycles
 from rtl_tb.ports import Ports
+from rtl_tb.progress import Progress
 from rtl_tb.runner import SimResult, simulate
 from rtl_tb.watchdog import Inner
 
 
+@dataclass(frozen=True)
+class Rtl:
+    """RTL to be simulated.
+
+    quiet: cycles in which no beat may move, stalls aside. inner: its streams, where the open flow made it. tables:
+    files that it reads from the folder it runs in.
+    """
+
+    files: Sequence[Path]
+    ports: Ports | Mapping[str, object]
+    quiet: int
+    inner: Sequence[Inner] = ()
+    tables: Sequence[Path] = ()
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What happens to a run: stalls (chances in a cycle), a reset after so many input beats.
+
+    reset_on: the port whose beats are counted; none: that of the images. seed: instead of the run's.
+    """
+
+    idle: float = 0.0
+    backpressure: float = 0.0
+    reset_after: int | None = None
+    reset_on: str | None = None
+    seed: int | None = None
+
+
 def simulator() -> str:
     """A hash of what the result of a simulation depends on besides the design and its images."""
-    own = code("rtl_tb.runner", "rtl_tb.bench", "pymodel.top.packets")
-    return content_key(RTL_TB, Path(__file__), own, versions(*SIMULATION_PACKAGES))
+    return content_key(RTL_TB, code(__name__, "rtl_tb.runner", "rtl_tb.bench"), versions(*SIMULATION_PACKAGES))
 
 
-def bench(
-    engine: Engine,
+def synthesised(folder: Path, design: Design) -> Rtl:
+    """What the open flow wrote into a folder. Raises ConfigError where its schedule is not one of the design."""
+    schedule = read_json(folder / "schedule.json")
+    inner = [Inner(s["name"], s["depth"], s["producer"], s["consumer"]) for s in schedule["streams"]]
+    rtl = sorted((folder / "rtl").glob("*.sv"))
+    return Rtl(rtl, read_json(folder / "ports.json"), cycles.quiet(design.dataflow, schedule), inner)
+
+
+def run_bench(
+    design: Design,
+    vectors: Vectors,
+    rtl: Rtl,
     settings: Settings,
-    rtl: Sequence[Path],
-    ports: Ports | Mapping[str, object],
     out: Path,
-    images: int,
-    idle: float,
-    backpressure: float,
-    quiet: int,
-    *,
-    inner: Sequence[Inner] = (),
-    tables: Sequence[Path] = (),
+    disturbance: Disturbance = Disturbance(),
+    progress: Callable[[Progress], None] | None = None,
 ) -> SimResult:
-    """Runs the engine's first `images` images through its RTL, in the folder `out`, against the golden outputs.
+    """Runs images through the RTL, in the folder `out`, every layer's stream probed, against the golden outputs.
 
-    idle, backpressure: chances of a stall in a cycle. quiet: cycles in which no beat may move, stalls aside. inner: the
-    streams of RTL of the open flow. tables: files that the RTL reads from the folder it runs in.
+    probes: of streams inside, which only RTL of the open flow has under known names.
     """
-    shape = engine.shape
-    x, y = engine.x[:images], engine.y[:images]
-    beats = pack_beats(x, shape)
-    last = np.arange(1, len(beats) + 1) % shape.in_beats == 0
+    dataflow, images = design.dataflow, len(vectors.x)
+    packets = design.packets(vectors.x)
+    probes = design.probes if rtl.inner else {}
+    words = {stream.name: stream.words for stream in probes.values()}
+    if dataflow.gate is None:
+        words |= {"in": dataflow.source.words, "out": dataflow.sink.words}
     out.mkdir(parents=True, exist_ok=True)
-    for table in tables:
+    for table in rtl.tables:
         shutil.copy2(table, out)
     return simulate(
-        rtl,
-        ports,
-        beats,
-        last,
-        pack_output_beats(y, shape),
-        shape.out_beats,
+        rtl.files,
+        rtl.ports,
+        np.concatenate([packet.beats for packet in packets]),
+        np.concatenate([packet.last for packet in packets]),
+        design.answers(vectors.outputs[design.layer]),
+        dataflow.out_beats,
         out,
-        seed=settings.seed,
-        idle=idle,
-        backpressure=backpressure,
-        timeout_cycles=quiet,
-        inner=inner,
+        further=design.further(images),
+        seed=settings.seed if disturbance.seed is None else disturbance.seed,
+        idle=disturbance.idle,
+        backpressure=disturbance.backpressure,
+        reset_after=disturbance.reset_after,
+        reset_on=disturbance.reset_on,
         waves=settings.waves,
         cache=settings.simulator_cache,
-        axes={
-            "in": [("row", shape.height), ("column", shape.width), ("block set", shape.NB)],
-            "out": [("row", shape.hout), ("column", shape.wout), ("group", shape.groups)],
-        },
+        timeout_cycles=rtl.quiet,
+        inner=rtl.inner,
+        axes={stream: tensor.axes for stream, tensor in words.items()},
+        fields={stream: ("channel", tensor.bits, tensor.group) for stream, tensor in words.items()},
+        probes={s.name: s.words.pack(vectors.outputs[layer], layer) for layer, s in probes.items()},
+        progress=progress,
     )
-
-
-def inner_streams(schedule: Mapping[str, Any]) -> list[Inner]:
-    """The streams of a design that the open flow made, its ports among them."""
-    return [Inner(s["name"], s["depth"], s["producer"], s["consumer"]) for s in schedule["streams"]]
 
 
 def summary(result: SimResult) -> dict[str, Any]:
@@ -91,4 +124,6 @@ def summary(result: SimResult) -> dict[str, Any]:
         "mismatches": result.mismatches,
         "errors": result.errors,
         "seconds": result.seconds,
+        "probes": result.probes,
+        "cycles_per_second": result.cycles["simulated"] / max(result.seconds["simulation"], 1e-3),
     }

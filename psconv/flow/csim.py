@@ -1,4 +1,4 @@
-"""C simulation: the engine's C++ compiled as a program and run on images.
+"""C simulation: a top's C++ compiled as a program and run on images.
 
 Two compilers with headers of their own read the same source:
 
@@ -22,101 +22,70 @@ from openhls.system import children, zig
 from psconv.common.places import CSIM, ENGINE, INCLUDE
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
-from pymodel.engine import cpp as header
-from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
-from pymodel.top import cpp as network_top
+from pymodel.top import cpp
 from pymodel.top.dataflow import Dataflow
 from pymodel.top.packets import Packet
 
 Compiler = Literal["clang", "amd", "amd_clang"]
-
-TOP = "psconv_engine"
-SOURCE = ENGINE / f"{TOP}.cpp"
 
 # Plain C++ compilers know neither HLS pragmas nor what labels of loops are for.
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
 
 
 def simulate(
-    images: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    shape: EngineShape,
-    compiler: Compiler = "clang",
-    standard: str = "c++14",
-    scales: np.ndarray | None = None,
+    dataflow: Dataflow, images: np.ndarray, compiler: Compiler = "clang", standard: str = "c++14"
 ) -> np.ndarray:
-    """Output of the engine, int8 [n, cout, hout, wout], compiled and run in a folder that is then removed.
+    """Output of a top with its weights in ROM, int8 [n, *output], compiled and run in a folder that is then removed.
 
-    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].
-    Raises ConfigError: wrong arrays, a compiler that is missing or refuses, a program that fails.
+    images: int [n, *input]. Raises ConfigError: wrong arrays, a compiler that is missing or refuses, a program that
+    fails.
     """
     with tempfile.TemporaryDirectory(prefix="csim") as folder:
-        header.write(Path(folder) / header.FILE_NAME, shape, weights, bias, scales)
-        return run(build(Path(folder), compiler, standard), images, shape)
+        cpp.write(Path(folder), dataflow, dataflow.top)
+        program = build(Path(folder), compiler, standard)
+        return run(program, images, dataflow.source.words, dataflow.sink.words)
 
 
 def build(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -> Path:
-    """Compiles the engine with the configuration header in `folder` to the program `folder`/csim_<compiler>.
+    """Compiles the top whose C++ lies in `folder` (pymodel.top.cpp) to the program `folder`/csim_<compiler>.
 
-    Raises ConfigError with the compiler's text.
+    Folders and files are named by their whole paths, wherever this process runs. Raises ConfigError: no such C++, what
+    the compiler said.
     """
-    if not (folder / header.FILE_NAME).is_file():
-        raise ConfigError(f"{folder}: no {header.FILE_NAME}; make it with pymodel.engine.cpp.write")
-    return _compile(folder, SOURCE, compiler, standard)
-
-
-def build_network(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -> Path:
-    """Compiles the network's top in `folder` (pymodel.top.cpp) to the program `folder`/csim_<compiler>.
-
-    Raises ConfigError with the compiler's text.
-    """
-    return _compile(folder, folder / network_top.SOURCE, compiler, standard, "-DPSCONV_NETWORK")
-
-
-def program(folder: Path, compiler: Compiler = "clang") -> Path:
-    """Where `build` and `build_network` put what they compile."""
-    return folder / f"csim_{compiler}"
-
-
-def _compile(folder: Path, source: Path, compiler: Compiler, standard: str, *options: str) -> Path:
-    """Folders and files are named by their whole paths, wherever this process runs."""
     made, folder = program(folder, compiler), folder.absolute()
-    sources = [CSIM / "csim.cpp", source.absolute()]
+    if not (folder / cpp.SOURCE).is_file():
+        raise ConfigError(f"{folder}: no {cpp.SOURCE}; make it with pymodel.top.cpp.write")
+    sources = [CSIM / "csim.cpp", folder / cpp.SOURCE]
     command = [
         *compiler_command(compiler),
         f"-std={standard}",
         "-O1",
         *WARNINGS,
-        *options,
         f"-I{folder}",
         f"-I{ENGINE}",
         *map(str, sources),
         "-o",
     ]
     with tempfile.TemporaryDirectory(prefix="csim") as scratch:
-        env, problem = zig.uncached(Path(scratch)), f"C simulation: {compiler} refused {source.name}"
+        env, problem = zig.uncached(Path(scratch)), f"C simulation: {compiler} refused {cpp.SOURCE}"
         write_atomically(made, lambda target: _execute([*command, str(target.absolute())], problem, env))
     return made
 
 
-def run(program: Path, images: np.ndarray, shape: EngineShape) -> np.ndarray:
-    """Output of a program made by `build`: int8 [n, cout, hout, wout] for images int [n, cin, height, width].
-
-    Raises ConfigError: wrong images, a program that fails (missing, wrong number of beats, wrong TLAST, ...).
-    """
-    return run_words(program, images, shape.in_words, shape.out_words)
+def program(folder: Path, compiler: Compiler = "clang") -> Path:
+    """Where `build` puts what it compiles."""
+    return folder / f"csim_{compiler}"
 
 
-def run_words(
+def run(
     program: Path, images: np.ndarray, source: Words, sink: Words, weights: Sequence[np.ndarray] = ()
 ) -> np.ndarray:
-    """Output of a program, int8 [n, *sink], for images int [n, *source].
+    """Output of a program made by `build`, int8 [n, *sink], for images int [n, *source].
 
     weights: where a network has ports for them, the beats of each port for an image, uint8 [words, bytes], one port
     after the other; for one image, which the others then get as well, or for image after image.
-    Raises ConfigError as `run` does.
+    Raises ConfigError: wrong images, a program that fails (missing, wrong number of beats, wrong TLAST, ...).
     """
     with tempfile.TemporaryDirectory(prefix="csim") as folder:
         given, made = Path(folder) / "x.bin", Path(folder) / "y.bin"

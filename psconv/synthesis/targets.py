@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from openhls.backend.targets import TARGETS
+from openhls import known_targets as delay_models
 from pydantic import Field, field_validator
 
 from psconv.common.places import CONSTRAINTS
@@ -55,8 +55,8 @@ class Target(Strict):
     @field_validator("openhls")
     @classmethod
     def _known_delays(cls, name: str) -> str:
-        if name not in TARGETS:
-            raise ValueError(f"no delay model '{name}'; known: {', '.join(sorted(TARGETS))}")
+        if name not in delay_models():
+            raise ValueError(f"no delay model '{name}'; known: {', '.join(delay_models())}")
         return name
 
 

@@ -1,4 +1,4 @@
-"""The engine's C++ as PandA Bambu takes it: the same sources with the pragmas and the ROMs in its terms.
+"""The C++ of a design as PandA Bambu takes it: the same sources with the pragmas and the ROMs in its terms.
 
 What its front end does with a pragma is read off its sources (release 2024.10, etc/clang_plugin/
 plugin_ASTAnalyzer.cpp) and known from a trial (docs/guide/bambu.md): PIPELINE inside a loop is an error, UNROLL stands
@@ -10,8 +10,10 @@ string while the program runs, so a table of strings would be no ROM.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from pymodel.common.errors import ConfigError
+from pymodel.top.units import EngineUnit, PoolUnit, Stream, Unit
 
 UNUSED = (
     "PIPELINE",
@@ -62,7 +64,7 @@ def bambu_source(text: str, name: str) -> str:
 
 
 def bambu_header(text: str) -> str:
-    """engine_config.hpp with each ROM as a table of integers. Raises ConfigError if it has no ROM."""
+    """The configuration with each ROM as a table of integers."""
     widths: dict[str, int] = {}
 
     def table(match: re.Match[str]) -> str:
@@ -80,11 +82,44 @@ def bambu_header(text: str) -> str:
 
     text = _ROM.sub(table, text)
     if not widths:
-        raise ConfigError("engine_config.hpp: no ROM found")
+        return text
     for name, bits in widths.items():
         text, count = re.subn(rf"\breturn {name}\[(\w+)\];", rf"return joined<{bits}>({name}[\1]);", text)
         if not count:
-            raise ConfigError(f"engine_config.hpp: nothing reads {name}")
+            raise ConfigError(f"config.hpp: nothing reads {name}")
     first = text.index("static const unsigned long long")
     first = text.rindex("\n\n", 0, first) + 2
     return text[:first] + bambu_source(_JOIN.format(bits=PIECE_BITS), "joined") + "\n" + text[first:]
+
+
+def calls(unit: Unit) -> dict[str, Any]:
+    """The processes of a unit as the top calls them: functions with their streams, and the streams between them.
+
+    Bambu makes a module of a process only where the function with DATAFLOW calls it itself, and finds its streams
+    there. Raises ConfigError for a unit whose weights do not lie in ROM.
+    """
+    config, source, sink = unit.config, unit.reads[0].name, unit.writes[-1].name
+    if not isinstance(unit, EngineUnit | PoolUnit):
+        streams = [*unit.reads, *unit.writes]
+        if any(not isinstance(stream, Stream) for stream in streams):
+            raise ConfigError(f"--hls bambu: layer {unit.layer}: its weights are loaded; Bambu gets them in ROM alone")
+        names = [stream.name for stream in streams]
+        return {"streams": [], "calls": [{"function": f"{unit.function}<{config}>", "streams": ", ".join(names)}]}
+    if len(unit.reads) > 1:
+        raise ConfigError(
+            f"--hls bambu: layer {unit.layer}: its weights are loaded or streamed; Bambu gets them in ROM"
+        )
+    engine = isinstance(unit, EngineUnit)
+    kernel = unit.shape.kernel if engine else unit.kernel
+    columns, windows, sums = (f"{unit.name}_{name}" for name in ("column_words", "window_words", "sum_words"))
+    geometry = f"psconv::{'Geometry' if engine else 'WindowGeometry'}<{config}>"
+    feeder = (
+        [("pixels", source, windows)] if kernel == 1 else [("columns", source, columns), ("windows", columns, windows)]
+    )
+    rest = [("pe", windows, sums), ("output", sums, sink)] if engine else [("reduce", windows, sink)]
+    types = {columns: "ColumnStream", windows: "WindowStream", sums: "SumsStream"}
+    between = [written for _, _, written in (*feeder, *rest) if written != sink]
+    return {
+        "streams": [{"type": f"{geometry}::{types[name]}", "name": name} for name in between],
+        "calls": [{"function": f"{name}<{config}>", "streams": f"{a}, {b}"} for name, a, b in (*feeder, *rest)],
+    }

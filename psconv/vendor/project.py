@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,18 @@ import jinja2
 import numpy as np
 
 from psconv.common.fresh import content_key, unless_fresh, write_json
-from psconv.common.places import CONSTRAINTS, HLS
-from psconv.flow.csim import SOURCE, TOP
-from psconv.flow.subject import Engine
+from psconv.common.places import CONSTRAINTS, CSIM, ENGINE, HLS
+from psconv.flow.design import Design, Vectors
 from psconv.synthesis.targets import Target
-from psconv.vendor.bambu_sources import bambu_header, bambu_source
+from psconv.vendor.bambu_sources import bambu_header, bambu_source, calls
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
-from pymodel.engine import cpp as header
-from pymodel.engine.packing import EngineShape, pack_beats, pack_output_beats
+from pymodel.engine.packing import EngineShape
+from pymodel.top.cpp import CONFIG, HEADER, SOURCE
 
 VECTOR_IMAGES = 2  # the least with which the tools can measure the interval from one image to the next
 CFLAGS = "-std=c++14"
-BAMBU_HEADERS = ("ap_axi_sdata.h", "storage.hpp", f"{TOP}.hpp")
+BAMBU_HEADERS = ("ap_axi_sdata.h", "storage.hpp")
 BAMBU_WORD_BITS = 64  # of the widest word that Bambu 2024.10 keeps whole
 VITIS_LEAST_DEPTH = 2  # of a stream: one that holds a single word passes one every second cycle
 RECORD = "project.json"  # what the project was made from
@@ -52,23 +52,39 @@ class Contents:
         return content_key(self.files, *self.vectors.values())
 
 
-def contents(tool: str, engine: Engine, target: Target, clock_ns: float) -> Contents:
-    """What the project of `tool` for an engine consists of. Raises ConfigError for a target unknown to the tool."""
-    return Contents(
-        _files(tool, engine, target, clock_ns),
-        {
-            "x.dat": pack_beats(engine.x[:VECTOR_IMAGES], engine.shape),
-            "y.dat": pack_output_beats(engine.y[:VECTOR_IMAGES], engine.shape),
-        },
-    )
+def contents(tool: str, design: Design, vectors: Vectors, target: Target, clock_ns: float) -> Contents:
+    """What the project of `tool` for a design consists of.
+
+    Raises ConfigError for a target unknown to the tool, a design that it cannot take.
+    """
+    few = vectors.first(VECTOR_IMAGES)
+    files = _files(tool, design, len(few.x), target, clock_ns)
+    return Contents(files, _vectors(design, few))
 
 
-def write(tool: str, folder: Path, engine: Engine, target: Target, clock_ns: float) -> None:
+def _vectors(design: Design, vectors: Vectors) -> dict[str, np.ndarray]:
+    """What src/csim.cpp reads: uint8, the beats of images or packets, those that must come out, those of weights."""
+    packets = design.packets(vectors.x)
+    if design.dataflow.gate:  # each packet after the number of its beats
+        parts = [np.concatenate([_count(len(one.beats)), one.beats.ravel()]) for one in packets]
+    else:
+        parts = [one.beats.ravel() for one in packets]
+    found = {"x.dat": np.concatenate(parts), "y.dat": design.answers(vectors.outputs[design.layer])}
+    if design.streamed:
+        found["w.dat"] = np.concatenate([beats.ravel() for beats in design.streamed.values()])
+    return found
+
+
+def _count(beats: int) -> np.ndarray:
+    return np.frombuffer(beats.to_bytes(4, "little"), np.uint8)
+
+
+def write(tool: str, folder: Path, design: Design, vectors: Vectors, target: Target, clock_ns: float) -> None:
     """Writes the project, unless the one in `folder` is of the same inputs.
 
     A project of other inputs goes, and what the tool made of it too. Raises ConfigError as `contents` does.
     """
-    project = contents(tool, engine, target, clock_ns)
+    project = contents(tool, design, vectors, target, clock_ns)
 
     def make() -> None:
         if folder.exists():
@@ -80,38 +96,47 @@ def write(tool: str, folder: Path, engine: Engine, target: Target, clock_ns: flo
             beats.tofile(folder / name)
         write_json(
             folder / RECORD,
-            {"tool": tool, "layer": engine.name, "target": target.name, "clock_ns": clock_ns, "key": project.key},
+            {"tool": tool, "design": design.name, "target": target.name, "clock_ns": clock_ns, "key": project.key},
         )
 
     unless_fresh(folder / RECORD, project.key, make)
 
 
-def _files(tool: str, engine: Engine, target: Target, clock_ns: float) -> dict[str, str]:
+def _files(tool: str, design: Design, images: int, target: Target, clock_ns: float) -> dict[str, str]:
     """Text of every file, by its path in the project."""
+    top = design.dataflow.top
     values: dict[str, Any] = {
-        "title": f"{TITLES[tool]}: {TOP} of layer {engine.name}, for {target.name}",
-        "top": TOP,
+        "title": f"{TITLES[tool]}: {design.what}, for {target.name}",
+        "top": top,
+        "source": SOURCE,
         "cflags": CFLAGS,
         "clock_ns": clock_ns,
-        "images": min(VECTOR_IMAGES, len(engine.x)),
-        "kernel": engine.shape.kernel,
+        "images": images,
+        "tables": ["x.dat", "y.dat", *(["w.dat"] if design.streamed else [])],
     }
-    least_depth = VITIS_LEAST_DEPTH if tool == "vitis" else 1
-    config = header.render(engine.shape, engine.weights, engine.bias, engine.scales, least_depth)
-    sources = _with_headers(SOURCE)
+    own = design.rendered(VITIS_LEAST_DEPTH if tool == "vitis" else 1)
+    sources = _engine_headers(own)
     if tool == "vitis":
         values["part"] = vivado_part(target)
+        sources |= own
     else:
         values["device"] = target.bambu
-        values["wide"] = ", ".join(wide_words(engine.shape))
-        del sources[SOURCE.name]  # Bambu has a top of its own
+        values["wide"] = ", ".join(wide_words(design))
         sources = {name: bambu_source(text, name) for name, text in sources.items()}
-        own = [HLS / tool / name for name in BAMBU_HEADERS]
-        sources |= {path.name: path.read_text(encoding="utf-8") for path in own}
-        sources[f"{TOP}.cpp"] = _rendered(HLS / tool / f"{TOP}.cpp.j2", values)
-        config = bambu_header(bambu_source(config, header.FILE_NAME))
-    sources[header.FILE_NAME] = config
-    sources["csim.cpp"] = (HLS / "csim" / "csim.cpp").read_text(encoding="utf-8")
+        sources |= {name: (HLS / tool / name).read_text(encoding="utf-8") for name in BAMBU_HEADERS}
+        sources[CONFIG] = bambu_header(bambu_source(own[CONFIG], CONFIG))
+        dataflow = design.dataflow
+        values |= {
+            "what": design.what,
+            "headers": sorted({unit.header for unit in dataflow.units}),
+            "streams": [{"name": s.name, "bits": s.word_bits} for s in dataflow.streams],
+            "units": [calls(unit) for unit in dataflow.units],
+            "source_words": dataflow.source.words,
+            "sink_words": dataflow.sink.words,
+        }
+        for name in (HEADER, SOURCE):
+            sources[name] = _rendered(HLS / tool / f"{name}.j2", values)
+    sources["csim.cpp"] = (CSIM / "csim.cpp").read_text(encoding="utf-8")
     files = {f"src/{name}": text for name, text in sources.items()}
     files |= {name: _rendered(HLS / tool / f"{name}.j2", values) for name in _TEMPLATES[tool]}
     if tool == "vitis":
@@ -119,10 +144,19 @@ def _files(tool: str, engine: Engine, target: Target, clock_ns: float) -> dict[s
     return files
 
 
-def wide_words(shape: EngineShape) -> list[str]:
-    """The words of an engine that Bambu 2024.10 does not keep whole, with their bits."""
+def wide_words(design: Design) -> list[str]:
+    """The words of a design that Bambu 2024.10 does not keep whole, with their bits."""
+    words = {stream.name: stream.word_bits for stream in design.dataflow.streams}
+    for layer, shape in design.shapes.items():
+        of = "" if design.engine else f"{layer}: "
+        words |= {f"{of}{name}": bits for name, bits in _words(shape).items()}
+    return [f"{name} {bits}" for name, bits in words.items() if bits > BAMBU_WORD_BITS]
+
+
+def _words(shape: EngineShape) -> dict[str, int]:
+    """Bits of the words in an engine."""
     column = shape.kernel * shape.piece_bits
-    words = {
+    return {
         "input word": 8 * shape.in_beat_bytes,
         "column": column if shape.kernel > 1 else 0,
         "window": shape.kernel * column,
@@ -132,18 +166,18 @@ def wide_words(shape: EngineShape) -> list[str]:
         "sums": shape.To * shape.acc_bits,
         "output word": 8 * shape.out_beat_bytes,
     }
-    return [f"{name} {bits}" for name, bits in words.items() if bits > BAMBU_WORD_BITS]
 
 
-def _with_headers(source: Path) -> dict[str, str]:
-    """Text of a source and of the headers beside it that it includes, directly or not, by file name."""
+def _engine_headers(sources: Mapping[str, str]) -> dict[str, str]:
+    """Text of the headers of hls/engine that sources include, directly or not, by file name."""
     found: dict[str, str] = {}
-    wanted = [source.name]
-    while wanted:
-        path = source.parent / wanted.pop()
-        if path.name not in found and path.exists():  # not beside it: the configuration, or the tool's own
-            found[path.name] = path.read_text(encoding="utf-8")
-            wanted += re.findall(r'^#include "(.+)"', found[path.name], re.MULTILINE)
+    texts = list(sources.values())
+    while texts:
+        for name in re.findall(r'^#include "(.+)"', texts.pop(), re.MULTILINE):
+            path = ENGINE / name
+            if name not in found and path.exists():  # else of the sources themselves, or the tool's own
+                found[name] = path.read_text(encoding="utf-8")
+                texts.append(found[name])
     return found
 
 

@@ -1,4 +1,4 @@
-"""One layer through an HLS tool of the user: project on disk, the tool's run, the project's own bench on its RTL."""
+"""A design through an HLS tool of the user: project on disk, the tool's run, this project's own bench on its RTL."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any
 from openhls.system import children
 
 from psconv.common.fresh import write_json
-from psconv.flow.bench import bench, summary
-from psconv.flow.csim import TOP
+from psconv.flow.bench import Rtl, run_bench, summary
+from psconv.flow.design import Design
 from psconv.flow.settings import Settings
-from psconv.flow.subject import Engine
+from psconv.flow.vectors import load_vectors
 from psconv.synthesis.resources import synthesise
 from psconv.vendor import project, reports, tools
 from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json, reading
-from pymodel.engine.cycles import sequences
+from pymodel.top.cycles import processes
+from pymodel.top.dataflow import IN_PORT, OUT_PORT
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
 
@@ -27,14 +28,14 @@ _ITERATION = 64  # cycles of an iteration, at most, of a tool that pipelines not
 _QUIET = 20_000  # cycles in which no beat may move, at least
 
 TOOLS = ("vitis", "bambu")
-STREAMS = {"x": "in", "y": "out"}  # of the top, as in hls/engine/psconv_engine.hpp
 LOG = "run.log"
 
 
-def write_project(tool: str, engine: Engine, settings: Settings) -> Path:
-    """The folder with everything that the tool needs for this layer."""
-    folder = settings.layout.vendor(tool, engine.name)
-    project.write(tool, folder, engine, settings.target, settings.clock_ns)
+def write_project(tool: str, design: Design, settings: Settings) -> Path:
+    """The folder with everything that the tool needs for this design."""
+    folder = settings.layout.vendor(tool, design.name)
+    vectors = load_vectors(settings.layout, design)
+    project.write(tool, folder, design, vectors, settings.target, settings.clock_ns)
     return folder
 
 
@@ -55,43 +56,47 @@ def implemented(folder: Path) -> bool:
     return (folder / "reports" / "timing.rpt").exists()
 
 
-def run_layer(tool: str, engine: Engine, settings: Settings, named: Path | None, implement: bool) -> dict[str, Any]:
-    """The record of a layer, from the tool's results if they are there, else after running it.
+def run_design(tool: str, design: Design, settings: Settings, named: Path | None, implement: bool) -> dict[str, Any]:
+    """The record of a design, from the tool's results if they are there, else after running it.
 
     Writes it as result.json. Raises ToolMissing; ConfigError where the tool or a report fails.
     """
-    folder = write_project(tool, engine, settings)
+    folder = write_project(tool, design, settings)
     if not finished(folder):
         _run(folder, ["./run.sh", *(["implement"] if implement and tool == "vitis" else [])], tools.find(tool, named))
     elif implement and tool == "vitis" and not implemented(folder):
         _run(folder, ["vivado", "-mode", "batch", "-source", "vivado_ooc.tcl"], tools.find("vivado"))
-    record = collect(tool, folder, engine, settings)
+    record = collect(tool, folder, design, settings)
     write_json(folder / "result.json", record)
     return record
 
 
-def stored(tool: str, engine: Engine, settings: Settings) -> dict[str, Any] | None:
+def stored(tool: str, design: Design, settings: Settings) -> dict[str, Any] | None:
     """The record of an earlier run of the tool on the same inputs, if there is one."""
-    folder = settings.layout.vendor(tool, engine.name)
+    folder = settings.layout.vendor(tool, design.name)
     result = folder / "result.json"
     if not result.exists():
         return None
-    key = project.contents(tool, engine, settings.target, settings.clock_ns).key
+    vectors = load_vectors(settings.layout, design)
+    key = project.contents(tool, design, vectors, settings.target, settings.clock_ns).key
     with reading(folder / project.RECORD):
         fresh = read_json(folder / project.RECORD)["key"] == key
     return read_json(result) if fresh else None
 
 
-def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict[str, Any]:
-    """What report.json keeps of a layer (psconv/report/render.py, ToolReport)."""
-    rtl = sorted((folder / "rtl").glob("*.v"))
-    ports = vendor_ports(tool, TOP, STREAMS, elaborated_ports(rtl, TOP))
+def collect(tool: str, folder: Path, design: Design, settings: Settings) -> dict[str, Any]:
+    """What report.json keeps of a design (psconv.report.schema.ToolReport)."""
+    rtl, dataflow = sorted((folder / "rtl").glob("*.v")), design.dataflow
+    directions = {IN_PORT: "in", **dict.fromkeys(design.streamed, "in"), OUT_PORT: "out"}
+    ports = vendor_ports(tool, dataflow.top, directions, elaborated_ports(rtl, dataflow.top))
     # The tables of ROMs and RAMs are read while the simulation starts, from its folder.
     tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]
-    run = settings.layout.build(engine.name) / tool
     # One after the other, all iterations of an image take no longer, whatever the tool has made of them.
-    quiet = max(_ITERATION * sum(sequence.iterations for sequence in sequences(engine.shape)), _QUIET)
-    simulated = summary(bench(engine, settings, rtl, ports, run, len(engine.x), 0.0, 0.0, quiet, tables=tables))
+    loaded = dataflow.gate is not None
+    quiet = max(_ITERATION * sum(process.iterations for process in processes(dataflow, loaded)), _QUIET)
+    out = settings.layout.build(design.name) / tool
+    vectors = load_vectors(settings.layout, design)
+    simulated = summary(run_bench(design, vectors, Rtl(rtl, ports, quiet, tables=tables), settings, out))
     record: dict[str, Any] = {
         "mismatches": simulated["mismatch_count"],
         "errors": simulated["errors"],
@@ -104,22 +109,22 @@ def collect(tool: str, folder: Path, engine: Engine, settings: Settings) -> dict
         },
     }
     if tool == "vitis":
-        record |= _vitis_figures(folder / "reports")
+        record |= _vitis_figures(folder / "reports", dataflow.top)
     else:
-        total = synthesise(rtl, TOP, settings.target, tables)["total"]
+        total = synthesise(rtl, dataflow.top, settings.target, tables)["total"]
         record |= {
             "resources": _plain(total),
             "resources_by": "yosys",
             "functions": reports.bambu(folder / "reports" / "bambu.log"),
         }
-        if wide := project.wide_words(engine.shape):
+        if wide := project.wide_words(design):
             record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"] = ", ".join(wide)
     return record
 
 
-def _vitis_figures(folder: Path) -> dict[str, Any]:
-    estimate = reports.csynth(folder / f"{TOP}_csynth.xml", folder / "csynth.xml")
-    cosim = reports.cosim(folder / f"{TOP}_cosim.rpt")
+def _vitis_figures(folder: Path, top: str) -> dict[str, Any]:
+    estimate = reports.csynth(folder / f"{top}_csynth.xml", folder / "csynth.xml")
+    cosim = reports.cosim(folder / f"{top}_cosim.rpt")
     figures: dict[str, Any] = {
         "version": estimate["version"],
         "resources": _plain(estimate["resources"]),

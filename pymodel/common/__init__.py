@@ -1,0 +1,1 @@
+"""What every part needs: errors, bounds of numbers, reading and writing files, identifiers, memory."""

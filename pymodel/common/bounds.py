@@ -32,8 +32,9 @@ class Bounds:
 
     def field(self, default: Any = ..., **more: Any) -> Any:
         """A pydantic field of these bounds."""
-        ends = {"gt": self.low} if self.above else {"ge": self.low}
-        return Field(default, le=self.high, **ends, **more)
+        if self.above:
+            return Field(default, gt=self.low, le=self.high, **more)
+        return Field(default, ge=self.low, le=self.high, **more)
 
     def check(self, value: float, name: str) -> None:
         """Raises ConfigError, naming the option or key, for a number that lies outside."""

@@ -9,4 +9,5 @@ from openhls.system.caches import cache_home, writable
 
 def cache_folder() -> Path:
     """Where built libraries are kept. Raises Unwritable where that cannot be."""
-    return writable(cache_home() / "psconv", "psconv", "XDG_CACHE_HOME")
+    folder: Path = writable(cache_home() / "psconv", "psconv", "XDG_CACHE_HOME")
+    return folder

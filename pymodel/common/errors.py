@@ -10,11 +10,11 @@ import difflib
 import os
 import traceback
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -133,7 +133,7 @@ def shortened(value: object, limit: int = 80) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _huge(value: object) -> bool:
+def _huge(value: object) -> TypeGuard[Sized]:
     """Whether a list or mapping has so many parts (an alias in YAML may repeat them) that nobody would read them."""
     todo, count = [value], 0
     while todo:

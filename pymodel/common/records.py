@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import numpy as np
 import yaml
 
+from pymodel.common.arrays import Array
 from pymodel.common.errors import ConfigError, InternalError, shortened
 from pymodel.common.files import write_atomically, write_text
 from pymodel.common.memory import require
@@ -134,7 +135,7 @@ def reading(path: Path, remedy: str = "remove it, and the same command makes it 
         raise ConfigError(f"{path}: damaged, or of another version of psconv: {said}; {remedy}") from error
 
 
-def read_npz(path: Path, sha256: str | None = None) -> dict[str, np.ndarray]:
+def read_npz(path: Path, sha256: str | None = None) -> dict[str, Array]:
     """The arrays of an .npz file. Raises ConfigError: none, damaged, not the one whose SHA-256 is given."""
     data = read_bytes(path)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
@@ -162,16 +163,16 @@ def _no_npz(path: Path, why: object) -> str:
     return f"{path}: not a readable npz file (cannot be read as .npz: {why})"
 
 
-def _array(member: Any) -> np.ndarray:
+def _array(member: Any) -> Array:
     """numpy gives the bytes of a member that is no array."""
     if not isinstance(member, np.ndarray):
         raise ValueError("a member is no array")
     return member
 
 
-def write_npz(path: Path, **arrays: np.ndarray) -> None:
+def write_npz(path: Path, **arrays: Array) -> None:
     """Writes arrays by name, whole or not at all."""
-    write_atomically(path, lambda target: np.savez_compressed(target, **arrays))
+    write_atomically(path, lambda target: np.savez_compressed(target, allow_pickle=False, **arrays))
 
 
 def _named(path: Path) -> str:
@@ -189,8 +190,8 @@ class _Loader(yaml.SafeLoader):
             self._check_size(node)
         return node
 
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
-        event = self.peek_event()
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's stubs have no types for its parser
         self.aliases += isinstance(event, yaml.AliasEvent)
         if getattr(event, "tag", None) is not None:
             raise yaml.composer.ComposerError(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -40,6 +40,9 @@ class CapacityPoint(Strict):
 
     kib: Size
     pj: Positive
+
+
+Point = TypeVar("Point", WidthPoint, CapacityPoint)
 
 
 class MemoryCost(Strict):
@@ -205,7 +208,7 @@ def _at(points: Sequence[WidthPoint], bits: float) -> float:
     return power_law([point.bits for point in points], [point.pj for point in points], bits)
 
 
-def _check_ascending(points: list, key: str) -> list:
+def _check_ascending(points: list[Point], key: str) -> list[Point]:
     """The points. Raises ValueError, which pydantic reports, unless `key` ascends and energy never falls."""
     for low, high in pairwise(points):
         if getattr(low, key) >= getattr(high, key) or low.pj > high.pj:

@@ -19,8 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
+from pymodel.common.arrays import Bool
 from pymodel.common.errors import ConfigError
 from pymodel.network.supports import AnySupport, Support
 from pymodel.network.topology import Conv, Linear, Network
@@ -43,7 +42,7 @@ class Storage:
         return Storage(self.weight_bits + other.weight_bits, self.index_bits + other.index_bits)
 
 
-def mask_storage(mask: np.ndarray, weight_bits: int) -> dict[str, Storage]:
+def mask_storage(mask: Bool, weight_bits: int) -> dict[str, Storage]:
     """Storage of the positions that `mask`, bool [cout, cin, K, K], allows, in every format but "periodic".
 
     Raises ConfigError unless the mask has four dimensions.

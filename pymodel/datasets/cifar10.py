@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pymodel.common.arrays import Int64, UInt8
 from pymodel.common.errors import ConfigError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -31,7 +32,7 @@ MD5 = {
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
 
-Batch = tuple[np.ndarray, np.ndarray]
+Batch = tuple[UInt8, Int64]
 
 
 def load_batches(root: Path) -> dict[str, Batch]:
@@ -104,7 +105,7 @@ def _read_mosaics(folder: Path) -> dict[str, Batch]:
     return batches
 
 
-def _decode(content: bytes, source: Path) -> np.ndarray:
+def _decode(content: bytes, source: Path) -> UInt8:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:

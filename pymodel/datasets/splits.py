@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pymodel.common.arrays import Int8, Int64, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.datasets import cifar10, tiny_imagenet
 from pymodel.network.formats import Format
@@ -27,8 +28,8 @@ DIGITS_SEED = 2020
 class Split:
     """Images uint8 [n, channels, height, width] and their labels int64 [n]."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: UInt8
+    labels: Int64
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,9 +49,10 @@ class Dataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""
-        return self.train.images.shape[1:]
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
 
-    def integers(self, images: np.ndarray) -> np.ndarray:
+    def integers(self, images: UInt8) -> Int8:
         """uint8 pixels -> int8 network inputs of the same shape, exactly."""
         return (images.astype(np.int16) - self.zero_point).astype(np.int8)
 

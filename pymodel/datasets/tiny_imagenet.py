@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pymodel.common.arrays import UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.datasets.cifar10 import Batch
 
@@ -79,7 +80,7 @@ def _load(entries: list[tuple[Path, int]]) -> Batch:
     return images, np.array([number for _, number in entries], dtype=np.int64)
 
 
-def _decode(path: Path) -> np.ndarray:
+def _decode(path: Path) -> UInt8:
     """One image, uint8 [3, 64, 64]; the few grey ones of the data set become RGB."""
     try:
         from PIL import Image

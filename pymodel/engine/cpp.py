@@ -5,46 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
+from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
-from pymodel.common.files import write_text
 from pymodel.common.templates import templates
 from pymodel.engine.cycles import STREAMED_SUMS_DEPTH, stream_depths, streamed_depths
 from pymodel.engine.packing import EngineShape, pack_bias, pack_rom, pack_scales
 from pymodel.network.formats import check_accumulator
+from pymodel.network.supports import Support
 
-FILE_NAME = "engine_config.hpp"  # as the top for one layer includes it
-STRUCT = "EngineConfig"
 LINE = 108
 
 Constant = tuple[str, str, str, str]  # type, name, value, comment
 
 _templates = templates(Path(__file__).with_name("templates"))
-
-
-def render(
-    shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None, least_depth: int = 1
-) -> str:
-    """Text of engine_config.hpp. The same arguments always give the same text.
-
-    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits. least_depth:
-    of the streams, for a tool to whose FIFOs the cycle model does not apply.
-    Raises ConfigError: arrays that do not fit the shape, its formats, its support or its accumulators.
-    """
-    struct = engine_struct(STRUCT, shape, weights, bias, scales, least_depth=least_depth)
-    title = "everything about an engine that depends on its layer"
-    return render_header(FILE_NAME, __name__, title, widest_word(shape), [struct])
-
-
-def write(
-    path: Path, shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None
-) -> None:
-    """Writes `render(...)` to `path`, which is never seen half written. Makes its folder.
-
-    Raises ConfigError.
-    """
-    write_text(path, render(shape, weights, bias, scales))
 
 
 def render_header(file: str, generator: str, title: str, widest: int, structs: Sequence[str]) -> str:
@@ -61,9 +34,9 @@ def render_header(file: str, generator: str, title: str, widest: int, structs: S
 def engine_struct(
     name: str,
     shape: EngineShape,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    scales: np.ndarray | None = None,
+    weights: Integers,
+    bias: Integers,
+    scales: Integers | None = None,
     prefix: str = "",
     streamed: bool = False,
     least_depth: int = 1,
@@ -71,7 +44,8 @@ def engine_struct(
     """C++ text of an engine's configuration, a structure and its tables; `prefix` stands before their names.
 
     weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits. streamed: the
-    weights come by a port, and are in no table. Raises ConfigError.
+    weights come by a port, and are in no table. least_depth: of the streams inside, for a tool to whose FIFOs the cycle
+    model does not apply. Raises ConfigError: arrays that do not fit the shape, formats, support or accumulators.
     """
     if (scales is None) != (shape.scale_bits == 0):
         raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
@@ -86,17 +60,17 @@ def engine_struct(
     )
 
 
-def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "") -> str:
-    """The same of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
+def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "", least_depth: int = 1) -> str:
+    """C++ text of the configuration of an engine whose weights are loaded: it has no ROM, and depends on no weight."""
     own = flag("ULTRA_WEIGHTS", shape.ultra_weights, "weights lie in UltraRAM, not in block RAM")
-    values = _of_shape(shape, prefix, [*engine_constants(shape), own])
+    values = _of_shape(shape, prefix, [*engine_constants(shape, least_depth=least_depth), own])
     return _templates.get_template("engine_struct.hpp.j2").render(name=name, **values, weights="", biases="", scales="")
 
 
 def _of_shape(
     shape: EngineShape, prefix: str, constants: Sequence[Constant], streamed: bool = False
 ) -> dict[str, object]:
-    lanes = shape.support.lanes() if shape.engine == "periodic" else []
+    lanes = shape.support.lanes() if isinstance(shape.support, Support) and shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,
@@ -144,7 +118,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("TO", shape.To, "output channels at once"),
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),
-        ("MULTIPLIERS", shape.M, "of each of TO outputs: NONZEROS * TB / FOLDS, rounded up"),
+        ("LANES_PER_OUTPUT", shape.M, "of each of TO outputs: NONZEROS * TB / FOLDS, rounded up"),
         ("PACKING", shape.packing, "outputs of TO whose products share a multiplier"),
         ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
         ("BLOCK_SETS", shape.NB, "sets of TB blocks"),

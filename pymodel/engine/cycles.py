@@ -1,22 +1,22 @@
-"""Exact latency of an engine, and the stream depths that keep it busy.
+"""The processes of an engine, and the stream depths that keep it busy.
 
 An engine is a chain of processes, each a loop nest whose reads and writes are known beforehand (`sequences`), so the
-timing contract of generated RTL gives its issue times exactly (pymodel.engine.maxplus). Nothing is approximated: with a
-source that always has a beat and a sink that always takes one, the RTL takes exactly these cycles. Stages and depths
-come from schedule.json.
+timing contract of generated RTL gives its issue times exactly (pymodel.engine.maxplus); pymodel.top.cycles computes
+them for a whole top.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
-from pymodel.engine.maxplus import Link, Orbit, Process, Timeline, interval, settle, sink
+from pymodel.engine.maxplus import Link, Orbit, Process, interval, settle
 from pymodel.engine.packing import EngineShape
 
 IN_PORT, OUT_PORT = "x", "y"
@@ -42,46 +42,31 @@ class Sequence:
 
     process: str
     iterations: int
-    reads: np.ndarray
-    writes: np.ndarray
+    reads: Int64
+    writes: Int64
 
     def on(self, source: str, sink: str, name: str | None = None) -> Process:
         """The process with its streams named."""
         return Process(name or self.process, self.iterations, {source: self.reads}, {sink: self.writes})
 
 
-@dataclass(frozen=True)
-class Cycles:
-    """Latency of a run of `images` images, in clock cycles.
-
-    total: from the first input beat accepted to the last output beat delivered, both included.
-    interval: from an image to the next in an endless run, proved (`pymodel.engine.maxplus.interval`).
-    steady: iterations per image of the bottleneck, the least interval this engine can have.
-    fill: total - images * steady.
-    bottleneck: the process with the most iterations.
-    utilisation: useful multiply-accumulates / (multipliers * total).
-    """
-
-    images: int
-    total: int
-    interval: int
-    steady: int
-    fill: int
-    bottleneck: str
-    utilisation: float
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
 class WindowShape(Protocol):
     """What the feeder of an engine or of a pooling depends on."""
 
-    kernel: int
-    stride: int
-    padding: int
-    height: int
-    width: int
+    @property
+    def kernel(self) -> int: ...
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def padding(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
 
     @property
     def NB(self) -> int:
@@ -108,7 +93,7 @@ def streamed_sequences(shape: EngineShape) -> list[Sequence]:
     return [*feeder_sequences(shape), _streamed_pe(shape), _streamed_output(shape)]
 
 
-def weight_reads(shape: EngineShape) -> np.ndarray:
+def weight_reads(shape: EngineShape) -> Int64:
     """int64 [rom_words]: the iterations of a streamed engine's processing element that read weights."""
     pixels = shape.hout * shape.wout
     return (shape.NB + np.arange(shape.rom_words)) * pixels
@@ -119,44 +104,9 @@ def feeder_sequences(shape: WindowShape) -> list[Sequence]:
     return [_pixels(shape)] if shape.kernel == 1 else [_columns(shape), _windows(shape)]
 
 
-def latency(shape: EngineShape, schedule: Mapping[str, Any], images: int = 1, start: int = 0) -> Cycles:
-    """Cycles of a run of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
-
-    start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. It matters
-    only where the zeros on the left of the first row are not through by then.
-    Raises ConfigError if the schedule is not one of this engine or is outside the timing contract.
-    """
-    if images < 1:
-        raise ConfigError(f"images: {images}; 1 or more are possible")
-    chain = sequences(shape)
-    processes, links = scheduled_chain(chain, schedule)
-    slowest = max(chain, key=lambda sequence: sequence.iterations)
-    _, delivered = _beats(processes, links, schedule, shape.out_beats, images, start)
-    total = int(delivered[-1]) - start + 1
-    period = interval([*processes, sink(OUT_PORT, shape.out_beats)], links)
-    return Cycles(
-        images=images,
-        total=total,
-        interval=period,
-        steady=slowest.iterations,
-        fill=total - images * slowest.iterations,
-        bottleneck=slowest.process,
-        utilisation=images * shape.macs / (shape.lanes * total),
-    )
-
-
-def check(shape: EngineShape, schedule: Mapping[str, Any]) -> None:
-    """Raises ConfigError where RTL that was scheduled so has other streams than this model and the C++ count on."""
-    chain = sequences(shape)
-    _, links = scheduled_chain(chain, schedule)
-    wide = stream_depths(shape)
-    for sequence, (stream, link) in zip(chain[:-1], links.items(), strict=False):
-        check_depth(stream, link, wide.get(_WORDS.get(sequence.process)))
-
-
 def check_depth(stream: str, link: Link, asked: int | None) -> None:
     """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
-    if asked is None and link.depth < link.stage + OPEN_DEPTH:
+    if asked is None and link.depth is not None and link.depth < link.stage + OPEN_DEPTH:
         raise ConfigError(
             f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
             f"{link.stage + OPEN_DEPTH} were expected"
@@ -165,14 +115,7 @@ def check_depth(stream: str, link: Link, asked: int | None) -> None:
         raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
 
 
-def quiet(shape: EngineShape, schedule: Mapping[str, Any]) -> int:
-    """Cycles in which no beat moves, at most, while one is offered and one can be taken (`longest_silence`)."""
-    processes, links = scheduled_chain(sequences(shape), schedule)
-    taken, delivered = _beats(processes, links, schedule, shape.out_beats, 2, 0)
-    return longest_silence(taken[:: shape.in_beats], delivered[shape.out_beats - 1 :: shape.out_beats])
-
-
-def longest_silence(begins: np.ndarray, ends: np.ndarray) -> int:
+def longest_silence(begins: Int64, ends: Int64) -> int:
     """Cycles in which no beat moves at any port, at most, however long the ends of a design have stalled before.
 
     begins, ends: of two images of a run without a stall, the cycles of their first beat taken and last one delivered.
@@ -221,7 +164,6 @@ def _feeder_depths(chain: _Chain, period: int) -> dict[str, int]:
     names = [IN_PORT, *(feeder.process for feeder in feeders), "taken"]  # a stream is called by its producer
     slow = replace(last, writes=last.writes[:0])  # what becomes of its words does not matter here
     processes = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate([*feeders, slow])]
-    depths: dict[str, int | None] = {feeder.process: None for feeder in feeders}
 
     def links(depths: Mapping[str, int | None]) -> dict[str, Link]:
         return {name: Link(FEEDER_STAGES, depth) for name, depth in depths.items()}
@@ -230,16 +172,20 @@ def _feeder_depths(chain: _Chain, period: int) -> dict[str, int]:
     first, *others = (Orbit(process, period) for process in processes)
     words = len(processes[0].reads[IN_PORT])
     first.raise_to(IN_PORT, np.arange(words) * period // words)
-    settle([first, *others], links(depths))
+    endless: dict[str, int | None] = {feeder.process: None for feeder in feeders}
+    settle([first, *others], links(endless))
 
-    def enough(depths: Mapping[str, int | None]) -> bool:
+    depths: dict[str, int] = {}  # those that are found
+
+    def enough(name: str, depth: int) -> bool:
         """Whether there are times of the feeders, as early before as it may be, that leave it as it is."""
         fixed = others[-1].copy()
-        return settle([*(Orbit(process, period) for process in processes[:-1]), fixed], links(depths), fixed)
+        so = links({**endless, **depths, name: depth})
+        return settle([*(Orbit(process, period) for process in processes[:-1]), fixed], so, fixed)
 
     for feeder in reversed(feeders):  # windows are the widest words: theirs first
-        depths[feeder.process] = _least(lambda depth, name=feeder.process: enough({**depths, name: depth}))
-    return {_WORDS[name]: depth for name, depth in depths.items()}
+        depths[feeder.process] = _least(partial(enough, feeder.process))
+    return {_WORDS[feeder.process]: depths[feeder.process] for feeder in feeders}
 
 
 def streamed_depths(shape: EngineShape) -> dict[str, int]:
@@ -372,59 +318,6 @@ def _streamed_output(shape: EngineShape) -> Sequence:
     )
 
 
-def scheduled_chain(
-    chain: list[Sequence], schedule: Mapping[str, Any], stream: str = IN_PORT
-) -> tuple[list[Process], dict[str, Link]]:
-    """The processes of a chain that starts at `stream`, with the names of the schedule, and their links.
-
-    Raises ConfigError where the schedule differs.
-    """
-    found = {process["name"]: process for process in schedule["processes"]}
-    streams = {stream["name"]: stream for stream in schedule["streams"]}
-    processes, links = [], {}
-    for sequence in chain:
-        name = streams[stream]["consumer"] if stream in streams else None
-        if name not in found:
-            raise ConfigError(f"schedule: no process reads stream {stream!r}; {sequence.process!r} should")
-        process = found[name]
-        _check_process(process, sequence, stream)
-        write = process["writes"][0]
-        processes.append(sequence.on(stream, write["stream"], name))
-        stream = write["stream"]
-        links[stream] = Link(write["stage"] - lead(process), streams[stream]["depth"])
-    if stream != OUT_PORT:
-        raise ConfigError(f"schedule: the last process writes {stream!r}, {OUT_PORT!r} was expected")
-    if len(found) != len(chain):
-        raise ConfigError(f"schedule: {len(found)} processes, this engine has {len(chain)}")
-    return processes, links
-
-
 def lead(process: Mapping[str, Any]) -> int:
     """Issue stages of a scheduled process before the last one."""
-    return process["issue_stages"] - 1
-
-
-def _check_process(process: Mapping[str, Any], sequence: Sequence, stream: str) -> None:
-    where = f"schedule: process {process['name']!r} ({sequence.process})"
-    if process["iterations"] not in (None, sequence.iterations):
-        raise ConfigError(f"{where} has {process['iterations']} iterations, this shape {sequence.iterations}")
-    if process["ii"] != 1:
-        raise ConfigError(f"{where}: the cycle model needs ii 1")
-    last = process["issue_stages"] - 1
-    if [(read["stream"], read["stage"]) for read in process["reads"]] != [(stream, last)]:
-        found = process["reads"]
-        raise ConfigError(f"{where}: one read, of {stream!r} in stage {last}, was expected, found {found}")
-    if len(process["writes"]) != 1:
-        raise ConfigError(f"{where}: one write was expected, found {process['writes']}")
-
-
-def _beats(
-    processes: list[Process], links: dict[str, Link], schedule: Mapping[str, Any], beats: int, images: int, start: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cycles in which input beats are taken and output beats delivered, int64. The sink is one more process."""
-    leads = {process["name"]: lead(process) for process in schedule["processes"]}
-    lines = [Timeline([process] * images, leads[process.name]) for process in processes]
-    end = Timeline([sink(OUT_PORT, beats)] * images)
-    lines[0].raise_to(IN_PORT, np.array([start]))
-    settle([*lines, end], links)
-    return lines[0].times(IN_PORT), end.time
+    return int(process["issue_stages"]) - 1

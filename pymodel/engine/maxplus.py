@@ -18,6 +18,7 @@ from typing import Self
 
 import numpy as np
 
+from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
 
 _LONG = 1 << 48  # cycles; more than anything here takes
@@ -36,8 +37,8 @@ class Process:
 
     name: str
     iterations: int
-    reads: dict[str, np.ndarray]
-    writes: dict[str, np.ndarray]
+    reads: dict[str, Int64]
+    writes: dict[str, Int64]
 
 
 def sink(stream: str, words: int) -> Process:
@@ -89,16 +90,17 @@ class Timeline:
         again.time = self.time.copy()
         return again
 
-    def times(self, stream: str) -> np.ndarray:
+    def times(self, stream: str) -> Int64:
         """Issue times of the accesses to a stream, int64 [images * accesses of an image]."""
-        return self.time[self.accesses[stream]]
+        found: Int64 = self.time[self.accesses[stream]]
+        return found
 
-    def credits(self, stream: str, depth: int) -> tuple[np.ndarray, int]:
+    def credits(self, stream: str, depth: int) -> tuple[Int64, int]:
         """When the credits of a stream that it reads can be used again, and the first write that needs one of them."""
         pops = self.times(stream)
         return pops[: max(len(pops) - depth, 0)] + 1, depth
 
-    def raise_to(self, stream: str, times: np.ndarray, first: int = 0) -> bool:
+    def raise_to(self, stream: str, times: Int64, first: int = 0) -> bool:
         """Delays the accesses to a stream, from the `first` on, to `times` at least, and what follows them.
 
         True if that changed any time.
@@ -125,14 +127,14 @@ class Orbit(Timeline):
         self.period = period
         self.time = self.iteration - _LONG
 
-    def credits(self, stream: str, depth: int) -> tuple[np.ndarray, int]:
+    def credits(self, stream: str, depth: int) -> tuple[Int64, int]:
         pops = self.times(stream)
         if not len(pops):
             return pops, 0
         back = np.arange(len(pops)) - depth
         return pops[back % len(pops)] + back // len(pops) * self.period + 1, 0
 
-    def raise_to(self, stream: str, times: np.ndarray, first: int = 0) -> bool:
+    def raise_to(self, stream: str, times: Int64, first: int = 0) -> bool:
         if not super().raise_to(stream, times, first):
             return False
         late = self.time - self.iteration  # ascending; the next image's first iteration follows this one's last
@@ -140,7 +142,7 @@ class Orbit(Timeline):
         return True
 
 
-def _events(run: Process) -> np.ndarray:
+def _events(run: Process) -> Int64:
     """The iterations that access any stream."""
     accessed = np.zeros(run.iterations, bool)
     for at in (*run.reads.values(), *run.writes.values()):

@@ -71,7 +71,7 @@ class Totals(NamedTuple):
 @cache
 def half_blocks(depth: int, width: int, written: bool) -> int:
     """RAMB18 (a RAMB36 is two) of a memory in block RAM. written: RAM with one write enable, else ROM."""
-    best = None
+    choices: list[tuple[float, int]] = []  # cost to yosys, halves of a block
     for widths, ones, cost, halves in (_HALF, _WHOLE):
         for unit in widths:
             words = ones // (1 << (widths.index(unit)))
@@ -81,9 +81,8 @@ def half_blocks(depth: int, width: int, written: bool) -> int:
             total = cost * blocks + _MULTIPLEXER * (rows - 1) * width
             if written and rows > 1:
                 total += _MULTIPLEXER * rows
-            if best is None or total < best[0]:
-                best = total, halves * blocks
-    return best[1]
+            choices.append((total, halves * blocks))
+    return min(choices, key=lambda choice: choice[0])[1]
 
 
 def ultra_blocks(depth: int, width: int) -> int:
@@ -133,19 +132,20 @@ def _around(shape: EngineShape, words: Words | None) -> list[Memory]:
 
 
 def _needed(found: Iterable[Memory], words: Words | None) -> list[Memory]:
-    return [memory for memory in found if memory.depth > 1 and not _constant(memory.name, words)]
+    return [memory for memory in found if memory.depth > 1 and _only_word(memory.name, words) is None]
 
 
-def _constant(rom: str, words: Words | None) -> bool:
-    """Whether the words of a ROM are known to be all the same."""
-    return words is not None and rom in words and len(set(words[rom])) == 1
+def _only_word(rom: str, words: Words | None) -> int | None:
+    """The word of a ROM whose words are known to be all the same; None of any other."""
+    held = set(words[rom]) if words is not None and rom in words else set()
+    return held.pop() if len(held) == 1 else None
 
 
 def _used_elements(shape: EngineShape, words: Words | None) -> list[int]:
     """Elements of a window set that the engine looks at: all, unless the weights are the same zeros in all words."""
-    if not _constant("WEIGHT_ROM", words):
+    weights = _only_word("WEIGHT_ROM", words)
+    if weights is None:
         return list(range(shape.elements))
-    weights = words["WEIGHT_ROM"][0]
     field = (1 << shape.weight_bits) - 1
     used = {lane % shape.M for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field}
     return [element for element in range(shape.elements) if element % shape.M in used]
@@ -154,13 +154,26 @@ def _used_elements(shape: EngineShape, words: Words | None) -> list[int]:
 class Feeder(Protocol):
     """What turns an image into windows: an engine's shape, or a pooling."""
 
-    kernel: int
-    stride: int
-    padding: int
-    width: int
-    hout: int
-    NB: int
-    pieces: int
+    @property
+    def kernel(self) -> int: ...
+
+    @property
+    def stride(self) -> int: ...
+
+    @property
+    def padding(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def hout(self) -> int: ...
+
+    @property
+    def NB(self) -> int: ...
+
+    @property
+    def pieces(self) -> int: ...
 
 
 def feeder_memories(feeder: Feeder, piece_bits: int) -> list[Memory]:

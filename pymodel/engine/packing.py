@@ -8,13 +8,21 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, ModelWrapValidatorHandler, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
+from pymodel.common.arrays import Int8, Int32, Int64, Integers, UInt8
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.engine.products import Fields, fields
 from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
 from pymodel.network import formats
-from pymodel.network.supports import BlockSupport, Support, check_support, make_support
+from pymodel.network.supports import BlockSupport, Support, SupportSpec, check_support, make_support
 
 Positive = Annotated[int, Field(ge=1, le=1 << 16)]
 Bits = Annotated[int, Field(ge=formats.MIN_BITS, le=formats.MAX_BITS)]
@@ -78,7 +86,7 @@ class EngineShape(Checked):
 
     @field_validator("support", mode="before")
     @classmethod
-    def _read_support(cls, value: Any, info: Any) -> Any:
+    def _read_support(cls, value: Any, info: ValidationInfo) -> Any:
         if "kernel" not in info.data:  # refused already
             return value
         kernel = info.data["kernel"]
@@ -90,7 +98,7 @@ class EngineShape(Checked):
         return support
 
     @field_serializer("support")
-    def _write_support(self, support: Support | BlockSupport) -> Any:
+    def _write_support(self, support: Support | BlockSupport) -> SupportSpec | BlockSupport:
         return support.spec()
 
     @model_validator(mode="after")
@@ -331,13 +339,13 @@ class EngineShape(Checked):
         return self.rom_words * self.lanes * self.weight_bits - self.weight_bits_stored
 
     @property
-    def step_outputs(self) -> np.ndarray:
+    def step_outputs(self) -> Int64:
         """int [steps, To]: the output channel o_k of each step."""
         step = np.arange(self.steps)[:, None]
         return (step // self.P) * self.P * self.To + np.arange(self.To) * self.P + step % self.P
 
 
-def pack_rom(weights: np.ndarray, shape: EngineShape) -> list[int]:
+def pack_rom(weights: Integers, shape: EngineShape) -> list[int]:
     """The ROM of an engine, one non-negative integer of `rom_word_bits` for each address: weights, above them indices.
 
     Raises ConfigError as `pack_weights` does.
@@ -358,7 +366,7 @@ def pack_indices(shape: EngineShape) -> list[int]:
     return _to_words(_by_address(np.ascontiguousarray(indices), shape), shape.index_bits)
 
 
-def unpack_indices(words: list[int], shape: EngineShape) -> np.ndarray:
+def unpack_indices(words: list[int], shape: EngineShape) -> Int64:
     """int64 [NB, steps, To, E], index of each element: the inverse of `pack_indices`.
 
     Raises ConfigError: wrong number of words, a word too wide.
@@ -367,7 +375,7 @@ def unpack_indices(words: list[int], shape: EngineShape) -> np.ndarray:
     return _by_element(signed % (1 << shape.index_bits), shape)[..., : shape.elements]
 
 
-def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
+def pack_weights(weights: Integers, shape: EngineShape) -> list[int]:
     """The weight fields of the ROM, one non-negative integer of lanes * `weight_bits` bits for each address.
 
     Raises ConfigError as `lane_weights` does.
@@ -375,7 +383,7 @@ def pack_weights(weights: np.ndarray, shape: EngineShape) -> list[int]:
     return _to_words(lane_weights(weights, shape), shape.weight_bits)
 
 
-def lane_weights(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
+def lane_weights(weights: Integers, shape: EngineShape) -> Int64:
     """int [rom_words, lanes]: the weight of each lane at each address of the ROM.
 
     weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
@@ -389,7 +397,7 @@ def lane_weights(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
     return _by_address(values, shape)
 
 
-def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> list[int]:
+def pack_loads(weights: Integers, bias: Integers, shape: EngineShape) -> list[int]:
     """What an engine with its weights in RAM is loaded with: `rom_words` integers of `load_bits`.
 
     Each is a word of the weight ROM; above it, in the first word of each step of the first block set, the bias word of
@@ -401,7 +409,7 @@ def pack_loads(weights: np.ndarray, bias: np.ndarray, shape: EngineShape) -> lis
     return words
 
 
-def stream_order(shape: EngineShape) -> np.ndarray:
+def stream_order(shape: EngineShape) -> Int64:
     """int [rom_words]: the ROM address of each word of an engine's weight stream.
 
     Word (s * F + f) * NB + b is that of step s, fold f and block set b: with block sets inside folds each turn of the
@@ -411,7 +419,7 @@ def stream_order(shape: EngineShape) -> np.ndarray:
     return addresses.T.ravel()
 
 
-def pack_stream(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
+def pack_stream(weights: Integers, shape: EngineShape) -> UInt8:
     """The weight beats of an image: uint8 [rom_words, stream_beat_bytes], little endian, in `stream_order`.
 
     Raises ConfigError as `pack_weights` does.
@@ -421,7 +429,7 @@ def pack_stream(weights: np.ndarray, shape: EngineShape) -> np.ndarray:
     return np.frombuffer(octets, np.uint8).reshape(-1, shape.stream_beat_bytes)
 
 
-def unpack_stream(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
+def unpack_stream(beats: UInt8, shape: EngineShape) -> Int8:
     """int8 [cout, cin, K, K], the inverse of `pack_stream`. Raises ConfigError as `unpack_weights` does."""
     check_shape(beats, (shape.rom_words, shape.stream_beat_bytes), "weight beats")
     words = [0] * shape.rom_words
@@ -430,7 +438,7 @@ def unpack_stream(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
     return unpack_weights(words, shape)
 
 
-def unpack_weights(words: list[int], shape: EngineShape) -> np.ndarray:
+def unpack_weights(words: list[int], shape: EngineShape) -> Int8:
     """int8 [cout, cin, K, K], the inverse of `pack_weights`.
 
     Raises ConfigError: wrong number of words, a word too wide, padding that is not zero.
@@ -446,7 +454,7 @@ def unpack_weights(words: list[int], shape: EngineShape) -> np.ndarray:
     return weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
 
 
-def pack_bias(bias: np.ndarray, shape: EngineShape) -> list[int]:
+def pack_bias(bias: Integers, shape: EngineShape) -> list[int]:
     """The bias ROM, one word of To * `bias_bits` for each step. bias: int [cout].
 
     Raises ConfigError: wrong shape, out of range.
@@ -456,14 +464,14 @@ def pack_bias(bias: np.ndarray, shape: EngineShape) -> list[int]:
     return _to_words(np.asarray(bias)[shape.step_outputs], shape.bias_bits)
 
 
-def unpack_bias(words: list[int], shape: EngineShape) -> np.ndarray:
+def unpack_bias(words: list[int], shape: EngineShape) -> Int32:
     """int32 [cout], the inverse of `pack_bias`. Raises ConfigError."""
     bias = np.zeros(shape.cout, np.int32)
     bias[shape.step_outputs] = _from_words(words, shape.steps, shape.To, shape.bias_bits)
     return bias
 
 
-def pack_scales(scales: np.ndarray, shape: EngineShape) -> list[int]:
+def pack_scales(scales: Integers, shape: EngineShape) -> list[int]:
     """The scale ROM, one word of To * `scale_bits` for each step. scales: int [cout].
 
     Raises ConfigError: wrong shape, out of range.
@@ -473,7 +481,7 @@ def pack_scales(scales: np.ndarray, shape: EngineShape) -> list[int]:
     return _to_words(np.asarray(scales)[shape.step_outputs], shape.scale_bits)
 
 
-def pack_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
+def pack_beats(images: Integers, shape: EngineShape) -> UInt8:
     """Input beats: uint8 [n * in_beats, in_beat_bytes], little endian. images: int [n, cin, height, width].
 
     Raises ConfigError: wrong shape, out of range.
@@ -481,7 +489,7 @@ def pack_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
     return shape.in_words.pack(images, "input images")
 
 
-def pack_output_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
+def pack_output_beats(images: Integers, shape: EngineShape) -> UInt8:
     """Output beats that an engine should give: uint8 [n * out_beats, out_beat_bytes], little endian.
 
     images: int [n, cout, hout, wout]. Raises ConfigError: wrong shape, out of range.
@@ -489,7 +497,7 @@ def pack_output_beats(images: np.ndarray, shape: EngineShape) -> np.ndarray:
     return shape.out_words.pack(images, "output images")
 
 
-def unpack_beats(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
+def unpack_beats(beats: UInt8, shape: EngineShape) -> Int8:
     """int8 [n, cout, hout, wout] from output beats, uint8 [n * out_beats, out_beat_bytes].
 
     Raises ConfigError: wrong shape, not a whole number of images, padding that is not zero.
@@ -497,7 +505,7 @@ def unpack_beats(beats: np.ndarray, shape: EngineShape) -> np.ndarray:
     return shape.out_words.unpack(beats, "output beats")
 
 
-def _weight_of_element(shape: EngineShape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _weight_of_element(shape: EngineShape) -> tuple[Int64, Int64, Int64]:
     """(output, input channel, tap) of each element, all [NB, steps, To, E]; channels beyond cin are padding.
 
     Element e = tb * N + lane.
@@ -509,32 +517,32 @@ def _weight_of_element(shape: EngineShape) -> tuple[np.ndarray, np.ndarray, np.n
     return output, channel, position % taps
 
 
-def _positions(shape: EngineShape) -> np.ndarray:
+def _positions(shape: EngineShape) -> Int64:
     """int [NB, steps, To, E]: where in its block each element's weight is."""
     found = shape.support.positions(shape.cout, shape.blocks)[shape.step_outputs]  # [steps, To, blocks, N]
     found = found.reshape(shape.steps, shape.To, shape.NB, shape.elements)
     return found.transpose(2, 0, 1, 3)
 
 
-def _by_address(values: np.ndarray, shape: EngineShape) -> np.ndarray:
+def _by_address(values: Int64, shape: EngineShape) -> Int64:
     """[NB, steps, To, E] -> [words, To * M]: multiplier j of fold f has element f * M + j, zero beyond the last."""
     values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
     values = values.reshape(shape.NB, shape.steps, shape.To, shape.fold, shape.M)
     return values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1)
 
 
-def _by_element(values: np.ndarray, shape: EngineShape) -> np.ndarray:
+def _by_element(values: Int64, shape: EngineShape) -> Int64:
     """[words, To * M] -> [NB, steps, To, fold * M], the inverse of `_by_address`, padding left in."""
     values = values.reshape(shape.NB, shape.steps, shape.fold, shape.To, shape.M).transpose(0, 1, 3, 2, 4)
     return values.reshape(shape.NB, shape.steps, shape.To, -1)
 
 
-def _to_words(values: np.ndarray, bits: int) -> list[int]:
+def _to_words(values: Integers, bits: int) -> list[int]:
     """One Python integer for each row of fields."""
     return [int.from_bytes(row.tobytes(), "little") for row in pack_fields(values, bits)]
 
 
-def _from_words(words: list[int], count: int, fields: int, bits: int) -> np.ndarray:
+def _from_words(words: list[int], count: int, fields: int, bits: int) -> Int64:
     """int64 [count, fields], the inverse of `_to_words`. Raises ConfigError."""
     if len(words) != count:
         raise ConfigError(f"ROM: {len(words)} words, {count} were expected")

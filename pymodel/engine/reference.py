@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from pymodel.common.arrays import Int8, Integers
 from pymodel.engine.packing import EngineShape
 from pymodel.golden import ops
 from pymodel.network.formats import check_accumulator, requantise
 
 
 def conv_layer(
-    images: np.ndarray, weights: np.ndarray, bias: np.ndarray, shape: EngineShape, scales: np.ndarray | None = None
-) -> np.ndarray:
+    images: Integers, weights: Integers, bias: Integers, shape: EngineShape, scales: Integers | None = None
+) -> Int8:
     """Output of one engine: int8 [n, cout, hout, wout].
 
     images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pymodel.common.arrays import Array, Int8, Int64, Integers, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import check_range
 
@@ -52,7 +53,7 @@ class Words:
         """Names and sizes of what the words of an image are counted by."""
         return [("row", self.height), ("column", self.width), ("group", self.per_pixel)]
 
-    def pack(self, images: np.ndarray, what: str) -> np.ndarray:
+    def pack(self, images: Integers, what: str) -> UInt8:
         """uint8 [n * count, word_bytes], little endian. images: int [n, channels, height, width].
 
         Raises ConfigError, naming `what`: wrong shape, out of range.
@@ -68,7 +69,7 @@ class Words:
             words[part] = pack_fields(padded.reshape(-1, self.group), self.bits).reshape(words[part].shape)
         return words.reshape(-1, self.word_bytes)
 
-    def unpack(self, words: np.ndarray, what: str) -> np.ndarray:
+    def unpack(self, words: UInt8, what: str) -> Int8:
         """int8 [n, channels, height, width] from words, uint8 [n * count, word_bytes].
 
         Raises ConfigError, naming `what`: wrong shape, not a whole number of images, padding that is not zero.
@@ -94,14 +95,14 @@ class Words:
         return [slice(start, start + size) for start in range(0, rows, size)]
 
 
-def pack_fields(values: np.ndarray, bits: int) -> np.ndarray:
+def pack_fields(values: Integers, bits: int) -> UInt8:
     """uint8 [words, bytes], little endian: field k of values [words, fields] at bits k * `bits`."""
     octets = np.ascontiguousarray(values, "<i8").view(np.uint8).reshape(*values.shape, 8)
     planes = np.unpackbits(octets, axis=-1, count=bits, bitorder="little")
     return np.packbits(planes.reshape(len(values), values.shape[1] * bits), axis=1, bitorder="little")
 
 
-def signed_fields(planes: np.ndarray) -> np.ndarray:
+def signed_fields(planes: UInt8) -> Int64:
     """int64 values from bits [..., bits], least significant first, two's complement."""
     bits = planes.shape[-1]
     place = np.int64(1) << np.arange(bits, dtype=np.int64)
@@ -109,7 +110,7 @@ def signed_fields(planes: np.ndarray) -> np.ndarray:
     return planes.astype(np.int64) @ place
 
 
-def check_shape(array: np.ndarray, expected: tuple[int, ...], what: str) -> None:
+def check_shape(array: Array, expected: tuple[int, ...], what: str) -> None:
     """Raises ConfigError unless `array` has the expected shape."""
     if np.shape(array) != expected:
         raise ConfigError(f"{what}: shape {list(np.shape(array))}, {list(expected)} was expected")

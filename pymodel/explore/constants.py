@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pymodel.common.arrays import Int64
 from pymodel.engine.memories import memories
 from pymodel.engine.packing import EngineShape, lane_weights, pack_bias, pack_scales
 from pymodel.explore.costs import DSP_PRODUCT_BITS
@@ -40,7 +41,7 @@ def needs_less(unit: EngineUnit) -> bool:
     return any(memory.block for memory in set(memories(shape)) - set(memories(shape, biases)))
 
 
-def _constant_factors(weights: np.ndarray, shape: EngineShape) -> bool:
+def _constant_factors(weights: Int64, shape: EngineShape) -> bool:
     """Whether a lane's weight is always the same, or always so small that its products are narrow."""
     low, high = weights.min(0).astype(np.int64), weights.max(0).astype(np.int64)
     half = 1 << (shape.in_bits - 1)

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import Field
 from scipy.optimize import nnls
 
+from pymodel.common.arrays import Floats, Int64
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import CALIBRATION as KIND
 from pymodel.common.kinds import read_kind
@@ -259,11 +260,13 @@ def _fit(features: list[dict[str, int]], totals: list[int], known: list[int]) ->
     total, offset = np.array(totals, float), np.array(known, float)
     matrix = np.array([[row[name] for name in names] for row in features], float)
 
-    def solve(rows: np.ndarray) -> np.ndarray:
-        return nnls(matrix[rows] / total[rows, None], (total[rows] - offset[rows]) / total[rows])[0]
+    def solve(rows: Int64) -> Floats:
+        found: Floats = nnls(matrix[rows] / total[rows, None], (total[rows] - offset[rows]) / total[rows])[0]
+        return found
 
-    def errors(rows: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        return 100 * np.abs((offset[rows] + matrix[rows] @ coefficients) / total[rows] - 1)
+    def errors(rows: Int64, coefficients: Floats) -> Floats:
+        percent: Floats = 100 * np.abs((offset[rows] + matrix[rows] @ coefficients) / total[rows] - 1)
+        return percent
 
     every = np.arange(len(total))
     coefficients = solve(every)

@@ -40,11 +40,11 @@ def fitted(
     found.
     """
     if utilised:
-        best = most_utilised(network, budget, interval)
-        return best and Fitted(best.answer, best.interval, Bounds(product=best.bound))
+        used = most_utilised(network, budget, interval)
+        return None if used is None else Fitted(used.answer, used.interval, Bounds(product=used.bound))
     if interval is None:
         best = fastest(network, budget, resource)
-        return best and Fitted(best.answer, best.interval, Bounds(best.answer.bound, best.bound))
+        return None if best is None else Fitted(best.answer, best.interval, Bounds(best.answer.bound, best.bound))
     answer = cheapest(network, budget, interval, resource)
     if answer.choice is None:
         return None

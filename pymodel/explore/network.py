@@ -137,8 +137,9 @@ def cheapest(
     search = _Search(network, budget, interval, resource, effort)
     search.best = known
     search.run(ties, enough, engines_alone)
-    if ties and search.best and search.proved and (search.rounds > 1 or search.best is known):
-        search.settle_ties()
+    best = search.best
+    if ties and best and search.proved and (search.rounds > 1 or best is known):
+        search.settle_ties(best)
     return search.answer
 
 
@@ -180,9 +181,11 @@ class _Search:
         if self.best is None and not self.proved and not engines_alone:
             self._keep_free()
 
-    def settle_ties(self) -> None:
-        """Of the choices that take as little of the resource, the best becomes the one with the least of the others."""
-        known = self.best
+    def settle_ties(self, known: Answer) -> None:
+        """Of the choices that take as little of the resource, the best becomes the one with the least of the others.
+
+        known: one of these choices, which stays the best where no other is found.
+        """
         most = dict(self.budget) | {self.resource: self._amount(known)}
         self.problem, self.best = replace(self.problem, budget=most), None
         while self.best is None and not self._spent():
@@ -197,8 +200,10 @@ class _Search:
         self.columns += sum(map(len, self.problem.layers.values()))
         while True:
             answer = minimise(replace(self.problem, budget=budget), self.interval, self.resource, ties)
-            dataflow = self.network.dataflow(answer.choice) if answer.choice else None
-            cuts = conflicts(dataflow, self.interval) if dataflow else []
+            if answer.choice is None:
+                return answer
+            dataflow = self.network.dataflow(answer.choice)
+            cuts = conflicts(dataflow, self.interval)
             if not cuts:
                 return answer
             self.slower |= {one.iterations for one in processes(dataflow) if one.iterations > self.interval}
@@ -209,23 +214,22 @@ class _Search:
         most = self.effort
         return (
             self.rounds >= most.rounds
-            or self.rounds >= most.least
-            and self.columns > most.columns
-            or self.priced >= most.least
-            and self.accesses > most.accesses
+            or (self.rounds >= most.least and self.columns > most.columns)
+            or (self.priced >= most.least and self.accesses > most.accesses)
         )
 
     def _amount(self, answer: Answer) -> float:
-        return in_units(amount(answer.cost, answer.choice, self.resource), self.resource)
+        return in_units(amount(answer.cost, answer.chosen, self.resource), self.resource)
 
     def _learn(self, relaxed: Answer) -> bool:
         """Adds what the network of a choice tells: a better choice, or why it is none. False: nothing new."""
-        new = self._add(least_prices(self.network.dataflow(relaxed.choice), self.interval))
-        known = replace(relaxed, streams=self.problem.priced(relaxed.choice))
+        choice = relaxed.chosen
+        new = self._add(least_prices(self.network.dataflow(choice), self.interval))
+        known = replace(relaxed, streams=self.problem.priced(choice))
         if new and not (self._fits(known) and self._amount(known) <= self.bound):
             return True
-        self._price(relaxed.choice)
-        return self._add_truth(relaxed.choice) or new
+        self._price(choice)
+        return self._add_truth(choice) or new
 
     def _price(self, choice: dict[str, Option]) -> Answer:
         """A choice with all that it takes; it becomes the best one if it is."""
@@ -249,7 +253,7 @@ class _Search:
         beyond = streams.cost - self.problem.priced(choice)
         if min(beyond.vector) < 0:
             raise ArithmeticError("streams take less than the least that they can take")
-        everything = {(layer, "timing"): option.trait("timing") for layer, option in choice.items()}
+        everything: Combination = {(layer, "timing"): option.trait("timing") for layer, option in choice.items()}
         return self._add([Price("all", everything, beyond)]) or new
 
     def _add(self, prices: Sequence[Price]) -> bool:
@@ -260,7 +264,7 @@ class _Search:
 
     def _fits(self, answer: Answer) -> bool:
         return all(
-            in_units(amount(answer.cost, answer.choice, kind), kind) <= most
+            in_units(amount(answer.cost, answer.chosen, kind), kind) <= most
             for kind, most in self.problem.budget.items()
             if kind in (*AXES, LANES)
         )
@@ -309,7 +313,7 @@ def fastest(network: Network, budget: Mapping[str, float], resource: str) -> Fas
     target = intervals[low]
     while True:
         found = cheapest(network, budget, target, resource, known=fitting)
-        interval = network.interval(found.choice)
+        interval = network.interval(found.chosen)
         if interval - 1 <= impossible:
             return Fastest(found, interval, interval)
         fitting = cheapest(network, budget, interval - 1, resource, ties=False, enough=True)

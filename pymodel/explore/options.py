@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import le
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from pymodel.common.errors import ConfigError
 from pymodel.engine.cycles import feeder_sequences, pe_iterations, sequences
@@ -69,19 +69,19 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
     if channels and Parallelism(1, 1, 1, feed=CHANNELS).of(shape).pieces > 1:
         feeds.append(CHANNELS)
 
-    def legal(*parallelism: Any) -> EngineShape | None:
+    def legal(parallelism: Parallelism) -> EngineShape | None:
         try:
-            return EngineShape(**(fields | Parallelism(*parallelism)._asdict()))
+            return EngineShape(**(fields | parallelism._asdict()))
         except ConfigError:
             return None
 
     for To in _divisors(shape.cout):
-        packings = [q for q in (_divisors(To) if packing else [1]) if legal(To, 1, 1, q)]
+        packings = [q for q in (_divisors(To) if packing else [1]) if legal(Parallelism(To, 1, 1, q))]
         for Tb in _divisors(shape.blocks) if packings else []:
             for lanes, same in _folds(shape.N * Tb):
                 for q in (q for q in packings if lanes * To // q <= multipliers):
                     for feed in feeds:
-                        yield from _first(legal(To, Tb, fold, q, feed) for fold in same)
+                        yield from _first(legal(Parallelism(To, Tb, fold, q, feed)) for fold in same)
 
 
 def _divisors(number: int) -> list[int]:

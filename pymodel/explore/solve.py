@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from pymodel.common.arrays import Bool, Floats
+from pymodel.common.errors import InternalError
 from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, Trait, pareto
 
@@ -98,8 +100,15 @@ class Answer:
     streams: Cost = Cost()
 
     @property
+    def chosen(self) -> dict[str, Option]:
+        """The choice, where there is one. Raises InternalError where there is none."""
+        if self.choice is None:
+            raise InternalError("a choice was asked for where the solver found none")
+        return self.choice
+
+    @property
     def engines(self) -> Cost:
-        return total(self.choice.values())
+        return total(self.chosen.values())
 
     @property
     def cost(self) -> Cost:
@@ -162,7 +171,7 @@ class _Program:
         self.seconds = problem.seconds
         self.flat = [(name, option) for name, found in layers.items() for option in found]
         self.parts = {part: at for at, part in enumerate(dict.fromkeys(price.part for price in problem.prices))}
-        self.rows: list[np.ndarray] = []
+        self.rows: list[Floats] = []
         self.lower: list[float] = []
         self.upper: list[float] = []
         for layer in layers:
@@ -187,13 +196,13 @@ class _Program:
             for name, option in self.flat
         ]
 
-    def _row(self, of_options: Sequence[float]) -> np.ndarray:
+    def _row(self, of_options: Sequence[float]) -> Floats:
         return np.concatenate([np.array(of_options, float), np.zeros(len(self.parts) * len(AXES))])
 
     def _column(self, part: Hashable, axis: str) -> int:
         return len(self.flat) + self.parts[part] * len(AXES) + AXES.index(axis)
 
-    def _add(self, row: np.ndarray, lower: float, upper: float) -> None:
+    def _add(self, row: Floats, lower: float, upper: float) -> None:
         self.rows.append(row)
         self.lower.append(lower)
         self.upper.append(upper)
@@ -202,7 +211,7 @@ class _Program:
         """At most so much of a resource (BRAM in halves)."""
         self._add(self._amounts(axis), -np.inf, most)
 
-    def _amounts(self, axis: str) -> np.ndarray:
+    def _amounts(self, axis: str) -> Floats:
         row = self._row([amount(option.cost, {"": option}, axis) for _, option in self.flat])
         if axis != LANES:
             row[[self._column(part, axis) for part in self.parts]] = 1.0
@@ -228,7 +237,7 @@ class _Program:
         chosen = {name: option for (name, option), one in zip(self.flat, picked, strict=True) if one}
         return chosen, bound, result.status == 0
 
-    def _check(self, picked: np.ndarray) -> None:
+    def _check(self, picked: Bool) -> None:
         """The answer holds in integers: nothing of it rests on a tolerance.
 
         A part takes the most that its prices say, which is all that the rest of its rows ask for.

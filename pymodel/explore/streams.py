@@ -6,17 +6,18 @@ and read; how deep its streams are, from the timing of the whole network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pymodel.engine.cycles import stream_depths
+from pymodel.engine.cycles import STAGES, stream_depths
 from pymodel.engine.memories import Memory, feeder_memories, half_blocks, total_half_blocks
 from pymodel.engine.packing import EngineShape
 from pymodel.explore.costs import Cost
+from pymodel.explore.options import Trait
 from pymodel.explore.solve import Combination, Price
-from pymodel.top.cycles import STAGES, stream_depths_between
+from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import Dataflow
-from pymodel.top.units import EngineUnit, PoolUnit, Unit
+from pymodel.top.units import EngineUnit, PoolUnit, Unit, tensor
 
 _BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as large lie in block RAM
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
@@ -42,20 +43,18 @@ def regions(dataflow: Dataflow) -> Iterator[Region]:
     """The regions between the engines, in order."""
     left = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit)]
     while left:
-        units, streams, found = [], set[str](), left[:1]
+        units, streams, found = list[Unit](), set[str](), left[:1]
         while found:
             units += found
             left = [unit for unit in left if unit not in found]
             streams |= {stream.name for unit in found for stream in (*unit.reads, *unit.writes)}
             found = [unit for unit in left if streams & {stream.name for stream in (*unit.reads, *unit.writes)}]
-        where = {}
+        where: dict[tuple[str, Trait], Hashable] = {}
         for layer, engine in dataflow.engines.items():
-            for trait, side, channels in (
-                ("reads", engine.reads, engine.shape.in_channels_per_beat),
-                ("writes", engine.writes, engine.shape.out_channels_per_beat),
-            ):
-                if streams & {stream.name for stream in side}:
-                    where[layer, trait] = channels
+            if streams & {stream.name for stream in engine.reads}:
+                where[layer, "reads"] = engine.shape.in_channels_per_beat
+            if streams & {stream.name for stream in engine.writes}:
+                where[layer, "writes"] = engine.shape.out_channels_per_beat
         yield Region(tuple(units), where)
 
 
@@ -69,7 +68,8 @@ def streams_cost(dataflow: Dataflow) -> Cost:
     cost = Cost()
     for unit in dataflow.units:
         engine = isinstance(unit, EngineUnit)
-        cost += Cost(half_blocks=inner_half_blocks(unit.shape) if engine else _pool_half_blocks(unit))
+        inside = inner_half_blocks(unit.shape) if isinstance(unit, EngineUnit) else _pool_half_blocks(unit)
+        cost += Cost(half_blocks=inside)
         for stream in unit.writes:
             if stream.name in depths:
                 fifo = fifo_cost(depths[stream.name], stream.word_bits)
@@ -88,7 +88,7 @@ def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
             cost += Cost(half_blocks=_line_half_blocks(unit))
             for stream in unit.writes:
                 if stream.name in between:
-                    cost += _least_fifo(stream.words.count, stream.word_bits, interval)
+                    cost += _least_fifo(tensor(stream).words.count, stream.word_bits, interval)
         found.append(Price(tuple(sorted(region.where)), region.where, cost))
     return found
 

@@ -1,0 +1,1 @@
+"""The golden model: exact integers of every layer, by numpy or by a compiled kernel."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from pymodel.common.arrays import Int8, Int64, Integers, Reals, UInt16
 from pymodel.common.errors import ConfigError
 from pymodel.golden import ops
 from pymodel.golden.native import build
@@ -28,10 +29,10 @@ _PIECE = 1 << 21  # elements of such a layer at a time
 
 def run(
     bundle: Bundle,
-    images: np.ndarray,
-    given: dict[str, np.ndarray] | None = None,
+    images: Integers,
+    given: Mapping[str, Int8] | None = None,
     threads: int | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Int8]:
     """Output of every layer, int8 [n, c, h, w] in any order of memory, by name; "input" is the images themselves.
 
     images: int [n, c, h, w] of the format of the input. given: outputs, by layer, that are taken as they are
@@ -58,38 +59,39 @@ def run(
     return outputs
 
 
-def quantise_input(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+def quantise_input(bundle: Bundle, images: Reals) -> Int8:
     """int8 images of the network's input format from real ones. Raises ConfigError for NaN."""
     return bundle.formats["input"].quantise(images).astype(np.int8)
 
 
-def predict(bundle: Bundle, images: np.ndarray) -> np.ndarray:
+def predict(bundle: Bundle, images: Integers) -> Int64:
     """Classes, int64 [n]: the largest score, the lowest class of equal ones. images: int [n, c, h, w]."""
     scores = [
         run(bundle, images[start : start + BATCH])[bundle.network.output]
         for start in range(0, max(len(images), 1), BATCH)
     ]
-    return _flat(np.concatenate(scores)).argmax(axis=1)
+    best: Int64 = _flat(np.concatenate(scores)).argmax(axis=1)
+    return best
 
 
-def accuracy(bundle: Bundle, images: np.ndarray, labels: np.ndarray) -> float:
+def accuracy(bundle: Bundle, images: Integers, labels: Integers) -> float:
     """The fraction of images, int [n, c, h, w], whose predicted class is that of labels, int [n]."""
     if len(labels) != len(images) or not len(images):
         raise ConfigError(f"accuracy: {len(images)} images and {len(labels)} labels")
     return float((predict(bundle, images) == labels).mean())
 
 
-def _of_channels(scales: np.ndarray | None) -> np.ndarray | None:
+def _of_channels(scales: UInt16 | None) -> UInt16 | None:
     """Scales [c] as [c, 1, 1], against images [n, c, h, w]."""
     return None if scales is None else scales[:, None, None]
 
 
-def _flat(images: np.ndarray) -> np.ndarray:
+def _flat(images: Int8) -> Int8:
     """[n, c * h * w]; n may be 0."""
     return images.reshape(len(images), math.prod(images.shape[1:]))
 
 
-def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: int) -> np.ndarray | None:
+def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[Int8], threads: int) -> Int8 | None:
     """The output of one layer by the compiled kernel; None where there is no kernel, or none for this layer."""
     native = build.chosen()
     if native is None or any(array.dtype != np.int8 for array in inputs):
@@ -115,11 +117,12 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[np.ndarray], threads: 
         fracs = [bundle.formats[source].frac for source in layer.sources]
         shifts = (max(fracs) - fracs[0], max(fracs) - fracs[1], max(fracs) - out.frac)
         if max(shifts) <= MAX_ADD_SHIFT:
-            return add(native, *inputs, shifts, (0 if layer.relu else out.min, out.max), threads)
+            left, right = inputs
+            return add(native, left, right, shifts, (0 if layer.relu else out.min, out.max), threads)
     return None
 
 
-def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+def _evaluate(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int8:
     """The output of one layer, int8, in pieces where the way to it takes more memory than it does itself."""
     name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
     result = np.empty((len(x), *bundle.network.shapes()[name]), np.int8)
@@ -128,14 +131,14 @@ def _evaluate(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndar
         for piece, acc in ops.conv2d_pieces(x, weights, bias, layer.stride, layer.padding, layer.groups):
             result[piece] = requantise(acc, bundle.shift(name), out.bits, layer.relu, scales)
     elif layer.op in _BY_CHANNEL:
-        for piece in _channels(x):
-            result[piece] = _whole(bundle, layer, [array[piece] for array in inputs])
+        for part in _channels(x):
+            result[part] = _whole(bundle, layer, [array[part] for array in inputs])
     else:
         result[...] = _whole(bundle, layer, inputs)
     return result
 
 
-def _channels(x: np.ndarray) -> Iterator[tuple[slice, slice]]:
+def _channels(x: Int8) -> Iterator[tuple[slice, slice]]:
     """Slices of images and channels of at most _PIECE elements where that can be."""
     count, channels, height, width = x.shape
     few = max(1, _PIECE // (height * width))
@@ -145,7 +148,7 @@ def _channels(x: np.ndarray) -> Iterator[tuple[slice, slice]]:
             yield slice(start, start + some), slice(first, first + few)
 
 
-def _whole(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+def _whole(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Integers:
     """The output of one layer that is no convolution, or of some of its channels, in its output format."""
     name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
     match layer.op:

@@ -7,9 +7,12 @@ that the type holds exactly, in whatever order BLAS adds; on 64-bit integers oth
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import mean_scale, requantise
 
@@ -18,17 +21,18 @@ _FLOAT64_EXACT = 1 << 53
 _COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
 
 
+Number = TypeVar("Number", bound=np.number[Any])
 Piece = tuple[slice, slice, slice]  # of an array [n, c, h, w]: images, channels, rows
 
 
 def conv2d(
-    images: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray | None = None,
+    images: Integers,
+    weights: Integers,
+    bias: Integers | None = None,
     stride: int = 1,
     padding: int = 0,
     groups: int = 1,
-) -> np.ndarray:
+) -> Int64:
     """Convolution (cross-correlation): exact int64 [n, cout, hout, wout].
 
     images: int [n, cin, h, w]; weights: int [cout, cin / groups, K, K]; bias: int [cout] or None.
@@ -42,13 +46,13 @@ def conv2d(
 
 
 def conv2d_pieces(
-    images: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray | None = None,
+    images: Integers,
+    weights: Integers,
+    bias: Integers | None = None,
     stride: int = 1,
     padding: int = 0,
     groups: int = 1,
-) -> Iterator[tuple[Piece, np.ndarray]]:
+) -> Iterator[tuple[Piece, Int64]]:
     """`conv2d` in pieces of a few rows or images, each with its place: large images leave no room for all sums."""
     count, cin, height, width = images.shape
     cout, group_cin, kernel, columns = weights.shape
@@ -72,7 +76,7 @@ def conv2d_pieces(
         yield (some, slice(None), rows), sums if offsets is None else sums + offsets
 
 
-def linear(vectors: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> np.ndarray:
+def linear(vectors: Integers, weights: Integers, bias: Integers | None = None) -> Int64:
     """Fully connected layer: exact int64 [n, out].
 
     vectors: int [n, in]; weights: int [out, in]; bias: int [out] or None.
@@ -81,7 +85,7 @@ def linear(vectors: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = N
     return conv2d(vectors[:, :, None, None], weights[:, :, None, None], bias)[:, :, 0, 0]
 
 
-def exact_dtype(images: np.ndarray, weights: np.ndarray, bias: np.ndarray | None = None) -> type[np.number]:
+def exact_dtype(images: Integers, weights: Integers, bias: Integers | None = None) -> type[np.number[Any]]:
     """The quickest type in which sum(images * weights) is exact for every output channel.
 
     No partial sum, in any order, exceeds max |image| * max over channels of sum |weight|.
@@ -99,7 +103,7 @@ def exact_dtype(images: np.ndarray, weights: np.ndarray, bias: np.ndarray | None
     return np.int64
 
 
-def maxpool(images: np.ndarray, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
+def maxpool(images: Integers, kernel: int, stride: int, padding: int = 0) -> Integers:
     """Largest element of each window: [n, c, hout, wout] of the type of images. Padding never wins."""
     windows = _windows(images, kernel, stride, padding, np.iinfo(images.dtype).min)
     largest = windows[..., 0, 0].copy()
@@ -108,7 +112,7 @@ def maxpool(images: np.ndarray, kernel: int, stride: int, padding: int = 0) -> n
     return largest
 
 
-def avgpool(images: np.ndarray, kernel: int, stride: int, padding: int, out_bits: int) -> np.ndarray:
+def avgpool(images: Integers, kernel: int, stride: int, padding: int, out_bits: int) -> Int64:
     """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout].
 
     requantise(sum, shift, scale) with `mean_scale` of kernel**2. Raises ConfigError where there is none.
@@ -117,7 +121,7 @@ def avgpool(images: np.ndarray, kernel: int, stride: int, padding: int, out_bits
     return _mean(sums, kernel**2, "avgpool", out_bits)
 
 
-def global_avgpool(images: np.ndarray, out_bits: int) -> np.ndarray:
+def global_avgpool(images: Integers, out_bits: int) -> Int64:
     """Mean of each channel: int64 [n, c, 1, 1], as `avgpool` computes it.
 
     Raises ConfigError where h * w has no `mean_scale`.
@@ -126,20 +130,20 @@ def global_avgpool(images: np.ndarray, out_bits: int) -> np.ndarray:
     return _mean(sums, images.shape[2] * images.shape[3], "global_avgpool", out_bits)
 
 
-def _mean(sums: np.ndarray, count: int, what: str, out_bits: int) -> np.ndarray:
+def _mean(sums: Int64, count: int, what: str, out_bits: int) -> Int64:
     scale, shift = mean_scale(count, what)
     return requantise(sums, shift, out_bits, relu=False, scales=np.array(scale))
 
 
 def add_residual(
-    left: np.ndarray,
-    right: np.ndarray,
+    left: Integers,
+    right: Integers,
     left_frac: int,
     right_frac: int,
     out_frac: int,
     out_bits: int,
     relu: bool,
-) -> np.ndarray:
+) -> Int64:
     """Residual addition, int64: both shifted left to the finer frac, added, requantised."""
     finest = max(left_frac, right_frac)
     aligned_left = left.astype(np.int64) << (finest - left_frac)
@@ -147,7 +151,7 @@ def add_residual(
     return requantise(aligned_left + aligned_right, finest - out_frac, out_bits, relu)
 
 
-def channel_shuffle(images: np.ndarray, groups: int) -> np.ndarray:
+def channel_shuffle(images: Integers, groups: int) -> Integers:
     """Channel g * (c / groups) + j goes to j * groups + g. images: [n, c, h, w]."""
     count, channels, height, width = images.shape
     split = images.reshape(count, groups, channels // groups, height, width)
@@ -162,7 +166,7 @@ def _pieces(count: int, rows: int, per_row: int) -> Iterator[tuple[slice, slice]
             yield slice(start, start + some), slice(top, min(top + few, rows))
 
 
-def _rows(images: np.ndarray, rows: slice, kernel: int, stride: int, padding: int) -> np.ndarray:
+def _rows(images: Integers, rows: slice, kernel: int, stride: int, padding: int) -> Integers:
     """What the windows of these output rows read, zeros around the image included."""
     first, last = rows.start * stride - padding, (rows.stop - 1) * stride - padding + kernel
     height = images.shape[2]
@@ -171,7 +175,7 @@ def _rows(images: np.ndarray, rows: slice, kernel: int, stride: int, padding: in
     return np.pad(inside, edges) if padding else inside
 
 
-def _windows(images: np.ndarray, kernel: int, stride: int, padding: int, fill: int) -> np.ndarray:
+def _windows(images: NDArray[Number], kernel: int, stride: int, padding: int, fill: int) -> NDArray[Number]:
     """View [n, c, hout, wout, kernel, kernel] of the windows of padded images."""
     if padding:
         edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
@@ -180,6 +184,6 @@ def _windows(images: np.ndarray, kernel: int, stride: int, padding: int, fill: i
     return windows[:, :, ::stride, ::stride]
 
 
-def _largest(array: np.ndarray) -> int:
+def _largest(array: Integers) -> int:
     """max |element| as a Python integer (0 for an empty array)."""
     return max(int(array.max(initial=0)), -int(array.min(initial=0)))

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +28,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from pymodel.common.arrays import Array, Int8, Int32, UInt16
 from pymodel.common.bounds import Version1
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.files import write_atomically, write_text
@@ -35,7 +37,7 @@ from pymodel.common.records import read_npz, yaml_text
 from pymodel.network import formats as fixed
 from pymodel.network.formats import Format, mean_scale
 from pymodel.network.supports import check_support
-from pymodel.network.topology import AvgPool, Conv, GlobalAvgPool, Layer, Linear, Network
+from pymodel.network.topology import AvgPool, Conv, GlobalAvgPool, Layer, Network, Weighted
 
 SCHEMA = 1
 Note = str | int | float | bool
@@ -52,9 +54,9 @@ class Bundle:
     network: Network
     formats: dict[str, Format]
     weight_formats: dict[str, Format]
-    weights: dict[str, np.ndarray]
-    biases: dict[str, np.ndarray]
-    scales: dict[str, np.ndarray] = field(default_factory=dict)
+    weights: dict[str, Int8]
+    biases: dict[str, Int32]
+    scales: dict[str, UInt16] = field(default_factory=dict)
     accumulator_bits: dict[str, int] = field(default_factory=dict)
     dataset: str | None = None
     notes: dict[str, Note] = field(default_factory=dict)
@@ -72,12 +74,12 @@ class Bundle:
             if type(note) not in (str, int, float, bool):
                 raise ConfigError(f"notes: {key}: {note!r} is no plain text, number or truth value")
         for layer in self.network.layers:
-            if isinstance(layer, Conv | Linear):
+            if isinstance(layer, Weighted):
                 self._check_weighted(layer)
             else:
                 self._check_unweighted(layer)
 
-    def _check_weighted(self, layer: Conv | Linear) -> None:
+    def _check_weighted(self, layer: Weighted) -> None:
         name = layer.name
         weights = self.weights[name]
         _check_array(f"{name}.weight", weights, np.int8, self.network.weight_shape(layer))
@@ -117,13 +119,13 @@ class Bundle:
             _, height, width = self.network.shapes()[layer.input]
             mean_scale(height * width, f"layer {layer.name}")
 
-    def bias(self, name: str) -> np.ndarray:
+    def bias(self, name: str) -> Int32:
         """int32 [cout], zeros where the layer has none."""
         return self.biases.get(name, np.zeros(len(self.weights[name]), np.int32))
 
     def shift(self, name: str) -> int:
         """Requantisation shift of a convolution or fully connected layer."""
-        source = self.formats[self.network.layer(name).input]
+        source = self.formats[self.network.weighted_layer(name).input]
         return source.frac + self.weight_formats[name].frac - self.formats[name].frac
 
     def acc_bits(self, name: str) -> int:
@@ -131,7 +133,7 @@ class Bundle:
         return self.accumulator_bits.get(name) or self._proved_bits(name)
 
     def _proved_bits(self, name: str) -> int:
-        in_bits = self.formats[self.network.layer(name).input].bits
+        in_bits = self.formats[self.network.weighted_layer(name).input].bits
         return fixed.accumulator_bits(self.weights[name], self.bias(name), in_bits)
 
     def save(self, path: Path) -> None:
@@ -140,7 +142,7 @@ class Bundle:
         The same bundle gives the same bytes. Raises ConfigError where `path` does not end in .yaml.
         """
         check_name(path)
-        arrays = {f"{name}.weight": array for name, array in self.weights.items()}
+        arrays: dict[str, Array] = {f"{name}.weight": array for name, array in self.weights.items()}
         arrays |= {f"{name}.bias": array for name, array in self.biases.items()}
         arrays |= {f"{name}.scale": array for name, array in self.scales.items()}
         packed = _npz_bytes(arrays)
@@ -163,7 +165,7 @@ class Bundle:
         file = validated(_BundleFile, read_kind(path, BUNDLE), str(path))
         npz = path.parent / file.arrays.file
         arrays = read_npz(npz, file.arrays.sha256)
-        kinds: dict[str, dict[str, np.ndarray]] = {"weight": {}, "bias": {}, "scale": {}}
+        kinds: dict[str, dict[str, Array]] = {"weight": {}, "bias": {}, "scale": {}}
         for key, array in arrays.items():
             name, _, kind = key.rpartition(".")
             if kind not in kinds:
@@ -213,25 +215,25 @@ def _formats_dump(formats: dict[str, Format]) -> dict[str, dict[str, int]]:
     return {name: {"bits": form.bits, "frac": form.frac} for name, form in formats.items()}
 
 
-def _same_keys(what: str, found: dict[str, Any], expected: set[str]) -> None:
+def _same_keys(what: str, found: Mapping[str, object], expected: set[str]) -> None:
     _known_keys(what, found, expected)
     if missing := sorted(expected - set(found)):
         raise ConfigError(f"{what}: nothing for {missing[0]!r}")
 
 
-def _known_keys(what: str, found: dict[str, Any], expected: set[str]) -> None:
+def _known_keys(what: str, found: Mapping[str, object], expected: set[str]) -> None:
     if unknown := sorted(set(found) - expected):
         raise ConfigError(f"{what}: unexpected {unknown[0]!r}: known are {', '.join(sorted(expected))}")
 
 
-def _check_array(what: str, array: np.ndarray, dtype: type[np.integer], shape: tuple[int, ...]) -> None:
+def _check_array(what: str, array: Array, dtype: type[np.integer[Any]], shape: tuple[int, ...]) -> None:
     if array.dtype != dtype:
         raise ConfigError(f"{what}: type {array.dtype}, {np.dtype(dtype)} was expected")
     if array.shape != shape:
         raise ConfigError(f"{what}: shape {list(array.shape)}, {list(shape)} was expected")
 
 
-def _npz_bytes(arrays: dict[str, np.ndarray]) -> bytes:
+def _npz_bytes(arrays: Mapping[str, Array]) -> bytes:
     """An npz file, the same for the same arrays: members sorted, each dated at the epoch of zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ConfigDict, StrictInt
 
+from pymodel.common.arrays import Array, Floats, Int64, Integers, Reals
 from pymodel.common.errors import ConfigError
 
 MIN_BITS, MAX_BITS = 2, 8
@@ -55,18 +56,18 @@ class Format:
         """The real value of the integer 1."""
         return 2.0**-self.frac
 
-    def contains(self, array: np.ndarray) -> bool:
+    def contains(self, array: Array) -> bool:
         """Whether every element is an integer of this format (an empty array is)."""
         array = np.asarray(array)
         if array.dtype.kind not in "iu":
             return False
         return array.size == 0 or (int(array.min()) >= self.min and int(array.max()) <= self.max)
 
-    def check(self, array: np.ndarray, what: str) -> None:
+    def check(self, array: Array, what: str) -> None:
         """Raises ConfigError, naming `what`, unless `contains(array)`."""
         check_range(array, self.min, self.max, f"{what} ({self.bits} bits)")
 
-    def quantise(self, real: np.ndarray) -> np.ndarray:
+    def quantise(self, real: Reals | Integers) -> Int64:
         """int64 array: real / scale, rounded half up (as requantisation rounds), saturated.
 
         Raises ConfigError for NaN.
@@ -75,17 +76,17 @@ class Format:
             scaled = np.ldexp(np.asarray(real, np.float64), self.frac)
         if np.isnan(scaled).any():
             raise ConfigError("NaN has no fixed-point value")
-        clipped = np.clip(scaled, self.min, self.max)  # first: infinity has a value then
+        clipped: Floats = np.clip(scaled, self.min, self.max)  # first: infinity has a value then
         whole = np.floor(clipped)
         # Not floor(x + 0.5): that sum rounds the number just below one half up to 1.
         return (whole + (clipped - whole >= 0.5)).astype(np.int64)
 
-    def real(self, integers: np.ndarray) -> np.ndarray:
+    def real(self, integers: Integers) -> Floats:
         """float64 array: the real values of integers of this format."""
         return np.ldexp(np.asarray(integers, np.float64), -self.frac)
 
 
-def check_range(array: np.ndarray, low: int, high: int, what: str) -> None:
+def check_range(array: Array, low: int, high: int, what: str) -> None:
     """Raises ConfigError unless `array` holds integers in [low, high]; the first offender is named."""
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
@@ -97,7 +98,7 @@ def check_range(array: np.ndarray, low: int, high: int, what: str) -> None:
         raise ConfigError(f"{what}: {int(array[where])} at {index} lies outside {low} to {high}")
 
 
-def requantise(acc: np.ndarray, shift: int, out_bits: int, relu: bool, scales: np.ndarray | None = None) -> np.ndarray:
+def requantise(acc: Integers, shift: int, out_bits: int, relu: bool, scales: Integers | None = None) -> Int64:
     """int64 array of `out_bits`-bit integers from accumulators (any integer array).
 
         p = acc * scale                             (p = acc where there are no scales)
@@ -135,12 +136,12 @@ def check_shift(shift: int, what: str) -> None:
         )
 
 
-def check_scales(scales: np.ndarray, what: str) -> None:
+def check_scales(scales: Integers, what: str) -> None:
     """Raises ConfigError, naming `what`, unless every element is an integer from 1 to 65535."""
     check_range(scales, 1, (1 << SCALE_BITS) - 1, what)
 
 
-def accumulator_bound(weights: np.ndarray, bias: np.ndarray, in_bits: int) -> int:
+def accumulator_bound(weights: Integers, bias: Integers, in_bits: int) -> int:
     """The largest magnitude that any partial sum of any output channel can reach, whatever the input.
 
     max over o of  sum |weights[o]| * 2**(in_bits - 1) + |bias[o]|.  weights [cout, ...], bias [cout].
@@ -150,12 +151,12 @@ def accumulator_bound(weights: np.ndarray, bias: np.ndarray, in_bits: int) -> in
     return int(((magnitudes << (in_bits - 1)) + offsets).max(initial=0))
 
 
-def accumulator_bits(weights: np.ndarray, bias: np.ndarray, in_bits: int) -> int:
+def accumulator_bits(weights: Integers, bias: Integers, in_bits: int) -> int:
     """Bits of the narrowest signed accumulator that provably never wraps (2 at least)."""
     return max(2, accumulator_bound(weights, bias, in_bits).bit_length() + 1)
 
 
-def check_accumulator(weights: np.ndarray, bias: np.ndarray, in_bits: int, acc_bits: int, what: str) -> None:
+def check_accumulator(weights: Integers, bias: Integers, in_bits: int, acc_bits: int, what: str) -> None:
     """Raises ConfigError where an accumulator of `acc_bits` could wrap."""
     needed = accumulator_bits(weights, bias, in_bits)
     if acc_bits < needed:

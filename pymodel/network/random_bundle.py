@@ -41,7 +41,7 @@ def random_bundle(network: Network, seed: int, weight_bits: int = 8, activation_
             biases[layer.name] = rng.integers(-largest, largest + 1, shape[0]).astype(np.int32)
     return Bundle(
         network=network,
-        formats={name: activations for name in ("input", *(layer.name for layer in network.layers))},
+        formats=dict.fromkeys(("input", *(layer.name for layer in network.layers)), activations),
         weight_formats=weight_formats,
         weights=weights,
         biases=biases,

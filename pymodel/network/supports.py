@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import re
 import zlib
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pymodel.common.arrays import Bool, Int64, Integers
 from pymodel.common.errors import ConfigError
 
 MAX_PERIOD = 4096
@@ -75,7 +77,7 @@ class Support:
                 raise ConfigError(f"{where}: taps must be integers")
             if not 0 <= min(taps) <= max(taps) <= last:
                 raise ConfigError(f"{where}: a {self.kernel}x{self.kernel} kernel has the taps 0 to {last}")
-            if any(left >= right for left, right in zip(taps, taps[1:], strict=False)):
+            if any(left >= right for left, right in itertools.pairwise(taps)):
                 raise ConfigError(f"{where}: taps must ascend, each once")
 
     @classmethod
@@ -139,7 +141,7 @@ class Support:
         """The N pairs (variant, tap) in lane order: by variant, then by tap."""
         return [(variant, tap) for variant, taps in enumerate(self.taps) for tap in taps]
 
-    def positions(self, cout: int, blocks: int) -> np.ndarray:
+    def positions(self, cout: int, blocks: int) -> Int64:
         """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, by lane.
 
         A lane of variant v meets, for output o, channel (v - o - 1) mod P of the block.
@@ -153,11 +155,11 @@ class Support:
         """v(o, i), the variant of the kernel for output channel o and input channel i."""
         return (output + channel + 1) % self.period
 
-    def mask(self, cout: int, cin: int) -> np.ndarray:
+    def mask(self, cout: int, cin: int) -> Bool:
         """bool [cout, cin, K, K]: True where a weight may be nonzero."""
         variants = np.zeros((self.period, self.kernel**2), bool)
         variants[tuple(np.array(self.lanes()).T)] = True
-        index = (np.arange(cout)[:, None] + np.arange(cin) + 1) % self.period
+        index: Int64 = (np.arange(cout)[:, None] + np.arange(cin) + 1) % self.period
         return variants[index].reshape(cout, cin, self.kernel, self.kernel)
 
     def weights(self, cout: int, cin: int) -> int:
@@ -202,12 +204,12 @@ class BlockSupport:
     def name(self) -> str:
         return f"block_random_P{self.period}_N{self.nonzeros}"
 
-    def positions(self, cout: int, blocks: int) -> np.ndarray:
+    def positions(self, cout: int, blocks: int) -> Int64:
         """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, ascending."""
         order = np.random.default_rng(self.seed).random((cout, blocks, self.period * self.kernel**2)).argsort(axis=-1)
         return np.sort(order[..., : self.nonzeros], axis=-1)
 
-    def mask(self, cout: int, cin: int) -> np.ndarray:
+    def mask(self, cout: int, cin: int) -> Bool:
         """bool [cout, cin, K, K]: True where a weight may be nonzero."""
         blocks = -(-cin // self.period)
         mask = np.zeros((cout, blocks, self.period * self.kernel**2), bool)
@@ -247,7 +249,7 @@ class UnstructuredSupport:
     def is_dense(self) -> bool:
         return self.kss == self.kernel**2
 
-    def mask(self, cout: int, cin: int) -> np.ndarray:
+    def mask(self, cout: int, cin: int) -> Bool:
         """bool [cout, cin, K, K]: True where a weight may be nonzero; `kss` in each kernel."""
         taps = self.kernel**2
         order = np.random.default_rng(self.seed).random((cout, cin, taps)).argsort(axis=-1)
@@ -278,7 +280,7 @@ class MaskSupport:
     kernel: int
 
     @classmethod
-    def of(cls, mask: np.ndarray) -> MaskSupport:
+    def of(cls, mask: Bool) -> MaskSupport:
         """mask: bool [cout, cin, K, K], True where a weight may be nonzero."""
         bits = zlib.compress(np.packbits(mask).tobytes(), 9)
         return cls(base64.b64encode(bits).decode(), mask.shape[-1])
@@ -291,7 +293,7 @@ class MaskSupport:
     def is_dense(self) -> bool:
         return False
 
-    def mask(self, cout: int, cin: int) -> np.ndarray:
+    def mask(self, cout: int, cin: int) -> Bool:
         """bool [cout, cin, K, K]. Raises ConfigError unless the mask is one of exactly this shape."""
         shape = (cout, cin, self.kernel, self.kernel)
         count = cout * cin * self.kernel**2
@@ -315,11 +317,12 @@ class MaskSupport:
         return {"mask": self.packed}
 
 
-AnySupport = Support | BlockSupport | UnstructuredSupport | MaskSupport
+FileSupport = Support | UnstructuredSupport | MaskSupport  # what files describe
+AnySupport = FileSupport | BlockSupport
 SupportSpec = str | dict[str, list[list[int]]] | dict[str, str]
 
 
-def make_support(spec: SupportSpec, kernel: int, seed: int = 0) -> AnySupport:
+def make_support(spec: SupportSpec, kernel: int, seed: int = 0) -> FileSupport:
     """A support from the form files use: a name, {"taps": [[...], ...]} or {"mask": text} (MaskSupport).
 
     `seed` serves the unstructured pSC4, pSC2, pSC1 alone. Raises ConfigError.
@@ -350,7 +353,7 @@ def thinned(first: bool, kernel: Sequence[int], groups: int, size: int = NAMED_K
     return not first and groups == 1 and tuple(kernel) == (size, size) != (1, 1)
 
 
-def check_support(weights: np.ndarray, support: AnySupport, what: str) -> None:
+def check_support(weights: Integers, support: AnySupport, what: str) -> None:
     """Raises ConfigError where a weight off the support is not zero. weights: [cout, cin, K, K]."""
     stray = np.argwhere((np.asarray(weights) != 0) & ~support.mask(*weights.shape[:2]))
     if len(stray):

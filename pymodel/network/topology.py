@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from pymodel.common import bounds
 from pymodel.common.errors import Checked, ConfigError, Strict
-from pymodel.network.supports import AnySupport, MaskSupport, SupportSpec, make_support
+from pymodel.network.supports import FileSupport, MaskSupport, SupportSpec, make_support
 
 Positive = Annotated[int, bounds.NETWORK_SIZE.field()]
 NonNegative = Annotated[int, bounds.PADDING.field()]
@@ -39,8 +39,6 @@ class InputSpec(Strict):
 class _Layer(Checked):
     """A layer with one input."""
 
-    has_weights: ClassVar[bool] = False
-
     name: Name
     input: Name
 
@@ -56,8 +54,6 @@ class _Layer(Checked):
 
 class _Join(Checked):
     """A layer with several inputs."""
-
-    has_weights: ClassVar[bool] = False
 
     name: Name
     inputs: Annotated[list[Name], Field(min_length=2)]
@@ -84,8 +80,6 @@ class _Window(_Layer):
 class Conv(_Window):
     """2-d convolution (cross-correlation, as everywhere in this field), then batch norm, then ReLU."""
 
-    has_weights: ClassVar[bool] = True
-
     op: Literal["conv"] = "conv"
     out_channels: Positive
     kernel: Annotated[int, bounds.KERNEL.field(), bounds.Odd]
@@ -106,7 +100,7 @@ class Conv(_Window):
             raise ConfigError(f"groups: {self.groups} does not divide out_channels {self.out_channels}")
         return self
 
-    def make_support(self) -> AnySupport:
+    def make_support(self) -> FileSupport:
         """The support; an unstructured one is seeded by the layer's name, so each layer has its own."""
         return make_support(self.support, self.kernel, seed=zlib.crc32(self.name.encode()))
 
@@ -184,8 +178,6 @@ class ChannelShuffle(_Layer):
 class Linear(_Layer):
     """Fully connected layer on the input flattened in the order channel, row, column; then ReLU."""
 
-    has_weights: ClassVar[bool] = True
-
     op: Literal["linear"] = "linear"
     out_features: Positive
     relu: bool = False
@@ -227,6 +219,8 @@ Layer = Annotated[
     Conv | MaxPool | AvgPool | GlobalAvgPool | Add | Relu | Concat | ChannelShuffle | Linear,
     Field(discriminator="op"),
 ]
+
+Weighted: TypeAlias = Conv | Linear
 
 
 class Network(Checked):
@@ -280,11 +274,18 @@ class Network(Checked):
         names = ", ".join(layer.name for layer in self.layers)
         raise ConfigError(f"network {self.name} has no layer {name!r}: it has {names}")
 
-    def weighted_layers(self) -> list[Conv | Linear]:
+    def weighted_layers(self) -> list[Weighted]:
         """The layers with weights, in order."""
-        return [layer for layer in self.layers if layer.has_weights]
+        return [layer for layer in self.layers if isinstance(layer, Weighted)]
 
-    def weight_shape(self, layer: Conv | Linear) -> tuple[int, ...]:
+    def weighted_layer(self, name: str) -> Weighted:
+        """The layer called `name`, which has weights. Raises ConfigError, for one that has none too."""
+        layer = self.layer(name)
+        if not isinstance(layer, Weighted):
+            raise ConfigError(f"layer {name}: a {layer.op} has no weights; a convolution or linear layer was expected")
+        return layer
+
+    def weight_shape(self, layer: Weighted) -> tuple[int, ...]:
         """The shape of a layer's weight array."""
         return layer.weight_shape(self.shapes()[layer.input])
 

@@ -57,7 +57,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _weights(network: Network, layers: tuple[str, ...]) -> int:
-    convs = [network.layer(name) for name in layers]
+    convs = [layer for layer in network.layers if isinstance(layer, Conv) and layer.name in layers]
     return sum(conv.make_support().weights(*network.weight_shape(conv)[:2]) for conv in convs)
 
 

@@ -40,13 +40,20 @@ class NetworkModule(nn.Module):
                 del values[name]
         return values[self.network.output].flatten(1)
 
+    def conv(self, name: str) -> nn.Conv2d:
+        """The convolution of the layer called `name`. Raises ConfigError for a layer of another kind."""
+        block = self.layers[name]
+        if not isinstance(block, ConvBlock):
+            raise ConfigError(f"layer {name}: a {self.network.layer(name).op}; a convolution was expected")
+        return block.conv
+
     def nonzero_weights(self) -> int:
         """Weights of convolutions and linear layers that may be nonzero."""
         total = 0
         for module in self.modules():
             if isinstance(module, PSConv2d):
                 total += int((~module.pruned).sum())
-            elif isinstance(module, (nn.Conv2d, nn.Linear)):
+            elif isinstance(module, nn.Conv2d | nn.Linear):
                 total += module.weight.numel()
         return total
 
@@ -58,11 +65,10 @@ class ConvBlock(nn.Module):
         super().__init__()
         support = layer.make_support()
         channels, window = (in_channels, layer.out_channels), (layer.kernel, layer.stride, layer.padding)
-        options = {"groups": layer.groups, "bias": layer.bias}
-        self.conv = (
-            nn.Conv2d(*channels, *window, **options)
+        self.conv: nn.Conv2d = (
+            nn.Conv2d(*channels, *window, groups=layer.groups, bias=layer.bias)
             if support.is_dense
-            else PSConv2d(*channels, *window, **options, support=support)
+            else PSConv2d(*channels, *window, groups=layer.groups, bias=layer.bias, support=support)
         )
         self.norm = nn.BatchNorm2d(layer.out_channels) if layer.batch_norm else None
         self.relu = layer.relu

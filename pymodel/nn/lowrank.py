@@ -54,13 +54,13 @@ def low_rank(network: NetworkModule, layers: Sequence[str], weights: int) -> Net
     convolution and too few weights.
     """
     for name in layers:
-        if network.network.layer(name).groups > 1:
+        if network.conv(name).groups > 1:
             raise ConfigError(f"SVD: layer {name} is a grouped convolution, which has no rank to lower")
-    factors = {name: _Factors.of(network.layers[name].conv.weight) for name in layers}
+    factors = {name: _Factors.of(network.conv(name).weight) for name in layers}
     ranks = dict(zip(layers, choose_ranks(list(factors.values()), weights), strict=True))
     state = network.state_dict()
     for name, factor in factors.items():
-        rank, shape = ranks[name], network.layers[name].conv.weight.shape
+        rank, shape = ranks[name], network.conv(name).weight.shape
         root = factor.values[:rank].sqrt()
         state[f"layers.{_basis(name)}.conv.weight"] = (root[:, None] * factor.right[:rank]).view(rank, *shape[1:])
         state[f"layers.{name}.conv.weight"] = (factor.left[:, :rank] * root)[:, :, None, None]
@@ -94,7 +94,7 @@ def choose_ranks(factors: Sequence[_Factors], weights: int) -> list[int]:
 def _decomposed(network: Network, ranks: dict[str, int]) -> Network:
     layers: list[Layer] = []
     for layer in network.layers:
-        if layer.name in ranks:
+        if isinstance(layer, Conv) and layer.name in ranks:
             basis = Conv(
                 name=_basis(layer.name),
                 input=layer.input,

@@ -15,10 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import nn
 
+from pymodel.common.arrays import Bool
 from pymodel.common.errors import ConfigError
 from pymodel.network.supports import NAMED_KERNEL, make_support, thinned
 
@@ -26,7 +26,7 @@ from pymodel.network.supports import NAMED_KERNEL, make_support, thinned
 class MaskedSupport(Protocol):
     """What PSConv2d needs of a support: its mask, bool [cout, cin, K, K], True where a weight may lie."""
 
-    def mask(self, cout: int, cin: int) -> np.ndarray: ...
+    def mask(self, cout: int, cin: int) -> Bool: ...
 
 
 class PSConv2d(nn.Conv2d):
@@ -49,8 +49,8 @@ class PSConv2d(nn.Conv2d):
         mask = self.support.mask(self.out_channels, self.in_channels // self.groups)
         pruned = torch.from_numpy(~mask).to(self.weight.device)
         self.register_buffer("pruned", pruned, persistent=False)
-        self.register_load_state_dict_post_hook(_clear_after_load)
-        self.register_state_dict_pre_hook(_clear_before_save)
+        self.register_load_state_dict_post_hook(_clear_after_load)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
+        self.register_state_dict_pre_hook(_clear_before_save)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -78,14 +78,17 @@ class PSConv2d(nn.Conv2d):
     @property
     def masked_weight(self) -> torch.Tensor:
         """The weights that count: the parameter on the support, zero elsewhere; a function of the parameter."""
-        return torch.where(self.pruned, 0, self.weight)  # several times quicker than masked_fill
+        masked: torch.Tensor = torch.where(self.pruned, 0, self.weight)  # several times quicker than masked_fill
+        return masked
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """[n, in_channels, H, W] -> [n, out_channels, Hout, Wout]."""
-        return self._conv_forward(input, self.masked_weight, self.bias)
+        out: torch.Tensor = self._conv_forward(input, self.masked_weight, self.bias)
+        return out
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, support={getattr(self.support, 'name', self.support)}"
+        inherited = super().extra_repr()  # type: ignore[no-untyped-call]  # PyTorch has no types for it
+        return f"{inherited}, support={getattr(self.support, 'name', self.support)}"
 
 
 def _clear_after_load(module: PSConv2d, _incompatible_keys: object) -> None:
@@ -150,6 +153,6 @@ def _sparse_twin(conv: nn.Conv2d, support: MaskedSupport | str) -> PSConv2d:
     with torch.no_grad():
         twin.weight.copy_(conv.weight * twin._fan_in_gain().view(-1, 1, 1, 1))
         twin.clear_pruned()
-        if conv.bias is not None:
+        if conv.bias is not None and twin.bias is not None:
             twin.bias.copy_(conv.bias)
     return twin

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from pymodel.common.arrays import Bool, Floats, Int64
 from pymodel.common.errors import ConfigError
 from pymodel.nn.build import NetworkModule
 
@@ -26,7 +27,7 @@ ROUNDS = 100  # as in the paper
 SCORE_BITS = 32  # of a score's mantissa: far fewer than are right of double precision, far more than tell weights apart
 
 
-def synflow_masks(network: NetworkModule, layers: Sequence[str], keep: int) -> dict[str, np.ndarray]:
+def synflow_masks(network: NetworkModule, layers: Sequence[str], keep: int) -> dict[str, Bool]:
     """The `keep` weights with the highest scores of the convolutions `layers`: masks bool [cout, cin, K, K] by name.
 
     The network is left as it is; its batch norm counts as evaluation has it. Raises ConfigError unless `keep` is
@@ -36,7 +37,7 @@ def synflow_masks(network: NetworkModule, layers: Sequence[str], keep: int) -> d
     with torch.no_grad():
         for parameter in linear.parameters():
             parameter.abs_()
-    weights = [linear.layers[name].conv.weight for name in layers]
+    weights = [linear.conv(name).weight for name in layers]
     total = sum(weight.numel() for weight in weights)
     if not 1 <= keep <= total:
         raise ConfigError(f"SynFlow: {keep} weights to keep; 1 to {total} are possible")
@@ -56,24 +57,25 @@ def synflow_masks(network: NetworkModule, layers: Sequence[str], keep: int) -> d
     return {name: mask.numpy() for name, mask in zip(layers, masks, strict=True)}
 
 
-def _rounded(scores: np.ndarray) -> np.ndarray:
+def _rounded(scores: Floats) -> Floats:
     """The scores, float64, with mantissas of SCORE_BITS."""
     mantissas, exponents = np.frexp(scores)
-    return np.ldexp(np.rint(np.ldexp(mantissas, SCORE_BITS)), exponents - SCORE_BITS)
+    rounded: Floats = np.ldexp(np.rint(np.ldexp(mantissas, SCORE_BITS)), exponents - SCORE_BITS)
+    return rounded
 
 
-def _largest(scores: np.ndarray, gone: int) -> np.ndarray:
+def _largest(scores: Floats, gone: int) -> Bool:
     """bool: all but the `gone` smallest scores; of equal ones the first go first."""
     if not gone:
         return np.ones(len(scores), bool)
     least = np.partition(scores, gone - 1)[gone - 1]  # the largest that goes
-    stays = scores > least
+    stays: Bool = scores > least
     ties = np.flatnonzero(scores == least)
     stays[ties[gone - np.count_nonzero(scores < least) :]] = True
     return stays
 
 
-def _masks(kept: np.ndarray, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+def _masks(kept: Int64, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """bool, of the form of each of the weights: which of them, counted through, are `kept`."""
     flat = torch.zeros(sum(weight.numel() for weight in weights), dtype=torch.bool)
     flat[torch.from_numpy(kept)] = True

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from pymodel.common.arrays import UInt8, UInt32
+
 LANE_BITS = 32
 TAPS = 1 << 22 | 1 << 2 | 1 << 1 | 1  # what x**32 is
 START = 0xFFFFFFFF
@@ -26,7 +28,7 @@ def check_beats(beat_bits: int) -> int:
     return -(-len(POWERS) * LANE_BITS * -(-beat_bits // LANE_BITS) // beat_bits)
 
 
-def check_sum(beats: np.ndarray) -> np.ndarray:
+def check_sum(beats: UInt8) -> UInt8:
     """uint8 [check beats, bytes] of beats uint8 [n, bytes]: both sums, lowest bits first, filled up with zeros."""
     count, size = beats.shape
     lanes = -(-8 * size // LANE_BITS)
@@ -39,7 +41,7 @@ def check_sum(beats: np.ndarray) -> np.ndarray:
     return filled.reshape(-1, size)
 
 
-def _sum(symbols: np.ndarray, power: int) -> np.ndarray:
+def _sum(symbols: UInt32, power: int) -> UInt32:
     """The sum of each lane, uint32 [lanes], for a = x**power; symbols: uint32 [n, lanes]. Halves n in each turn."""
     terms = np.concatenate([np.full((1, symbols.shape[1]), START, np.uint32), symbols])
     factor = _shifted(power)  # a, as what it makes of 1, x, ..., x**31
@@ -48,10 +50,11 @@ def _sum(symbols: np.ndarray, power: int) -> np.ndarray:
             terms = np.concatenate([np.zeros_like(terms[:1]), terms])
         terms = _times(factor, terms[::2]) ^ terms[1::2]
         factor = _times(factor, factor)
-    return terms[0]
+    last: UInt32 = terms[0]
+    return last
 
 
-def _times(factor: np.ndarray, elements: np.ndarray) -> np.ndarray:
+def _times(factor: UInt32, elements: UInt32) -> UInt32:
     """Products of elements, uint32, with one that is given by its products with 1, x, ..., x**31."""
     product = np.zeros_like(elements)
     for at, column in enumerate(factor):
@@ -59,7 +62,7 @@ def _times(factor: np.ndarray, elements: np.ndarray) -> np.ndarray:
     return product
 
 
-def _shifted(power: int) -> np.ndarray:
+def _shifted(power: int) -> UInt32:
     """uint32 [32]: 1, x, ..., x**31, each times x**power."""
     elements = [1 << at for at in range(LANE_BITS)]
     for _ in range(power):

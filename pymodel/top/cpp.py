@@ -1,4 +1,4 @@
-"""The C++ of a network's top: configurations of its units, the function that connects them."""
+"""The C++ of a top: configurations of its units, the function that connects them."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from pymodel.common.files import write_text
 from pymodel.common.templates import templates
 from pymodel.engine.cpp import render_header
 from pymodel.top.cycles import stream_depths_between
-from pymodel.top.dataflow import IN_PORT, OUT_PORT, TOP, Dataflow
+from pymodel.top.dataflow import IN_PORT, OUT_PORT, Dataflow
 from pymodel.top.units import AddUnit, Control, Stream, Unit, WeightPort
 
-CONFIG = "network_config.hpp"
-HEADER = f"{TOP}.hpp"
-SOURCE = f"{TOP}.cpp"
+CONFIG = "config.hpp"
+HEADER = "top.hpp"
+SOURCE = "top.cpp"
 
 _templates = templates(Path(__file__).with_name("templates"))
 
 
-def render(dataflow: Dataflow, name: str) -> dict[str, str]:
-    """C++ text by file name: configuration, header, source. The same network always gives the same text.
+def render(dataflow: Dataflow, what: str, least_depth: int = 1) -> dict[str, str]:
+    """C++ text by file name: configuration, header, source. The same dataflow always gives the same text.
 
-    name: of the network, for comments. Raises ConfigError: streams whose depths are not found.
+    what: it is, for comments. least_depth: of the streams, for a tool to whose FIFOs the cycle model does not apply.
+    Raises ConfigError: streams whose depths are not found; weights that do not fit formats, support or accumulators.
     """
     depths = stream_depths_between(dataflow)
     streamed = list(dataflow.streamed.values())
-    common = {"generator": __name__, "network": name, "top": TOP, "streamed": streamed}
+    common = {"generator": __name__, "what": what, "top": dataflow.top, "streamed": streamed}
     widest = max(unit.widest for unit in dataflow.units)
-    structs = [unit.struct() for unit in dataflow.units]
+    structs = [unit.struct(least_depth) for unit in dataflow.units]
     return {
-        CONFIG: render_header(CONFIG, __name__, f"the units of the network {name}", widest, structs),
+        CONFIG: render_header(CONFIG, __name__, f"the units of {what}", widest, structs),
         HEADER: _templates.get_template(f"{HEADER}.j2").render(
             **common, source=dataflow.source.words, sink=dataflow.sink.words, gate=dataflow.gate
         ),
@@ -39,14 +40,17 @@ def render(dataflow: Dataflow, name: str) -> dict[str, str]:
             joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
             units=[_unit(unit) for unit in dataflow.units],
             ports=[IN_PORT, *(engine.port.name for engine in streamed), OUT_PORT],
-            streams=[{"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
+            streams=[
+                {"name": s.name, "bits": s.word_bits, "depth": max(depths[s.name], least_depth)}
+                for s in dataflow.streams
+            ],
         ),
     }
 
 
-def write(folder: Path, dataflow: Dataflow, name: str) -> None:
-    """Writes the files of `render` to a folder, each whole or not at all. Raises ConfigError."""
-    for file, text in render(dataflow, name).items():
+def write(folder: Path, dataflow: Dataflow, what: str) -> None:
+    """Writes the files of `render` to a folder, each whole or not at all. Raises ConfigError as `render` does."""
+    for file, text in render(dataflow, what).items():
         write_text(folder / file, text)
 
 

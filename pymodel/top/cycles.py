@@ -1,4 +1,4 @@
-"""Exact cycles of a whole network, and the depths of the streams between its units.
+"""Exact cycles of a top, an engine or a network, and the depths of the streams between its units.
 
 The timing contract (pymodel.engine.maxplus) over the processes of all units. A source that always has a word and a
 sink that always takes one give the RTL's cycles exactly.
@@ -22,8 +22,8 @@ LOAD_DEPTH = 4  # at least, of the streams that weights come through: enough for
 
 
 @dataclass(frozen=True)
-class NetworkCycles:
-    """Cycles of a run of `images` images through a network.
+class Cycles:
+    """Cycles of a run of `images` images.
 
     image_last: of each image, the cycle in which its last beat is delivered, counted from the first input beat.
     total: the last of them + 1. steady: iterations per image of the slowest process, the least interval there can be.
@@ -62,6 +62,8 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     these depths the same times still are a solution of the contract's inequalities. A network that is fed without
     pause, whose times are the least solution, is nowhere later than these, shifted by what its start takes.
     """
+    if not dataflow.streams:
+        return {}
     lines = [Orbit(process, dataflow.period) for process in _waiting_processes(dataflow)]
     words = np.arange(dataflow.in_beats)
     for line in lines:
@@ -77,7 +79,7 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     return {name: max(occupancy(writers[name], readers[name], name), loads.get(name, 1)) for name in names}
 
 
-def latency_at_most(dataflow: Dataflow, images: int) -> NetworkCycles:
+def latency_at_most(dataflow: Dataflow, images: int) -> Cycles:
     """Cycles of `images` images before anything is compiled: no RTL with at most STAGES stages takes more.
 
     Every constraint of the contract is monotonous in the stages, so fewer are no slower (for the streams that get
@@ -98,7 +100,7 @@ def latency_at_most(dataflow: Dataflow, images: int) -> NetworkCycles:
         simulated *= 2
     ends = lines[-1].times(OUT_PORT)[beats - 1 :: beats].tolist()
     ends += [ends[-1] + more * dataflow.period for more in range(1, images - simulated + 1)]
-    return NetworkCycles(images, ends[images - 1] + 1, ends[:images], dataflow.period, slow.iterations, slow.name)
+    return Cycles(images, ends[images - 1] + 1, ends[:images], dataflow.period, slow.iterations, slow.name)
 
 
 def latency(
@@ -107,15 +109,17 @@ def latency(
     images: int = 1,
     start: int = 0,
     reloads: frozenset[int] = frozenset(),
-) -> NetworkCycles:
+) -> Cycles:
     """Cycles of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
 
     start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. reloads: the images
-    before which weights come. Raises ConfigError if the schedule is not one of this network.
+    before which weights come. Raises ConfigError if the schedule is not one of this network, or there are no images.
     """
+    if images < 1:
+        raise ConfigError(f"images: must be at least 1, got {images}")
     _, ends, links = _run(dataflow, schedule, images, start, reloads)
     slow = slowest(dataflow)
-    return NetworkCycles(
+    return Cycles(
         images=images,
         total=int(ends[-1]) - start + 1,
         image_last=[int(end) - start for end in ends],

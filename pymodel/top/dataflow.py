@@ -10,12 +10,13 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import identifiers
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
 from pymodel.network.bundle import Bundle
-from pymodel.network.topology import AvgPool, Layer, Linear, MaxPool, Network
+from pymodel.network.topology import AvgPool, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.units import (
@@ -34,28 +35,33 @@ from pymodel.top.units import (
     StreamedEngineUnit,
     Unit,
     WeightPort,
+    tensor,
 )
 
-TOP = "psconv_network"
 IN_PORT, OUT_PORT = "x", "y"
 INPUT = "input"
+NETWORK = "network"  # what the design of a whole network is called
 
 
 @dataclass(frozen=True)
 class Dataflow:
-    """The units of a network from its input to its output, each after those that it reads."""
+    """The units of a top from its input to its output, each after those that it reads.
+
+    top: the name of the C++ function and of the RTL's top module.
+    """
 
     units: list[Unit]
+    top: str
 
     @property
     def source(self) -> Stream:
         """The input port."""
-        return self.units[0].reads[0]
+        return tensor(self.units[0].reads[0])
 
     @property
     def sink(self) -> Stream:
         """The output port."""
-        return next(s for unit in self.units for s in unit.writes if s.name == OUT_PORT)
+        return next(tensor(s) for unit in self.units for s in unit.writes if s.name == OUT_PORT)
 
     @property
     def gate(self) -> GateUnit | None:
@@ -145,7 +151,25 @@ def build(
         raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
     dataflow = _Builder(bundle, shapes, loaded, streamed).run()
     period = dataflow.period
-    return Dataflow([replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units])
+    units = [replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units]
+    return replace(dataflow, units=units)
+
+
+def single(
+    layer: str, shape: EngineShape, weights: Integers, bias: Integers, scales: Integers | None = None
+) -> Dataflow:
+    """The engine of one layer by itself, with its weights in ROM.
+
+    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits.
+    """
+    source, sink = Stream(IN_PORT, INPUT, shape.in_words), Stream(OUT_PORT, layer, shape.out_words)
+    engine = EngineUnit("engine", layer, (source,), (sink,), shape, weights, bias, scales)
+    return Dataflow([engine], top_name(layer))
+
+
+def top_name(design: str) -> str:
+    """The name of a design's top: another for each, so that several of them go into one project."""
+    return f"psconv_{identifiers([design])[design]}"
 
 
 class _Builder:
@@ -175,7 +199,7 @@ class _Builder:
             self._layer(layer)
         if self.loaded:
             self._load_weights(self._words(INPUT, group))
-        return Dataflow(self.units)
+        return Dataflow(self.units, top_name(NETWORK))
 
     def _load_weights(self, words: Words) -> None:
         """Gate, loaders and answer around the units."""
@@ -192,7 +216,7 @@ class _Builder:
                 f"{engine.name}_loader",
                 engine.layer,
                 (beats,),
-                (*engine.reads[1:], *behind),
+                (*(s for s in engine.reads if isinstance(s, Control)), *behind),
                 engine.shape.rom_words,
                 rest,
             )
@@ -210,7 +234,7 @@ class _Builder:
             load_beats,
             check_beats(bits),
         )
-        scores = self.units[-1].writes[0]
+        scores = tensor(self.units[-1].writes[0])
         answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
         self.units = [gate, *loaders, *self.units, answer]
 
@@ -219,7 +243,7 @@ class _Builder:
 
     def _layer(self, layer: Layer) -> None:
         name, unit = layer.name, self.names[layer.name]
-        if name in self.shapes:
+        if isinstance(layer, Weighted) and name in self.shapes:
             shape = self.shapes[name]
             if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
                 size = "x".join(map(str, self.tensors[layer.input]))
@@ -231,7 +255,8 @@ class _Builder:
             sink = self._output(name, shape.out_channels_per_beat)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
             scales = self.bundle.scales.get(name)
-            kind, ports = EngineUnit, ()
+            kind: type[EngineUnit] = EngineUnit
+            ports: tuple[Control | WeightPort, ...] = ()
             if self.loaded:
                 ports = Control(f"{unit}_orders", 1), Control(f"{unit}_words", shape.load_bits)
             elif name in self.streamed:
@@ -247,9 +272,9 @@ class _Builder:
             left = self._source(layer.inputs[0], name)
             right = self._source(layer.inputs[1], name, left.words.group)
             formats = self.bundle.formats
-            fracs = tuple(formats[tensor].frac for tensor in (*layer.inputs, name))
+            left_frac, right_frac, frac = (formats[one].frac for one in (*layer.inputs, name))
             sink = self._output(name, left.words.group)
-            self.units.append(AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu))
+            self.units.append(AddUnit(unit, name, (left, right), (sink,), (left_frac, right_frac, frac), layer.relu))
         elif isinstance(layer, MaxPool | AvgPool):
             maximum = isinstance(layer, MaxPool)
             if maximum and layer.padding:
@@ -270,7 +295,7 @@ class _Builder:
                 f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
                 "avgpool and global_avgpool are"
             )
-        self._distribute(self.units[-1].writes[0])
+        self._distribute(tensor(self.units[-1].writes[0]))
 
     def _output(self, layer: str, group: int) -> Stream:
         port = layer == self.bundle.network.output and not self.loaded
@@ -307,7 +332,9 @@ class _Builder:
         """The stream in words of `group` channels, through words of their greatest common divisor."""
         origin = INPUT if stream.layer == INPUT and stream.name in (IN_PORT, "image") else stream.name
         common = math.gcd(stream.words.group, group)
-        for kind, verb, size in ((SplitUnit, "split", common), (GatherUnit, "gather", group)):
+        steps: tuple[tuple[type[SplitUnit | GatherUnit], str, int], ...]
+        steps = ((SplitUnit, "split", common), (GatherUnit, "gather", group))
+        for kind, verb, size in steps:
             if size != stream.words.group:
                 after = Stream(f"{origin}_as_{size}", stream.layer, replace(stream.words, group=size))
                 self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))

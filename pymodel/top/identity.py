@@ -31,12 +31,13 @@ def difference(left: Sequence[Unit], right: Sequence[Unit]) -> tuple[Unit, str, 
     """The first unit that differs, what of it, and both values; None where the two compute the same."""
     for mine, other in zip_longest(left, right):
         if mine is None or other is None:
-            return mine or other, "unit", mine and mine.name, other and other.name
+            (unit,) = (one for one in (mine, other) if one is not None)
+            return unit, "unit", mine and mine.name, other and other.name
         both = _described(mine), _described(other)
         for key in both[0] | both[1]:
-            values = [described.get(key) for described in both]
-            if values[0] != values[1]:
-                return mine, key, *values
+            found, expected = (described.get(key) for described in both)
+            if found != expected:
+                return mine, key, found, expected
     return None
 
 

@@ -71,9 +71,9 @@ def memories_of(unit: Unit) -> list[Memory]:
     if isinstance(unit, EngineUnit):
         return memories(unit.shape, rom_words(unit))
     if isinstance(unit, PoolUnit):
-        return feeder_memories(unit, unit.reads[0].words.word_bits)
+        return feeder_memories(unit, unit.in_words.word_bits)
     if isinstance(unit, GlobalAverageUnit):
-        words = unit.reads[0].words
+        words = unit.in_words
         if words.per_pixel > 1 and words.pixels > 1:  # the mean of one pixel is that pixel
             return [Memory("carried", words.per_pixel, words.group * unit.sum_bits, True)]
     return []

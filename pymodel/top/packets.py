@@ -1,7 +1,7 @@
 """Weights that are loaded: shapes for any weights, the packets that a network reads, the verdicts that it gives.
 
-The format of packets and verdicts is defined in docs/guide/weights.md; the hardware's side of it is
-hls/engine/gate.hpp.
+The format of packets and verdicts is defined in docs/guide/weights.md; the hardware's side is
+hls/engine/packet_parser.hpp.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from enum import IntFlag
 
 import numpy as np
 
+from pymodel.common.arrays import Bool, Integers, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.engine.memories import Memory, ultra_blocks
 from pymodel.engine.packing import EngineShape, pack_loads
@@ -74,15 +75,16 @@ def in_ultra_ram(shapes: Mapping[str, EngineShape], ultras: int) -> dict[str, En
 class Packet:
     """Beats on their way into a network, uint8 [n, bytes], TLAST with the last."""
 
-    beats: np.ndarray
+    beats: UInt8
 
     @property
-    def last(self) -> np.ndarray:
+    def last(self) -> Bool:
         """bool [n]: TLAST."""
-        return np.arange(1, len(self.beats) + 1) == len(self.beats)
+        numbers = np.arange(1, len(self.beats) + 1)
+        return np.equal(numbers, len(self.beats))
 
 
-def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = None) -> Packet:
+def packet(dataflow: Dataflow, image: Integers, weights: UInt8 | None = None) -> Packet:
     """A header, weights as `weight_beats` gives them or none, an image, int [channels, height, width].
 
     Raises ConfigError: an image of another shape, out of range.
@@ -98,7 +100,7 @@ def packet(dataflow: Dataflow, image: np.ndarray, weights: np.ndarray | None = N
     return Packet(np.concatenate(parts))
 
 
-def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
+def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
     """uint8 [beats, bytes]: identity, weights and biases of a bundle for a network that loads them, their check sum.
 
     Raises ConfigError, naming the layer: a bundle of another network, format or shift, weights off the support, a bias
@@ -107,15 +109,15 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> np.ndarray:
     size = dataflow.source.words.word_bytes
     parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
     beats = np.concatenate(parts)
-    length = dataflow.gate.identity_beats * size
-    name = np.frombuffer(dataflow.gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
+    gate = _gate(dataflow)
+    length = gate.identity_beats * size
+    name = np.frombuffer(gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
     return np.concatenate([name, beats, check_sum(beats)])
 
 
 def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
-    if dataflow.gate is None:
-        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
+    _gate(dataflow)
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
         where = "the bundle" if differing[0] in layers else "the hardware"
@@ -130,17 +132,24 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     return dataflow.engines
 
 
+def _gate(dataflow: Dataflow) -> GateUnit:
+    """The entrance of the weights. Raises ConfigError where there is none."""
+    if dataflow.gate is None:
+        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
+    return dataflow.gate
+
+
 def _computing(dataflow: Dataflow) -> list[Unit]:
     """The units that make an output of an input, in the place of bringing weights to those that do."""
     return [unit for unit in dataflow.units if not isinstance(unit, GateUnit | LoaderUnit | AnswerUnit)]
 
 
-def verdicts(answers: np.ndarray) -> list[Verdict]:
+def verdicts(answers: UInt8) -> list[Verdict]:
     """The verdict of each answer, from its last beat: uint8 [n, bytes]."""
     return [Verdict(int(beat[0])) for beat in answers]
 
 
-def answers(dataflow: Dataflow, scores: np.ndarray, given: Sequence[Verdict]) -> np.ndarray:
+def answers(dataflow: Dataflow, scores: Integers, given: Sequence[Verdict]) -> UInt8:
     """Output beats for scores, int [n, channels, height, width], with the verdicts: uint8 [n * out_beats, bytes]."""
     words = dataflow.sink.words
     beats = np.zeros((len(scores), dataflow.out_beats, words.word_bytes), np.uint8)
@@ -149,7 +158,7 @@ def answers(dataflow: Dataflow, scores: np.ndarray, given: Sequence[Verdict]) ->
     return beats.reshape(-1, words.word_bytes)
 
 
-def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> np.ndarray:
+def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> UInt8:
     weights = bundle.weights[layer].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
     check_accumulator(weights, bundle.bias(layer), shape.in_bits, shape.acc_bits, f"layer {layer}")
     length = -(-shape.load_bits // (8 * size)) * size

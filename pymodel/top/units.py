@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pymodel.common.arrays import Int64, Integers
+from pymodel.common.errors import InternalError
 from pymodel.common.templates import templates
 from pymodel.engine import cpp as header
 from pymodel.engine.cpp import Constant, flag, integers
@@ -71,6 +73,13 @@ class WeightPort:
     word_bits: int
 
 
+def tensor(stream: Stream | Control | WeightPort) -> Stream:
+    """A stream that carries a tensor. Raises InternalError for another stream."""
+    if not isinstance(stream, Stream):
+        raise InternalError(f"stream {stream.name} carries no tensor")
+    return stream
+
+
 @dataclass(frozen=True)
 class Unit(ABC):
     """One unit: its name, the layer that it belongs to, the streams that it reads and writes, tensors first to last."""
@@ -94,8 +103,18 @@ class Unit(ABC):
         """Bits of the widest word in it."""
         return max(-(-stream.word_bits // 8) * 8 for stream in (*self.reads, *self.writes))
 
-    def struct(self) -> str:
-        """C++ text of its configuration."""
+    @property
+    def in_words(self) -> Words:
+        """The words of the first tensor that it reads."""
+        return tensor(self.reads[0]).words
+
+    @property
+    def out_words(self) -> Words:
+        """The words of the first tensor that it writes."""
+        return tensor(self.writes[0]).words
+
+    def struct(self, least_depth: int = 1) -> str:
+        """C++ text of its configuration. least_depth: of the streams inside it, at least."""
         return _templates.get_template("unit_struct.hpp.j2").render(name=self.config, constants=self.constants())
 
     @abstractmethod
@@ -138,7 +157,7 @@ class Unit(ABC):
             for sequence, source, sink in zip(chain, streams, streams[1:], strict=False)
         ]
 
-    def _single(self, iterations: int, reads: np.ndarray, writes: np.ndarray) -> list[Process]:
+    def _single(self, iterations: int, reads: Int64, writes: Int64) -> list[Process]:
         """One process with the same accesses to all the streams on a side."""
         return [
             Process(
@@ -171,9 +190,9 @@ class EngineUnit(Unit):
     dataflow = True
 
     shape: EngineShape
-    weights: np.ndarray
-    bias: np.ndarray
-    scales: np.ndarray | None
+    weights: Integers
+    bias: Integers
+    scales: Integers | None
 
     @property
     def loaded(self) -> bool:
@@ -184,11 +203,13 @@ class EngineUnit(Unit):
     def widest(self) -> int:
         return max(header.widest_word(self.shape), self.shape.load_bits)
 
-    def struct(self) -> str:
+    def struct(self, least_depth: int = 1) -> str:
         prefix = f"{self.name}_"
         if self.loaded:
-            return header.loaded_engine_struct(self.config, self.shape, prefix)
-        return header.engine_struct(self.config, self.shape, self.weights, self.bias, self.scales, prefix)
+            return header.loaded_engine_struct(self.config, self.shape, prefix, least_depth)
+        return header.engine_struct(
+            self.config, self.shape, self.weights, self.bias, self.scales, prefix, least_depth=least_depth
+        )
 
     def constants(self) -> list[Constant]:
         return header.engine_constants(self.shape)
@@ -247,11 +268,12 @@ class StreamedEngineUnit(EngineUnit):
     @property
     def port(self) -> WeightPort:
         """Where its weights come in."""
-        return self.reads[1]
+        (port,) = (stream for stream in self.reads if isinstance(stream, WeightPort))
+        return port
 
-    def struct(self) -> str:
+    def struct(self, least_depth: int = 1) -> str:
         return header.engine_struct(
-            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", streamed=True
+            self.config, self.shape, self.weights, self.bias, self.scales, f"{self.name}_", True, least_depth
         )
 
     def constants(self) -> list[Constant]:
@@ -301,16 +323,16 @@ class PoolUnit(Unit):
 
     @property
     def height(self) -> int:
-        return self.reads[0].words.height
+        return self.in_words.height
 
     @property
     def width(self) -> int:
-        return self.reads[0].words.width
+        return self.in_words.width
 
     @property
     def NB(self) -> int:
         """Words of an input pixel."""
-        return self.reads[0].words.per_pixel
+        return self.in_words.per_pixel
 
     @property
     def pieces(self) -> int:
@@ -318,18 +340,18 @@ class PoolUnit(Unit):
 
     @property
     def hout(self) -> int:
-        return self.writes[0].words.height
+        return self.out_words.height
 
     @property
     def wout(self) -> int:
-        return self.writes[0].words.width
+        return self.out_words.width
 
     @property
     def widest(self) -> int:
-        return max(super().widest, self.kernel**2 * self.reads[0].words.word_bits)
+        return max(super().widest, self.kernel**2 * self.in_words.word_bits)
 
     def constants(self) -> list[Constant]:
-        words, shift = self.reads[0].words, (self.kernel**2).bit_length() - 1
+        words, shift = self.in_words, (self.kernel**2).bit_length() - 1
         depth = self.feeder_depths.get("columns")
         columns = [("COLUMN_DEPTH", depth, "columns waiting for their windows")] if depth else []
         return [
@@ -347,7 +369,7 @@ class PoolUnit(Unit):
                     ("PIECES", self.pieces, "of a word"),
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", words.bits + (self.kernel**2 - 1).bit_length(), "of a window's sum"),
-                    ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
+                    ("OUT_BITS", self.out_words.bits, "of an output activation"),
                     ("SHIFT", 0 if self.maximum else shift, "right shift from a sum to an output"),
                     ("WINDOW_DEPTH", self.feeder_depths["windows"], "windows waiting"),
                     *columns,
@@ -369,7 +391,7 @@ class PoolUnit(Unit):
 
     @property
     def _sequences(self) -> list[Sequence]:
-        every = np.arange(self.writes[0].words.count)
+        every = np.arange(self.out_words.count)
         return [*feeder_sequences(self), Sequence("reduce", len(every), every, every)]
 
     def processes(self, reload: bool = False) -> list[Process]:
@@ -386,15 +408,15 @@ class GlobalAverageUnit(Unit):
     @property
     def sum_bits(self) -> int:
         """Of the sum of a channel."""
-        words = self.reads[0].words
+        words = self.in_words
         return words.bits + (words.pixels - 1).bit_length()
 
     @property
     def widest(self) -> int:
-        return max(super().widest, self.reads[0].words.group * self.sum_bits)
+        return max(super().widest, self.in_words.group * self.sum_bits)
 
     def constants(self) -> list[Constant]:
-        words = self.reads[0].words
+        words = self.in_words
         return [
             *integers(
                 [
@@ -403,7 +425,7 @@ class GlobalAverageUnit(Unit):
                     ("CHANNELS", words.group, "of a word"),
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", self.sum_bits, "of a channel's sum"),
-                    ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
+                    ("OUT_BITS", self.out_words.bits, "of an output activation"),
                     ("SHIFT", words.pixels.bit_length() - 1, "right shift from a sum to an output"),
                 ]
             ),
@@ -411,7 +433,7 @@ class GlobalAverageUnit(Unit):
         ]
 
     def processes(self, reload: bool = False) -> list[Process]:
-        words = self.reads[0].words
+        words = self.in_words
         every = np.arange(words.count)
         return self._single(words.count, every, every[-words.per_pixel :])
 
@@ -427,7 +449,7 @@ class AddUnit(Unit):
     relu: bool
 
     def constants(self) -> list[Constant]:
-        left, right = (stream.words for stream in self.reads)
+        left, right = (tensor(stream).words for stream in self.reads)
         finest = max(self.fracs[:2])
         shifts = [finest - frac for frac in self.fracs]
         widths = [words.bits + shift for words, shift in zip((left, right), shifts, strict=False)]
@@ -442,7 +464,7 @@ class AddUnit(Unit):
                     ("RIGHT_BITS", right.bits, "of an activation of the second input"),
                     ("RIGHT_SHIFT", shifts[1], "left shift of the second input to the finer scale"),
                     ("SUM_BITS", max(widths) + 1, "of a sum"),
-                    ("OUT_BITS", self.writes[0].words.bits, "of an output activation"),
+                    ("OUT_BITS", self.out_words.bits, "of an output activation"),
                     ("SHIFT", shifts[2], "right shift from a sum to an output"),
                 ]
             ),
@@ -450,7 +472,7 @@ class AddUnit(Unit):
         ]
 
     def processes(self, reload: bool = False) -> list[Process]:
-        every = np.arange(self.writes[0].words.count)
+        every = np.arange(self.out_words.count)
         return self._single(len(every), every, every)
 
 
@@ -462,11 +484,11 @@ class SplitUnit(Unit):
     header = "regroup.hpp"
 
     def constants(self) -> list[Constant]:
-        return _regroup_constants(self, self.writes[0].words.per_pixel)
+        return _regroup_constants(self, self.out_words.per_pixel)
 
     def processes(self, reload: bool = False) -> list[Process]:
-        pieces, pixels = self.writes[0].words.per_pixel, self.reads[0].words.pixels
-        ratio = self.reads[0].words.group // self.writes[0].words.group
+        pieces, pixels = self.out_words.per_pixel, self.in_words.pixels
+        ratio = self.in_words.group // self.out_words.group
         reads = (np.arange(pixels)[:, None] * pieces + np.arange(0, pieces, ratio)).ravel()
         return self._single(pixels * pieces, reads, np.arange(pixels * pieces))
 
@@ -479,18 +501,18 @@ class GatherUnit(Unit):
     header = "regroup.hpp"
 
     def constants(self) -> list[Constant]:
-        return _regroup_constants(self, self.reads[0].words.per_pixel)
+        return _regroup_constants(self, self.in_words.per_pixel)
 
     def processes(self, reload: bool = False) -> list[Process]:
-        pieces, pixels = self.reads[0].words.per_pixel, self.reads[0].words.pixels
-        ratio = self.writes[0].words.group // self.reads[0].words.group
+        pieces, pixels = self.in_words.per_pixel, self.in_words.pixels
+        ratio = self.out_words.group // self.in_words.group
         ends = np.union1d(np.arange(ratio - 1, pieces, ratio), [pieces - 1])
         writes = (np.arange(pixels)[:, None] * pieces + ends).ravel()
         return self._single(pixels * pieces, np.arange(pixels * pieces), writes)
 
 
 def _regroup_constants(unit: Unit, pieces: int) -> list[Constant]:
-    source, sink = unit.reads[0].words, unit.writes[0].words
+    source, sink = unit.in_words, unit.out_words
     return integers(
         [
             ("PIXELS", source.pixels, "of the image"),
@@ -510,11 +532,11 @@ class ForkUnit(Unit):
     header = "fork.hpp"
 
     def constants(self) -> list[Constant]:
-        words = self.reads[0].words
+        words = self.in_words
         return integers([("WORDS", words.count, "of an image"), ("WORD_BITS", words.word_bits, "of a word")])
 
     def processes(self, reload: bool = False) -> list[Process]:
-        every = np.arange(self.reads[0].words.count)
+        every = np.arange(self.in_words.count)
         return self._single(len(every), every, every)
 
 
@@ -525,8 +547,8 @@ class GateUnit(Unit):
     identity_beats: in which that comes; load_beats: the weights of all engines; check_beats: their check sum.
     """
 
-    function = "gate"
-    header = "gate.hpp"
+    function = "packet_parser"
+    header = "packet_parser.hpp"
 
     identity: int
     identity_beats: int
@@ -534,24 +556,27 @@ class GateUnit(Unit):
     check_beats: int
 
     def constants(self) -> list[Constant]:
-        words = self.reads[0].words
+        words = self.in_words
         longest = max(self.identity_beats, self.load_beats, self.check_beats, words.count)
-        return integers(
-            [
-                ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
-                ("WORD_BITS", words.word_bits, "of a word of the image"),
-                ("IDENTITY_BEATS", self.identity_beats, "of the identity"),
-                ("LOAD_BEATS", self.load_beats, "of the weights"),
-                ("CHECK_BEATS", self.check_beats, "of their check sum"),
-                ("IMAGE_WORDS", words.count, "of the image"),
-                ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
-            ]
-        ) + [("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for")]
+        return [
+            *integers(
+                [
+                    ("BEAT_BITS", 8 * words.word_bytes, "of a beat"),
+                    ("WORD_BITS", words.word_bits, "of a word of the image"),
+                    ("IDENTITY_BEATS", self.identity_beats, "of the identity"),
+                    ("LOAD_BEATS", self.load_beats, "of the weights"),
+                    ("CHECK_BEATS", self.check_beats, "of their check sum"),
+                    ("IMAGE_WORDS", words.count, "of the image"),
+                    ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
+                ]
+            ),
+            ("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for"),
+        ]
 
     def processes(self, reload: bool = False) -> list[Process]:
         parts = (self.identity_beats, self.load_beats, self.check_beats) if reload else (0, 0, 0)
         identity, load, check = parts
-        first, count = 1 + identity + load + check, self.reads[0].words.count
+        first, count = 1 + identity + load + check, self.in_words.count
         end = first + count
         loads, image, verdicts = (stream.name for stream in self.writes)
         order_and_loads = np.concatenate([np.arange(1), 1 + identity + np.arange(load)])
@@ -604,11 +629,11 @@ class LoaderUnit(Unit):
 class AnswerUnit(Unit):
     """The exit where weights are loaded: scores, then the verdict."""
 
-    function = "answer"
-    header = "answer.hpp"
+    function = "response"
+    header = "response.hpp"
 
     def constants(self) -> list[Constant]:
-        words = self.reads[0].words
+        words = self.in_words
         return integers(
             [
                 ("WORDS", words.count, "of scores"),
@@ -618,7 +643,7 @@ class AnswerUnit(Unit):
         )
 
     def processes(self, reload: bool = False) -> list[Process]:
-        count = self.reads[0].words.count
+        count = self.in_words.count
         scores, verdicts = (stream.name for stream in self.reads)
         reads = {scores: np.arange(count), verdicts: np.array([count])}
         return [Process(self.name, count + 1, reads, {self.writes[0].name: np.arange(count + 1)})]

@@ -1,0 +1,1 @@
+"""Training, quantisation and sweeps in PyTorch; a bundle comes out."""

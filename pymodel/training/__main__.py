@@ -13,9 +13,9 @@ from pathlib import Path
 from pymodel.common.errors import told
 from pymodel.common.records import json_text
 from pymodel.training.distributed import is_main
-from pymodel.training.quantise import quantise
-from pymodel.training.sweep import sweep
-from pymodel.training.train import train
+from pymodel.training.quantise import QuantiseResult, quantise
+from pymodel.training.sweep import SweepResult, sweep
+from pymodel.training.train import TrainResult, train
 
 
 def main() -> int:
@@ -41,6 +41,7 @@ def main() -> int:
     for command in (training, quantising, sweeping):
         command.add_argument("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
+    result: TrainResult | SweepResult | QuantiseResult | None
     try:
         if arguments.command == "train":
             result = train(arguments.config, arguments.out, arguments.resume, tuple(arguments.overrides))
@@ -61,7 +62,7 @@ def main() -> int:
         code, message = told(error)
         print(message, file=sys.stderr)
         return code
-    if is_main():
+    if is_main() and result is not None:
         print(json_text(result.to_json()))
     return 0
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from pymodel.common.arrays import Int64, Reals
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import BIAS_BITS, MAX_FRAC, MAX_SHIFT, SCALE_BITS, Format
 from pymodel.network.topology import Add, Conv, Linear, Network
-from pymodel.nn.build import NetworkModule
+from pymodel.nn.build import FullyConnected, NetworkModule
 from pymodel.nn.psconv2d import PSConv2d
 
 SAMPLES_PER_BATCH = 1 << 16  # values of each tensor that are kept per batch
@@ -30,7 +31,7 @@ def calibrate(
     activation_bits: int,
     output_bits: int,
     per_channel: bool = False,
-) -> tuple[dict[str, Format], dict[str, Format], dict[str, np.ndarray]]:
+) -> tuple[dict[str, Format], dict[str, Format], dict[str, Int64]]:
     """(formats of the input and of every layer's output, weight formats, scales), as pymodel.network.bundle has them.
 
     images: float32 [n, C, H, W], the values that inputs of the format `source` stand for. Each frac and, with
@@ -40,7 +41,7 @@ def calibrate(
     network = folded.network
     group = _shared_formats(network)
     samples = _collect(folded, images, group)
-    bits = {tensor: activation_bits for tensor in group.values()} | {group[network.output]: output_bits}
+    bits = dict.fromkeys(group.values(), activation_bits) | {group[network.output]: output_bits}
     chosen = {
         tensor: _format_of(f"layer {tensor}: outputs", np.concatenate(values), bits[tensor])
         for tensor, values in samples.items()
@@ -59,13 +60,13 @@ def calibrate(
     return formats, weight_formats, scales
 
 
-def _format_of(what: str, values: np.ndarray, bits: int) -> Format:
+def _format_of(what: str, values: Reals, bits: int) -> Format:
     """`best_format`. Raises ConfigError, naming `what`, for values beyond every format."""
     _check_reach(what, values, bits)
     return best_format(values, bits)
 
 
-def _check_reach(what: str, values: np.ndarray, bits: int) -> None:
+def _check_reach(what: str, values: Reals, bits: int) -> None:
     largest = float(np.abs(values).max(initial=0.0))
     if not largest < 2.0 ** (MAX_FRAC + bits - 1):  # so too for NaN
         raise ConfigError(
@@ -74,7 +75,7 @@ def _check_reach(what: str, values: np.ndarray, bits: int) -> None:
         )
 
 
-def best_format(values: np.ndarray, bits: int) -> Format:
+def best_format(values: Reals, bits: int) -> Format:
     """The format of `bits` with the least squared error over `values`, saturation included.
 
     Values far below the finest scale, those of a layer that is all but dead, become zeros of that scale.
@@ -88,7 +89,7 @@ def best_format(values: np.ndarray, bits: int) -> Format:
     return min(candidates, key=lambda form: _squared_error(values, form))
 
 
-def best_scales(weights: np.ndarray, bits: int) -> tuple[Format, np.ndarray]:
+def best_scales(weights: Reals, bits: int) -> tuple[Format, Int64]:
     """(format, int64 [cout]): the scale of each output channel with the least squared error over its weights.
 
     weights: real [cout, n]. The frac is the finest with which no scale exceeds its SCALE_BITS.
@@ -110,7 +111,7 @@ def best_scales(weights: np.ndarray, bits: int) -> tuple[Format, np.ndarray]:
     return form, best
 
 
-def _squared_error(values: np.ndarray, form: Format) -> float:
+def _squared_error(values: Reals, form: Format) -> float:
     return float(np.square(form.real(form.quantise(values)) - values).sum())
 
 
@@ -129,9 +130,9 @@ def _shared_formats(network: Network) -> dict[str, str]:
 
 
 @torch.no_grad()
-def _collect(folded: NetworkModule, images: torch.Tensor, group: dict[str, str]) -> dict[str, list[np.ndarray]]:
+def _collect(folded: NetworkModule, images: torch.Tensor, group: dict[str, str]) -> dict[str, list[Reals]]:
     """Evenly spaced values of every tensor over the images, by group."""
-    samples: dict[str, list[np.ndarray]] = {}
+    samples: dict[str, list[Reals]] = {}
 
     def observe(name: str, value: torch.Tensor) -> None:
         flat = value.flatten()
@@ -145,10 +146,10 @@ def _collect(folded: NetworkModule, images: torch.Tensor, group: dict[str, str])
 
 def _core(folded: NetworkModule, layer: Conv | Linear) -> torch.nn.Conv2d | torch.nn.Linear:
     module = folded.layers[layer.name]
-    return module.conv if isinstance(layer, Conv) else module.linear
+    return module.linear if isinstance(module, FullyConnected) else folded.conv(layer.name)
 
 
-def _weights(core: torch.nn.Conv2d | torch.nn.Linear) -> np.ndarray:
+def _weights(core: torch.nn.Conv2d | torch.nn.Linear) -> Reals:
     """[cout, n]; zeros off the support, which every format holds exactly."""
     weight = core.masked_weight if isinstance(core, PSConv2d) else core.weight
     return weight.detach().flatten(1).cpu().numpy()
@@ -158,7 +159,7 @@ def _settle(
     folded: NetworkModule,
     formats: dict[str, Format],
     weight_formats: dict[str, Format],
-    scales: dict[str, np.ndarray],
+    scales: dict[str, Int64],
     group: dict[str, str],
 ) -> None:
     """Lower fracs, in place, until every shift is possible and every bias fits its 32 bits.
@@ -182,7 +183,7 @@ def _settle(
         for layer in network.layers:
             fracs = [formats[source].frac for source in layer.sources]
             if isinstance(layer, Add):
-                limit = min(min(fracs), formats[layer.name].frac) + MAX_SHIFT
+                limit = min(*fracs, formats[layer.name].frac) + MAX_SHIFT
                 for source in set(layer.sources) - {"input"}:  # a dead branch's, beside one that is not
                     changed |= lower(group[source], limit)
                 changed |= lower(group[layer.name], max(fracs))
@@ -201,7 +202,7 @@ def _settle(
                 changed |= lower(group[layer.name], fracs[0] + weight_formats[layer.name].frac)
 
 
-def _largest_bias_frac(core: torch.nn.Conv2d | torch.nn.Linear, scales: np.ndarray | None) -> int:
+def _largest_bias_frac(core: torch.nn.Conv2d | torch.nn.Linear, scales: Int64 | None) -> int:
     """The finest scale at which every bias, over the scale of its channel, is an integer of BIAS_BITS."""
     if core.bias is None or not core.bias.detach().any():
         return 1 << 10

@@ -20,11 +20,12 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save` wrote. No code in the file is run. Raises ConfigError for a missing or damaged file."""
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: not found; train first") from error
     except Exception as error:  # whatever PyTorch meets in bytes that are not its own; its advice would run them
         raise ConfigError(f"{path}: damaged or not made by this program: PyTorch cannot read it") from error
+    return state
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

@@ -13,11 +13,13 @@ stops where the value saturates.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Generic, TypeVar
+
 import torch
 from torch import nn
 from torch.nn import functional
 
+from pymodel.common.arrays import Int64, Integers
 from pymodel.network.formats import Format
 from pymodel.network.topology import Add, AvgPool, Conv, GlobalAvgPool, Linear
 from pymodel.nn.build import Addition, ConvBlock, FullyConnected, NetworkModule
@@ -36,7 +38,8 @@ def _straight_through(real: torch.Tensor, frac: int) -> torch.Tensor:
     with torch.no_grad():
         rounded = torch.floor(real * 2.0**frac + 0.5) * 2.0**-frac
     # Not real + (rounded - real): that sum rounds again.
-    return _Replace.apply(real, rounded)
+    replaced: torch.Tensor = _Replace.apply(real, rounded)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
+    return replaced
 
 
 class _Replace(torch.autograd.Function):
@@ -51,17 +54,22 @@ class _Replace(torch.autograd.Function):
         return gradient, None
 
 
-class _Weighted(nn.Module):
+Core = TypeVar("Core", bound=nn.Conv2d | nn.Linear)
+
+
+class _Weighted(nn.Module, Generic[Core]):
     """A convolution or linear layer whose weights, bias and output are in fixed point."""
+
+    scales: torch.Tensor | None
 
     def __init__(
         self,
-        core: nn.Conv2d | nn.Linear,
+        core: Core,
         relu: bool,
         source: Format,
         weight: Format,
         out: Format,
-        scales: np.ndarray | None,
+        scales: Int64 | None,
     ) -> None:
         super().__init__()
         self.source, self.weight_format, self.out, self.relu = source, weight, out, relu
@@ -91,18 +99,16 @@ class _Weighted(nn.Module):
         return fake_quantise(scaled, self.out, self.relu)
 
     @torch.no_grad()
-    def integers(self) -> tuple[np.ndarray, np.ndarray | None]:
+    def integers(self) -> tuple[Int64, Int64 | None]:
         """(weights, bias) as int64 arrays."""
         weight, bias = self.quantised(torch.float64)
         return _integers(weight, self.weight_format.frac), None if bias is None else _integers(bias, self.bias_frac)
 
 
-class FixedConv(_Weighted):
+class FixedConv(_Weighted[nn.Conv2d]):
     """ConvBlock (without batch norm) in fixed point."""
 
-    def __init__(
-        self, block: ConvBlock, source: Format, weight: Format, out: Format, scales: np.ndarray | None
-    ) -> None:
+    def __init__(self, block: ConvBlock, source: Format, weight: Format, out: Format, scales: Int64 | None) -> None:
         super().__init__(block.conv, block.relu, source, weight, out, scales)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -111,11 +117,11 @@ class FixedConv(_Weighted):
         return self.requantised(functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups))
 
 
-class FixedLinear(_Weighted):
+class FixedLinear(_Weighted[nn.Linear]):
     """FullyConnected in fixed point."""
 
     def __init__(
-        self, block: FullyConnected, source: Format, weight: Format, out: Format, scales: np.ndarray | None
+        self, block: FullyConnected, source: Format, weight: Format, out: Format, scales: Int64 | None
     ) -> None:
         super().__init__(block.linear, block.relu, source, weight, out, scales)
 
@@ -148,7 +154,7 @@ class FixedPointNetwork(NetworkModule):
         folded: NetworkModule,
         formats: dict[str, Format],
         weight_formats: dict[str, Format],
-        scales: dict[str, np.ndarray],
+        scales: dict[str, Int64],
     ) -> None:
         super().__init__(folded.network)
         self.load_state_dict(folded.state_dict())
@@ -156,17 +162,18 @@ class FixedPointNetwork(NetworkModule):
         for layer in folded.network.layers:
             inner, out = self.layers[layer.name], formats[layer.name]
             if isinstance(layer, Conv | Linear):
-                fixed = FixedConv if isinstance(layer, Conv) else FixedLinear
-                self.layers[layer.name] = fixed(
-                    inner, formats[layer.input], weight_formats[layer.name], out, scales.get(layer.name)
-                )
+                source, weight, own = formats[layer.input], weight_formats[layer.name], scales.get(layer.name)
+                if isinstance(inner, ConvBlock):
+                    self.layers[layer.name] = FixedConv(inner, source, weight, out, own)
+                elif isinstance(inner, FullyConnected):
+                    self.layers[layer.name] = FixedLinear(inner, source, weight, out, own)
             elif isinstance(layer, Add | AvgPool | GlobalAvgPool):
                 self.layers[layer.name] = Requantised(inner, out)
 
     @torch.no_grad()
-    def integers(self, images: np.ndarray) -> dict[str, np.ndarray]:
+    def integers(self, images: Integers) -> dict[str, Int64]:
         """Every layer's output as int64 [n, c, h, w], computed in float64; images: int [n, C, H, W]."""
-        outputs: dict[str, np.ndarray] = {}
+        outputs: dict[str, Int64] = {}
 
         def observe(name: str, value: torch.Tensor) -> None:
             outputs[name] = _integers(value, self.formats[name].frac)
@@ -176,6 +183,6 @@ class FixedPointNetwork(NetworkModule):
         return outputs
 
 
-def _integers(real: torch.Tensor, frac: int) -> np.ndarray:
+def _integers(real: torch.Tensor, frac: int) -> Int64:
     """real * 2**frac, which is an integer, as int64."""
     return (real * 2.0**frac).round().to(torch.int64).cpu().numpy()

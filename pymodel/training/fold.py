@@ -30,10 +30,10 @@ def fold_batch_norm(module: NetworkModule) -> NetworkModule:
     for name, block in module.layers.items():
         if isinstance(block, ConvBlock) and block.norm is not None:
             norm = block.norm
-            gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+            gain = norm.weight.double() / (trained[f"layers.{name}.norm.running_var"].double() + norm.eps).sqrt()
             weight = block.conv.weight.double() * gain.view(-1, 1, 1, 1)
             bias = 0.0 if block.conv.bias is None else block.conv.bias.double()
-            bias = (bias - norm.running_mean.double()) * gain + norm.bias.double()
+            bias = (bias - trained[f"layers.{name}.norm.running_mean"].double()) * gain + norm.bias.double()
             state[f"layers.{name}.conv.weight"] = weight.float().cpu()
             state[f"layers.{name}.conv.bias"] = bias.float().cpu()
     folded.load_state_dict(state)

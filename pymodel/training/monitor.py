@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypedDict
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +22,21 @@ from pymodel.common.files import write_atomically
 from pymodel.common.records import json_text
 
 REFRESH_SECONDS = 0.5
+
+
+class EpochRecord(TypedDict):
+    """A line of log.jsonl. epoch: 1 for the first. Losses are means over images; accuracies are fractions of them.
+
+    learning_rate: of the last step. seconds: of training since its begin, that of earlier runs included.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    test_loss: float
+    test_accuracy: float
+    seconds: float
 
 
 class Monitor:
@@ -70,7 +85,7 @@ class Monitor:
                 state = f"loss {loss / images:.3f}  accuracy {correct / images:.1%}  lr {rate:.4f}"
                 self.progress.update(self.task, state=state)
 
-    def epoch(self, record: dict[str, Any], epochs: int) -> None:
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
         """One epoch done."""
         if self.enabled:
             self.progress.console.print(
@@ -81,13 +96,13 @@ class Monitor:
             )
 
 
-def write_log(path: Path, history: list[dict[str, Any]]) -> None:
+def write_log(path: Path, history: list[EpochRecord]) -> None:
     """One JSON object per line and epoch."""
     text = "".join(json_text(record, indent=None, name=path.name) + "\n" for record in history)
     write_atomically(path, lambda target: target.write_text(text))
 
 
-def write_plot(path: Path, history: list[dict[str, Any]], title: str) -> None:
+def write_plot(path: Path, history: list[EpochRecord], title: str) -> None:
     """Loss and accuracy against the epoch, as SVG."""
     from matplotlib.figure import Figure
 
@@ -96,7 +111,7 @@ def write_plot(path: Path, history: list[dict[str, Any]], title: str) -> None:
     figure.suptitle(title)
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for split in ("train", "test"):
-            axes.plot(epochs, [record[f"{split}_{quantity}"] for record in history], label=split)
+            axes.plot(epochs, [dict(record)[f"{split}_{quantity}"] for record in history], label=split)
         axes.set_xlabel("epoch")
         axes.set_ylabel(quantity)
         axes.grid(alpha=0.3)

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from openhls.system.locks import locked
 
+from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError, validated
 from pymodel.common.records import json_text, read_json
 from pymodel.datasets.splits import Dataset, load_dataset
 from pymodel.golden import model as golden
-from pymodel.network.bundle import Bundle, check_name
+from pymodel.network.bundle import Bundle, Note, check_name
 from pymodel.network.formats import BIAS_BITS, check_range
 from pymodel.nn.build import NetworkModule
 from pymodel.training import checkpoint
@@ -102,7 +103,7 @@ def _exported(
         identical_images=identical,
         bundle=str(out),
     )
-    notes = {
+    notes: dict[str, Note] = {
         "variant": result.variant,
         "test_images": len(dataset.test),
         "test_accuracy": round(accuracy, 6),
@@ -136,7 +137,7 @@ def to_fixed_point(network: NetworkModule, dataset: Dataset, config: TrainConfig
     return FixedPointNetwork(folded, formats, weight_formats, scales)
 
 
-def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, str | int | float | bool]) -> Bundle:
+def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, Note]) -> Bundle:
     """The integers of a fixed-point network as a bundle. Raises ConfigError where they break its rules."""
     weights, biases = {}, {}
     for name, module in fixed.layers.items():
@@ -159,7 +160,7 @@ def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, str | in
     )
 
 
-def assert_identical(fixed: FixedPointNetwork, bundle: Bundle, images: np.ndarray) -> int:
+def assert_identical(fixed: FixedPointNetwork, bundle: Bundle, images: Integers) -> int:
     """The number of images, for all of which torch and the golden model give the same integers everywhere.
 
     Raises AssertionError, naming the layer, where they do not: that is an error of this program.

@@ -33,10 +33,9 @@ def measure(variant: str, width: int, batch: int, steps: int, device: str = "aut
     """Alternate steps of both networks on the same data, so that both meet the same disturbances."""
     with joined(device) as process:
         networks = [NetworkModule(resnet18(width=width, variant=name)) for name in (variant, "dense")]
-        layout = {"device": process.device, "memory_format": torch.channels_last}  # as the training loop has it
-        images = torch.randn(batch, 3, 32, 32).to(**layout)
+        images = torch.randn(batch, 3, 32, 32).to(process.device, memory_format=torch.channels_last)
         labels = torch.randint(0, 10, (batch,), device=process.device)
-        steppers = [_Stepper(network.to(**layout), images, labels) for network in networks]
+        steppers = [_Stepper(process.place(network), images, labels) for network in networks]
         times = [[stepper.seconds() for stepper in steppers] for _ in range(WARM_UP + steps)][WARM_UP:]
     masked, dense = (statistics.median(column) for column in zip(*times, strict=True))
     return Overhead(masked, dense, statistics.median(left / right for left, right in times))

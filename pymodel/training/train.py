@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from openhls.system.locks import locked
+from torch import nn
 from torch.nn import functional
 
 from pymodel.common.errors import ConfigError, shortened, validated
@@ -34,11 +35,12 @@ from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.distributed import Process, is_main, joined
-from pymodel.training.monitor import Monitor, write_log, write_plot
+from pymodel.training.monitor import EpochRecord, Monitor, write_log, write_plot
 from pymodel.training.network import dense_network
 from pymodel.training.optimiser import make_optimiser, set_learning_rate
 
 EVALUATION_BATCH = 500
+_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class _Purpose(IntEnum):
@@ -101,6 +103,21 @@ def kept(out: Path) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class _DeviceSplit:
+    """A `Split` as tensors on a device: images uint8 [n, channels, height, width], labels int64 [n]."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    @classmethod
+    def of(cls, split: Split, device: torch.device) -> _DeviceSplit:
+        return cls(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
 class Trainer:
     """One training run of `network` in the folder `out`: optimiser, position, the loop that advances them.
 
@@ -130,21 +147,21 @@ class Trainer:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.network = network
-        # channels_last: tensor cores read it directly, and it is the quicker one on CPUs too.
-        self.model = network.to(self.device, memory_format=torch.channels_last)
+        self.model = process.place(network)
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.precision = _precision(config, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
         runnable = process.wrap(self.model)
-        self.runnable = torch.compile(runnable) if config.compile else runnable
-        self.train_split = _on_device(dataset.train, self.device)
-        self.test_split = _on_device(dataset.test, self.device)
+        # PyTorch's types have forgotten that what it compiles of a module is one.
+        self.runnable: nn.Module = torch.compile(runnable) if config.compile else runnable  # type: ignore[assignment]
+        self.train_split = _DeviceSplit.of(dataset.train, self.device)
+        self.test_split = _DeviceSplit.of(dataset.test, self.device)
         self.epoch, self.step = 0, 0
         # The first step of the epoch whose loss was not finite; a tensor, as looking at it would wait for the GPU.
         self.diverged = torch.full((), self.steps_per_epoch, device=self.device)
         # Of the epoch so far: sum of losses, correct answers, images.
         self.totals = torch.zeros(3, dtype=torch.float64, device=self.device)
-        self.history: list[dict[str, Any]] = []
+        self.history: list[EpochRecord] = []
         self.seconds_before = 0.0
         self.started = time.monotonic()
         if (out / "checkpoint.pt").exists():
@@ -175,7 +192,7 @@ class Trainer:
         while self.step < self.steps_per_epoch:
             rate = self._take_step(order)
             self.step += 1
-            monitor.step(lambda: self.totals.tolist(), rate)
+            monitor.step(self.totals.tolist, rate)
             every = self.config.checkpoint_steps
             if every and self.step % every == 0 and self.step < self.steps_per_epoch:
                 self.save()
@@ -218,7 +235,7 @@ class Trainer:
         self._check_finite(loss, test_loss)
         self.epoch, self.step = self.epoch + 1, 0
         self.totals.zero_()
-        record = {
+        record: EpochRecord = {
             "epoch": self.epoch,
             "learning_rate": rate,
             "train_loss": loss / images,
@@ -245,7 +262,7 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def evaluate(self, split: Split) -> tuple[float, float]:
+    def evaluate(self, split: _DeviceSplit) -> tuple[float, float]:
         """(mean loss, accuracy) over a split, shared by the processes."""
         self.model.eval()
         # Each process has batch norm statistics of its own; the masks, not real numbers, are the same everywhere.
@@ -342,10 +359,6 @@ class Trainer:
         return torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled)
 
 
-def _on_device(split: Split, device: torch.device) -> Split:
-    return Split(torch.from_numpy(split.images).to(device), torch.from_numpy(split.labels).to(device))
-
-
 def _choose_algorithms(deterministic: bool) -> None:
     """The repeatable GPU algorithms, or the quickest ones."""
     if deterministic:
@@ -396,7 +409,7 @@ def run_file(path: Path) -> dict[str, Any]:
 
 def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
     if config.precision != "auto":
-        return getattr(torch, config.precision)
+        return _PRECISIONS[config.precision]
     on_capable_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
     return torch.bfloat16 if on_capable_gpu else torch.float32
 

@@ -129,4 +129,4 @@ def _estimate(name: str, folder: Path) -> dict[str, Any]:
 
 def _stages(engine: Generated) -> int:
     [pe] = [process for process in engine.schedule["processes"] if process["name"] == "pe"]
-    return pe["stages"]
+    return int(pe["stages"])

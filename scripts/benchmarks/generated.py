@@ -13,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openhls.driver.compile import compile_hls
+from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh, versions, write_json
-from psconv.common.places import ENGINE, INCLUDE, OPENHLS
+from psconv.common.places import ENGINE, INCLUDE
 from psconv.common.sources import code
-from psconv.flow.csim import SOURCE, TOP
+from psconv.flow.hls import compile_top
 from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
 from psconv.synthesis import place_route
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import Target, load_target
-from pymodel.common.files import write_text
-from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
 from pymodel.network.formats import accumulator_bits
+from pymodel.top import cpp
+from pymodel.top.dataflow import Dataflow, single
 
 PACKAGES = (*HLS_PACKAGES, *SYNTHESIS_PACKAGES)
 # Options of engines of 24 multipliers, which benchmarks compare.
@@ -40,14 +40,24 @@ CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of ne
 class Generated:
     """An engine whose RTL and schedule.json lie in `folder`. key: of all that they depend on."""
 
-    shape: EngineShape
+    dataflow: Dataflow
     target: Target
     folder: Path
     key: str
 
     @property
+    def shape(self) -> EngineShape:
+        [shape] = self.dataflow.shapes.values()
+        return shape
+
+    @property
+    def top(self) -> str:
+        return self.dataflow.top
+
+    @property
     def schedule(self) -> dict[str, Any]:
-        return json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
+        schedule: dict[str, Any] = json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
+        return schedule
 
     @property
     def rtl(self) -> list[Path]:
@@ -56,21 +66,22 @@ class Generated:
     @property
     def slowest(self) -> dict[str, Any]:
         """The process with the longest stage, as schedule.json has it: what limits the clock by the flow's model."""
-        return max(self.schedule["processes"], key=lambda process: process["longest_stage_ns"])
+        processes: list[dict[str, Any]] = self.schedule["processes"]
+        return max(processes, key=lambda process: float(process["longest_stage_ns"]))
 
     @property
     def estimated_mhz(self) -> float:
         """The clock that the flow's delay model allows."""
-        return 1000 / self.slowest["longest_stage_ns"]
+        return 1000 / float(self.slowest["longest_stage_ns"])
 
     def cells(self) -> dict[str, Any]:
         """Resources by yosys, as `resources.synthesise` totals them."""
-        return self._kept("cells", lambda: synthesise(self.rtl, TOP, self.target)["total"])
+        return self._kept("cells", lambda: synthesise(self.rtl, self.top, self.target)["total"])
 
     def netlist(self) -> dict[str, int]:
         """Synthesis for `placed`; the registers that went into blocks."""
         return self._kept(
-            "netlist", lambda: place_route.netlist(self.rtl, TOP, self.target, self.folder / "synthesised")
+            "netlist", lambda: place_route.netlist(self.rtl, self.top, self.target, self.folder / "synthesised")
         )
 
     def placed(self, seed: int = 1) -> dict[str, Any]:
@@ -79,10 +90,12 @@ class Generated:
         clock_ns = CLOCK_NS[self.target.name]
         return self._kept(
             f"placed_{seed}",
-            lambda: place_route.route(self.folder / "synthesised", self.rtl, TOP, self.target, clock_ns, seed=seed),
+            lambda: place_route.route(
+                self.folder / "synthesised", self.rtl, self.top, self.target, clock_ns, seed=seed
+            ),
         )
 
-    def _kept(self, name: str, make: Callable[[], Any]) -> Any:
+    def _kept(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         result = self.folder / f"{name}.json"
         key = content_key(
             self.key,
@@ -91,7 +104,8 @@ class Generated:
             versions(*SYNTHESIS_PACKAGES),
         )
         unless_fresh(result, key, lambda: write_json(result, make()))
-        return json.loads(result.read_text(encoding="utf-8"))
+        kept: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+        return kept
 
 
 def generate(channels: int, size: int, options: dict[str, Any], device: str, folder: Path) -> Generated:
@@ -122,15 +136,13 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     weights = rng.integers(low, -low, (channels, channels, 3, 3)) * widest.support.mask(channels, channels)
     bias = rng.integers(-1000, 1000, channels)
     shape = EngineShape(**layer | {"acc_bits": accumulator_bits(weights, bias, widest.in_bits)})
-    text, clock_ns = header.render(shape, weights, bias), CLOCK_NS[device]
+    dataflow, clock_ns = single("generated", shape, weights, bias), CLOCK_NS[device]
+    sources = cpp.render(dataflow, shape.summary)
     here = folder.parent / "engines" / "_".join(map(str, (device, channels, size, *options.values())))
-    key = content_key(ENGINE, INCLUDE, OPENHLS, text, target.openhls, clock_ns, versions(*HLS_PACKAGES))
+    key = content_key(ENGINE, INCLUDE, fingerprint(), sources, target.openhls, clock_ns, versions(*HLS_PACKAGES))
 
     def make() -> None:
-        write_text(here / header.FILE_NAME, text)
-        compile_hls(
-            [SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, here], target=target.openhls, clock_ns=clock_ns, out=here
-        )
+        compile_top(dataflow, here, sources, target=target.openhls, clock_ns=clock_ns)
 
     unless_fresh(here / "schedule.json", key, make, here / "rtl", here / "ports.json")
-    return Generated(shape, target, here, key)
+    return Generated(dataflow, target, here, key)

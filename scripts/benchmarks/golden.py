@@ -13,13 +13,15 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 from threadpoolctl import threadpool_limits
 
@@ -28,6 +30,7 @@ from pymodel.golden.native import build
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import PAPER_VARIANTS
+from pymodel.network.topology import Conv, Weighted
 from pymodel.network.zoo import make_network
 from scripts.benchmarks.frame import Table
 
@@ -39,11 +42,13 @@ NUMPY_IMAGES = 8  # numpy is slow, and no quicker by the image in larger batches
 
 def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     """The network of `bundle` on uint8 activations. Raises ValueError for an operation that ResNet18 lacks."""
-    nodes, constants = [], []
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
 
-    def constant(array: np.ndarray) -> str:
-        constants.append(numpy_helper.from_array(np.asarray(array), f"constant{len(constants)}"))
-        return constants[-1].name
+    def constant(array: ArrayLike) -> str:
+        name = f"constant{len(constants)}"
+        constants.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
 
     zero, weight_zero = constant(np.uint8(0)), constant(np.int8(0))
     units = {name: constant(np.float32(form.scale)) for name, form in bundle.formats.items()}
@@ -83,8 +88,8 @@ def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _kernel(layer) -> tuple[int, int]:
-    size = layer.kernel if layer.op == "conv" else 1
+def _kernel(layer: Weighted) -> tuple[int, int]:
+    size = layer.kernel if isinstance(layer, Conv) else 1
     return size, size
 
 
@@ -98,7 +103,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 @contextmanager
-def numpy_only():
+def numpy_only() -> Iterator[None]:
     """The golden model without its kernel."""
     before = os.environ.get(build.SWITCH)
     os.environ[build.SWITCH] = "off"
@@ -109,7 +114,9 @@ def numpy_only():
         os.environ[build.SWITCH] = before
 
 
-def measure(variants: list[str], batch: int, threads: int, rounds: int, progress: Callable[[str], None]) -> list[dict]:
+def measure(
+    variants: list[str], batch: int, threads: int, rounds: int, progress: Callable[[str], None]
+) -> list[dict[str, Any]]:
     """One row a variant: images per second, and the ratio to onnxruntime, median over the rounds.
 
     Raises AssertionError where kernel and numpy differ.

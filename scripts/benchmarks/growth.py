@@ -19,10 +19,10 @@ import numpy as np
 from psconv.common import plots
 from psconv.common.parallel import in_workers
 from psconv.flow import run as flow
+from psconv.flow import steps
 from psconv.flow.config import RunConfig
-from psconv.flow.csim import TOP
+from psconv.flow.design import Design
 from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from psconv.flow.subject import Engine
 from psconv.synthesis.place_route import place_and_route
 from psconv.synthesis.resources import synthesise
 from pymodel.golden import model as golden
@@ -34,6 +34,7 @@ from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import CLOCK_NS
 from scripts.benchmarks.golden import numpy_only
 from scripts.benchmarks.stopwatch import Seconds, exponent, shortest, timed
+from scripts.designs import engine_of
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
 VARIANT, TARGET = "PSD1_P8", "ulx3s_85f"  # N = 16: lanes are powers of two
@@ -59,7 +60,7 @@ LINEAR, FLAT = 1.1, 0.15  # largest exponents of what should be linear, and of w
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """The series, their exponents, and a plot of each in `folder`."""
     shutil.rmtree(folder, ignore_errors=True)
-    flow.synth_step(*_engine(8, CHANNELS, SIZE, folder / "warm"))  # LLVM and CIRCT start once
+    steps.synth_step(*_engine(8, CHANNELS, SIZE, folder / "warm"))  # LLVM and CIRCT start once
     lanes = []
     for count in PARALLELISM:
         progress(f"{count} lanes")
@@ -149,42 +150,45 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
 
 def _engine(
     lanes: int, outputs: int, size: int, out: Path, images: int = 1, channels: int = CHANNELS
-) -> tuple[Engine, Settings]:
+) -> tuple[Design, Settings]:
     """An engine of VARIANT with so many lanes, and the settings of its run."""
-    config = RunConfig(
-        psconv=1,
-        target=TARGET,
-        images={"count": images},
-        stalls={"images": 0},
-        parallelism=PARALLELISM.get(lanes, {}) | {"lanes": lanes},
-        layer={
-            "in_channels": channels,
-            "out_channels": outputs,
-            "height": size,
-            "width": size,
-            "support": VARIANT,
-            "relu": True,
-            "shift": 10,
-            "accumulator_bits": 32,
-        },
+    config = RunConfig.model_validate(
+        {
+            "psconv": 1,
+            "target": TARGET,
+            "images": {"count": images},
+            "stalls": {"images": 0},
+            "parallelism": PARALLELISM.get(lanes, {}) | {"lanes": lanes},
+            "layer": {
+                "in_channels": channels,
+                "out_channels": outputs,
+                "height": size,
+                "width": size,
+                "support": VARIANT,
+                "relu": True,
+                "shift": 10,
+                "accumulator_bits": 32,
+            },
+        }
     )
     made = flow.prepare(config, Path(f"{lanes}_lanes.yaml"), out, clock_ns=CLOCK_NS[TARGET])
-    [engine] = made.subject.engines
+    [engine] = made.designs
+    steps.golden_step(made.designs, made.settings, made.inputs)
     return engine, replace(made.settings, simulators=out / "simulators")
 
 
 def _tools(lanes: int, out: Path) -> dict[str, Any]:
     """HLS, Verilator's build and the speed of the simulation. Raises AssertionError where an output differs."""
-    shape = _engine(lanes, CHANNELS, SIZE, out)[0].shape
+    shape = engine_of(_engine(lanes, CHANNELS, SIZE, out)[0]).shape
     cycles = shape.hout * shape.wout * shape.NB * shape.steps * shape.fold
     engine, settings = _engine(lanes, CHANNELS, SIZE, out, images=-(-SIMULATED_CYCLES // cycles))
-    hls = timed(lambda: flow.synth_step(engine, settings))
-    whole = timed(lambda: flow.cosim_step(engine, settings))
+    hls = timed(lambda: steps.synth_step(engine, settings))
+    whole = timed(lambda: steps.cosim_step(engine, settings))
     result = settings.layout.cosim(engine.name).with_suffix(".json")
     record = json.loads(result.read_text(encoding="utf-8"))["free"]
     assert not record["errors"] and not record["mismatch_count"], (lanes, record["errors"])
     result.with_name(f"{result.stem}.npz").unlink()
-    again = timed(lambda: flow.cosim_step(engine, settings))  # the simulator is there: the run alone
+    again = timed(lambda: steps.cosim_step(engine, settings))  # the simulator is there: the run alone
     verilator = Seconds(record["seconds"]["build"], whole.processor - again.processor)
     simulated, seconds = record["cycles"]["simulated"], record["seconds"]["simulation"]
     return {
@@ -205,9 +209,9 @@ def _synthesis(lanes: int, out: Path) -> dict[str, Any]:
     engine, settings = _engine(lanes, CHANNELS, SIZE, out)
     rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
     target, fmax = settings.target, None
-    cells = synthesise(rtl, TOP, target)["total"]
+    cells = synthesise(rtl, engine.dataflow.top, target)["total"]
     if lanes <= PLACED:
-        fmax = place_and_route(rtl, TOP, target, settings.clock_ns)["fmax_mhz"]
+        fmax = place_and_route(rtl, engine.dataflow.top, target, settings.clock_ns)["fmax_mhz"]
     return {"lanes": lanes} | {kind: cells[kind] for kind in ("LUT", "FF", "DSP", "BRAM")} | {"Fmax MHz": fmax}
 
 
@@ -217,12 +221,13 @@ def _compile(outputs: int, size: int, out: Path) -> dict[str, Any]:
 
     def once() -> None:
         shutil.rmtree(out, ignore_errors=True)
-        flow.synth_step(engine, settings)
+        steps.synth_step(engine, settings)
 
     seconds = shortest(once, 2)
+    unit = engine_of(engine)
     return {
-        "layer": engine.shape.summary,
-        "weights": int(np.count_nonzero(engine.weights)),
+        "layer": unit.shape.summary,
+        "weights": int(np.count_nonzero(unit.weights)),
         "pixels": size * size,
         **seconds.row("HLS"),
     }
@@ -265,8 +270,8 @@ def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     images = rng.integers(-128, 128, (batch, *bundle.network.input.shape)).astype(np.int8)
     made = golden.run(bundle, images, threads=1)  # plans are made here
-    times = shortest(lambda: golden.run(bundle, images, threads=1), 3).row("kernel")
-    times |= {"numpy s": None, "numpy processor s": None}
+    kernel = shortest(lambda: golden.run(bundle, images, threads=1), 3)
+    times: dict[str, Any] = kernel.row("kernel") | {"numpy s": None, "numpy processor s": None}
     if by_numpy:
         with numpy_only():
             expected = golden.run(bundle, images)

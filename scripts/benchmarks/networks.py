@@ -17,6 +17,7 @@ from rich.console import Console
 
 from psconv.flow import run as flow
 from psconv.flow.config import load
+from psconv.report.collect import report as collect
 from psconv.synthesis.targets import verdict
 from scripts.benchmarks.frame import Table
 from scripts.places import ROOT
@@ -30,9 +31,13 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     results, seconds, resources, memory = [], [], [], []
     for case in CASES:
         name = Path(case).parent.name if "digits" in case else Path(case).stem
-        report, times = _measure(ROOT / "examples" / case, folder / name, lambda text, name=name: progress(name + text))
+
+        def say(text: str, name: str = name) -> None:
+            progress(name + text)
+
+        report, times = _measure(ROOT / "examples" / case, folder / name, say)
         assert report["ok"], report["title"]
-        network = report["network"]
+        [network] = report["designs"]
         results.append(_result(name, report))
         seconds.append({"network": name} | times)
         used = {kind: network["resources"][kind] for kind in report["budgets"]}
@@ -59,14 +64,14 @@ def _measure(path: Path, folder: Path, progress: Callable[[str], None]) -> tuple
     times: dict[str, float] = {}
     run = flow.prepare(load(path), path, folder)
     begin = _processor()
-    for step in flow.STEPS:
-        progress(f": {flow.STEPS[step][0]}")
+    for step, title in flow.STEPS.items():
+        progress(f": {title}")
         start = time.monotonic()
         flow.run_step(step, run, Console(quiet=True))
         times[step] = time.monotonic() - start
         if step == "cosim":
             times["to cosim"], spent = sum(times.values()), _processor() - begin
-    return flow.report(run), times | {"processor to cosim": spent, "processor": _processor() - begin}
+    return collect(run), times | {"processor to cosim": spent, "processor": _processor() - begin}
 
 
 def _processor() -> float:
@@ -76,8 +81,8 @@ def _processor() -> float:
 
 
 def _result(name: str, report: dict[str, Any]) -> dict[str, Any]:
-    network, accuracy = report["network"], report["accuracy"]
-    layers = sum(sum(layer["mismatches"].values()) for layer in report["layers"])
+    [network], accuracy = report["designs"], report["accuracy"]
+    layers = sum(sum(layer["mismatches"].values()) for layer in network["layers"])
     return {
         "network": name,
         "images": network["images"],

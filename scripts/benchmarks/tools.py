@@ -18,36 +18,38 @@ from typing import Any
 import numpy as np
 
 from psconv.flow import run as flow
+from psconv.flow import steps
 from psconv.flow.config import RunConfig
+from psconv.flow.design import Design
+from psconv.flow.generated import random_images
+from psconv.flow.run import Run
 from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, Settings
-from psconv.flow.subject import LAYER, Engine
-from pymodel.golden import model as golden
+from psconv.flow.vectors import load_vectors
 from rtl_tb.build import build
 from rtl_tb.ports import parse_ports
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.stopwatch import Seconds, shortest, timed
+from scripts.designs import engine_of
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES)
 LAYERS = ((64, 32), (256, 8), (512, 4))  # channels, rows and columns of the image
 VARIANT, LANES = "PSD1_P16", 24
 ROUNDS = 2  # of HLS; the quicker one counts
 HLS_SECONDS, BUILD_SECONDS, CYCLES_PER_SECOND = 15, 60, 100_000  # the aims
-STEPS = {"C simulation": flow.csim_step, "HLS": flow.synth_step, "co-simulation": flow.cosim_step}
+STEPS = {"C simulation": steps.csim_step, "HLS": steps.synth_step, "co-simulation": steps.cosim_step}
 
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """HLS, simulators, and the steps again; all tools have run once before the first of these."""
     shutil.rmtree(folder, ignore_errors=True)  # every first run is one
     progress("warming up")
-    engine, settings, _ = case(16, 4, folder / "warm", 0)
-    library = _library(engine, settings, folder)
+    library = _library(case(16, 4, folder / "warm", 0), folder)
     hls, simulators, again = [], [], []
     for channels, size in LAYERS:
-        base, changes = _variants(channels, size, folder)
-        progress(f"{base[0].shape.summary}: HLS")
-        hls.append(_hls(*base, channels, size, folder))
-        progress(f"{base[0].shape.summary}: simulators, and every step again")
-        row, rows = _steps(*base, changes)
+        progress(f"{channels} channels: HLS")
+        hls.append(_hls(channels, size, folder))
+        progress(f"{channels} channels: simulators, and every step again")
+        row, rows = _steps(_runs(channels, size, folder))
         simulators.append(row)
         again += rows
     return [
@@ -83,87 +85,102 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     ]
 
 
-def case(channels: int, size: int, out: Path, seed: int) -> tuple[Engine, Settings, Any]:
-    """The engine of a layer with as many output as input channels, the run's settings, its subject."""
-    config = RunConfig(
-        psconv=1,
-        seed=seed,
-        images={"count": 1},
-        stalls={"images": 0},
-        parallelism={"lanes": LANES},
-        layer={
-            "in_channels": channels,
-            "out_channels": channels,
-            "height": size,
-            "width": size,
-            "support": VARIANT,
-            "relu": True,
-            "shift": 10,
-            "accumulator_bits": 32,
-        },
+def case(channels: int, size: int, out: Path, seed: int, images: int | None = None) -> Run:
+    """A run of a layer with as many output as input channels, its golden vectors written.
+
+    seed: of the weights. images: seed of other images than that gives.
+    """
+    config = RunConfig.model_validate(
+        {
+            "psconv": 1,
+            "seed": seed,
+            "images": {"count": 1},
+            "stalls": {"images": 0},
+            "parallelism": {"lanes": LANES},
+            "layer": {
+                "in_channels": channels,
+                "out_channels": channels,
+                "height": size,
+                "width": size,
+                "support": VARIANT,
+                "relu": True,
+                "shift": 10,
+                "accumulator_bits": 32,
+            },
+        }
     )
     made = flow.prepare(config, Path(f"{channels}x{size}.yaml"), out)
-    [engine] = made.subject.engines
-    return engine, made.settings, made.subject
+    if images is not None:
+        rng = np.random.default_rng(images)
+        x = random_images(rng, made.inputs.bundle.formats["input"], made.inputs.images.shape)
+        made = replace(made, inputs=replace(made.inputs, images=x))
+    steps.golden_step(made.designs, made.settings, made.inputs)
+    return made
 
 
-def _variants(channels: int, size: int, folder: Path) -> tuple[tuple[Engine, Settings], dict[str, Engine]]:
-    """An engine with its settings, and the same with other images, then with other weights too."""
+def _runs(channels: int, size: int, folder: Path) -> dict[str, Callable[[], Run]]:
+    """What makes a run: as it is, with other images, then with other weights too. Each writes its golden vectors."""
     out = folder / f"{channels}x{size}"
-    first, settings, _ = case(channels, size, out, 0)
-    other, _, _ = case(channels, size, out, 1)
-    _, _, subject = case(channels, size, out, 0)
-    y = golden.run(subject.bundle, other.x)[LAYER]
-    return (first, settings), {"images": replace(first, x=other.x, y=y), "weights": other}
+    return {
+        "first": lambda: case(channels, size, out, 0),
+        "nothing": lambda: case(channels, size, out, 0),
+        "images": lambda: case(channels, size, out, 0, images=1),
+        "weights": lambda: case(channels, size, out, 1, images=1),
+    }
 
 
-def _hls(engine: Engine, settings: Settings, channels: int, size: int, folder: Path) -> dict[str, Any]:
+def _hls(channels: int, size: int, folder: Path) -> dict[str, Any]:
     """The row of one layer's HLS: itself, with other weights, with four times the pixels."""
     scratch = folder / "hls"
-    other, _, _ = case(channels, size, scratch, 1)
-    larger, _, _ = case(channels, 2 * size, scratch, 0)
-    plain, rtl, steps = _compiled(engine, settings, scratch / "plain")
-    weights, changed_rtl, _ = _compiled(other, settings, scratch / "weights")
-    image, _, _ = _compiled(larger, settings, scratch / "image")
+    run, other = case(channels, size, scratch, 0), case(channels, size, scratch, 1)
+    larger = case(channels, 2 * size, scratch, 0)
+    plain, rtl, seconds = _compiled(run, scratch / "plain")
+    weights, changed_rtl, _ = _compiled(other, scratch / "weights")
+    image, _, _ = _compiled(larger, scratch / "image")
+    engine, top = engine_of(run.designs[0]), run.designs[0].dataflow.top
     names = sorted(name for name in rtl.keys() | changed_rtl.keys() if rtl.get(name) != changed_rtl.get(name))
     return {
         "layer": engine.shape.summary,
         "weights": int(np.count_nonzero(engine.weights)),
-        **steps,
+        **seconds,
         **plain.row("HLS"),
         "in time": plain.wall < HLS_SECONDS,
         "other weights s": weights.wall,
         "over": weights.processor / plain.processor,
         "4x image s": image.wall,
         "over ": image.processor / plain.processor,
-        "RTL changed": ", ".join(name.removeprefix("psconv_engine_").removesuffix(".sv") for name in names),
+        "RTL changed": ", ".join(name.removeprefix(f"{top}_").removesuffix(".sv") for name in names),
     }
 
 
-def _compiled(engine: Engine, settings: Settings, out: Path) -> tuple[Seconds, dict[str, str], dict[str, float]]:
+def _compiled(run: Run, out: Path) -> tuple[Seconds, dict[str, str], dict[str, float]]:
     """Seconds of HLS from nothing, the RTL's files by name, the seconds of its steps."""
+    [design], settings = run.designs, run.settings
     there = replace(settings, layout=replace(settings.layout, root=out))
 
     def once() -> None:
         shutil.rmtree(out, ignore_errors=True)
-        flow.synth_step(engine, there)
+        steps.synth_step(design, there)
 
     seconds = shortest(once, ROUNDS)
-    made = there.layout.synth(engine.name)
+    made = there.layout.synth(design.name)
     rtl = {path.name: path.read_text(encoding="utf-8") for path in (made / "rtl").glob("*.sv")}
     return seconds, rtl, json.loads((made / "schedule.json").read_text(encoding="utf-8"))["seconds"]
 
 
-def _steps(engine: Engine, settings: Settings, changes: dict[str, Engine]) -> tuple[dict[str, Any], list[dict]]:
+def _steps(runs: dict[str, Callable[[], Run]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The row of the simulators, and one of each step: first, again, and with the changes one after the other."""
     columns: dict[str, dict[str, Seconds]] = {step: {} for step in STEPS}
     record: dict[str, Any] = {}
-    for column, subject in ({"first": engine, "nothing": engine} | changes).items():
+    for column, make in runs.items():
+        run = make()
+        [design], settings = run.designs, run.settings
         for name, step in STEPS.items():
-            columns[name][column] = timed(lambda: step(subject, settings))  # noqa: B023
-        check(subject, settings)
+            columns[name][column] = timed(lambda: step(design, settings))  # noqa: B023
+        check(design, settings)
         if column == "first":
-            record = json.loads(settings.layout.cosim(engine.name).with_suffix(".json").read_text())["free"]
+            record = json.loads(settings.layout.cosim(design.name).with_suffix(".json").read_text())["free"]
+    engine = engine_of(design)
     rate = record["cycles"]["simulated"] / record["seconds"]["simulation"]
     build_seconds = record["seconds"]["build"]
     simulators = {
@@ -183,22 +200,24 @@ def _steps(engine: Engine, settings: Settings, changes: dict[str, Engine]) -> tu
     return simulators, rows
 
 
-def check(engine: Engine, settings: Settings) -> None:
+def check(design: Design, settings: Settings) -> None:
     """Raises AssertionError where C simulation or RTL differ from the golden model."""
     layout = settings.layout
-    for path in (layout.csim(engine.name), layout.cosim(engine.name)):
+    expected = load_vectors(layout, design).outputs[design.layer]
+    for path in (layout.csim(design.name), layout.cosim(design.name)):
         with np.load(path) as arrays:
-            assert np.array_equal(arrays["y"], engine.y), path
-    result = json.loads(layout.cosim(engine.name).with_suffix(".json").read_text())["free"]
+            assert np.array_equal(arrays["y"], expected), path
+    result = json.loads(layout.cosim(design.name).with_suffix(".json").read_text())["free"]
     assert not result["errors"] and not result["mismatch_count"], result["errors"]
 
 
-def _library(engine: Engine, settings: Settings, folder: Path) -> Seconds:
+def _library(run: Run, folder: Path) -> Seconds:
     """Seconds of what Verilator compiles once for all designs. Warms up every tool."""
+    [design], settings = run.designs, run.settings
     for step in STEPS.values():
-        step(engine, settings)
-    rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
-    ports = parse_ports(json.loads((settings.layout.synth(engine.name) / "ports.json").read_text()))
+        step(design, settings)
+    made = settings.layout.synth(design.name)
+    rtl, ports = sorted((made / "rtl").glob("*.sv")), parse_ports(json.loads((made / "ports.json").read_text()))
     with _new_user(folder / "user"):
         first = timed(lambda: build(rtl, ports, folder / "first"))
         second = timed(lambda: build(rtl, ports, folder / "second"))

@@ -102,7 +102,8 @@ def _case(name: str, variant: str) -> dict[str, Any]:
     macs = sum(shape.macs for shape in shapes.values())
     best = fitted(network, budget, "DSP", utilised=True)
     assert best is not None, f"{name} {variant} does not fit {DEVICE}"
-    choice, interval = best.answer.choice, best.interval
+    choice, interval, product = best.answer.chosen, best.interval, best.bounds.product
+    assert product is not None, "the best use of lanes comes with a bound"
     rows = [_layer(layer, choice[layer], shape, interval) for layer, shape in shapes.items()]
     by_name = {row["layer"]: row["at_pace"] for row in rows}
     first = next(layer for layer, shape in shapes.items() if shape.kernel == 3)
@@ -133,7 +134,7 @@ def _case(name: str, variant: str) -> dict[str, Any]:
             "cycles": interval,
             "multipliers": multipliers,
             "steady": macs / (multipliers * interval),
-            "optimal": multipliers * interval <= best.bounds.product,
+            "optimal": multipliers * interval <= product,
             "fill / cycles": stream.fill / interval,
             f"{SHORT} images": streams[SHORT - 1],
             f"{STREAM} images": streams[-1],
@@ -180,11 +181,11 @@ def _within(
     most = int(budget["DSP"]) // part
     found = most_utilised(network, {**budget, "DSP": most})
     assert found is not None, f"{part}: nothing fits"
-    at_pace = [shapes[name].macs / (found.answer.choice[name].lanes * found.interval) for name in sparse]
+    at_pace = [shapes[name].macs / (found.answer.chosen[name].lanes * found.interval) for name in sparse]
     return {
         "at most": most,
         "cycles": found.interval,
-        "multipliers": lanes(found.answer.choice),
+        "multipliers": lanes(found.answer.chosen),
         "steady": sum(shape.macs for shape in shapes.values()) / found.product,
         "optimal": found.product <= found.bound,
         "least_3x3": min(at_pace),
@@ -216,7 +217,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     this = flow.prepare(load(path), path, folder / "run")
     for step in ("golden", "csim", "synth", "cosim"):
         flow.run_step(step, this, Console(quiet=True))
-    whole, layout = this.subject.whole, this.settings.layout
+    [whole], layout = this.designs, this.layout
     dataflow = whole.dataflow
     schedule = json.loads((layout.synth(whole.name) / "schedule.json").read_text())
     free = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())["free"]
@@ -228,7 +229,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     assert all(probe["mismatch_count"] == 0 for probe in free["probes"].values())
     assert ends == model.image_last and cycles["total"] == model.total <= at_most, (cycles["total"], model, at_most)
     shapes = dataflow.shapes
-    convs = sparse_convs(this.subject.bundle.network)
+    convs = sparse_convs(this.inputs.bundle.network)
     interval = ends[-1] - ends[-2]
     return {
         "network": "digits",

@@ -11,9 +11,10 @@ from typing import Any
 
 from psconv.common.parallel import in_workers
 from pymodel.counts.complexity import complexity
-from pymodel.engine.cycles import latency
-from pymodel.network.topology import Conv
+from pymodel.network.supports import Support
+from pymodel.network.topology import Conv, Network, Shape, Weighted
 from pymodel.network.zoo import make_network
+from pymodel.top.cycles import latency
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
 
@@ -74,7 +75,7 @@ _NOTES = (
 )
 
 
-def _call(function: Callable[..., Any], arguments: tuple) -> Any:
+def _call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return function(*arguments)
 
 
@@ -100,7 +101,7 @@ def _with_clock(row: dict[str, Any], clocks: Mapping[str, float]) -> dict[str, A
 def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The row of an engine, without ratios."""
     engine = generate(channels, size, options, TARGET, folder)
-    shape, cells, cycles = engine.shape, engine.cells(), latency(engine.shape, engine.schedule)
+    shape, cells, cycles = engine.shape, engine.cells(), latency(engine.dataflow, engine.schedule)
     return {
         "layer": shape.summary,
         "channels": channels,
@@ -118,7 +119,7 @@ def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder
 
 def _fmax(channels: int, size: int, _: str, options: dict[str, Any], folder: Path) -> float:
     """MHz after place and route."""
-    return generate(channels, size, options, PLACED, folder).placed()["fmax_mhz"]
+    return float(generate(channels, size, options, PLACED, folder).placed()["fmax_mhz"])
 
 
 def _network() -> Table:
@@ -154,21 +155,27 @@ def _network() -> Table:
     )
 
 
-def _varied(network: Any, name: str) -> bool:
+def _varied(network: Network, name: str) -> bool:
     layer = network.layer(name)
     return isinstance(layer, Conv) and layer.make_support().name == VARIANT
 
 
-def _products(layer: Any, channels: int, sizes: dict[str, tuple[int, int, int]]) -> int:
+def _products(layer: Weighted, channels: int, sizes: dict[str, Shape]) -> int:
     """Lane iterations of an output pixel: every block of channels whole, every output channel."""
     outputs = sizes[layer.name][0]
     if not isinstance(layer, Conv):
         return channels * outputs
-    support = layer.make_support()
+    support = _periodic(layer)
     return -(-channels // support.period) * support.nonzeros * outputs
 
 
-def _filling(layer: Any) -> int:
+def _filling(layer: Weighted) -> int:
     """Lane iterations of an image before there is work: a period, in which the first window set comes in."""
-    support = layer.make_support() if isinstance(layer, Conv) else None
+    support = _periodic(layer) if isinstance(layer, Conv) else None
     return support.period * support.nonzeros if support and support.period > 1 else 0
+
+
+def _periodic(layer: Conv) -> Support:
+    support = layer.make_support()
+    assert isinstance(support, Support), f"{layer.name}: {support.name}"
+    return support

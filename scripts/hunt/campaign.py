@@ -12,7 +12,7 @@ Verdict = Literal["wrong", "refused", "hang", "traceback"]
 Case = dict[str, Any]
 
 
-class Fault(Exception):  # noqa: N818  a fault is what is hunted, not an error of the hunter
+class Fault(Exception):
     """A case that was not met as it should be: what was seen, beside what would be right.
 
     verdict: "wrong" (other values, cycles or resources than the independent answer, with no message), "refused" (a
@@ -25,7 +25,7 @@ class Fault(Exception):  # noqa: N818  a fault is what is hunted, not an error o
         self.verdict = verdict
 
 
-class Declined(Exception):  # noqa: N818
+class Declined(Exception):
     """A case that is refused with good reason; the reason is counted in the table."""
 
 
@@ -35,7 +35,7 @@ class Campaign(Protocol):
     name: str  # as in `python -m scripts hunt NAME`
     help: str  # one line: what is compared with what
     aim: int  # cases that docs/measurements/hunt.md promises
-    seconds: float  # that one case may take before it is called a hang
+    seconds: float  # of processors that one case may take before it is called a hang; ten times as many by the clock
 
     def draw(self, rng: np.random.Generator) -> Case:
         """A random case; all that is random about it comes from `rng`."""

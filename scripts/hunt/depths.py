@@ -58,7 +58,7 @@ class Depths:
 def some_schedule(dataflow: Dataflow, seed: int) -> dict[str, Any]:
     """A schedule.json of the network with the depths that are computed for it and random stages. Raises ConfigError."""
     rng = np.random.default_rng(seed)
-    depths = stream_depths_between(dataflow)
+    depths: dict[str, int | None] = dict(stream_depths_between(dataflow))
     for unit in dataflow.units:
         depths |= {name: link.depth for name, link in unit.inner.items()}
     late = rng.integers(3)  # 0: all writes as early as can be, 1: as late, 2: anywhere
@@ -70,7 +70,7 @@ def some_schedule(dataflow: Dataflow, seed: int) -> dict[str, Any]:
         for stream in process.writes:
             stage = (least, most, int(rng.integers(least, most + 1)))[late]
             writes.append({"stream": stream, "stage": stage})
-            if stream == OUT_PORT or stream.endswith("_sum_words") and not process.name.endswith("streamed_pe"):
+            if stream == OUT_PORT or (stream.endswith("_sum_words") and not process.name.endswith("streamed_pe")):
                 depths[stream] = stage + OPEN_DEPTH
         entries.append(
             {

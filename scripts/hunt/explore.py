@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from pymodel.explore.solve import AXES
 from pymodel.explore.streams import streams_cost
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
-from pymodel.network.topology import Conv
+from pymodel.network.topology import Conv, Shape, Weighted
 from pymodel.network.topology import Network as Layers
 from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import build
@@ -55,13 +55,13 @@ class Explore:
 
     def draw(self, rng: np.random.Generator) -> Case:
         while True:
-            case = {
+            case: Case = {
                 "input": [int(rng.integers(1, 7)), int(rng.integers(1, 6)), int(rng.integers(1, 6))],
                 "layers": [],
                 "seed": int(rng.integers(1 << 30)),
                 "multipliers": int(rng.choice([2, 8, 1 << 16])),
             }
-            shapes = {"input": tuple(case["input"])}
+            shapes: dict[str, Shape] = {"input": tuple(case["input"])}
             for at in range(int(rng.integers(1, 6))):
                 layer = _random_layer(rng, f"l{at}", shapes)
                 case["layers"].append(layer)
@@ -111,7 +111,7 @@ class Explore:
 CAMPAIGN = Explore()
 
 
-def _random_layer(rng: np.random.Generator, name: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+def _random_layer(rng: np.random.Generator, name: str, shapes: Mapping[str, Shape]) -> dict[str, Any]:
     """A layer on any of the tensors, most often on the last; it may not fit."""
     tensors = list(shapes)
     source = tensors[-1] if rng.random() < 0.75 else str(rng.choice(tensors))
@@ -143,12 +143,13 @@ def _layers(case: Case) -> Layers:
     own = ("bits", "weight_bits", "scaled")
     layers = [{key: value for key, value in layer.items() if key not in own} for layer in case["layers"]]
     channels, height, width = case["input"]
-    return Layers(
-        name="tiny",
-        input={"channels": channels, "height": height, "width": width},
-        layers=layers,
-        output=layers[-1]["name"] if layers else "",
-    )
+    spec: dict[str, Any] = {
+        "name": "tiny",
+        "input": {"channels": channels, "height": height, "width": width},
+        "layers": layers,
+        "output": layers[-1]["name"] if layers else "",
+    }
+    return Layers(**spec)
 
 
 def _bundle(case: Case) -> Bundle:
@@ -158,7 +159,7 @@ def _bundle(case: Case) -> Bundle:
     weights, biases, scales = {}, {}, {}
     for wish, layer in zip(case["layers"], network.layers, strict=True):
         formats[layer.name] = formats[layer.sources[0]] if "pool" in layer.op else Format(wish["bits"], 0)
-        if layer.has_weights:
+        if isinstance(layer, Weighted):
             shape, reach = network.weight_shape(layer), 1 << (wish["weight_bits"] - 1)
             values = rng.integers(-reach, reach, shape)
             if isinstance(layer, Conv):
@@ -220,7 +221,7 @@ def _ask(network: Network, every: list[Priced], rng: np.random.Generator) -> Non
         raise Fault("refused" if legal else "wrong", f"{question}: {found and found.answer.cost}; {least} is right")
     if found is None:
         return
-    keys = tuple(found.answer.choice[name].key for name in network.options)
+    keys = tuple(found.answer.chosen[name].key for name in network.options)
     built = next((one for one in legal if one.keys == keys), None)
     if built is None:
         raise Fault("wrong", f"{question}: the choice {keys} breaks a limit")

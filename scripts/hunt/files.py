@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -29,6 +29,7 @@ from psconv import cli
 from psconv.cli import show as show
 from psconv.common.places import CONSTRAINTS, INCLUDE
 from psconv.synthesis import targets as targets
+from pymodel.common.arrays import Array
 from pymodel.counts.energy import COSTS_FILE
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import make_support
@@ -57,7 +58,7 @@ _LAYER = {
         "weights": "weights.npz",
     },
 }
-_NETWORK = {
+_NETWORK: dict[str, Any] = {
     "name": "tiny",
     "input": {"channels": 2, "height": 4, "width": 4},
     "output": "fc",
@@ -275,7 +276,7 @@ def _zeroed(data: bytes, rng: np.random.Generator) -> bytes:
 
 def _inserted(data: bytes, rng: np.random.Generator) -> bytes:
     start = rng.integers(len(data) + 1)
-    return data[:start] + rng.bytes(rng.integers(1, 9)) + data[start:]
+    return data[:start] + rng.bytes(int(rng.integers(1, 9))) + data[start:]
 
 
 def _encoded(data: bytes, rng: np.random.Generator) -> bytes:
@@ -503,7 +504,7 @@ def _arrays(data: bytes, rng: np.random.Generator) -> bytes:
     elif what == 2:
         arrays["extra.weight"] = array
     else:
-        changed = {
+        changed: dict[int, Callable[[], Array]] = {
             3: lambda: array.astype(np.float64),
             4: lambda: np.full(array.shape, np.nan),
             5: lambda: array[:-1],
@@ -516,7 +517,7 @@ def _arrays(data: bytes, rng: np.random.Generator) -> bytes:
         }
         arrays[name] = changed[what]()
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, allow_pickle=True, **arrays)
     return buffer.getvalue()
 
 
@@ -549,9 +550,8 @@ def _damages_of(file: str) -> list[str]:
 def _psconv(arguments: list[str]) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command in this process."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        with show.kept:
-            code = cli.call(lambda: cli.app(arguments, standalone_mode=False))
+    with redirect_stdout(out), redirect_stderr(err), show.kept:
+        code = cli.call(lambda: cli.app(arguments, standalone_mode=False))
     return code, out.getvalue(), err.getvalue()
 
 
@@ -618,7 +618,7 @@ def meaning(file: str, data: bytes) -> Any:
     return None
 
 
-def _twice(node: yaml.Node) -> bool:
+def _twice(node: yaml.Node | None) -> bool:
     """Whether a key stands twice, of which PyYAML would keep the last."""
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value]
@@ -691,7 +691,7 @@ class Files:
     def _check_json(self, folder: Path) -> None:
         """No NaN or Infinity in what was written."""
         for path in (folder / "out").glob("*.json"):
-            json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda name, path=path: _raise(path, name))
+            json.loads(path.read_text(encoding="utf-8"), parse_constant=partial(_raise, path))
 
     def smaller(self, case: Case) -> Iterator[Case]:
         if len(case["damages"]) > 1:

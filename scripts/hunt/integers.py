@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from pymodel.common.arrays import Int8, Int64, Integers
 from pymodel.network.bundle import Bundle
 from pymodel.network.topology import Layer
 
 
-def convolution(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: int, padding: int) -> np.ndarray:
+def convolution(x: Integers, weights: Integers, bias: Integers, stride: int, padding: int) -> Int64:
     """Sums, int64 [n, cout, hout, wout], of x int [n, cin, h, w] and weights int [cout, cin, K, K]."""
     taps = patches(x, weights.shape[-1], stride, padding, 0)
     sums = np.zeros((len(x), len(weights), *taps.shape[-2:]), np.int64)
@@ -23,7 +24,7 @@ def convolution(x: np.ndarray, weights: np.ndarray, bias: np.ndarray, stride: in
     return sums + bias.astype(np.int64)[None, :, None, None]
 
 
-def patches(x: np.ndarray, kernel: int, stride: int, padding: int, outside: int) -> np.ndarray:
+def patches(x: Integers, kernel: int, stride: int, padding: int, outside: int) -> Int64:
     """int64 [K, K, n, c, hout, wout]: what each tap of the window meets at each place."""
     n, channels, height, width = x.shape
     wide = np.full((n, channels, height + 2 * padding, width + 2 * padding), outside, np.int64)
@@ -38,15 +39,16 @@ def patches(x: np.ndarray, kernel: int, stride: int, padding: int, outside: int)
     return found
 
 
-def requantised(sums: np.ndarray, shift: int, bits: int, relu: bool, scales: np.ndarray | None = None) -> np.ndarray:
+def requantised(sums: Int64, shift: int, bits: int, relu: bool, scales: Integers | None = None) -> Int64:
     """Sums, times a scale for each channel, over 2**shift: half is added, rounded down, kept within `bits`."""
     if scales is not None:
         sums = sums * scales.astype(np.int64)[None, :, None, None]
     rounded = np.floor_divide(sums + (2**shift // 2), 2**shift)
-    return np.clip(rounded, 0 if relu else -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    kept: Int64 = np.clip(rounded, 0 if relu else -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return kept
 
 
-def outputs(bundle: Bundle, x: np.ndarray) -> dict[str, np.ndarray]:
+def outputs(bundle: Bundle, x: Integers) -> dict[str, Int8]:
     """int8 [n, c, h, w] of every layer, by name; "input" is x itself."""
     found = {"input": x.astype(np.int8)}
     for layer in bundle.network.layers:
@@ -54,7 +56,7 @@ def outputs(bundle: Bundle, x: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def _output(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarray:
+def _output(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int64:
     x, bits, name = inputs[0].astype(np.int64), bundle.formats[layer.name].bits, layer.name
     if layer.op in ("conv", "linear"):
         weights = bundle.weights[name]
@@ -71,7 +73,8 @@ def _output(bundle: Bundle, layer: Layer, inputs: list[np.ndarray]) -> np.ndarra
         sums = sum(y.astype(np.int64) * 2 ** (fine - frac) for y, frac in zip(inputs, fracs, strict=True))
         return requantised(sums, fine - bundle.formats[name].frac, bits, layer.relu)
     if layer.op == "maxpool":
-        return patches(x, layer.kernel, layer.stride, layer.padding, -(2**7)).max(axis=(0, 1))
+        largest: Int64 = patches(x, layer.kernel, layer.stride, layer.padding, -(2**7)).max(axis=(0, 1))
+        return largest
     if layer.op == "avgpool":
         sums = patches(x, layer.kernel, layer.stride, layer.padding, 0).sum(axis=(0, 1))
         return requantised(sums, _log2(layer.kernel**2), bits, False)

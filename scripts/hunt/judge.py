@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import signal
@@ -18,8 +19,10 @@ import numpy as np
 
 from scripts.hunt.campaign import Campaign, Case, Declined, Fault
 from scripts.hunt.log import DECLINED, GOOD, Outcome
+from scripts.hunt.processes import processor_seconds
 
 _LINES = 12  # of a traceback, the last ones
+_PATIENCE = 10  # times the limit, by the clock: other processes may have the processors
 
 
 def judge(campaign: Campaign, case: Case, folder: Path, index: int = 0) -> Outcome:
@@ -48,7 +51,8 @@ def drawn(campaign: Campaign, seed: int, index: int) -> Case:
 
 @dataclass
 class Worker:
-    """A process that judges one case after the other. A case that takes too long ends the process, which starts anew.
+    """A process that judges one case after the other. A case that takes too long ends the process, which starts anew:
+    longer than the campaign's limit on the processors, or many times as long by the clock.
 
     It draws its cases itself: what a campaign calls may start threads, which a process that is forked later would miss.
     number: of the worker, for its folder and for what its cases print.
@@ -60,7 +64,8 @@ class Worker:
     _process: Any = None
     _pipe: Any = None
     _index: int = 0
-    _ends: float = 0.0
+    _begun: float = 0.0
+    _spent: float = 0.0
 
     def give(self, seed: int, index: int, case: Case | None = None) -> None:
         """Starts to judge a case: this one, or number `index` of the seed."""
@@ -70,22 +75,27 @@ class Worker:
             self._process = context.Process(target=self._work, args=(theirs,), daemon=False)
             self._process.start()
             theirs.close()
-        self._index, self._ends = index, time.monotonic() + self.campaign.seconds
+        self._index, self._begun = index, time.monotonic()
+        self._spent = processor_seconds(self._process.pid)
         self._pipe.send((seed, index, case))
 
     def take(self) -> Outcome | None:
         """The outcome of the case at work, None as long as there is none."""
         try:
             if self._pipe.poll(0):
-                return self._pipe.recv()
+                outcome: Outcome = self._pipe.recv()
+                return outcome
         except (EOFError, OSError):
             self.end()
             return Outcome(self._index, "traceback", 0.0, "the process that judged this case died")
-        if time.monotonic() < self._ends:
+        clock, limit = time.monotonic() - self._begun, self.campaign.seconds
+        if clock < limit:
+            return None
+        spent = processor_seconds(self._process.pid) - self._spent
+        if spent < limit and clock < _PATIENCE * limit:
             return None
         self.end()
-        text = f"no end after {self.campaign.seconds:g} s"
-        return Outcome(self._index, "hang", self.campaign.seconds, text)
+        return Outcome(self._index, "hang", clock, f"no end after {clock:.0f} s, {spent:.0f} s of processors")
 
     def end(self) -> None:
         """Ends the process with all that it started."""
@@ -110,7 +120,8 @@ class Worker:
         printed = os.open(self.folder / f"worker{self.number}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(printed, stream)
-        sys.stdout.reconfigure(line_buffering=True)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # else nothing buffers it
+            sys.stdout.reconfigure(line_buffering=True)
         while True:
             try:
                 seed, index, case = pipe.recv()

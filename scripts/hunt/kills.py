@@ -180,7 +180,7 @@ def _environment(folder: Path, mark: str) -> dict[str, str]:
     return os.environ | {"TMPDIR": str(folder.resolve() / "tmp"), VARIABLE: mark, "PYTHONPATH": path}
 
 
-def _started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen:
+def _started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "psconv", *arguments],
         cwd=folder,

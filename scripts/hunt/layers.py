@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from openhls.common.errors import HlsError
-from openhls.driver.compile import compile_hls
+from openhls import HlsError
 
-from psconv.common.places import ENGINE, INCLUDE
-from psconv.flow.bench import bench, inner_streams
+from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import RunConfig, Stalls
-from psconv.flow.csim import SOURCE, TOP
+from psconv.flow.design import Design, Vectors, make_designs
+from psconv.flow.generated import LAYER
+from psconv.flow.hls import compile_top
+from psconv.flow.inputs import Inputs, load_inputs
 from psconv.flow.layout import Layout
 from psconv.flow.settings import Settings
-from psconv.flow.subject import LAYER, Engine, make_subject
 from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError, validated
-from pymodel.common.files import write_text
-from pymodel.engine import cycles
-from pymodel.engine.cpp import FILE_NAME
+from pymodel.engine.cycles import pe_iterations
 from pymodel.engine.packing import pack_weights, unpack_weights
 from pymodel.engine.reference import conv_layer
 from pymodel.golden import model as golden
-from pymodel.network.bundle import Bundle
+from pymodel.top import cycles
+from scripts.designs import engine_of
 from scripts.hunt import integers
 from scripts.hunt.campaign import Case, Declined, Fault
 
@@ -57,21 +55,23 @@ class Layers:
     help = "the golden model of a layer, however it is computed, equals plain integers"
     aim = 10_000
     seconds = 60.0
-    most_cycles, lanes, sizes = 200_000, 1 << 16, (1, 1, 2, 3, 4, 5, 7, 8, 12)
+    most_cycles, lanes = 200_000, 1 << 16
+    sizes: tuple[int, ...] = (1, 1, 2, 3, 4, 5, 7, 8, 12)
 
     def draw(self, rng: np.random.Generator) -> Case:
         while True:
             case = self._drawn(rng)
             try:
-                shape = _subject(case).engines[0].shape
+                shape = engine_of(_run(case)[1]).shape
             except ConfigError:
                 continue  # this parallelism does not go together with that layer
             words = shape.rom_words
-            if cycles.pe_iterations(shape) <= self.most_cycles and words <= 4000 and shape.lanes <= self.lanes:
+            if pe_iterations(shape) <= self.most_cycles and words <= 4000 and shape.lanes <= self.lanes:
                 return case
 
     def check(self, case: Case, folder: Path) -> None:
-        bundle, engine = _checked(case)
+        design, _ = _checked(case)
+        engine = engine_of(design)
         unpacked = unpack_weights(pack_weights(engine.weights, engine.shape), engine.shape)
         if not np.array_equal(unpacked, engine.weights):
             raise Fault("wrong", "weights are not those that were packed")
@@ -148,7 +148,8 @@ class LayersRtl(Layers):
     help = "the RTL of a layer equals plain integers without and with random stalls, its cycles the model"
     aim = 300
     seconds = 600.0
-    most_cycles, lanes, sizes = 6_000, 100, (1, 1, 2, 3, 5, 8)  # so that a case is compiled in less than a minute
+    most_cycles, lanes = 6_000, 100  # so that a case is compiled in less than a minute
+    sizes = (1, 1, 2, 3, 5, 8)
 
     def _drawn(self, rng: np.random.Generator) -> Case:
         case = super()._drawn(rng)
@@ -159,46 +160,24 @@ class LayersRtl(Layers):
         }
 
     def check(self, case: Case, folder: Path) -> None:
-        _, engine = _checked(case)
+        design, vectors = _checked(case)
         settings = Settings(Layout(folder), load_target("zcu104"), case["clock_ns"], case["seed"], Stalls())
-        synthesised = settings.layout.synth(LAYER)
-        write_text(synthesised / FILE_NAME, engine.header)
         try:
-            compile_hls(
-                [SOURCE],
-                TOP,
-                include_dirs=[INCLUDE, ENGINE, synthesised],
-                clock_ns=settings.clock_ns,
-                out=synthesised,
-                jobs=1,
-            )
+            compile_top(design.dataflow, folder, clock_ns=settings.clock_ns, jobs=1)
         except HlsError as error:
             raise Fault("refused", f"HLS: {error}") from error
-        schedule = json.loads((synthesised / "schedule.json").read_text())
-        cycles.check(engine.shape, schedule)
-        rtl, ports = sorted((synthesised / "rtl").glob("*.sv")), json.loads((synthesised / "ports.json").read_text())
-        quiet = cycles.quiet(engine.shape, schedule)
-        stalls = case["stalls"]
-        for run, images, idle, backpressure in (
-            ("free", 3, 0.0, 0.0),
-            ("stalled", stalls["images"], stalls["input"], stalls["output"]),
-        ):
-            result = bench(
-                engine,
-                settings,
-                rtl,
-                ports,
-                folder / run,
-                images,
-                idle,
-                backpressure,
-                quiet,
-                inner=inner_streams(schedule),
-            )
+        schedule = json.loads((folder / "schedule.json").read_text())
+        cycles.check(design.dataflow, schedule)
+        rtl, stalls = synthesised(folder, design), case["stalls"]
+        stalled = Disturbance(stalls["input"], stalls["output"])
+        for run, images, disturbance in (("free", 3, Disturbance()), ("stalled", stalls["images"], stalled)):
+            result = run_bench(design, vectors.first(images), rtl, settings, folder / run, disturbance)
             if not result.ok:
                 raise Fault("wrong", f"RTL, {run}: {'; '.join(result.errors[:3])}")
             if run == "free":
-                model = cycles.latency(engine.shape, schedule, images, result.cycles["first_in"])
+                start = result.cycles["first_in"]
+                assert start is not None, "every beat came out, and none went in"
+                model = cycles.latency(design.dataflow, schedule, images, start)
                 if model.total != result.cycles["total"]:
                     raise Fault("wrong", f"{result.cycles['total']} cycles, by the model {model.total}")
                 if model.interval != model.steady:
@@ -223,37 +202,42 @@ def _with(case: Case, **changes: dict[str, Any]) -> Case:
     return changed
 
 
-def _subject(case: Case) -> Any:
-    return make_subject(validated(RunConfig, case, "case"), Path("case"))
+def _run(case: Case) -> tuple[Inputs, Design]:
+    """What a case describes. Raises ConfigError where there is no such layer or parallelism."""
+    config = validated(RunConfig, case, "case")
+    inputs = load_inputs(config, Path("case"))
+    [design] = make_designs(config, inputs.bundle, load_target(config.target))
+    return inputs, design
 
 
-def _checked(case: Case) -> tuple[Bundle, Engine]:
-    """The layer, and its engine with images, one all least and one all greatest, and what plain integers make of them.
+def _checked(case: Case) -> tuple[Design, Vectors]:
+    """The layer, with images, one all least and one all greatest, and what plain integers make of them.
 
     Raises Fault where the golden model makes anything else of them; Declined.
     """
     try:
-        subject = _subject(case)
+        inputs, design = _run(case)
     except ConfigError as error:
         raise Declined(str(error)) from error
-    bundle, [engine], x = subject.bundle, subject.engines, subject.images.copy()
+    bundle, engine, x = inputs.bundle, engine_of(design), inputs.images.copy()
     form = bundle.formats["input"]
     for at, value in ((1, form.min), (2, form.max)):
         x[at : at + 1] = value
-    expected = integers.outputs(bundle, x)[LAYER]
+    outputs = integers.outputs(bundle, x)
+    expected = outputs[LAYER]
     for way, y in (
         ("run", golden.run(bundle, x)[LAYER]),
         ("conv_layer", conv_layer(x, engine.weights, engine.bias, engine.shape, engine.scales)),
     ):
         if not np.array_equal(y, expected):
             wrong = np.argwhere(y != expected)
-            at = tuple(wrong[0].tolist())
+            place = tuple(wrong[0].tolist())
             raise Fault(
                 "wrong",
-                f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {at}: {y[at]}; "
-                f"{expected[at]} would be right",
+                f"golden.{way}: {len(wrong)} of {y.size} values differ, the first at {place}: {y[place]}; "
+                f"{expected[place]} would be right",
             )
-    return bundle, replace(engine, x=x, y=expected)
+    return design, design.vectors({"input": x} | outputs)
 
 
 CAMPAIGN = Layers()

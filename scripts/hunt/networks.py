@@ -7,20 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from openhls.common.errors import HlsError
-from openhls.driver.compile import compile_hls
+from openhls import HlsError
 
-from psconv.common.places import ENGINE, INCLUDE
+from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import Stalls
+from psconv.flow.design import Design, Vectors
+from psconv.flow.hls import compile_top
 from psconv.flow.layout import Layout
-from psconv.flow.network_steps import run_bench
 from psconv.flow.settings import Settings
-from psconv.flow.subject import WHOLE, Whole
 from psconv.synthesis.targets import load_target
 from pymodel.golden import model as golden
-from pymodel.top import cpp as network_top
 from pymodel.top.cycles import check, latency, processes, slowest
-from pymodel.top.dataflow import TOP
+from pymodel.top.dataflow import INPUT, NETWORK, Dataflow
 from pymodel.top.packets import weight_beats
 from rtl_tb.runner import SimResult
 from scripts.hunt import integers, small_networks
@@ -56,40 +54,39 @@ class Networks:
             if not np.array_equal(y, expected[layer]):
                 raise Fault("wrong", f"golden model: layer {layer} differs from plain integers")
         weights = weight_beats(dataflow, bundle) if dataflow.gate else None
-        whole = Whole(WHOLE, "hunted", dataflow, x, expected, weights)
+        design, vectors = hunted(dataflow, weights, expected)
         settings = Settings(Layout(folder), load_target("zcu104"), case["clock_ns"], case["seed"], Stalls())
-        synthesised = settings.layout.synth(WHOLE)
-        network_top.write(synthesised, dataflow, "hunted")
         try:
-            compile_hls(
-                [synthesised / network_top.SOURCE],
-                TOP,
-                include_dirs=[INCLUDE, ENGINE, synthesised],
-                clock_ns=settings.clock_ns,
-                out=synthesised,
-                jobs=1,
-            )
+            compile_top(dataflow, folder, clock_ns=settings.clock_ns, jobs=1)
         except HlsError as error:
             raise Fault("refused", f"HLS: {error}") from error
-        free = run_bench(whole, settings, count, "free", 0.0, 0.0)
+        rtl = synthesised(folder, design)
+        free = run_bench(design, vectors, rtl, settings, folder / "free")
         _check_values("without stalls", free)
-        schedule = json.loads((synthesised / "schedule.json").read_text())
+        schedule = json.loads((folder / "schedule.json").read_text())
         check(dataflow, schedule)
         start = free.cycles["first_in"]
-        model = latency(dataflow, schedule, count, start, whole.reloads)
+        assert start is not None, "every beat came out, and none went in"
+        model = latency(dataflow, schedule, count, start, design.reloads)
         ends = [end - start for end in free.cycles["image_last"]]
         if ends != model.image_last:
             raise Fault("wrong", f"images end in cycles {ends}, by the model in {model.image_last}")
         if not slowest(dataflow).iterations <= model.interval <= dataflow.period:
             raise Fault("wrong", f"{model.interval} cycles an image are proved, {dataflow.period} were promised")
-        few = min(count, 6)
-        _check_values("with stalls", run_bench(whole, settings, few, "stalled", case["idle"], case["backpressure"]))
+        few, stalls = vectors.first(min(count, 6)), Disturbance(case["idle"], case["backpressure"])
+        _check_values("with stalls", run_bench(design, few, rtl, settings, folder / "stalled", stalls))
 
     def smaller(self, case: Case) -> Iterator[Case]:
         yield from small_networks.smaller(case)
         for key, plain in (("clock_ns", 3.333), ("idle", 0.0), ("backpressure", 0.0)):
             if case[key] != plain:
                 yield case | {key: plain}
+
+
+def hunted(dataflow: Dataflow, weights: np.ndarray | None, outputs: dict[str, np.ndarray]) -> tuple[Design, Vectors]:
+    """A network as a design, and its vectors from the outputs of every layer."""
+    design = Design(NETWORK, "a hunted network", dataflow, INPUT, weights)
+    return design, design.vectors(outputs)
 
 
 def _check_values(run: str, result: SimResult) -> None:

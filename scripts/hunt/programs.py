@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from openhls.common.errors import HlsError
-from openhls.driver.compile import compile_hls
+from openhls import HlsError, compile_hls
+from openhls.simulation.rtl import SimulationError
 
 from psconv.common.places import INCLUDE
 from scripts.hunt import kernel_bench, kernels
@@ -60,10 +60,9 @@ class Programs:
         except HlsError as error:
             raise _refusal(error) from error
         try:
-            simulator = kernel_bench.build_rtl(result, folder)
             count = {name: len(w) for name, w in expected.items()}
-            made = kernel_bench.run_rtl(simulator, result, taken, count, seed, case["idle"], case["stall"])
-        except kernel_bench.BuildError as error:
+            made = kernel_bench.run_rtl(result, taken, count, folder / "rtl", seed, case["idle"], case["stall"])
+        except (SimulationError, HlsError) as error:
             raise Fault("hang" if "no end" in str(error) else "wrong", f"RTL: {error}") from None
         if made != expected:
             ours = kernel_bench.run_natively(text, inputs, outputs, words, RUNS, folder, "clang")
@@ -101,7 +100,7 @@ def _words(rng: np.random.Generator, width: int, count: int) -> list[int]:
     ]
 
 
-def _most_reads(body: list, stream: str) -> int:
+def _most_reads(body: list[kernels.Node], stream: str) -> int:
     """How many words one run takes at most."""
     total = 0
     for s in body:

@@ -44,11 +44,12 @@ def load(name: str) -> Campaign:
         raise ConfigError(f"hunt: {name!r} is unknown; known are {', '.join(CAMPAIGNS)}, all")
     module, attribute = CAMPAIGNS[name].split(":")
     try:
-        return getattr(import_module(f"{__package__}.{module}"), attribute)
+        campaign: Campaign = getattr(import_module(f"{__package__}.{module}"), attribute)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"hunt {name}: the package {error.name} is missing: pip install -c requirements.lock -e '.[test,train]'"
         ) from error
+    return campaign
 
 
 def hunt(campaign: Campaign, wish: Hunt, say: Callable[[str], None]) -> Log:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pymodel.common.arrays import Int8
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.shape_of import engine_shape
@@ -40,12 +41,13 @@ def draw(rng: np.random.Generator) -> Case:
 
 def built(case: Case) -> tuple[Bundle, Dataflow]:
     """The bundle and the top of a case. Raises ConfigError."""
-    network = Network(
-        name="hunted",
-        input=dict(zip(("channels", "height", "width"), case["input"], strict=True)),
-        layers=deepcopy(case["layers"]),
-        output=case["layers"][-1]["name"],
-    )
+    spec: dict[str, Any] = {
+        "name": "hunted",
+        "input": dict(zip(("channels", "height", "width"), case["input"], strict=True)),
+        "layers": deepcopy(case["layers"]),
+        "output": case["layers"][-1]["name"],
+    }
+    network = Network(**spec)
     bundle = random_bundle(network, case["seed"], case["weight_bits"], case["activation_bits"])
     rng = np.random.default_rng([case["seed"], 1])
     scales, weight_formats = {}, dict(bundle.weight_formats)
@@ -63,7 +65,7 @@ def built(case: Case) -> tuple[Bundle, Dataflow]:
     return bundle, build(bundle, shapes, loaded, [] if loaded else case["weights"])
 
 
-def images(case: Case, count: int) -> np.ndarray:
+def images(case: Case, count: int) -> Int8:
     """int8 [count, c, h, w]: random ones, the second and third of extremes."""
     rng, form = np.random.default_rng([case["seed"], 2]), Format(case["activation_bits"], 0)
     found = rng.integers(form.min, form.max + 1, (count, *case["input"])).astype(np.int8)
@@ -126,7 +128,8 @@ def _drawn(rng: np.random.Generator) -> Case:
     size = [int(rng.choice([1, 2, 3, 4, 6, 8, 11, 16])), int(rng.integers(1, 10)), int(rng.integers(1, 10))]
     draft.shape = tuple(size)
     for _ in range(int(rng.integers(1, 5))):
-        rng.choice([draft.conv, draft.conv, draft.pool, draft.residual, draft.residual, draft.branches])()
+        ways = (draft.conv, draft.conv, draft.pool, draft.residual, draft.residual, draft.branches)
+        ways[int(rng.integers(len(ways)))]()
     draft.classifier()
     if not draft.layers:
         draft.conv()
@@ -139,7 +142,7 @@ def _drawn(rng: np.random.Generator) -> Case:
         "parallelism": draft.parallelism,
         "weights": "loaded"
         if weights == "loaded"
-        else [name for name in names if weights == "streamed" or weights == "some" and rng.integers(2)],
+        else [name for name in names if weights == "streamed" or (weights == "some" and rng.integers(2))],
         "activation_bits": int(rng.integers(2, 9)),
         "weight_bits": int(rng.integers(2, 9)),
         "scaled": [name for name in names if rng.integers(8) == 0 and weights != "loaded"],
@@ -155,7 +158,8 @@ class _Draft:
         self.layers: list[dict[str, Any]] = []
         self.parallelism: dict[str, dict[str, Any]] = {}
         self.fracs: dict[str, int] = {}
-        self.at, self.shape = "input", (1, 1, 1)
+        self.at = "input"
+        self.shape: tuple[int, ...] = (1, 1, 1)
 
     def one_of(self, *values: Any) -> Any:
         return values[int(self.rng.integers(len(values)))]

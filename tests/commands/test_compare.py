@@ -65,7 +65,7 @@ def test_missing_layers_and_shapes_are_differences(tmp_path: Path) -> None:
     result = compare(a, b)
     problems = {layer.name: layer.problem for layer in result.layers}
     assert problems["one"] is None and not result.equal
-    assert "shapes differ: [1, 2, 3, 3] and [1, 1, 3, 3]" == problems["two"]
+    assert problems["two"] == "shapes differ: [1, 2, 3, 3] and [1, 1, 3, 3]"
     assert f"missing in {b}" == problems["three"] and f"missing in {a}" == problems["four"]
 
 

@@ -12,7 +12,6 @@ from psconv.synthesis.targets import lacking, verdict
 from pymodel.counts.complexity import compare_variants
 from tests.helpers.places import EXAMPLES
 
-EXAMPLES = EXAMPLES
 BUDGET = {"LUT": 100, "DSP": 2, "BRAM": 3, "URAM": 0}
 
 

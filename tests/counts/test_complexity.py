@@ -197,7 +197,7 @@ def test_grouped_weights_are_counted_per_group() -> None:
 
 def test_all_variants_and_json() -> None:
     table = compare_variants("digits", "digits")
-    assert list(table)[0] == "dense"
+    assert next(iter(table)) == "dense"
     assert set(table) == set(TAPS)
     for counts in table.values():
         data = counts.to_json()

@@ -1,5 +1,6 @@
 """Traffic against counts by hand, the loop nests of hls/engine run step by step, and the RTL's memories."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -7,10 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openhls.driver.compile import compile_hls
 
-from psconv.common.places import ENGINE, INCLUDE
-from psconv.flow import csim
+from psconv.flow.hls import compile_top
 from pymodel.common.errors import ConfigError
 from pymodel.counts.complexity import complexity
 from pymodel.counts.storage import FORMATS, network_storage, total
@@ -24,10 +23,10 @@ from pymodel.counts.traffic import (
     kept_tensors,
     network_traffic,
 )
-from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
 from pymodel.network.topology import Add, Conv, InputSpec, Linear, MaxPool, Network
 from pymodel.network.zoo import make_network
+from pymodel.top.dataflow import single
 
 
 def small_shape(**changes: object) -> EngineShape:
@@ -198,13 +197,12 @@ def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Pat
     rng = np.random.default_rng(1)
     weights = rng.integers(-128, 128, (8, shape.cin, shape.kernel, shape.kernel))
     weights *= shape.support.mask(8, shape.cin)
-    header.write(tmp_path / header.FILE_NAME, shape, weights.astype(np.int8), np.arange(-99, -91, dtype=np.int32))
-    include = [INCLUDE, ENGINE, tmp_path]
-    compiled = compile_hls([csim.SOURCE], csim.TOP, include, out=tmp_path / "out")
-    names = {"WEIGHT_ROM": "weights", "BIAS_ROM": "biases", "carried": "sums"}
+    compile_top(single("layer", shape, weights, np.arange(-99, -91)), tmp_path)
+    schedule = json.loads((tmp_path / "schedule.json").read_text())
+    names = {"engine_WEIGHT_ROM": "weights", "engine_BIAS_ROM": "biases", "carried": "sums"}
     rtl = {
         names.get(memory["name"], memory["name"]): memory["depth"] * memory["width"]
-        for process in compiled.schedule["processes"]
+        for process in schedule["processes"]
         for memory in process["memories"]
     }
     modelled = {memory.name: memory.capacity_bits for memory in engine_traffic(shape).memories.values()}
@@ -307,7 +305,7 @@ def test_periodic_moves_least(variant: str, multipliers: int, bits: int, weights
     network = make_network("digits", "digits", variant)
     options = EngineOptions(multipliers=multipliers, weight_bits=bits, activation_bits=bits)
     buffers = Buffers(weights_kib=weights, activations_kib=activations)
-    forms = [form for form in total(network_storage(network, bits))]
+    forms = list(total(network_storage(network, bits)))
     found = {form: network_traffic(network, form, options, buffers) for form in forms}
     assert len({traffic.total("dram_activation_bits") for traffic in found.values()}) == 1
     for form in INDEXED:

@@ -5,13 +5,13 @@
 #include <cstdio>
 #include <random>
 
-#include "engine_config.hpp"
+#include "config.hpp"
 #include "products.hpp"
 
-typedef EngineConfig C;
-typedef psconv::Geometry<C> G;
+using C = engine_config;
+using G = psconv::Geometry<C>;
 
-static const int LANES = C::MULTIPLIERS, WEIGHTS = C::TO * LANES;
+static const int LANES = C::LANES_PER_OUTPUT, WEIGHTS = C::TO * LANES;
 static const int BITS = WEIGHTS * C::WEIGHT_BITS + LANES * C::IN_BITS;  // of all operands together
 static const int EXHAUSTIVE = 24;
 static const long long TRIALS = 1 << (BITS <= EXHAUSTIVE ? BITS : 18);

@@ -13,11 +13,13 @@ import pytest
 from psconv.common.places import CSIM, ENGINE
 from psconv.flow import csim
 from pymodel.common.errors import ConfigError
-from pymodel.engine import cpp as header
+from pymodel.engine.cpp import engine_struct
 from pymodel.engine.packing import EngineShape, pack_weights
 from pymodel.engine.reference import conv_layer
 from pymodel.network.formats import accumulator_bits
 from pymodel.network.supports import BlockSupport, make_support
+from pymodel.top import cpp as cpp
+from pymodel.top.dataflow import single
 
 CROSS = {"taps": [[1, 3, 4, 5, 7], [4], [0, 8]]}  # of unequal sizes, with a period that divides nothing
 
@@ -165,7 +167,9 @@ def check(name: str, case: dict[str, Any], compiler: csim.Compiler, standard: st
     expected = conv_layer(images, weights, bias, shape)
     # Not all saturated, not all zero: the case says something.
     assert len(np.unique(expected)) > 1 or expected.size == 1 or shape.shift == 31
-    np.testing.assert_array_equal(csim.simulate(images, weights, bias, shape, compiler, standard), expected)
+    np.testing.assert_array_equal(
+        csim.simulate(single("layer", shape, weights, bias), images, compiler, standard), expected
+    )
 
 
 @pytest.mark.parametrize("name", FAST)
@@ -201,7 +205,7 @@ def test_scales_are_the_golden_models(name: str, compiler: csim.Compiler) -> Non
     shape, scales = scales_of(shape)
     expected = conv_layer(images, weights, bias, shape, scales)
     assert len(np.unique(expected)) > 20 and not np.array_equal(expected, plain)
-    result = csim.simulate(images, weights, bias, shape, compiler, scales=scales)
+    result = csim.simulate(single("layer", shape, weights, bias, scales), images, compiler)
     np.testing.assert_array_equal(result, expected)
 
 
@@ -211,7 +215,7 @@ def test_scales_of_one_are_no_scales() -> None:
     expected = conv_layer(images, weights, bias, shape)
     shape = shape.model_copy(update={"scale_bits": 1})
     np.testing.assert_array_equal(conv_layer(images, weights, bias, shape, ones), expected)
-    np.testing.assert_array_equal(csim.simulate(images, weights, bias, shape, scales=ones), expected)
+    np.testing.assert_array_equal(csim.simulate(single("layer", shape, weights, bias, ones), images), expected)
 
 
 @pytest.mark.slow
@@ -240,6 +244,11 @@ def test_later_standards(compiler: csim.Compiler, standard: str) -> None:
     check("papers", FAST["papers"], compiler, standard)
 
 
+def struct(shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None) -> str:
+    """C++ text of the engine's configuration."""
+    return engine_struct("Config", shape, weights, bias, scales)
+
+
 @pytest.fixture
 def layer():
     return make_layer(1)
@@ -247,76 +256,78 @@ def layer():
 
 def test_header_is_deterministic_and_complete(layer) -> None:
     shape, _, weights, bias = layer
-    text = header.render(shape, weights, bias)
-    assert text == header.render(shape, weights.astype(np.int8), bias.astype(np.int32))
+    text = struct(shape, weights, bias)
+    assert text == struct(shape, weights.astype(np.int8), bias.astype(np.int32))
     words = re.findall(r"PSCONV_ROM_WORD\(0x([0-9a-f]+)\)", text)
     assert [int(word, 16) for word in words[: shape.rom_words]] == pack_weights(weights, shape)
     assert len(words) == shape.rom_words + shape.steps
     members = re.findall(r"static constexpr (?:int|bool) (\w+) = \w+;  // (.+)", text)
     assert len(members) == text.count("static constexpr") and "ACC_BITS" in dict(members)
-    assert max(map(len, text.splitlines())) <= 110
+    assert max(map(len, text.splitlines())) <= 120
 
 
 def test_header_has_scales_where_the_shape_does(layer) -> None:
     shape, _, weights, bias = layer
-    assert "SCALE_ROM" not in header.render(shape, weights, bias)
+    assert "SCALE_ROM" not in struct(shape, weights, bias)
     scaled, scales = scales_of(shape)
-    text = header.render(scaled, weights, bias, scales)
+    text = struct(scaled, weights, bias, scales)
     words = [int(word, 16) for word in re.findall(r"PSCONV_ROM_WORD\(0x([0-9a-f]+)\)", text)]
     assert words[-shape.steps :] == scales[shape.step_outputs[:, 0]].tolist() and shape.To == 1
     for arguments in ((shape, weights, bias, scales), (scaled, weights, bias)):
         with pytest.raises(ConfigError, match="scale_bits"):
-            header.render(*arguments)
+            struct(*arguments)
 
 
 def test_header_refuses_what_the_engine_could_not_compute(layer) -> None:
     shape, _, weights, bias = layer
     with pytest.raises(ConfigError, match="outside the support"):
-        header.render(shape, np.ones_like(weights), bias)
+        struct(shape, np.ones_like(weights), bias)
     narrow = shape.model_copy(update={"acc_bits": shape.acc_bits - 1})
     with pytest.raises(ConfigError, match="accumulator"):
-        header.render(narrow, weights, bias)
+        struct(narrow, weights, bias)
 
 
-def test_header_is_written_at_once(layer, tmp_path: Path) -> None:
+def test_sources_are_written_at_once(layer, tmp_path: Path) -> None:
     shape, _, weights, bias = layer
-    path = tmp_path / "synth" / "conv2" / header.FILE_NAME
-    header.write(path, shape, weights, bias)
-    assert path.read_text() == header.render(shape, weights, bias)
+    folder, dataflow = tmp_path / "synth" / "conv2", single("conv2", shape, weights, bias)
+    cpp.write(folder, dataflow, "layer conv2")
+    texts = cpp.render(dataflow, "layer conv2")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == texts
     with pytest.raises(ConfigError):
-        header.write(path, shape, np.ones_like(weights), bias)
-    assert [file.name for file in path.parent.iterdir()] == [header.FILE_NAME]
-    assert path.read_text() == header.render(shape, weights, bias)
+        cpp.write(folder, single("conv2", shape, np.ones_like(weights), bias), "layer conv2")
+    assert {path.name: path.read_text() for path in folder.iterdir()} == texts
 
 
 def test_errors_carry_the_compilers_and_the_programs_words(layer, tmp_path: Path) -> None:
     shape, images, weights, bias = layer
-    with pytest.raises(ConfigError, match=header.FILE_NAME):
+    with pytest.raises(ConfigError, match=cpp.SOURCE):
         csim.build(tmp_path)
     with pytest.raises(ConfigError, match="compiler 'gcc' is unknown"):
-        csim.simulate(images, weights, bias, shape, "gcc")
-    (tmp_path / header.FILE_NAME).write_text("#error no such layer\n")
+        csim.simulate(single("layer", shape, weights, bias), images, "gcc")
+    (tmp_path / cpp.SOURCE).write_text("#error no such layer\n")
     with pytest.raises(ConfigError, match="no such layer"):
         csim.build(tmp_path)
     with pytest.raises(ConfigError, match="cannot be started"):
-        csim.run(tmp_path / "missing", images, shape)
+        csim.run(tmp_path / "missing", images, shape.in_words, shape.out_words)
 
 
 def test_program_refuses_input_of_another_shape(tmp_path: Path) -> None:
     shape, images, weights, bias = make_layer(2, cin=4, cout=4, support="PS4_P4")
-    header.write(tmp_path / header.FILE_NAME, shape, weights, bias)
+    cpp.write(tmp_path, single("layer", shape, weights, bias), "a layer")
     program = csim.build(tmp_path)
-    np.testing.assert_array_equal(csim.run(program, images, shape), conv_layer(images, weights, bias, shape))
+    np.testing.assert_array_equal(
+        csim.run(program, images, shape.in_words, shape.out_words), conv_layer(images, weights, bias, shape)
+    )
     taller = shape.model_copy(update={"height": shape.height + 1})
     with pytest.raises(ConfigError, match="not a whole number of images"):
-        csim.run(program, np.zeros((1, 4, taller.height, taller.width), int), taller)
-    assert csim.run(program, images[:0], shape).shape == (0, 4, shape.hout, shape.wout)
+        csim.run(program, np.zeros((1, 4, taller.height, taller.width), int), taller.in_words, taller.out_words)
+    assert csim.run(program, images[:0], shape.in_words, shape.out_words).shape == (0, 4, shape.hout, shape.wout)
 
 
 def test_sources_are_plain_cpp14_of_bounded_width() -> None:
     assert shutil.which("g++") is not None
-    for path in [*ENGINE.iterdir(), *CSIM.rglob("*.*")]:
+    for path in [*ENGINE.rglob("*.?pp"), *CSIM.rglob("*.*")]:
         text = path.read_text()
         assert text.startswith("// SPDX-License-Identifier: Apache-2.0\n"), path
-        assert max(map(len, text.splitlines())) <= 110, path
+        assert max(map(len, text.splitlines())) <= 120, path
         assert "if constexpr" not in text, path

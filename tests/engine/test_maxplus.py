@@ -108,7 +108,7 @@ def test_occupancy_is_a_depth_that_changes_nothing(graph, more: int) -> None:
             if wanted < 1:
                 continue
             fixed = [line.copy() for line in free]
-            alone = {stream: link for stream, link in endless.items()} | {name: Link(links[name].stage, wanted)}
+            alone = dict(endless.items()) | {name: Link(links[name].stage, wanted)}
             assert settle(fixed, alone, fixed[chain.index(producer.process)]) is not waits
 
 

@@ -278,7 +278,7 @@ def test_damaged_rom_is_refused() -> None:
     with pytest.raises(ConfigError, match="does not fit"):
         unpack_weights([1 << shape.rom_word_bits, *words[1:]], shape)
     with pytest.raises(ConfigError, match="padding"):
-        unpack_weights(words[:-1] + [(1 << shape.rom_word_bits) - 1], shape)
+        unpack_weights([*words[:-1], (1 << shape.rom_word_bits) - 1], shape)
 
 
 def test_padding_of_output_beats_must_be_zero() -> None:

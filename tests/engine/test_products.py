@@ -12,10 +12,11 @@ import pytest
 from psconv.common.places import ENGINE
 from psconv.flow import csim
 from pymodel.common.errors import ConfigError
-from pymodel.engine import cpp as header
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import fields, most_products, operand_bits
 from pymodel.network.formats import accumulator_bits
+from pymodel.top import cpp
+from pymodel.top.dataflow import single
 from tests.helpers.places import TESTS
 
 PROGRAM = TESTS / "engine" / "products.cpp"
@@ -136,7 +137,7 @@ def check(case: tuple[int, int, int, int, int], compiler: csim.Compiler, folder:
         acc_bits=accumulator_bits(weights, bias, in_bits),
     )
     assert (shape.lanes, shape.multipliers) == (products * lanes, lanes)
-    header.write(folder / header.FILE_NAME, shape, weights, bias)
+    cpp.write(folder, single("layer", shape, weights, bias), "products")
     program = folder / "products"
     command = [
         *csim.compiler_command(compiler),

@@ -16,7 +16,8 @@ from openhls.backend.primitives import Fifo, Ram, Rom
 
 from psconv.commands import explore
 from psconv.flow.config import load
-from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.flow.inputs import load_bundle
+from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
@@ -653,7 +654,7 @@ def test_a_chosen_network_is_built_as_predicted(tmp_path):
     run = [sys.executable, "-m", "psconv", "run", str(path), "--out", str(tmp_path / "run"), "--json"]
     done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
-    built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["network"]
+    built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["designs"][0]
     assert not any(built["mismatches"].values()) and built["cycles_sim"] == built["cycles_model"]
     assert built["interval_sim"] == chosen["cycles"] and built["lanes"] == chosen["lanes"]
     assert {kind: built["resources"][kind] for kind in ("DSP", "BRAM")} == {

@@ -8,8 +8,8 @@ import yaml
 
 from psconv.cli import main
 from psconv.flow.config import load
-from psconv.flow.subject import make_subject
 from pymodel.common.errors import ConfigError
+from scripts.benchmarks.engines import layer_vectors
 from tests.helpers.places import ROOT
 
 LAYER = {"in_channels": 16, "out_channels": 16, "height": 5, "width": 5, "support": "PSD1_P16"}
@@ -130,7 +130,7 @@ def test_a_missing_file_and_broken_yaml(folder):
 def test_extreme_weights_fill_the_support(weights, value, folder):
     (folder / "run.yaml").write_text(yaml.safe_dump(layer(weights=weights, weight_bits=4)))
     path = folder / "run.yaml"
-    engine = make_subject(load(path), path).engines[0]
+    engine, *_ = layer_vectors(load(path), path)
     mask = engine.shape.support.mask(16, 16)
     assert (engine.weights[mask] == value).all() and not engine.weights[~mask].any()
 
@@ -140,15 +140,15 @@ def test_the_seed_decides_weights_and_images(folder):
 
     def engine(seed):
         path.write_text(yaml.safe_dump(layer() | {"seed": seed}))
-        return make_subject(load(path), path).engines[0]
+        return layer_vectors(load(path), path)
 
     first, same, other = engine(1), engine(1), engine(2)
-    assert (first.weights == same.weights).all() and (first.x == same.x).all()
-    assert (first.weights != other.weights).any() and (first.x != other.x).any()
+    assert (first[0].weights == same[0].weights).all() and (first[1] == same[1]).all()
+    assert (first[0].weights != other[0].weights).any() and (first[1] != other[1]).any()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "layers").glob("*.yaml")), ids=lambda path: path.stem)
 def test_examples_load_and_reach_both_ends_of_the_output_range(path):
-    engine = make_subject(load(path), path).engines[0]
+    engine, _, y = layer_vectors(load(path), path)
     reach = 1 << (engine.shape.out_bits - 1)
-    assert engine.y.max() == reach - 1 or engine.y.min() == -reach
+    assert y.max() == reach - 1 or y.min() == -reach

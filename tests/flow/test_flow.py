@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from psconv.flow import run as flow
+from psconv.flow import steps
+from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import load
+from psconv.flow.vectors import load_outputs, load_vectors, save_vectors
 from pymodel.common.errors import ConfigError
-from pymodel.engine import cycles
-from pymodel.engine.packing import pack_beats, pack_output_beats
-from rtl_tb.runner import simulate
+from pymodel.top import cycles
 from tests.helpers.places import ROOT
 
 EXAMPLES = sorted((ROOT / "examples" / "layers").glob("*.yaml"))
@@ -113,37 +114,44 @@ def simulators(tmp_path_factory) -> Path:
     return tmp_path_factory.getbasetemp().parent / "simulators"
 
 
-def run(path: Path, out: Path, simulators: Path):
-    """The records of both co-simulations of a configuration, the schedule and the engine."""
+def synthesised_run(path: Path, out: Path, simulators: Path | None = None):
+    """A run of one design, its golden vectors and its RTL made."""
     this = flow.prepare(load(path), path, out, simulators=simulators)
-    [engine] = this.subject.engines
-    flow.synth_step(engine, this.settings)
-    flow.cosim_step(engine, this.settings)
-    record = json.loads(this.settings.layout.cosim(engine.name).with_suffix(".json").read_text())
-    schedule = json.loads((this.settings.layout.synth(engine.name) / "schedule.json").read_text())
-    with np.load(this.settings.layout.cosim(engine.name)) as arrays:
-        assert np.array_equal(arrays["y"], engine.y)
-    return record, schedule, engine
+    steps.golden_step(this.designs, this.settings, this.inputs)
+    [design] = this.designs
+    steps.synth_step(design, this.settings)
+    return this, design
+
+
+def run(path: Path, out: Path, simulators: Path):
+    """The records of both co-simulations of a configuration, the schedule, the design and its vectors."""
+    this, design = synthesised_run(path, out, simulators)
+    steps.cosim_step(design, this.settings)
+    record = json.loads(this.layout.cosim(design.name).with_suffix(".json").read_text())
+    schedule = json.loads((this.layout.synth(design.name) / "schedule.json").read_text())
+    vectors = load_vectors(this.layout, design)
+    assert np.array_equal(load_outputs(this.layout, design, "cosim"), vectors.outputs[design.layer])
+    return record, schedule, design, vectors
 
 
 def check(path: Path, out: Path, simulators: Path) -> None:
-    record, schedule, engine = run(path, out, simulators)
+    record, schedule, design, vectors = run(path, out, simulators)
+    shape, weights = design.engine.shape, design.engine.weights
     for name, result in record.items():
         assert result["mismatch_count"] == 0 and not result["errors"], (name, result)
     free = record["free"]
-    predicted = cycles.latency(engine.shape, schedule, len(engine.x), free["start"])
+    predicted = cycles.latency(design.dataflow, schedule, len(vectors.x), free["start"])
     assert free["cycles"]["total"] == predicted.total
-    if "stalled" in record and engine.shape.in_beats > 8:
+    if "stalled" in record and shape.in_beats > 8:
         assert record["stalled"]["stalls"]["out_bench_not_ready"] + record["stalled"]["stalls"]["in_design_not_ready"]
     assert {p["ii"] for p in schedule["processes"]} == {1}
     # Taps that only ever see padding, and weights that are all equal, need no multiplier: the compiler finds them.
     multipliers = {p["name"]: sum(m["count"] for m in p["multipliers"]) for p in schedule["processes"]}
-    found, scaling = multipliers.pop("pe"), multipliers.pop("output")
-    plain = min(engine.x.shape[2:]) >= engine.shape.kernel and len(np.unique(engine.weights)) > 2
-    assert found == engine.shape.multipliers if plain else found <= engine.shape.multipliers
+    found, scaling = multipliers.pop("engine_pe"), multipliers.pop("engine_output")
+    plain = min(vectors.x.shape[2:]) >= shape.kernel and len(np.unique(weights)) > 2
+    assert found == shape.multipliers if plain else found <= shape.multipliers
     # A scale that is the same in every step is a constant.
-    several = engine.shape.steps > 1
-    assert scaling == engine.shape.scale_multipliers if several else scaling <= engine.shape.scale_multipliers
+    assert scaling == shape.scale_multipliers if shape.steps > 1 else scaling <= shape.scale_multipliers
     assert not any(multipliers.values())
 
 
@@ -173,8 +181,8 @@ def test_corners(name, tmp_path, simulators):
 @pytest.mark.slow
 def test_a_resnet18_layer_sustains_one_step_per_cycle(tmp_path, simulators):
     path = ROOT / "examples" / "layers" / "sustained.yaml"
-    record, schedule, engine = run(path, tmp_path, simulators)
-    predicted = cycles.latency(engine.shape, schedule, 1, record["free"]["start"])
+    record, schedule, design, _ = run(path, tmp_path, simulators)
+    predicted = cycles.latency(design.dataflow, schedule, 1, record["free"]["start"])
     assert predicted.steady == 262_144
     assert record["free"]["cycles"]["total"] == 262_144 + predicted.fill
     assert record["free"]["mismatch_count"] == 0 and not record["free"]["errors"]
@@ -191,26 +199,11 @@ def test_reset_in_the_middle_of_an_image(after, tmp_path, simulators):
     """After it the same images come out right, from the first."""
     layer = {"in_channels": 8, "out_channels": 8, "height": 4, "width": 5, "support": "PS4_P4"}
     path = write(tmp_path, layer)
-    this = flow.prepare(load(path), path, tmp_path / "out")
-    [engine] = this.subject.engines
-    flow.synth_step(engine, this.settings)
-    folder, shape = this.settings.layout.synth(engine.name), engine.shape
-    beats = pack_beats(engine.x, shape)
-    last = np.arange(1, len(beats) + 1) % shape.in_beats == 0
-    result = simulate(
-        sorted((folder / "rtl").glob("*.sv")),
-        json.loads((folder / "ports.json").read_text()),
-        beats,
-        last,
-        pack_output_beats(engine.y, shape),
-        shape.out_beats,
-        tmp_path / "sim",
-        reset_after=after,
-        seed=after,
-        idle=0.2,
-        backpressure=0.2,
-        cache=simulators,
-    )
+    this, design = synthesised_run(path, tmp_path / "out", simulators)
+    rtl = synthesised(this.layout.synth(design.name), design)
+    disturbance = Disturbance(idle=0.2, backpressure=0.2, reset_after=after, seed=after)
+    vectors = load_vectors(this.layout, design)
+    result = run_bench(design, vectors, rtl, this.settings, tmp_path / "sim", disturbance)
     assert result.ok, (result.errors, result.mismatches)
 
 
@@ -218,12 +211,12 @@ def test_a_wrong_expectation_is_found(tmp_path, simulators):
     """The bench is not blind: one wrong element of the golden output is one mismatch, and its place is named."""
     layer = {"in_channels": 2, "out_channels": 3, "height": 3, "width": 4, "kernel": 1, "padding": 0}
     path = write(tmp_path, layer)
-    this = flow.prepare(load(path), path, tmp_path / "out", simulators=simulators)
-    [engine] = this.subject.engines
-    engine.y[1, 2, 1, 3] ^= 1
-    flow.synth_step(engine, this.settings)
-    flow.cosim_step(engine, this.settings)
-    record = json.loads(this.settings.layout.cosim(engine.name).with_suffix(".json").read_text())
+    this, design = synthesised_run(path, tmp_path / "out", simulators)
+    vectors = load_vectors(this.layout, design)
+    vectors.outputs[design.layer][1, 2, 1, 3] ^= 1
+    save_vectors(this.layout, design, vectors)
+    steps.cosim_step(design, this.settings)
+    record = json.loads(this.layout.cosim(design.name).with_suffix(".json").read_text())
     assert record["free"]["mismatch_count"] == 1
     beat = (1 * 4 + 3) * 3 + 2  # row, column, group
     assert {"image": 1, "beat": beat}.items() <= record["free"]["mismatches"][0].items()
@@ -253,16 +246,14 @@ def test_packed_engines_take_one_block_for_several_products(name, tmp_path):
         "activation_bits": activation_bits,
     }
     path = write(tmp_path, layer, parallelism, target=target)
-    this = flow.prepare(load(path), path, tmp_path / "out")
-    [engine] = this.subject.engines
-    flow.synth_step(engine, this.settings)
-    flow.resources_step(engine, this.settings)
-    found = json.loads(this.settings.layout.resources(engine.name).read_text())
-    assert (engine.shape.lanes, engine.shape.multipliers, found["total"]["DSP"]) == (lanes, blocks, blocks)
+    this, design = synthesised_run(path, tmp_path / "out")
+    steps.resources_step(design, this.settings)
+    found, shape = json.loads(this.layout.resources(design.name).read_text()), design.engine.shape
+    assert (shape.lanes, shape.multipliers, found["total"]["DSP"]) == (lanes, blocks, blocks)
     operands = found["operands"]
     assert operands["multipliers"] == operands["weights_from_memory"] == blocks
-    assert operands["packing_adders"] == blocks * (engine.shape.packing - 1)
-    assert operands["multiplexer_free"] or engine.shape.fold > 1
+    assert operands["packing_adders"] == blocks * (shape.packing - 1)
+    assert operands["multiplexer_free"] or shape.fold > 1
 
 
 @pytest.mark.slow

@@ -6,8 +6,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from pymodel.engine.cycles import sequences, stream_depths
+import numpy as np
+
+from pymodel.engine.cycles import stream_depths
 from pymodel.engine.packing import EngineShape
+from pymodel.top.dataflow import Dataflow, single
 
 # Scheduled as a compiler might: write stage of each process, deep enough streams where none is asked for.
 STAGES = {"columns": 3, "windows": 2, "pixels": 1, "pe": 9, "output": 4}
@@ -18,35 +21,42 @@ def make_shape(**changes: Any) -> EngineShape:
     return EngineShape(**{**layer, "acc_bits": 24, **changes})
 
 
+def engine_dataflow(shape: EngineShape) -> Dataflow:
+    """The engine by itself; its weights are zeros."""
+    return single(
+        "layer", shape, np.zeros((shape.cout, shape.cin, shape.kernel, shape.kernel), int), np.zeros(shape.cout)
+    )
+
+
 def make_schedule(shape: EngineShape, stages: dict[str, int] = STAGES, **depths: int) -> dict[str, Any]:
-    """A schedule.json of the engine; streams are called by their producers."""
-    names = [sequence.process for sequence in sequences(shape)]
+    """A schedule.json of the engine by itself. stages, depths: by process, of its writes."""
+    [engine] = engine_dataflow(shape).units
+    processes = engine.processes()
+    kinds = [process.name.removeprefix(f"{engine.name}_") for process in processes]
     wide = stream_depths(shape)
     default = {**wide, "pixels": wide["windows"], "pe": stages["pe"] + 3, "output": stages["output"] + 3}
-    between = [f"{name}_words" for name in names[:-1]]
-    inputs, outputs = ["x", *between], [*between, "y"]
+    names = [process.name for process in processes]
+    inputs, outputs = (
+        ["".join(process.reads) for process in processes],
+        ["".join(process.writes) for process in processes],
+    )
     return {
         "processes": [
             {
-                "name": f"psconv::{name}",
+                "name": name,
                 "iterations": None,
                 "ii": 1,
                 "issue_stages": 1,
                 "reads": [{"stream": read, "stage": 0}],
-                "writes": [{"stream": write, "stage": stages[name]}],
+                "writes": [{"stream": write, "stage": stages[kind]}],
             }
-            for name, read, write in zip(names, inputs, outputs, strict=True)
+            for name, kind, read, write in zip(names, kinds, inputs, outputs, strict=True)
         ],
         "streams": [
-            {"name": "x", "depth": 0, "producer": None, "consumer": f"psconv::{names[0]}"},
+            {"name": "x", "depth": 0, "producer": None, "consumer": names[0]},
             *[
-                {
-                    "name": write,
-                    "depth": {**default, **depths}[name],
-                    "producer": f"psconv::{name}",
-                    "consumer": f"psconv::{names[i + 1]}" if i + 1 < len(names) else None,
-                }
-                for i, (name, write) in enumerate(zip(names, outputs, strict=True))
+                {"name": write, "depth": {**default, **depths}[kind], "producer": name, "consumer": consumer}
+                for name, kind, write, consumer in zip(names, kinds, outputs, [*names[1:], None], strict=True)
             ],
         ],
     }

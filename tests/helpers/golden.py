@@ -9,7 +9,7 @@ import onnxruntime
 from pymodel.network import formats as formats
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import MAX_FRAC, Format, accumulator_bits
-from pymodel.network.topology import Network
+from pymodel.network.topology import Network, Weighted
 
 # A network with every operation, small and not square.
 EVERY_OP = """
@@ -48,7 +48,7 @@ def random_bundle(network: Network, seed: int, bits: int = 8) -> Bundle:
         if layer.op == "add":
             finest = max(formats[name].frac for name in layer.sources)
             formats[layer.name] = Format(int(rng.integers(2, 9)), finest - int(rng.integers(0, 3)))
-        if not layer.has_weights:
+        if not isinstance(layer, Weighted):
             continue
         shape = network.weight_shape(layer)
         form = Format(int(rng.integers(2, bits + 1)), int(rng.integers(-2, 9)))

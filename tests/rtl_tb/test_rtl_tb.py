@@ -415,10 +415,8 @@ def test_scoreboard_names_single_deviations(at: int, count: int, kind: str) -> N
     else:
         received = values[:at] + list(range(201, 201 + count)) + values[at + count :]
     errors = compare_beats("y", as_beats(values), as_beats(received), None, Layout(60)).errors
-    assert (
-        len(errors) == 1
-        and f"{count} {kind}" in errors[0].replace("beat(s) ", "").replace("beats ", "")
-        or (kind == "lost" and f"{count} beat(s) lost at image 0, beat {at}" in errors[0])
+    assert (len(errors) == 1 and f"{count} {kind}" in errors[0].replace("beat(s) ", "").replace("beats ", "")) or (
+        kind == "lost" and f"{count} beat(s) lost at image 0, beat {at}" in errors[0]
     ), errors
 
 

@@ -11,7 +11,8 @@ from psconv.common import fresh as steps
 from psconv.common import plots
 from pymodel.common.errors import ConfigError
 from scripts import __main__ as repository
-from scripts.benchmarks import document, frame, growth
+from scripts.benchmarks import BENCHMARKS, OPTIONAL, document, frame, growth, versus
+from scripts.benchmarks.generated import PERIODIC
 from scripts.benchmarks.stopwatch import exponent, shortest
 
 
@@ -104,7 +105,7 @@ def test_growth_fits_its_series_and_plots_them(tmp_path, monkeypatch):
     def cells(function, calls):
         return [{"lanes": n, "LUT": 10 * n, "FF": n, "DSP": n, "BRAM": 1, "Fmax MHz": 100} for n, _ in calls]
 
-    monkeypatch.setattr(growth.flow, "synth_step", lambda engine, settings: None)
+    monkeypatch.setattr(growth.steps, "synth_step", lambda engine, settings: None)
     monkeypatch.setattr(growth, "_engine", lambda *arguments: (None, None))
     monkeypatch.setattr(growth, "in_workers", cells)
     monkeypatch.setattr(
@@ -121,3 +122,21 @@ def test_growth_fits_its_series_and_plots_them(tmp_path, monkeypatch):
     cells_of = [10 * n if n in growth.SYNTHESISED else None for n in growth.PARALLELISM]
     assert [row["LUT"] for row in lanes.rows] == cells_of and None in cells_of
     assert lanes.markdown() and len(list((tmp_path / "growth").glob("*.png"))) == 7
+
+
+@pytest.mark.parametrize("name", sorted(set(BENCHMARKS) - set(OPTIONAL)))
+def test_every_benchmark_can_be_loaded(name):
+    assert callable(frame.load(name).run)
+
+
+@pytest.mark.slow
+def test_an_engine_in_the_comparison_has_the_cycles_of_its_loop_nest(tmp_path):
+    row = versus._engine(16, 4, "periodic", PERIODIC, tmp_path / "versus")
+    assert row["cycles"] == 4 * 4 * 16  # pixels x output channels: one block of 16 input channels, no fold
+
+
+@pytest.mark.slow
+def test_growth_counts_the_weights_of_the_engine_it_compiles(tmp_path):
+    channels, nonzeros = 16, 9 + 7  # PSD1_P8: of eight kernels one is full, the others have one tap
+    row = growth._compile(channels, 4, tmp_path / "engine")
+    assert 0 < row["weights"] <= channels * growth.CHANNELS // 8 * nonzeros

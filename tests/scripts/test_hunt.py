@@ -23,7 +23,7 @@ from tests.helpers.places import FOUND
 class Numbers:
     """Numbers from 0 to 99, of which some are met with each of the outcomes."""
 
-    name, help, aim, seconds = "numbers", "numbers", 5, 1.0
+    name, help, aim, seconds = "numbers", "numbers", 5, 0.5
     slow = 0.0
 
     def draw(self, rng: np.random.Generator) -> dict:
@@ -41,6 +41,8 @@ class Numbers:
             raise Declined("number 80")
         if number == 70:
             time.sleep(1000)
+        while number == 73:  # busy for ever
+            pass
         if number == 71:
             os._exit(3)
         if number == 72:
@@ -77,7 +79,8 @@ def test_a_hunt_finds_writes_and_repeats_faults(tmp_path):
     [
         (5, "good", ""),
         (80, "declined", "number 80"),
-        (70, "hang", "no end after 1 s"),
+        (70, "hang", ", 0 s of processors"),
+        (73, "hang", "no end after"),
         (72, "traceback", "seventy-two"),
         (71, "traceback", "died"),
         (99, "wrong", "99 is too large"),
@@ -86,6 +89,13 @@ def test_a_hunt_finds_writes_and_repeats_faults(tmp_path):
 def test_every_outcome(tmp_path, number, verdict, text):
     outcome = runner.repeat(Numbers(), {"number": number}, tmp_path)
     assert outcome.verdict == verdict and text in outcome.text
+
+
+def test_a_case_that_others_keep_from_the_processors_is_no_hang(tmp_path):
+    """Four times the limit by the clock, and next to nothing of the processors."""
+    slow = Numbers()
+    slow.slow = 4 * slow.seconds
+    assert runner.repeat(slow, {"number": 5}, tmp_path).verdict == "good"
 
 
 def test_a_hunt_goes_on_where_it_was_stopped(tmp_path):

@@ -38,7 +38,7 @@ def without_nngen(monkeypatch):
 
 @pytest.mark.parametrize("names", [("peer",), ("packing", "peer")])
 def test_a_missing_extra_is_said_before_anything_runs(names, without_nngen, on_repository, tmp_path):
-    code, out, err = on_repository("bench", *names, "--out", str(tmp_path / "out"))
+    code, _out, err = on_repository("bench", *names, "--out", str(tmp_path / "out"))
     assert code == 2 and "Traceback" not in err
     assert "bench peer: the package nngen is missing: pip install -c requirements.lock -e '.[peer]'" in err
     assert not without_nngen and not (tmp_path / "out").exists()
@@ -105,7 +105,7 @@ def test_a_design_of_nngen_and_its_row(peer, tmp_path, monkeypatch):
     cells = {"LUT": 100, "FF": 200, "DSP": 11, "BRAM": 0}
     layer = peer.Layer(4, 4, 4)
     case = peer.Case(layer, peer.PEER, "dense", {"par_ich": 1, "par_och": 1})
-    [engine] = peer.make_subject(layer.config("dense"), Path("layer.yaml")).engines
+    engine, x, y = peer.layer_vectors(layer.config("dense"), Path("layer.yaml"))
     here = tmp_path / case.name
     built = peer.nngen_layer.generate(engine, peer.nngen_layer.Parallelism(1, 1, peer.BUS_BITS), here)
     # Generated once: names in NNgen's Verilog are numbered on, and another design would be compiled again.
@@ -124,18 +124,18 @@ def test_a_design_of_nngen_and_its_row(peer, tmp_path, monkeypatch):
 
     weights = engine.weights.copy()
     weights[0, 0, 1, 1] ^= 64
-    [right] = peer.nngen_layer.simulate(built, engine, here, here / "simulators")
-    [wrong] = peer.nngen_layer.simulate(built, replace(engine, weights=weights), here, here / "simulators")
-    assert np.array_equal(right.y, engine.y[0]) and not np.array_equal(wrong.y, engine.y[0])
+    [right] = peer.nngen_layer.simulate(built, engine, x, here, here / "simulators")
+    [wrong] = peer.nngen_layer.simulate(built, replace(engine, weights=weights), x, here, here / "simulators")
+    assert np.array_equal(right.y, y[0]) and not np.array_equal(wrong.y, y[0])
     assert right.cycles == wrong.cycles == row["cycles"]
-    assert right.bytes_read == engine.x[0].nbytes + engine.weights.nbytes + engine.bias.nbytes
-    assert right.bytes_written == engine.y[0].nbytes
+    assert right.bytes_read == x[0].nbytes + engine.weights.nbytes + engine.bias.nbytes
+    assert right.bytes_written == y[0].nbytes
 
 
 @pytest.mark.slow
 def test_a_layer_with_other_rounding_is_refused(peer, tmp_path):
     config = peer.Layer(4, 4, 4).config("dense")
-    [engine] = peer.make_subject(config, Path("layer.yaml")).engines
+    engine, _, _ = peer.layer_vectors(config, Path("layer.yaml"))
     other = replace(engine, shape=engine.shape.model_copy(update={"relu": False}))
     with pytest.raises(peer.nngen_layer.ConfigError, match="ReLU"):
         peer.nngen_layer.generate(other, peer.nngen_layer.Parallelism(1, 1, 32), tmp_path)

@@ -201,7 +201,7 @@ def test_a_network_is_counted_placed_and_routed_for_the_ecp5(tmp_path: Path, psc
     config = FAULTS / "networks" / "mem_nobias" / "run.yaml"
     out = str(tmp_path / "out")
     code, said, _ = psconv("run", str(config), "--target", "ulx3s_85f", "--pnr", "--json", "--out", out)
-    network = json.loads(said)["network"]
+    [network] = json.loads(said)["designs"]
     assert code == 0 and network["resources"]["DSP"] == 1 and network["clock"]["fmax_mhz"] > 50
 
 
@@ -223,6 +223,6 @@ def test_a_run_for_a_family_beyond_those_of_constraints(
     layer = {"in_channels": 4, "out_channels": 4, "height": 4, "width": 4, "support": "PS4_P4"}
     config.write_text(yaml.safe_dump({"psconv": 1, "layer": layer, "images": {"count": 2}, "target": target}))
     code, said, _ = psconv("run", str(config), "--json", "--out", str(tmp_path / "out"))
-    [found] = json.loads(said)["layers"]
+    [found] = json.loads(said)["designs"]
     assert code == 0 and found["resources"]["DSP"] == each * found["multipliers"]
     assert found["resources"]["LUT"] > 100 and found["resources"]["FF"] > 100

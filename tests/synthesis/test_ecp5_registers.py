@@ -149,7 +149,7 @@ def test_registers_move_where_they_may_and_nowhere_else(netlist):
     }
     for name, (front, behind) in expected.items():
         parameters = _block(module, "MULT18X18D", name)
-        found = ["CLK0" == parameters.get(f"REG_{r}_CLK") for r in ("INPUTA", "INPUTB", "OUTPUT")]
+        found = [parameters.get(f"REG_{r}_CLK") == "CLK0" for r in ("INPUTA", "INPUTB", "OUTPUT")]
         assert found == [front, front, behind], name
     for name, registered in (("u_word", True), ("u_held", False), ("u_two", False)):
         parameters = _block(module, "DP16KD", name)

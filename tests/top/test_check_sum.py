@@ -66,7 +66,7 @@ def test_by_definition(given_beats):
 def test_x_is_primitive():
     """Its order is 2**32 - 1 = 3 * 5 * 17 * 257 * 65537, so all beats of a packet have factors of their own."""
     order = (1 << LANE_BITS) - 1
-    assert 3 * 5 * 17 * 257 * 65537 == order
+    assert order == 3 * 5 * 17 * 257 * 65537
     assert power(2, order) == 1 and all(power(2, order // prime) != 1 for prime in (3, 5, 17, 257, 65537))
 
 

@@ -16,7 +16,7 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
-from pymodel.top import cpp as network_top
+from pymodel.top import cpp
 from pymodel.top import cycles as network_cycles
 from pymodel.top.cycles import slowest, stream_depths_between
 from pymodel.top.dataflow import OUT_PORT, build
@@ -44,10 +44,10 @@ def test_streams_connect_what_they_should(name: str) -> None:
 def test_cpp_is_the_golden_model(name: str, tmp_path: Path) -> None:
     bundle, dataflow = made(name)
     images = some_images(bundle, 3)
-    network_top.write(tmp_path, dataflow, name)
+    cpp.write(tmp_path, dataflow, name)
     expected = golden.run(bundle, images)[bundle.network.output]
     assert len(np.unique(expected)) > 3  # not all saturated, not all zero
-    result = csim.run_words(csim.build_network(tmp_path), images, dataflow.source.words, dataflow.sink.words)
+    result = csim.run(csim.build(tmp_path), images, dataflow.source.words, dataflow.sink.words)
     np.testing.assert_array_equal(result, expected)
 
 
@@ -57,9 +57,9 @@ def test_additions_align_their_inputs(tmp_path: Path) -> None:
     formats = bundle.formats | {"b": Format(8, 3), "c": Format(8, 6), "sum": Format(8, 2)}
     shifted = Bundle(bundle.network, formats, bundle.weight_formats, bundle.weights, bundle.biases)
     dataflow = build(shifted, {name: engine_shape(shifted, name) for name in bundle.weights})
-    network_top.write(tmp_path, dataflow, "net")
+    cpp.write(tmp_path, dataflow, "net")
     images = some_images(bundle, 3)
-    result = csim.run_words(csim.build_network(tmp_path), images, dataflow.source.words, dataflow.sink.words)
+    result = csim.run(csim.build(tmp_path), images, dataflow.source.words, dataflow.sink.words)
     np.testing.assert_array_equal(result, golden.run(shifted, images)["d"])
 
 

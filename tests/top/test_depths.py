@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from psconv.flow.config import load
-from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.flow.inputs import load_bundle
+from psconv.flow.parallelism import engine_shapes
 from pymodel.engine import reference as reference
 from pymodel.network import formats
 from pymodel.top import cycles as network_cycles

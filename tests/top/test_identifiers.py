@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openhls.driver.compile import compile_hls
 
-from psconv.common.places import CSIM, ENGINE, INCLUDE
+from psconv.common.places import CSIM, ENGINE
 from psconv.flow import csim
+from psconv.flow.hls import compile_top
 from pymodel.common.identifiers import identifiers
 from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
-from pymodel.top import cpp as network_top
-from pymodel.top.dataflow import TOP, build
+from pymodel.top import cpp
+from pymodel.top.dataflow import build
 from rtl_tb.build import elaborated_ports
 
 LAYER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -81,7 +81,7 @@ def test_no_identifier_is_a_macro(compiler, tmp_path):
     """Every macro that the compilers and their headers define, taken as the name of a layer."""
     network = chain(["a"], False)
     bundle = random_bundle(network, 0)
-    network_top.write(tmp_path, build(bundle, {"a": engine_shape(bundle, "a")}), network.name)
+    cpp.write(tmp_path, build(bundle, {"a": engine_shape(bundle, "a")}), network.name)
     command = [
         *csim.compiler_command(compiler),
         "-E",
@@ -89,7 +89,6 @@ def test_no_identifier_is_a_macro(compiler, tmp_path):
         "-std=gnu++17",
         f"-I{ENGINE}",
         f"-I{tmp_path}",
-        "-DPSCONV_NETWORK",
         str(CSIM / "csim.cpp"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -105,28 +104,21 @@ def nasty(tmp_path_factory):
     bundle = random_bundle(chain(NASTY), seed=1)
     dataflow = build(bundle, {name: engine_shape(bundle, name) for name in bundle.weights})
     folder = tmp_path_factory.mktemp("nasty")
-    network_top.write(folder, dataflow, bundle.network.name)
+    cpp.write(folder, dataflow, bundle.network.name)
     return bundle, dataflow, folder
 
 
 def test_the_program_is_exact(nasty):
     bundle, dataflow, folder = nasty
     x = np.random.default_rng(0).integers(-128, 128, (2, 2, 2, 2)).astype(np.int8)
-    y = csim.run_words(csim.build_network(folder), x, dataflow.source.words, dataflow.sink.words)
+    y = csim.run(csim.build(folder), x, dataflow.source.words, dataflow.sink.words)
     assert np.array_equal(y, golden.run(bundle, x)[bundle.network.output])
     assert list(dataflow.layers) == NASTY and set(dataflow.probes) == set(NASTY)
 
 
 @pytest.mark.slow
 def test_the_rtl_is_taken_by_verilator(nasty):
-    _, _, folder = nasty
-    result = compile_hls(
-        [folder / network_top.SOURCE],
-        TOP,
-        include_dirs=[INCLUDE, ENGINE, folder],
-        target="xcup",
-        clock_ns=5.0,
-        out=folder / "rtl",
-        jobs=1,
-    )
-    assert {port.name for port in elaborated_ports(result.rtl, TOP)} >= {"ap_clk", "x_TDATA", "y_TDATA"}
+    _, dataflow, folder = nasty
+    compile_top(dataflow, folder / "hls", clock_ns=5.0, jobs=1)
+    rtl = sorted((folder / "hls" / "rtl").glob("*.sv"))
+    assert {port.name for port in elaborated_ports(rtl, dataflow.top)} >= {"ap_clk", "x_TDATA", "y_TDATA"}

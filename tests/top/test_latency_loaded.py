@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from psconv.flow.config import load
-from psconv.flow.subject import engine_shapes, load_bundle
+from psconv.flow.inputs import load_bundle
+from psconv.flow.parallelism import engine_shapes
 from pymodel.top.cycles import latency_at_most, stream_depths_between
 from pymodel.top.dataflow import build
 from tests.helpers.places import EXAMPLES

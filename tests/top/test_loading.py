@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from openhls.driver.compile import compile_hls
+from openhls import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import csim
+from psconv.flow.hls import compile_top
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cpp as header
 from pymodel.engine.memories import ultra_blocks
@@ -22,10 +23,10 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
 from pymodel.network.zoo import make_network
-from pymodel.top import cpp as network_top
+from pymodel.top import cpp
 from pymodel.top.check_sum import check_sum
 from pymodel.top.cycles import latency
-from pymodel.top.dataflow import TOP, Dataflow, build, needed_layers
+from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.memory import FIFOS, built, needed
 from pymodel.top.packets import Packet, Verdict, answers, in_ultra_ram, loadable, packet, verdicts, weight_beats
 from rtl_tb.runner import simulate
@@ -100,8 +101,8 @@ def computed(story, tmp_path_factory) -> np.ndarray:
     """What the C simulation answers: uint8 [packets, beats, bytes]."""
     dataflow, packets, *_ = story
     folder = tmp_path_factory.mktemp("csim")
-    network_top.write(folder, dataflow, "residual")
-    return csim.run_packets(csim.build_network(folder), packets, dataflow).reshape(len(packets), dataflow.out_beats, -1)
+    cpp.write(folder, dataflow, "residual")
+    return csim.run_packets(csim.build(folder), packets, dataflow).reshape(len(packets), dataflow.out_beats, -1)
 
 
 def test_verdicts_and_scores(story, computed):
@@ -132,9 +133,9 @@ def test_the_hardware_sums_beats_of_any_width(channels, tmp_path):
     nothing = weights.copy()
     nothing[first:] = 0
     changed.append(nothing)
-    network_top.write(tmp_path, dataflow, "wide")
+    cpp.write(tmp_path, dataflow, "wide")
     packets = [packet(dataflow, image, beats) for beats in changed]
-    made = csim.run_packets(csim.build_network(tmp_path), packets, dataflow)
+    made = csim.run_packets(csim.build(tmp_path), packets, dataflow)
     given = verdicts(made.reshape(len(packets), dataflow.out_beats, -1)[:, -1])
     assert given[0] == GOOD | NEW and len(given) > 5
     assert all(GOOD not in verdict and NONE in verdict for verdict in given[1:])
@@ -148,7 +149,7 @@ def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
     (tmp_path / "config.hpp").write_text(header.render_header("config.hpp", "", "", gate.widest, [gate.struct()]))
     (tmp_path / "gate.cpp").write_text("""
         #include "config.hpp"
-        #include "gate.hpp"
+        #include "packet_parser.hpp"
         void top(hls::stream<psconv::AxiBeat<128> >& x, hls::stream<ap_uint<128> >& loads,
                  hls::stream<ap_uint<128> >& image, hls::stream<ap_uint<8> >& verdicts) {
         #pragma HLS INTERFACE axis port=x
@@ -156,7 +157,7 @@ def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
         #pragma HLS INTERFACE axis port=image
         #pragma HLS INTERFACE axis port=verdicts
         #pragma HLS INTERFACE ap_ctrl_none port=return
-          psconv::gate<gate_config>(x, loads, image, verdicts);
+          psconv::packet_parser<gate_config>(x, loads, image, verdicts);
         }
     """)
     compile_hls([tmp_path / "gate.cpp"], "top", include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333, out=tmp_path)
@@ -165,8 +166,7 @@ def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
 @pytest.fixture(scope="module")
 def rtl(story, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("loading")
-    network_top.write(folder, story[0], "residual")
-    compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder], out=folder)
+    compile_top(story[0], folder)
     return folder
 
 
@@ -197,8 +197,7 @@ def test_cycles_with_weights_between_images(name, tmp_path):
     bundle, dataflow = hardware(name)
     images = some_images(bundle, 6)
     scores = golden.run(bundle, images)[dataflow.sink.layer]
-    network_top.write(tmp_path, dataflow, name)
-    compile_hls([tmp_path / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, tmp_path], out=tmp_path)
+    compile_top(dataflow, tmp_path)
     schedule = json.loads((tmp_path / "schedule.json").read_text())
     weights = weight_beats(dataflow, bundle)
     for reloads in ({0}, {0, 1, 4}, set(range(6))):
@@ -227,15 +226,12 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
     shape = loadable(engine_shape(bundle, "a", fold=2)).model_copy(update={"ultra_weights": True})
     dataflow = build(bundle, {"first": loadable(engine_shape(bundle, "first")), "a": shape}, loaded=True)
     images = some_images(bundle, 2)
-    network_top.write(tmp_path, dataflow, "folded")
-    compile_hls(
-        [tmp_path / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333, out=tmp_path
-    )
+    compile_top(dataflow, tmp_path, clock_ns=3.333)
     schedule = json.loads((tmp_path / "schedule.json").read_text())
     [pe] = [process for process in schedule["processes"] if process["name"] == "a_pe"]
     memories = {memory["name"]: memory for memory in pe["memories"]}
-    assert memories["weights"]["style"] == "ultra" and memories["sums_carried"]["style"] == "distributed"
-    assert memories["sums_carried"]["depth"] * memories["sums_carried"]["width"] > 4096
+    assert memories["weights"]["style"] == "ultra" and memories["carried"]["style"] == "distributed"
+    assert memories["carried"]["depth"] * memories["carried"]["width"] > 4096
     packets = [packet(dataflow, images[0], weight_beats(dataflow, bundle)), packet(dataflow, images[1])]
     result = simulate(
         sorted((tmp_path / "rtl").glob("*.sv")),
@@ -274,7 +270,7 @@ def test_the_hardware_depends_on_no_weight():
     bundle, dataflow = hardware("residual")
     other = retrained(bundle, 1)
     shapes = {name: loadable(engine_shape(other, name, s.To, s.Tb, s.fold)) for name, s in dataflow.shapes.items()}
-    assert network_top.render(dataflow, "n") == network_top.render(build(other, shapes, loaded=True), "n")
+    assert cpp.render(dataflow, "n") == cpp.render(build(other, shapes, loaded=True), "n")
 
 
 def test_load_words_hold_weights_and_biases():
@@ -335,7 +331,8 @@ def test_pack_weights_writes_what_the_network_reads(tmp_path, psconv):
 def test_beats_that_changed_places_are_seen():
     """32-bit beats, two apart: their sums modulo 2**32 were equal."""
     from psconv.flow.config import load
-    from psconv.flow.subject import engine_shapes, load_bundle
+    from psconv.flow.inputs import load_bundle
+    from psconv.flow.parallelism import engine_shapes
     from psconv.synthesis.targets import load_target
 
     path = FAULTS / "networks" / "swap" / "run.yaml"

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openhls.driver.compile import compile_hls
 
-from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import run as flow
 from psconv.flow.config import load
+from psconv.flow.hls import compile_top
 from pymodel.common.errors import ConfigError
 from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.constants import needs_less, upper_bounds
@@ -23,9 +22,8 @@ from pymodel.explore.options import engines
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
-from pymodel.top import cpp as network_top
 from pymodel.top import memory as network_memory
-from pymodel.top.dataflow import TOP, Dataflow, build
+from pymodel.top.dataflow import Dataflow, build
 from tests.helpers.places import EXAMPLES, FAULTS
 
 NETWORKS = FAULTS / "networks"
@@ -128,8 +126,7 @@ def random_dataflow(seed: int) -> Dataflow:
 
 def compiled(dataflow: Dataflow, folder: Path) -> dict[str, Any]:
     """The schedule of a network."""
-    network_top.write(folder, dataflow, "net")
-    compile_hls([folder / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, folder], out=folder)
+    compile_top(dataflow, folder)
     return json.loads((folder / "schedule.json").read_text())
 
 
@@ -175,7 +172,7 @@ CONFIGURED = [
 
 @pytest.mark.parametrize("path", CONFIGURED)
 def test_memories_of_networks_that_were_called_wrong(path: Path, tmp_path: Path) -> None:
-    dataflow = flow.prepare(load(path), path, tmp_path / "out").subject.whole.dataflow
+    dataflow = flow.prepare(load(path), path, tmp_path / "out").designs[0].dataflow
     assert built(compiled(dataflow, tmp_path)) == named(dataflow)
 
 

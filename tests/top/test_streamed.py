@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openhls.driver.compile import compile_hls
 
-from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import csim
-from psconv.flow.config import Stalls
-from psconv.flow.layout import Layout
-from psconv.flow.network_steps import run_bench
-from psconv.flow.settings import Settings
-from psconv.flow.subject import WHOLE, Whole
-from psconv.report.network import _traffic
-from psconv.synthesis.targets import load_target
+from psconv.report.collect import _traffic
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape, pack_rom, pack_stream, unpack_stream
 from pymodel.engine.shape_of import engine_shape
@@ -29,11 +20,12 @@ from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
-from pymodel.top import cpp as network_top
+from pymodel.top import cpp
 from pymodel.top import memory as network_memory
 from pymodel.top.cycles import latency, slowest
-from pymodel.top.dataflow import OUT_PORT, TOP, Dataflow, build
-from rtl_tb.runner import SimResult, simulate
+from pymodel.top.dataflow import OUT_PORT, Dataflow, build
+from rtl_tb.runner import simulate
+from tests.helpers.designs import Built, design_of
 from tests.helpers.networks import NETWORKS, conv, network, some_images
 
 IMAGES = 4
@@ -144,9 +136,9 @@ def test_weight_beats_come_back_and_are_the_rom_turned_round(shape: EngineShape,
 def test_cpp_is_the_golden_model(name: str, tmp_path: Path) -> None:
     bundle, dataflow = made(*NETWORKS[name])
     images = some_images(bundle, 3)
-    network_top.write(tmp_path, dataflow, name)
-    program = csim.build_network(tmp_path)
-    result = csim.run_words(program, images, dataflow.source.words, dataflow.sink.words, beats(dataflow))
+    cpp.write(tmp_path, dataflow, name)
+    program = csim.build(tmp_path)
+    result = csim.run(program, images, dataflow.source.words, dataflow.sink.words, beats(dataflow))
     np.testing.assert_array_equal(result, golden.run(bundle, images)[bundle.network.output])
 
 
@@ -155,9 +147,9 @@ def test_cpp_is_the_golden_model(name: str, tmp_path: Path) -> None:
 def test_cpp_with_the_headers_of_amd(compiler: str, tmp_path: Path) -> None:
     bundle, dataflow = made(*EVERY_KIND)
     images = some_images(bundle, 2)
-    network_top.write(tmp_path, dataflow, "net")
-    program = csim.build_network(tmp_path, compiler)
-    result = csim.run_words(program, images, dataflow.source.words, dataflow.sink.words, beats(dataflow))
+    cpp.write(tmp_path, dataflow, "net")
+    program = csim.build(tmp_path, compiler)
+    result = csim.run(program, images, dataflow.source.words, dataflow.sink.words, beats(dataflow))
     np.testing.assert_array_equal(result, golden.run(bundle, images)[bundle.network.output])
 
 
@@ -165,9 +157,9 @@ def test_cpp_with_the_headers_of_amd(compiler: str, tmp_path: Path) -> None:
 def test_cpp_of_odd_shapes(name: str, bits: int, tmp_path: Path) -> None:
     bundle, dataflow = made(*CASES[name], bits=bits)
     images = some_images(bundle, 3) >> (8 - bits)
-    network_top.write(tmp_path, dataflow, name)
-    program = csim.build_network(tmp_path)
-    result = csim.run_words(program, images, dataflow.source.words, dataflow.sink.words, beats(dataflow))
+    cpp.write(tmp_path, dataflow, name)
+    program = csim.build(tmp_path)
+    result = csim.run(program, images, dataflow.source.words, dataflow.sink.words, beats(dataflow))
     np.testing.assert_array_equal(result, golden.run(bundle, images)[bundle.network.output])
 
 
@@ -177,13 +169,13 @@ def test_each_image_has_its_own_weights(tmp_path: Path) -> None:
     other = replace(bundle, weights={name: (w // 2).astype(np.int8) for name, w in bundle.weights.items()})
     images = some_images(bundle, 3)
     mine, its = beats(dataflow), beats(build(other, dataflow.shapes, streamed=dataflow.shapes))
-    network_top.write(tmp_path, dataflow, "residual")
-    program, words = csim.build_network(tmp_path), (dataflow.source.words, dataflow.sink.words)
-    result = csim.run_words(program, images, *words, [*mine, *its, *mine])
+    cpp.write(tmp_path, dataflow, "residual")
+    program, words = csim.build(tmp_path), (dataflow.source.words, dataflow.sink.words)
+    result = csim.run(program, images, *words, [*mine, *its, *mine])
     for trained, at in ((bundle, 0), (other, 1), (bundle, 2)):
         np.testing.assert_array_equal(result[at], golden.run(trained, images[[at]])["d"][0])
     with pytest.raises(ConfigError, match="WEIGHTS is not a whole number of images"):
-        csim.run_words(program, images, *words, [*mine, its[0]])
+        csim.run(program, images, *words, [*mine, its[0]])
 
 
 # RTL
@@ -191,44 +183,38 @@ def test_each_image_has_its_own_weights(tmp_path: Path) -> None:
 
 def whole_network(
     folder: Path, net: Network, parallelism: Parallelism, streamed: Collection[str] | None = None
-) -> tuple[Whole, Settings]:
+) -> Built:
     """A network compiled to RTL."""
     bundle, dataflow = made(net, parallelism, streamed)
-    images = some_images(bundle, IMAGES)
-    whole = Whole(WHOLE, net.name, dataflow, images, golden.run(bundle, images))
-    settings = Settings(Layout(folder), load_target("zcu104"), 3.333, 0, Stalls())
-    synthesised = settings.layout.synth(WHOLE)
-    network_top.write(synthesised, dataflow, net.name)
-    compile_hls([synthesised / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, synthesised], out=synthesised)
-    return whole, settings
+    return Built.of(dataflow, bundle, some_images(bundle, IMAGES), folder)
 
 
-def simulated(built: tuple[Whole, Settings], name: str, **changes) -> SimResult:
-    return run_bench(*built, name=name, **{"images": IMAGES, "idle": 0.0, "backpressure": 0.0, **changes})
+def fewer(built: Built, images: int) -> Built:
+    """The same with its first images alone."""
+    return replace(built, vectors=built.vectors.first(images))
 
 
-def check_free_run(built: tuple[Whole, Settings]) -> None:
+def check_free_run(built: Built) -> None:
     """Every layer exact, the end of each image in the cycle that the model says, every weight read once an image."""
-    whole, settings = built
-    result = simulated(built, "free")
+    design, dataflow, schedule = built.design, built.design.dataflow, built.schedule
+    result = built.simulated("free")
     assert result.ok, result.errors
-    probed = {stream.name for stream in whole.dataflow.probes.values()} - {OUT_PORT}
+    probed = {stream.name for stream in dataflow.probes.values()} - {OUT_PORT}
     assert set(result.probes) == probed
-    schedule = json.loads((settings.layout.synth(WHOLE) / "schedule.json").read_text())
     start = result.cycles["first_in"]
-    model = latency(whole.dataflow, schedule, IMAGES, start)
+    model = latency(dataflow, schedule, IMAGES, start)
     assert [end - start for end in result.cycles["image_last"]] == model.image_last
-    assert slowest(whole.dataflow).iterations <= model.interval <= whole.dataflow.period
+    assert slowest(dataflow).iterations <= model.interval <= dataflow.period
     memory = {what: bits for what, bits in network_memory.built(schedule).items() if what != network_memory.FIFOS}
-    assert network_memory.needed(whole.dataflow) == memory  # or `psconv run` calls it a failure
-    for engine in whole.dataflow.streamed.values():
+    assert network_memory.needed(dataflow) == memory  # or `psconv run` calls it a failure
+    for engine in dataflow.streamed.values():
         traffic = _traffic(engine, result.moved, IMAGES, 1e6)
         assert traffic["beats"] == traffic["beats_sim"] == engine.shape.NB * engine.shape.steps * engine.shape.fold
-        assert traffic["bytes"] == len(whole.streamed[engine.port.name].tobytes())
+        assert traffic["bytes"] == len(design.streamed[engine.port.name].tobytes())
 
 
 @pytest.fixture(scope="module")
-def every_kind(tmp_path_factory: pytest.TempPathFactory) -> tuple[Whole, Settings]:
+def every_kind(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return whole_network(tmp_path_factory.mktemp("every"), *EVERY_KIND)
 
 
@@ -238,7 +224,7 @@ def test_layers_and_cycles_are_as_predicted(every_kind) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_stalls_of_all_streams_change_nothing_but_time(every_kind, seed: int) -> None:
-    result = simulated(every_kind, "stalled", images=2, idle=0.4, backpressure=0.4, seed=seed)
+    result = fewer(every_kind, 2).simulated("stalled", idle=0.4, backpressure=0.4, seed=seed)
     assert result.ok, result.errors
 
 
@@ -246,7 +232,7 @@ def test_stalls_of_all_streams_change_nothing_but_time(every_kind, seed: int) ->
     ("stream", "after"), [(None, 1), (None, 100), ("w_b", 1), ("w_b", 13), ("w_c", 75), ("w_fc", 60)]
 )
 def test_a_reset_in_the_middle_of_an_image_or_of_weights(every_kind, stream: str | None, after: int) -> None:
-    result = simulated(every_kind, "reset", images=2, reset_after=after, reset_on=stream, idle=0.1, backpressure=0.1)
+    result = fewer(every_kind, 2).simulated("reset", reset_after=after, reset_on=stream, idle=0.1, backpressure=0.1)
     assert result.ok, result.errors
     assert {probe["mismatch_count"] for probe in result.probes.values()} == {0}
 
@@ -255,7 +241,7 @@ def test_a_reset_in_the_middle_of_an_image_or_of_weights(every_kind, stream: str
 def test_a_mix_with_weights_in_rom(tmp_path: Path) -> None:
     built = whole_network(tmp_path, *EVERY_KIND, streamed=["c", "p", "fc"])
     check_free_run(built)
-    result = simulated(built, "stalled", images=2, idle=0.4, backpressure=0.4, seed=3)
+    result = fewer(built, 2).simulated("stalled", idle=0.4, backpressure=0.4, seed=3)
     assert result.ok, result.errors
 
 
@@ -266,19 +252,18 @@ def test_rtl_of_odd_shapes(name: str, tmp_path: Path) -> None:
     """Images of 1, 2, 3, 4 and 12 pixels: sums and windows are stored as many iterations before they are loaded."""
     built = whole_network(tmp_path, *CASES[name])
     check_free_run(built)
-    result = simulated(built, "stalled", idle=0.4, backpressure=0.4, seed=3)
+    result = built.simulated("stalled", idle=0.4, backpressure=0.4, seed=3)
     assert result.ok, result.errors
 
 
 def test_the_stream_that_starves_is_named(every_kind) -> None:
     """Weights that are kept back: the watchdog says by which port they do not come."""
-    whole, settings = every_kind
-    short = Whole(whole.name, whole.network, whole.dataflow, whole.x, whole.outputs)
+    short = design_of(every_kind.design.dataflow)
     further = short.further(1)
     missing, last = further["w_d"]
     assert last.nonzero()[0].tolist() == [len(missing) - 1]  # TLAST with the last weight
     short.streamed["w_d"] = missing[: len(missing) // 2]
-    result = run_bench(short, settings, 1, "starved", 0.0, 0.0)
+    result = fewer(replace(every_kind, design=short), 1).simulated("starved")
     stuck = [error for error in result.errors if error.startswith("watchdog")]
     half = len(missing) // 2
     assert len(stuck) == 1 and f"w_d: all {half} beats transferred, and the design asks for more" in stuck[0]
@@ -294,7 +279,7 @@ def test_windows_that_come_channel_by_channel() -> None:
 
 
 def test_what_does_not_go_together_is_refused() -> None:
-    net, parallelism = NETWORKS["one pixel"]
+    net, _parallelism = NETWORKS["one pixel"]
     bundle = random_bundle(net, 3)
     shapes = {layer.name: engine_shape(bundle, layer.name) for layer in net.weighted_layers()}
     with pytest.raises(ConfigError, match="layer a: its weights are streamed; where weights are loaded"):
@@ -343,5 +328,5 @@ def test_the_bench_wants_all_inputs(tmp_path: Path) -> None:
 
 def test_rom_networks_have_no_weight_port() -> None:
     _, dataflow = made(*NETWORKS["residual"], streamed=[])
-    text = "".join(network_top.render(dataflow, "net").values())
+    text = "".join(cpp.render(dataflow, "net").values())
     assert "w_a" not in text and "streamed" not in text and "PSCONV_WEIGHT_PORTS" not in text

@@ -8,23 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from openhls.driver.compile import compile_hls
 
-from psconv.common.places import ENGINE, INCLUDE
-from psconv.flow.bench import inner_streams
 from psconv.flow.config import load
-from pymodel.engine import cycles
+from psconv.flow.hls import compile_top
 from pymodel.engine.maxplus import Deadlock
 from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.random_bundle import random_bundle
-from pymodel.top import cpp as network_top
+from pymodel.top import cpp
 from pymodel.top.cycles import latency, quiet
-from pymodel.top.dataflow import TOP, build
+from pymodel.top.dataflow import build
 from rtl_tb.runner import simulate
 from rtl_tb.watchdog import Inner, longest_stall, waiting
 from scripts.hunt.layers import PARALLEL, PLAIN, RTL
-from tests.helpers.engines import make_schedule, make_shape, simulated
+from tests.helpers.engines import engine_dataflow, make_schedule, make_shape, simulated
 from tests.helpers.networks import conv, network
 from tests.helpers.places import FAULTS
 
@@ -64,11 +61,11 @@ def test_who_waits_for_whom_is_followed_from_the_output() -> None:
 def test_silence_is_as_long_as_the_model_says_at_most(layer: dict) -> None:
     """Simulated cycle by cycle; and it is no more than a few images' time, so that a deadlock is soon told."""
     shape = make_shape(support="dense", **layer)
-    schedule = make_schedule(shape)
-    most = cycles.quiet(shape, schedule)
+    dataflow, schedule = engine_dataflow(shape), make_schedule(shape)
+    most = quiet(dataflow, schedule)
     taken_and_given = sorted({0, *simulated(shape, schedule, 4)})
     assert max(np.diff(taken_and_given), default=0) <= most
-    assert most <= 4 * cycles.latency(shape, schedule, 1).total
+    assert most <= 4 * latency(dataflow, schedule, 1).total
 
 
 @pytest.mark.parametrize("name", ["quiet_256", "quiet_512", "quiet_1024"])
@@ -84,7 +81,7 @@ def test_layers_that_are_quiet_for_long_are_no_deadlock(name: str) -> None:
         support=layer.support,
         fold=wish.fold,
     )
-    assert cycles.quiet(shape, make_schedule(shape)) > 20_000
+    assert quiet(engine_dataflow(shape), make_schedule(shape)) > 20_000
 
 
 @pytest.mark.slow
@@ -114,12 +111,10 @@ def test_a_deadlock_in_rtl_is_told_by_its_processes(tmp_path: Path) -> None:
     )
     bundle = random_bundle(net, 1)
     dataflow = build(bundle, {name: engine_shape(bundle, name) for name in bundle.weights})
-    text = network_top.render(dataflow, "net")[network_top.SOURCE]
-    shallow, count = re.subn(r"(variable=a_to_s depth=)\d+", r"\g<1>4", text)
+    sources = cpp.render(dataflow, "net")
+    sources[cpp.SOURCE], count = re.subn(r"(variable=a_to_s depth=)\d+", r"\g<1>4", sources[cpp.SOURCE])
     assert count == 1
-    network_top.write(tmp_path, dataflow, "net")
-    (tmp_path / network_top.SOURCE).write_text(shallow)
-    compile_hls([tmp_path / network_top.SOURCE], TOP, include_dirs=[INCLUDE, ENGINE, tmp_path], out=tmp_path, jobs=1)
+    compile_top(dataflow, tmp_path, sources, jobs=1)
     schedule = json.loads((tmp_path / "schedule.json").read_text())
     for model in (lambda: latency(dataflow, schedule), lambda: quiet(dataflow, schedule)):
         with pytest.raises(Deadlock, match="waits for ever"):
@@ -136,7 +131,7 @@ def test_a_deadlock_in_rtl_is_told_by_its_processes(tmp_path: Path) -> None:
         dataflow.out_beats,
         tmp_path / "run",
         timeout_cycles=300,
-        inner=inner_streams(schedule),
+        inner=[Inner(s["name"], s["depth"], s["producer"], s["consumer"]) for s in schedule["streams"]],
     )
     [told] = [error for error in result.errors if error.startswith("watchdog")]
     inside = told.split("; inside: ")[1].split(", ")

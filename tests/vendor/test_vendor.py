@@ -20,7 +20,9 @@ import yaml
 from psconv.common.places import CONSTRAINTS, ENGINE, HLS, INCLUDE
 from psconv.flow import csim
 from psconv.flow import run as flow
+from psconv.flow import steps as steps
 from psconv.flow.config import load
+from psconv.flow.vectors import load_vectors, save_vectors
 from psconv.report.render import parse_report, render_html, render_markdown
 from psconv.synthesis.targets import known_targets, load_target
 from psconv.vendor import step, tools
@@ -31,8 +33,10 @@ from pymodel.engine.cycles import pe_iterations
 from pymodel.engine.packing import EngineShape
 from tests.helpers import tcl
 from tests.helpers.places import EXAMPLES, ROOT, TESTS
+from tests.helpers.reports import design_of, run_of
 
 SAMPLES = TESTS / "vendor"
+TOP = "psconv_layer"
 LAYER = {"in_channels": 4, "out_channels": 4, "height": 3, "width": 4, "support": "PS4_P4"}
 POINTWISE = {"in_channels": 3, "out_channels": 5, "height": 3, "width": 3, "kernel": 1, "padding": 0, "stride": 2}
 
@@ -92,13 +96,14 @@ def run_file(folder: Path, layer: dict, **more) -> Path:
 
 
 def prepared(tmp_path: Path, layer: dict = LAYER, **more):
-    """(engine, settings) of a run in `tmp_path`/out."""
+    """(design, settings) of a run in `tmp_path`/out, its golden vectors written."""
     simulators = tmp_path.parent.parent / "simulators"
     this = flow.prepare(
         load(run_file(tmp_path, layer, **more)), tmp_path / "run.yaml", tmp_path / "out", simulators=simulators
     )
-    [engine] = this.subject.engines
-    return engine, this.settings
+    steps.golden_step(this.designs, this.settings, this.inputs)
+    [design] = this.designs
+    return design, this.settings
 
 
 @pytest.fixture
@@ -124,7 +129,7 @@ def check_syntax(calls: list[list[str]], table: dict) -> None:
         while rest:
             word = rest.pop(0)
             if word in valued:
-                assert rest and not rest[0].startswith("-") or word in ("-cflags", "-ldflags"), (name, arguments)
+                assert (rest and not rest[0].startswith("-")) or word in ("-cflags", "-ldflags"), (name, arguments)
                 rest.pop(0)
             elif word.startswith("-"):
                 assert word in flags, f"{name} {word}: not in the documented syntax"
@@ -169,7 +174,7 @@ def test_vivado_script_under_a_tcl_interpreter(tmp_path: Path) -> None:
         pytest.skip("no Tcl interpreter: neither tclsh nor tkinter")
     folder = step.write_project("vitis", *prepared(tmp_path, clock_ns=4.5))
     (folder / "rtl").mkdir()
-    for name in ("psconv_engine.v", "psconv_engine_rom.v"):
+    for name in ("psconv_layer.v", "psconv_layer_rom.v"):
         (folder / "rtl" / name).touch()
     without = tcl.calls(folder / "vivado_ooc.tcl", VIVADO_COMMANDS, tmp_path)
     check_syntax(without, VIVADO_COMMANDS)
@@ -192,7 +197,7 @@ def test_vivado_script_under_a_tcl_interpreter(tmp_path: Path) -> None:
         "exit",
     ]
     sources = made[0][1].split()
-    assert sorted(Path(name).name for name in sources) == ["psconv_engine.v", "psconv_engine_rom.v"]
+    assert sorted(Path(name).name for name in sources) == ["psconv_layer.v", "psconv_layer_rom.v"]
     assert "-period 4.5 [get_ports ap_clk]" in (folder / "target.xdc").read_text()
 
 
@@ -226,13 +231,13 @@ def test_configuration_file_has_documented_keys_only(tmp_path: Path) -> None:
 
 def test_streams_hold_two_words_at_least_for_vitis(tmp_path: Path) -> None:
     """Its FIFO of one word passes a word every second cycle; the open flow's has the depth of the cycle model."""
-    engine, settings = prepared(tmp_path, LAYER | {"out_channels": 32})
-    made = (step.write_project("vitis", engine, settings) / "src" / header.FILE_NAME).read_text()
+    design, settings = prepared(tmp_path, LAYER | {"out_channels": 32})
+    made = (step.write_project("vitis", design, settings) / "src" / "config.hpp").read_text()
 
     def depths(text: str) -> list[int]:
         return [int(depth) for depth in re.findall(r"_DEPTH = (\d+);", text)]
 
-    here = depths(engine.header)
+    here = depths(design.sources["config.hpp"])
     assert 1 in here and depths(made) == [max(2, depth) for depth in here]
 
 
@@ -248,8 +253,8 @@ def test_the_trip_count_of_the_processing_element_is_the_true_one(tmp_path: Path
     for at, shape in enumerate(shapes):
         weights, bias = np.zeros((8, 8, shape.kernel, shape.kernel), int), np.zeros(8, int)
         structs.append(header.engine_struct(f"C{at}", shape, weights, bias, prefix=f"c{at}_"))
-        lines.append(f'  std::printf("%d\\n", psconv::Rom<C{at}>::MOST + 0);')
-    text = header.render_header("engine_config.hpp", "a test", "configurations", 1024, structs)
+        lines.append(f'  std::printf("%d\\n", psconv::Geometry<C{at}>::ITERATIONS + 0);')
+    text = header.render_header("config.hpp", "a test", "configurations", 1024, structs)
     (tmp_path / "configurations.hpp").write_text(text)
     source = tmp_path / "count.cpp"
     source.write_text(
@@ -270,10 +275,6 @@ def test_the_trip_count_of_the_processing_element_is_the_true_one(tmp_path: Path
     subprocess.run(command, check=True)
     printed = subprocess.run([tmp_path / "count"], capture_output=True, text=True, check=True).stdout
     assert list(map(int, printed.split())) == [pe_iterations(shape) for shape in shapes]
-    assert re.search(
-        r"do \{\n#pragma HLS PIPELINE II=1\n#pragma HLS LOOP_TRIPCOUNT min=G::ITERATIONS max=Store::MOST",
-        (ENGINE / "pe.hpp").read_text(),
-    )
 
 
 @pytest.mark.parametrize("tool", step.TOOLS)
@@ -283,8 +284,8 @@ def test_project_is_complete_and_has_no_absolute_path(tool: str, tmp_path: Path)
         assert str(tmp_path).encode() not in path.read_bytes() and str(ROOT).encode() not in path.read_bytes(), path
     assert (folder / "run.sh").stat().st_mode & stat.S_IXUSR
     assert subprocess.run(["sh", "-n", "run.sh"], cwd=folder).returncode == 0
-    # What a source includes with quotes lies beside it, or is the tool's; csim.cpp serves networks too.
-    elsewhere = {"ap_int.h", "ap_axi_sdata.h", "hls_stream.h", "psconv_network.hpp"}
+    # What a source includes with quotes lies beside it, or is the tool's.
+    elsewhere = {"ap_int.h", "ap_axi_sdata.h", "hls_stream.h"}
     for source in (folder / "src").iterdir():
         for name in re.findall(r'^#include "(.+)"', source.read_text(), re.MULTILINE):
             assert (source.parent / name).exists() or name in elsewhere, name
@@ -299,7 +300,7 @@ def test_project_is_complete_and_has_no_absolute_path(tool: str, tmp_path: Path)
 def compiled(folder: Path, command: list[str], standard: str) -> Path:
     """The project's C simulation as a program, by `command`, every warning an error."""
     program = folder / "csim_program"
-    sources = ["src/csim.cpp", f"src/{csim.TOP}.cpp"]
+    sources = ["src/csim.cpp", "src/top.cpp"]
     done = subprocess.run(
         [*command, f"-std={standard}", "-O1", *csim.WARNINGS, *sources, "-o", str(program)],
         cwd=folder,
@@ -389,8 +390,7 @@ rows:
     for wrong in ("#pragma HLS INTERFACE mode=axis port=x\n", "  while (true) {\n#pragma HLS UNROLL\n"):
         with pytest.raises(ConfigError, match="f.cpp: #pragma HLS .* has no translation"):
             bambu_source(wrong, "f.cpp")
-    with pytest.raises(ConfigError, match="no ROM"):
-        bambu_header("struct EngineConfig {};\n")
+    assert bambu_header("struct engine_config {};\n") == "struct engine_config {};\n"
 
 
 @pytest.mark.parametrize("tool", step.TOOLS)
@@ -450,11 +450,11 @@ mkdir -p $at/syn/verilog $at/syn/report
 case $2 in
 csynth)
     cp {rtl}/*.v $at/syn/verilog
-    cp {samples}/top_csynth_sample.xml $at/syn/report/psconv_engine_csynth.xml
+    cp {samples}/top_csynth_sample.xml $at/syn/report/psconv_layer_csynth.xml
     cp {samples}/csynth_sample.xml $at/syn/report/csynth.xml ;;
 cosim)
     mkdir -p $at/sim/report
-    cp {samples}/cosim_sample.rpt $at/sim/report/psconv_engine_cosim.rpt ;;
+    cp {samples}/cosim_sample.rpt $at/sim/report/psconv_layer_cosim.rpt ;;
 esac
 """
 FAKE_VITIS = """\
@@ -512,75 +512,77 @@ def fake_vitis(folder: Path, log: Path, rtl: Path) -> Path:
     return fake(folder / "vitis_hls", FAKE_VITIS, log=log, tcl=shlex.join(command), commands=commands)
 
 
-def open_rtl(engine, settings, folder: Path) -> dict:
+def open_rtl(design, settings, folder: Path) -> dict:
     """RTL of the open flow as .v files in `folder`; its ports."""
-    flow.synth_step(engine, settings)
+    steps.synth_step(design, settings)
     folder.mkdir()
-    for source in (settings.layout.synth(engine.name) / "rtl").glob("*.sv"):
+    for source in (settings.layout.synth(design.name) / "rtl").glob("*.sv"):
         shutil.copy(source, folder / f"{source.stem}.v")
-    return json.loads((settings.layout.synth(engine.name) / "ports.json").read_text())
+    return json.loads((settings.layout.synth(design.name) / "ports.json").read_text())
 
 
 def test_the_whole_way_through_a_fake_vitis(tmp_path: Path, monkeypatch) -> None:
-    engine, settings = prepared(tmp_path)
+    design, settings = prepared(tmp_path)
     log, rtl = tmp_path / "log", tmp_path / "rtl"
-    open_rtl(engine, settings, rtl)
+    open_rtl(design, settings, rtl)
     tool = fake_vitis(tmp_path / "bin", log, rtl)
     fake(tmp_path / "bin" / "vivado", FAKE_VIVADO, log=log, samples=SAMPLES)
     monkeypatch.setenv("XILINX_VIVADO", str(tmp_path))
-    assert step.stored("vitis", engine, settings) is None
+    assert step.stored("vitis", design, settings) is None
 
-    record = step.run_layer("vitis", engine, settings, tool, False)
+    record = step.run_design("vitis", design, settings, tool, False)
     assert [line.split()[:2] for line in log.read_text().splitlines()] == [["fake", "-version"], ["fake", "-f"]]
     assert record["mismatches"] == 0 and record["errors"] == [] and record["cycles_sim"] > 0
     assert record["resources"]["BRAM"] == 3.5 and record["resources_by"] == "Vitis HLS, estimate"
     assert record["cosim"] == "Pass" and "fmax_mhz" not in record
     assert record["provenance"]["tool"] == "a fake vitis_hls 2099.1, written for a test"
 
-    routed = step.run_layer("vitis", engine, settings, None, True)  # copied back: synthesis is not run again
+    routed = step.run_design("vitis", design, settings, None, True)  # copied back: synthesis is not run again
     assert [line.split()[0] for line in log.read_text().splitlines()] == ["fake", "fake", "vivado"]
     assert routed["resources_by"] == "Vivado, routed" and routed["resources"]["LUT"] == 3131
     assert routed["fmax_mhz"] == 266.67 and routed["cycles_sim"] == record["cycles_sim"]
-    assert step.stored("vitis", engine, settings) == routed
+    assert step.stored("vitis", design, settings) == routed
     check_report(routed)
     other = prepared(tmp_path, clock_ns=9.0)
     assert step.stored("vitis", *other) is None  # of other inputs
 
-    engine.y[0, 0, 0, 0] ^= 1  # the bench looks at the tool's RTL, not at what the tool says of it
-    folder = settings.layout.vendor("vitis", engine.name)
-    assert step.collect("vitis", folder, engine, settings)["mismatches"] == 1
+    vectors = load_vectors(settings.layout, design)
+    vectors.outputs[design.layer][0, 0, 0, 0] ^= 1  # the bench looks at the tool's RTL, not at what the tool says of it
+    save_vectors(settings.layout, design, vectors)
+    folder = settings.layout.vendor("vitis", design.name)
+    assert step.collect("vitis", folder, design, settings)["mismatches"] == 1
 
 
 @pytest.mark.parametrize("way", ["vitis_hls", "v++"])
 def test_a_step_that_fails_loses_nothing_of_those_before(way: str, tmp_path: Path, monkeypatch) -> None:
     """And what an earlier run has left is not taken for this one's."""
-    engine, settings = prepared(tmp_path)
+    design, settings = prepared(tmp_path)
     rtl = tmp_path / "rtl"
     rtl.mkdir()
-    (rtl / "psconv_engine.v").write_text("module psconv_engine; endmodule\n")
+    (rtl / "psconv_layer.v").write_text("module psconv_layer; endmodule\n")
     fake_vitis(tmp_path / "bin", tmp_path / "log", rtl)
     if way == "v++":
         (tmp_path / "bin" / "vitis_hls").unlink()
-    folder = step.write_project("vitis", engine, settings)
+    folder = step.write_project("vitis", design, settings)
     for solution in ("solution", "hls"):
         old = folder / "hls" / solution / "syn" / "verilog" / "old.v"
         old.parent.mkdir(parents=True)
         old.touch()
     monkeypatch.setenv("FAILS", "cosim")
     with pytest.raises(ConfigError, match=r"failed with \d+:\nERROR: \[HLS 200-1\] cosim failed"):
-        step.run_layer("vitis", engine, settings, tmp_path / "bin", False)
+        step.run_design("vitis", design, settings, tmp_path / "bin", False)
     assert not step.finished(folder)
-    assert [path.name for path in (folder / "rtl").iterdir()] == ["psconv_engine.v"]
+    assert [path.name for path in (folder / "rtl").iterdir()] == ["psconv_layer.v"]
     kept = {path.name for path in (folder / "reports").iterdir()}
-    assert {"psconv_engine_csynth.xml", "csynth.xml"} <= kept and "psconv_engine_cosim.rpt" not in kept
+    assert {"psconv_layer_csynth.xml", "csynth.xml"} <= kept and "psconv_layer_cosim.rpt" not in kept
 
 
 def check_report(record: dict) -> None:
     """The report has a table of the tool, with who counted and where it ran; without a record it has none."""
-    layer = {"name": "conv", "shape": "4x3x4", "variant": "PS4_P4", "images": 1, "mismatches": {"cosim": 0}, "lanes": 4}
-    run = {"title": "t", "ok": True, "clock_ns": 3.333, "target": "zcu104", "provenance": {}}
-    with_tool = parse_report(run | {"layers": [layer | {"tools": {"vitis": record}}]})
-    without = parse_report(run | {"layers": [layer]})
+    with_tool, without = (
+        parse_report(run_of(design_of("conv", tools={"vitis": record}))),
+        parse_report(run_of(design_of("conv"))),
+    )
     for render in (render_markdown, render_html):
         text = render(with_tool)
         words = ("Other HLS tools", "vitis 2099.1", "3,131", "Vivado, routed", "266.7", "steps_folds", "a fake vitis")
@@ -590,17 +592,17 @@ def check_report(record: dict) -> None:
 
 
 def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
-    engine, settings = prepared(tmp_path)
+    design, settings = prepared(tmp_path)
     log, rtl = tmp_path / "log", tmp_path / "rtl"
-    inner = open_rtl(engine, settings, rtl)
+    inner = open_rtl(design, settings, rtl)
     for source in rtl.iterdir():
-        source.write_text(re.sub(rf"\b{csim.TOP}\b", "inner_engine", source.read_text()))
+        source.write_text(re.sub(rf"\b{TOP}\b", "inner_engine", source.read_text()))
     (rtl / "wrapper.v").write_text(bambu_names(inner))
     (rtl / "ready.mem").write_text("1\n")
     tool = fake_bambu(tmp_path, rtl)
-    record = step.run_layer("bambu", engine, settings, tool, False)
+    record = step.run_design("bambu", design, settings, tool, False)
     assert record["mismatches"] == 0 and record["errors"] == [], record
-    assert record["resources_by"] == "yosys" and record["resources"]["DSP"] == engine.shape.lanes
+    assert record["resources_by"] == "yosys" and record["resources"]["DSP"] == design.engine.shape.lanes
     called = log.read_text().splitlines()[1].split()
     options = {word.partition("=")[0] for word in called if word.startswith("--")}
     assert options == {
@@ -628,10 +630,8 @@ def test_the_whole_way_through_a_fake_bambu(tmp_path: Path) -> None:
         {"name": "psconv_engine", "control_steps": 3, "fmax_mhz": 412.5, "states": 2, "area": 12, "dsp": 4, "ff": 5},
     ]
     wide = record["provenance"]["cut by Bambu 2024.10 at -O2, being wider than 64 bits"]
-    assert wide == f"column 96, window 288, weights {engine.shape.rom_word_bits}"
-    run = {"title": "t", "ok": True, "clock_ns": 3.333, "target": "zcu104", "provenance": {}}
-    layer = {"name": "conv", "shape": "4x3x4", "variant": "PS4_P4", "images": 1, "mismatches": {"cosim": 0}, "lanes": 4}
-    report = parse_report(run | {"layers": [layer | {"tools": {"bambu": record}}]})
+    assert wide == f"column 96, window 288, weights {design.engine.shape.rom_word_bits}"
+    report = parse_report(run_of(design_of("conv", tools={"bambu": record})))
     for render in (render_markdown, render_html):
         assert "control steps" in render(report) and "206.1" in render(report)
 
@@ -644,22 +644,22 @@ def fake_bambu(folder: Path, rtl: Path) -> Path:
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
-        ("pe.hpp", "#pragma HLS unroll", "#pragma HLS UNROLL", "PLEASE submit a bug report"),
+        ("accumulate.hpp", "#pragma HLS unroll", "#pragma HLS UNROLL", "PLEASE submit a bug report"),
         ("words.hpp", "  return ap_uint<BITS>(beat.data);", "#pragma HLS INLINE\n  return 0;", "INLINE in a template"),
-        ("weights.hpp", "orders.read() != 0", "orders.read().to_bool()", "to_bool"),
-        ("psconv_engine.cpp", 'extern "C" ', "", "top function psconv_engine not found"),
+        ("pe.hpp", "reload_requests.read() != 0", "reload_requests.read().to_bool()", "to_bool"),
+        ("top.cpp", 'extern "C" ', "", "top function psconv_layer not found"),
     ],
 )
 def test_what_bambu_refuses_is_shown_in_its_words(file: str, old: str, new: str, message: str, tmp_path: Path) -> None:
     """The stand-in is not blind: each of the changes that Bambu needs, undone."""
-    engine, settings = prepared(tmp_path)
+    design, settings = prepared(tmp_path)
     (tmp_path / "rtl").mkdir()
     tool = fake_bambu(tmp_path, tmp_path / "rtl")
-    source = step.write_project("bambu", engine, settings) / "src" / file
+    source = step.write_project("bambu", design, settings) / "src" / file
     assert old in source.read_text()
     source.write_text(source.read_text().replace(old, new, 1))
     with pytest.raises(ConfigError, match=f"failed with 1:\nerror -> .*{message}"):
-        step.run_layer("bambu", engine, settings, tool, False)
+        step.run_design("bambu", design, settings, tool, False)
 
 
 def test_what_bambu_keeps_is_of_whole_bytes(tmp_path: Path) -> None:
@@ -687,7 +687,7 @@ def bambu_names(ports: dict) -> str:
     widths = {stream["name"]: stream["signals"]["TDATA"]["width"] for stream in ports["streams"]}
     ones = f"{{{widths['x'] // 8}{{1'b1}}}}"
     return f"""\
-module {csim.TOP}(input clock, input reset, input start_port, output done_port,
+module {TOP}(input clock, input reset, input start_port, output done_port,
   input [{widths["x"] - 1}:0] x_TDATA, input x_TVALID, output x_TREADY,
   output [{widths["y"] - 1}:0] y_TDATA, output y_TVALID, input y_TREADY);
   assign done_port = 1'b0;
@@ -705,11 +705,11 @@ endmodule
 
 
 def test_a_tool_that_fails_is_one_clear_error(tmp_path: Path) -> None:
-    engine, settings = prepared(tmp_path)
+    design, settings = prepared(tmp_path)
     tool = fake(tmp_path / "bin" / "vitis_hls", "#!/bin/sh\necho 'ERROR: [HLS 200-1] no licence'\nexit 1\n")
     with pytest.raises(ConfigError, match=r"run\.log: \./run\.sh failed with 1:\nERROR: \[HLS 200-1\] no licence"):
-        step.run_layer("vitis", engine, settings, tool, False)
-    assert not step.finished(settings.layout.vendor("vitis", engine.name))
+        step.run_design("vitis", design, settings, tool, False)
+    assert not step.finished(settings.layout.vendor("vitis", design.name))
 
 
 def test_each_target_is_described_once() -> None:
@@ -736,36 +736,44 @@ PRAGMAS = {
     "LOOP_TRIPCOUNT": {"min": r"[\w:]+", "max": r"[\w:]+"},
     "INTERFACE": {"axis": None, "ap_ctrl_none": None, "port": "x|y|return"},
 }
-ENGINE_SOURCES = sorted(ENGINE.iterdir())
+ENGINE_SOURCES = sorted(ENGINE.glob("*.?pp"))
 
 
 @pytest.mark.parametrize("path", ENGINE_SOURCES, ids=lambda path: path.name)
 def test_pragmas_are_documented_ones(path: Path) -> None:
     text = path.read_text()
     for kind, rest in re.findall(r"^[ \t]*#pragma HLS (\w+)(.*)$", text, re.MULTILINE):
-        for word in rest.split():
+        for word in re.sub(r"\s*=\s*", "=", rest).split():
             key, equals, value = word.partition("=")
             pattern = PRAGMAS[kind][key]
             assert (pattern is None) == (not equals), f"{path.name}: {kind} {word}"
             assert re.fullmatch(pattern or "", value), f"{path.name}: {kind} {word}"
 
 
-# Loops whose iterations depend on the packet that comes in; in the pe of a ROM a constant bounds it again.
-INPUT_DECIDES = {"gate.hpp", "loader.hpp", "pe.hpp"}
+# Loops whose iterations depend on what comes in, or on a nest's last iteration.
+OPEN_LOOPS = {"packet_parser.hpp", "loader.hpp", "weights.hpp"}
 
 
 @pytest.mark.parametrize("path", ENGINE_SOURCES, ids=lambda path: path.name)
 def test_loops_are_named_or_unrolled(path: Path) -> None:
-    """A loop that becomes hardware in time has a label, which is its name in a tool's report; a constant bounds it."""
+    """A loop that becomes hardware in time has a label, which is its name in a tool's report.
+
+    A constant bounds it, or it says how long it runs: a report has its latency.
+    """
     lines = [line.strip() for line in path.read_text().splitlines()]
     for number, line in enumerate(lines):
         if re.match(r"for \(", line):
             named = re.fullmatch(r"\w+:", lines[number - 1])
             assert named or lines[number + 1] == "#pragma HLS UNROLL", f"{path.name}:{number + 1}"
-            bound = re.match(r"for \(int \w+ = [^;]+; \w+ [<>] ([\w:]+|(?:\w*Geometry|Packing)<C>::\w+);", line)
+            if re.match(r"for \((\w+)<C> (\w+); !\2\.done;( \2\.next\(\))?\) \{", line):
+                assert lines[number + 2].startswith("#pragma HLS LOOP_TRIPCOUNT"), line
+                continue
+            bound = re.match(
+                r"for \((?:int|Index<[^;]+>) \w+ = [^;]+; \w+ [<>] ([\w:]+|(?:\w*Geometry|Packing)<C>::\w+);", line
+            )
             assert bound and (bound[1].isupper() or "::" in bound[1] or bound[1] == "0"), line
         if re.match(r"(while|do)\b", line):
-            assert path.name in INPUT_DECIDES and line == "do {", f"{path.name}:{number + 1}: {line}"
+            assert path.name in OPEN_LOOPS and line == "do {", f"{path.name}:{number + 1}: {line}"
             assert re.fullmatch(r"\w+:", lines[number - 1]), f"{path.name}:{number + 1}"
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from openhls.backend.keywords import safe
 from openhls.backend.netlist import add
 from openhls.backend.primitives import Fifo, Multiplier, Ram, Rom, address_bits, credit_bits
-from openhls.backend.schedule import Schedule
+from openhls.backend.schedule import Plan
 from openhls.backend.targets import Target
 from openhls.common.errors import InternalError, Location
 from openhls.graph.nodes import Interface, Node, Stream
@@ -168,7 +168,7 @@ def _namehint(name: str) -> str:
 class _ProcessText:
     """One pipeline as a hw.module."""
 
-    def __init__(self, schedule: Schedule, top: str, depths: Mapping[str, int]):
+    def __init__(self, schedule: Plan, top: str, depths: Mapping[str, int]):
         self.schedule, self.process, self.top = schedule, schedule.process, top
         self.text = _Text(process_module(top, schedule.process.name))
         self.depths = depths
@@ -526,7 +526,7 @@ class _ProcessText:
         step(text.bit(True), several, some, 1, 1)
 
 
-def written_depths(plan: Schedule, declared: Mapping[str, int | None]) -> dict[str, int]:
+def written_depths(plan: Plan, declared: Mapping[str, int | None]) -> dict[str, int]:
     """The FIFO depth of each stream that a process writes: as declared, or enough for full rate."""
     depths = {}
     for write in (e for e in plan.process.effects if e.op == "write"):
@@ -536,7 +536,7 @@ def written_depths(plan: Schedule, declared: Mapping[str, int | None]) -> dict[s
     return depths
 
 
-def emit_process(plan: Schedule, top: str, depths: Mapping[str, int], session: Session) -> Pipeline:
+def emit_process(plan: Plan, top: str, depths: Mapping[str, int], session: Session) -> Pipeline:
     """The modules of a process; `depths`: of the streams it writes."""
     made = _ProcessText(plan, top, depths).build()
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
@@ -576,9 +576,9 @@ def _comment(header: str) -> str:
     return "".join(f"// {line}\n" for line in header.splitlines())
 
 
-def _process_header(plan: Schedule) -> str:
+def _process_header(plan: Plan) -> str:
     process = plan.process
-    file = f"{process.loc.file.rsplit('/', 1)[-1]}:{process.loc.line}" if process.loc else "a hand-made graph"
+    file = process.loc.brief if process.loc else "a hand-made graph"
     return "\n".join(
         [
             f"Pipeline of {process.name} ({file}): one iteration per cycle, {plan.stages} stages, the first "

@@ -61,7 +61,7 @@ class Operand:
 
 
 @dataclass
-class Schedule:
+class Plan:
     """Stages of a process. `stage`: where a node acts; `ready`: from when on its result is there."""
 
     process: Process
@@ -144,8 +144,8 @@ def _check_ultra(memory: Memory, stored: bool, target: Target) -> None:
         raise HlsError(f"'{memory.name}' {what}; an UltraRAM begins with zeros", memory.loc, "write impl=bram")
 
 
-def schedule(process: Process, control: Control, target: Target, clock_ns: float) -> Schedule:
-    """Schedule a process (its n-ary operations become trees, in place).
+def schedule(process: Process, control: Control, target: Target, clock_ns: float) -> Plan:
+    """Plan a process (its n-ary operations become trees, in place).
 
     Raises:
         HlsError: II = 1 cannot be reached at this clock, or an operation is slower than a clock cycle.
@@ -166,10 +166,10 @@ def schedule(process: Process, control: Control, target: Target, clock_ns: float
     return _finish(attempt, plans)
 
 
-def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Schedule:
+def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Plan:
     process, stage = attempt.process, attempt.stage
     last_issue = max((stage[e] for e in process.effects if e.op == "read"), default=0)
-    result = Schedule(
+    result = Plan(
         process,
         issue_stages=last_issue + 1,
         stage=stage,
@@ -180,7 +180,7 @@ def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Schedule:
     for write in [e for e in process.effects if e.op == "write"]:
         stage[write] = max(stage[write], last_issue)
         slot = attempt.slot(write.args[1])
-        if slot[0] < last_issue or slot[0] == last_issue and slot[1] + attempt.target.issue <= attempt.budget:
+        if slot[0] < last_issue or (slot[0] == last_issue and slot[1] + attempt.target.issue <= attempt.budget):
             result.known_at_issue.add(write)
             if slot[0] == last_issue:
                 attempt.longest = max(attempt.longest, slot[1] + attempt.target.issue)

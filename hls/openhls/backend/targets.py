@@ -1,19 +1,22 @@
-"""Delay models of the devices the scheduler knows.
+"""Delay models of devices: YAML files, of which a few come with openhls (docs/targets.md).
 
-The numbers are estimates of cell plus routing at a moderate utilisation: `xcup` from the UltraScale+ data sheets
-(speed grade -1), `ecp5` from nextpnr's reports (speed grade 6). They decide where pipeline registers go, never what is
-computed; place and route has the last word about the clock.
+They decide where pipeline registers go, never what is computed; place and route has the last word about the clock.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil, log
+from pathlib import Path
+
+import yaml
 
 from openhls.common.errors import HlsError
 from openhls.graph.nodes import Node
+from openhls.results import records
 
-TABLE_BITS = 8  # a function of so few bits is a truth table, whatever it is made of
+FOLDER = Path(__file__).resolve().parents[1] / "targets"
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -95,55 +98,60 @@ class Target:
         raise AssertionError(f"no delay for {node}")
 
 
-TARGETS = {
-    "xcup": Target(
-        "xcup",
-        lut=0.45,
-        lut_inputs=6,
-        carry=0.45,
-        carry_bit=0.012,
-        overhead=0.45,
-        fifo=0.3,
-        issue=0.9,
-        distributed=0.0,
-        block=1.2,
-        setup=0.3,
-        operand_registers=False,
-        ultra=True,
-    ),
-    "ecp5": Target(
-        "ecp5",
-        lut=0.9,
-        lut_inputs=4,
-        carry=2.6,
-        carry_bit=0.036,
-        overhead=0.6,
-        fifo=0.5,
-        issue=1.8,
-        distributed=0.0,
-        block=5.2,
-        setup=2.1,
-        operand_registers=True,
-        blocks=((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
-        block_registers=True,
-    ),
-}
+def known_targets() -> list[str]:
+    """Names of the delay models that come with openhls."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def target(name: str) -> Target:
-    """The target called `name`; HlsError lists the known ones."""
-    if name not in TARGETS:
-        raise HlsError(f"unknown target '{name}'", hint=f"known targets: {', '.join(TARGETS)}")
-    return TARGETS[name]
+def load_target(which: str | Path) -> Target:
+    """A delay model: one of `known_targets`, or a YAML file (a path with a folder in it, or one that ends in .yaml).
+
+    Raises:
+        HlsError: there is no such model, or its file has a key that is missing, unknown, of another kind, or out of
+            range; the message names file and key.
+    """
+    text = str(which)
+    if "/" not in text and not text.endswith((".yaml", ".yml")):
+        if text not in known_targets():
+            hint = f"known targets: {', '.join(known_targets())}; another one is a path to its .yaml"
+            raise HlsError(f"unknown target '{text}'", hint=hint)
+        return _load(FOLDER / f"{text}.yaml")
+    return _load(Path(which))
 
 
-def least_period(name: str) -> float:
+def _load(path: Path) -> Target:
+    try:
+        content = yaml.safe_load(records.read(path))
+    except yaml.YAMLError as error:
+        raise HlsError(f"{path}: no YAML: {error}") from None
+    content = records.of_version(content, str(path), VERSION)
+    if "name" in content:
+        raise HlsError(f"{path}: name: unknown key", hint="a target is called after its file")
+    model = records.record(Target, {"name": path.stem, **content}, str(path))
+    _check(model, path)
+    return model
+
+
+def _check(model: Target, path: Path) -> None:
+    """Raises HlsError where a value cannot be."""
+    for name, value in asdict(model).items():
+        if isinstance(value, float) and value < 0:
+            raise HlsError(f"{path}: {name}: {value}: a delay is at least 0 ns")
+    if model.lut_inputs < 2:
+        raise HlsError(f"{path}: lut_inputs: {model.lut_inputs}: a look-up table has at least 2")
+    bits, words = [b for b, _ in model.blocks], [w for _, w in model.blocks]
+    if bits != sorted(set(bits), reverse=True) or words != sorted(set(words)) or any(n < 1 for n in bits + words):
+        shape = "[bits, words], each narrower and deeper than the one before it"
+        raise HlsError(f"{path}: blocks: {[list(form) for form in model.blocks]}: {shape}")
+
+
+def least_period(which: str | Path) -> float:
     """ns of the fastest clock that the delay model of a target leaves room for.
 
     Every process decides in each cycle whether its reads issue. Whatever else is in a process may ask for more time,
-    which its own schedule says. HlsError: an unknown target.
+    which its own schedule says. HlsError: as of `load_target`.
     """
-    model = target(name)
+    model = load_target(which)
     period = round(1000 * (model.overhead + model.issue))  # ps
     while period / 1000 - model.overhead < model.issue:  # as the scheduler subtracts
         period += 1

@@ -15,10 +15,15 @@ class Location:
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
+    @property
+    def brief(self) -> str:
+        """The place without its folder, so that it is the same wherever it is made."""
+        return f"{self.file.rsplit('/', 1)[-1]}:{self.line}"
+
 
 def note(loc: Location | None, text: str) -> str:
-    """What a compiler says beside errors; the file without its folder, so that it is the same wherever it is made."""
-    return f"{loc.file.rsplit('/', 1)[-1]}:{loc.line}: note: {text}" if loc else f"note: {text}"
+    """What a compiler says beside errors."""
+    return f"{loc.brief}: note: {text}" if loc else f"note: {text}"
 
 
 class HlsError(Exception):
@@ -28,15 +33,18 @@ class HlsError(Exception):
         message: the reason, lower case, no full stop.
         loc: where in the C++; None only where no line can be blamed (a missing file, a missing top).
         hint: what to write instead.
+
+    `dumps` holds the texts of the graph that `print_after` asked for and that were made before the error.
     """
 
     def __init__(self, message: str, loc: Location | None = None, hint: str | None = None):
         self.message, self.loc, self.hint = message, loc, hint
+        self.dumps: list[str] = []
         text = f"{loc}: error: {message}" if loc else f"error: {message}"
         super().__init__(text + (f"\n  note: {hint}" if hint else ""))
 
     def __reduce__(self):
-        return type(self), (self.message, self.loc, self.hint)
+        return type(self), (self.message, self.loc, self.hint), {"dumps": self.dumps}
 
 
 class InternalError(HlsError):
@@ -46,4 +54,4 @@ class InternalError(HlsError):
         super().__init__(f"internal: {message}", loc, hint or "a fault of this compiler, not of the sources: report it")
 
     def __reduce__(self):
-        return type(self), (self.message.removeprefix("internal: "), self.loc, self.hint)
+        return type(self), (self.message.removeprefix("internal: "), self.loc, self.hint), {"dumps": self.dumps}

@@ -6,26 +6,13 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict
-from functools import cache
-from importlib.metadata import version
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from openhls.common.errors import HlsError, Location
+from openhls.common.errors import HlsError
+from openhls.common.fingerprint import fingerprint
 from openhls.driver.build import Built, Job
-from openhls.graph.nodes import Interface, Static
-
-_TOOLS = ("llvmlite", "pycde")
-_PACKAGE = Path(__file__).resolve().parents[1]
-
-
-@cache
-def _compiler() -> str:
-    """A digest of this compiler: its sources and the tools it is made of."""
-    digest = hashlib.sha256(" ".join(version(tool) for tool in _TOOLS).encode())
-    for source in sorted(_PACKAGE.rglob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+from openhls.results import records
 
 
 class Cache:
@@ -37,14 +24,14 @@ class Cache:
     def path(self, job: Job) -> Path:
         """Where the result of a job belongs."""
         content = json.dumps(asdict(job), sort_keys=True)
-        return self.folder / f"{hashlib.sha256((_compiler() + content).encode()).hexdigest()}.json"
+        return self.folder / f"{hashlib.sha256((fingerprint() + content).encode()).hexdigest()}.json"
 
     def get(self, job: Job) -> Built | None:
         """The result of an equal job, built in no time; None where there is none, or one that is not as it was put."""
         try:
             digest, _, text = self.path(job).read_text(encoding="utf-8").partition("\n")
             return _from_json(json.loads(text)) if digest == _digest(text) else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, HlsError):
             return None
 
     def put(self, job: Job, built: Built) -> None:
@@ -65,16 +52,6 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _from_json(content: dict) -> Built:
-    def location(value: dict | None) -> Location | None:
-        return None if value is None else Location(**value)
-
-    made = content["interface"]
-    interface = Interface(
-        made["name"],
-        location(made["loc"]),
-        {stream: location(loc) for stream, loc in made["reads"].items()},
-        {stream: location(loc) for stream, loc in made["writes"].items()},
-        [Static(**{**static, "loc": location(static["loc"])}) for static in made["statics"]],
-    )
-    return Built(interface, content["modules"], content["depths"], content["entry"], content["notes"], {})
+def _from_json(content: object) -> Built:
+    built = records.record(Built, content, "a built process")
+    return replace(built, seconds={})

@@ -127,7 +127,7 @@ class _Expansion:
         image = bytearray(bytes([self._byte(memset)]) * length)
         folded = []
         for i in block[k + 1 :]:
-            if i.opcode == "call" and not i.callee.startswith("llvm.") or i.callee.startswith(_COPIES):
+            if (i.opcode == "call" and not i.callee.startswith("llvm.")) or i.callee.startswith(_COPIES):
                 break
             if i.opcode not in ("load", "store") or i.operands[-1].type != "ptr":
                 continue

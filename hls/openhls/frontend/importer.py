@@ -753,7 +753,7 @@ class _Importer:
         names: set[str] = set()
         every = {id(r): r for r in [*self.registers.values(), *self.where.values()]}
         found: set[int] = set()
-        work = [n for n in process.roots()]
+        work = list(process.roots())
         seen: set[int] = set()
         while work:
             node = work.pop()

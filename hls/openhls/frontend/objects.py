@@ -196,7 +196,7 @@ class Objects:
             for promise in about:
                 if promise.kind == "partition":
                     self._check_partition(obj, variable, origin, promise)
-                elif any([self._store(obj, made, origin, promise) for made in obj.fields.values()]):
+                elif any(self._store(obj, made, origin, promise) for made in obj.fields.values()):
                     kept.add(promise)
             if obj.name.startswith("@") and obj.name not in self._tables:
                 wanted[obj.name[1:].strip('"')] = size
@@ -275,7 +275,7 @@ class Objects:
         if offset in obj.fields:
             return
         indices = pieces_in(obj.name[1:])[1]
-        element, counts = self._piece_type(variable, indices)
+        element, _counts = self._piece_type(variable, indices)
         leaf = (
             self.debug.leaf(element, offset % self.debug.size(element))
             if element and self.debug.size(element)

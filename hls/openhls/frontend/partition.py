@@ -64,7 +64,7 @@ class Walks:
                 return True
             for further, counted in self.further.get(here, ()):
                 whole = counted and self.types.size(counted) >= self.types.size(type_)
-                if whole or counted and here in self._reached(further):
+                if whole or (counted and here in self._reached(further)):
                     return True
         return False
 
@@ -80,7 +80,7 @@ class Walks:
     def line_leaves(self, line: str, type_: str) -> bool:
         """Whether what a line makes of constant addresses in an array leaves its part."""
         made = re.match(rf"  ({NAME}) = ", line)
-        return _KEPT.match(line) is not None or made is not None and self.leaves(made[1], type_)
+        return _KEPT.match(line) is not None or (made is not None and self.leaves(made[1], type_))
 
 
 def _split_use(line: str, name: str, type_: str, types: Types, count: int, walks: Walks) -> list[str] | None:

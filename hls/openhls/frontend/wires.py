@@ -6,6 +6,7 @@ word finds the field's source. Without it, a 1152-bit word packed from 144 bytes
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from openhls.graph.nodes import Builder, Node
@@ -174,7 +175,7 @@ class WireBuilder(Builder):
     def _cut_at(self, node: Node, edges: list[int]) -> list[Piece]:
         found, position, rest = [], 0, iter(self.pieces(node))
         piece = next(rest)
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in itertools.pairwise(edges):
             while low >= position + piece.width:
                 position += piece.width
                 piece = next(rest)

@@ -14,7 +14,7 @@ Node operations (operands in this order; `width` is the result's, 0 where there 
     add sub mul and or xor  two operands of the result's width (of a product: its low bits)
     shl shru shrs           value, amount (equal widths)
     divu divs modu mods     two operands of the result's width
-    icmp                    attrs: pred in eq ne slt sle sgt sge ult ule ugt uge; operands of equal width; result i1
+    icmp                    attrs: pred, one of PREDICATES; operands of equal width; result i1
     mux                     condition (i1), value if true, value if false
     parity                  whether an odd number of the operand's bits are 1; i1
     extract                 attrs: low; bits low .. low+width-1 of the operand
@@ -41,6 +41,7 @@ from dataclasses import dataclass, field
 from openhls.common.errors import Location
 
 ASSOCIATIVE = ("add", "mul", "and", "or", "xor")
+PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")  # in the order of CIRCT's numbers
 
 
 class Node:

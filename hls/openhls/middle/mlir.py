@@ -13,9 +13,8 @@ import pycde.circt as circt
 from pycde.circt import ir, passmanager
 
 from openhls.common.errors import HlsError, InternalError, Location
-from openhls.graph.nodes import Builder, Node, Process
+from openhls.graph.nodes import PREDICATES, Builder, Node, Process
 
-PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
 BINARY = ("add", "sub", "mul", "and", "or", "xor", "shl", "shru", "shrs", "divu", "divs", "modu", "mods")
 UNARY = ("parity",)
 STATEFUL = ("reg", "read", "write", "load", "store")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from functools import reduce
 
-from openhls.backend.targets import TABLE_BITS
 from openhls.graph.interpret import evaluate
 from openhls.graph.nodes import ASSOCIATIVE, Node, Process
 
+TABLE_BITS = 8  # a function of so few bits is a truth table, whatever it is made of
 _LEAVES = ("reg", "const")
 _ARITHMETIC = ("add", "sub", "mul", "shl", "shru", "shrs", "divu", "divs", "modu", "mods")
 _EFFECTS = ("read", "write", "load", "store", "undef")
@@ -77,7 +77,7 @@ def _table(root: Node, bits: dict[tuple[Node, int], Node]) -> Node | None:
 
 def _computes(node: Node) -> bool:
     """Whether synthesis makes more of an operation than gates."""
-    return node.op in _ARITHMETIC or node.op == "icmp" and node.attrs["pred"] not in ("eq", "ne")
+    return node.op in _ARITHMETIC or (node.op == "icmp" and node.attrs["pred"] not in ("eq", "ne"))
 
 
 def _used_bits(order: list[Node]) -> list[tuple[Node, int]]:

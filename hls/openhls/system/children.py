@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 _GUARD = ("/bin/sh", "-c", 'trap "" HUP INT TERM; read -r _; kill -KILL 0')
@@ -77,10 +78,13 @@ def started(command: Sequence[str | os.PathLike], **options: Any) -> Iterator[su
             child.wait()
 
 
-def run(command: Sequence[str | os.PathLike], *, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess:
+def run(
+    command: Sequence[str | os.PathLike], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess:
     """Runs a tool to its end in `environment(env)` and keeps what it prints; bytes that are no UTF-8 are kept, too."""
     with started(
         command,
+        cwd=cwd,
         env=environment(env),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -56,7 +56,7 @@ def prepare(files: list[Path], folder: Path) -> Case:
     ports = {s.name: s for s in design.streams.values() if s.producer is None or s.consumer is None}
     inputs = {s.name: random_words(s.width, 130 * RUNS, k) for k, s in enumerate(ports.values()) if not s.producer}
     kinds = {s.name: (s.width, s.producer is None) for s in ports.values()}
-    return Case(source, design, *run_native(source, programs.NATIVE, kinds, inputs, RUNS, folder / "native"))
+    return Case(source, design, *run_native([source], programs.NATIVE, kinds, inputs, RUNS, folder / "native"))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_graph_equals_the_native_program(program, every, computed):
 
 def simulate(case: Case, folder: Path, target: str, clock_ns: float, patterns: list[dict]) -> None:
     result = compile_hls([case.source], programs.TOP, [INCLUDE], {}, target, clock_ns, out=folder)
-    simulator = Simulator(result, folder / "sim", folder)
+    simulator = Simulator(result, folder / "sim")
     for pattern in patterns:
         got = simulator.run(case.taken, {port: len(words) for port, words in case.given.items()}, **pattern)
         assert got.out == case.given, pattern

@@ -9,15 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openhls.backend import schedule as scheduling
-from openhls.backend.targets import TABLE_BITS, target
+from openhls.backend.targets import load_target
 from openhls.common.clock import Clock
 from openhls.driver.build import build_graph
+from openhls.driver.watch import Watch
 from openhls.graph import interpret
 from openhls.graph.nodes import Builder, Design, Node, Process, Stream
 from openhls.middle import mlir
 from openhls.middle.control import Control, analyse
 from openhls.middle.lookahead import look_ahead
-from openhls.middle.tables import tabulate
+from openhls.middle.tables import TABLE_BITS, tabulate
 
 
 def nest(inner: int, outer: int, first: int, last: int, bits: int = 5) -> Process:
@@ -89,15 +90,15 @@ def test_a_register_without_an_initial_value_is_not_looked_ahead_from():
 @pytest.mark.parametrize("name, clock_ns", [("ecp5", 6.4), ("xcup", 2.5)])
 def test_a_condition_from_a_register_issues_in_one_stage(name, clock_ns):
     """The plain graph needs a second issue stage at this clock, or time that the other one has left."""
-    device = target(name)
+    device = load_target(name)
     with mlir.Session() as session:
         plain = mlir.canonicalise(nest(17, 9, 1, 9), session)
         facts = analyse(plain)
         read = next(e for e in plain.effects if e.op == "read")
         plan = scheduling.schedule(plain, facts, device, clock_ns)
         late = plan.ready[read.args[0]]
-    built = build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", name, clock_ns, Clock())
-    assert built.entry["issue_stages"] == 1
+    built = build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", device, clock_ns, Clock(), Watch())
+    assert built.entry.issue_stages == 1
     assert late > (0, 0.0)
 
 
@@ -105,6 +106,6 @@ def test_too_fast_a_clock_is_still_told_in_lines_of_the_plain_graph():
     with mlir.Session() as session:
         plain = mlir.canonicalise(nest(17, 9, 1, 9), session)
     with pytest.raises(scheduling.HlsError, match="the recurrence through"):
-        scheduling.schedule(plain, Control(), target("ecp5"), 2.0)
+        scheduling.schedule(plain, Control(), load_target("ecp5"), 2.0)
     with pytest.raises(scheduling.HlsError, match="the recurrence through"):
-        build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", "ecp5", 2.0, Clock())
+        build_graph(nest(17, 9, 1, 9), {"i": None, "o": None}, "top", load_target("ecp5"), 2.0, Clock(), Watch())

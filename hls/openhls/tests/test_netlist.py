@@ -47,11 +47,11 @@ def test_a_second_text_of_one_name_is_an_internal_error():
         netlist.add(modules, "m", "b")
 
 
-def test_names_that_are_taken(tmp_path, shared):
+def test_names_that_are_taken(tmp_path):
     """Keywords, macros, the compiler's own names, names that join to the same, letters beyond ASCII."""
-    result = compare(KERNELS / "names.cpp", "taken", 60, tmp_path, shared, runs=1, patterns=STEADY)
+    result = compare(KERNELS / "names.cpp", "taken", 60, tmp_path, runs=1, patterns=STEADY)
     assert all(re.fullmatch(r"\w+\.sv", path.name, re.ASCII) for path in result.rtl)
-    assert [s["name"] for s in result.ports["streams"]] == ["reg", "wire"]
+    assert [s.name for s in result.ports.streams] == ["reg", "wire"]
 
 
 def test_a_top_with_letters_beyond_ascii(tmp_path):
@@ -59,7 +59,7 @@ def test_a_top_with_letters_beyond_ascii(tmp_path):
         '#include "hls_stream.h"\nvoid größe(hls::stream<int>& länge, hls::stream<int>& y) { y.write(länge.read()); }\n'
     )
     result = compile_hls([tmp_path / "kernel.cpp"], "größe", [INCLUDE], out=tmp_path / "out")
-    names = [result.ports["top"], result.ports["streams"][0]["name"]]
+    names = [result.ports.top, result.ports.streams[0].name]
     assert names == ["gr__u00f6__u00dfe", "l__u00e4nge"]
 
 
@@ -126,26 +126,24 @@ void kernel(hls::stream<ap_uint<{low}>>& x, hls::stream<ap_uint<{bits}>>& y) {{
 """
 
 
-def check_primitives(seed: int, device: str, folder: Path, shared: Path) -> None:
+def check_primitives(seed: int, device: str, folder: Path) -> None:
     rng = random.Random(seed)
     folder.mkdir(exist_ok=True)
     (folder / "kernel.cpp").write_text(kernel_of_primitives(rng, rng.choice([9, 18, 27])))
     target, clock_ns = DEVICES[device]
-    compare(
-        folder / "kernel.cpp", "kernel", 5, folder, shared, target=target, clock_ns=clock_ns, runs=40, patterns=STEADY
-    )
+    compare(folder / "kernel.cpp", "kernel", 5, folder, target=target, clock_ns=clock_ns, runs=40, patterns=STEADY)
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_products_and_memories_of_a_device(device, tmp_path, shared):
-    check_primitives(sorted(DEVICES).index(device), device, tmp_path, shared)
+def test_products_and_memories_of_a_device(device, tmp_path):
+    check_primitives(sorted(DEVICES).index(device), device, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("seed", range(10, 18))
-def test_more_products_and_memories(seed, device, tmp_path, shared):
-    check_primitives(seed, device, tmp_path, shared)
+def test_more_products_and_memories(seed, device, tmp_path):
+    check_primitives(seed, device, tmp_path)
 
 
 def test_products_whose_names_were_one(tmp_path):

@@ -34,16 +34,16 @@ INTRINSICS = {
 FAULTY = ("product_names", "parity", "parity_condition", "parity_computed", "never_write", "never_read")
 
 
-def test_intrinsics(tmp_path, shared):
+def test_intrinsics(tmp_path):
     source = KERNELS / "idioms.cpp"
     for process in read_program([source], "idioms", [], {}, Clock()).processes:
         text, _ = passes.optimise(process.text, process.function)
         made = set(re.findall(r"= (?:tail )?call .*@llvm\.([a-z.]+)\.i\d+", text))
         assert made == set(INTRINSICS[process.name].split())
-    compare(source, "idioms", 1, tmp_path, shared, runs=300, clock_ns=40.0, patterns=PATTERNS[:1])
+    compare(source, "idioms", 1, tmp_path, runs=300, clock_ns=40.0, patterns=PATTERNS[:1])
 
 
-def test_faults(tmp_path, shared):
+def test_faults(tmp_path):
     """All in one top, each a process of its own: its words are those of the program."""
     text, arguments, calls = [], [], []
     for name in FAULTY:
@@ -55,7 +55,7 @@ def test_faults(tmp_path, shared):
     body = "\n  ".join(calls)
     text.append(f"void every({', '.join(arguments)}) {{\n#pragma HLS DATAFLOW\n  {body}\n}}\n")
     (tmp_path / "every.cpp").write_text("\n".join(text))
-    compare(tmp_path / "every.cpp", "every", 20, tmp_path, shared, runs=4, patterns=PATTERNS[:3])
+    compare(tmp_path / "every.cpp", "every", 20, tmp_path, runs=4, patterns=PATTERNS[:3])
 
 
 def test_a_top_without_an_access_is_refused_with_its_line(tmp_path):
@@ -66,7 +66,7 @@ def test_a_top_without_an_access_is_refused_with_its_line(tmp_path):
 def test_a_stream_that_is_never_written_stays_empty(tmp_path):
     """Inside a top it has no FIFO, and its reader finds nothing. (At a port: `never_write`.)"""
     result = compile_hls([KERNELS / "idioms.cpp"], "silent", [INCLUDE], out=tmp_path)
-    assert [s["depth"] for s in result.schedule["streams"] if s["name"] == "never"] == [None]
+    assert [s.depth for s in result.schedule.streams if s.name == "never"] == [None]
     [text] = [path.read_text() for path in result.rtl if path.name == "silent.sv"]
     assert re.search(r"\.never_valid +\(1'h0\)", text)
 
@@ -111,7 +111,7 @@ def test_xors_of_bits_through_circt():
     rng, made = random.Random(5), set()
     with mlir.Session() as session:
         for k in range(60):
-            process, out = bit_graph(rng, state=bool(k % 2))
+            process, _out = bit_graph(rng, state=bool(k % 2))
             canonical = mlir.canonicalise(process, session)
             made |= {n.op for n in canonical.topological()}
             width = next(n for n in process.topological() if n.op in ("reg", "read")).width

@@ -354,13 +354,13 @@ def test_an_unknown_variable_is_the_faults_file(tmp_path):
         compile_hls([FAULTS / "partition_unknown.cpp"], "top", [INCLUDE], out=tmp_path)
 
 
-def test_arrays_in_every_place(tmp_path, shared):
+def test_arrays_in_every_place(tmp_path):
     """Partition and storage are carried out wherever an array is declared, and the RTL is the program."""
-    result = compare(KERNELS / "places.cpp", "places", 48, tmp_path, shared, clock_ns=5.0, patterns=PATTERNS[:3])
-    for process in result.schedule["processes"]:
-        shapes = {(m["depth"], m["width"], m["style"]) for m in process["memories"]}
-        assert len(process["memories"]) == 2 and shapes == {(16, 8, "distributed")}, process["name"]
-    assert result.schedule["notes"] == []
+    result = compare(KERNELS / "places.cpp", "places", 48, tmp_path, clock_ns=5.0, patterns=PATTERNS[:3])
+    for process in result.schedule.processes:
+        shapes = {(m.depth, m.width, m.style) for m in process.memories}
+        assert len(process.memories) == 2 and shapes == {(16, 8, "distributed")}, process.name
+    assert result.schedule.notes == ()
 
 
 def test_a_static_array_of_two_rows_is_two_memories():
@@ -381,7 +381,7 @@ def test_notes_about_storage(tmp_path):
   one[v & 15] = v;
 }}
 """)
-    notes = compile_hls([tmp_path / "kernel.cpp"], "top", [INCLUDE], out=tmp_path / "out").schedule["notes"]
+    notes = compile_hls([tmp_path / "kernel.cpp"], "top", [INCLUDE], out=tmp_path / "out").schedule.notes
     assert len(notes) == 2
     assert re.search(r"kernel.cpp:4: note: 'gone' needs no memory here", notes[0])
     assert re.search(r"kernel.cpp:5: note: 'one' has a port to read and one to write", notes[1])

@@ -44,7 +44,6 @@ def check(
     top: str,
     words: int,
     folder: Path,
-    shared: Path,
     clock_ns: float = 3.33,
     runs: int = 3,
     patterns=PATTERNS,
@@ -52,16 +51,16 @@ def check(
 ) -> tuple[CompileResult, Simulator]:
     """Compile, run natively, simulate under all patterns."""
     result = compile_hls([source], top, [INCLUDE], {}, target, clock_ns, out=folder)
-    widths = {s["name"]: s["width"] for s in result.schedule["streams"]}
+    widths = {s.name: s.width for s in result.schedule.streams}
     inputs = {
-        s["name"]: random_words(widths[s["name"]], words * runs, k)
-        for k, s in enumerate(result.ports["streams"])
-        if s["direction"] == "in"
+        s.name: random_words(widths[s.name], words * runs, k)
+        for k, s in enumerate(result.ports.streams)
+        if s.direction == "in"
     }
     if top == "until":  # runs end at a zero
         inputs["x"] += [0] * runs
     taken, expected = native(source, top, result, inputs, runs, folder / "native")
-    simulator = Simulator(result, folder / "sim", shared)
+    simulator = Simulator(result, folder / "sim")
     for pattern in patterns:
         if top in KEEPS_RAM and "reset_at" in pattern:
             continue
@@ -71,27 +70,27 @@ def check(
 
 
 @pytest.mark.parametrize("file, top, words", QUICK)
-def test_kernel(file, top, words, tmp_path, shared):
-    check(KERNELS / f"{file}.cpp", top, words, tmp_path, shared)
+def test_kernel(file, top, words, tmp_path):
+    check(KERNELS / f"{file}.cpp", top, words, tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target, clock_ns", [("xcup", 3.33), ("ecp5", 9.0)])
 @pytest.mark.parametrize("file, top, words", QUICK + TOPS)
-def test_kernel_on_each_target(file, top, words, target, clock_ns, tmp_path, shared):
-    check(KERNELS / f"{file}.cpp", top, words, tmp_path, shared, CLOCKS.get(top, clock_ns), target=target)
+def test_kernel_on_each_target(file, top, words, target, clock_ns, tmp_path):
+    check(KERNELS / f"{file}.cpp", top, words, tmp_path, CLOCKS.get(top, clock_ns), target=target)
 
 
-def test_full_rate(tmp_path, shared):
+def test_full_rate(tmp_path):
     """Without stalls n iterations take n cycles and a constant, as schedule.json says."""
-    result, simulator = check(KERNELS / "memory.cpp", "accumulate", 21, tmp_path, shared, patterns=PATTERNS[:1])
-    [process] = result.schedule["processes"]
-    assert process["iterations"] == 21 and process["issue_stages"] == 1
+    result, simulator = check(KERNELS / "memory.cpp", "accumulate", 21, tmp_path, patterns=PATTERNS[:1])
+    [process] = result.schedule.processes
+    assert process.iterations == 21 and process.issue_stages == 1
     words = random_words(8, 21 * 5, 1)
     got = simulator.run({"x": words}, {"y": 7 * 5})
     start = got.times["x"][0]
     assert got.times["x"] == list(range(start, start + 21 * 5))
-    stage = process["writes"][0]["stage"]
+    stage = process.writes[0].stage
     writes = [21 * run + 14 + s for run in range(5) for s in range(7)]
     assert got.times["y"] == [start + i + stage + 1 for i in writes]
 
@@ -100,7 +99,7 @@ def test_names_in_a_nested_network(tmp_path):
     """Names of nested DATAFLOW functions are joined; INLINE ones add nothing; the top's own names stay as they are."""
     source = KERNELS / "nested.cpp"
     nested = compile_hls([source], "nested", [INCLUDE], out=tmp_path / "nested").schedule
-    assert [p["name"] for p in nested["processes"]] == [
+    assert [p.name for p in nested.processes] == [
         "first_shift",
         "first_scale",
         "fork",
@@ -111,7 +110,7 @@ def test_names_in_a_nested_network(tmp_path):
         "block_first_scale",
         "add",
     ]
-    streams = {s["name"]: (s["depth"], s["producer"], s["consumer"]) for s in nested["streams"]}
+    streams = {s.name: (s.depth, s.producer, s.consumer) for s in nested.streams}
     assert streams.keys() == {
         "x",
         "y",
@@ -129,8 +128,8 @@ def test_names_in_a_nested_network(tmp_path):
     assert streams["block_between"][1:] == ("block_second_scale_2", "block_first_shift")
     assert streams["right"] == (32, "fork", "add")
     alone = compile_hls([source], "alone", [INCLUDE], out=tmp_path / "alone").schedule
-    assert [p["name"] for p in alone["processes"]] == ["shift", "scale", "scale_2"]
-    assert [s["name"] for s in alone["streams"]] == ["x", "y", "fed", "middle"]
+    assert [p.name for p in alone.processes] == ["shift", "scale", "scale_2"]
+    assert [s.name for s in alone.streams] == ["x", "y", "fed", "middle"]
 
 
 RECORDER = """module recorder #(parameter FILE = "") (input wire clk, input wire rst_n, input wire push,
@@ -144,10 +143,10 @@ endmodule
 
 
 @pytest.mark.parametrize("top", ["nested", "clash"])
-def test_probes(top, tmp_path, shared):
+def test_probes(top, tmp_path):
     """Each stream that a process writes has nets S_push and S_push_data in the top, and they carry its words."""
     result = compile_hls([KERNELS / "nested.cpp"], top, [INCLUDE], out=tmp_path)
-    streams = [s["name"] for s in result.schedule["streams"] if s["producer"]]
+    streams = [s.name for s in result.schedule.streams if s.producer]
     assert len(streams) >= 4
     recorders = [RECORDER]
     for name in streams:
@@ -156,7 +155,7 @@ def test_probes(top, tmp_path, shared):
     (tmp_path / "recorder.sv").write_text("".join(recorders))
     probed = dataclasses.replace(result, rtl=[*result.rtl, tmp_path / "recorder.sv"])
     words = random_words(24, 6 * 4, 9)
-    out = Simulator(probed, tmp_path / "sim", shared).run({"x": words}, {"y": len(words)}, stall=0.4, idle=0.2).out["y"]
+    out = Simulator(probed, tmp_path / "sim").run({"x": words}, {"y": len(words)}, stall=0.4, idle=0.2).out["y"]
     logs = {s: [int(w, 16) for w in (tmp_path / f"{s}.log").read_text().split()] for s in streams}
     assert logs["y"] == out
 
@@ -190,7 +189,7 @@ def random_kernel(rng: random.Random, statements: int = 14) -> str:
         lines.append(f"{kind} v{len(values)} = in({low + width - 1}, {low});")
         values.append(width)
         low += width
-    state, state_width, _ = integer()
+    state, _state_width, _ = integer()
     for _ in range(statements):
         kind, width, _ = integer()
         a, b, c = (f"v{rng.randrange(len(values))}" for _ in range(3))
@@ -234,19 +233,19 @@ void kernel(hls::stream<ap_uint<{low}>>& x, hls::stream<ap_uint<{total}>>& y) {{
 
 @given(seed=st.integers(0, 2**32 - 1), target=st.sampled_from([("xcup", 5.0), ("ecp5", 16.0)]))
 @settings(max_examples=1, deadline=None)
-def test_random_kernel(seed, target, tmp_path_factory, shared):
-    _random_kernel(seed, target, tmp_path_factory, shared)
+def test_random_kernel(seed, target, tmp_path_factory):
+    _random_kernel(seed, target, tmp_path_factory)
 
 
 @pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1), target=st.sampled_from([("xcup", 5.0), ("ecp5", 16.0)]))
 @settings(max_examples=25, deadline=None)
-def test_random_kernels(seed, target, tmp_path_factory, shared):
-    _random_kernel(seed, target, tmp_path_factory, shared)
+def test_random_kernels(seed, target, tmp_path_factory):
+    _random_kernel(seed, target, tmp_path_factory)
 
 
-def _random_kernel(seed, target, tmp_path_factory, shared):
+def _random_kernel(seed, target, tmp_path_factory):
     folder = tmp_path_factory.mktemp("kernel")
     source = folder / "kernel.cpp"
     source.write_text(random_kernel(random.Random(seed)))
-    check(source, "kernel", 20, folder, shared, target[1], 5, PATTERNS[:5], target[0])
+    check(source, "kernel", 20, folder, target[1], 5, PATTERNS[:5], target[0])

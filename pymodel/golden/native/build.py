@@ -42,7 +42,7 @@ class Native:
     @property
     def group(self) -> int:
         """Input channels that the kernel multiplies at a time: what plans are made for."""
-        return self.library.psconv_group(self.instruction_set)
+        return int(self.library.psconv_group(self.instruction_set))
 
 
 class Unavailable(Exception):

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pymodel.common.arrays import Int8, Integers
 from pymodel.golden.native.build import Native
 from pymodel.golden.native.plan import Plan
 
@@ -57,15 +58,15 @@ class _Addition(ctypes.Structure):
 def convolve(
     native: Native,
     plan: Plan,
-    images: np.ndarray,
-    bias: np.ndarray,
-    scales: np.ndarray | None,
+    images: Int8,
+    bias: Integers,
+    scales: Integers | None,
     stride: int,
     padding: int,
     shift: int,
     saturation: tuple[int, int],
     threads: int = 1,
-) -> np.ndarray:
+) -> Int8:
     """Convolution and pymodel.network.formats.requantise: exactly: int8 [n, cout, hout, wout].
 
     images: int8 [n, cin, h, w]; bias, scales: int [cout]; saturation: lowest and highest output. The plan has
@@ -129,12 +130,12 @@ def convolve(
 
 def add(
     native: Native,
-    left: np.ndarray,
-    right: np.ndarray,
+    left: Int8,
+    right: Int8,
     shifts: tuple[int, int, int],
     saturation: tuple[int, int],
     threads: int = 1,
-) -> np.ndarray:
+) -> Int8:
     """Residual addition: int8 of the shape of left and right, int8 [n, c, h, w].
 
     shifts: left of each, then right of the sum, each 0 to MAX_ADD_SHIFT. saturation: lowest and highest output.
@@ -180,9 +181,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "psconv")
 
 
-def _images_last(images: np.ndarray) -> np.ndarray:
+def _images_last(images: Int8) -> Int8:
     return np.ascontiguousarray(images.transpose(1, 2, 3, 0))
 
 
-def _images_first(images: np.ndarray) -> np.ndarray:
+def _images_first(images: Int8) -> Int8:
     return images.transpose(3, 0, 1, 2)

@@ -9,16 +9,20 @@ summed together, up to TILE at a time, as a small dense product.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pymodel.common.arrays import Array, Bool, Int8, Int16, Int32, Int64
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import accumulator_bound
 from pymodel.network.supports import Support
 from pymodel.network.topology import Conv
 
 TILE = 4  # convolution.cpp's
+Cell = TypeVar("Cell", np.int8, np.bool_)
 _TILE = np.dtype(
     [
         ("outputs", np.int32),
@@ -42,22 +46,23 @@ class Plan:
     """What of `Layer` in convolution.cpp depends on the weights alone."""
 
     shape: tuple[int, ...]  # cout, cin, K, K
-    channels: np.ndarray  # int32 [groups, size], -1: no channel
-    tiles: np.ndarray  # `Tile` of convolution.cpp [tiles]
-    places: np.ndarray  # int64 [places], group * K * K + tap
-    weights: np.ndarray  # int16 or int8 [.., size]
-    excess: np.ndarray  # int64 [cout]: how much larger than themselves sums come out, activations being unsigned
+    channels: Int32  # int32 [groups, size], -1: no channel
+    tiles: Array  # `Tile` of convolution.cpp [tiles]
+    places: Int64  # int64 [places], group * K * K + tap
+    weights: Int16 | Int8  # int16 or int8 [.., size]
+    excess: Int64  # int64 [cout]: how much larger than themselves sums come out, activations being unsigned
 
-    def positions(self, stride: int, columns: int) -> np.ndarray:
+    def positions(self, stride: int, columns: int) -> Int64:
         """int64 [places]: where each place lies in the packed rows of one image (convolution.cpp's text)."""
         kernel = self.shape[2]
         group, tap = np.divmod(self.places, kernel * kernel)
         row, column = np.divmod(tap, kernel)
         line = (row * len(self.channels) + group) * stride + column % stride
-        return line * columns + column // stride
+        place: Int64 = line * columns + column // stride
+        return place
 
 
-def group_channels(count: int, period: int, size: int) -> np.ndarray:
+def group_channels(count: int, period: int, size: int) -> Int32:
     """Channels of each group, int32 [groups, size], -1: none. Each of `count` channels is in one group.
 
     Channels `period` apart are grouped; those left over with each other.
@@ -72,7 +77,7 @@ def group_channels(count: int, period: int, size: int) -> np.ndarray:
     return np.concatenate([order[whole[order]], left]).reshape(-1, size).astype(np.int32)
 
 
-def make_plan(weights: np.ndarray, mask: np.ndarray, period: int, size: int = 2) -> Plan:
+def make_plan(weights: Int8, mask: Bool, period: int, size: int = 2) -> Plan:
     """Plan of weights int8 [cout, cin, K, K] that are nonzero only where mask, bool of that shape, is.
 
     period: channels that far apart share their supports. size: channels of a group, 2 or 4.
@@ -126,7 +131,7 @@ def plan_of(bundle: Bundle, layer: Conv, size: int) -> Plan | None:
     return plans[layer.name, size]
 
 
-def _plan_conv(weights: np.ndarray, layer: Conv, size: int) -> Plan:
+def _plan_conv(weights: Int8, layer: Conv, size: int) -> Plan:
     """Grouped convolutions as those of one group whose weights between groups are outside the support."""
     support = layer.make_support()
     mask = support.mask(*weights.shape[:2])
@@ -134,7 +139,7 @@ def _plan_conv(weights: np.ndarray, layer: Conv, size: int) -> Plan:
     return make_plan(_ungrouped(weights, layer.groups), _ungrouped(mask, layer.groups), period, size)
 
 
-def _ungrouped(array: np.ndarray, groups: int) -> np.ndarray:
+def _ungrouped(array: NDArray[Cell], groups: int) -> NDArray[Cell]:
     """[cout, cin / groups, K, K] as [cout, cin, K, K], zero between groups."""
     cout, cin, *kernel = array.shape
     whole = np.zeros((groups, cout // groups, groups, cin, *kernel), array.dtype)

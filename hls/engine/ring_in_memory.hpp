@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The ring in memories, for window sets that come channel by channel.
+//
+// Element e has a memory of its own with two banks: its tap of the PERIOD channels of the set at work, and of
+// the next set. A lane of variant v needs channel (v - 1 - step) mod PERIOD: in place of the windows a ring of
+// channel numbers turns, their addresses. No index is stored. Each bit of the ring of windows takes a LUT, to
+// be loaded or turned; here each bit that is read takes one, as a memory of 32 words, and the others none.
+//
+// \tparam C  configuration of an engine (geometry.hpp)
+#ifndef PSCONV_RING_IN_MEMORY_HPP
+#define PSCONV_RING_IN_MEMORY_HPP
+
+#include "nest.hpp"
+#include "ring.hpp"
+
+namespace psconv {
+
+template <class C> struct RingInMemory {
+  using G = Geometry<C>;
+
+  using Channel = Index<C::PERIOD>;
+  using Channels = Channel[C::PERIOD];  // of each variant, in this step
+  using Memories = ap_int<stored_bits(C::IN_BITS)>[G::ELEMENTS][2 << bits_for(C::PERIOD)];
+
+  // For output channel 0 channel i has variant i + 1.
+  static void start(Channels& channels) {
+#pragma HLS INLINE
+    for (int v = 0; v < C::PERIOD; ++v) {
+#pragma HLS UNROLL
+      channels[v] = (v + C::PERIOD - 1) % C::PERIOD;
+    }
+  }
+  // For the next output channel the variant of every channel is one higher.
+  static void rotate(Channels& channels) {
+#pragma HLS INLINE
+    const Channel last = channels[C::PERIOD - 1];
+    for (int v = C::PERIOD - 1; v > 0; --v) {
+#pragma HLS UNROLL
+      channels[v] = channels[v - 1];
+    }
+    channels[0] = last;
+  }
+  // Puts channel `channel` of a window set into bank `bank`, for each element its tap.
+  static void put(Memories& memories, const typename G::Window& window, const Channel& channel, bool bank) {
+#pragma HLS INLINE
+    for (int e = 0; e < G::ELEMENTS; ++e) {
+#pragma HLS UNROLL
+      const int tap = C::tap(e % C::NONZEROS);
+      // A window lists its taps column by column.
+      const int place = tap % C::KERNEL * C::KERNEL + tap / C::KERNEL;
+      memories[e][address(channel, bank)] = field<C::IN_BITS>(window, place * C::TB + e / C::NONZEROS);
+    }
+  }
+  // The elements of the window set in bank `bank`, at the places of the ring that the lanes are wired to.
+  static void get(Ring<C>& ring, const Memories& memories, const Channels& channels, bool bank) {
+#pragma HLS INLINE
+    for (int e = 0; e < G::ELEMENTS; ++e) {
+#pragma HLS UNROLL
+      const int lane = e % C::NONZEROS;
+      const int v = C::variant(lane);
+      ring[e / C::NONZEROS][v][C::tap(lane)] = memories[e][address(channels[v], bank)];
+    }
+  }
+
+ private:
+  static ap_uint<bits_for(C::PERIOD) + 1> address(const Channel& channel, bool bank) {
+#pragma HLS INLINE
+    return concat(ap_uint<1>(bank), channel);
+  }
+};
+
+// Which channel of which window set comes in an iteration. The set after the one at work comes in the first
+// PERIOD iterations of that; an image's first set comes in PERIOD iterations in front of the nest.
+template <class C> struct Prefetch {
+  using G = Geometry<C>;
+
+  Index<C::PERIOD> channel;  // that comes next
+  bool active;               // whether it comes in this iteration
+  bool filling;              // the image's first set comes: there is none to work on
+  bool bank;                 // with the set at work; what comes goes into the other one
+
+  Prefetch() : channel(0), active(true), filling(true), bank(false) {
+#pragma HLS INLINE
+  }
+  // After an iteration in front of the nest.
+  void next() {
+#pragma HLS INLINE
+    advance(last_channel(), G::PIXELS * C::BLOCK_SETS > 1);
+  }
+  // After an iteration of the nest.
+  void next(const Nest<C>& nest) {
+#pragma HLS INLINE
+    // Whether two more sets follow in this image: one is at work next, the other comes meanwhile.
+    const bool two_follow = C::BLOCK_SETS == 1 ? nest.pixel != G::PIXELS - 2
+                                               : nest.pixel != G::PIXELS - 1 || nest.block_set != C::BLOCK_SETS - 2;
+    advance(nest.ends_block_set(), two_follow);
+  }
+
+ private:
+  bool last_channel() const {
+#pragma HLS INLINE
+    return channel == C::PERIOD - 1;
+  }
+  void advance(bool set_ends, bool another) {
+#pragma HLS INLINE
+    if (last_channel()) active = false;
+    count<C::PERIOD>(channel);
+    if (set_ends) {
+      channel = 0;
+      active = another;
+      filling = false;
+      bank = !bank;
+    }
+  }
+};
+
+}  // namespace psconv
+
+#endif

@@ -1,0 +1,142 @@
+"""What the flow makes: tops, and the beats that go in and must come out.
+
+A layer by itself is a network of one: each step of the flow works on a `Design`, whatever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from psconv.flow.config import RunConfig
+from psconv.flow.parallelism import engine_shapes
+from psconv.synthesis.targets import Target
+from pymodel.engine.packing import EngineShape, pack_stream
+from pymodel.network.bundle import Bundle
+from pymodel.top import cpp
+from pymodel.top.dataflow import INPUT, NETWORK, OUT_PORT, Dataflow, build, single
+from pymodel.top.packets import Packet, Verdict, answers, packet, weight_beats
+from pymodel.top.units import EngineUnit, Stream
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Images at a design's input, int8 [n, C, H, W], and the output of each of its layers, by layer, likewise."""
+
+    x: np.ndarray
+    outputs: Mapping[str, np.ndarray]
+
+    def first(self, images: int) -> Vectors:
+        """Those of the first `images` images."""
+        return Vectors(self.x[:images], {layer: y[:images] for layer, y in self.outputs.items()})
+
+
+@dataclass(frozen=True)
+class Design:
+    """One top.
+
+    name: of its folder and files. what: it is, in words. source: the tensor that goes in, "input" or a layer's output.
+    weights: uint8 [beats, bytes], what comes before the first image (packets.weight_beats); none: they are in ROM, or
+    come by ports of their own.
+    """
+
+    name: str
+    what: str
+    dataflow: Dataflow
+    source: str
+    weights: np.ndarray | None = None
+
+    @property
+    def layer(self) -> str:
+        """The layer whose output comes out."""
+        return self.dataflow.sink.layer
+
+    @property
+    def engine(self) -> EngineUnit | None:
+        """The engine, with its weights in ROM, that is all there is; none: there is more."""
+        first, *rest = self.dataflow.units
+        return first if not rest and type(first) is EngineUnit and not first.loaded else None
+
+    @property
+    def shapes(self) -> dict[str, EngineShape]:
+        """The shapes of its engines, by layer."""
+        return self.dataflow.shapes
+
+    @property
+    def probes(self) -> dict[str, Stream]:
+        """The streams inside that carry the output of a layer, by layer."""
+        return {layer: stream for layer, stream in self.dataflow.probes.items() if stream.name != OUT_PORT}
+
+    @property
+    def reloads(self) -> frozenset[int]:
+        """The images before which weights come."""
+        return frozenset() if self.weights is None else frozenset([0])
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The C++ of the top by file name; the depths of its streams take a while to compute."""
+        return self.rendered()
+
+    def rendered(self, least_depth: int = 1) -> dict[str, str]:
+        """The same with streams of at least that depth, for a tool to whose FIFOs the cycle model does not apply."""
+        return cpp.render(self.dataflow, self.what, least_depth)
+
+    def vectors(self, outputs: Mapping[str, np.ndarray]) -> Vectors:
+        """What goes in and must come out, from the output of every layer of the network and its input."""
+        words = self.dataflow.source.words
+        x = outputs[self.source].reshape(-1, words.channels, words.height, words.width)  # a row of features: one pixel
+        return Vectors(x, {layer: outputs[layer] for layer in (*self.probes, self.layer)})
+
+    def packets(self, x: np.ndarray) -> list[Packet]:
+        """The beats of images, int [n, C, H, W], with what comes before them."""
+        if self.weights is None:
+            words = self.dataflow.source.words
+            return [Packet(beats) for beats in words.pack(x, "images").reshape(len(x), words.count, words.word_bytes)]
+        loads = [self.weights if at in self.reloads else None for at in range(len(x))]
+        return [packet(self.dataflow, image, load) for image, load in zip(x, loads, strict=True)]
+
+    def answers(self, y: np.ndarray) -> np.ndarray:
+        """The output beats for outputs, int [n, C, H, W]: uint8 [m, bytes]."""
+        if self.weights is None:
+            return self.dataflow.sink.words.pack(y, "outputs")
+        given = [Verdict.GOOD | (Verdict.RELOADED if at in self.reloads else 0) for at in range(len(y))]
+        return answers(self.dataflow, y, given)
+
+    def outputs(self, beats: np.ndarray) -> np.ndarray:
+        """int8 [n, C, H, W] of the whole images in output beats, uint8 [m, bytes]."""
+        count, words = self.dataflow.out_beats, self.dataflow.sink.words
+        whole = beats[: len(beats) // count * count].reshape(-1, count, words.word_bytes)[:, : words.count]
+        return words.unpack(whole.reshape(-1, words.word_bytes), "output beats")
+
+    @cached_property
+    def streamed(self) -> dict[str, np.ndarray]:
+        """The weight beats of an image for each port that brings weights, by its name: uint8 [words, bytes]."""
+        engines = self.dataflow.streamed.values()
+        return {engine.port.name: pack_stream(engine.weights, engine.shape) for engine in engines}
+
+    def further(self, images: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Beats and TLAST of each of these ports for so many images."""
+        return {
+            port: (np.tile(beats, (images, 1)), np.tile(np.arange(1, len(beats) + 1) == len(beats), images))
+            for port, beats in self.streamed.items()
+        }
+
+
+def make_designs(config: RunConfig, bundle: Bundle, target: Target) -> list[Design]:
+    """The network as one top (`top: network`), or each of its layers that has weights. Raises ConfigError."""
+    shapes = engine_shapes(config, bundle, target)
+    if config.top == "network":
+        dataflow = build(bundle, shapes, config.weights == "loaded", list(filter(config.streams, shapes)))
+        weights = weight_beats(dataflow, bundle) if dataflow.gate else None
+        return [Design(NETWORK, f"the network {bundle.network.name}", dataflow, INPUT, weights)]
+    return [layer_design(bundle, name, shape) for name, shape in shapes.items()]
+
+
+def layer_design(bundle: Bundle, name: str, shape: EngineShape) -> Design:
+    """The engine of one layer of a bundle. Raises ConfigError where the weights do not fit it."""
+    weights = bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+    dataflow = single(name, shape, weights, bundle.bias(name), bundle.scales.get(name))
+    return Design(name, f"layer {name} of {bundle.network.name}", dataflow, bundle.network.layer(name).sources[0])

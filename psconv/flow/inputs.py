@@ -1,0 +1,67 @@
+"""What goes into a run: a bundle and images for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from psconv.flow.config import RunConfig
+from psconv.flow.generated import generated_bundle, random_images, require_outputs
+from pymodel.common.errors import ConfigError
+from pymodel.datasets.splits import load_dataset
+from pymodel.network.bundle import Bundle
+from pymodel.network.random_bundle import random_bundle
+from pymodel.nn.variants import make_network
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A bundle and images for it: int8 [n, C, H, W]; labels, int [n], are None for random images."""
+
+    bundle: Bundle
+    images: np.ndarray
+    labels: np.ndarray | None
+
+
+def load_inputs(config: RunConfig, path: Path) -> Inputs:
+    """The bundle and the images that `config`, read from `path`, names. Raises ConfigError."""
+    if config.layer:
+        bundle, images = generated_bundle(config.layer, config, path.parent)
+        return Inputs(bundle, images, None)
+    bundle = load_bundle(config, path)
+    return Inputs(bundle, *_images(config, bundle))
+
+
+def load_bundle(config: RunConfig, path: Path) -> Bundle:
+    """The bundle, or network with generated weights, that `path` names. Raises ConfigError."""
+    wish = config.network
+    if wish is None:
+        return Bundle.load(path.parent / config.bundle)
+    try:
+        network = make_network(wish.name, wish.dataset, wish.variant)
+    except ConfigError as error:
+        raise ConfigError(f"network: {error}") from error
+    return random_bundle(network, config.seed, wish.weight_bits, wish.activation_bits)
+
+
+def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray | None]:
+    count, form = config.images.count, bundle.formats["input"]
+    require_outputs(bundle.network, count)
+    if config.images.source == "random":
+        rng = np.random.default_rng([config.seed, 1])
+        return random_images(rng, form, (count, *bundle.network.input.shape)), None
+    data = load_dataset(config.images.source)
+    if data.shape != bundle.network.input.shape:
+        raise ConfigError(
+            f"images.source: {config.images.source} has images of {data.shape}, the network "
+            f"wants {bundle.network.input.shape}"
+        )
+    if data.input_format != form:
+        raise ConfigError(
+            f"images.source: {config.images.source} has the format {data.input_format}, the bundle's input has {form}"
+        )
+    if count > len(data.test):
+        raise ConfigError(f"images.count: {count}, but {config.images.source} has {len(data.test)} test images")
+    return data.integers(data.test.images[:count]), data.test.labels[:count]

@@ -1,0 +1,53 @@
+"""How much of each layer works at once, as a configuration asks for it."""
+
+from __future__ import annotations
+
+from psconv.flow.config import RunConfig
+from psconv.synthesis.targets import Target, load_target
+from pymodel.common.errors import ConfigError
+from pymodel.engine.packing import EngineShape
+from pymodel.engine.shape_of import engine_shape
+from pymodel.network.bundle import Bundle
+from pymodel.top.dataflow import needed_layers
+from pymodel.top.packets import in_ultra_ram, loadable
+
+
+def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = None) -> dict[str, EngineShape]:
+    """The engine of each layer with weights that is built, by its name, for `target` or the configured one.
+
+    Raises ConfigError.
+    """
+    device = target or load_target(config.target)
+    names = [layer.name for layer in bundle.network.weighted_layers()]
+    built = {layer.name for layer in needed_layers(bundle.network)} if config.top == "network" else set(names)
+    if unknown := sorted(set(config.layers) - set(names)):
+        raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
+    shapes = {}
+    for name in filter(built.__contains__, names):
+        wish = config.layers.get(name, config.parallelism)
+        engine = config.layer.engine if config.layer else "periodic"
+        key = f"layers.{name}" if name in config.layers else "parallelism"
+        try:
+            shape = engine_shape(
+                bundle,
+                name,
+                wish.To,
+                wish.Tb,
+                wish.fold,
+                engine=engine,
+                packing=wish.packing,
+                feed=wish.feed,
+                multiplier_bits=max(device.multiplier),
+            )
+        except ConfigError as error:
+            raise ConfigError(f"{key}: {device.name}: {error}") from error
+        if wish.lanes not in (None, shape.lanes):
+            raise ConfigError(
+                f"{key}.lanes: {wish.lanes}, but "
+                f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold} has "
+                f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes}"
+            )
+        shapes[name] = loadable(shape) if config.weights == "loaded" else shape
+    if config.weights == "loaded":
+        return in_ultra_ram(shapes, device.budgets.URAM)
+    return shapes

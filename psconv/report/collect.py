@@ -1,0 +1,277 @@
+"""Collects what the steps of a run wrote into its report."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from psconv.flow.design import Design, Vectors
+from psconv.flow.run import Run
+from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
+from psconv.flow.vectors import load_outputs, load_vectors
+from psconv.report.render import write_report
+from psconv.report.schema import DesignReport
+from psconv.synthesis.place_route import clock_report
+from psconv.vendor.step import TOOLS, stored
+from pymodel.common.records import read_json
+from pymodel.counts.storage import support_storage
+from pymodel.golden import model
+from pymodel.golden.native import build as native
+from pymodel.top import memory
+from pymodel.top.cycles import Cycles, latency
+from pymodel.top.dataflow import OUT_PORT, Dataflow
+from pymodel.top.units import EngineUnit, StreamedEngineUnit, Unit
+
+PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
+_KINDS = ("LUT", "FF", "DSP", "BRAM", "URAM")
+
+
+def report(run: Run) -> dict[str, Any]:
+    """Compares and counts what the steps wrote, and writes the report; returns report.json's content."""
+    settings, bundle = run.settings, run.inputs.bundle
+    designs = [design_report(design, settings) for design in run.designs]
+    data = {
+        "title": f"{bundle.network.name}: {run.path}",
+        "ok": all(design.ok for design in designs),
+        "designs": [design.model_dump() for design in designs],
+        "accuracy": _accuracy(run),
+        "clock_ns": settings.clock_ns,
+        "target": settings.target.name,
+        "budgets": settings.target.budgets.model_dump(),
+        "provenance": {
+            "configuration": str(run.path),
+            "seed": str(settings.seed),
+            "images": f"{len(run.inputs.images)} ({run.config.images.source})",
+            "golden model": f"convolutions by {native.describe()}",
+            "HLS": "open (embedded: clang, LLVM, CIRCT)",
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in PACKAGES},
+        },
+    }
+    return write_report(data, settings.layout.report).model_dump()
+
+
+def design_report(design: Design, settings: Settings) -> DesignReport:
+    """What the steps came to for one design. Raises ConfigError where a result is missing or damaged."""
+    layout, dataflow = settings.layout, design.dataflow
+    schedule = read_json(layout.synth(design.name) / "schedule.json")
+    simulated = read_json(layout.cosim(design.name).with_suffix(".json"))
+    resources = read_json(layout.resources(design.name))
+    vectors, free = load_vectors(layout, design), simulated["free"]
+    images, start = len(vectors.x), free["start"]
+    cycles = latency(dataflow, schedule, images, start, design.reloads)
+    ends = [end - start for end in free["cycles"]["image_last"]]
+    csim = int((load_outputs(layout, design, "csim") != vectors.outputs[design.layer]).sum())
+    depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
+    frames_per_second = 1e9 / (cycles.interval * settings.clock_ns)
+    stored_bits = memory.weights(dataflow)
+    return DesignReport.model_validate(
+        {
+            "name": design.name,
+            "what": design.what,
+            "top": dataflow.top,
+            "images": images,
+            "layers": _layers(design, vectors, simulated, resources, cycles),
+            "mismatches": {"csim": csim} | {_run_name(run): one["mismatch_count"] for run, one in simulated.items()},
+            "errors": [error for one in simulated.values() for error in one["errors"]],
+            "cycles_model": cycles.total,
+            "cycles_sim": free["cycles"]["total"],
+            "image_ends_agree": ends == cycles.image_last,
+            "fill": cycles.fill,
+            "steady": cycles.steady,
+            "bottleneck": cycles.bottleneck,
+            "interval_model": cycles.interval,
+            "interval_sim": int(np.diff(ends)[-1]) if images > 1 else None,
+            "frames_per_second": frames_per_second,
+            "lanes": dataflow.lanes,
+            "multipliers": dataflow.multipliers,
+            "utilisation": dataflow.macs * images / (dataflow.lanes * free["cycles"]["total"]),
+            "resources": resources["total"],
+            "distinct_modules": resources.get("distinct"),
+            "modules": _modules(resources["modules"]) if design.engine else [],
+            "clock": clock_report(resources["pnr"]) if "pnr" in resources else None,
+            "structure": _structure(resources["operands"]) if design.engine else None,
+            # The trace stops at the nearest register, and a fold's choice may be spread over two of them.
+            "multiplexer_free": resources["operands"]["multiplexer_free"] and design.engine.shape.fold == 1
+            if design.engine
+            else None,
+            "stages": [
+                {key: process[key] for key in ("name", "stages", "ii", "iterations")}
+                for process in schedule["processes"]
+            ],
+            "memory": _memory(dataflow, schedule),
+            "nonzero_bits": stored_bits["nonzero"],
+            "padding_bits": stored_bits["padding"],
+            "streams": [{"name": s.name, "bits": s.word_bits, "depth": depths[s.name]} for s in dataflow.streams],
+            "weights": [
+                _traffic(engine, free["moved"], images, frames_per_second) for engine in dataflow.streamed.values()
+            ],
+            "simulation": {
+                run: {
+                    "seconds": one["seconds"]["run"],
+                    "build": one["seconds"]["build"],
+                    "cycles_per_second": one["cycles_per_second"],
+                }
+                for run, one in simulated.items()
+            },
+            "seconds": {
+                "co-simulation": sum(free["seconds"].values()),
+                "yosys": resources["seconds"],
+                "HLS": sum(schedule["seconds"].values()),
+            },
+            "tools": {tool: record for tool in TOOLS if (record := stored(tool, design, settings))},
+        }
+    )
+
+
+def _layers(
+    design: Design,
+    vectors: Vectors,
+    simulated: Mapping[str, Any],
+    resources: Mapping[str, Any],
+    cycles: Cycles,
+) -> list[dict[str, Any]]:
+    """Fields of LayerReport for each layer of a design."""
+    dataflow = design.dataflow
+    cells = {design.layer: resources["total"]} if design.engine else _by_layer(dataflow, resources["parts"])
+    return [
+        _layer(unit, dataflow, layer, vectors.outputs[layer].size, simulated, cells[layer], cycles.interval)
+        for layer, unit in dataflow.layers.items()
+    ]
+
+
+def _layer(
+    unit: Unit,
+    dataflow: Dataflow,
+    layer: str,
+    elements: int,
+    simulated: Mapping[str, Any],
+    resources: Mapping[str, float],
+    interval: int,
+) -> dict[str, Any]:
+    stream = dataflow.probes[layer]
+    common = {
+        "name": layer,
+        "elements": elements,
+        "mismatches": {
+            _run_name(run): one["mismatch_count"]
+            if stream.name == OUT_PORT
+            else one["probes"][stream.name]["mismatch_count"]
+            for run, one in simulated.items()
+        },
+        "resources": {kind: resources[kind] for kind in _KINDS},
+        "busy": max(process.iterations for process in unit.processes()),
+    }
+    if not isinstance(unit, EngineUnit):
+        out = stream.words
+        shape = f"→{out.channels}x{out.height}x{out.width}"
+        return common | {"shape": shape, "variant": unit.function, "lanes": 0}
+    shape = unit.shape
+    storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
+    return common | {
+        "shape": shape.summary,
+        "variant": shape.support.name,
+        "lanes": shape.lanes,
+        "multipliers": shape.multipliers,
+        "scale_multipliers": shape.scale_multipliers,
+        "macs": shape.macs,
+        "utilisation": shape.macs / (shape.lanes * interval),
+        "weight_bits": storage["periodic"].weight_bits,
+        "index_bits": storage["periodic"].index_bits,
+        "padding_bits": shape.padding_bits,
+        "index_bits_per_weight": storage["per_weight"].index_bits,
+        "dense_bits": storage["dense"].weight_bits,
+    }
+
+
+def _by_layer(dataflow: Dataflow, parts: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Cells of the processes of each layer's units, their memories and multipliers included; streams aside."""
+    found = {layer: dict.fromkeys(_KINDS, 0.0) for layer in dataflow.probes}
+    for unit in dataflow.units:
+        for process in unit.processes():
+            for kind in _KINDS:
+                if unit.layer in found:
+                    found[unit.layer][kind] += parts[f"{dataflow.top}_{process.name}"][kind]
+    return found
+
+
+def _traffic(
+    engine: StreamedEngineUnit, moved: Mapping[str, int], images: int, frames_per_second: float
+) -> dict[str, Any]:
+    """Fields of WeightTraffic. moved: beats counted in a simulation of `images` images, by port."""
+    shape, beats = engine.shape, moved[engine.port.name]
+    octets = beats * shape.stream_beat_bytes / images
+    return {
+        "layer": engine.layer,
+        "port": engine.port.name,
+        "beats": shape.rom_words,
+        "beats_sim": beats / images,
+        "beat_bytes": shape.stream_beat_bytes,
+        "bytes": round(octets),
+        "megabytes_per_second": octets * frames_per_second / 1e6,
+        "rom_bits": shape.rom_words * shape.rom_word_bits,
+        "held_bits": shape.held_bits,
+    }
+
+
+def _memory(dataflow: Dataflow, schedule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Bits of memory by what they hold, most first, as built and as the model says (which has no FIFOs)."""
+    here, needed = memory.built(schedule), memory.needed(dataflow)
+    missing = {holds: 0 for holds in needed if holds not in here}
+    return [
+        {"holds": holds, "bits": bits, "model": None if holds == memory.FIFOS else needed.get(holds, 0)}
+        for holds, bits in sorted((here | missing).items(), key=lambda item: -item[1])
+    ]
+
+
+def _structure(operands: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "multipliers": operands["multipliers"],
+        "cells_between": sum(operands["cells_between"].values()),
+        "choices": operands["max_choices"],
+        "weights_from_memory": operands["weights_from_memory"],
+        "packing_adders": operands["packing_adders"],
+        "memories": [f"{m['name']} ({m['kind']}) {m['depth']}x{m['width']}" for m in operands["memories"]],
+    }
+
+
+def _modules(modules: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    """Cells per module, summed over its instances; modules with no cells of their own are left out."""
+    found = []
+    for name, counts in modules.items():
+        times = int(counts["instances"])
+        cells = {kind: times * counts[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}
+        if any(cells.values()):
+            found.append({"name": name, "instances": times, "resources": cells})
+    return found
+
+
+def _accuracy(run: Run) -> dict[str, Any] | None:
+    """Hits by the golden model and by the RTL: what came out of each design, carried on through the network."""
+    inputs, layout = run.inputs, run.layout
+    if inputs.labels is None:
+        return None
+    bundle, last = inputs.bundle, inputs.bundle.network.output
+
+    def hits(scores: np.ndarray) -> int:
+        return int((scores.reshape(len(scores), -1).argmax(axis=1) == inputs.labels).sum())
+
+    golden = model.run(bundle, inputs.images)
+    result = {"dataset": run.config.images.source, "images": len(inputs.images), "golden": hits(golden[last])}
+    simulated = {design.layer: load_outputs(layout, design, "cosim") for design in run.designs}
+    if any(len(y) != len(inputs.images) for y in simulated.values()):
+        return result  # some RTL stopped before the last image
+    outputs = model.run(bundle, inputs.images, simulated)
+    # The RTL of a design saw the golden model's inputs: its outputs count only if those before it led to the same.
+    chained = all(np.array_equal(d.vectors(outputs).x, load_vectors(layout, d).x) for d in run.designs)
+    return result | {"rtl": hits(outputs[last]) if chained else None}
+
+
+def _run_name(run: str) -> str:
+    return "cosim" if run == "free" else run
