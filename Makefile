@@ -10,13 +10,13 @@ PSCONV  := $(BIN)/psconv
 PIP     := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
 PYTEST  := $(BIN)/python -m pytest
 
-.PHONY: run golden csim synth cosim compare report pnr test test-all test-wheel coverage bench hunt lint docs wheel \
+.PHONY: run golden csim synth cosim resources compare report pnr test test-all test-wheel coverage bench hunt lint docs wheel \
   train-digits lock clean help
 
 run: $(VENV)/run.stamp            ## golden model -> HLS -> RTL -> co-simulation -> comparison -> report
 	$(PSCONV) run $(CONFIG) --out $(OUT) --hls $(HLS)
 
-golden csim synth cosim report: $(VENV)/run.stamp   ## one step of the flow; CONFIG=, OUT=, HLS=, ARGS=
+golden csim synth cosim resources report: $(VENV)/run.stamp   ## one step of the flow; CONFIG=, OUT=, HLS=, ARGS=
 	$(PSCONV) $@ $(CONFIG) --out $(OUT) $(if $(filter synth,$@),--hls $(HLS)) $(ARGS)
 
 compare: $(VENV)/run.stamp        ## RTL outputs against the golden model, element for element
