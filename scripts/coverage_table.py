@@ -17,8 +17,8 @@ def rows(files: Mapping[str, tuple[int, int]]) -> Iterable[tuple[str, int, int]]
     found: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for name, counts in files.items():
         found[str(Path(name).parent).removeprefix("hls/")].append(counts)
-    for folder, counts in sorted(found.items()):
-        yield folder.replace("/", "."), sum(lines for lines, _ in counts), sum(run for _, run in counts)
+    for folder, modules in sorted(found.items()):
+        yield folder.replace("/", "."), sum(lines for lines, _ in modules), sum(run for _, run in modules)
     yield "all", sum(lines for lines, _ in files.values()), sum(run for _, run in files.values())
 
 
