@@ -34,9 +34,10 @@ test-all: $(VENV)/test.stamp      ## every test, slow ones too
 test-wheel: $(VENV)/test.stamp    ## the wheel, installed in an empty environment away from this checkout
 	$(PYTEST) tests/packaging
 
-coverage: $(VENV)/test.stamp      ## lines that the quick tests run: OUT/coverage/table.md and html/
-	$(PYTEST) -n 2 --dist worksteal -m "not slow" --cov --cov-report=html:$(OUT)/coverage/html \
-	  --cov-report=markdown:$(OUT)/coverage/table.md
+coverage: $(VENV)/test.stamp      ## lines that the quick tests run: OUT/coverage/table.md and html
+	$(PYTEST) -n 2 --dist worksteal -m "not slow" --cov --cov-report= \
+	  --cov-report=html:$(OUT)/coverage/html --cov-report=json:$(OUT)/coverage/lines.json
+	$(BIN)/python -m scripts.coverage_table $(OUT)/coverage/lines.json | tee $(OUT)/coverage/table.md
 
 bench: $(VENV)/bench.stamp        ## every measurement of docs/measurements: tables, and JSON in OUT/bench (slow)
 	$(BIN)/python -m scripts bench all --out $(OUT)/bench
@@ -54,7 +55,7 @@ lint: $(VENV)/test.stamp          ## formatting, of C++ too, ruff, types, ends o
 	$(BIN)/python -m scripts.end_of_file
 
 docs: $(VENV)/docs.stamp          ## the documentation as a site, in OUT/site
-	$(BIN)/mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(abspath $(OUT))/site
 
 wheel: $(VENV)/test.stamp         ## the wheel, in OUT/wheel
 	$(BIN)/python -m hatchling build --target wheel --directory $(OUT)/wheel

@@ -137,11 +137,13 @@ def test_links_lead_somewhere(name: str) -> None:
 
 def test_documents_that_sources_mention_are_there() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    missing = set()
+    missing, compiler = set(), ROOT / "hls" / "openhls"  # which has a manual of its own
     for path in (ROOT / name for name in listed.splitlines()):
         if path.suffix in (".py", ".hpp", ".h", ".cpp", ".j2", ".yaml", ".yml", ".md", "") and path.is_file():
-            for mentioned in re.findall(r"docs/[\w/]+\.(?:md|svg|json)\b", path.read_text()):
-                if not (ROOT / mentioned).exists():
+            for mentioned in re.findall(r"(?<![\w/])docs/[\w/]+\.(?:md|svg|json)\b", path.read_text()):
+                if not (ROOT / mentioned).exists() and not (
+                    compiler in path.parents and (compiler / mentioned).exists()
+                ):
                     missing.add(f"{path.relative_to(ROOT)}: {mentioned}")
     assert not missing
 

@@ -3,7 +3,7 @@
 // ap_int<W> / ap_uint<W> on clang's _BitInt: for C simulation and for the open HLS flow (C++14 and later).
 //
 // Promised: what compiles has the value and the result type that AMD's published ap_int headers give it, with their
-// oddities (docs/reference/ap_int.md names them). Where AMD's simulation and hardware differ, or their header is not
+// oddities (docs/ap_int.md names them). Where AMD's simulation and hardware differ, or their header is not
 // what their manual says, a static_assert says what to write instead.
 //
 // Undefined as in AMD's: bits and ranges outside the word, division by 0, a shift by the most negative number of a

@@ -1,7 +1,7 @@
 """include/ap_int.h against AMD's published header: every operator, constructor, conversion and method.
 
 One program (ap_int/rules.hpp and a main with the types that are to be compared) is compiled with both; what it
-prints must be equal: types of results, hashes of values. What ours refuses is named in docs/reference/ap_int.md and
+prints must be equal: types of results, hashes of values. What ours refuses is named in docs/ap_int.md and
 tested here.
 """
 
@@ -99,7 +99,7 @@ def random_operand(rng: random.Random) -> str:
 
 
 def is_comparable(left: str, right: str) -> bool:
-    """Where AMD's header differs for const words, or refers to what is gone (docs/reference/ap_int.md)."""
+    """Where AMD's header differs for const words, or refers to what is gone (docs/ap_int.md)."""
     return not (left.startswith("Const") and right.startswith("Concat")) and not (
         left.startswith(("Bit", "NamedBit", "Named<Bit")) and right.startswith("Const")
     )

@@ -273,7 +273,7 @@ template <> struct Do<false> {
   template <class O, class X> static void show1(Line&, X& x, int i) { O::of(x.at(i)); }
 };
 
-// What our header refuses at compile time although AMD's has it (docs/reference/ap_int.md); tests/test_ap_int.py checks that it
+// What our header refuses at compile time although AMD's has it (docs/ap_int.md); tests/test_ap_int.py checks that it
 // does. What an operand counts as beside a word:
 template <int W, bool S, bool PLACE> struct counts_as {
   static constexpr int width = W;
