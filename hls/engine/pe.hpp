@@ -60,6 +60,7 @@ template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
   static void run(Weights weights, Carried<C>& carried, typename G::WindowStream& window_words,
                   typename G::SumsStream& sum_words) {
 #pragma HLS INLINE
+    const int MOST = G::ITERATIONS + RELOADS;
     // Registers: any iteration may read and move all of them, and adds to all sums.
     Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable = ring complete dim = 0
@@ -69,7 +70,7 @@ template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
   words:
     for (Nest<C> nest; !nest.done;) {
 #pragma HLS PIPELINE II = 1
-#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = G::ITERATIONS + RELOADS
+#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = MOST
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
 #pragma HLS DEPENDENCE variable = carried inter RAW distance = G::CARRY true
       const bool works = !reload(weights, nest);
@@ -94,6 +95,7 @@ template <class C> struct ProcessingElement<C, true> {
   static void run(Weights weights, Carried<C>& carried, typename G::WindowStream& window_words,
                   typename G::SumsStream& sum_words) {
 #pragma HLS INLINE
+    const int MOST = G::ITERATIONS + RELOADS;
     typename R::Memories taps;
 #pragma HLS ARRAY_PARTITION variable = taps complete dim = 1
 #pragma HLS BIND_STORAGE variable = taps type = ram_s2p impl = lutram
@@ -109,7 +111,7 @@ template <class C> struct ProcessingElement<C, true> {
   words:
     for (Nest<C> nest; !nest.done;) {
 #pragma HLS PIPELINE II = 1
-#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = G::ITERATIONS + RELOADS
+#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = MOST
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
 #pragma HLS DEPENDENCE variable = carried inter RAW distance = G::CARRY true
       const bool reloads = reload(weights, nest);

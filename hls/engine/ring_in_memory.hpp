@@ -19,7 +19,7 @@ namespace psconv {
 template <class C> struct RingInMemory {
   using G = Geometry<C>;
 
-  using Channel = Index<C::PERIOD>;
+  using Channel = ap_uint<bits_for(C::PERIOD)>;
   using Channels = Channel[C::PERIOD];  // of each variant, in this step
   using Memories = ap_int<stored_bits(C::IN_BITS)>[G::ELEMENTS][2 << bits_for(C::PERIOD)];
 
