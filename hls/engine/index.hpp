@@ -11,8 +11,9 @@ namespace psconv {
 // Bits that tell `values` values apart.
 constexpr int bits_for(int values) { return values <= 1 ? 0 : 1 + bits_for((values + 1) / 2); }
 
-// A number from 0 to N - 1; of one bit at least, as there is no ap_uint<0>.
-template <int N> using Index = ap_uint<(N > 1 ? bits_for(N) : 1)>;
+// A number from 0 to N - 1. Of two bits at least: an array that a single bit indexes is no memory to LLVM any more,
+// but two variables to choose from.
+template <int N> using Index = ap_uint<(N > 2 ? bits_for(N) : 2)>;
 
 // The next number after `index`, if `counts`; after N - 1 comes 0.
 template <int N> void count(Index<N>& index, bool counts = true) {

@@ -68,15 +68,16 @@ template <class C> struct Nest {
 #pragma HLS INLINE
     return ends_pixel() && pixel == G::PIXELS - 1;
   }
-  void next() {
+  // Without `works` the iteration is none of the nest's, though it counts like those of a pixel.
+  void next(bool works = true) {
 #pragma HLS INLINE
     const bool step_ends = last_fold(), set_ends = ends_block_set(), pixel_ends = ends_pixel();
-    done = last();
+    done = works && last();
     count<G::ROM_WORDS>(address);
     count<C::FOLDS>(fold);
     count<C::STEPS>(step, step_ends);
     count<C::BLOCK_SETS>(block_set, set_ends);
-    count<G::PIXELS>(pixel, pixel_ends);
+    count<G::PIXELS>(pixel, works && pixel_ends);
   }
 };
 

@@ -11,7 +11,8 @@
 // where new weights are loaded, ROM_WORDS iterations more.
 //
 // \tparam C        configuration of an engine (geometry.hpp)
-// \tparam Weights  what gives weights(address) and biases(step): C itself, or LoadedWeights<C>
+// \tparam Weights  what gives weights(address) and biases(step): C itself, or LoadedWeights<C> (weights.hpp)
+// \tparam RELOADS  iterations in which new weights come, at most
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
@@ -55,10 +56,11 @@ void multiply_accumulate(const Weights& weights, const Nest<C>& nest, const Ring
 template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
   using G = Geometry<C>;
 
-  template <class Weights>
-  static void run(const Weights& weights, Carried<C>& carried, typename G::WindowStream& window_words,
+  template <int RELOADS, class Weights>
+  static void run(Weights weights, Carried<C>& carried, typename G::WindowStream& window_words,
                   typename G::SumsStream& sum_words) {
 #pragma HLS INLINE
+    const int MOST = G::ITERATIONS + RELOADS;
     // Registers: any iteration may read and move all of them, and adds to all sums.
     Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable = ring complete dim = 0
@@ -66,17 +68,21 @@ template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
 #pragma HLS ARRAY_PARTITION variable = sums complete dim = 0
 
   words:
-    for (Nest<C> nest; !nest.done; nest.next()) {
+    for (Nest<C> nest; !nest.done;) {
 #pragma HLS PIPELINE II = 1
-#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = G::ITERATIONS
+#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = MOST
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
 #pragma HLS DEPENDENCE variable = carried inter RAW distance = G::CARRY true
-      if (nest.begins_block_set()) {
-        Operands<C>::load(ring, window_words.read());
-      } else if (nest.first_fold()) {
-        Operands<C>::next(ring);
+      const bool works = !reload(weights, nest);
+      if (works) {
+        if (nest.begins_block_set()) {
+          Operands<C>::load(ring, window_words.read());
+        } else if (nest.first_fold()) {
+          Operands<C>::next(ring);
+        }
+        multiply_accumulate<C>(weights, nest, ring, sums, carried, sum_words);
       }
-      multiply_accumulate<C>(weights, nest, ring, sums, carried, sum_words);
+      nest.next(works);
     }
   }
 };
@@ -85,10 +91,11 @@ template <class C> struct ProcessingElement<C, true> {
   using G = Geometry<C>;
   using R = RingInMemory<C>;
 
-  template <class Weights>
-  static void run(const Weights& weights, Carried<C>& carried, typename G::WindowStream& window_words,
+  template <int RELOADS, class Weights>
+  static void run(Weights weights, Carried<C>& carried, typename G::WindowStream& window_words,
                   typename G::SumsStream& sum_words) {
 #pragma HLS INLINE
+    const int MOST = G::ITERATIONS + RELOADS;
     typename R::Memories taps;
 #pragma HLS ARRAY_PARTITION variable = taps complete dim = 1
 #pragma HLS BIND_STORAGE variable = taps type = ram_s2p impl = lutram
@@ -104,23 +111,25 @@ template <class C> struct ProcessingElement<C, true> {
   words:
     for (Nest<C> nest; !nest.done;) {
 #pragma HLS PIPELINE II = 1
-#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = G::ITERATIONS
+#pragma HLS LOOP_TRIPCOUNT min = G::ITERATIONS max = MOST
 // A step's sums are stored in its last fold and loaded in its first fold of the next block set.
 #pragma HLS DEPENDENCE variable = carried inter RAW distance = G::CARRY true
-      R::get(ring, taps, channels, prefetch.bank);
-      if (prefetch.active) R::put(taps, window_words.read(), prefetch.channel, !prefetch.bank);
-      if (prefetch.filling) {
-        prefetch.next();
-      } else {
-        multiply_accumulate<C>(weights, nest, ring, sums, carried, sum_words);
-        if (nest.ends_block_set()) {
-          R::start(channels);
-        } else if (nest.last_fold()) {
-          R::rotate(channels);
+      const bool reloads = reload(weights, nest);
+      const bool works = !reloads && !prefetch.filling;
+      if (!reloads) {
+        R::get(ring, taps, channels, prefetch.bank);
+        if (prefetch.active) R::put(taps, window_words.read(), prefetch.channel, !prefetch.bank);
+        if (works) {
+          multiply_accumulate<C>(weights, nest, ring, sums, carried, sum_words);
+          if (nest.ends_block_set()) {
+            R::start(channels);
+          } else if (nest.last_fold()) {
+            R::rotate(channels);
+          }
         }
         prefetch.next(nest);
-        nest.next();
       }
+      if (reloads || works) nest.next(works);
     }
   }
 };
@@ -129,7 +138,7 @@ template <class C> struct ProcessingElement<C, true> {
 template <class C>
 void pe(typename Geometry<C>::WindowStream& window_words, typename Geometry<C>::SumsStream& sum_words) {
   Carried<C> carried;
-  ProcessingElement<C>::run(C(), carried, window_words, sum_words);
+  ProcessingElement<C>::template run<0>(C(), carried, window_words, sum_words);
 }
 
 // With weights that are loaded.
@@ -147,19 +156,17 @@ void pe(hls::stream<ap_uint<1>>& reload_requests, hls::stream<typename Geometry<
   // one to the other has to fit a cycle, and block RAM takes half of that.
   Carried<C> carried;
 #pragma HLS BIND_STORAGE variable = carried type = ram_s2p impl = lutram
-  const bool reloads = reload_requests.read() != 0;
+  const bool reloading = reload_requests.read() != 0;
   if (C::ULTRA_WEIGHTS) {  // a pragma cannot depend on a constant, so the array is declared once for each memory
     static typename G::Weights weights[G::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable = weights type = ram_s2p impl = uram
-    const LoadedWeights<C> loaded = {weights, biases};
-    if (reloads) loaded.reload(load_words);
-    ProcessingElement<C>::run(loaded, carried, window_words, sum_words);
+    const LoadedWeights<C> loaded = {load_words, weights, biases, reloading};
+    ProcessingElement<C>::template run<G::ROM_WORDS>(loaded, carried, window_words, sum_words);
   } else {
     static typename G::Weights weights[G::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable = weights type = ram_s2p
-    const LoadedWeights<C> loaded = {weights, biases};
-    if (reloads) loaded.reload(load_words);
-    ProcessingElement<C>::run(loaded, carried, window_words, sum_words);
+    const LoadedWeights<C> loaded = {load_words, weights, biases, reloading};
+    ProcessingElement<C>::template run<G::ROM_WORDS>(loaded, carried, window_words, sum_words);
   }
 }
 

@@ -19,7 +19,7 @@ namespace psconv {
 template <class C> struct RingInMemory {
   using G = Geometry<C>;
 
-  using Channel = Index<C::PERIOD>;
+  using Channel = ap_uint<bits_for(C::PERIOD)>;
   using Channels = Channel[C::PERIOD];  // of each variant, in this step
   using Memories = ap_int<stored_bits(C::IN_BITS)>[G::ELEMENTS][2 << bits_for(C::PERIOD)];
 
@@ -83,28 +83,15 @@ template <class C> struct Prefetch {
   Prefetch() : channel(0), active(true), filling(true), bank(false) {
 #pragma HLS INLINE
   }
-  // After an iteration in front of the nest.
-  void next() {
-#pragma HLS INLINE
-    advance(last_channel(), G::PIXELS * C::BLOCK_SETS > 1);
-  }
-  // After an iteration of the nest.
   void next(const Nest<C>& nest) {
 #pragma HLS INLINE
-    // Whether two more sets follow in this image: one is at work next, the other comes meanwhile.
+    const bool last_channel = channel == C::PERIOD - 1;
+    const bool set_ends = filling ? last_channel : nest.ends_block_set();
+    // Whether another set comes after the one that has just come: one is at work meanwhile.
     const bool two_follow = C::BLOCK_SETS == 1 ? nest.pixel != G::PIXELS - 2
                                                : nest.pixel != G::PIXELS - 1 || nest.block_set != C::BLOCK_SETS - 2;
-    advance(nest.ends_block_set(), two_follow);
-  }
-
- private:
-  bool last_channel() const {
-#pragma HLS INLINE
-    return channel == C::PERIOD - 1;
-  }
-  void advance(bool set_ends, bool another) {
-#pragma HLS INLINE
-    if (last_channel()) active = false;
+    const bool another = filling ? G::PIXELS * C::BLOCK_SETS > 1 : two_follow;
+    if (last_channel) active = false;
     count<C::PERIOD>(channel);
     if (set_ends) {
       channel = 0;

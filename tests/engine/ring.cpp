@@ -37,7 +37,7 @@ int main() {
     R::rotate(channels);
     print_operands(ring);
 #else
-    word = psconv::turned<Config>(word);
+    word = psconv::rotated<Config>(word);
     psconv::load_ring<Config>(ring, word, 0);
     print_operands(ring);
     print_operands(turning);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from openhls import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
+from pymodel.engine.cpp import engine_constants, loaded_engine_struct
+from pymodel.engine.packing import EngineShape
 from tests.engine.programs import HERE, run
 
 EXAMPLE = ENGINE / "example"
@@ -63,3 +66,42 @@ def test_it_becomes_hardware(top: str, engines: list[int], tmp_path: Path) -> No
     processes = json.loads((tmp_path / "schedule.json").read_text())["processes"]
     assert all(process["ii"] == 1 for process in processes)
     assert [p["iterations"] for p in processes if p["name"].split("_")[-1] == "pe"] == engines
+
+
+SHAPES = {
+    "FirstLayer": EngineShape(
+        cin=4,
+        cout=4,
+        kernel=3,
+        height=4,
+        width=4,
+        padding=1,
+        support={"taps": TAPS},
+        weight_bits=4,
+        shift=3,
+        acc_bits=15,
+    ),
+    "SecondLayer": EngineShape(
+        cin=4, cout=2, kernel=1, height=4, width=4, support="dense", Tb=4, weight_bits=4, shift=4, acc_bits=15
+    ),
+}
+
+
+@pytest.mark.parametrize("layer", SHAPES)
+def test_what_is_written_by_hand_has_what_is_generated(layer: str) -> None:
+    text = (EXAMPLE / "layers.hpp").read_text()
+    struct = re.search(rf"struct {layer} {{(.*?)\n}};", text, re.DOTALL)
+    assert struct
+    names = re.findall(r"(?:int|bool|,) (\w+) = ", struct[1])
+    assert sorted(names) == sorted(name for _, name, _, _ in engine_constants(SHAPES[layer]))
+
+
+def test_every_name_of_a_configuration_is_documented() -> None:
+    """geometry.hpp lists the constants that pymodel.engine.cpp generates, of any kind of engine, and no others."""
+    shape = SHAPES["FirstLayer"]
+    generated = {name for streamed in (False, True) for _, name, _, _ in engine_constants(shape, streamed)}
+    generated |= set(re.findall(r"static constexpr \w+ (\w+) =", loaded_engine_struct("C", shape)))
+    text = (ENGINE / "geometry.hpp").read_text()
+    block = text[text.index("// Config:") : text.index("int variant(int lane)")]
+    documented = re.findall(r"^//   ((?:[A-Z_]+ )*[A-Z_]+)(?:  |$)", block, re.MULTILINE)
+    assert {name for line in documented for name in line.split()} == generated
