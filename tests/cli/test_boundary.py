@@ -20,6 +20,7 @@ from rich.console import Console
 
 from psconv.cli import flow as flow
 from psconv.cli import show as show
+from psconv.flow import generated as generated
 from psconv.flow.generated import random_images
 from pymodel.common import bounds, errors, memory, records
 from pymodel.common.cache import cache_folder

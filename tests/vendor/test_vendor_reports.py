@@ -15,7 +15,7 @@ SAMPLES = TESTS / "vendor"
 
 
 def test_every_sample_says_that_no_tool_made_it() -> None:
-    for path in SAMPLES.iterdir():
+    for path in (path for path in SAMPLES.iterdir() if path.is_file() and path.suffix != ".py"):
         assert "_sample." in path.name and "no tool made it" in "".join(path.read_text().splitlines(True)[:2]), path
 
 
