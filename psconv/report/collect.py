@@ -89,11 +89,11 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
     schedule = read_json(layout.synth(design.name) / "schedule.json")
     simulation = layout.cosim(design.name).with_suffix(".json")
     simulated: dict[str, Summary] = read_json(simulation)
-    resources: Resources = read_json(layout.resources(design.name))
     vectors, free = load_vectors(layout, design), simulated["free"]
     images, start, total = len(vectors.x), free["start"], free["cycles"]["total"]
     if start is None or total is None:
         raise ConfigError(f"{simulation}: nothing came out of the RTL: {'; '.join(free['errors'])}")
+    resources: Resources = read_json(layout.resources(design.name))
     cycles = latency(dataflow, schedule, images, start, design.reloads)
     ends = [end - start for end in free["cycles"]["image_last"]]
     csim = int((load_outputs(layout, design, "csim") != vectors.outputs[design.layer]).sum())
@@ -121,7 +121,7 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
         frames_per_second=frames_per_second,
         lanes=dataflow.lanes,
         multipliers=dataflow.multipliers,
-        utilisation=dataflow.macs * images / (dataflow.lanes * total),
+        utilisation=dataflow.macs * len(ends) / (dataflow.lanes * total),
         resources=resources["total"],
         distinct_modules=resources.get("distinct"),
         modules=_modules(resources["modules"]) if design.engine else [],
