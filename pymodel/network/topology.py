@@ -300,7 +300,8 @@ class Network(Checked):
         return Network(name=self.name, input=self.input, layers=layers, output=self.output)
 
     def folded(self) -> Network:
-        """The same network with batch norm folded into weights and bias."""
+        """The same network without batch norm, which is folded into weights and bias: where there was one, there is a
+        bias."""
 
         def fold(conv: Conv) -> Conv:
             bias = conv.bias or conv.batch_norm
