@@ -16,7 +16,7 @@ from pymodel.golden import ops
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import SCALE_BITS, Format, check_range
 from pymodel.network.supports import check_support
-from pymodel.network.topology import Conv, InputSpec, Network
+from pymodel.network.topology import INPUT, Conv, InputSpec, Network
 
 LAYER = "layer"  # the name of the only layer of a one-layer run
 
@@ -51,7 +51,7 @@ def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tup
     support = layer.engine_support
     conv = Conv(
         name=LAYER,
-        input="input",
+        input=INPUT,
         out_channels=layer.out_channels,
         kernel=layer.kernel,
         stride=layer.stride,
@@ -85,7 +85,7 @@ def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tup
         shift = layer.shift
     bundle = Bundle(
         network=network,
-        formats={"input": activations, LAYER: Format(layer.output_bits, -shift)},
+        formats={INPUT: activations, LAYER: Format(layer.output_bits, -shift)},
         weight_formats={LAYER: Format(layer.weight_bits, 0)},
         weights={LAYER: weights},
         biases={LAYER: bias} if layer.bias else {},

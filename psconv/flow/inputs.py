@@ -13,6 +13,7 @@ from pymodel.common.errors import ConfigError
 from pymodel.datasets.splits import load_dataset
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import INPUT
 from pymodel.nn.variants import make_network
 
 
@@ -47,7 +48,7 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
 
 
 def _images(config: RunConfig, bundle: Bundle) -> tuple[np.ndarray, np.ndarray | None]:
-    count, form = config.images.count, bundle.formats["input"]
+    count, form = config.images.count, bundle.formats[INPUT]
     require_outputs(bundle.network, count)
     if config.images.source == "random":
         rng = np.random.default_rng([config.seed, 1])

@@ -18,13 +18,14 @@ from psconv.report.render import write_report
 from psconv.report.schema import DesignReport
 from psconv.synthesis.place_route import clock_report
 from psconv.vendor.step import TOOLS, stored
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.common.records import read_json
 from pymodel.counts.storage import support_storage
 from pymodel.golden import model
 from pymodel.golden.native import build as native
 from pymodel.top import memory
 from pymodel.top.cycles import Cycles, latency
-from pymodel.top.dataflow import OUT_PORT, Dataflow
+from pymodel.top.dataflow import Dataflow
 from pymodel.top.units import EngineUnit, StreamedEngineUnit, Unit
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)

@@ -18,9 +18,9 @@ from psconv.flow.vectors import load_vectors
 from psconv.synthesis.resources import synthesise
 from psconv.vendor import project, reports, tools
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.common.records import read_json, reading
 from pymodel.top.cycles import processes
-from pymodel.top.dataflow import IN_PORT, OUT_PORT
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import vendor_ports
 

@@ -29,7 +29,7 @@ from pymodel.counts.storage import FORMATS, Storage, network_storage
 from pymodel.engine.cycles import sequences
 from pymodel.engine.packing import EngineShape
 from pymodel.network.supports import MaskSupport, Support, UnstructuredSupport
-from pymodel.network.topology import Conv, Linear, Network
+from pymodel.network.topology import INPUT, Conv, Linear, Network
 
 KIB = 8 * 1024  # bits
 INDEXED = ("per_weight", "bitmap", "csr")
@@ -342,7 +342,7 @@ def kept_tensors(network: Network, bits: Mapping[str, int], buffers: Buffers) ->
     """
     last = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
-        last.update((source, index) for source in layer.sources if source != "input")
+        last.update((source, index) for source in layer.sources if source != INPUT)
     live = np.zeros(len(network.layers), np.int64)
     for born, layer in enumerate(network.layers):
         live[born : last[layer.name] + 1] += bits[layer.name]

@@ -23,9 +23,11 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
 Title = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f\\]*$", max_length=256)]
 Shape = tuple[int, int, int]
 
+INPUT = "input"  # the tensor that goes into a network, as layers and formats name it
+
 
 class InputSpec(Strict):
-    """The network's input; layers read it under the name "input"."""
+    """The network's input, which layers read under the name INPUT."""
 
     channels: Positive
     height: Positive
@@ -237,7 +239,7 @@ class Network(Checked):
 
     @model_validator(mode="after")
     def _connected(self) -> Network:
-        known = {"input"}
+        known = {INPUT}
         for layer in self.layers:
             for source in layer.sources:
                 if source not in known:
@@ -245,7 +247,7 @@ class Network(Checked):
             if layer.name in known:
                 raise ConfigError(f"layer {layer.name}: the name is taken already")
             known.add(layer.name)
-        if self.output not in known - {"input"}:
+        if self.output not in known - {INPUT}:
             raise ConfigError(f"output: there is no layer {self.output!r}")
         shapes = self.shapes()
         for layer in self.layers:
@@ -257,8 +259,8 @@ class Network(Checked):
         return self
 
     def shapes(self) -> dict[str, Shape]:
-        """(channels, height, width) of "input" and of every layer's output."""
-        shapes = {"input": self.input.shape}
+        """(channels, height, width) of INPUT and of every layer's output."""
+        shapes = {INPUT: self.input.shape}
         for layer in self.layers:
             try:
                 shapes[layer.name] = layer.out_shape(*(shapes[source] for source in layer.sources))

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
-from pymodel.common.identifiers import identifiers
+from pymodel.common.identifiers import IN_PORT, OUT_PORT, identifiers
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
 from pymodel.network.bundle import Bundle
-from pymodel.network.topology import AvgPool, Layer, Linear, MaxPool, Network, Weighted
+from pymodel.network.topology import INPUT, AvgPool, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.units import (
@@ -38,8 +38,6 @@ from pymodel.top.units import (
     tensor,
 )
 
-IN_PORT, OUT_PORT = "x", "y"
-INPUT = "input"
 NETWORK = "network"  # what the design of a whole network is called
 
 

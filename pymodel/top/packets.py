@@ -19,8 +19,9 @@ from pymodel.engine.packing import EngineShape, pack_loads
 from pymodel.engine.shape_of import engine_shape
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import MAX_ACC_BITS, check_accumulator
+from pymodel.network.topology import INPUT
 from pymodel.top.check_sum import check_sum
-from pymodel.top.dataflow import INPUT, Dataflow, build, needed_layers
+from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.identity import difference
 from pymodel.top.units import AnswerUnit, EngineUnit, GateUnit, LoaderUnit, Unit
 

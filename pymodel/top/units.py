@@ -45,7 +45,7 @@ _templates = templates(Path(__file__).with_name("templates"))
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream between two units, or at a port. layer: whose output it carries, "input" for the network's."""
+    """A stream between two units, or at a port. layer: whose output it carries, INPUT for the network's."""
 
     name: str
     layer: str

@@ -22,6 +22,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from openhls.backend.storage import array_in_block
 from openhls.backend.targets import Target
 from openhls.common.errors import HlsError, Location
 from openhls.graph.nodes import ASSOCIATIVE, Builder, Memory, Node, Process
@@ -29,8 +30,6 @@ from openhls.middle.control import Control
 from openhls.middle.narrow import extension, signed
 
 Slot = tuple[int, float]  # stage, ns after its start
-_DISTRIBUTED_BITS = 4096
-_DISTRIBUTED_DEPTH = 64
 
 
 @dataclass
@@ -122,9 +121,8 @@ def plan_memories(process: Process, control: Control, target: Target) -> dict[st
         name = effect.attrs["memory"]
         memory = process.memories[name]
         stored = any(e.op == "store" and e.attrs["memory"] == name for e in process.effects)
-        small = memory.depth <= _DISTRIBUTED_DEPTH or memory.depth * memory.width <= _DISTRIBUTED_BITS
         style = {"lutram": "distributed", "bram": "block", "uram": "ultra"}.get(memory.storage or "")
-        style = style or ("distributed" if small else "block")
+        style = style or ("block" if array_in_block(memory.depth, memory.width) else "distributed")
         if style == "ultra":
             _check_ultra(memory, stored, target)
         if stored:
