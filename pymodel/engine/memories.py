@@ -35,7 +35,8 @@ class Memory:
     @property
     def block(self) -> bool:
         """Whether it lies in block RAM."""
-        return array_in_block(self.depth, self.width)
+        inside: bool = array_in_block(self.depth, self.width)
+        return inside
 
     @property
     def half_blocks(self) -> int:

@@ -26,6 +26,14 @@ Shape = tuple[int, int, int]
 INPUT = "input"  # the tensor that goes into a network, as layers and formats name it
 
 
+def window_positions(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Positions of a window of `kernel` along an axis of `size` elements with `padding` more at each end.
+
+    Below 1 where the window is longer than the axis.
+    """
+    return (size + 2 * padding - kernel) // stride + 1
+
+
 class InputSpec(Strict):
     """The network's input, which layers read under the name INPUT."""
 
@@ -75,7 +83,7 @@ class _Window(_Layer):
         for axis, size in zip(("height", "width"), shape[1:], strict=True):
             if size + 2 * padding < kernel:
                 raise ConfigError(f"kernel: {kernel} exceeds the input's {axis} {size} with padding {padding}")
-            sizes.append((size + 2 * padding - kernel) // stride + 1)
+            sizes.append(window_positions(size, kernel, stride, padding))
         return sizes[0], sizes[1]
 
 
