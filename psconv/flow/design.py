@@ -20,8 +20,9 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.topology import INPUT
 from pymodel.top import cpp
 from pymodel.top.dataflow import NETWORK, Dataflow, build, single
-from pymodel.top.packets import Packet, Verdict, answers, packet, weight_beats
+from pymodel.top.packets import Packet, answers, packet, weight_beats
 from pymodel.top.units import EngineUnit, Stream
+from pymodel.top.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from pymodel.top.units import (
     WeightPort,
     tensor,
 )
+from pymodel.top.verdict import VERDICT_BITS
 
 NETWORK = "network"  # what the design of a whole network is called
 
@@ -201,7 +202,7 @@ class _Builder:
 
     def _load_weights(self, words: Words) -> None:
         """Gate, loaders and answer around the units."""
-        bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
+        bits, verdicts = 8 * words.word_bytes, Control("verdicts", VERDICT_BITS)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
         if not engines:
             raise ConfigError("network: weights that are loaded, but no layer that the output needs has any")
