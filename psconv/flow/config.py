@@ -19,6 +19,7 @@ from pymodel.network.supports import Support, make_support
 Bits = Annotated[int, bounds.TENSOR_BITS.field()]
 Size = Annotated[int, bounds.SIZE.field()]
 Parallel = Annotated[int, bounds.PARALLEL.field()]
+Multipliers = Annotated[int, bounds.MULTIPLIERS.field()]
 Shift = Annotated[int, bounds.SHIFT.field()]
 AccumulatorBits = Annotated[int, bounds.ACCUMULATOR_BITS.field()]
 Clock = Annotated[float, bounds.CLOCK_NS.field()]
@@ -34,7 +35,7 @@ class Parallelism(Strict):
     feed: Literal["windows", "channels"] = Field(
         "windows", description="what goes into the ring at once: windows of P*Tb channels, or one channel of each block"
     )
-    lanes: Parallel | None = Field(None, description="if given, what To, Tb and fold must give")
+    lanes: Multipliers | None = Field(None, description="if given, what To, Tb and fold must give")
 
 
 class LayerSettings(Parallelism):
@@ -52,9 +53,9 @@ class LayerConfig(Strict):
     out_channels: Size
     height: Size
     width: Size
-    kernel: Annotated[int, Odd] = bounds.ENGINE_KERNEL.field(3, description="K, odd")
-    stride: int = bounds.ENGINE_STRIDE.field(1)
-    padding: int = bounds.ENGINE_PADDING.field(1, description="zeros on each side, at most K - 1")
+    kernel: Annotated[int, Odd] = bounds.LAYER_KERNEL.field(3, description="K, odd")
+    stride: int = bounds.LAYER_STRIDE.field(1)
+    padding: int = bounds.LAYER_PADDING.field(1, description="zeros on each side, at most K - 1")
     support: str | dict[str, list[list[int]]] = Field("dense", description="a name or {taps: [[...], ...]}")
     engine: Literal["periodic", "indexed"] = Field(
         "periodic", description="operands by the ring, or for comparison by an index beside each weight"

@@ -38,15 +38,10 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
                 packing=wish.packing,
                 feed=wish.feed,
                 multiplier_bits=max(device.multiplier),
+                lanes=wish.lanes,
             )
         except ConfigError as error:
             raise ConfigError(f"{key}: {device.name}: {error}") from error
-        if wish.lanes not in (None, shape.lanes):
-            raise ConfigError(
-                f"{key}.lanes: {wish.lanes}, but "
-                f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold} has "
-                f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes}"
-            )
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     if config.weights == "loaded":
         return in_ultra_ram(shapes, device.budgets.URAM)

@@ -38,13 +38,14 @@ from psconv.synthesis.resources import Resources
 from psconv.vendor.step import TOOLS, stored
 from pymodel.common.arrays import Int8
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.common.records import read_json
 from pymodel.counts.storage import support_storage
 from pymodel.golden import model
 from pymodel.golden.native import build as native
 from pymodel.top import memory
 from pymodel.top.cycles import Cycles, latency
-from pymodel.top.dataflow import OUT_PORT, Dataflow
+from pymodel.top.dataflow import Dataflow
 from pymodel.top.units import EngineUnit, StreamedEngineUnit, Unit
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)

@@ -10,10 +10,9 @@ from pydantic import Field, field_validator
 
 from psconv.common.places import CONSTRAINTS
 from psconv.synthesis.cells import family_of
-from pymodel.common.bounds import BUDGET, CLOCK_NS
+from pymodel.common.bounds import BUDGET, CLOCK_NS, MULTIPLIER_BITS
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import DEVICE, read_kind
-from pymodel.network.formats import MAX_BITS
 
 
 class Budget(Strict):
@@ -36,7 +35,7 @@ class Target(Strict):
     package: str
     speed_grade: str
     clock_ns: float = CLOCK_NS.field(description="clock period that a run takes unless told otherwise")
-    multiplier: list[Annotated[int, Field(ge=MAX_BITS)]] = Field(
+    multiplier: list[Annotated[int, MULTIPLIER_BITS.field()]] = Field(
         min_length=2, max_length=2, description="bits of the two operands, signed, of its multipliers"
     )
     openhls: str = Field(description="delay model of the open HLS flow")
