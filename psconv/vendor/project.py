@@ -110,7 +110,7 @@ def _files(tool: str, design: Design, images: int, target: Target, clock_ns: flo
     values: dict[str, Any] = {
         "title": f"{TITLES[tool]}: {design.what}, for {target.name}",
         "top": top,
-        "source": SOURCE,
+        "top_file": SOURCE,
         "cflags": CFLAGS,
         "clock_ns": clock_ns,
         "images": images,
