@@ -158,20 +158,25 @@ def explore(path: Path, wish: Wish) -> Exploration:
     """The frontier of the network that `path` configures, and the choice that `wish` asks for. Raises ConfigError."""
     config = load(path)
     if config.layer:
-        raise ConfigError(f"{path}: layer: one layer has nothing to balance; a bundle or a network is explored")
+        raise ConfigError(f"{path}: layer: must be left out, explore balances the layers of a bundle or a network")
     if config.weights == "streamed" or any(one.weights == "streamed" for one in config.layers.values()):
-        raise ConfigError(f"{path}: weights: streamed; explore knows the costs of engines with their weights in ROM")
+        raise ConfigError(
+            f"{path}: weights: must be rom, got streamed; explore knows the costs of engines with weights in ROM only"
+        )
     if wish.minimise not in AXES:
-        raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
+        raise ConfigError(f"--minimise: must be one of {', '.join(AXES)}, got {wish.minimise!r}")
     if wish.maximise not in (None, UTILISATION):
-        raise ConfigError(f"--maximise: {wish.maximise!r}; {UTILISATION} is possible; left out: frames/s")
+        raise ConfigError(
+            f"--maximise: must be {UTILISATION!r}, got {wish.maximise!r}; without it the frame rate is maximised"
+        )
     target = load_target(config.target if wish.device is None else wish.device)
     check_family(target.family)
     clock_ns = next(period for period in (wish.clock_ns, config.clock_ns, target.clock_ns) if period is not None)
     if clock_ns < (least := least_period(target.openhls)):
         key = f"{path}: clock_ns" if wish.clock_ns is None else "--clock"
         raise ConfigError(
-            f"{key}: {clock_ns:g} ns; by openhls' delay model of {target.name} no process is faster than {least:g} ns"
+            f"{key}: must be at least {least:g} ns (the fastest process by openhls' delay model of {target.name}), "
+            f"got {clock_ns:g} ns"
         )
     budget = budgets(target, wish.budget)
     try:
@@ -181,7 +186,7 @@ def explore(path: Path, wish: Wish) -> Exploration:
     network = explored(bundle, path, budget, wish.dask, wish.packing, wish.channels, max(target.multiplier))
     interval = None if wish.fps is None else cycles_at(wish.fps, clock_ns)
     if interval == 0:
-        raise ConfigError(f"--fps: {wish.fps:g} is more than one frame a clock cycle of {clock_ns:g} ns")
+        raise ConfigError(f"--fps: must be at most one frame per clock cycle of {clock_ns:g} ns, got {wish.fps:g}")
     best = fitted(network, budget, wish.minimise, interval, utilised=wish.maximise == UTILISATION)
     if best is None:
         raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
@@ -197,14 +202,14 @@ def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
     for change in changes:
         kind, _, amount = change.partition("=")
         if kind not in KINDS:
-            raise ConfigError(f"--budget: {change!r}: KIND=AMOUNT was expected, KIND one of {', '.join(KINDS)}")
+            raise ConfigError(f"--budget: must be KIND=AMOUNT with KIND one of {', '.join(KINDS)}, got {change!r}")
         if amount == "none":
             budget.pop(kind, None)
             continue
         try:
             budget[kind] = float(amount)
         except ValueError:
-            raise ConfigError(f"--budget: {change!r}: a number or 'none' was expected after {kind}=") from None
+            raise ConfigError(f"--budget: {kind}: must be a number or 'none', got {amount!r}") from None
         BUDGET.check(budget[kind], f"--budget {change}")
     return budget
 
@@ -213,7 +218,9 @@ def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
     """Writes OUT/NAME.yaml: the configuration in `path` with the choice, ready for `psconv run`."""
     result = out / f"{path.stem}.yaml"
     if result.resolve() == path.resolve():
-        raise ConfigError(f"--out: {result} is the configuration itself; choose another folder")
+        raise ConfigError(
+            f"--out: must not be the folder of the configuration, got {out}: {result} would be overwritten"
+        )
     data = read_yaml(path)
     if "bundle" in data:
         data["bundle"] = os.path.relpath(path.parent / data["bundle"], out)
@@ -268,7 +275,9 @@ def explored(
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not shapes:
-        raise ConfigError(f"{path}: no layer of the network's top has weights: there is nothing to choose")
+        raise ConfigError(
+            f"{path}: must have a layer with weights in the network's top, got none; there is nothing to choose"
+        )
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
     calls = [(shape, most_multipliers(shape, budget.get("DSP")), packing, channels) for shape in distinct]
     lists = evaluate(options, calls, dask)

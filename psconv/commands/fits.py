@@ -111,7 +111,7 @@ def fits(path: Path, device: str | None = None) -> Fits:
     """The network that `path` configures beside its dense twin. Raises ConfigError."""
     config = load(path)
     if config.layer:
-        raise ConfigError(f"{path}: layer: a bundle or a network is wanted, built as one top")
+        raise ConfigError(f"{path}: layer: must be left out, fits compares a bundle or a network built as one top")
     target = load_target(config.target if device is None else device)
     check_family(target.family)
     try:

@@ -22,7 +22,7 @@ def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict
     Raises ConfigError: a configuration whose weights are not loaded, a bundle that does not fit its hardware.
     """
     if config.weights != "loaded":
-        raise ConfigError(f"{path}: weights: {config.weights}; a network that loads them has weights: loaded")
+        raise ConfigError(f"{path}: weights: must be loaded, got {config.weights}")
     configured = load_bundle(config, path)
     dataflow = build(configured, engine_shapes(config, configured, load_target(config.target)), loaded=True)
     bundle = Bundle.load(trained) if trained else configured

@@ -21,7 +21,7 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
     names = [layer.name for layer in bundle.network.weighted_layers()]
     built = {layer.name for layer in needed_layers(bundle.network)} if config.top == "network" else set(names)
     if unknown := sorted(set(config.layers) - set(names)):
-        raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
+        raise ConfigError(f"layers: must name layers with weights ({', '.join(names)}), got {unknown[0]}")
     shapes = {}
     for name in filter(built.__contains__, names):
         wish = config.layers.get(name, config.parallelism)
@@ -43,9 +43,8 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
             raise ConfigError(f"{key}: {device.name}: {error}") from error
         if wish.lanes not in (None, shape.lanes):
             raise ConfigError(
-                f"{key}.lanes: {wish.lanes}, but "
-                f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold} has "
-                f"ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes}"
+                f"{key}.lanes: must be ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes} for "
+                f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold}, got {wish.lanes}"
             )
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     if config.weights == "loaded":

@@ -21,7 +21,7 @@ def require(size: int, what: str, remedy: str = _LESS) -> None:
         return
     free = available()
     if size > free:
-        raise ConfigError(f"{what}: {_shown(size)} of memory are needed, {_shown(free)} are free; {remedy}")
+        raise ConfigError(f"{what}: memory: must be at least {_shown(size)}, got {_shown(free)} free; {remedy}")
 
 
 def _shown(size: int) -> str:

@@ -48,7 +48,7 @@ def engine_struct(
     model does not apply. Raises ConfigError: arrays that do not fit the shape, formats, support or accumulators.
     """
     if (scales is None) != (shape.scale_bits == 0):
-        raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
+        raise ConfigError(f"engine: scale_bits: must be 0 without scales and above 0 with them, got {shape.scale_bits}")
     words = pack_rom(weights, shape)  # checked whether they are stored here or not
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
     return _templates.get_template("engine_struct.hpp.j2").render(

@@ -108,11 +108,11 @@ def check_depth(stream: str, link: Link, asked: int | None) -> None:
     """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
     if asked is None and link.depth is not None and link.depth < link.stage + OPEN_DEPTH:
         raise ConfigError(
-            f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
-            f"{link.stage + OPEN_DEPTH} were expected"
+            f"schedule: stream {stream!r}: depth must be at least {link.stage + OPEN_DEPTH}, as it is written in stage "
+            f"{link.stage}, got {link.depth}"
         )
     if asked not in (None, link.depth):
-        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
+        raise ConfigError(f"schedule: stream {stream!r}: depth must be {asked}, as requested, got {link.depth}")
 
 
 def longest_silence(begins: Int64, ends: Int64) -> int:

@@ -100,8 +100,7 @@ def check_family(family: str) -> None:
     """Raises ConfigError for a family of devices that the model is not of."""
     if family not in FAMILIES:
         raise ConfigError(
-            f"device family {family!r}: the cost model is of {' and '.join(FAMILIES)}; choose a device "
-            "of these, zcu104 or u250"
+            f"target: family: must be {' or '.join(FAMILIES)} for the cost model, got {family!r}; choose zcu104 or u250"
         )
 
 

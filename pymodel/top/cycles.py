@@ -177,7 +177,7 @@ def _scheduled(dataflow: Dataflow, schedule: Mapping[str, Any]) -> dict[str, Lin
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     if set(found) != {process.name for process in chain}:
         differing = sorted(set(found) ^ {process.name for process in chain})
-        raise ConfigError(f"schedule: it has other processes than this network: {differing[0]!r}, ...")
+        raise ConfigError(f"schedule: processes: must be those of this network, got others, such as {differing[0]!r}")
     links = {}
     for process in chain:
         scheduled = found[process.name]
@@ -213,13 +213,15 @@ def _repeats(line: Timeline, images: int, cycles: int, last: int = 1) -> bool:
 def _check(process: Process, scheduled: Mapping[str, Any]) -> None:
     where = f"schedule: process {process.name!r}"
     if scheduled["iterations"] not in (None, process.iterations):
-        raise ConfigError(f"{where} has {scheduled['iterations']} iterations, this network {process.iterations}")
+        raise ConfigError(
+            f"{where}: iterations: must be {process.iterations} in this network, got {scheduled['iterations']}"
+        )
     if scheduled["ii"] != 1:
-        raise ConfigError(f"{where}: the cycle model needs ii 1")
+        raise ConfigError(f"{where}: ii: must be 1 for the cycle model, got {scheduled['ii']}")
     for kind, expected in (("reads", process.reads), ("writes", process.writes)):
         found = {access["stream"] for access in scheduled[kind]}
         if found != set(expected):
-            raise ConfigError(f"{where} {kind} {', '.join(sorted(found))}; {', '.join(sorted(expected))} expected")
+            raise ConfigError(f"{where}: {kind}: must be {', '.join(sorted(expected))}, got {', '.join(sorted(found))}")
     stages = {read["stage"] for read in scheduled["reads"]}
     if stages != {lead(scheduled)}:
-        raise ConfigError(f"{where}: reads in stage {lead(scheduled)} expected, found {sorted(stages)}")
+        raise ConfigError(f"{where}: reads: must be in stage {lead(scheduled)}, got {sorted(stages)}")

@@ -47,7 +47,7 @@ def loadable(shape: EngineShape) -> EngineShape:
     products = shape.N * shape.blocks << (shape.weight_bits + shape.in_bits - 2)
     bits = (2 * products).bit_length() + 1
     if bits > MAX_ACC_BITS:
-        raise ConfigError(f"an accumulator for any weights has {bits} bits; {MAX_ACC_BITS} are possible")
+        raise ConfigError(f"accumulator for any weights: must have at most {MAX_ACC_BITS} bits, got {bits}")
     return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits})
 
 
@@ -121,21 +121,21 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
         where = "the bundle" if differing[0] in layers else "the hardware"
-        raise ConfigError(f"layer {differing[0]}: in {where} only; a bundle must have the hardware's layers")
+        raise ConfigError(f"layer {differing[0]}: must be in bundle and hardware, got in {where} only")
     shapes = {}
     for name, engine in dataflow.engines.items():
         built = engine.shape
         shapes[name] = loadable(engine_shape(bundle, name, built.To, built.Tb, built.fold))
     if found := difference(_computing(build(bundle, shapes, loaded=True)), _computing(dataflow)):
         unit, key, mine, built = found
-        raise ConfigError(f"layer {unit.layer}: {key}: {mine} in the bundle, {built} in the hardware")
+        raise ConfigError(f"layer {unit.layer}: {key}: must be {built}, as in the hardware, got {mine} in the bundle")
     return dataflow.engines
 
 
 def gate_of(dataflow: Dataflow) -> GateUnit:
     """The entrance of the weights. Raises ConfigError where there is none."""
     if dataflow.gate is None:
-        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
+        raise ConfigError("network: weights: must be loaded, got rom")
     return dataflow.gate
 
 

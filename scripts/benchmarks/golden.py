@@ -72,7 +72,7 @@ def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
                     )
                 )
             case _:
-                raise ValueError(f"no onnxruntime form of {layer.op}")
+                raise ValueError(f"layer: op: must have a form in onnxruntime, got {layer.op}")
     uint8 = onnx.TensorProto.UINT8
     graph = helper.make_graph(
         nodes,

@@ -82,7 +82,9 @@ def generate(engine: EngineUnit, wish: Parallelism, folder: Path) -> Built:
     """
     shape = engine.shape
     if not shape.relu or shape.stride != 1 or {shape.in_bits, shape.weight_bits, shape.out_bits} != {8}:
-        raise ConfigError(f"{shape.summary}: int8, stride 1 and ReLU are compared with NNgen")
+        raise ConfigError(
+            f"layer: must be int8, of stride 1 and with ReLU to be compared with NNgen, got {shape.summary}"
+        )
     x = nngen.placeholder(nngen.int8, (1, shape.height, shape.width, shape.cin), name="x")
     weights = nngen.variable(nngen.int8, (shape.cout, shape.kernel, shape.kernel, shape.cin), name="weights")
     bias = nngen.variable(nngen.int32, (shape.cout,), name="bias")

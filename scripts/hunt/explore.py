@@ -80,7 +80,9 @@ class Explore:
         bundle = _bundle(case)
         shapes = top_shapes(bundle, 27)
         if set(shapes) != _reached(bundle.network):
-            raise Fault("wrong", f"engines of the top: {sorted(shapes)}; {sorted(_reached(bundle.network))} expected")
+            raise Fault(
+                "wrong", f"engines of the top: must be {sorted(_reached(bundle.network))}, got {sorted(shapes)}"
+            )
         most = max(1, int(_CHOICES ** (1 / len(shapes))))
         lists = {name: _some(options(shape, case["multipliers"]), most, rng) for name, shape in shapes.items()}
         if not all(lists.values()):

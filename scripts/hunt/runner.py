@@ -41,7 +41,7 @@ class Hunt:
 def load(name: str) -> Campaign:
     """A campaign by its name. Raises ConfigError: unknown, a package of the tests that is missing."""
     if name not in CAMPAIGNS:
-        raise ConfigError(f"hunt: {name!r} is unknown; known are {', '.join(CAMPAIGNS)}, all")
+        raise ConfigError(f"hunt: must be one of {', '.join(CAMPAIGNS)}, all, got {name!r}")
     module, attribute = CAMPAIGNS[name].split(":")
     try:
         campaign: Campaign = getattr(import_module(f"{__package__}.{module}"), attribute)

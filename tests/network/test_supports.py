@@ -149,7 +149,7 @@ def test_names_for_other_kernels(name: str, kernel: int) -> None:
 @pytest.mark.parametrize(
     ("taps", "says"),
     [
-        ([], "period 0"),
+        ([], "period: must be 1 to 4096, got 0"),
         ([[]], "at least one tap"),
         ([[9]], "0 to 8"),
         ([[-1]], "0 to 8"),
@@ -182,5 +182,5 @@ def test_check_support_names_the_weight() -> None:
     check_support(weights, support, "w")
     weights[2, 3, 1, 1] = 1
     assert not support.mask(4, 5)[2, 3, 1, 1]
-    with pytest.raises(ConfigError, match=r"w: 1 nonzero .*\[2, 3, 1, 1\]"):
+    with pytest.raises(ConfigError, match=r"w: must be zero outside .*, got 1 nonzero, .*\[2, 3, 1, 1\]"):
         check_support(weights, support, "w")

@@ -143,7 +143,7 @@ def test_low_rank_uses_the_weights_it_is_given(more: int) -> None:
     assert used <= least + more
     whole = sum(int(np.prod(dense.layers[name].conv.weight.shape)) for name in layers)
     assert used > min(least + more, whole - sum(costs)) - min(costs)
-    with pytest.raises(ConfigError, match=f"rank 1 in every layer takes {least}"):
+    with pytest.raises(ConfigError, match=f"rank 1 in every layer{least}"):
         low_rank(dense, layers, least - 1)
 
 
@@ -271,8 +271,8 @@ def test_masks_in_files() -> None:
     assert Network(**network.spec()) == network
     for change, message in (
         ({"out_channels": 6}, r"layer a: .*a mask \[6, 4, 3, 3\]"),
-        ({"support": {"mask": "no base64!"}}, "not the base64 text"),
-        ({"support": {"mask": "bm8gemxpYg=="}}, "not the base64 text"),
+        ({"support": {"mask": "no base64!"}}, "must be the base64 text"),
+        ({"support": {"mask": "bm8gemxpYg=="}}, "must be the base64 text"),
     ):
         with pytest.raises(ConfigError, match=message):
             Network(name="n", input=source, layers=[{"op": "conv", **layer, **change}], output="a")

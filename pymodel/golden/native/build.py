@@ -69,7 +69,7 @@ def describe() -> str:
 @cache
 def _chosen(wish: str) -> Native | None:
     if wish not in ("", "off", *INSTRUCTION_SETS):
-        raise ConfigError(f"environment: {SWITCH}: {wish!r}: off or one of {', '.join(INSTRUCTION_SETS)} was expected")
+        raise ConfigError(f"environment: {SWITCH}: must be off or one of {', '.join(INSTRUCTION_SETS)}, got {wish!r}")
     if wish == "off":
         return None
     try:
@@ -79,7 +79,7 @@ def _chosen(wish: str) -> Native | None:
     if wish:
         number = INSTRUCTION_SETS.index(wish)
         if not library.psconv_supports(number):
-            raise ConfigError(f"environment: {SWITCH}: this processor has no {wish}")
+            raise ConfigError(f"environment: {SWITCH}: must be an instruction set of this processor, got {wish}")
         return Native(library, number)
     return Native(library, max(supported()))
 
