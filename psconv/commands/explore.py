@@ -321,7 +321,7 @@ def _fastest(network: Network, found: Exploration, wish: Wish) -> int:
 
 
 def _cycles_at_fewest_multipliers(found: Sequence[Option]) -> int:
-    """Of a layer: slower than this saves no multiplier."""
+    """The cycles of a layer's fastest option with the fewest multipliers: going slower saves none."""
     return min((option.multipliers, option.cycles) for option in found)[1]
 
 

@@ -66,7 +66,7 @@ class Fits:
 
     @property
     def memory_bits(self) -> tuple[int, int]:
-        """Of the device: in block RAM, and with UltraRAM."""
+        """Memory bits of the device: in block RAM alone, and with UltraRAM."""
         blocks = self.target.budgets.BRAM * BLOCK_BITS
         return blocks, blocks + self.target.budgets.URAM * ULTRA_BITS
 

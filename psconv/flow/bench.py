@@ -136,7 +136,7 @@ def run_bench(
 
 
 def summary(result: SimResult) -> Summary:
-    """What of a simulation goes into its record."""
+    """The part of a simulation's result that goes into its record."""
     return {
         "images": len(result.cycles["image_last"]),
         "cycles": result.cycles,

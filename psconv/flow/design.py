@@ -31,7 +31,7 @@ class Vectors:
     outputs: Mapping[str, Int8]
 
     def first(self, images: int) -> Vectors:
-        """Those of the first `images` images."""
+        """The vectors of the first `images` images."""
         return Vectors(self.x[:images], {layer: y[:images] for layer, y in self.outputs.items()})
 
 
@@ -82,7 +82,7 @@ class Design:
         return self.rendered()
 
     def rendered(self, least_depth: int = 1) -> dict[str, str]:
-        """The same with streams of at least that depth, for a tool to whose FIFOs the cycle model does not apply."""
+        """`sources` with FIFOs of at least `least_depth` words, for a tool whose FIFOs the cycle model is not of."""
         return cpp.render(self.dataflow, self.what, least_depth)
 
     def vectors(self, outputs: Mapping[str, Int8]) -> Vectors:
@@ -119,7 +119,7 @@ class Design:
         return {engine.port.name: pack_stream(engine.weights, engine.shape) for engine in engines}
 
     def further(self, images: int) -> dict[str, tuple[UInt8, Bool]]:
-        """Beats and TLAST of each of these ports for so many images."""
+        """Beats and TLAST of each port of weights for `images` images, by port."""
         return {
             port: (np.tile(beats, (images, 1)), np.tile(np.arange(1, len(beats) + 1) == len(beats), images))
             for port, beats in self.streamed.items()

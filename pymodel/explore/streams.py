@@ -35,7 +35,7 @@ class Region:
 
     @property
     def iterations(self) -> int:
-        """Of its slowest process, for an image."""
+        """Iterations of its slowest process for an image."""
         return max(process.iterations for unit in self.units for process in unit.processes())
 
 
@@ -59,7 +59,7 @@ def regions(dataflow: Dataflow) -> Iterator[Region]:
 
 
 def streams_cost(dataflow: Dataflow) -> Cost:
-    """Of the streams between and inside the units, and of the poolings' line memories.
+    """What the streams between and inside the units take, and the poolings' line buffers.
 
     Block RAM exactly, from the depths of the cycle model; look-up tables and flip-flops of FIFOs as estimates, those of
     additions, poolings and regroupings not at all.

@@ -88,7 +88,7 @@ def most_utilised(network: Network, budget: Mapping[str, float], interval: int |
 
 
 class _Floor:
-    """Of a layer: the least lanes with which it takes at most so many cycles."""
+    """For one layer: the fewest lanes that reach a given interval."""
 
     def __init__(self, found: Sequence[Option]):
         pairs = sorted((option.cycles, option.lanes) for option in found)

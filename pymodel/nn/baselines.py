@@ -49,7 +49,7 @@ def initialised(dense: Network, variant: str, seed: int) -> NetworkModule:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The same masks and ranks whatever the number of cores."""
+    """Runs PyTorch on one thread, so that masks and ranks do not depend on the number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -150,7 +150,7 @@ def quiet(dataflow: Dataflow, schedule: Mapping[str, Any]) -> int:
 def _run(
     dataflow: Dataflow, schedule: Mapping[str, Any], images: int, start: int, reloads: frozenset[int]
 ) -> tuple[Int64, Int64, dict[str, Link]]:
-    """Of each image the cycles of its first beat in and its last beat out, int64 [images]; the links of the RTL."""
+    """Cycles of each image's first beat in and last beat out, int64 [images] each, and the links of the RTL."""
     links = _scheduled(dataflow, schedule)
     leads = {process["name"]: lead(process) for process in schedule["processes"]}
     chain, reloading = processes(dataflow), processes(dataflow, reload=True)

@@ -141,7 +141,7 @@ class Unit(ABC):
 
     @property
     def undeclared(self) -> frozenset[str]:
-        """Those of them whose depth the compiler chooses."""
+        """The inner streams whose depth the compiler chooses."""
         return frozenset()
 
     @property
@@ -256,7 +256,7 @@ class EngineUnit(Unit):
 
 @dataclass(frozen=True)
 class StreamedEngineUnit(EngineUnit):
-    """The same with weights from outside memory: it also reads their port."""
+    """An engine whose weights are streamed from outside memory: it also reads their port."""
 
     function = "streamed_engine"
     header = "streamed.hpp"
@@ -407,7 +407,7 @@ class GlobalAverageUnit(Unit):
 
     @property
     def sum_bits(self) -> int:
-        """Of the sum of a channel."""
+        """Bits of the sum of a channel."""
         words = self.in_words
         return words.bits + (words.pixels - 1).bit_length()
 

@@ -94,7 +94,7 @@ def _kernel(layer: Weighted) -> tuple[int, int]:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of a call, the mean of a turn's; the first one does not count: the other's threads may still be spinning."""
+    """Mean seconds of a call. The first call does not count: the other program's threads may still be spinning."""
     call()
     start = time.perf_counter()
     for _ in range(CALLS):

@@ -34,7 +34,7 @@ class Parallelism:
     bus_bits: int
 
     def multipliers(self, kernel: int) -> int:
-        """Of activations with weights. All taps work at once; those that scale the sums are not counted."""
+        """Multipliers of weights and activations, all taps at once; those that scale the sums are not counted."""
         return kernel * kernel * self.par_ich * self.par_och
 
 

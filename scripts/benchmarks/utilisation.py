@@ -147,7 +147,7 @@ def _case(name: str, variant: str) -> dict[str, Any]:
 
 
 def _options(shapes: Mapping[str, EngineShape], most: int) -> dict[str, list[Option]]:
-    """Of each layer, a multiplier for each lane; equal layers share theirs."""
+    """The options of each layer with a multiplier for each lane, by layer; equal layers share theirs."""
     known: dict[str, list[Option]] = {}
     for shape in shapes.values():
         key = shape.model_dump_json()

@@ -278,7 +278,7 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
     st.data(),
 )
 def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel, data):
-    """Of larger shapes any engine that EngineShape takes has an option with its lanes that is no slower."""
+    """Any engine that EngineShape takes has, in larger shapes, an option with its lanes that is no slower."""
     support = support if kernel == 3 else "dense"
     shape = shape_of(cin, cout, 6, support, kernel=kernel, padding=kernel // 2, weight_bits=bits[0], in_bits=bits[1])
     drawn = Parallelism(

@@ -152,7 +152,7 @@ def tiny(name):
 
 
 def test_a_choice_is_found_where_streams_of_another_would_not_fit(here):
-    """Of 36 choices one fits 680 LUT; a search that reserved what the first one's streams took had none."""
+    """One of 36 choices fits 680 LUT; a search that reserved what the first one's streams took had none."""
     path = NETWORKS / "ex26" / "run.yaml"
     found = chosen(path, "LUT=680", device="zcu104")["chosen"]
     assert found["LUT"] == 677 and found["proof"] == "optimal"

@@ -65,7 +65,7 @@ def dataflow_of(path: Path) -> Dataflow:
     "name", ["pool", "lenet_head", "seven", "pool2/run", "skip3/run", "skip4_8/run", "hls_q/run", "mem_nobias/run"]
 )
 def test_the_pace_is_kept_for_ever(name: str) -> None:
-    """That of the slowest process, exactly, well after the start, with the latest and with the earliest stages."""
+    """The interval of the slowest process, exactly, well after the start, with the latest and with the earliest stages."""
     dataflow = dataflow_of(FAULTS / "networks" / f"{name}.yaml")
     pace = slowest(dataflow).iterations
     for seed in range(4):

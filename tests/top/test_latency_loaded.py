@@ -13,7 +13,7 @@ LOADED = EXAMPLES / "digits" / "loaded.yaml"
 
 
 def test_streams_that_stay_empty_between_two_loads_do_not_count() -> None:
-    """Those that weights come through: no word for an image without a load, and no reach into the images before."""
+    """Units that weights come through: no word for an image without a load, and no reach into the images before."""
     config = load(LOADED)
     bundle = load_bundle(config, LOADED)
     shapes = engine_shapes(config, bundle)

@@ -190,7 +190,7 @@ def whole_network(
 
 
 def fewer(built: Built, images: int) -> Built:
-    """The same with its first images alone."""
+    """`built` with its first `images` images alone."""
     return replace(built, vectors=built.vectors.first(images))
 
 
