@@ -74,12 +74,12 @@ class Ports(Strict):
     streams: list[Stream] = Field(min_length=1)
     tie: dict[str, int] = Field(default_factory=dict, description="other inputs, held at a constant")
 
-    def stream(self, direction: Direction, besides: Collection[str] = ()) -> Stream:
-        """The only stream of that direction besides those named. Raises ConfigError when there are none or several."""
-        found = [stream for stream in self.streams if stream.direction == direction and stream.name not in besides]
+    def stream(self, direction: Direction, others: Collection[str] = ()) -> Stream:
+        """The only stream of that direction other than `others`. Raises ConfigError when there are none or several."""
+        found = [stream for stream in self.streams if stream.direction == direction and stream.name not in others]
         if len(found) != 1:
             names = ", ".join(stream.name for stream in found) or "none"
-            aside = f" besides {', '.join(besides)}" if besides else ""
+            aside = f" other than {', '.join(others)}" if others else ""
             raise ConfigError(
                 f"ports of {self.top}: must have one stream of direction '{direction}'{aside}, got {names}"
             )

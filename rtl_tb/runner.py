@@ -68,7 +68,7 @@ def simulate(
     beats_per_image: int,
     out: Path,
     *,
-    further: Mapping[str, tuple[UInt8, Bool]] | None = None,
+    extra_inputs: Mapping[str, tuple[UInt8, Bool]] | None = None,
     seed: int = 1,
     idle: float = 0.0,
     backpressure: float = 0.0,
@@ -88,11 +88,11 @@ def simulate(
 
     rtl: Verilog files. ports: ports.json, parsed or not. beats_in: uint8 [n, bytes], byte 0 = TDATA[7:0].
     last_in: bool [n], TLAST of the input. expected: uint8 [m, bytes]. beats_per_image: output beats per
-    image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). further: (beats, TLAST) of each
-    input stream besides that of the images, by name; it stalls by itself, with a seed of its own. idle,
+    image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). extra_inputs: (beats, TLAST) of each
+    input stream other than that of the images, by name; it stalls by itself, with a seed of its own. idle,
     backpressure: chance per cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without a beat
     until the watchdog ends the run, besides those that such stalls may take. reset_after: pulse the reset after so
-    many input beats, of the images or of the further stream `reset_on`, then start again from the first. cache:
+    many input beats, of the images or of the extra stream `reset_on`, then start again from the first. cache:
     folder of compiled designs (default out/build); share it between runs.
 
     probes: expected words of streams inside the top module, uint8 [k, ceil(width / 8)] by stream name; the top
@@ -112,23 +112,23 @@ def simulate(
     Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that died.
     """
     ports = ports if isinstance(ports, Ports) else parse_ports(dict(ports))
-    probes, further = dict(probes or {}), dict(further or {})
-    source, sink = ports.stream("in", further), ports.stream("out")
+    probes, extra_inputs = dict(probes or {}), dict(extra_inputs or {})
+    source, sink = ports.stream("in", extra_inputs), ports.stream("out")
     _check_arguments(source, sink, beats_in, last_in, expected, beats_per_image, idle, backpressure, timeout_cycles)
     images = int(last_in.sum())
     _check_probes(probes, images)
-    inputs = {source.name: (beats_in, last_in)} | further
-    for name, (beats, last) in further.items():
-        _check_input(f"further['{name}']", ports.named(name, "in"), beats, last)
+    inputs = {source.name: (beats_in, last_in)} | extra_inputs
+    for name, (beats, last) in extra_inputs.items():
+        _check_input(f"extra_inputs['{name}']", ports.named(name, "in"), beats, last)
         if int(last.sum()) != images:
             raise ConfigError(
-                f"further['{name}']: must have a packet for each of {images} images, got {int(last.sum())}"
+                f"extra_inputs['{name}']: must have a packet for each of {images} images, got {int(last.sum())}"
             )
     equal = bool((np.diff(np.flatnonzero(last_in), prepend=-1) * images == len(beats_in)).all())
     # Messages count the beats of input packets of different lengths from the first packet on.
     counts = {"in": len(beats_in) // images if equal else len(beats_in), "out": beats_per_image}
     counts |= {name: len(words) // images for name, words in probes.items()}
-    counts |= {name: len(stream) // images for name, (stream, _) in further.items()}
+    counts |= {name: len(stream) // images for name, (stream, _) in extra_inputs.items()}
     layouts = _layouts(counts, axes or {}, fields or {})
     layouts |= {source.name: layouts.pop("in"), sink.name: layouts.pop("out")}
     reset_on = reset_on or source.name

@@ -55,14 +55,14 @@ def explore(
     console = show.console(as_json)
     if out:
         show.keep(out)
-    wish = exploration.Wish(
+    request = exploration.Request(
         fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask, packing, channels
     )
     with show.status(console, "explore"):
-        found = exploration.explore(config, wish)
+        found = exploration.explore(config, request)
     written = []
     if out:
-        written = [exploration.write_config(found, config, out, wish), *exploration.plot(found, out)]
+        written = [exploration.write_config(found, config, out, request), *exploration.plot(found, out)]
     if as_json:
         print(json_text(found.to_json() | {"files": list(map(str, written))}))
         return

@@ -118,7 +118,7 @@ class Design:
         engines = self.dataflow.streamed.values()
         return {engine.port.name: pack_stream(engine.weights, engine.shape) for engine in engines}
 
-    def further(self, images: int) -> dict[str, tuple[UInt8, Bool]]:
+    def extra_inputs(self, images: int) -> dict[str, tuple[UInt8, Bool]]:
         """Beats and TLAST of each port of weights for `images` images, by port."""
         return {
             port: (np.tile(beats, (images, 1)), np.tile(np.arange(1, len(beats) + 1) == len(beats), images))
@@ -131,7 +131,7 @@ def make_designs(config: RunConfig, bundle: Bundle, target: Target) -> list[Desi
     shapes = engine_shapes(config, bundle, target)
     if config.top == "network":
         dataflow = build(bundle, shapes, config.weights == "loaded", list(filter(config.streams, shapes)))
-        weights = weight_beats(dataflow, bundle) if dataflow.gate else None
+        weights = weight_beats(dataflow, bundle) if dataflow.packet_parser else None
         return [Design(NETWORK, f"the network {bundle.network.name}", dataflow, INPUT, weights)]
     return [layer_design(bundle, name, shape) for name, shape in shapes.items()]
 

@@ -39,14 +39,14 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
     """The bundle, or network with generated weights, that `path` names. Raises ConfigError."""
     if config.bundle is not None:
         return Bundle.load(path.parent / config.bundle)
-    wish = config.network
-    if wish is None:
+    requested = config.network
+    if requested is None:
         raise InternalError(f"{path}: neither a bundle nor a network")
     try:
-        network = make_network(wish.name, wish.dataset, wish.variant)
+        network = make_network(requested.name, requested.dataset, requested.variant)
     except ConfigError as error:
         raise ConfigError(f"network: {error}") from error
-    return random_bundle(network, config.seed, wish.weight_bits, wish.activation_bits)
+    return random_bundle(network, config.seed, requested.weight_bits, requested.activation_bits)
 
 
 def _images(config: RunConfig, bundle: Bundle) -> tuple[Int8, Int64 | None]:

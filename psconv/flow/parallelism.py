@@ -24,27 +24,28 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
         raise ConfigError(f"layers: must name layers with weights ({', '.join(names)}), got {unknown[0]}")
     shapes = {}
     for name in filter(built.__contains__, names):
-        wish = config.layers.get(name, config.parallelism)
+        requested = config.layers.get(name, config.parallelism)
         engine = config.layer.engine if config.layer else "periodic"
         key = f"layers.{name}" if name in config.layers else "parallelism"
         try:
             shape = engine_shape(
                 bundle,
                 name,
-                wish.To,
-                wish.Tb,
-                wish.fold,
+                requested.To,
+                requested.Tb,
+                requested.fold,
                 engine=engine,
-                packing=wish.packing,
-                feed=wish.feed,
+                packing=requested.packing,
+                feed=requested.feed,
                 multiplier_bits=max(device.multiplier),
             )
         except ConfigError as error:
             raise ConfigError(f"{key}: {device.name}: {error}") from error
-        if wish.lanes not in (None, shape.lanes):
+        if requested.lanes not in (None, shape.lanes):
             raise ConfigError(
-                f"{key}.lanes: must be ceil({shape.elements} / {wish.fold}) * {wish.To} = {shape.lanes} for "
-                f"{shape.support.name} with To {wish.To}, Tb {wish.Tb}, fold {wish.fold}, got {wish.lanes}"
+                f"{key}.lanes: must be ceil({shape.elements} / {requested.fold}) * {requested.To} = {shape.lanes} for "
+                f"{shape.support.name} with To {requested.To}, Tb {requested.Tb}, fold {requested.fold}, "
+                f"got {requested.lanes}"
             )
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     if config.weights == "loaded":

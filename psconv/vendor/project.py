@@ -67,7 +67,7 @@ def contents(tool: str, design: Design, vectors: Vectors, target: Target, clock_
 def _vectors(design: Design, vectors: Vectors) -> dict[str, UInt8]:
     """What src/csim.cpp reads: uint8, the beats of images or packets, those that must come out, those of weights."""
     packets = design.packets(vectors.x)
-    if design.dataflow.gate:  # each packet after the number of its beats
+    if design.dataflow.packet_parser:  # each packet after the number of its beats
         parts = [np.concatenate([_count(len(one.beats)), one.beats.ravel()]) for one in packets]
     else:
         parts = [one.beats.ravel() for one in packets]

@@ -32,7 +32,7 @@ def render(dataflow: Dataflow, what: str, least_depth: int = 1) -> dict[str, str
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of {what}", widest, structs),
         HEADER: _templates.get_template(f"{HEADER}.j2").render(
-            **common, source=dataflow.source.words, sink=dataflow.sink.words, gate=dataflow.gate
+            **common, source=dataflow.source.words, sink=dataflow.sink.words, loaded=dataflow.packet_parser is not None
         ),
         SOURCE: _templates.get_template(f"{SOURCE}.j2").render(
             **common,

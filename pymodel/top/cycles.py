@@ -143,7 +143,7 @@ def quiet(dataflow: Dataflow, schedule: Mapping[str, Any]) -> int:
 
     Weights come before both images, where they come at all.
     """
-    begins, ends, _ = _run(dataflow, schedule, 2, 0, frozenset([0, 1]) if dataflow.gate else frozenset())
+    begins, ends, _ = _run(dataflow, schedule, 2, 0, frozenset([0, 1]) if dataflow.packet_parser else frozenset())
     return longest_silence(begins, ends)
 
 

@@ -21,15 +21,15 @@ from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.units import (
     AddUnit,
-    AnswerUnit,
     Control,
     EngineUnit,
     ForkUnit,
-    GateUnit,
     GatherUnit,
     GlobalAverageUnit,
     LoaderUnit,
+    PacketParserUnit,
     PoolUnit,
+    ResponseUnit,
     SplitUnit,
     Stream,
     StreamedEngineUnit,
@@ -64,20 +64,20 @@ class Dataflow:
         return next(tensor(s) for unit in self.units for s in unit.writes if s.name == OUT_PORT)
 
     @property
-    def gate(self) -> GateUnit | None:
-        """The entrance where weights are loaded; None where they are in ROM."""
+    def packet_parser(self) -> PacketParserUnit | None:
+        """The packet parser of a network with loaded weights; None where they are in ROM."""
         first = self.units[0]
-        return first if isinstance(first, GateUnit) else None
+        return first if isinstance(first, PacketParserUnit) else None
 
     @property
     def in_beats(self) -> int:
         """Input beats of an image that comes without weights."""
-        return self.source.words.count + (self.gate is not None)
+        return self.source.words.count + (self.packet_parser is not None)
 
     @property
     def out_beats(self) -> int:
         """Output beats of an image."""
-        return self.sink.words.count + (self.gate is not None)
+        return self.sink.words.count + (self.packet_parser is not None)
 
     @property
     def streams(self) -> list[Stream | Control]:
@@ -122,7 +122,7 @@ class Dataflow:
     @property
     def layers(self) -> dict[str, Unit]:
         """The unit that computes each layer."""
-        helpers = AnswerUnit | ForkUnit | GateUnit | GatherUnit | LoaderUnit | SplitUnit
+        helpers = ResponseUnit | ForkUnit | PacketParserUnit | GatherUnit | LoaderUnit | SplitUnit
         return {unit.layer: unit for unit in self.units if not isinstance(unit, helpers)}
 
     @property
@@ -205,7 +205,7 @@ class _Builder:
         return Dataflow(self.units, top_name(NETWORK))
 
     def _load_weights(self, words: Words) -> None:
-        """Gate, loaders and answer around the units."""
+        """Adds packet parser, loaders and response around the units."""
         bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
         if not engines:
@@ -227,7 +227,7 @@ class _Builder:
             behind = (beats,)
         image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
-        gate = GateUnit(
+        parser = PacketParserUnit(
             "gate",
             INPUT,
             (x,),
@@ -238,8 +238,8 @@ class _Builder:
             check_beats(bits),
         )
         scores = tensor(self.units[-1].writes[0])
-        answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
-        self.units = [gate, *loaders, *self.units, answer]
+        response = ResponseUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
+        self.units = [parser, *loaders, *self.units, response]
 
     def _words(self, layer: str, group: int) -> Words:
         return Words(*self.tensors[layer], self.bundle.formats[layer].bits, group)

@@ -22,7 +22,7 @@ from pymodel.network.formats import MAX_ACC_BITS, check_accumulator
 from pymodel.top.check_sum import check_sum
 from pymodel.top.dataflow import INPUT, Dataflow, build, needed_layers
 from pymodel.top.identity import difference
-from pymodel.top.units import AnswerUnit, EngineUnit, GateUnit, LoaderUnit, Unit
+from pymodel.top.units import EngineUnit, LoaderUnit, PacketParserUnit, ResponseUnit, Unit
 
 _SPARED = 3  # an UltraRAM holds as much as eight block RAMs
 
@@ -109,15 +109,15 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
     size = dataflow.source.words.word_bytes
     parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
     beats = np.concatenate(parts)
-    gate = gate_of(dataflow)
-    length = gate.identity_beats * size
-    name = np.frombuffer(gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
+    parser = packet_parser_of(dataflow)
+    length = parser.identity_beats * size
+    name = np.frombuffer(parser.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
     return np.concatenate([name, beats, check_sum(beats)])
 
 
 def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
-    gate_of(dataflow)
+    packet_parser_of(dataflow)
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
         where = "the bundle" if differing[0] in layers else "the hardware"
@@ -132,16 +132,16 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     return dataflow.engines
 
 
-def gate_of(dataflow: Dataflow) -> GateUnit:
-    """The entrance of the weights. Raises ConfigError where there is none."""
-    if dataflow.gate is None:
+def packet_parser_of(dataflow: Dataflow) -> PacketParserUnit:
+    """The packet parser of a network. Raises ConfigError where its weights are not loaded."""
+    if dataflow.packet_parser is None:
         raise ConfigError("network: weights: must be loaded, got rom")
-    return dataflow.gate
+    return dataflow.packet_parser
 
 
 def _computing(dataflow: Dataflow) -> list[Unit]:
     """The units that make an output of an input, in the place of bringing weights to those that do."""
-    return [unit for unit in dataflow.units if not isinstance(unit, GateUnit | LoaderUnit | AnswerUnit)]
+    return [unit for unit in dataflow.units if not isinstance(unit, PacketParserUnit | LoaderUnit | ResponseUnit)]
 
 
 def verdicts(answers: UInt8) -> list[Verdict]:

@@ -541,8 +541,8 @@ class ForkUnit(Unit):
 
 
 @dataclass(frozen=True)
-class GateUnit(Unit):
-    """The entrance where weights are loaded. identity: of the network that the weights must be for.
+class PacketParserUnit(Unit):
+    """The packet parser before a network with loaded weights. identity: of the network that weights must be for.
 
     identity_beats: in which that comes; load_beats: the weights of all engines; check_beats: their check sum.
     """
@@ -626,8 +626,8 @@ class LoaderUnit(Unit):
 
 
 @dataclass(frozen=True)
-class AnswerUnit(Unit):
-    """The exit where weights are loaded: scores, then the verdict."""
+class ResponseUnit(Unit):
+    """The response to a packet, which a network with loaded weights ends with: scores, then the status."""
 
     function = "response"
     header = "response.hpp"
@@ -637,7 +637,7 @@ class AnswerUnit(Unit):
         return integers(
             [
                 ("WORDS", words.count, "of scores"),
-                ("BEATS", words.count + 1, "of an answer: scores and verdict"),
+                ("BEATS", words.count + 1, "of a response: scores and status"),
                 ("WORD_BITS", words.word_bits, "of a word"),
             ]
         )

@@ -621,7 +621,7 @@ def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
     config = load(path)
     assert config.top == "network" and load_bundle(config, path).network.name == "digits"
     keys = (*Parallelism._fields, "lanes")
-    written = {name: [getattr(wish, key) for key in keys] for name, wish in config.layers.items()}
+    written = {name: [getattr(request, key) for key in keys] for name, request in config.layers.items()}
     assert written == {row["layer"]: [row[key] for key in keys] for row in result["layers"]}
     assert any(w.packing == 2 and w.feed == CHANNELS for w in config.layers.values())
     # What `psconv run` builds from it is as fast and as large as promised.
@@ -681,8 +681,8 @@ def test_the_command_finds_the_best_use_of_multipliers():
 def test_the_same_exploration_gives_the_same_file(tmp_path):
     texts = set()
     for name in ("a", "b"):
-        wish = explore.Wish(None, "DSP", ("DSP=40",), points=1)
-        texts.add(explore.write_config(explore.explore(DIGITS, wish), DIGITS, tmp_path / name, wish).read_bytes())
+        request = explore.Request(None, "DSP", ("DSP=40",), points=1)
+        texts.add(explore.write_config(explore.explore(DIGITS, request), DIGITS, tmp_path / name, request).read_bytes())
     assert len(texts) == 1
 
 
@@ -713,16 +713,16 @@ def test_wrong_wishes_are_refused_in_words(words, said, monkeypatch, capsys):
 
 
 def test_the_configuration_itself_is_not_overwritten(tmp_path):
-    wish = explore.Wish(None, "DSP", (), points=1)
+    request = explore.Request(None, "DSP", (), points=1)
     source = tmp_path / "net.yaml"
     source.write_text(yaml.safe_dump({"psconv": 1, "network": {"name": "digits", "dataset": "digits"}}))
     with pytest.raises(ConfigError, match="--out: must not be the folder of the configuration"):
-        explore.write_config(None, source, tmp_path, wish)
+        explore.write_config(None, source, tmp_path, request)
 
 
 def test_a_single_layer_has_nothing_to_explore():
     with pytest.raises(ConfigError, match="layer: must be left out"):
-        explore.explore(ROOT / "examples" / "layers" / "dense.yaml", explore.Wish(None, "DSP", ()))
+        explore.explore(ROOT / "examples" / "layers" / "dense.yaml", explore.Request(None, "DSP", ()))
 
 
 def test_budgets_of_the_device_can_be_changed_and_lifted():

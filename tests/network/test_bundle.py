@@ -298,7 +298,7 @@ def test_engine_shapes() -> None:
     assert (fc.cin, fc.cout, fc.kernel, fc.height, fc.width, fc.P, fc.N) == (64, 10, 1, 1, 1, 1, 1)
     with pytest.raises(ConfigError, match="layer pool: op: must be conv or linear in an engine, got maxpool"):
         engine_shape(bundle, "pool")
-    with pytest.raises(ConfigError, match="layer conv2: .*To: 3"):
+    with pytest.raises(ConfigError, match="layer conv2: .*To: .* must divide cout, got To 3"):
         engine_shape(bundle, "conv2", To=3)
     with pytest.raises(ConfigError, match="no layer 'conv7'"):
         engine_shape(bundle, "conv7")

@@ -140,7 +140,7 @@ def test_shuffle_and_concat_shapes() -> None:
     assert Network(name="n", input=source, layers=layers, output="b").shapes()["b"] == (14, 3, 4)
     layers.insert(1, {"op": "maxpool", "name": "p", "input": "a"})
     layers[2]["inputs"] = ["a", "p"]
-    with pytest.raises(ConfigError, match="layer b: inputs: heights and widths differ"):
+    with pytest.raises(ConfigError, match="layer b: inputs: must have one height and width"):
         Network(name="n", input=source, layers=layers, output="b")
 
 

@@ -259,8 +259,8 @@ def test_rtl_of_odd_shapes(name: str, tmp_path: Path) -> None:
 def test_the_stream_that_starves_is_named(every_kind) -> None:
     """Weights that are kept back: the watchdog says by which port they do not come."""
     short = design_of(every_kind.design.dataflow)
-    further = short.further(1)
-    missing, last = further["w_d"]
+    extra_inputs = short.extra_inputs(1)
+    missing, last = extra_inputs["w_d"]
     assert last.nonzero()[0].tolist() == [len(missing) - 1]  # TLAST with the last weight
     short.streamed["w_d"] = missing[: len(missing) // 2]
     result = fewer(replace(every_kind, design=short), 1).simulated("starved")
@@ -314,16 +314,16 @@ def test_the_bench_wants_all_inputs(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="must have one stream of direction 'in', got x, w"):
         run()
-    with pytest.raises(ConfigError, match="stream of direction 'in' must be one of x, w, got 'v'|besides v, got"):
-        run(further={"v": images})
-    with pytest.raises(ConfigError, match=r"further\['w'\]: must have a packet for each of 2 images, got 1"):
-        run(further={"w": (images[0], np.array([False, False, False, True]))})
-    with pytest.raises(ConfigError, match=r"further\['w'\]: must be one flag per input beat"):
-        run(further={"w": (images[0], np.array([True, False, False, False]))})
+    with pytest.raises(ConfigError, match="stream of direction 'in' must be one of x, w, got 'v'|other than v, got"):
+        run(extra_inputs={"v": images})
+    with pytest.raises(ConfigError, match=r"extra_inputs\['w'\]: must have a packet for each of 2 images, got 1"):
+        run(extra_inputs={"w": (images[0], np.array([False, False, False, True]))})
+    with pytest.raises(ConfigError, match=r"extra_inputs\['w'\]: must be one flag per input beat"):
+        run(extra_inputs={"w": (images[0], np.array([True, False, False, False]))})
     with pytest.raises(ConfigError, match="reset_on: must be one of the input streams x, w, got 'v'"):
-        run(further={"w": images}, reset_after=1, reset_on="v")
+        run(extra_inputs={"w": images}, reset_after=1, reset_on="v")
     with pytest.raises(ConfigError, match="reset_after: must be 1 to 4 beats of w, got 5"):
-        run(further={"w": images}, reset_after=5, reset_on="w")
+        run(extra_inputs={"w": images}, reset_after=5, reset_on="w")
 
 
 def test_rom_networks_have_no_weight_port() -> None:
