@@ -80,7 +80,7 @@ def fits(
     device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
     as_json: Json = False,
 ) -> None:
-    """Whether a network with its weights in ROM fits a device, and whether its dense twin would at the same pace."""
+    """Whether a network with weights in ROM fits a device, and whether its dense twin would at the same interval."""
     from psconv.commands import fits as fitting
 
     console = show.console(as_json)

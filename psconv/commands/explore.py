@@ -88,7 +88,7 @@ class Exploration:
 
     @property
     def layers(self) -> list[Row]:
-        """The choice, a row for each layer. utilisation: of its lanes at the pace of the network."""
+        """The choice, a row for each layer. utilisation: of its lanes at the interval of the network."""
         return [
             {
                 "layer": name,

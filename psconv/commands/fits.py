@@ -2,7 +2,7 @@
 
 By the model of `psconv explore` (docs/guide/explore.md), without building anything: multipliers and block RAM exact,
 look-up tables and flip-flops estimates. The twin has the same layers without pruning, each in its own formats and with
-its own scales, and of the ways to build it that keep the same pace one with the fewest multipliers: with several
+its own scales, and of the ways to build it that keep the same interval one with the fewest multipliers: with several
 products in each, or with rings in memories, only where the network itself has such.
 """
 

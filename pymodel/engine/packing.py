@@ -1,6 +1,6 @@
 """Engine shapes, and how weights, biases and activations are packed for an engine.
 
-The layouts are those of docs/reference/interfaces.md ("Supports, lanes, ROM words" and "Streams of a layer engine").
+The layouts are those of docs/reference/interfaces.md ("Supports, elements, ROM words" and "Streams of a layer engine").
 """
 
 from __future__ import annotations
@@ -511,7 +511,7 @@ def unpack_beats(beats: UInt8, shape: EngineShape) -> Int8:
 def _weight_of_element(shape: EngineShape) -> tuple[Int64, Int64, Int64]:
     """(output, input channel, tap) of each element, all [NB, steps, To, E]; channels beyond cin are padding.
 
-    Element e = tb * N + lane.
+    Element e = tb * N + its number in the block.
     """
     position, taps = _positions(shape), shape.kernel**2
     block = np.arange(shape.NB)[:, None] * shape.Tb + np.arange(shape.elements) // shape.N

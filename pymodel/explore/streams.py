@@ -112,7 +112,7 @@ def _line_half_blocks(unit: Unit) -> int:
 
 
 def _pool_half_blocks(unit: Unit) -> int:
-    """RAMB18 of a pooling's memories and of the streams inside it, whose depths follow from the network's pace."""
+    """RAMB18 of a pooling's memories and of the streams inside it, whose depths follow from the network's interval."""
     if not isinstance(unit, PoolUnit):
         return 0
     return _line_half_blocks(unit) + _feeder_half_blocks(unit.feeder_depths, unit.kernel, unit.reads[0].word_bits)

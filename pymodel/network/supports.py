@@ -137,16 +137,16 @@ class Support:
         """Whether some variant has all taps."""
         return any(len(taps) == self.kernel**2 for taps in self.taps)
 
-    def lanes(self) -> list[tuple[int, int]]:
-        """The N pairs (variant, tap) in lane order: by variant, then by tap."""
+    def elements(self) -> list[tuple[int, int]]:
+        """The N elements of a block, pairs (variant, tap), sorted by variant, then by tap."""
         return [(variant, tap) for variant, taps in enumerate(self.taps) for tap in taps]
 
     def positions(self, cout: int, blocks: int) -> Int64:
-        """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, by lane.
+        """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, by element.
 
-        A lane of variant v meets, for output o, channel (v - o - 1) mod P of the block.
+        An element of variant v meets, for output o, channel (v - o - 1) mod P of the block.
         """
-        variant, tap = np.array(self.lanes()).T
+        variant, tap = np.array(self.elements()).T
         channel = (variant - np.arange(cout)[:, None] - 1) % self.period
         one = channel * self.kernel**2 + tap
         return np.broadcast_to(one[:, None, :], (cout, blocks, self.nonzeros))
@@ -158,7 +158,7 @@ class Support:
     def mask(self, cout: int, cin: int) -> Bool:
         """bool [cout, cin, K, K]: True where a weight may be nonzero."""
         variants = np.zeros((self.period, self.kernel**2), bool)
-        variants[tuple(np.array(self.lanes()).T)] = True
+        variants[tuple(np.array(self.elements()).T)] = True
         index: Int64 = (np.arange(cout)[:, None] + np.arange(cin) + 1) % self.period
         return variants[index].reshape(cout, cin, self.kernel, self.kernel)
 

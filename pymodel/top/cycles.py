@@ -51,14 +51,14 @@ def processes(dataflow: Dataflow, reload: bool = False) -> list[Process]:
 
 
 def slowest(dataflow: Dataflow) -> Process:
-    """The process with the most iterations: it sets the pace of the network."""
+    """The process with the most iterations: its iterations are the network's interval."""
     return max(processes(dataflow), key=lambda process: process.iterations)
 
 
 def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     """Depths of the streams between units with which the network keeps its period for ever, and never stands still.
 
-    Were the streams between the units endless, and did words come evenly at that pace, each unit would work at it, and
+    Were the streams between the units endless, and did words come evenly at that rate, each unit would work at it, and
     there would be times of one image that all images keep. What waits in each stream then at most is its depth: with
     these depths the same times still are a solution of the contract's inequalities. A network that is fed without
     pause, whose times are the least solution, is nowhere later than these, shifted by what its start takes.

@@ -98,7 +98,7 @@ def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
     weights = random_weights(seed, shape)
     words = pack_weights(weights, shape)
     p, f, m, n = shape.P, shape.fold, shape.M, shape.N
-    lanes = shape.support.lanes()
+    elements = shape.support.elements()
     assert len(words) == shape.NB * (shape.cout // shape.To) * f
     assert all(0 <= word < 1 << (m * shape.To * shape.weight_bits) for word in words)
     for b in range(shape.NB):
@@ -110,7 +110,7 @@ def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
                     for j in range(m):
                         element, expected = fold * m + j, 0
                         if element < n * shape.Tb:
-                            (v, t), tb = lanes[element % n], element // n
+                            (v, t), tb = elements[element % n], element // n
                             i = (b * shape.Tb + tb) * p + (v - o - 1) % p
                             if i < shape.cin:
                                 expected = weights[o, i].flat[t]

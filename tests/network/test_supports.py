@@ -42,7 +42,7 @@ def test_small_supports_written_out() -> None:
 )
 def test_nonzeros_of_the_papers_networks(name: str, nonzeros: int) -> None:
     support = Support.parse(name, 3)
-    assert support.nonzeros == nonzeros == len(support.lanes())
+    assert support.nonzeros == nonzeros == len(support.elements())
     assert support.has_full_kernel == (name == "dense" or name.startswith("PSD"))
     assert support.index_bits() == (0 if name == "dense" else 9 * support.period)
 
@@ -63,7 +63,7 @@ def test_every_size_and_period(size: int, period: int, full: bool) -> None:
     # One cycle through the tap sets covers all nine taps.
     if period > 9:
         assert {tap for taps in support.taps[1:] for tap in taps} == set(FULL)
-    assert support.lanes() == sorted(support.lanes())
+    assert support.elements() == sorted(support.elements())
 
 
 @given(
