@@ -300,7 +300,7 @@ def test_engine_shapes() -> None:
         engine_shape(bundle, "pool")
     with pytest.raises(ConfigError, match="layer conv2: .*To: .* must divide cout, got To 3"):
         engine_shape(bundle, "conv2", To=3)
-    with pytest.raises(ConfigError, match="no layer 'conv7'"):
+    with pytest.raises(ConfigError, match="layer: must be one of .*, got 'conv7'"):
         engine_shape(bundle, "conv7")
     with pytest.raises(ConfigError, match="unstructured"):
         engine_shape(make_bundle("pSC4"), "conv2")
