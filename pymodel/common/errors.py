@@ -97,7 +97,7 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _nearest(key: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(key, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return f"did you mean {close[0]!r}?" if close else f"must be one of {', '.join(known)}"
 
 
 def _keys(model: type[Any], loc: Sequence[str | int]) -> list[str]:
