@@ -159,7 +159,7 @@ def _width(dtype: dict[str, object]) -> int:
 
 def _checked_sources(rtl: Sequence[Path]) -> list[Path]:
     if not rtl:
-        raise ConfigError("rtl: at least one Verilog file needed")
+        raise ConfigError("rtl: must name at least one Verilog file, got none")
     for path in rtl:
         if not Path(path).is_file():
             raise ConfigError(f"rtl: no such file: {path}")

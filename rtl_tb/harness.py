@@ -33,7 +33,7 @@ def render_top(ports: Ports, probes: Mapping[str, int], levels: Sequence[str] = 
     """
     ports.stream("out")
     if not any(stream.direction == "in" for stream in ports.streams):
-        raise ConfigError(f"ports of {ports.top}: an input stream needed, found none")
+        raise ConfigError(f"ports of {ports.top}: must have an input stream, got none")
     return _templates.get_template("bench_top.sv.j2").render(
         top=TOP, ports=ports, probes=dict(probes), levels=levels, records=records
     )

@@ -43,15 +43,15 @@ class Stream(Strict):
         unknown = [role for role in self.signals if role not in REQUIRED + OPTIONAL]
         if missing or unknown:
             raise ValueError(
-                f"stream '{self.name}': missing {missing or 'nothing'}, unknown {unknown or 'nothing'};"
-                f" {', '.join(REQUIRED)} are needed, {', '.join(OPTIONAL)} are optional"
+                f"stream '{self.name}': signals must be {', '.join(REQUIRED)} and any of {', '.join(OPTIONAL)},"
+                f" got unknown {unknown or 'none'}, missing {missing or 'none'}"
             )
         if self.signals["TDATA"].width % 8:
-            raise ValueError(f"stream '{self.name}': TDATA is {self.signals['TDATA'].width} bits wide, not whole bytes")
+            raise ValueError(f"stream '{self.name}': TDATA must be whole bytes, got {self.signals['TDATA'].width} bits")
         for role, width in self._widths().items():
             if role in self.signals and self.signals[role].width != width:
                 raise ValueError(
-                    f"stream '{self.name}': {role} is {self.signals[role].width} bits wide, {width} expected"
+                    f"stream '{self.name}': {role} must be {width} bits wide, got {self.signals[role].width}"
                 )
         return self
 
@@ -74,14 +74,14 @@ class Ports(Strict):
     streams: list[Stream] = Field(min_length=1)
     tie: dict[str, int] = Field(default_factory=dict, description="other inputs, held at a constant")
 
-    def stream(self, direction: Direction, besides: Collection[str] = ()) -> Stream:
-        """The only stream of that direction besides those named. Raises ConfigError when there are none or several."""
-        found = [stream for stream in self.streams if stream.direction == direction and stream.name not in besides]
+    def stream(self, direction: Direction, others: Collection[str] = ()) -> Stream:
+        """The only stream of that direction other than `others`. Raises ConfigError when there are none or several."""
+        found = [stream for stream in self.streams if stream.direction == direction and stream.name not in others]
         if len(found) != 1:
             names = ", ".join(stream.name for stream in found) or "none"
-            aside = f" besides {', '.join(besides)}" if besides else ""
+            aside = f" other than {', '.join(others)}" if others else ""
             raise ConfigError(
-                f"ports of {self.top}: one stream of direction '{direction}'{aside} needed, found {names}"
+                f"ports of {self.top}: must have one stream of direction '{direction}'{aside}, got {names}"
             )
         return found[0]
 
@@ -92,7 +92,9 @@ class Ports(Strict):
             if stream.name == name:
                 return stream
         names = ", ".join(stream.name for stream in found) or "none"
-        raise ConfigError(f"ports of {self.top}: no stream '{name}' of direction '{direction}'; there are: {names}")
+        raise ConfigError(
+            f"ports of {self.top}: stream of direction '{direction}' must be one of {names}, got '{name}'"
+        )
 
 
 def parse_ports(data: object, source: str = "ports") -> Ports:
@@ -160,7 +162,7 @@ def vendor_ports(tool: str, top: str, streams: Mapping[str, Direction], elaborat
     ports are not there.
     """
     if tool not in NAMINGS:
-        raise ConfigError(f"unknown HLS tool '{tool}'; known: {', '.join(NAMINGS)}")
+        raise ConfigError(f"tool: must be one of {', '.join(NAMINGS)}, got {tool!r}")
     naming, ports = NAMINGS[tool], {port.name: port for port in elaborated}
     for name in (naming.clock, naming.reset.name):
         if name not in ports:

@@ -68,7 +68,7 @@ def simulate(
     beats_per_image: int,
     out: Path,
     *,
-    further: Mapping[str, tuple[UInt8, Bool]] | None = None,
+    extra_inputs: Mapping[str, tuple[UInt8, Bool]] | None = None,
     seed: int = 1,
     idle: float = 0.0,
     backpressure: float = 0.0,
@@ -88,11 +88,11 @@ def simulate(
 
     rtl: Verilog files. ports: ports.json, parsed or not. beats_in: uint8 [n, bytes], byte 0 = TDATA[7:0].
     last_in: bool [n], TLAST of the input. expected: uint8 [m, bytes]. beats_per_image: output beats per
-    image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). further: (beats, TLAST) of each
-    input stream besides that of the images, by name; it stalls by itself, with a seed of its own. idle,
+    image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). extra_inputs: (beats, TLAST) of each
+    input stream other than that of the images, by name; it stalls by itself, with a seed of its own. idle,
     backpressure: chance per cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without a beat
     until the watchdog ends the run, besides those that such stalls may take. reset_after: pulse the reset after so
-    many input beats, of the images or of the further stream `reset_on`, then start again from the first. cache:
+    many input beats, of the images or of the extra stream `reset_on`, then start again from the first. cache:
     folder of compiled designs (default out/build); share it between runs.
 
     probes: expected words of streams inside the top module, uint8 [k, ceil(width / 8)] by stream name; the top
@@ -112,30 +112,34 @@ def simulate(
     Raises ConfigError for unfitting arguments, for RTL that Verilator refuses, and for a simulation that died.
     """
     ports = ports if isinstance(ports, Ports) else parse_ports(dict(ports))
-    probes, further = dict(probes or {}), dict(further or {})
-    source, sink = ports.stream("in", further), ports.stream("out")
+    probes, extra_inputs = dict(probes or {}), dict(extra_inputs or {})
+    source, sink = ports.stream("in", extra_inputs), ports.stream("out")
     _check_arguments(source, sink, beats_in, last_in, expected, beats_per_image, idle, backpressure, timeout_cycles)
     images = int(last_in.sum())
     _check_probes(probes, images)
-    inputs = {source.name: (beats_in, last_in)} | further
-    for name, (beats, last) in further.items():
-        _check_input(f"further['{name}']", ports.named(name, "in"), beats, last)
+    inputs = {source.name: (beats_in, last_in)} | extra_inputs
+    for name, (beats, last) in extra_inputs.items():
+        _check_input(f"extra_inputs['{name}']", ports.named(name, "in"), beats, last)
         if int(last.sum()) != images:
-            raise ConfigError(f"further['{name}']: {int(last.sum())} packets, but there are {images} images")
+            raise ConfigError(
+                f"extra_inputs['{name}']: must have a packet for each of {images} images, got {int(last.sum())}"
+            )
     equal = bool((np.diff(np.flatnonzero(last_in), prepend=-1) * images == len(beats_in)).all())
     # Messages count the beats of input packets of different lengths from the first packet on.
     counts = {"in": len(beats_in) // images if equal else len(beats_in), "out": beats_per_image}
     counts |= {name: len(words) // images for name, words in probes.items()}
-    counts |= {name: len(stream) // images for name, (stream, _) in further.items()}
+    counts |= {name: len(stream) // images for name, (stream, _) in extra_inputs.items()}
     layouts = _layouts(counts, axes or {}, fields or {})
     layouts |= {source.name: layouts.pop("in"), sink.name: layouts.pop("out")}
     reset_on = reset_on or source.name
     if reset_on not in inputs:
-        raise ConfigError(f"reset_on: '{reset_on}' is none of the input streams {', '.join(inputs)}")
+        raise ConfigError(f"reset_on: must be one of the input streams {', '.join(inputs)}, got '{reset_on}'")
     if reset_after is not None and not 1 <= reset_after <= len(inputs[reset_on][0]):
-        raise ConfigError(f"reset_after: 1 to {len(inputs[reset_on][0])} beats of {reset_on}, got {reset_after}")
+        raise ConfigError(
+            f"reset_after: must be 1 to {len(inputs[reset_on][0])} beats of {reset_on}, got {reset_after}"
+        )
     if threads < 1:
-        raise ConfigError(f"threads: at least 1 expected, got {threads}")
+        raise ConfigError(f"threads: must be at least 1, got {threads}")
 
     start = time.monotonic()
     cache = cache or out / "build"
@@ -208,18 +212,18 @@ def _check_arguments(
     _check_input("beats_in", source, beats_in, last_in, "last_in")
     images = int(np.count_nonzero(last_in))
     if beats_per_image < 1 or len(expected) != images * beats_per_image:
-        raise ConfigError(f"expected: {images} images of {beats_per_image} beats expected, got {len(expected)} beats")
+        raise ConfigError(f"expected: must be {images} images of {beats_per_image} beats, got {len(expected)} beats")
     for name, chance in (("idle", idle), ("backpressure", backpressure)):
         if not 0 <= chance < 1:
-            raise ConfigError(f"{name}: a chance in [0, 1) expected, got {chance}")
+            raise ConfigError(f"{name}: must be a chance in [0, 1), got {chance}")
     if timeout_cycles < 1:
-        raise ConfigError(f"timeout_cycles: at least 1 expected, got {timeout_cycles}")
+        raise ConfigError(f"timeout_cycles: must be at least 1, got {timeout_cycles}")
 
 
 def _check_beats(name: str, stream: Stream, beats: UInt8) -> None:
     if beats.dtype != np.uint8 or beats.ndim != 2 or beats.shape[1] != stream.bytes or not len(beats):
         raise ConfigError(
-            f"{name}: uint8 [beats > 0, {stream.bytes}] expected for stream '{stream.name}',"
+            f"{name}: must be uint8 [beats > 0, {stream.bytes}] for stream '{stream.name}',"
             f" got {beats.dtype} {list(beats.shape)}"
         )
 
@@ -228,14 +232,14 @@ def _check_input(name: str, stream: Stream, beats: UInt8, last: Bool, flags: str
     """flags: the name of `last`, where it is an argument by itself."""
     _check_beats(name, stream, beats)
     if last.shape != (len(beats),) or not last[-1]:
-        raise ConfigError(f"{flags or name}: one flag per input beat expected, one image's last beat at the end")
+        raise ConfigError(f"{flags or name}: must be one flag per input beat, the last one set")
 
 
 def _check_probes(probes: Mapping[str, UInt8], images: int) -> None:
     for name, words in probes.items():
         if words.dtype != np.uint8 or words.ndim != 2 or not words.size or len(words) % images:
             raise ConfigError(
-                f"probes['{name}']: uint8 [words, bytes] of {images} equal images expected,"
+                f"probes['{name}']: must be uint8 [words, bytes] of {images} equal images,"
                 f" got {words.dtype} {list(words.shape)}"
             )
 
@@ -249,11 +253,11 @@ def _layouts(
     for argument, named in (("axes", axes), ("fields", fields)):
         for name in named:
             if name not in beats:
-                raise ConfigError(f"{argument}: '{name}' is none of {', '.join(beats)}")
+                raise ConfigError(f"{argument}: must name streams of {', '.join(beats)}, got '{name}'")
     for name, sizes in axes.items():
         size = int(np.prod([size for _, size in sizes]))
         if size != beats[name]:
-            raise ConfigError(f"axes['{name}']: {size} beats, but an image has {beats[name]}")
+            raise ConfigError(f"axes['{name}']: must have {beats[name]} beats, as an image, got {size}")
     return {
         name: Layout(
             count,

@@ -125,8 +125,8 @@ def hunt(
     logs = []
     for campaign in campaigns:
         enough = campaign.aim if cases is None and minutes is None else cases
-        wish = runner.Hunt(seed, enough, minutes, jobs or os.cpu_count() or 1, out)
-        logs.append(runner.hunt(campaign, wish, say))
+        request = runner.Hunt(seed, enough, minutes, jobs or os.cpu_count() or 1, out)
+        logs.append(runner.hunt(campaign, request, say))
     show.table("Hunt", [log.row() for log in logs], console, as_json)
     reasons = [
         {"campaign": log.row()["campaign"], "declined because": reason, "cases": number}

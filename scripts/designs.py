@@ -10,5 +10,5 @@ from pymodel.top.units import EngineUnit
 def engine_of(design: Design) -> EngineUnit:
     """The one engine of a layer's design. Raises InternalError for a design with more in it."""
     if design.engine is None:
-        raise InternalError(f"{design.name}: one engine with its weights in ROM was expected")
+        raise InternalError(f"{design.name}: must be one engine with its weights in ROM")
     return design.engine

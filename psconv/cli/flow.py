@@ -37,7 +37,7 @@ def _prepared(
     from psconv.vendor.step import TOOLS
 
     if hls not in ("open", *TOOLS):
-        raise ConfigError(f"--hls: {hls!r} is unknown: known are open, {', '.join(TOOLS)}")
+        raise ConfigError(f"--hls: must be one of open, {', '.join(TOOLS)}, got {hls!r}")
     console, content = show.console(as_json), load(config)
     show.keep(out)
     Layout(out).sweep()
@@ -122,7 +122,7 @@ def synth(
             raise typer.Exit(1)
         return
     if script_only or tool or implement:
-        raise ConfigError("--script-only, --tool, --implement: for --hls vitis or bambu")
+        raise ConfigError(f"--script-only, --tool, --implement: --hls must be vitis or bambu, got {hls!r}")
     this, console = _flow("synth", _prepared(config, out, as_json, hls, target, clock))
     rows = []
     for design in this.designs:

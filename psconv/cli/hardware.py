@@ -55,14 +55,14 @@ def explore(
     console = show.console(as_json)
     if out:
         show.keep(out)
-    wish = exploration.Wish(
+    request = exploration.Request(
         fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask, packing, channels
     )
     with show.status(console, "explore"):
-        found = exploration.explore(config, wish)
+        found = exploration.explore(config, request)
     written = []
     if out:
-        written = [exploration.write_config(found, config, out, wish), *exploration.plot(found, out)]
+        written = [exploration.write_config(found, config, out, request), *exploration.plot(found, out)]
     if as_json:
         print(json_text(found.to_json() | {"files": list(map(str, written))}))
         return
@@ -80,7 +80,7 @@ def fits(
     device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
     as_json: Json = False,
 ) -> None:
-    """Whether a network with its weights in ROM fits a device, and whether its dense twin would at the same pace."""
+    """Whether a network with weights in ROM fits a device, and whether its dense twin would at the same interval."""
     from psconv.commands import fits as fitting
 
     console = show.console(as_json)

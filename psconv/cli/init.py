@@ -28,7 +28,7 @@ def init(
         show.table("Examples: psconv init NAME DIR", rows, show.console(), as_json)
         return
     if folder is None:
-        raise ConfigError(f"DIR is missing: psconv init {name} DIR")
+        raise ConfigError(f"DIR: must be given: psconv init {name} DIR")
     written = starting.write(name, folder)
     if as_json:
         print(json_text({"files": list(map(str, written))}))

@@ -113,7 +113,7 @@ def compare(a: Path, b: Path) -> Comparison:
     """
     a, b = Path(a), Path(b)
     if a.is_file() != b.is_file() and a.exists() and b.exists():
-        raise ConfigError(f"two folders or two .npz files are needed, got {a} and {b}")
+        raise ConfigError(f"A, B: must be two folders or two .npz files, got {a} and {b}")
     left, right = _files(a), _files(b)
     if a.is_file():
         right = dict.fromkeys(left, b)
@@ -155,7 +155,7 @@ def _files(path: Path) -> dict[str, Path]:
     found = {file.stem: file for file in path.glob("*.npz") if not file.name.startswith(".")}
     if not found:
         raise ConfigError(
-            f"{path}: is {describe(path)[0]} and holds no .npz file; the folders to compare are golden, csim and cosim "
+            f"{path}: must hold .npz files, got {describe(path)[0]}; the folders to compare are golden, csim and cosim "
             "of a run"
         )
     return found
@@ -176,8 +176,10 @@ def _strays(files: Mapping[str, Path], folder: Path) -> list[str]:
 def _load(path: Path) -> Integers:
     arrays = read_npz(path)
     if "y" not in arrays:
-        raise ConfigError(f"{path}: array 'y' expected, got {', '.join(sorted(arrays)) or 'none'}")
+        raise ConfigError(f"{path}: must hold an array 'y', got {', '.join(sorted(arrays)) or 'none'}")
     array = arrays["y"]
     if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
-        raise ConfigError(f"{path}: y: integers with 1 to 4 axes expected, got {array.dtype} {list(array.shape)}")
+        raise ConfigError(
+            f"{path}: y: must be integers with 1 to {len(AXES)} axes, got {array.dtype} {list(array.shape)}"
+        )
     return array

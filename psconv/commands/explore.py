@@ -35,8 +35,8 @@ NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for. fps: frame rate to reach; None: the highest. budget: changes to the device's.
+class Request:
+    """What is requested of the search. fps: frame rate to reach; None: the highest. budget: changes to the device's.
 
     maximise: UTILISATION: of the lanes, at `fps` or more; None: the frame rate, or nothing where one is given.
     packing, channels: whether lanes may share multipliers, and rings lie in memories (feed: channels).
@@ -87,7 +87,7 @@ class Exploration:
 
     @property
     def layers(self) -> list[Row]:
-        """The choice, a row for each layer. utilisation: of its lanes at the pace of the network."""
+        """The choice, a row for each layer. utilisation: of its lanes at the interval of the network."""
         return [
             {
                 "layer": name,
@@ -153,41 +153,46 @@ class Exploration:
         }
 
 
-def explore(path: Path, wish: Wish) -> Exploration:
-    """The frontier of the network that `path` configures, and the choice that `wish` asks for. Raises ConfigError."""
+def explore(path: Path, request: Request) -> Exploration:
+    """The frontier of the network that `path` configures, and the choice that is requested. Raises ConfigError."""
     config = load(path)
     if config.layer:
-        raise ConfigError(f"{path}: layer: one layer has nothing to balance; a bundle or a network is explored")
+        raise ConfigError(f"{path}: layer: must be left out, explore balances the layers of a bundle or a network")
     if config.weights == "streamed" or any(one.weights == "streamed" for one in config.layers.values()):
-        raise ConfigError(f"{path}: weights: streamed; explore knows the costs of engines with their weights in ROM")
-    if wish.minimise not in AXES:
-        raise ConfigError(f"--minimise: {wish.minimise!r} is none of {', '.join(AXES)}")
-    if wish.maximise not in (None, UTILISATION):
-        raise ConfigError(f"--maximise: {wish.maximise!r}; {UTILISATION} is possible; left out: frames/s")
-    target = load_target(config.target if wish.device is None else wish.device)
-    check_family(target.family)
-    clock_ns = next(period for period in (wish.clock_ns, config.clock_ns, target.clock_ns) if period is not None)
-    if clock_ns < (least := least_period(target.openhls)):
-        key = f"{path}: clock_ns" if wish.clock_ns is None else "--clock"
         raise ConfigError(
-            f"{key}: {clock_ns:g} ns; by openhls' delay model of {target.name} no process is faster than {least:g} ns"
+            f"{path}: weights: must be rom, got streamed; explore knows the costs of engines with weights in ROM only"
         )
-    budget = budgets(target, wish.budget)
+    if request.minimise not in AXES:
+        raise ConfigError(f"--minimise: must be one of {', '.join(AXES)}, got {request.minimise!r}")
+    if request.maximise not in (None, UTILISATION):
+        raise ConfigError(
+            f"--maximise: must be {UTILISATION!r}, got {request.maximise!r}; without it the frame rate is maximised"
+        )
+    target = load_target(config.target if request.device is None else request.device)
+    check_family(target.family)
+    clock_ns = next(period for period in (request.clock_ns, config.clock_ns, target.clock_ns) if period is not None)
+    if clock_ns < (least := least_period(target.openhls)):
+        key = f"{path}: clock_ns" if request.clock_ns is None else "--clock"
+        raise ConfigError(
+            f"{key}: must be at least {least:g} ns (the fastest process by openhls' delay model of {target.name}), "
+            f"got {clock_ns:g} ns"
+        )
+    budget = budgets(target, request.budget)
     try:
         bundle = load_bundle(config, path)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    network = explored(bundle, path, budget, wish.dask, wish.packing, wish.channels, max(target.multiplier))
-    interval = None if wish.fps is None else cycles_at(wish.fps, clock_ns)
+    network = explored(bundle, path, budget, request.dask, request.packing, request.channels, max(target.multiplier))
+    interval = None if request.fps is None else cycles_at(request.fps, clock_ns)
     if interval == 0:
-        raise ConfigError(f"--fps: {wish.fps:g} is more than one frame a clock cycle of {clock_ns:g} ns")
-    best = fitted(network, budget, wish.minimise, interval, utilised=wish.maximise == UTILISATION)
+        raise ConfigError(f"--fps: must be at most one frame per clock cycle of {clock_ns:g} ns, got {request.fps:g}")
+    best = fitted(network, budget, request.minimise, interval, utilised=request.maximise == UTILISATION)
     if best is None:
-        raise ConfigError(_why_not(network, budget, interval, target, wish.fps))
+        raise ConfigError(_why_not(network, budget, interval, target, request.fps))
     macs = {name: shape.macs for name, shape in network.shapes.items()}
     less = upper_bounds(network.dataflow(best.answer.chosen))
-    found = Exploration(network.bundle.network.name, target, clock_ns, budget, wish.minimise, [], best, macs, less)
-    return replace(found, rows=_frontier(network, found, wish))
+    found = Exploration(network.bundle.network.name, target, clock_ns, budget, request.minimise, [], best, macs, less)
+    return replace(found, rows=_frontier(network, found, request))
 
 
 def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
@@ -196,23 +201,25 @@ def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
     for change in changes:
         kind, _, amount = change.partition("=")
         if kind not in KINDS:
-            raise ConfigError(f"--budget: {change!r}: KIND=AMOUNT was expected, KIND one of {', '.join(KINDS)}")
+            raise ConfigError(f"--budget: must be KIND=AMOUNT with KIND one of {', '.join(KINDS)}, got {change!r}")
         if amount == "none":
             budget.pop(kind, None)
             continue
         try:
             budget[kind] = float(amount)
         except ValueError:
-            raise ConfigError(f"--budget: {change!r}: a number or 'none' was expected after {kind}=") from None
+            raise ConfigError(f"--budget: {kind}: must be a number or 'none', got {amount!r}") from None
         BUDGET.check(budget[kind], f"--budget {change}")
     return budget
 
 
-def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
+def write_config(found: Exploration, path: Path, out: Path, request: Request) -> Path:
     """Writes OUT/NAME.yaml: the configuration in `path` with the choice, ready for `psconv run`."""
     result = out / f"{path.stem}.yaml"
     if result.resolve() == path.resolve():
-        raise ConfigError(f"--out: {result} is the configuration itself; choose another folder")
+        raise ConfigError(
+            f"--out: must not be the folder of the configuration, got {out}: {result} would be overwritten"
+        )
     data = read_yaml(path)
     if "bundle" in data:
         data["bundle"] = os.path.relpath(path.parent / data["bundle"], out)
@@ -220,7 +227,7 @@ def write_config(found: Exploration, path: Path, out: Path, wish: Wish) -> Path:
     keys = (*Parallelism._fields, "lanes")
     data["layers"] = {row["layer"]: {key: row[key] for key in keys} for row in found.layers}
     summary = ", ".join(f"{key} {value}" for key, value in found.summary.items())
-    text = f"# Chosen by: {wish.command(path)}\n# {summary}\n{yaml_text(data, width=118)}"
+    text = f"# Chosen by: {request.command(path)}\n# {summary}\n{yaml_text(data, width=118)}"
     write_text(result, text)
     load(result)  # what `psconv run` will do
     return result
@@ -262,14 +269,16 @@ def explored(
 ) -> Network:
     """The options of each engine of a bundle's top, which `path` configures. Raises ConfigError.
 
-    packing, channels: as in `Wish`. multiplier_bits: as in EngineShape, of the device.
+    packing, channels: as in `Request`. multiplier_bits: as in EngineShape, of the device.
     """
     try:
         shapes = top_shapes(bundle, multiplier_bits)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not shapes:
-        raise ConfigError(f"{path}: no layer of the network's top has weights: there is nothing to choose")
+        raise ConfigError(
+            f"{path}: must have a layer with weights in the network's top, got none; there is nothing to choose"
+        )
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
     calls = [(shape, most_multipliers(shape, budget.get("DSP")), packing, channels) for shape in distinct]
     lists = evaluate(options, calls, dask)
@@ -284,17 +293,17 @@ def explored(
     return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
 
 
-def _frontier(network: Network, found: Exploration, wish: Wish) -> list[Row]:
+def _frontier(network: Network, found: Exploration, request: Request) -> list[Row]:
     """The least of the minimised resource at the highest frame rate, at halves of it, and at the rate asked for."""
     best = found.best
-    fast = best.bounds.interval or _fastest(network, found, wish)
+    fast = best.bounds.interval or _fastest(network, found, request)
     slow = max(_cycles_at_fewest_multipliers(options) for options in network.options.values())
-    halves = {fast << doubling for doubling in range(wish.points) if fast << doubling < 2 * slow}
+    halves = {fast << doubling for doubling in range(request.points) if fast << doubling < 2 * slow}
     intervals = sorted(halves | {best.interval})
     if best.bounds.amount is not None:
         intervals.remove(best.interval)
-    calls = [(network.at(each), found.budget, each, wish.minimise) for each in intervals]
-    answers = evaluate(_point, calls, wish.dask)
+    calls = [(network.at(each), found.budget, each, request.minimise) for each in intervals]
+    answers = evaluate(_point, calls, request.dask)
     if best.bounds.amount is not None:
         answers.append(best.answer)
     rows = [_row(network, found, answer) for answer in answers if answer.choice is not None]
@@ -306,14 +315,14 @@ def _point(network: Network, budget: Mapping[str, float], interval: int, resourc
     return cheapest(network, budget, interval, resource, effort=QUICK)
 
 
-def _fastest(network: Network, found: Exploration, wish: Wish) -> int:
+def _fastest(network: Network, found: Exploration, request: Request) -> int:
     """The least cycles per image of all, where a slower choice was asked for."""
-    fast = fastest(network, found.budget, wish.minimise)
+    fast = fastest(network, found.budget, request.minimise)
     return fast.interval if fast else found.best.interval
 
 
 def _cycles_at_fewest_multipliers(found: Sequence[Option]) -> int:
-    """Of a layer: slower than this saves no multiplier."""
+    """The cycles of a layer's fastest option with the fewest multipliers: going slower saves none."""
     return min((option.multipliers, option.cycles) for option in found)[1]
 
 

@@ -2,7 +2,7 @@
 
 By the model of `psconv explore` (docs/guide/explore.md), without building anything: multipliers and block RAM exact,
 look-up tables and flip-flops estimates. The twin has the same layers without pruning, each in its own formats and with
-its own scales, and of the ways to build it that keep the same pace one with the fewest multipliers: with several
+its own scales, and of the ways to build it that keep the same interval one with the fewest multipliers: with several
 products in each, or with rings in memories, only where the network itself has such.
 """
 
@@ -66,7 +66,7 @@ class Fits:
 
     @property
     def memory_bits(self) -> tuple[int, int]:
-        """Of the device: in block RAM, and with UltraRAM."""
+        """Memory bits of the device: in block RAM alone, and with UltraRAM."""
         blocks = self.target.budgets.BRAM * BLOCK_BITS
         return blocks, blocks + self.target.budgets.URAM * ULTRA_BITS
 
@@ -111,7 +111,7 @@ def fits(path: Path, device: str | None = None) -> Fits:
     """The network that `path` configures beside its dense twin. Raises ConfigError."""
     config = load(path)
     if config.layer:
-        raise ConfigError(f"{path}: layer: a bundle or a network is wanted, built as one top")
+        raise ConfigError(f"{path}: layer: must be left out, fits compares a bundle or a network built as one top")
     target = load_target(config.target if device is None else device)
     check_family(target.family)
     try:

@@ -43,10 +43,10 @@ def write(name: str, folder: Path) -> list[Path]:
     """
     known = {example.name: example for example in examples()}
     if name not in known:
-        raise ConfigError(f"no example is called {name!r}: there are {', '.join(known)}")
+        raise ConfigError(f"NAME: must be one of {', '.join(known)}, got {name!r}")
     place = folder.resolve()
     if place == Path.cwd():
-        raise ConfigError(f"{folder}: the working directory; name a folder in it, such as {name}")
+        raise ConfigError(f"DIR: must not be the working directory, got {folder}; name a folder in it, such as {name}")
     place.parent.mkdir(parents=True, exist_ok=True)
     written = (README, *known[name].files)
     with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=place.parent) as scratch:

@@ -13,7 +13,7 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically
 from pymodel.network.bundle import Bundle
 from pymodel.top.dataflow import build
-from pymodel.top.packets import gate_of, weight_beats
+from pymodel.top.packets import packet_parser_of, weight_beats
 
 
 def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict[str, Any]:
@@ -22,11 +22,11 @@ def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict
     Raises ConfigError: a configuration whose weights are not loaded, a bundle that does not fit its hardware.
     """
     if config.weights != "loaded":
-        raise ConfigError(f"{path}: weights: {config.weights}; a network that loads them has weights: loaded")
+        raise ConfigError(f"{path}: weights: must be loaded, got {config.weights}")
     configured = load_bundle(config, path)
     dataflow = build(configured, engine_shapes(config, configured, load_target(config.target)), loaded=True)
     bundle = Bundle.load(trained) if trained else configured
-    gate = gate_of(dataflow)
+    parser = packet_parser_of(dataflow)
     try:
         beats = weight_beats(dataflow, bundle)
     except ConfigError as error:
@@ -36,8 +36,8 @@ def pack(config: RunConfig, path: Path, trained: Path | None, out: Path) -> dict
         "file": str(out),
         "beats": len(beats),
         "bytes_per_beat": beats.shape[1],
-        "identity": f"{gate.identity:#010x}",
-        "identity_beats": gate.identity_beats,
-        "check_beats": gate.check_beats,
+        "identity": f"{parser.identity:#010x}",
+        "identity_beats": parser.identity_beats,
+        "check_beats": parser.check_beats,
         "engines": len(dataflow.engines),
     }

@@ -105,7 +105,7 @@ def run_bench(
     packets = design.packets(vectors.x)
     probes = design.probes if rtl.inner else {}
     words = {stream.name: stream.words for stream in probes.values()}
-    if dataflow.gate is None:
+    if dataflow.packet_parser is None:
         words |= {"in": dataflow.source.words, "out": dataflow.sink.words}
     out.mkdir(parents=True, exist_ok=True)
     for table in rtl.tables:
@@ -118,7 +118,7 @@ def run_bench(
         design.answers(vectors.outputs[design.layer]),
         dataflow.out_beats,
         out,
-        further=design.further(images),
+        extra_inputs=design.extra_inputs(images),
         seed=settings.seed if disturbance.seed is None else disturbance.seed,
         idle=disturbance.idle,
         backpressure=disturbance.backpressure,
@@ -136,7 +136,7 @@ def run_bench(
 
 
 def summary(result: SimResult) -> Summary:
-    """What of a simulation goes into its record."""
+    """The part of a simulation's result that goes into its record."""
     return {
         "images": len(result.cycles["image_last"]),
         "cycles": result.cycles,

@@ -76,7 +76,7 @@ class LayerConfig(Strict):
     def engine_support(self) -> Support:
         support = make_support(self.support, self.kernel)
         if not isinstance(support, Support):
-            raise ConfigError(f"support {support.name!r} has an index per kernel; the engine runs periodic ones")
+            raise ConfigError(f"support: must be periodic, got {support.name!r}, which has an index per kernel")
         return support
 
 
@@ -134,23 +134,25 @@ class RunConfig(Strict):
     @model_validator(mode="after")
     def _one_subject(self) -> RunConfig:
         if sum(subject is not None for subject in (self.bundle, self.layer, self.network)) != 1:
-            raise ValueError("exactly one of bundle, layer and network is needed")
+            raise ValueError("bundle, layer, network: exactly one must be given")
         if self.layer and self.top == "network":
-            raise ValueError("top: network needs a bundle or a network; one layer is built by itself")
+            raise ValueError(
+                "top: must be layers for one layer, got network; only a bundle or a network is built as one top"
+            )
         if self.weights != "rom" and self.top != "network":
-            raise ValueError(f"weights: {self.weights} needs top: network")
+            raise ValueError(f"top: must be network for weights: {self.weights}, got {self.top}")
         for name, layer in self.layers.items():
             if layer.weights == "streamed" and self.top != "network":
-                raise ValueError(f"layers.{name}.weights: streamed needs top: network")
+                raise ValueError(f"top: must be network for layers.{name}.weights: streamed, got {self.top}")
             if layer.weights and self.weights == "loaded":
                 raise ValueError(
-                    f"layers.{name}.weights: {layer.weights}, but weights: loaded is for all layers; rom and streamed "
-                    "can be mixed"
+                    f"layers.{name}.weights: must be left out with weights: loaded, got {layer.weights}; "
+                    "only rom and streamed can be mixed"
                 )
         if self.layer and self.layers:
-            raise ValueError("layers names layers of a bundle; for one layer set parallelism")
+            raise ValueError("layers: must be left out for one layer; set parallelism instead")
         if not self.bundle and self.images.source != "random":
-            raise ValueError(f"images.source {self.images.source!r}: generated weights run on random images only")
+            raise ValueError(f"images.source: must be random with generated weights, got {self.images.source!r}")
         return self
 
 

@@ -139,7 +139,7 @@ def compiler_command(compiler: Compiler) -> list[str]:
         # Their specialisations of std::complex clash with the one of clang's library, and nothing here needs them.
         skipped = ["-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__"]
         return [*zig.COMPILER, "-fno-sanitize=all", *skipped, *headers]
-    raise ConfigError(f"compiler {compiler!r} is unknown: use clang, amd or amd_clang")
+    raise ConfigError(f"compiler: must be one of clang, amd, amd_clang, got {compiler!r}")
 
 
 def _execute(command: list[str], problem: str, env: Mapping[str, str] | None = None) -> None:

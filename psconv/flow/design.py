@@ -34,7 +34,7 @@ class Vectors:
     outputs: Mapping[str, Int8]
 
     def first(self, images: int) -> Vectors:
-        """Those of the first `images` images."""
+        """The vectors of the first `images` images."""
         return Vectors(self.x[:images], {layer: y[:images] for layer, y in self.outputs.items()})
 
 
@@ -85,7 +85,7 @@ class Design:
         return self.rendered()
 
     def rendered(self, least_depth: int = 1) -> dict[str, str]:
-        """The same with streams of at least that depth, for a tool to whose FIFOs the cycle model does not apply."""
+        """`sources` with FIFOs of at least `least_depth` words, for a tool whose FIFOs the cycle model is not of."""
         return cpp.render(self.dataflow, self.what, least_depth)
 
     def vectors(self, outputs: Mapping[str, Int8]) -> Vectors:
@@ -121,8 +121,8 @@ class Design:
         engines = self.dataflow.streamed.values()
         return {engine.port.name: pack_stream(engine.weights, engine.shape) for engine in engines}
 
-    def further(self, images: int) -> dict[str, tuple[UInt8, Bool]]:
-        """Beats and TLAST of each of these ports for so many images."""
+    def extra_inputs(self, images: int) -> dict[str, tuple[UInt8, Bool]]:
+        """Beats and TLAST of each port of weights for `images` images, by port."""
         return {
             port: (np.tile(beats, (images, 1)), np.tile(np.arange(1, len(beats) + 1) == len(beats), images))
             for port, beats in self.streamed.items()
@@ -134,7 +134,7 @@ def make_designs(config: RunConfig, bundle: Bundle, target: Target) -> list[Desi
     shapes = engine_shapes(config, bundle, target)
     if config.top == "network":
         dataflow = build(bundle, shapes, config.weights == "loaded", list(filter(config.streams, shapes)))
-        weights = weight_beats(dataflow, bundle) if dataflow.gate else None
+        weights = weight_beats(dataflow, bundle) if dataflow.packet_parser else None
         return [Design(NETWORK, f"the network {bundle.network.name}", dataflow, INPUT, weights)]
     return [layer_design(bundle, name, shape) for name, shape in shapes.items()]
 

@@ -114,7 +114,7 @@ def _weights(layer: LayerConfig, shape: tuple[int, ...], rng: np.random.Generato
         return weights.astype(np.int8), bias.astype(np.int32)
     path = folder / layer.weights
     if path.suffix != ".npz":
-        raise ConfigError(f"layer.weights: {layer.weights!r}: random, min, max or an .npz file was expected")
+        raise ConfigError(f"layer.weights: must be random, min, max or an .npz file, got {layer.weights!r}")
     try:
         arrays = read_npz(path)
     except ConfigError as error:
@@ -122,12 +122,12 @@ def _weights(layer: LayerConfig, shape: tuple[int, ...], rng: np.random.Generato
     for name in ("weight", "bias")[: 1 + layer.bias]:
         if name not in arrays:
             found = ", ".join(sorted(arrays)) or "none"
-            raise ConfigError(f"layer.weights: {path}: array {name!r} expected, got {found}")
+            raise ConfigError(f"layer.weights: {path}: must hold an array {name!r}, got {found}")
     weights, bias = arrays["weight"], arrays["bias"] if layer.bias else bias
     if weights.shape != shape or bias.shape != shape[:1]:
         raise ConfigError(
-            f"layer.weights: {path}: weight {list(weights.shape)} and bias {list(bias.shape)}; "
-            f"{list(shape)} and {[shape[0]]} were expected"
+            f"layer.weights: {path}: shapes of weight and bias must be {list(shape)} and {[shape[0]]}, "
+            f"got {list(weights.shape)} and {list(bias.shape)}"
         )
     form.check(weights, f"layer.weights: {path}: weight")
     check_range(bias, -(1 << (BIAS_BITS - 1)), (1 << (BIAS_BITS - 1)) - 1, f"layer.weights: {path}: bias")

@@ -40,14 +40,14 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
     """The bundle, or network with generated weights, that `path` names. Raises ConfigError."""
     if config.bundle is not None:
         return Bundle.load(path.parent / config.bundle)
-    wish = config.network
-    if wish is None:
+    requested = config.network
+    if requested is None:
         raise InternalError(f"{path}: neither a bundle nor a network")
     try:
-        network = make_network(wish.name, wish.dataset, wish.variant)
+        network = make_network(requested.name, requested.dataset, requested.variant)
     except ConfigError as error:
         raise ConfigError(f"network: {error}") from error
-    return random_bundle(network, config.seed, wish.weight_bits, wish.activation_bits)
+    return random_bundle(network, config.seed, requested.weight_bits, requested.activation_bits)
 
 
 def _images(config: RunConfig, bundle: Bundle) -> tuple[Int8, Int64 | None]:
@@ -59,13 +59,16 @@ def _images(config: RunConfig, bundle: Bundle) -> tuple[Int8, Int64 | None]:
     data = load_dataset(config.images.source)
     if data.shape != bundle.network.input.shape:
         raise ConfigError(
-            f"images.source: {config.images.source} has images of {data.shape}, the network "
-            f"wants {bundle.network.input.shape}"
+            f"images.source: must have images of {bundle.network.input.shape} as the network's input, "
+            f"got {data.shape} of {config.images.source}"
         )
     if data.input_format != form:
         raise ConfigError(
-            f"images.source: {config.images.source} has the format {data.input_format}, the bundle's input has {form}"
+            f"images.source: must have the format {form} of the bundle's input, "
+            f"got {data.input_format} of {config.images.source}"
         )
     if count > len(data.test):
-        raise ConfigError(f"images.count: {count}, but {config.images.source} has {len(data.test)} test images")
+        raise ConfigError(
+            f"images.count: must be at most {len(data.test)}, the test images of {config.images.source}, got {count}"
+        )
     return data.integers(data.test.images[:count]), data.test.labels[:count]

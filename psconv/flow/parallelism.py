@@ -21,24 +21,24 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
     names = [layer.name for layer in bundle.network.weighted_layers()]
     built = {layer.name for layer in needed_layers(bundle.network)} if config.top == "network" else set(names)
     if unknown := sorted(set(config.layers) - set(names)):
-        raise ConfigError(f"layers.{unknown[0]}: no such layer with weights; known are {', '.join(names)}")
+        raise ConfigError(f"layers: must name layers with weights ({', '.join(names)}), got {unknown[0]}")
     shapes = {}
     for name in filter(built.__contains__, names):
-        wish = config.layers.get(name, config.parallelism)
+        requested = config.layers.get(name, config.parallelism)
         engine = config.layer.engine if config.layer else "periodic"
         key = f"layers.{name}" if name in config.layers else "parallelism"
         try:
             shape = engine_shape(
                 bundle,
                 name,
-                wish.To,
-                wish.Tb,
-                wish.fold,
+                requested.To,
+                requested.Tb,
+                requested.fold,
                 engine=engine,
-                packing=wish.packing,
-                feed=wish.feed,
+                packing=requested.packing,
+                feed=requested.feed,
                 multiplier_bits=max(device.multiplier),
-                lanes=wish.lanes,
+                lanes=requested.lanes,
             )
         except ConfigError as error:
             raise ConfigError(f"{key}: {device.name}: {error}") from error

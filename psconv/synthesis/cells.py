@@ -137,7 +137,7 @@ def family_of(command: str) -> Family:
             for one in those
         )
         asked = f"{name} -family {chosen}" if chosen else name
-        raise ValueError(f"no rules say what the cells of '{asked}' count as; known: {known}")
+        raise ValueError(f"must be a command whose cells can be counted ({known}), got '{asked}'")
     return families[chosen]
 
 

@@ -46,7 +46,7 @@ class Distinct:
 
     @property
     def first(self) -> dict[str, str]:
-        """Of each normal form the first of the design's modules that have it."""
+        """The module that stands for each normal form, by normal form: identical modules are synthesised once."""
         return {normal: name for name, normal in sorted(self.name_of.items(), reverse=True)}
 
 

@@ -139,7 +139,7 @@ class Netlist:
         return Operand(dict(between), len(words), delay, label, len(choices), counted)
 
     def bits(self, source: Source) -> int:
-        """Of a memory; 0 of anything else."""
+        """Size in bits if `source` is a memory, else 0."""
         return sum(m.depth * m.width for m in self.memories() if source == Source("memory", m.name))
 
     def _counted(self, memory: Source) -> bool:

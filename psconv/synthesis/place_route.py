@@ -56,7 +56,7 @@ def place_and_route(rtl: Sequence[Path], top: str, target: Target, clock_ns: flo
 def nextpnr_options(target: Target) -> str:
     """By which nextpnr-ecp5 knows the device. Raises ConfigError where it does not."""
     if target.nextpnr is None or not target.yosys.startswith("synth_ecp5"):
-        raise ConfigError(f"target: no open place and route for '{target.name}'; the ECP5 has one: ulx3s_85f")
+        raise ConfigError(f"target: must be an ECP5 for place and route, such as ulx3s_85f, got '{target.name}'")
     return target.nextpnr
 
 

@@ -55,7 +55,7 @@ class Target(Strict):
     @classmethod
     def _known_delays(cls, name: str) -> str:
         if name not in delay_models():
-            raise ValueError(f"no delay model '{name}'; known: {', '.join(delay_models())}")
+            raise ValueError(f"must be one of {', '.join(delay_models())}, got {name!r}")
         return name
 
 
@@ -78,9 +78,9 @@ def known_targets() -> list[str]:
 def load_target(name: str) -> Target:
     """The device called `name`. Raises ConfigError that lists the known ones."""
     if name not in known_targets():
-        raise ConfigError(f"target: unknown device '{name}'; known: {', '.join(known_targets())}")
+        raise ConfigError(f"target: must be one of {', '.join(known_targets())}, got {name!r}")
     path = CONSTRAINTS / f"{name}.yaml"
     target = validated(Target, read_kind(path, DEVICE), str(path))
     if target.name != name:
-        raise ConfigError(f"{path}: name: '{name}' expected, as the file is called, got '{target.name}'")
+        raise ConfigError(f"{path}: name: must be {name!r}, as the file is called, got {target.name!r}")
     return target

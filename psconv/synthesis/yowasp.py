@@ -24,7 +24,7 @@ def source_name(index: int, prefix: str = "source") -> str:
 def read_sources(rtl: Sequence[Path], folder: Path, prefix: str = "source", mode: str = "-defer") -> str:
     """Copy the sources into `folder`, `without_contents`; the yosys command that reads them."""
     if not rtl:
-        raise ConfigError("rtl: at least one Verilog file needed")
+        raise ConfigError("rtl: must name at least one Verilog file, got none")
     names = []
     for index, path in enumerate(rtl):
         if not Path(path).is_file():

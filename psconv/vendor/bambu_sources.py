@@ -70,7 +70,7 @@ def bambu_header(text: str) -> str:
     def table(match: re.Match[str]) -> str:
         bits, name, words = int(match[1]), match[2], [int(word, 16) for word in _WORD.findall(match[4])]
         if len(words) != int(match[3]):
-            raise ConfigError(f"{name}: {len(words)} words found, {match[3]} expected")
+            raise ConfigError(f"{name}: must have {match[3]} words, got {len(words)}")
         widths[name] = bits
         pieces = -(-bits // PIECE_BITS)
         mask = (1 << PIECE_BITS) - 1
@@ -102,13 +102,11 @@ def calls(unit: Unit) -> dict[str, Any]:
     if not isinstance(unit, EngineUnit | PoolUnit):
         streams = [*unit.reads, *unit.writes]
         if any(not isinstance(stream, Stream) for stream in streams):
-            raise ConfigError(f"--hls bambu: layer {unit.layer}: its weights are loaded; Bambu gets them in ROM alone")
+            raise ConfigError(f"--hls bambu: layer {unit.layer}: weights: must be rom, got loaded")
         names = [stream.name for stream in streams]
         return {"streams": [], "calls": [{"function": f"{unit.function}<{config}>", "streams": ", ".join(names)}]}
     if len(unit.reads) > 1:
-        raise ConfigError(
-            f"--hls bambu: layer {unit.layer}: its weights are loaded or streamed; Bambu gets them in ROM"
-        )
+        raise ConfigError(f"--hls bambu: layer {unit.layer}: weights: must be rom, got loaded or streamed")
     engine = isinstance(unit, EngineUnit)
     kernel = unit.shape.kernel if isinstance(unit, EngineUnit) else unit.kernel
     columns, windows, sums = (f"{unit.name}_{name}" for name in ("column_words", "window_words", "sum_words"))

@@ -67,7 +67,7 @@ def contents(tool: str, design: Design, vectors: Vectors, target: Target, clock_
 def _vectors(design: Design, vectors: Vectors) -> dict[str, UInt8]:
     """What src/csim.cpp reads: uint8, the beats of images or packets, those that must come out, those of weights."""
     packets = design.packets(vectors.x)
-    if design.dataflow.gate:  # each packet after the number of its beats
+    if design.dataflow.packet_parser:  # each packet after the number of its beats
         parts = [np.concatenate([_count(len(one.beats)), one.beats.ravel()]) for one in packets]
     else:
         parts = [one.beats.ravel() for one in packets]
@@ -186,7 +186,9 @@ def _engine_headers(sources: Mapping[str, str]) -> dict[str, str]:
 def vivado_part(target: Target) -> str:
     """The part as Vivado writes it: xc7z020clg400-1, xczu7ev-ffvc1156-2-e. Raises ConfigError for other makers'."""
     if not target.constraints.endswith(".xdc"):
-        raise ConfigError(f"--hls vitis: {target.name} is no AMD device: choose another with --target")
+        raise ConfigError(
+            f"--hls vitis: target: must be an AMD device, got {target.name}; choose another with --target"
+        )
     dash = "" if target.part.startswith("xc7") else "-"
     return f"{target.part}{dash}{target.package}{target.speed_grade}"
 
@@ -196,7 +198,7 @@ def clock_constraint(target: Target, clock_ns: float) -> str:
     path = CONSTRAINTS / target.constraints
     text, count = re.subn(r"-period \S+", f"-period {clock_ns}", path.read_text(encoding="utf-8"))
     if count != 1:
-        raise ConfigError(f"{path}: one -period expected, {count} found")
+        raise ConfigError(f"{path}: must have one -period, got {count}")
     return text
 
 

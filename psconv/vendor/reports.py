@@ -108,7 +108,7 @@ def utilisation(path: Path) -> dict[str, float]:
             if len(cells) > 1 and cells[0].rstrip("*") in rows and name not in used:
                 count = _number(cells[1])
                 if count is None:
-                    raise ConfigError(f"{path}: {cells[0]}: a number was expected, got {cells[1]!r}")
+                    raise ConfigError(f"{path}: {cells[0]}: must be a number, got {cells[1]!r}")
                 used[name] = count
     if missing := [name for name in ("LUT", "FF", "DSP", "BRAM") if name not in used]:
         raise ConfigError(f"{path}: no row of {', '.join(missing)}: is it a report_utilization?")

@@ -93,7 +93,7 @@ def collect(tool: str, folder: Path, design: Design, settings: Settings) -> Tool
     # The tables of ROMs and RAMs are read while the simulation starts, from its folder.
     tables = [path for suffix in ("*.dat", "*.mem") for path in sorted((folder / "rtl").glob(suffix))]
     # One after the other, all iterations of an image take no longer, whatever the tool has made of them.
-    loaded = dataflow.gate is not None
+    loaded = dataflow.packet_parser is not None
     quiet = max(_ITERATION * sum(process.iterations for process in processes(dataflow, loaded)), _QUIET)
     out = settings.layout.build(design.name) / tool
     vectors = load_vectors(settings.layout, design)

@@ -50,7 +50,7 @@ class Bounds:
         """Raises ConfigError, naming the option or key, for a number that lies outside."""
         inside = value > self.low if self.above else value >= self.low
         if isinstance(value, bool) or not math.isfinite(value) or not inside or value > self.high:
-            raise ConfigError(f"{name}: {shortened(value)}; {self} is possible")
+            raise ConfigError(f"{name}: must be {self}, got {shortened(value)}")
 
     def option(self, name: str) -> Callable[[Any], Any]:
         """What a command line calls with the option's value, None where it was left out."""
@@ -66,21 +66,21 @@ class Bounds:
 def plain_integer(value: Any) -> Any:
     """For a version of a file format: pydantic's Literal[1] takes True and 1.0 for 1."""
     if type(value) is not int:
-        raise ValueError(f"{shortened(value)}: 1 is the version that there is")
+        raise ValueError(f"must be 1, the only version, got {shortened(value)}")
     return value
 
 
 def odd(value: int) -> int:
     """For the size of a kernel, which has a middle."""
     if value % 2 == 0:
-        raise ValueError(f"{value}: an odd size (1, 3, 5, ...) is needed")
+        raise ValueError(f"must be odd (1, 3, 5, ...), got {value}")
     return value
 
 
 def file_name(value: str) -> str:
     """For a name of a file: the operating system knows none with a NUL in it."""
     if "\0" in value or not value:
-        raise ValueError(f"{value!r}: the name of a file is needed")
+        raise ValueError(f"must be the name of a file, got {value!r}")
     return value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import traceback
 import typing
 from collections.abc import Iterator, Sequence, Sized
@@ -51,13 +52,15 @@ class Checked(Strict):
             raise ConfigError(f"{type(self).__name__}{name}: {describe(error, type(self))}") from error
 
 
+_PYDANTIC = re.compile(r"^\w+ should (.*?)(?: after validation, not .*)?$")  # its messages, "Input should be ..."
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def validated(model: type[Model], data: object, source: str) -> Model:
     """`model` made from `data` (a mapping read from `source`), or a ConfigError that names the source."""
     if not isinstance(data, dict):
-        raise ConfigError(f"{source}: a mapping of keys was expected, got {shortened(data)}")
+        raise ConfigError(f"{source}: must be a mapping of keys, got {shortened(data)}")
     try:
         return model(**data)
     except ValidationError as error:
@@ -65,7 +68,7 @@ def validated(model: type[Model], data: object, source: str) -> Model:
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
     except TypeError as error:  # a key that is not a string
-        raise ConfigError(f"{source}: every key must be a string ({error})") from error
+        raise ConfigError(f"{source}: keys: must be strings ({error})") from error
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
@@ -79,18 +82,22 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
     elif kind == "missing":
         text = "this key is missing"
     elif kind in ("model_type", "dict_type", "dataclass_type", "model_attributes_type"):
-        text = f"a mapping of keys was expected, got {found}"
-    else:
+        text = f"must be a mapping of keys, got {found}"
+    elif kind.startswith("union_tag_"):
+        key = ".".join(filter(None, (key, first["ctx"]["discriminator"].strip("'"))))
+        choices = first["ctx"].get("expected_tags")
+        text = f"must be one of {choices}, got {first['ctx']['tag']!r}" if choices else "this key is missing"
+    elif kind == "value_error":  # our own validators have already put the value into their message
         text = first["msg"].removeprefix("Value error, ")
-        if kind != "value_error":  # our own validators have already put the value into their message
-            text += f", got {found}"
+    else:
+        text = _PYDANTIC.sub(r"must \1", first["msg"]) + f", got {found}"
     more = f" (and {len(others)} more)" if others else ""
     return f"{key}: {text}{more}" if key else f"{text}{more}"
 
 
 def _nearest(key: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(key, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return f"did you mean {close[0]!r}?" if close else f"must be one of {', '.join(known)}"
 
 
 def _keys(model: type[Any], loc: Sequence[str | int]) -> list[str]:

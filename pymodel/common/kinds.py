@@ -61,8 +61,8 @@ def read_kind(path: Path, expected: Kind) -> dict[str, Any]:
     data = read_yaml(path)
     if (found := of_mapping(data)) not in (expected, None):
         raise ConfigError(
-            f"{path}: is {found.what}, which {_goes(found.taken_by)}; {expected.what} was expected, "
-            f"with the {_keys(expected)}"
+            f"{path}: must be {expected.what}, with the {_keys(expected)}, "
+            f"got {found.what}, which {_goes(found.taken_by)}"
         )
     return data
 
@@ -70,7 +70,7 @@ def read_kind(path: Path, expected: Kind) -> dict[str, Any]:
 def wrong(path: Path, expected: str) -> str:
     """A message for a path that is not what was expected: what it is, and where it belongs."""
     what, goes = describe(path)
-    return f"{path}: cannot be read: is {what}, which {_goes(goes)}; {expected} was expected"
+    return f"{path}: must be {expected}, got {what}, which {_goes(goes)}"
 
 
 def describe(path: Path) -> tuple[str, str]:

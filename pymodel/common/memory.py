@@ -21,7 +21,7 @@ def require(size: int, what: str, remedy: str = _LESS) -> None:
         return
     free = available()
     if size > free:
-        raise ConfigError(f"{what}: {_shown(size)} of memory are needed, {_shown(free)} are free; {remedy}")
+        raise ConfigError(f"{what}: memory: must be at least {_shown(size)}, got {_shown(free)} free; {remedy}")
 
 
 def _shown(size: int) -> str:
@@ -41,7 +41,7 @@ def _of_machine() -> int:
 
 
 def _of_group() -> int:
-    """Of a container: version 2 of control groups, then version 1."""
+    """Bytes left to this process's control group, of version 2 or else of version 1."""
     for limit, used in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),

@@ -42,7 +42,9 @@ def read_bytes(path: Path) -> bytes:
         what = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError(f"{_named(path)}: cannot be read: {what}") from error
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path}: has more than {MAX_BYTES:,} bytes: no file of this program is so long")
+        raise ConfigError(
+            f"{path}: must have at most {MAX_BYTES:,} bytes, got more; no file of this program is so long"
+        )
     return data
 
 
@@ -53,7 +55,7 @@ def read_text(path: Path) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"{path}: cannot be read: byte {data[error.start]:#04x} at {error.start} is no UTF-8; text was expected"
+            f"{path}: must be text in UTF-8, got byte {data[error.start]:#04x} at {error.start}"
         ) from error
 
 
@@ -61,7 +63,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises ConfigError: no such file, not YAML, a key twice, a tag, not a mapping."""
     data = parse_yaml(read_text(path), str(path))
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}: a mapping of keys was expected, got {shortened(data)}")
+        raise ConfigError(f"{path}: must be a mapping of keys, got {shortened(data)}")
     return data
 
 
@@ -217,7 +219,7 @@ class _Loader(yaml.SafeLoader):
 
         if (count := size(root)) > MAX_ALIASED:
             raise yaml.composer.ComposerError(
-                None, None, f"aliases stand for {count:,} values; {MAX_ALIASED:,} are possible", root.start_mark
+                None, None, f"aliases must stand for at most {MAX_ALIASED:,} values, got {count:,}", root.start_mark
             )
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

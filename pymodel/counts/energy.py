@@ -198,5 +198,5 @@ def _check_ascending(points: list[Point], key: str) -> list[Point]:
     """The points. Raises ValueError, which pydantic reports, unless `key` ascends and energy never falls."""
     for low, high in pairwise(points):
         if getattr(low, key) >= getattr(high, key) or low.pj > high.pj:
-            raise ValueError(f"points must ascend in {key}, pj must not fall; found {low!r} before {high!r}")
+            raise ValueError(f"points must ascend in {key}, and pj must not fall, got {low!r} before {high!r}")
     return points

@@ -48,7 +48,7 @@ def mask_storage(mask: Bool, weight_bits: int) -> dict[str, Storage]:
     Raises ConfigError unless the mask has four dimensions.
     """
     if mask.ndim != 4:
-        raise ConfigError(f"mask: shape {list(mask.shape)}, [cout, cin, K, K] was expected")
+        raise ConfigError(f"mask: shape must be [cout, cin, K, K], got {list(mask.shape)}")
     cout, cin, kernel, _ = mask.shape
     taps, count = kernel * kernel, int(mask.sum())
     weights = count * weight_bits

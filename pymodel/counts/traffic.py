@@ -168,7 +168,7 @@ def network_traffic(
     """
     options, buffers = options or EngineOptions(), buffers or Buffers()
     if form not in FORMATS:
-        raise ConfigError(f"format {form!r} is unknown: use one of {', '.join(FORMATS)}")
+        raise ConfigError(f"format: must be one of {', '.join(FORMATS)}, got {form!r}")
     stored = _select(form, storage or network_storage(network, options.weight_bits), network.name)
     resident = _resident_layers(stored, buffers)
     tensors = _tensor_bits(network, options.activation_bits)

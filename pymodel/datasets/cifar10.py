@@ -59,7 +59,7 @@ def parse_batch(name: str, content: bytes, source: Path) -> Batch:
     """One published batch file. Raises ConfigError unless its md5 sum is the published one."""
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != MD5[name]:
-        raise ConfigError(f"{source}: damaged: the md5 of {name} is {found}, should be {MD5[name]}; fetch it again")
+        raise ConfigError(f"{source}: damaged: the md5 of {name} must be {MD5[name]}, got {found}; fetch it again")
     batch = pickle.load(io.BytesIO(content), encoding="bytes")
     images = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
     return images, np.asarray(batch[b"labels"], dtype=np.int64)
@@ -115,14 +115,14 @@ def _decode(content: bytes, source: Path) -> UInt8:
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise ConfigError(f"{source}: not a readable image ({error})") from error
     if pixels.shape != (3200, 3200, 3):
-        raise ConfigError(f"{source}: the mosaic has shape {pixels.shape}, should be (3200, 3200, 3)")
+        raise ConfigError(f"{source}: shape must be (3200, 3200, 3), got {pixels.shape}")
     return pixels
 
 
 def _read_sums(path: Path) -> dict[str, str]:
     rows = [line.split() for line in _read(path).decode(errors="replace").splitlines() if line.strip()]
     if any(len(row) != 2 for row in rows):
-        raise ConfigError(f"{path}: each line should be '<sha256> <file name>'")
+        raise ConfigError(f"{path}: each line must be '<sha256> <file name>'")
     return {name: digest for digest, name in rows}
 
 
@@ -131,5 +131,5 @@ def _read_checked(path: Path, sums: dict[str, str]) -> bytes:
     expected = sums.get(path.name)
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise ConfigError(f"{path}: damaged: its sha256 is {found}, should be {expected}; fetch it again")
+        raise ConfigError(f"{path}: damaged: its sha256 must be {expected}, got {found}; fetch it again")
     return content

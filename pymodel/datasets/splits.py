@@ -64,7 +64,7 @@ def load_dataset(name: str, path: Path | None = None) -> Dataset:
     Raises ConfigError for an unknown name, an unknown location and for missing or damaged files.
     """
     if name not in _LOADERS:
-        raise ConfigError(f"data.dataset: unknown data set {name!r}; known: {', '.join(sorted(_LOADERS))}")
+        raise ConfigError(f"data.dataset: must be one of {', '.join(sorted(_LOADERS))}, got {name!r}")
     return _LOADERS[name](path)
 
 
@@ -124,13 +124,13 @@ def _location(path: Path | None, name: str) -> Path:
     """Where the user said the data lies: the configuration's key first, then the environment."""
     if path is None and not os.environ.get(DATA_VARIABLE):
         raise ConfigError(
-            f"data.path: the location of {name} is not set; give data.path in the configuration "
-            f"or the environment variable {DATA_VARIABLE}"
+            f"data.path: must be the folder of {name}, got none; give it here or in the environment variable "
+            f"{DATA_VARIABLE}"
         )
     root = Path(path if path is not None else os.environ[DATA_VARIABLE]).expanduser()
     if not root.exists():
         source = "data.path" if path is not None else DATA_VARIABLE
-        raise ConfigError(f"{source}: {root} does not exist; it should be where {name} lies")
+        raise ConfigError(f"{source}: must be the folder of {name}, got {root}, which does not exist")
     return root
 
 

@@ -34,7 +34,7 @@ def load_folder(root: Path) -> TinyImageNet:
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
     wnids = tuple(_lines(folder / "wnids.txt"))
     if not wnids or len(set(wnids)) != len(wnids):
-        raise ConfigError(f"{folder / 'wnids.txt'}: should name each class once, one per line")
+        raise ConfigError(f"{folder / 'wnids.txt'}: must name each class once, one per line")
     label = {wnid: number for number, wnid in enumerate(wnids)}
     train = [(path, label[wnid]) for wnid in wnids for path in _class_images(folder / "train" / wnid / "images")]
     validation = _validation_entries(folder / "val", label)
@@ -61,7 +61,7 @@ def _validation_entries(folder: Path, label: dict[str, int]) -> list[tuple[Path,
     for number, line in enumerate(_lines(table), start=1):
         fields = line.split("\t")
         if len(fields) < 2 or fields[1] not in label:
-            raise ConfigError(f"{table}:{number}: should be '<image> TAB <class of wnids.txt> ...', is {line!r}")
+            raise ConfigError(f"{table}:{number}: must be '<image> TAB <class of wnids.txt> ...', got {line!r}")
         entries.append((folder / "images" / fields[0], label[fields[1]]))
     if not entries:
         raise ConfigError(f"{table}: is empty; {ARCHIVE_NOTE}")
@@ -92,5 +92,5 @@ def _decode(path: Path) -> UInt8:
     except (OSError, SyntaxError) as error:  # Pillow reports broken files as either
         raise ConfigError(f"{path}: missing or damaged ({error}); {ARCHIVE_NOTE}") from error
     if pixels.shape != (SIZE, SIZE, 3):
-        raise ConfigError(f"{path}: is {pixels.shape[1]}x{pixels.shape[0]} pixels, should be {SIZE}x{SIZE}")
+        raise ConfigError(f"{path}: must be {SIZE}x{SIZE} pixels, got {pixels.shape[1]}x{pixels.shape[0]}")
     return pixels.transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""C++ configuration headers: sizes, lane tables, ROMs, all of the engine that depends on the layer."""
+"""C++ configuration headers: sizes, element tables, ROMs, all of the engine that depends on the layer."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def engine_struct(
     model does not apply. Raises ConfigError: arrays that do not fit the shape, formats, support or accumulators.
     """
     if (scales is None) != (shape.scale_bits == 0):
-        raise ConfigError(f"engine: scale_bits is {shape.scale_bits}: 0 where there are no scales, and only there")
+        raise ConfigError(f"engine: scale_bits: must be 0 without scales and above 0 with them, got {shape.scale_bits}")
     words = pack_rom(weights, shape)  # checked whether they are stored here or not
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "engine")
     return _templates.get_template("engine_struct.hpp.j2").render(
@@ -70,15 +70,15 @@ def loaded_engine_struct(name: str, shape: EngineShape, prefix: str = "", least_
 def _of_shape(
     shape: EngineShape, prefix: str, constants: Sequence[Constant], streamed: bool = False
 ) -> dict[str, object]:
-    lanes = shape.support.lanes() if isinstance(shape.support, Support) and shape.engine == "periodic" else []
+    elements = shape.support.elements() if isinstance(shape.support, Support) and shape.engine == "periodic" else []
     return {
         "prefix": prefix,
         "shape": shape,
         "constants": constants,
         # Where weights are streamed one turn of all windows more: they come in.
         "image_cycles": shape.hout * shape.wout * (shape.rom_words + (shape.NB if streamed else 0)),
-        "variants": _table(str(variant) for variant, _ in lanes),
-        "taps": _table(str(tap) for _, tap in lanes),
+        "variants": _table(str(variant) for variant, _ in elements),
+        "taps": _table(str(tap) for _, tap in elements),
     }
 
 
@@ -113,7 +113,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("OUT_HEIGHT", shape.hout, "rows of the output image"),
         ("OUT_WIDTH", shape.wout, "columns of the output image"),
         ("PERIOD", shape.P, "variants of the kernels; input channels of a block"),
-        ("NONZEROS", shape.N, "weights of a block and output channel: lanes"),
+        ("NONZEROS", shape.N, "weights of a block and output channel: elements"),
         ("CHANNELS", shape.in_channels_per_beat, "of an input beat: PERIOD * TB"),
         ("TO", shape.To, "output channels at once"),
         ("TB", shape.Tb, "blocks at once"),

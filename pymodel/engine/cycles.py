@@ -89,7 +89,7 @@ def sequences(shape: EngineShape) -> list[Sequence]:
 
 
 def streamed_sequences(shape: EngineShape) -> list[Sequence]:
-    """The same of an engine whose weights come by a port. The reads of its weights: `weight_reads`."""
+    """The processes of an engine whose weights are streamed. `weight_reads` gives when it reads them."""
     return [*feeder_sequences(shape), _streamed_pe(shape), _streamed_output(shape)]
 
 
@@ -108,11 +108,11 @@ def check_depth(stream: str, link: Link, asked: int | None) -> None:
     """Raises ConfigError where a stream has not the depth that was asked for; None: the compiler chooses."""
     if asked is None and link.depth is not None and link.depth < link.stage + OPEN_DEPTH:
         raise ConfigError(
-            f"schedule: stream {stream!r} is {link.depth} deep, written in stage {link.stage}: at least "
-            f"{link.stage + OPEN_DEPTH} were expected"
+            f"schedule: stream {stream!r}: depth must be at least {link.stage + OPEN_DEPTH}, as it is written in stage "
+            f"{link.stage}, got {link.depth}"
         )
     if asked not in (None, link.depth):
-        raise ConfigError(f"schedule: stream {stream!r} is {link.depth} deep, {asked} were asked for")
+        raise ConfigError(f"schedule: stream {stream!r}: depth must be {asked}, as requested, got {link.depth}")
 
 
 def longest_silence(begins: Int64, ends: Int64) -> int:
@@ -138,7 +138,10 @@ def stream_depths(shape: EngineShape) -> dict[str, int]:
 
 
 def feeder_depths(chain: list[Sequence], period: int) -> dict[str, int]:
-    """The same depths for feeders and the process that takes their windows, at an image in `period` cycles."""
+    """Least depths of the feeder's FIFOs with which the last process of `chain`, which takes windows, never waits.
+
+    period: the interval, cycles from image to image. Returns depths by FIFO, "columns" and "windows".
+    """
     return dict(_feeder_depths(_Chain.of(*chain), period))
 
 
@@ -189,7 +192,7 @@ def _feeder_depths(chain: _Chain, period: int) -> dict[str, int]:
 
 
 def streamed_depths(shape: EngineShape) -> dict[str, int]:
-    """The same depths for an engine whose weights come by a port.
+    """FIFO depths of an engine with streamed weights, by FIFO.
 
     It takes all windows of an image at once, so a stream of them never makes up for a pause of the feeders unless it
     holds a good part of the image, in words K*K times as wide as those of the stream in front. These are as deep as a

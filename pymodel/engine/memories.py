@@ -61,7 +61,7 @@ class Memory:
 
 
 class Totals(NamedTuple):
-    """Of the memories of an engine: RAMB18, look-up tables that are memory, flip-flops behind them."""
+    """What the memories of an engine take: RAMB18s, look-up tables used as memory, flip-flops behind them."""
 
     half_blocks: int
     luts: int
@@ -105,7 +105,7 @@ def memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
 
 
 def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
-    """The same of an engine whose weights come by a port: it holds windows, sums and outputs of a whole image."""
+    """Memories of an engine whose weights are streamed: it holds windows, sums and outputs of a whole image."""
     pixels = shape.hout * shape.wout
     found = [
         Memory("windows", pixels * shape.NB, shape.positions * shape.in_bits, True),
@@ -124,7 +124,7 @@ def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
 
 
 def _around(shape: EngineShape, words: Words | None) -> list[Memory]:
-    """Those of the feeder and of the output, wherever weights come from."""
+    """Memories of the feeder and of the output stage; every engine has them."""
     found = [Memory("BIAS_ROM", shape.steps, shape.To * shape.bias_bits, False)]
     if shape.scale_bits:
         found.append(Memory("SCALE_ROM", shape.steps, shape.To * shape.scale_bits, False))
@@ -177,7 +177,7 @@ class Feeder(Protocol):
 
 
 def feeder_memories(feeder: Feeder, piece_bits: int) -> list[Memory]:
-    """Of the rows above and the columns to the left of what comes in, in pieces of so many bits."""
+    """Line buffers and history of a feeder that moves words of `piece_bits` per tap; none for 1x1 kernels."""
     if feeder.kernel == 1:
         return []
     pieces = feeder.NB * feeder.pieces
@@ -189,7 +189,7 @@ def feeder_memories(feeder: Feeder, piece_bits: int) -> list[Memory]:
 
 
 def tap_memory(shape: EngineShape, element: int) -> Memory:
-    """Of an element, where windows come channel by channel: two halves, each of a power of two."""
+    """The LUT memory of one element with `feed: channels`: double-buffered, each bank rounded up to a power of two."""
     return Memory(f"taps_{element}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
 

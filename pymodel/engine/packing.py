@@ -1,6 +1,6 @@
 """Engine shapes, and how weights, biases and activations are packed for an engine.
 
-The layouts are those of docs/reference/interfaces.md ("Supports, lanes, ROM words" and "Streams of a layer engine").
+The layouts are those of docs/reference/interfaces.md ("Supports, elements, ROM words" and "Streams of a layer engine").
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class EngineShape(Checked):
         lanes = data.get("lanes")
         if lanes is not None and (isinstance(lanes, bool) or lanes != shape.lanes):
             raise ConfigError(
-                f"lanes: {lanes!r}, but {shape.support.name} with To {shape.To}, Tb {shape.Tb}, "
-                f"fold {shape.fold} has ceil({shape.elements} / {shape.fold}) * {shape.To} = {shape.lanes}"
+                f"lanes: must be ceil({shape.elements} / {shape.fold}) * {shape.To} = {shape.lanes} for "
+                f"{shape.support.name} with To {shape.To}, Tb {shape.Tb}, fold {shape.fold}, got {lanes!r}"
             )
         return shape
 
@@ -95,9 +95,11 @@ class EngineShape(Checked):
         kernel = info.data["kernel"]
         support = value if isinstance(value, Support | BlockSupport) else make_support(value, kernel)
         if not isinstance(support, Support | BlockSupport):
-            raise ConfigError(f"{support.name} is unstructured: an engine needs a periodic support")
+            raise ConfigError(f"support: must be periodic, got {support.name}, which is unstructured")
         if support.kernel != kernel:
-            raise ConfigError(f"{support.name} is for kernel size {support.kernel}, the layer's is {kernel}")
+            raise ConfigError(
+                f"support: kernel must be {kernel}, as the layer's, got {support.kernel} of {support.name}"
+            )
         return support
 
     @field_serializer("support")
@@ -107,39 +109,40 @@ class EngineShape(Checked):
     @model_validator(mode="after")
     def _possible(self) -> EngineShape:
         if self.engine == "periodic" and not isinstance(self.support, Support):
-            raise ConfigError(f"engine: periodic, but {self.support.name} has no period: indexed would run it")
+            raise ConfigError(f"engine: must be indexed for {self.support.name}, which has no period, got periodic")
         if self.padding > self.kernel - 1:
-            raise ConfigError(f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible")
+            raise ConfigError(f"padding: must be 0 to {self.kernel - 1} with kernel {self.kernel}, got {self.padding}")
         for name, size in (("height", self.height), ("width", self.width)):
             if size + 2 * self.padding < self.kernel:
                 raise ConfigError(
-                    f"{name}: {size} with padding {self.padding} is smaller than the kernel ({self.kernel})"
+                    f"{name}: must be at least {self.kernel - 2 * self.padding} (kernel {self.kernel}, "
+                    f"padding {self.padding}), got {size}"
                 )
         if self.To > 1 and self.cout % (self.P * self.To):
             raise ConfigError(
-                f"To: {self.To} output channels at once need cout to be a multiple of period * To = "
-                f"{self.P} * {self.To} = {self.P * self.To}; cout is {self.cout}"
+                f"To: period * To = {self.P} * {self.To} = {self.P * self.To} must divide cout, "
+                f"got To {self.To} with cout {self.cout}"
             )
         if self.blocks % self.Tb:
             raise ConfigError(
-                f"Tb: {self.Tb} blocks at once must divide the ceil(cin / period) = "
-                f"ceil({self.cin} / {self.P}) = {self.blocks} blocks"
+                f"Tb: must divide the ceil(cin / period) = ceil({self.cin} / {self.P}) = {self.blocks} blocks, "
+                f"got {self.Tb}"
             )
         if self.fold > self.elements:
-            raise ConfigError(f"fold: {self.fold}; 1 to N * Tb = {self.elements} is possible")
+            raise ConfigError(f"fold: must be 1 to N * Tb = {self.elements}, got {self.fold}")
         if self.engine == "indexed" and self.packing > 1:
-            raise ConfigError(f"packing: {self.packing}, but outputs share no activation where an index chooses it: 1")
+            raise ConfigError(
+                f"packing: must be 1 with engine: indexed, where outputs share no activation, got {self.packing}"
+            )
         if self.feed == "channels" and self.engine == "indexed":
-            raise ConfigError("feed: channels, but an indexed engine has no ring to be fed one by one: windows")
+            raise ConfigError("feed: must be windows with engine: indexed, which has no ring, got channels")
         if self.steps * self.fold < self.pieces:
             raise ConfigError(
-                f"feed: channels, but a window set is at work for steps * fold = {self.steps} * {self.fold} cycles: "
-                f"too short to take the {self.P} channels of the next one; windows would do"
+                f"feed: channels: steps * fold must be at least the period {self.P}, got {self.steps} * {self.fold}; "
+                "raise fold, lower To, or use feed: windows"
             )
         if self.To % self.packing:
-            raise ConfigError(
-                f"packing: {self.packing} output channels share a multiplier; that must divide To, which is {self.To}"
-            )
+            raise ConfigError(f"packing: must divide To = {self.To}, as outputs share a multiplier, got {self.packing}")
         _ = self.product_fields
         return self
 
@@ -451,7 +454,7 @@ def unpack_weights(words: list[int], shape: EngineShape) -> Int8:
     output, channel, tap = _weight_of_element(shape)
     inside = channel < shape.cin
     if values[..., shape.elements :].any() or values[..., : shape.elements][~inside].any():
-        raise ConfigError("weight ROM: a padding field is not zero")
+        raise ConfigError("weight ROM: padding fields must be zero")
     weights = np.zeros((shape.cout, shape.cin, shape.kernel**2), np.int8)
     weights[output[inside], channel[inside], tap[inside]] = values[..., : shape.elements][inside]
     return weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
@@ -511,7 +514,7 @@ def unpack_beats(beats: UInt8, shape: EngineShape) -> Int8:
 def _weight_of_element(shape: EngineShape) -> tuple[Int64, Int64, Int64]:
     """(output, input channel, tap) of each element, all [NB, steps, To, E]; channels beyond cin are padding.
 
-    Element e = tb * N + lane.
+    Element e = tb * N + its number in the block.
     """
     position, taps = _positions(shape), shape.kernel**2
     block = np.arange(shape.NB)[:, None] * shape.Tb + np.arange(shape.elements) // shape.N
@@ -548,9 +551,9 @@ def _to_words(values: Integers, bits: int) -> list[int]:
 def _from_words(words: list[int], count: int, fields: int, bits: int) -> Int64:
     """int64 [count, fields], the inverse of `_to_words`. Raises ConfigError."""
     if len(words) != count:
-        raise ConfigError(f"ROM: {len(words)} words, {count} were expected")
+        raise ConfigError(f"ROM: must have {count} words, got {len(words)}")
     if any(not 0 <= word < 1 << (fields * bits) for word in words):
-        raise ConfigError(f"ROM: a word does not fit {fields * bits} bits")
+        raise ConfigError(f"ROM: words must fit {fields * bits} bits")
     size = -(-fields * bits // 8)
     octets = np.frombuffer(b"".join(word.to_bytes(size, "little") for word in words), np.uint8)
     planes = np.unpackbits(octets.reshape(count, size), axis=1, bitorder="little")

@@ -50,9 +50,9 @@ def fields(products: int, weight_bits: int, activation_bits: int, lanes: int, mu
         return Fields(spacing, group)
     if products > (most := most_products(weight_bits, activation_bits, multiplier_bits)):
         raise ConfigError(
-            f"packing: {products} products of {weight_bits}-bit weights and {activation_bits}-bit activations take an "
-            f"operand of {operand_bits(products, spacing, weight_bits)} bits; the device's multiplier has one of "
-            f"{multiplier_bits}: {'1 is' if most == 1 else f'1 to {most} are'} possible"
+            f"packing: must be {'1' if most == 1 else f'1 to {most}'} for {weight_bits}-bit weights and "
+            f"{activation_bits}-bit activations, got {products}: its operand has "
+            f"{operand_bits(products, spacing, weight_bits)} bits, the device's multiplier {multiplier_bits}"
         )
     while group < lanes and operand_bits(products, spacing + 1, weight_bits) <= multiplier_bits:
         spacing, group = spacing + 1, 2 * group

@@ -23,10 +23,10 @@ def engine_shape(bundle: Bundle, name: str, To: int = 1, Tb: int = 1, fold: int 
     common: dict[str, Any] = {"To": To, "Tb": Tb, "fold": fold} | more
     if isinstance(layer, Conv):
         if layer.groups != 1:
-            raise ConfigError(f"layer {name}: groups: {layer.groups}; engines run ungrouped convolutions")
+            raise ConfigError(f"layer {name}: groups: must be 1 in an engine, got {layer.groups}")
         support = layer.make_support()
         if not isinstance(support, Support):
-            raise ConfigError(f"layer {name}: support: {support.name} is unstructured; an engine needs a period")
+            raise ConfigError(f"layer {name}: support: must be periodic, got {support.name}, which is unstructured")
         common |= {
             "cin": channels,
             "height": height,
@@ -47,7 +47,7 @@ def engine_shape(bundle: Bundle, name: str, To: int = 1, Tb: int = 1, fold: int 
             "support": "dense",
         }
     else:
-        raise ConfigError(f"layer {name}: a {layer.op} has no weights and so no engine")
+        raise ConfigError(f"layer {name}: op: must be conv or linear in an engine, got {layer.op}")
     try:
         return EngineShape(
             **common,

@@ -76,7 +76,7 @@ class Words:
         """
         check_shape(words, (len(words), self.word_bytes), what)
         if len(words) % self.count:
-            raise ConfigError(f"{what}: {len(words)} are not whole images of {self.count}")
+            raise ConfigError(f"{what}: must be whole images of {self.count}, got {len(words)}")
         lines = words.reshape(-1, self.width * self.per_pixel, self.word_bytes)
         rows = np.empty((len(lines), self.width, self.channels), np.int8)
         for part in self._parts(len(lines)):
@@ -84,7 +84,7 @@ class Words:
             channels = signed_fields(bits[:, : self.word_bits].reshape(-1, self.group, self.bits))
             channels = channels.reshape(-1, self.width, self.per_pixel * self.group)
             if bits[:, self.word_bits :].any() or channels[..., self.channels :].any():
-                raise ConfigError(f"{what}: padding is not zero")
+                raise ConfigError(f"{what}: padding must be zero")
             rows[part] = channels[..., : self.channels]
         images = rows.reshape(-1, self.height, self.width, self.channels)
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
@@ -113,4 +113,4 @@ def signed_fields(planes: UInt8) -> Int64:
 def check_shape(array: Array, expected: tuple[int, ...], what: str) -> None:
     """Raises ConfigError unless `array` has the expected shape."""
     if np.shape(array) != expected:
-        raise ConfigError(f"{what}: shape {list(np.shape(array))}, {list(expected)} was expected")
+        raise ConfigError(f"{what}: shape must be {list(expected)}, got {list(np.shape(array))}")

@@ -56,7 +56,7 @@ class Cost:
         return Cost(*(a - b for a, b in zip(self.vector, other.vector, strict=True)))
 
     def most(self, other: Cost) -> Cost:
-        """Of each resource the larger amount."""
+        """The larger amount of each resource."""
         return Cost(*map(max, self.vector, other.vector))
 
     @property
@@ -100,8 +100,7 @@ def check_family(family: str) -> None:
     """Raises ConfigError for a family of devices that the model is not of."""
     if family not in FAMILIES:
         raise ConfigError(
-            f"device family {family!r}: the cost model is of {' and '.join(FAMILIES)}; choose a device "
-            "of these, zcu104 or u250"
+            f"target: family: must be {' or '.join(FAMILIES)} for the cost model, got {family!r}; choose zcu104 or u250"
         )
 
 
@@ -171,7 +170,7 @@ def _pauses(shape: EngineShape) -> int:
 
 
 def _history_in_registers(shape: EngineShape) -> bool:
-    """Of one window, which needs no memory."""
+    """Whether the history is a single word, which lies in registers, not in memory."""
     return shape.kernel > 1 and shape.NB * shape.pieces == 1
 
 
@@ -184,7 +183,7 @@ def _window_bits(shape: EngineShape) -> int:
 
 
 def _ring_bits(shape: EngineShape) -> int:
-    """Of a ring in registers: of windows that come whole and are worked on for more than a cycle."""
+    """Registers of the window ring; 0 where it lies in memories or each window set is used for one cycle."""
     return _window_bits(shape) if shape.pieces == 1 and shape.steps * shape.fold > 1 else 0
 
 
@@ -197,7 +196,7 @@ def _padded_rows_bits(shape: EngineShape) -> int:
 
 
 def _product_bits(shape: EngineShape) -> int:
-    """Of what a multiplier makes."""
+    """Bits of one multiplier's product."""
     return shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
 
 
@@ -213,7 +212,7 @@ def _fields_apart(shape: EngineShape) -> int:
 
 
 def _adder_bits(shape: EngineShape) -> int:
-    """Of the weights of an operand, of the packed products of a group, of balanced trees over each output's fields.
+    """Adder bits of an engine: packed operands, groups of packed products, balanced trees over each output's fields.
 
     Also those of the multipliers themselves where no DSP block is one.
     """

@@ -182,7 +182,7 @@ class _Search:
             self._keep_free()
 
     def settle_ties(self, known: Answer) -> None:
-        """Of the choices that take as little of the resource, the best becomes the one with the least of the others.
+        """Replaces the best choice by the one that takes as little of the resource and the least of the others.
 
         known: one of these choices, which stays the best where no other is found.
         """

@@ -55,7 +55,7 @@ class Problem:
         return sum(parts.values(), Cost())
 
     def rivals(self, interval: int, by_lanes: bool) -> dict[str, list[Option]]:
-        """Of each layer the options of at most `interval` cycles that a solution may need.
+        """The options of at most `interval` cycles that a solution may need, by layer.
 
         One that another equals or beats in everything is in no better one, but where cuts or prices tell them apart.
         """
@@ -112,7 +112,7 @@ class Answer:
 
     @property
     def cost(self) -> Cost:
-        """Of engines and streams together."""
+        """What engines and streams take together."""
         return self.engines + self.streams
 
 

@@ -36,7 +36,7 @@ class Region:
 
     @property
     def iterations(self) -> int:
-        """Of its slowest process, for an image."""
+        """Iterations of its slowest process for an image."""
         return max(process.iterations for unit in self.units for process in unit.processes())
 
 
@@ -60,7 +60,7 @@ def regions(dataflow: Dataflow) -> Iterator[Region]:
 
 
 def streams_cost(dataflow: Dataflow) -> Cost:
-    """Of the streams between and inside the units, and of the poolings' line memories.
+    """What the streams between and inside the units take, and the poolings' line buffers.
 
     Block RAM exactly, from the depths of the cycle model; look-up tables and flip-flops of FIFOs as estimates, those of
     additions, poolings and regroupings not at all.
@@ -113,7 +113,7 @@ def _line_half_blocks(unit: Unit) -> int:
 
 
 def _pool_half_blocks(unit: Unit) -> int:
-    """RAMB18 of a pooling's memories and of the streams inside it, whose depths follow from the network's pace."""
+    """RAMB18 of a pooling's memories and of the streams inside it, whose depths follow from the network's interval."""
     if not isinstance(unit, PoolUnit):
         return 0
     return _line_half_blocks(unit) + _feeder_half_blocks(unit.feeder_depths, unit.kernel, unit.reads[0].word_bits)

@@ -1,4 +1,4 @@
-"""The parallelism of a network whose lanes are best used, and at which pace.
+"""The parallelism of a network whose lanes are busiest, and its interval.
 
 With m lanes, each a product a cycle, and T cycles per image, macs / (m * T) of what they could do is done; so the least
 m * T is searched, over all T. Only T matter that are the cycles of an option or of a unit between engines, and of these
@@ -64,7 +64,7 @@ def most_utilised(network: Network, budget: Mapping[str, float], interval: int |
             if slower not in intervals and (interval is None or slower <= interval):
                 intervals.add(slower)
                 pending[slower] = sum(floor.at(slower) for floor in floors)
-        if answer.choice is None and answer.proved:  # neither is any faster pace possible
+        if answer.choice is None and answer.proved:  # no shorter interval can be reached either
             pending = {other: least for other, least in pending.items() if other > at}
             continue
         if answer.bound < float("inf"):
@@ -77,18 +77,18 @@ def most_utilised(network: Network, budget: Mapping[str, float], interval: int |
             unproved.append(at * max(answer.bound, bound / at))
         if answer.choice is None:
             continue
-        pace = network.interval(answer.choice)
-        found = pace * lanes(answer.choice), pace
+        reached = network.interval(answer.choice)
+        found = reached * lanes(answer.choice), reached
         best = min(best or found, found)
     if best is None:
         return None
-    product, pace = best
-    answer = cheapest(network, budget, pace, LANES)
-    return Utilised(answer, pace, product, min([product, *unproved]), len(solved), len(intervals))
+    product, reached = best
+    answer = cheapest(network, budget, reached, LANES)
+    return Utilised(answer, reached, product, min([product, *unproved]), len(solved), len(intervals))
 
 
 class _Floor:
-    """Of a layer: the least lanes with which it takes at most so many cycles."""
+    """For one layer: the fewest lanes that reach a given interval."""
 
     def __init__(self, found: Sequence[Option]):
         pairs = sorted((option.cycles, option.lanes) for option in found)

@@ -44,7 +44,7 @@ def run(
     expected = bundle.network.input.shape
     if images.ndim != 4 or images.shape[1:] != expected:
         wanted = ", ".join(map(str, expected))
-        raise ConfigError(f"images: shape {list(images.shape)}, [n, {wanted}] was expected")
+        raise ConfigError(f"images: shape must be [n, {wanted}], got {list(images.shape)}")
     bundle.formats[INPUT].check(images, "images")
     outputs = {INPUT: images.astype(np.int8)}
     for layer in bundle.network.layers:
@@ -77,7 +77,7 @@ def predict(bundle: Bundle, images: Integers) -> Int64:
 def accuracy(bundle: Bundle, images: Integers, labels: Integers) -> float:
     """The fraction of images, int [n, c, h, w], whose predicted class is that of labels, int [n]."""
     if len(labels) != len(images) or not len(images):
-        raise ConfigError(f"accuracy: {len(images)} images and {len(labels)} labels")
+        raise ConfigError(f"accuracy: labels: must be as many as the {len(images)} images, got {len(labels)}")
     return float((predict(bundle, images) == labels).mean())
 
 

@@ -59,11 +59,11 @@ def conv2d_pieces(
     cout, group_cin, kernel, columns = weights.shape
     if group_cin * groups != cin or cout % groups or kernel != columns:
         raise ConfigError(
-            f"convolution: weights {list(weights.shape)} with {groups} groups do not fit {cin} input channels"
+            f"convolution: weights must fit {cin} input channels in {groups} groups, got {list(weights.shape)}"
         )
     hout, wout = (window_positions(size, kernel, stride, padding) for size in (height, width))
     if hout < 1 or wout < 1:
-        raise ConfigError(f"convolution: a {kernel}x{kernel} kernel exceeds the {height}x{width} image")
+        raise ConfigError(f"convolution: kernel must be at most the {height}x{width} image, got {kernel}x{kernel}")
 
     dtype = exact_dtype(images, weights, bias)
     matrix = weights.astype(dtype).reshape(groups, cout // groups, group_cin * kernel * kernel)
@@ -100,7 +100,7 @@ def exact_dtype(images: Integers, weights: Integers, bias: Integers | None = Non
     if bound <= _FLOAT64_EXACT:
         return np.float64
     if bound + (0 if bias is None else _largest(bias)) >= 1 << 63:
-        raise ConfigError(f"convolution: sums of up to {bound} exceed 64 bits")
+        raise ConfigError(f"convolution: sums must fit 64 bits, got up to {bound}")
     return np.int64
 
 

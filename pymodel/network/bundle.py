@@ -72,7 +72,7 @@ class Bundle:
         _known_keys("accumulator_bits", self.accumulator_bits, set(weighted))
         for key, note in self.notes.items():
             if type(note) not in (str, int, float, bool):
-                raise ConfigError(f"notes: {key}: {note!r} is no plain text, number or truth value")
+                raise ConfigError(f"notes: {key}: must be plain text, a number or a truth value, got {note!r}")
         for layer in self.network.layers:
             if isinstance(layer, Weighted):
                 self._check_weighted(layer)
@@ -91,7 +91,7 @@ class Bundle:
             fixed.check_scales(self.scales[name], f"{name}.scale")
         if isinstance(layer, Conv):
             if layer.batch_norm:
-                raise ConfigError(f"layer {name}: batch_norm: it must be folded into weights and bias")
+                raise ConfigError(f"layer {name}: batch_norm: must be false, got true; fold it into weights and bias")
             check_support(weights, layer.make_support(), f"{name}.weight")
         fixed.check_shift(self.shift(name), f"layer {name}")
         needed, given = self._proved_bits(name), self.accumulator_bits.get(name)
@@ -99,7 +99,7 @@ class Bundle:
             in_bits = self.formats[layer.input].bits
             fixed.check_accumulator(weights, bias, in_bits, given, f"layer {name}")
         if max(needed, given or 0) > fixed.MAX_ACC_BITS:
-            raise ConfigError(f"layer {name}: an accumulator of more than {fixed.MAX_ACC_BITS} bits")
+            raise ConfigError(f"layer {name}: accumulator must have at most {fixed.MAX_ACC_BITS} bits, got more")
 
     def _check_unweighted(self, layer: Layer) -> None:
         sources = [self.formats[source] for source in layer.sources]
@@ -110,8 +110,8 @@ class Bundle:
             return
         if any(source != self.formats[layer.name] for source in sources):
             raise ConfigError(
-                f"layer {layer.name}: formats: a {layer.op} has the format of its input, "
-                f"{sources[0]}, not {self.formats[layer.name]}"
+                f"layer {layer.name}: formats: must be {sources[0]}, the format of the input of a {layer.op}, "
+                f"got {self.formats[layer.name]}"
             )
         if isinstance(layer, AvgPool):
             mean_scale(layer.kernel**2, f"layer {layer.name}")
@@ -169,7 +169,7 @@ class Bundle:
         for key, array in arrays.items():
             name, _, kind = key.rpartition(".")
             if kind not in kinds:
-                raise ConfigError(f"{npz}: unknown array {key!r}: LAYER.weight, LAYER.bias or LAYER.scale was expected")
+                raise ConfigError(f"{npz}: arrays: must be called LAYER.weight, LAYER.bias or LAYER.scale, got {key!r}")
             kinds[kind][name] = array
         try:
             return cls(
@@ -190,7 +190,7 @@ class Bundle:
 def check_name(path: Path) -> None:
     """Raises ConfigError where a bundle cannot have the name `path`."""
     if path.suffix != ".yaml":
-        raise ConfigError(f"bundle {path}: the name must end in .yaml")
+        raise ConfigError(f"bundle: the name must end in .yaml, got {path}")
 
 
 class _Arrays(Strict):
@@ -218,19 +218,19 @@ def _formats_dump(formats: dict[str, Format]) -> dict[str, dict[str, int]]:
 def _same_keys(what: str, found: Mapping[str, object], expected: set[str]) -> None:
     _known_keys(what, found, expected)
     if missing := sorted(expected - set(found)):
-        raise ConfigError(f"{what}: nothing for {missing[0]!r}")
+        raise ConfigError(f"{what}: {missing[0]}: this key is missing")
 
 
 def _known_keys(what: str, found: Mapping[str, object], expected: set[str]) -> None:
     if unknown := sorted(set(found) - expected):
-        raise ConfigError(f"{what}: unexpected {unknown[0]!r}: known are {', '.join(sorted(expected))}")
+        raise ConfigError(f"{what}: must have keys of {', '.join(sorted(expected)) or 'none'}, got {unknown[0]!r}")
 
 
 def _check_array(what: str, array: Array, dtype: type[np.integer[Any]], shape: tuple[int, ...]) -> None:
     if array.dtype != dtype:
-        raise ConfigError(f"{what}: type {array.dtype}, {np.dtype(dtype)} was expected")
+        raise ConfigError(f"{what}: type must be {np.dtype(dtype)}, got {array.dtype}")
     if array.shape != shape:
-        raise ConfigError(f"{what}: shape {list(array.shape)}, {list(shape)} was expected")
+        raise ConfigError(f"{what}: shape must be {list(shape)}, got {list(array.shape)}")
 
 
 def _npz_bytes(arrays: Mapping[str, Array]) -> bytes:

@@ -37,7 +37,7 @@ class Format:
 
     def __post_init__(self) -> None:
         if type(self.bits) is not int or type(self.frac) is not int:
-            raise ConfigError(f"bits {self.bits!r}, frac {self.frac!r}: plain integers are needed")
+            raise ConfigError(f"bits, frac: must be plain integers, got {self.bits!r} and {self.frac!r}")
         bounds.TENSOR_BITS.check(self.bits, "bits")
         bounds.FRAC.check(self.frac, "frac")
 
@@ -73,7 +73,7 @@ class Format:
         with np.errstate(over="ignore"):  # infinity saturates as rightly as the number would
             scaled = np.ldexp(np.asarray(real, np.float64), self.frac)
         if np.isnan(scaled).any():
-            raise ConfigError("NaN has no fixed-point value")
+            raise ConfigError("real numbers must be numbers, got NaN, which has no fixed-point value")
         clipped: Floats = np.clip(scaled, self.min, self.max)  # first: infinity has a value then
         whole = np.floor(clipped)
         # Not floor(x + 0.5): that sum rounds the number just below one half up to 1.
@@ -88,12 +88,12 @@ def check_range(array: Array, low: int, high: int, what: str) -> None:
     """Raises ConfigError unless `array` holds integers in [low, high]; the first offender is named."""
     array = np.asarray(array)
     if array.dtype.kind not in "iu":
-        raise ConfigError(f"{what}: integers are needed, not {array.dtype}")
+        raise ConfigError(f"{what}: must be integers, got {array.dtype}")
     wrong = (array < low) | (array > high)
     if wrong.any():
         where = np.unravel_index(int(wrong.argmax()), array.shape)
         index = "[" + ", ".join(str(int(i)) for i in where) + "]" if where else ""
-        raise ConfigError(f"{what}: {int(array[where])} at {index} lies outside {low} to {high}")
+        raise ConfigError(f"{what}: must be {low} to {high}, got {int(array[where])} at {index}")
 
 
 def requantise(acc: Integers, shift: int, out_bits: int, relu: bool, scales: Integers | None = None) -> Int64:
@@ -112,7 +112,7 @@ def requantise(acc: Integers, shift: int, out_bits: int, relu: bool, scales: Int
     """
     acc = np.asarray(acc)
     if acc.dtype.kind not in "iu":
-        raise ConfigError(f"requantise: integers are needed, not {acc.dtype}")
+        raise ConfigError(f"requantise: must be integers, got {acc.dtype}")
     check_shift(shift, "requantise")
     rounded = acc.astype(np.int64)
     if scales is not None:
@@ -130,7 +130,7 @@ def check_shift(shift: int, what: str) -> None:
     """Raises ConfigError unless `shift` is 0..31."""
     if not 0 <= shift <= MAX_SHIFT:
         raise ConfigError(
-            f"{what}: shift {shift} (input frac + weight frac - output frac) lies outside 0 to {MAX_SHIFT}"
+            f"{what}: shift (input frac + weight frac - output frac) must be 0 to {MAX_SHIFT}, got {shift}"
         )
 
 
@@ -159,8 +159,8 @@ def check_accumulator(weights: Integers, bias: Integers, in_bits: int, acc_bits:
     needed = accumulator_bits(weights, bias, in_bits)
     if acc_bits < needed:
         raise ConfigError(
-            f"{what}: accumulator_bits {acc_bits} is too small: its weights, bias and {in_bits}-bit inputs "
-            f"need {needed} bits"
+            f"{what}: accumulator_bits: must be at least {needed} for its weights, bias and {in_bits}-bit inputs, "
+            f"got {acc_bits}"
         )
 
 
@@ -175,7 +175,7 @@ def mean_scale(count: int, what: str) -> tuple[int, int]:
         return 1, count.bit_length() - 1
     if count % 2 == 0 or count > MAX_ODD_MEAN:
         raise ConfigError(
-            f"{what}: the mean of {count} elements: a power of two or an odd number up to {MAX_ODD_MEAN} is possible"
+            f"{what}: the elements of a mean must be a power of two or an odd number up to {MAX_ODD_MEAN}, got {count}"
         )
     shift = SCALE_BITS + count.bit_length() - 1
     return round((1 << shift) / count), shift

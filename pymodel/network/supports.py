@@ -67,18 +67,18 @@ class Support:
     def __post_init__(self) -> None:
         _check_kernel(self.name, self.kernel)
         if not 1 <= len(self.taps) <= MAX_PERIOD:
-            raise ConfigError(f"support {self.name}: period {len(self.taps)}; 1 to {MAX_PERIOD} is possible")
+            raise ConfigError(f"support {self.name}: period: must be 1 to {MAX_PERIOD}, got {len(self.taps)}")
         last = self.kernel**2 - 1
         for variant, taps in enumerate(self.taps):
             where = f"support {self.name}: taps {list(taps)} of variant {variant}"
             if not taps:
-                raise ConfigError(f"{where}: at least one tap is needed")
+                raise ConfigError(f"{where}: must have at least one tap, got none")
             if any(isinstance(tap, bool) or not isinstance(tap, int) for tap in taps):
-                raise ConfigError(f"{where}: taps must be integers")
+                raise ConfigError(f"{where}: must be integers")
             if not 0 <= min(taps) <= max(taps) <= last:
-                raise ConfigError(f"{where}: a {self.kernel}x{self.kernel} kernel has the taps 0 to {last}")
+                raise ConfigError(f"{where}: must be 0 to {last} for a {self.kernel}x{self.kernel} kernel")
             if any(left >= right for left, right in itertools.pairwise(taps)):
-                raise ConfigError(f"{where}: taps must ascend, each once")
+                raise ConfigError(f"{where}: must ascend, each tap once")
 
     @classmethod
     def parse(cls, name: str, kernel: int) -> Support:
@@ -93,17 +93,17 @@ class Support:
         match = _PERIODIC.fullmatch(name)
         if not match:
             raise ConfigError(
-                f"support {name!r} is unknown: use dense, PSn_Pp or PSDn_Pp with n = 1, 2 or 4 taps and a "
-                f"period p of 1 to {MAX_PERIOD} (such as PSD1_P16), or give a list of taps"
+                f"support: must be dense, PSn_Pp or PSDn_Pp with n = 1, 2 or 4 taps and a period p of 1 to "
+                f"{MAX_PERIOD} (such as PSD1_P16), or a list of taps, got {name!r}"
             )
         if kernel != 3:
             raise ConfigError(
-                f"support {name!r} is defined for 3x3 kernels, not for {kernel}x{kernel}: use dense"
-                + (" or give a list of taps" if kernel > 1 else "")
+                f"support: must be dense {'or a list of taps ' if kernel > 1 else ''}for {kernel}x{kernel} kernels, "
+                f"got {name!r}, which is defined for 3x3"
             )
         period = int(match["period"])
         if period > MAX_PERIOD:
-            raise ConfigError(f"support {name!r}: period {period}; 1 to {MAX_PERIOD} is possible")
+            raise ConfigError(f"support {name!r}: period: must be 1 to {MAX_PERIOD}, got {period}")
         sets = _TAP_SETS[int(match["size"])]
         taps = [sets[(variant - 1) % len(sets)] for variant in range(1, period)]
         first = tuple(range(9)) if match["full"] else sets[(period - 1) % len(sets)]
@@ -113,7 +113,7 @@ class Support:
     def custom(cls, taps: Sequence[Sequence[int]], kernel: int) -> Support:
         """A support from lists of taps, variant 0 first, for any odd kernel. 1x1 kernels are dense only."""
         if kernel == 1:
-            raise ConfigError("support with a list of taps: a 1x1 kernel has one tap: use dense")
+            raise ConfigError("support: must be dense for a 1x1 kernel, got a list of taps")
         rows = tuple(tuple(row) for row in taps)
         return cls(f"custom_P{len(rows)}_N{sum(map(len, rows))}", kernel, rows)
 
@@ -137,16 +137,16 @@ class Support:
         """Whether some variant has all taps."""
         return any(len(taps) == self.kernel**2 for taps in self.taps)
 
-    def lanes(self) -> list[tuple[int, int]]:
-        """The N pairs (variant, tap) in lane order: by variant, then by tap."""
+    def elements(self) -> list[tuple[int, int]]:
+        """The N elements of a block, pairs (variant, tap), sorted by variant, then by tap."""
         return [(variant, tap) for variant, taps in enumerate(self.taps) for tap in taps]
 
     def positions(self, cout: int, blocks: int) -> Int64:
-        """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, by lane.
+        """int [cout, blocks, N]: where in its block each weight of a filter is, channel * K * K + tap, by element.
 
-        A lane of variant v meets, for output o, channel (v - o - 1) mod P of the block.
+        An element of variant v meets, for output o, channel (v - o - 1) mod P of the block.
         """
-        variant, tap = np.array(self.lanes()).T
+        variant, tap = np.array(self.elements()).T
         channel = (variant - np.arange(cout)[:, None] - 1) % self.period
         one = channel * self.kernel**2 + tap
         return np.broadcast_to(one[:, None, :], (cout, blocks, self.nonzeros))
@@ -158,7 +158,7 @@ class Support:
     def mask(self, cout: int, cin: int) -> Bool:
         """bool [cout, cin, K, K]: True where a weight may be nonzero."""
         variants = np.zeros((self.period, self.kernel**2), bool)
-        variants[tuple(np.array(self.lanes()).T)] = True
+        variants[tuple(np.array(self.elements()).T)] = True
         index: Int64 = (np.arange(cout)[:, None] + np.arange(cin) + 1) % self.period
         return variants[index].reshape(cout, cin, self.kernel, self.kernel)
 
@@ -198,7 +198,10 @@ class BlockSupport:
     def __post_init__(self) -> None:
         _check_kernel(self.name, self.kernel)
         if not 1 <= self.nonzeros <= self.period * self.kernel**2:
-            raise ConfigError(f"support {self.name}: 1 to {self.period * self.kernel**2} weights a block are possible")
+            raise ConfigError(
+                f"support {self.name}: weights of a block: must be 1 to {self.period * self.kernel**2}, "
+                f"got {self.nonzeros}"
+            )
 
     @property
     def name(self) -> str:
@@ -239,7 +242,7 @@ class UnstructuredSupport:
     def __post_init__(self) -> None:
         _check_kernel(self.name, self.kernel)
         if not 1 <= self.kss <= self.kernel**2:
-            raise ConfigError(f"support {self.name}: 1 to {self.kernel**2} taps are possible")
+            raise ConfigError(f"support {self.name}: taps: must be 1 to {self.kernel**2}, got {self.kss}")
 
     @property
     def name(self) -> str:
@@ -302,10 +305,10 @@ class MaskSupport:
             # Not one byte more than a right mask has is unpacked, whatever the file says.
             data = zlib.decompressobj().decompress(base64.b64decode(self.packed, validate=True), size + 1)
         except (binascii.Error, zlib.error) as error:
-            raise ConfigError(f"support mask: not the base64 text of zlib-compressed bits ({error})") from error
+            raise ConfigError(f"support mask: must be the base64 text of zlib-compressed bits ({error})") from error
         bits = np.unpackbits(np.frombuffer(data, np.uint8))
         if len(data) != size or bits[count:].any():
-            raise ConfigError(f"support mask: the bits of a mask {list(shape)} were expected")
+            raise ConfigError(f"support mask: must be the bits of a mask {list(shape)}, got other ones")
         return bits[:count].astype(bool).reshape(shape)
 
     def weights(self, cout: int, cin: int) -> int:
@@ -331,16 +334,16 @@ def make_support(spec: SupportSpec, kernel: int, seed: int = 0) -> FileSupport:
         if set(spec) == {"mask"} and isinstance(spec["mask"], str):
             return MaskSupport(spec["mask"], kernel)
         if set(spec) != {"taps"}:
-            raise ConfigError(f"support {spec!r}: a name or {{taps: [[...], ...]}} was expected")
+            raise ConfigError(f"support: must be a name or {{taps: [[...], ...]}}, got {spec!r}")
         rows = spec["taps"]
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-            raise ConfigError(f"support taps {rows!r}: a list of lists of taps was expected")
+            raise ConfigError(f"support taps: must be a list of lists of taps, got {rows!r}")
         return Support.custom(rows, kernel)
     if not isinstance(spec, str):
-        raise ConfigError(f"support {spec!r}: a name or {{taps: [[...], ...]}} was expected")
+        raise ConfigError(f"support: must be a name or {{taps: [[...], ...]}}, got {spec!r}")
     if match := _UNSTRUCTURED.fullmatch(spec):
         if kernel != 3:
-            raise ConfigError(f"support {spec!r} is defined for 3x3 kernels, not for {kernel}x{kernel}")
+            raise ConfigError(f"support: kernel must be 3x3 for {spec!r}, got {kernel}x{kernel}")
         return UnstructuredSupport(int(match["size"]), kernel, seed)
     return Support.parse(spec, kernel)
 
@@ -359,11 +362,11 @@ def check_support(weights: Integers, support: AnySupport, what: str) -> None:
     if len(stray):
         index = [int(i) for i in stray[0]]
         raise ConfigError(
-            f"{what}: {len(stray)} nonzero outside the support {support.name}, the first at "
+            f"{what}: must be zero outside the support {support.name}, got {len(stray)} nonzero, the first at "
             f"[cout, cin, row, column] = {index}"
         )
 
 
 def _check_kernel(name: str, kernel: int) -> None:
     if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
-        raise ConfigError(f"support {name}: kernel size {kernel!r}; an odd size (1, 3, 5, ...) is needed")
+        raise ConfigError(f"support {name}: kernel size: must be odd (1, 3, 5, ...), got {kernel!r}")

@@ -82,7 +82,9 @@ class _Window(_Layer):
         sizes = []
         for axis, size in zip(("height", "width"), shape[1:], strict=True):
             if size + 2 * padding < kernel:
-                raise ConfigError(f"kernel: {kernel} exceeds the input's {axis} {size} with padding {padding}")
+                raise ConfigError(
+                    f"kernel: must be at most {size + 2 * padding}, the padded {axis} of the input, got {kernel}"
+                )
             sizes.append(window_positions(size, kernel, stride, padding))
         return sizes[0], sizes[1]
 
@@ -105,9 +107,9 @@ class Conv(_Window):
     def _consistent(self) -> Conv:
         self.make_support()
         if self.padding > self.kernel - 1:
-            raise ConfigError(f"padding: {self.padding} with kernel {self.kernel}: 0 to {self.kernel - 1} is possible")
+            raise ConfigError(f"padding: must be 0 to {self.kernel - 1} with kernel {self.kernel}, got {self.padding}")
         if self.out_channels % self.groups:
-            raise ConfigError(f"groups: {self.groups} does not divide out_channels {self.out_channels}")
+            raise ConfigError(f"groups: must divide out_channels {self.out_channels}, got {self.groups}")
         return self
 
     def make_support(self) -> FileSupport:
@@ -120,7 +122,7 @@ class Conv(_Window):
 
     def out_shape(self, *shapes: Shape) -> Shape:
         if shapes[0][0] % self.groups:
-            raise ConfigError(f"groups: {self.groups} does not divide the input's {shapes[0][0]} channels")
+            raise ConfigError(f"groups: must divide the input's {shapes[0][0]} channels, got {self.groups}")
         return self.out_channels, *self.windows(shapes[0], self.kernel, self.stride, self.padding)
 
 
@@ -181,7 +183,7 @@ class ChannelShuffle(_Layer):
 
     def out_shape(self, *shapes: Shape) -> Shape:
         if shapes[0][0] % self.groups:
-            raise ConfigError(f"groups: {self.groups} does not divide the input's {shapes[0][0]} channels")
+            raise ConfigError(f"groups: must divide the input's {shapes[0][0]} channels, got {self.groups}")
         return shapes[0]
 
 
@@ -210,7 +212,7 @@ class Add(_Join):
 
     def out_shape(self, *shapes: Shape) -> Shape:
         if shapes[0] != shapes[1]:
-            raise ConfigError(f"inputs: shapes {shapes[0]} and {shapes[1]} differ")
+            raise ConfigError(f"inputs: must have one shape, got {shapes[0]} and {shapes[1]}")
         return shapes[0]
 
 
@@ -221,7 +223,7 @@ class Concat(_Join):
 
     def out_shape(self, *shapes: Shape) -> Shape:
         if len({shape[1:] for shape in shapes}) > 1:
-            raise ConfigError(f"inputs: heights and widths differ: {', '.join(map(str, shapes))}")
+            raise ConfigError(f"inputs: must have one height and width, got {', '.join(map(str, shapes))}")
         return sum(shape[0] for shape in shapes), *shapes[0][1:]
 
 
@@ -251,12 +253,12 @@ class Network(Checked):
         for layer in self.layers:
             for source in layer.sources:
                 if source not in known:
-                    raise ConfigError(f"layer {layer.name}: input {source!r} is not defined before it")
+                    raise ConfigError(f"layer {layer.name}: input: must be 'input' or an earlier layer, got {source!r}")
             if layer.name in known:
-                raise ConfigError(f"layer {layer.name}: the name is taken already")
+                raise ConfigError(f"layer {layer.name}: name: must be a name of its own, got that of an earlier layer")
             known.add(layer.name)
         if self.output not in known - {INPUT}:
-            raise ConfigError(f"output: there is no layer {self.output!r}")
+            raise ConfigError(f"output: must be one of the layers, got {self.output!r}")
         shapes = self.shapes()
         for layer in self.layers:
             if isinstance(layer, Conv) and isinstance(support := layer.make_support(), MaskSupport):
@@ -282,7 +284,7 @@ class Network(Checked):
             if layer.name == name:
                 return layer
         names = ", ".join(layer.name for layer in self.layers)
-        raise ConfigError(f"network {self.name} has no layer {name!r}: it has {names}")
+        raise ConfigError(f"layer: must be one of {names} of network {self.name}, got {name!r}")
 
     def weighted_layers(self) -> list[Weighted]:
         """The layers with weights, in order."""
@@ -292,7 +294,7 @@ class Network(Checked):
         """The layer called `name`, which has weights. Raises ConfigError, for one that has none too."""
         layer = self.layer(name)
         if not isinstance(layer, Weighted):
-            raise ConfigError(f"layer {name}: a {layer.op} has no weights; a convolution or linear layer was expected")
+            raise ConfigError(f"layer {name}: op: must be conv or linear to have weights, got {layer.op}")
         return layer
 
     def weight_shape(self, layer: Weighted) -> tuple[int, ...]:
@@ -326,4 +328,4 @@ class Network(Checked):
 
 def _check_pool_padding(kernel: int, padding: int) -> None:
     if padding > kernel // 2:
-        raise ConfigError(f"padding: {padding} with kernel {kernel}: 0 to {kernel // 2} is possible")
+        raise ConfigError(f"padding: must be 0 to {kernel // 2} with kernel {kernel}, got {padding}")

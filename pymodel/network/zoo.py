@@ -134,7 +134,7 @@ def shufflenet(classes: int = 10, image: int = 32, groups: int = 2, variant: str
     """ShuffleNet (version 1) in its CIFAR form: a 1x1 stem of 24, three stages of 4, 8, 4 units."""
     widths = {2: (200, 400, 800), 3: (240, 480, 960)}
     if groups not in widths:
-        raise ConfigError(f"shufflenet: groups {groups}; 2 or 3 is possible")
+        raise ConfigError(f"shufflenet: groups: must be 2 or 3, got {groups}")
     layers: list[Layer] = [_conv_bn("stem", INPUT, 24, 1, relu=True)]
     source, channels = "stem", 24
     for stage, (width, count) in enumerate(zip(widths[groups], (4, 8, 4), strict=True), start=1):
@@ -194,12 +194,12 @@ def make_network(name: str, dataset: str, variant: str = "dense") -> Network:
     Raises ConfigError for a name or a pair unknown.
     """
     if name not in _BUILDERS:
-        raise ConfigError(f"network {name!r} is unknown: use one of {', '.join(NETWORKS)}")
+        raise ConfigError(f"network: must be one of {', '.join(NETWORKS)}, got {name!r}")
     if dataset not in DATASETS:
-        raise ConfigError(f"dataset {dataset!r} is unknown: use one of {', '.join(DATASETS)}")
+        raise ConfigError(f"dataset: must be one of {', '.join(DATASETS)}, got {dataset!r}")
     if (name == "digits") != (dataset == "digits"):
         fitting = ["digits"] if name == "digits" else [key for key in DATASETS if key != "digits"]
-        raise ConfigError(f"network {name} is not made for dataset {dataset!r}: use {' or '.join(fitting)}")
+        raise ConfigError(f"dataset: must be {' or '.join(fitting)} for network {name}, got {dataset!r}")
     return apply_variant(_BUILDERS[name](DATASETS[dataset]), variant)
 
 

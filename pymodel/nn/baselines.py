@@ -28,7 +28,9 @@ def compressed(dense: Network, variant: str, seed: int) -> NetworkModule:
     """`dense` under BASELINE@SUPPORT, with its initial weights, those of `seed`. Raises ConfigError."""
     method, _, support = variant.partition("@")
     if method not in _METHODS or "@" in support:
-        raise ConfigError(f"variant {variant!r}: use {' or '.join(_METHODS)}, @ and a support, such as SVD@PSD1_P16")
+        raise ConfigError(
+            f"variant: must be {' or '.join(_METHODS)}, @ and a support, such as SVD@PSD1_P16, got {variant!r}"
+        )
     layers = sparse_convs(dense)
     if not layers:
         raise ConfigError(f"variant {variant}: {dense.name} has no convolution that {support} changes")
@@ -47,7 +49,7 @@ def initialised(dense: Network, variant: str, seed: int) -> NetworkModule:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """The same masks and ranks whatever the number of cores."""
+    """Runs PyTorch on one thread, so that masks and ranks do not depend on the number of cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

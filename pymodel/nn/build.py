@@ -44,7 +44,7 @@ class NetworkModule(nn.Module):
         """The convolution of the layer called `name`. Raises ConfigError for a layer of another kind."""
         block = self.layers[name]
         if not isinstance(block, ConvBlock):
-            raise ConfigError(f"layer {name}: a {self.network.layer(name).op}; a convolution was expected")
+            raise ConfigError(f"layer {name}: op: must be conv, got {self.network.layer(name).op}")
         return block.conv
 
     def nonzero_weights(self) -> int:

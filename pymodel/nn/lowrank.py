@@ -55,7 +55,7 @@ def low_rank(network: NetworkModule, layers: Sequence[str], weights: int) -> Net
     """
     for name in layers:
         if network.conv(name).groups > 1:
-            raise ConfigError(f"SVD: layer {name} is a grouped convolution, which has no rank to lower")
+            raise ConfigError(f"SVD: layer {name}: groups: must be 1, a grouped convolution has no rank to lower")
     factors = {name: _Factors.of(network.conv(name).weight) for name in layers}
     ranks = dict(zip(layers, choose_ranks(list(factors.values()), weights), strict=True))
     state = network.state_dict()
@@ -77,7 +77,7 @@ def choose_ranks(factors: Sequence[_Factors], weights: int) -> list[int]:
     """
     ranks, left = [1] * len(factors), weights - sum(factor.cost for factor in factors)
     if left < 0:
-        raise ConfigError(f"SVD: {weights} weights are too few: rank 1 in every layer takes {weights - left}")
+        raise ConfigError(f"SVD: weights: must be at least {weights - left}, rank 1 in every layer, got {weights}")
     waiting = [(-factor.error(1), index) for index, factor in enumerate(factors)]
     heapq.heapify(waiting)
     while waiting:

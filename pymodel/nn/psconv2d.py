@@ -44,7 +44,7 @@ class PSConv2d(nn.Conv2d):
         super().__init__(*args, **kwargs)
         height, width = self.kernel_size
         if height != width:
-            raise ConfigError(f"kernel_size: {height}x{width}: supports are defined for square kernels")
+            raise ConfigError(f"kernel_size: must be square, got {height}x{width}")
         self.support = make_support(support, height) if isinstance(support, str) else support
         mask = self.support.mask(self.out_channels, self.in_channels // self.groups)
         pruned = torch.from_numpy(~mask).to(self.weight.device)

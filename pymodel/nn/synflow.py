@@ -40,7 +40,7 @@ def synflow_masks(network: NetworkModule, layers: Sequence[str], keep: int) -> d
     weights = [linear.conv(name).weight for name in layers]
     total = sum(weight.numel() for weight in weights)
     if not 1 <= keep <= total:
-        raise ConfigError(f"SynFlow: {keep} weights to keep; 1 to {total} are possible")
+        raise ConfigError(f"SynFlow: weights to keep: must be 1 to {total}, got {keep}")
     ones = torch.ones(1, *network.network.input.shape, dtype=torch.float64)
     kept = np.arange(total)  # numbers of the weights that are left
     for round_ in range(1, ROUNDS + 1):

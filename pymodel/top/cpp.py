@@ -39,7 +39,7 @@ def render(dataflow: Dataflow, what: str, least_depth: int = 1) -> dict[str, str
     structs = [unit.struct(least_depth) for unit in dataflow.units]
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of {what}", widest, structs),
-        HEADER: _templates.get_template(f"{HEADER}.j2").render(**common, gate=dataflow.gate),
+        HEADER: _templates.get_template(f"{HEADER}.j2").render(**common, loaded=dataflow.packet_parser is not None),
         SOURCE: _templates.get_template(f"{SOURCE}.j2").render(
             **common,
             headers=sorted({unit.header for unit in dataflow.units}),

@@ -52,14 +52,14 @@ def processes(dataflow: Dataflow, reload: bool = False) -> list[Process]:
 
 
 def slowest(dataflow: Dataflow) -> Process:
-    """The process with the most iterations: it sets the pace of the network."""
+    """The process with the most iterations: its iterations are the network's interval."""
     return max(processes(dataflow), key=lambda process: process.iterations)
 
 
 def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     """Depths of the streams between units with which the network keeps its period for ever, and never stands still.
 
-    Were the streams between the units endless, and did words come evenly at that pace, each unit would work at it, and
+    Were the streams between the units endless, and did words come evenly at that rate, each unit would work at it, and
     there would be times of one image that all images keep. What waits in each stream then at most is its depth: with
     these depths the same times still are a solution of the contract's inequalities. A network that is fed without
     pause, whose times are the least solution, is nowhere later than these, shifted by what its start takes.
@@ -144,14 +144,14 @@ def quiet(dataflow: Dataflow, schedule: Mapping[str, Any]) -> int:
 
     Weights come before both images, where they come at all.
     """
-    begins, ends, _ = _run(dataflow, schedule, 2, 0, frozenset([0, 1]) if dataflow.gate else frozenset())
+    begins, ends, _ = _run(dataflow, schedule, 2, 0, frozenset([0, 1]) if dataflow.packet_parser else frozenset())
     return longest_silence(begins, ends)
 
 
 def _run(
     dataflow: Dataflow, schedule: Mapping[str, Any], images: int, start: int, reloads: frozenset[int]
 ) -> tuple[Int64, Int64, dict[str, Link]]:
-    """Of each image the cycles of its first beat in and its last beat out, int64 [images]; the links of the RTL."""
+    """Cycles of each image's first beat in and last beat out, int64 [images] each, and the links of the RTL."""
     links = _scheduled(dataflow, schedule)
     leads = {process["name"]: lead(process) for process in schedule["processes"]}
     chain, reloading = processes(dataflow), processes(dataflow, reload=True)
@@ -178,7 +178,7 @@ def _scheduled(dataflow: Dataflow, schedule: Mapping[str, Any]) -> dict[str, Lin
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     if set(found) != {process.name for process in chain}:
         differing = sorted(set(found) ^ {process.name for process in chain})
-        raise ConfigError(f"schedule: it has other processes than this network: {differing[0]!r}, ...")
+        raise ConfigError(f"schedule: processes: must be those of this network, got others, such as {differing[0]!r}")
     links = {}
     for process in chain:
         scheduled = found[process.name]
@@ -214,13 +214,15 @@ def _repeats(line: Timeline, images: int, cycles: int, last: int = 1) -> bool:
 def _check(process: Process, scheduled: Mapping[str, Any]) -> None:
     where = f"schedule: process {process.name!r}"
     if scheduled["iterations"] not in (None, process.iterations):
-        raise ConfigError(f"{where} has {scheduled['iterations']} iterations, this network {process.iterations}")
+        raise ConfigError(
+            f"{where}: iterations: must be {process.iterations} in this network, got {scheduled['iterations']}"
+        )
     if scheduled["ii"] != 1:
-        raise ConfigError(f"{where}: the cycle model needs ii 1")
+        raise ConfigError(f"{where}: ii: must be 1 for the cycle model, got {scheduled['ii']}")
     for kind, expected in (("reads", process.reads), ("writes", process.writes)):
         found = {access["stream"] for access in scheduled[kind]}
         if found != set(expected):
-            raise ConfigError(f"{where} {kind} {', '.join(sorted(found))}; {', '.join(sorted(expected))} expected")
+            raise ConfigError(f"{where}: {kind}: must be {', '.join(sorted(expected))}, got {', '.join(sorted(found))}")
     stages = {read["stage"] for read in scheduled["reads"]}
     if stages != {lead(scheduled)}:
-        raise ConfigError(f"{where}: reads in stage {lead(scheduled)} expected, found {sorted(stages)}")
+        raise ConfigError(f"{where}: reads: must be in stage {lead(scheduled)}, got {sorted(stages)}")

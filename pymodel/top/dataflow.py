@@ -21,15 +21,15 @@ from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.units import (
     AddUnit,
-    AnswerUnit,
     Control,
     EngineUnit,
     ForkUnit,
-    GateUnit,
     GatherUnit,
     GlobalAverageUnit,
     LoaderUnit,
+    PacketParserUnit,
     PoolUnit,
+    ResponseUnit,
     SplitUnit,
     Stream,
     StreamedEngineUnit,
@@ -63,20 +63,20 @@ class Dataflow:
         return next(tensor(s) for unit in self.units for s in unit.writes if s.name == OUT_PORT)
 
     @property
-    def gate(self) -> GateUnit | None:
-        """The entrance where weights are loaded; None where they are in ROM."""
+    def packet_parser(self) -> PacketParserUnit | None:
+        """The packet parser of a network with loaded weights; None where they are in ROM."""
         first = self.units[0]
-        return first if isinstance(first, GateUnit) else None
+        return first if isinstance(first, PacketParserUnit) else None
 
     @property
     def in_beats(self) -> int:
         """Input beats of an image that comes without weights."""
-        return self.source.words.count + (self.gate is not None)
+        return self.source.words.count + (self.packet_parser is not None)
 
     @property
     def out_beats(self) -> int:
         """Output beats of an image."""
-        return self.sink.words.count + (self.gate is not None)
+        return self.sink.words.count + (self.packet_parser is not None)
 
     @property
     def streams(self) -> list[Stream | Control]:
@@ -121,7 +121,7 @@ class Dataflow:
     @property
     def layers(self) -> dict[str, Unit]:
         """The unit that computes each layer."""
-        helpers = AnswerUnit | ForkUnit | GateUnit | GatherUnit | LoaderUnit | SplitUnit
+        helpers = ResponseUnit | ForkUnit | PacketParserUnit | GatherUnit | LoaderUnit | SplitUnit
         return {unit.layer: unit for unit in self.units if not isinstance(unit, helpers)}
 
     @property
@@ -145,9 +145,9 @@ def build(
     Raises ConfigError, naming the layer, for one that is not built in hardware.
     """
     if loaded and streamed:
-        raise ConfigError(f"layer {min(streamed)}: its weights are streamed; where weights are loaded, all of them are")
+        raise ConfigError(f"layer {min(streamed)}: weights: must be loaded where any are loaded, got streamed")
     if loaded and bundle.scales:
-        raise ConfigError(f"layer {min(bundle.scales)}: scales per output channel; weights that are loaded have none")
+        raise ConfigError(f"layer {min(bundle.scales)}: scales: must be left out where weights are loaded")
     dataflow = _Builder(bundle, shapes, loaded, streamed).run()
     period = dataflow.period
     units = [replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units]
@@ -188,9 +188,12 @@ class _Builder:
     def run(self) -> Dataflow:
         output = self.bundle.network.output
         if self.readers[output]:
-            raise ConfigError(f"layer {output}: the network's output is read by {self.readers[output][0]}, too")
+            raise ConfigError(
+                f"layer {output}: the network's output must have no other reader in hardware, "
+                f"got {self.readers[output][0]}"
+            )
         if not self.readers[INPUT]:
-            raise ConfigError("network: no layer reads the input")
+            raise ConfigError("network: input: must be read by a layer, got none")
         first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
         group = self.shapes[first.name].in_channels_per_beat if first.name in self.shapes else self.tensors[INPUT][0]
         self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, group)))
@@ -201,11 +204,11 @@ class _Builder:
         return Dataflow(self.units, top_name(NETWORK))
 
     def _load_weights(self, words: Words) -> None:
-        """Gate, loaders and answer around the units."""
+        """Adds packet parser, loaders and response around the units."""
         bits, verdicts = 8 * words.word_bytes, Control("verdicts", VERDICT_BITS)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
         if not engines:
-            raise ConfigError("network: weights that are loaded, but no layer that the output needs has any")
+            raise ConfigError("network: weights: must be rom where no layer that the output needs has any, got loaded")
         loaders: list[LoaderUnit] = []
         behind: tuple[Control, ...] = ()
         for engine in reversed(engines):
@@ -223,7 +226,7 @@ class _Builder:
             behind = (beats,)
         image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
-        gate = GateUnit(
+        parser = PacketParserUnit(
             "gate",
             INPUT,
             (x,),
@@ -234,8 +237,8 @@ class _Builder:
             check_beats(bits),
         )
         scores = tensor(self.units[-1].writes[0])
-        answer = AnswerUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
-        self.units = [gate, *loaders, *self.units, answer]
+        response = ResponseUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
+        self.units = [parser, *loaders, *self.units, response]
 
     def _words(self, layer: str, group: int) -> Words:
         return Words(*self.tensors[layer], self.bundle.formats[layer].bits, group)
@@ -247,8 +250,8 @@ class _Builder:
             if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
                 size = "x".join(map(str, self.tensors[layer.input]))
                 raise ConfigError(
-                    f"layer {name}: a fully connected layer on {size} activations; in a network's top it "
-                    "needs one pixel: pool before it"
+                    f"layer {name}: input: must be one pixel for a fully connected layer in a network's top, "
+                    f"got {size}; pool before it"
                 )
             source = self._source(layer.input, name, shape.in_channels_per_beat)
             sink = self._output(name, shape.out_channels_per_beat)
@@ -260,9 +263,7 @@ class _Builder:
                 ports = Control(f"{unit}_orders", 1), Control(f"{unit}_words", shape.load_bits)
             elif name in self.streamed:
                 if shape.pieces > 1:
-                    raise ConfigError(
-                        f"layer {name}: feed: channels, but weights that are streamed meet whole windows: feed: windows"
-                    )
+                    raise ConfigError(f"layer {name}: feed: must be windows with weights: streamed, got channels")
                 kind, ports = StreamedEngineUnit, (WeightPort(f"w_{unit}", name, shape.rom_word_bits),)
             self.units.append(
                 kind(unit, name, (source, *ports), (sink,), shape, weights, self.bundle.bias(name), scales)
@@ -277,7 +278,7 @@ class _Builder:
         elif isinstance(layer, MaxPool | AvgPool):
             maximum = isinstance(layer, MaxPool)
             if maximum and layer.padding:
-                raise ConfigError(f"layer {name}: padding: {layer.padding}; a maxpool in hardware has none")
+                raise ConfigError(f"layer {name}: padding: must be 0 for a maxpool in hardware, got {layer.padding}")
             if not maximum:
                 _check_mean(name, layer.kernel**2)
             source = self._source(layer.input, name)
@@ -291,8 +292,8 @@ class _Builder:
             self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
         else:
             raise ConfigError(
-                f"layer {name}: op: {layer.op} is not built in hardware; conv, linear, add, maxpool, "
-                "avgpool and global_avgpool are"
+                f"layer {name}: op: must be one of conv, linear, add, maxpool, avgpool, global_avgpool in hardware, "
+                f"got {layer.op}"
             )
         self._distribute(tensor(self.units[-1].writes[0]))
 
@@ -343,7 +344,9 @@ class _Builder:
 
 def _check_mean(name: str, count: int) -> None:
     if count & (count - 1):
-        raise ConfigError(f"layer {name}: the mean of {count} elements; in hardware a mean is a shift: of 2, 4, 8, ...")
+        raise ConfigError(
+            f"layer {name}: the elements of a mean must be a power of two (2, 4, 8, ...) in hardware, got {count}"
+        )
 
 
 def needed_layers(network: Network) -> list[Layer]:

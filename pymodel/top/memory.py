@@ -41,7 +41,7 @@ def built(schedule: Mapping[str, Any]) -> dict[str, int]:
 
 
 def needed(dataflow: Dataflow) -> dict[str, int]:
-    """The same of the memories that the units need, streams aside: what `built` must give."""
+    """Memory bits that the units need by this model, by what they hold, FIFOs excluded; `built` must give the same."""
     found: Counter[str] = Counter()
     for unit in dataflow.units:
         for memory in memories_of(unit):

@@ -21,7 +21,7 @@ from pymodel.network.topology import INPUT
 from pymodel.top.check_sum import check_sum
 from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.identity import difference
-from pymodel.top.units import AnswerUnit, EngineUnit, GateUnit, LoaderUnit, Unit
+from pymodel.top.units import EngineUnit, LoaderUnit, PacketParserUnit, ResponseUnit, Unit
 from pymodel.top.verdict import Verdict
 
 _SPARED = 3  # an UltraRAM holds as much as eight block RAMs
@@ -35,7 +35,7 @@ def loadable(shape: EngineShape) -> EngineShape:
     products = shape.N * shape.blocks << (shape.weight_bits + shape.in_bits - 2)
     bits = (2 * products).bit_length() + 1
     if bits > MAX_ACC_BITS:
-        raise ConfigError(f"an accumulator for any weights has {bits} bits; {MAX_ACC_BITS} are possible")
+        raise ConfigError(f"accumulator for any weights: must have at most {MAX_ACC_BITS} bits, got {bits}")
     return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits})
 
 
@@ -97,39 +97,39 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
     size = dataflow.source.words.word_bytes
     parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
     beats = np.concatenate(parts)
-    gate = gate_of(dataflow)
-    length = gate.identity_beats * size
-    name = np.frombuffer(gate.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
+    parser = packet_parser_of(dataflow)
+    length = parser.identity_beats * size
+    name = np.frombuffer(parser.identity.to_bytes(length, "little"), np.uint8).reshape(-1, size)
     return np.concatenate([name, beats, check_sum(beats)])
 
 
 def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
-    gate_of(dataflow)
+    packet_parser_of(dataflow)
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
         where = "the bundle" if differing[0] in layers else "the hardware"
-        raise ConfigError(f"layer {differing[0]}: in {where} only; a bundle must have the hardware's layers")
+        raise ConfigError(f"layer {differing[0]}: must be in bundle and hardware, got in {where} only")
     shapes = {}
     for name, engine in dataflow.engines.items():
         built = engine.shape
         shapes[name] = loadable(engine_shape(bundle, name, built.To, built.Tb, built.fold))
     if found := difference(_computing(build(bundle, shapes, loaded=True)), _computing(dataflow)):
         unit, key, mine, built = found
-        raise ConfigError(f"layer {unit.layer}: {key}: {mine} in the bundle, {built} in the hardware")
+        raise ConfigError(f"layer {unit.layer}: {key}: must be {built}, as in the hardware, got {mine} in the bundle")
     return dataflow.engines
 
 
-def gate_of(dataflow: Dataflow) -> GateUnit:
-    """The entrance of the weights. Raises ConfigError where there is none."""
-    if dataflow.gate is None:
-        raise ConfigError("network: its weights are in ROM; weights: loaded builds one that loads them")
-    return dataflow.gate
+def packet_parser_of(dataflow: Dataflow) -> PacketParserUnit:
+    """The packet parser of a network. Raises ConfigError where its weights are not loaded."""
+    if dataflow.packet_parser is None:
+        raise ConfigError("network: weights: must be loaded, got rom")
+    return dataflow.packet_parser
 
 
 def _computing(dataflow: Dataflow) -> list[Unit]:
     """The units that make an output of an input, in the place of bringing weights to those that do."""
-    return [unit for unit in dataflow.units if not isinstance(unit, GateUnit | LoaderUnit | AnswerUnit)]
+    return [unit for unit in dataflow.units if not isinstance(unit, PacketParserUnit | LoaderUnit | ResponseUnit)]
 
 
 def verdicts(answers: UInt8) -> list[Verdict]:

@@ -142,7 +142,7 @@ class Unit(ABC):
 
     @property
     def undeclared(self) -> frozenset[str]:
-        """Those of them whose depth the compiler chooses."""
+        """The inner streams whose depth the compiler chooses."""
         return frozenset()
 
     @property
@@ -257,7 +257,7 @@ class EngineUnit(Unit):
 
 @dataclass(frozen=True)
 class StreamedEngineUnit(EngineUnit):
-    """The same with weights from outside memory: it also reads their port."""
+    """An engine whose weights are streamed from outside memory: it also reads their port."""
 
     function = "streamed_engine"
     header = "streamed.hpp"
@@ -408,7 +408,7 @@ class GlobalAverageUnit(Unit):
 
     @property
     def sum_bits(self) -> int:
-        """Of the sum of a channel."""
+        """Bits of the sum of a channel."""
         words = self.in_words
         return words.bits + (words.pixels - 1).bit_length()
 
@@ -542,8 +542,8 @@ class ForkUnit(Unit):
 
 
 @dataclass(frozen=True)
-class GateUnit(Unit):
-    """The entrance where weights are loaded. identity: of the network that the weights must be for.
+class PacketParserUnit(Unit):
+    """The packet parser before a network with loaded weights. identity: of the network that weights must be for.
 
     identity_beats: in which that comes; load_beats: the weights of all engines; check_beats: their check sum.
     """
@@ -629,8 +629,8 @@ class LoaderUnit(Unit):
 
 
 @dataclass(frozen=True)
-class AnswerUnit(Unit):
-    """The exit where weights are loaded: scores, then the verdict."""
+class ResponseUnit(Unit):
+    """The response to a packet, which a network with loaded weights ends with: scores, then the status."""
 
     function = "response"
     header = "response.hpp"
@@ -640,7 +640,7 @@ class AnswerUnit(Unit):
         return integers(
             [
                 ("WORDS", words.count, "of scores"),
-                ("BEATS", words.count + 1, "of an answer: scores and verdict"),
+                ("BEATS", words.count + 1, "of a response: scores and status"),
                 ("WORD_BITS", words.word_bits, "of a word"),
                 ("VERDICT_BITS", self.reads[-1].word_bits, "of a verdict"),
             ]

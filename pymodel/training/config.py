@@ -56,7 +56,7 @@ class Optimiser(Strict):
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Optimiser:
         if self.name == "sgd" and self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: needs momentum > 0")
+            raise ValueError("nesterov: must be false where momentum is 0, got true")
         return self
 
 
@@ -117,10 +117,10 @@ class TrainConfig(Strict):
     def _schedule_fits(self) -> TrainConfig:
         if self.schedule.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"schedule.warmup_epochs {self.schedule.warmup_epochs:g} must be below epochs {self.epochs}"
+                f"schedule.warmup_epochs: must be below epochs {self.epochs}, got {self.schedule.warmup_epochs:g}"
             )
         if self.schedule.milestones and self.schedule.name != "multistep":
-            raise ValueError(f"schedule.milestones belong to schedule.name multistep, not {self.schedule.name}")
+            raise ValueError(f"schedule.name: must be multistep with schedule.milestones, got {self.schedule.name}")
         return self
 
 
@@ -139,12 +139,12 @@ def overridden(content: dict[str, Any], overrides: tuple[str, ...]) -> dict[str,
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not all(key.split(".")):
-            raise ConfigError(f"override {override!r}: should be KEY=VALUE, such as network.variant=PSD4_P8")
+            raise ConfigError(f"override: must be KEY=VALUE, such as network.variant=PSD4_P8, got {override!r}")
         *parents, leaf = key.split(".")
         node = content
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise ConfigError(f"override {override!r}: {parent} has no keys below it")
+                raise ConfigError(f"override: {parent}: must be a mapping of keys, got {override!r}")
         node[leaf] = parse_yaml(text, f"override {override!r}")
     return content

@@ -9,7 +9,7 @@ from pymodel.nn.build import ConvBlock, NetworkModule
 
 @torch.no_grad()
 def fold_batch_norm(module: NetworkModule) -> NetworkModule:
-    """The same function (as in evaluation) without batch norm; supports are kept. On the CPU, float32.
+    """`module` with batch norm folded into weights and biases: the same function in evaluation. On the CPU, float32.
 
     Batch norm after a convolution, gamma * (conv(x) - mean) / sqrt(var + eps) + beta, is the convolution with
     weights w * g and bias (b - mean) * g + beta, where g = gamma / sqrt(var + eps) for each output channel.

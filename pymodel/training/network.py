@@ -15,5 +15,7 @@ def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:
     if choice.width is None:
         return standard
     if choice.name != "resnet18":
-        raise ConfigError(f"network.width: {choice.width}: only resnet18 has a width, not {choice.name}")
+        raise ConfigError(
+            f"network.width: must be left out for {choice.name}, got {choice.width}; only resnet18 has a width"
+        )
     return resnet18(len(dataset.classes), standard.input.height, choice.width)

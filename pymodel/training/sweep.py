@@ -85,7 +85,7 @@ def sweep(
     Raises ConfigError; InUse where another process writes the same files.
     """
     if results.suffix != ".json":
-        raise ConfigError(f"results {results}: the name must end in .json")
+        raise ConfigError(f"results: the name must end in .json, got {results}")
     known = {result.key: result for result in _read(results)}
     for variant in variants:
         _check(config_path, out / variant, variant, overrides)
@@ -169,7 +169,7 @@ def _read(path: Path) -> list[VariantResult]:
         rows = read_json(path)
         names = {field.name for field in fields(VariantResult)}
         if not isinstance(rows, list) or any(set(row) != names for row in rows):
-            raise ValueError(f"each entry should have the keys {', '.join(sorted(names))}")
+            raise ValueError(f"each entry must have the keys {', '.join(sorted(names))}")
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{path}: not a table of results: {error}") from error
     return [VariantResult(**row) for row in rows]

@@ -140,8 +140,8 @@ class Trainer:
         self.steps_per_epoch = len(dataset.train) // config.batch_size
         if config.batch_size % process.world or not self.steps_per_epoch:
             raise ConfigError(
-                f"batch_size: {config.batch_size} should be a multiple of the {process.world} processes and "
-                f"at most the {len(dataset.train)} training images"
+                f"batch_size: must be a multiple of the {process.world} processes and at most the {len(dataset.train)} "
+                f"training images, got {config.batch_size}"
             )
         _choose_algorithms(config.deterministic)
         if config.threads is not None:
@@ -401,7 +401,7 @@ def run_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{wrong(path.parent, 'the folder of a training')} ({path.name} is not in it)")
     content = read_json(path)
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a mapping of keys was expected, got {shortened(content)}")
+        raise ConfigError(f"{path}: must be a mapping of keys, got {shortened(content)}")
     if of_mapping(content) not in (TRAINING, None):
         raise ConfigError(wrong(path.parent, "the folder of a training"))
     return content

@@ -37,7 +37,7 @@ def documented(text: str, results: Path) -> str:
             return f"{place[1]} -->\n{whole.read_text(encoding='utf-8')}"
         found = {table["title"]: table for table in json.loads(single.read_text(encoding="utf-8"))["tables"]}
         if place[2] not in found:
-            raise ConfigError(f"bench {place[1]} writes no table {place[2]!r}; it writes {', '.join(found)}")
+            raise ConfigError(f"bench {place[1]}: table: must be one of {', '.join(found)}, got {place[2]!r}")
         return f"{place[1]}: {place[2]} -->\n{Table(**found[place[2]]).grid()}"
 
     return _PLACE.sub(tables, text)

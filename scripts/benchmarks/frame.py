@@ -45,7 +45,7 @@ class Table:
 def load(name: str) -> ModuleType:
     """The module of a benchmark. Raises ConfigError: an unknown name, a package of the benchmark that is missing."""
     if name not in BENCHMARKS:
-        raise ConfigError(f"bench: {name!r} is unknown; known are {', '.join(BENCHMARKS)}, all")
+        raise ConfigError(f"bench: must be one of {', '.join(BENCHMARKS)}, all, got {name!r}")
     try:
         return import_module(f"{__package__}.{name}")
     except ModuleNotFoundError as error:

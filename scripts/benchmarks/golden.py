@@ -72,7 +72,7 @@ def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
                     )
                 )
             case _:
-                raise ValueError(f"no onnxruntime form of {layer.op}")
+                raise ValueError(f"layer: op: must have a form in onnxruntime, got {layer.op}")
     uint8 = onnx.TensorProto.UINT8
     graph = helper.make_graph(
         nodes,
@@ -94,7 +94,7 @@ def _kernel(layer: Weighted) -> tuple[int, int]:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Of a call, the mean of a turn's; the first one does not count: the other's threads may still be spinning."""
+    """Mean seconds of a call. The first call does not count: the other program's threads may still be spinning."""
     call()
     start = time.perf_counter()
     for _ in range(CALLS):

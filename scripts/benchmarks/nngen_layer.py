@@ -34,7 +34,7 @@ class Parallelism:
     bus_bits: int
 
     def multipliers(self, kernel: int) -> int:
-        """Of activations with weights. All taps work at once; those that scale the sums are not counted."""
+        """Multipliers of weights and activations, all taps at once; those that scale the sums are not counted."""
         return kernel * kernel * self.par_ich * self.par_och
 
 
@@ -74,7 +74,7 @@ class Run:
     bytes_written: int
 
 
-def generate(engine: EngineUnit, wish: Parallelism, folder: Path) -> Built:
+def generate(engine: EngineUnit, parallelism: Parallelism, folder: Path) -> Built:
     """The layer of `engine` as Verilog of NNgen's, written to `folder`.
 
     Raises ConfigError for a layer whose integers would be others: without ReLU NNgen rounds halves away from zero,
@@ -82,7 +82,9 @@ def generate(engine: EngineUnit, wish: Parallelism, folder: Path) -> Built:
     """
     shape = engine.shape
     if not shape.relu or shape.stride != 1 or {shape.in_bits, shape.weight_bits, shape.out_bits} != {8}:
-        raise ConfigError(f"{shape.summary}: int8, stride 1 and ReLU are compared with NNgen")
+        raise ConfigError(
+            f"layer: must be int8, of stride 1 and with ReLU to be compared with NNgen, got {shape.summary}"
+        )
     x = nngen.placeholder(nngen.int8, (1, shape.height, shape.width, shape.cin), name="x")
     weights = nngen.variable(nngen.int8, (shape.cout, shape.kernel, shape.kernel, shape.cin), name="weights")
     bias = nngen.variable(nngen.int32, (shape.cout,), name="bias")
@@ -96,18 +98,18 @@ def generate(engine: EngineUnit, wish: Parallelism, folder: Path) -> Built:
         padding=shape.padding,
         dtype=nngen.int8,
         sum_dtype=nngen.int32,
-        par_ich=wish.par_ich,
-        par_och=wish.par_och,
+        par_ich=parallelism.par_ich,
+        par_och=parallelism.par_och,
         name="y",
     )
-    module = nngen.to_veriloggen([y], TOP, silent=True, config={"maxi_datawidth": wish.bus_bits})
+    module = nngen.to_veriloggen([y], TOP, silent=True, config={"maxi_datawidth": parallelism.bus_bits})
     write_text(folder / f"{TOP}.v", module.to_verilog())
     tensors = {
         tensor.name: Tensor(tensor.addr, tuple(tensor.aligned_shape), np.dtype(f"i{tensor.dtype.width // 8}"))
         for tensor in (x, weights, bias, y)
     }
     macs = shape.cin * shape.cout * shape.kernel**2 * shape.hout * shape.wout
-    return Built(folder / f"{TOP}.v", tensors, PATIENCE * macs // wish.multipliers(shape.kernel))
+    return Built(folder / f"{TOP}.v", tensors, PATIENCE * macs // parallelism.multipliers(shape.kernel))
 
 
 def simulate(built: Built, engine: EngineUnit, images: Integers, folder: Path, cache: Path) -> list[Run]:

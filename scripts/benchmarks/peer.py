@@ -138,9 +138,9 @@ def _ours(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def _peer(case: Case, folder: Path) -> dict[str, Any]:
-    here, wish = folder / case.name, nngen_layer.Parallelism(**case.options, bus_bits=BUS_BITS)
+    here, parallelism = folder / case.name, nngen_layer.Parallelism(**case.options, bus_bits=BUS_BITS)
     engine, x, y = layer_vectors(case.layer.config(case.support), Path(f"{case.name}.yaml"))
-    built = nngen_layer.generate(engine, wish, here)
+    built = nngen_layer.generate(engine, parallelism, here)
     [run] = nngen_layer.simulate(built, engine, x, here, here / "simulators")
     assert np.array_equal(run.y, y[0]), f"{case.name}: {int((run.y != y[0]).sum())} values differ"
     shape, result, target = engine.shape, here / "resources.json", load_target(TARGET)
@@ -150,7 +150,7 @@ def _peer(case: Case, folder: Path) -> dict[str, Any]:
         lambda: write_json(result, synthesise([built.verilog], nngen_layer.TOP, target)["total"]),
     )
     cells = json.loads(result.read_text())
-    return _row(case, shape.summary, wish.multipliers(shape.kernel), shape.macs, cells, run.cycles, run.cycles)
+    return _row(case, shape.summary, parallelism.multipliers(shape.kernel), shape.macs, cells, run.cycles, run.cycles)
 
 
 def _row(

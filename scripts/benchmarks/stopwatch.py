@@ -23,14 +23,14 @@ class Seconds:
 
 
 def timed(call: Callable[[], object]) -> Seconds:
-    """Of one call. Children count where the call waits for them."""
+    """Time of one call, including child processes that it waits for."""
     wall, processor = time.perf_counter(), _processor()
     call()
     return Seconds(time.perf_counter() - wall, _processor() - processor)
 
 
 def shortest(call: Callable[[], object], rounds: int) -> Seconds:
-    """Of the round with the least processor time, which leaves out what other work on the machine adds."""
+    """Time of the round with the least processor time, which leaves out what other work on the machine adds."""
     return min((timed(call) for _ in range(rounds)), key=lambda seconds: seconds.processor)
 
 

@@ -147,7 +147,7 @@ def _case(name: str, variant: str) -> dict[str, Any]:
 
 
 def _options(shapes: Mapping[str, EngineShape], most: int) -> dict[str, list[Option]]:
-    """Of each layer, a multiplier for each lane; equal layers share theirs."""
+    """The options of each layer with a multiplier for each lane, by layer; equal layers share theirs."""
     known: dict[str, list[Option]] = {}
     for shape in shapes.values():
         key = shape.model_dump_json()
@@ -210,10 +210,10 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
             }
         ),
     )
-    wish = explore.Wish(
+    request = explore.Request(
         None, "DSP", (f"DSP={multipliers}",), maximise=explore.UTILISATION, points=1, packing=False, channels=False
     )
-    path = explore.write_config(explore.explore(plain, wish), plain, folder / "folded", wish)
+    path = explore.write_config(explore.explore(plain, request), plain, folder / "folded", request)
     this = flow.prepare(load(path), path, folder / "run")
     for step in ("golden", "csim", "synth", "cosim"):
         flow.run_step(step, this, Console(quiet=True))

@@ -36,7 +36,9 @@ class Depths:
         try:
             schedule = some_schedule(dataflow, case["stages"])
         except ConfigError as error:
-            raise Fault("refused", f"{error}; depths for a pace of {dataflow.period} cycles were expected") from error
+            raise Fault(
+                "refused", f"{error}; there must be depths for an interval of {dataflow.period} cycles"
+            ) from error
         accesses = sum(len(at) for one in processes(dataflow) for at in (one.reads | one.writes).values())
         most = max(MOST_EVENTS // accesses, 24)
         # Weights that are streamed may keep a better pace than promised, with fewer stages than they are laid out for.

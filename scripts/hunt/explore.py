@@ -80,7 +80,9 @@ class Explore:
         bundle = _bundle(case)
         shapes = top_shapes(bundle, 27)
         if set(shapes) != _reached(bundle.network):
-            raise Fault("wrong", f"engines of the top: {sorted(shapes)}; {sorted(_reached(bundle.network))} expected")
+            raise Fault(
+                "wrong", f"engines of the top: must be {sorted(_reached(bundle.network))}, got {sorted(shapes)}"
+            )
         most = max(1, int(_CHOICES ** (1 / len(shapes))))
         lists = {name: _some(options(shape, case["multipliers"]), most, rng) for name, shape in shapes.items()}
         if not all(lists.values()):
@@ -157,19 +159,19 @@ def _bundle(case: Case) -> Bundle:
     network, rng = _layers(case), np.random.default_rng([case["seed"], 1])
     formats = {"input": Format(8, 0)}
     weights, biases, scales = {}, {}, {}
-    for wish, layer in zip(case["layers"], network.layers, strict=True):
-        formats[layer.name] = formats[layer.sources[0]] if "pool" in layer.op else Format(wish["bits"], 0)
+    for requested, layer in zip(case["layers"], network.layers, strict=True):
+        formats[layer.name] = formats[layer.sources[0]] if "pool" in layer.op else Format(requested["bits"], 0)
         if isinstance(layer, Weighted):
-            shape, reach = network.weight_shape(layer), 1 << (wish["weight_bits"] - 1)
+            shape, reach = network.weight_shape(layer), 1 << (requested["weight_bits"] - 1)
             values = rng.integers(-reach, reach, shape)
             if isinstance(layer, Conv):
                 values *= layer.make_support().mask(*shape[:2])
             weights[layer.name] = values.astype(np.int8)
             if layer.bias:
                 biases[layer.name] = rng.integers(-1000, 1001, shape[0]).astype(np.int32)
-            if wish["scaled"]:
+            if requested["scaled"]:
                 scales[layer.name] = rng.integers(1, 1 << 16, shape[0]).astype(np.uint16)
-    bits = {wish["name"]: wish["weight_bits"] for wish in case["layers"]}
+    bits = {requested["name"]: requested["weight_bits"] for requested in case["layers"]}
     return Bundle(network, formats, {name: Format(bits[name], 8) for name in weights}, weights, biases, scales)
 
 

@@ -147,7 +147,7 @@ def _device(folder: Path) -> None:
 
 
 def _training(folder: Path) -> None:
-    """Of data that is not there: which is said when everything else is right."""
+    """A training whose data is missing, which is told only when everything else is right."""
     content = yaml.safe_load((ROOT / "examples" / "cifar10" / "resnet18.yaml").read_text(encoding="utf-8"))
     content["data"]["path"] = "nowhere"
     _yaml(folder / "train.yaml", content)

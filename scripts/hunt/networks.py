@@ -55,7 +55,7 @@ class Networks:
         for layer, y in golden.run(bundle, x).items():
             if not np.array_equal(y, expected[layer]):
                 raise Fault("wrong", f"golden model: layer {layer} differs from plain integers")
-        weights = weight_beats(dataflow, bundle) if dataflow.gate else None
+        weights = weight_beats(dataflow, bundle) if dataflow.packet_parser else None
         design, vectors = hunted(dataflow, weights, expected)
         settings = Settings(Layout(folder), load_target("zcu104"), case["clock_ns"], case["seed"], Stalls())
         try:

@@ -23,7 +23,7 @@ def running(mark: str) -> dict[int, str]:
 
 
 def left(mark: str, seconds: float, but: int | None = None) -> dict[int, str]:
-    """Those that are still running after so many seconds, `but` one."""
+    """The processes that are still running after so many seconds, `but` one."""
     end = time.monotonic() + seconds
     while (found := running(mark)).keys() - {but} and time.monotonic() < end:
         time.sleep(0.05)

@@ -41,7 +41,7 @@ class Hunt:
 def load(name: str) -> Campaign:
     """A campaign by its name. Raises ConfigError: unknown, a package of the tests that is missing."""
     if name not in CAMPAIGNS:
-        raise ConfigError(f"hunt: {name!r} is unknown; known are {', '.join(CAMPAIGNS)}, all")
+        raise ConfigError(f"hunt: must be one of {', '.join(CAMPAIGNS)}, all, got {name!r}")
     module, attribute = CAMPAIGNS[name].split(":")
     try:
         campaign: Campaign = getattr(import_module(f"{__package__}.{module}"), attribute)
@@ -52,24 +52,26 @@ def load(name: str) -> Campaign:
     return campaign
 
 
-def hunt(campaign: Campaign, wish: Hunt, say: Callable[[str], None]) -> Log:
+def hunt(campaign: Campaign, request: Hunt, say: Callable[[str], None]) -> Log:
     """Judges the cases 0, 1, ... of the seed that the log does not have, and writes the smallest form of each fault.
 
     say: is told every fault when it is found, and how far the hunt is.
     """
-    log = Log(wish.out, campaign.name, wish.seed, program_key())
+    log = Log(request.out, campaign.name, request.seed, program_key())
     if log.stale:
         say(f"{campaign.name}: the program has changed since {log.stale} cases were judged: they are judged again")
     start, told = time.monotonic(), time.monotonic()
     # The workers live in a folder of this hunt, so that two hunts in one folder do not meet.
-    workers = [Worker(campaign, wish.out / "work" / f"{campaign.name}_{wish.seed}", at) for at in range(wish.jobs)]
-    indices, busy = _indices(log, wish), set()
+    workers = [
+        Worker(campaign, request.out / "work" / f"{campaign.name}_{request.seed}", at) for at in range(request.jobs)
+    ]
+    indices, busy = _indices(log, request), set()
     try:
         while True:
-            late = wish.minutes is not None and time.monotonic() - start > 60 * wish.minutes
+            late = request.minutes is not None and time.monotonic() - start > 60 * request.minutes
             for worker in workers:
                 if worker.number not in busy and not late and (index := next(indices, None)) is not None:
-                    worker.give(wish.seed, index)
+                    worker.give(request.seed, index)
                     busy.add(worker.number)
             if not busy:
                 return log
@@ -78,7 +80,7 @@ def hunt(campaign: Campaign, wish: Hunt, say: Callable[[str], None]) -> Log:
                     busy.discard(worker.number)
                     log.add(outcome)
                     if outcome.verdict in FAULTS:
-                        say(_fault(campaign, wish, worker, outcome))
+                        say(_fault(campaign, request, worker, outcome))
             if time.monotonic() - told > 30:
                 told = time.monotonic()
                 say(f"{campaign.name}: {len(log.outcomes)} cases, {len(log.faults())} faults")
@@ -120,21 +122,23 @@ def program_key() -> str:
     return content_key([str(file.relative_to(ROOT)) for file in files], *files)
 
 
-def _indices(log: Log, wish: Hunt) -> Iterator[int]:
-    return (index for index in (range(wish.cases) if wish.cases is not None else count()) if index not in log.outcomes)
+def _indices(log: Log, request: Hunt) -> Iterator[int]:
+    return (
+        index for index in (range(request.cases) if request.cases is not None else count()) if index not in log.outcomes
+    )
 
 
-def _fault(campaign: Campaign, wish: Hunt, worker: Worker, outcome: Outcome) -> str:
+def _fault(campaign: Campaign, request: Hunt, worker: Worker, outcome: Outcome) -> str:
     """Makes the case of a fault small, writes it, and says how to repeat it."""
-    case, least = _drawn_apart(campaign, wish.seed, outcome.index), outcome
+    case, least = _drawn_apart(campaign, request.seed, outcome.index), outcome
     if outcome.verdict != "hang":
         case, least = _smallest(campaign, worker, case, outcome)
-    path = wish.out / "faults" / f"{campaign.name}_{wish.seed}_{outcome.index}.json"
+    path = request.out / "faults" / f"{campaign.name}_{request.seed}_{outcome.index}.json"
     write_json(
         path,
         {
             "campaign": campaign.name,
-            "seed": wish.seed,
+            "seed": request.seed,
             "index": outcome.index,
             "verdict": least.verdict,
             "text": least.text,

@@ -91,10 +91,10 @@ def smaller(case: Case) -> Iterator[Case]:
     for key, plain in (("weights", []), ("scaled", []), ("fracs", {}), ("parallelism", {})):
         if case[key] != plain:
             yield _checked(case, **{key: plain})
-    for name, wish in case["parallelism"].items():
+    for name, requested in case["parallelism"].items():
         yield _checked(case, parallelism={k: v for k, v in case["parallelism"].items() if k != name})
-        for option in wish:
-            less = {k: v for k, v in wish.items() if k != option}
+        for option in requested:
+            less = {k: v for k, v in requested.items() if k != option}
             yield _checked(case, parallelism=case["parallelism"] | {name: less})
     for at, size in enumerate(case["input"]):
         for less in {size // 2, size - 1} - {0, size}:
@@ -114,7 +114,7 @@ def _checked(case: Case, **changes: Any) -> Case:
     """The case changed, without what its layers no longer have."""
     changed = deepcopy({**case, **changes})
     names = {layer["name"] for layer in changed["layers"]}
-    changed["parallelism"] = {name: wish for name, wish in changed["parallelism"].items() if name in names}
+    changed["parallelism"] = {name: requested for name, requested in changed["parallelism"].items() if name in names}
     changed["fracs"] = {name: frac for name, frac in changed["fracs"].items() if name in names}
     changed["scaled"] = [name for name in changed["scaled"] if name in names]
     if changed["weights"] != "loaded":
@@ -249,7 +249,7 @@ class _Draft:
     def _parallel(self, name: str, blocks: int, outputs: int) -> None:
         """blocks: of input channels; outputs: channels that a number at once has to divide."""
         To = self.one_of(*[n for n in (1, 2, 3, 4) if outputs % n == 0])
-        wish = {
+        requested = {
             "To": To,
             "Tb": self.one_of(*[n for n in (1, 2, 3, 4, 6) if blocks % n == 0]),
             "fold": self.one_of(1, 1, 2, 3, 8),
@@ -257,7 +257,7 @@ class _Draft:
             "feed": self.one_of("windows", "windows", "windows", "channels"),
         }
         plain = {"To": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
-        kept = {key: value for key, value in wish.items() if value != plain[key] and self.rng.integers(3)}
+        kept = {key: value for key, value in requested.items() if value != plain[key] and self.rng.integers(3)}
         if "packing" in kept and "To" not in kept:
             del kept["packing"]
         if kept:

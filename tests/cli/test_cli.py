@@ -77,7 +77,7 @@ def test_every_command_on_the_repository_explains_itself(command, on_repository)
         (["nonsense"], "nonsense"),
         (["run"], "CONFIG"),
         (["run", EXAMPLE, "--nonsense"], "--nonsense"),
-        (["synth", EXAMPLE, "--hls", "nonsense"], "'nonsense' is unknown"),
+        (["synth", EXAMPLE, "--hls", "nonsense"], "--hls: must be one of open, vitis, bambu, got 'nonsense'"),
         (["complexity", "--network", "nonsense"], "resnet18"),
         (["complexity", "--variant", "PSD3_P4"], "PSD3_P4"),
         (["energy", "--multipliers", "0"], "multipliers"),

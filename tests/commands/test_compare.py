@@ -82,12 +82,12 @@ def test_bad_input_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file or folder"):
         compare(good, tmp_path / "absent")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="holds no .npz file"):
+    with pytest.raises(ConfigError, match="must hold .npz files, got a folder"):
         compare(good, tmp_path / "empty")
     for name, write, message in (
-        ("float", lambda path: np.savez(path, y=np.ones((1, 1))), "integers with 1 to 4 axes"),
-        ("axes", lambda path: np.savez(path, y=np.ones((1,) * 5, int)), "integers with 1 to 4 axes"),
-        ("noy", lambda path: np.savez(path, z=np.ones((1, 1), int)), "array 'y' expected"),
+        ("float", lambda path: np.savez(path, y=np.ones((1, 1))), "y: must be integers with 1 to 4 axes, got"),
+        ("axes", lambda path: np.savez(path, y=np.ones((1,) * 5, int)), "y: must be integers with 1 to 4 axes, got"),
+        ("noy", lambda path: np.savez(path, z=np.ones((1, 1), int)), "must hold an array 'y', got z"),
         ("text", lambda path: path.write_text("not a zip"), "cannot be read as .npz"),
         ("cut", lambda path: path.write_bytes(b"PK\x03\x04 short"), "cannot be read as .npz"),
     ):

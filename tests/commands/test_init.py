@@ -58,7 +58,7 @@ def test_a_file_in_the_way_is_named_and_kept(tmp_path: Path, psconv) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense", "d"], "no example is called 'nonsense': there are cifar10, digits, layers, networks"),
+        (["nonsense", "d"], "NAME: must be one of cifar10, digits, layers, networks, got 'nonsense'"),
         (["digits"], "DIR is missing: psconv init digits DIR"),
         (["digits", "."], ".: the working directory; name a folder in it, such as digits"),
     ],

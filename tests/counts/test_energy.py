@@ -57,7 +57,7 @@ def test_published_points() -> None:
 
 
 def power_exponent(low: float, high: float) -> float:
-    """Of the power law through 8 and 32 bits."""
+    """The exponent of the power law through the energies at 8 and at 32 bits."""
     import math
 
     return math.log(high / low) / math.log(4)

@@ -344,7 +344,7 @@ def test_refusals() -> None:
     grouped = make_network("mobilenet_v2", "cifar10").map_convs(
         lambda conv: Conv(**{**conv.model_dump(), "support": "PSD1_P16" if conv.groups > 1 else "dense"})
     )
-    with pytest.raises(ConfigError, match="'zip' is unknown: use one of dense"):
+    with pytest.raises(ConfigError, match="format: must be one of dense.*, got 'zip'"):
         network_traffic(unstructured, "zip")
     with pytest.raises(ConfigError, match="layer conv2 of digits cannot be stored in it"):
         network_traffic(unstructured, "periodic")

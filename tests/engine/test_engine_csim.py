@@ -302,7 +302,7 @@ def test_errors_carry_the_compilers_and_the_programs_words(layer, tmp_path: Path
     shape, images, weights, bias = layer
     with pytest.raises(ConfigError, match=cpp.SOURCE):
         csim.build(tmp_path)
-    with pytest.raises(ConfigError, match="compiler 'gcc' is unknown"):
+    with pytest.raises(ConfigError, match="compiler: must be one of clang, amd, amd_clang, got 'gcc'"):
         csim.simulate(single("layer", shape, weights, bias), images, "gcc")
     (tmp_path / cpp.SOURCE).write_text("#error no such layer\n")
     with pytest.raises(ConfigError, match="no such layer"):

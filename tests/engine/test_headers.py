@@ -70,7 +70,7 @@ class Feeder:
         return np.pad(pieces, [(self.padding,) * 2] * 2 + [(0, 0)] * 3)
 
     def columns(self, image: np.ndarray) -> list[list[int]]:
-        """Of each output row the columns of the image, their rows from the top down."""
+        """The columns of the image for each output row, each from the top down."""
         padded = self.padded(image)[:, self.padding : self.padding + self.width]
         return [
             padded[row * self.stride : row * self.stride + self.kernel, x, b, p].ravel().tolist()
@@ -80,7 +80,7 @@ class Feeder:
         ]
 
     def windows(self, image: np.ndarray) -> list[list[int]]:
-        """Of each output pixel its window, column by column from the left."""
+        """The window of each output pixel, column by column from the left."""
         padded = self.padded(image)
         made = []
         for row, column in itertools.product(range(self.out_height), range(self.out_width)):

@@ -98,7 +98,7 @@ def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
     weights = random_weights(seed, shape)
     words = pack_weights(weights, shape)
     p, f, m, n = shape.P, shape.fold, shape.M, shape.N
-    lanes = shape.support.lanes()
+    elements = shape.support.elements()
     assert len(words) == shape.NB * (shape.cout // shape.To) * f
     assert all(0 <= word < 1 << (m * shape.To * shape.weight_bits) for word in words)
     for b in range(shape.NB):
@@ -110,7 +110,7 @@ def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
                     for j in range(m):
                         element, expected = fold * m + j, 0
                         if element < n * shape.Tb:
-                            (v, t), tb = lanes[element % n], element // n
+                            (v, t), tb = elements[element % n], element // n
                             i = (b * shape.Tb + tb) * p + (v - o - 1) % p
                             if i < shape.cin:
                                 expected = weights[o, i].flat[t]
@@ -129,7 +129,7 @@ def test_scale_word_by_word(shape: EngineShape, bits: int, seed: int) -> None:
         for k in range(To):
             assert word >> (k * bits) & ((1 << bits) - 1) == scales[(s // P) * P * To + k * P + s % P]
     for wrong in (0, 1 << bits):
-        with pytest.raises(ConfigError, match=f"scales .{bits} bits.: {wrong} at"):
+        with pytest.raises(ConfigError, match=f"scales .{bits} bits.: must be .*, got {wrong} at"):
             pack_scales(np.full(shape.cout, wrong), shape)
 
 
@@ -201,25 +201,28 @@ def test_short_last_block_is_counted() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"To": 3}, "To: 3 .* multiple of .* 48; cout is 32"),
+        ({"To": 3}, "To: .* 48 must divide cout, got To 3 with cout 32"),
         ({"To": 0}, "To: "),
-        ({"Tb": 3}, "Tb: 3 .* 2 blocks"),
+        ({"Tb": 3}, "Tb: must divide .* 2 blocks, got 3"),
         ({"fold": 0}, "fold: "),
-        ({"fold": 25}, "fold: 25; 1 to N"),
-        ({"lanes": 23}, "lanes: 23, .* 24"),
-        ({"packing": 2}, "packing: 2 .* divide To, which is 1"),
+        ({"fold": 25}, "fold: must be 1 to N .* 24, got 25"),
+        ({"lanes": 23}, "lanes: must be .* 24 .* got 23"),
+        ({"packing": 2}, "packing: must divide To = 1, .* got 2"),
         ({"packing": 0}, "packing"),
-        ({"packing": 4, "To": 4, "cout": 64}, "packing: 4 products of 8-bit .* one of 27: 1 to 2 are possible"),
-        ({"packing": 2, "To": 2, "multiplier_bits": 18}, "packing: 2 .* 24 bits; .* one of 18: 1 is possible"),
+        ({"packing": 4, "To": 4, "cout": 64}, "packing: must be 1 to 2 for 8-bit .* got 4: .* multiplier 27"),
+        (
+            {"packing": 2, "To": 2, "multiplier_bits": 18},
+            "packing: must be 1 for 8-bit .* got 2: .* 24 bits, .* multiplier 18",
+        ),
         ({"multiplier_bits": 7}, "multiplier_bits"),
         ({"feed": "rows"}, "feed"),
-        ({"feed": "channels", "cout": 15}, "feed: channels, .* 15 . 1 cycles: .* the 16 channels"),
-        ({"feed": "channels", "engine": "indexed"}, "feed: channels, .* indexed"),
+        ({"feed": "channels", "cout": 15}, "feed: channels: .* at least the period 16, got 15 . 1"),
+        ({"feed": "channels", "engine": "indexed"}, "feed: must be windows with engine: indexed, .* got channels"),
         ({"lanes": True}, "lanes"),
         ({"lans": 24}, "lans: unknown key"),
-        ({"padding": 3}, "padding: 3 with kernel 3: 0 to 2"),
-        ({"padding": 0, "height": 2}, "height: 2"),
-        ({"padding": 0, "width": 2}, "width: 2"),
+        ({"padding": 3}, "padding: must be 0 to 2 with kernel 3, got 3"),
+        ({"padding": 0, "height": 2}, "height: must be at least 3 .*, got 2"),
+        ({"padding": 0, "width": 2}, "width: must be at least 3 .*, got 2"),
         ({"height": -1}, "height"),
         ({"height": "5"}, "height"),
         ({"cin": 0}, "cin"),
@@ -244,7 +247,7 @@ def test_impossible_shapes(change: dict, says: str) -> None:
 
 def test_support_of_another_kernel() -> None:
     support = EngineShape(**BASE).support
-    with pytest.raises(ConfigError, match="kernel size 3"):
+    with pytest.raises(ConfigError, match="support: kernel must be 5, .* got 3"):
         EngineShape(**{**BASE, "kernel": 5, "support": support})
 
 
@@ -275,7 +278,7 @@ def test_damaged_rom_is_refused() -> None:
     words = pack_weights(random_weights(1, shape), shape)
     with pytest.raises(ConfigError, match="words"):
         unpack_weights(words[:-1], shape)
-    with pytest.raises(ConfigError, match="does not fit"):
+    with pytest.raises(ConfigError, match="words must fit"):
         unpack_weights([1 << shape.rom_word_bits, *words[1:]], shape)
     with pytest.raises(ConfigError, match="padding"):
         unpack_weights([*words[:-1], (1 << shape.rom_word_bits) - 1], shape)

@@ -55,7 +55,7 @@ def test_as_many_products_as_fit(wide: int) -> None:
             return least >= -(1 << (wide - 1))
 
         assert fits(most) and not fits(most + 1), (w, a)
-        with pytest.raises(ConfigError, match=f"packing: {most + 1} products .* one of {wide}: .* possible"):
+        with pytest.raises(ConfigError, match=f"packing: must be .*, got {most + 1}: .* multiplier {wide}"):
             fields(most + 1, w, a, 1, wide)
 
 

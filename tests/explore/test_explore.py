@@ -278,7 +278,7 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
     st.data(),
 )
 def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel, data):
-    """Of larger shapes any engine that EngineShape takes has an option with its lanes that is no slower."""
+    """Any engine that EngineShape takes has, in larger shapes, an option with its lanes that is no slower."""
     support = support if kernel == 3 else "dense"
     shape = shape_of(cin, cout, 6, support, kernel=kernel, padding=kernel // 2, weight_bits=bits[0], in_bits=bits[1])
     drawn = Parallelism(
@@ -621,7 +621,7 @@ def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
     config = load(path)
     assert config.top == "network" and load_bundle(config, path).network.name == "digits"
     keys = (*Parallelism._fields, "lanes")
-    written = {name: [getattr(wish, key) for key in keys] for name, wish in config.layers.items()}
+    written = {name: [getattr(request, key) for key in keys] for name, request in config.layers.items()}
     assert written == {row["layer"]: [row[key] for key in keys] for row in result["layers"]}
     assert any(w.packing == 2 and w.feed == CHANNELS for w in config.layers.values())
     # What `psconv run` builds from it is as fast and as large as promised.
@@ -681,24 +681,24 @@ def test_the_command_finds_the_best_use_of_multipliers():
 def test_the_same_exploration_gives_the_same_file(tmp_path):
     texts = set()
     for name in ("a", "b"):
-        wish = explore.Wish(None, "DSP", ("DSP=40",), points=1)
-        texts.add(explore.write_config(explore.explore(DIGITS, wish), DIGITS, tmp_path / name, wish).read_bytes())
+        request = explore.Request(None, "DSP", ("DSP=40",), points=1)
+        texts.add(explore.write_config(explore.explore(DIGITS, request), DIGITS, tmp_path / name, request).read_bytes())
     assert len(texts) == 1
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--budget", "DSP"], "--budget: 'DSP'"),
+        (["--budget", "DSP"], "AMOUNT with KIND one of"),
         (["--budget", "GPU=3"], "KIND one of"),
-        (["--budget", "BRAM=lots"], "'none' was expected"),
-        (["--minimise", "URAM"], "--minimise: 'URAM'"),
-        (["--maximise", "speed"], "--maximise: 'speed'; utilisation is possible"),
-        (["--fps", "1e9"], "more than one frame a clock cycle"),
+        (["--budget", "BRAM=lots"], "--budget: BRAM: must be a number or 'none', got 'lots'"),
+        (["--minimise", "URAM"], "--minimise: must be one of DSP, BRAM, LUT, FF, got 'URAM'"),
+        (["--maximise", "speed"], "--maximise: must be 'utilisation', got 'speed'"),
+        (["--fps", "1e9"], "--fps: must be at most one frame per clock cycle"),
         (["--fps", "290000", "--budget", "DSP=20"], "no folding"),
         (["--budget", "DSP=4"], "no folding"),
-        (["--device", "ulx3s_85f"], "device family 'ecp5'"),
-        (["--device", "nowhere"], "unknown device"),
+        (["--device", "ulx3s_85f"], "target: family: must be"),
+        (["--device", "nowhere"], "target: must be one of"),
     ],
 )
 def test_wrong_wishes_are_refused_in_words(words, said, monkeypatch, capsys):
@@ -713,16 +713,16 @@ def test_wrong_wishes_are_refused_in_words(words, said, monkeypatch, capsys):
 
 
 def test_the_configuration_itself_is_not_overwritten(tmp_path):
-    wish = explore.Wish(None, "DSP", (), points=1)
+    request = explore.Request(None, "DSP", (), points=1)
     source = tmp_path / "net.yaml"
     source.write_text(yaml.safe_dump({"psconv": 1, "network": {"name": "digits", "dataset": "digits"}}))
-    with pytest.raises(ConfigError, match="configuration itself"):
-        explore.write_config(None, source, tmp_path, wish)
+    with pytest.raises(ConfigError, match="--out: must not be the folder of the configuration"):
+        explore.write_config(None, source, tmp_path, request)
 
 
 def test_a_single_layer_has_nothing_to_explore():
-    with pytest.raises(ConfigError, match="nothing to balance"):
-        explore.explore(ROOT / "examples" / "layers" / "dense.yaml", explore.Wish(None, "DSP", ()))
+    with pytest.raises(ConfigError, match="layer: must be left out"):
+        explore.explore(ROOT / "examples" / "layers" / "dense.yaml", explore.Request(None, "DSP", ()))
 
 
 def test_budgets_of_the_device_can_be_changed_and_lifted():

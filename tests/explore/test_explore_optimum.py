@@ -38,8 +38,10 @@ def here(monkeypatch):
     monkeypatch.setattr(explore, "in_workers", lambda function, calls: [function(*call) for call in calls])
 
 
-def chosen(path, *budget, **wish):
-    return explore.explore(path, explore.Wish(**{"fps": None, "minimise": "DSP", "budget": budget} | wish)).to_json()
+def chosen(path, *budget, **request):
+    return explore.explore(
+        path, explore.Request(**{"fps": None, "minimise": "DSP", "budget": budget} | request)
+    ).to_json()
 
 
 # The campaign
@@ -110,9 +112,9 @@ def test_what_is_promised_is_built(name, tmp_path, psconv):
         "stalls": {"images": 0},
     }
     (tmp_path / "n.yaml").write_text(yaml.safe_dump(config))
-    wish = explore.Wish(None, "LUT", ("DSP=30",), points=1)
-    found = explore.explore(tmp_path / "n.yaml", wish)
-    path = explore.write_config(found, tmp_path / "n.yaml", tmp_path / "chosen", wish)
+    request = explore.Request(None, "LUT", ("DSP=30",), points=1)
+    found = explore.explore(tmp_path / "n.yaml", request)
+    path = explore.write_config(found, tmp_path / "n.yaml", tmp_path / "chosen", request)
     code, _, err = psconv("run", str(path), "--out", str(tmp_path / "run"))
     assert code == 0, err
     built = json.loads((tmp_path / "run" / "report" / "report.json").read_text())["designs"][0]
@@ -152,7 +154,7 @@ def tiny(name):
 
 
 def test_a_choice_is_found_where_streams_of_another_would_not_fit(here):
-    """Of 36 choices one fits 680 LUT; a search that reserved what the first one's streams took had none."""
+    """One of 36 choices fits 680 LUT; a search that reserved what the first one's streams took had none."""
     path = NETWORKS / "ex26" / "run.yaml"
     found = chosen(path, "LUT=680", device="zcu104")["chosen"]
     assert found["LUT"] == 677 and found["proof"] == "optimal"

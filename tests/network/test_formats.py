@@ -94,10 +94,10 @@ def test_a_power_of_two_scale_is_a_shift_of_its_own(
 @pytest.mark.parametrize(
     ("acc", "scale", "says"),
     [
-        (1, 0, "scale: 0"),
-        (1, 65536, "scale: 65536"),
-        (1, -1, "scale: -1"),
-        (1, 1.0, "scale: integers"),
+        (1, 0, "scale: must be 1 to 65535, got 0"),
+        (1, 65536, "scale: must be 1 to 65535, got 65536"),
+        (1, -1, "scale: must be 1 to 65535, got -1"),
+        (1, 1.0, "scale: must be integers, got float64"),
         (2**47, 1, "accumulator"),
         (-(2**47) - 1, 1, "accumulator"),
     ],
@@ -206,5 +206,5 @@ def test_accumulator_that_is_too_small() -> None:
     weights, bias = np.array([[3, -4]]), np.array([10])
     needed = accumulator_bits(weights, bias, 4)
     check_accumulator(weights, bias, 4, needed, "conv1")
-    with pytest.raises(ConfigError, match=f"conv1: accumulator_bits {needed - 1} .* {needed} bits"):
+    with pytest.raises(ConfigError, match=f"conv1: accumulator_bits: must be at least {needed} .*, got {needed - 1}"):
         check_accumulator(weights, bias, 4, needed - 1, "conv1")

@@ -42,7 +42,7 @@ def test_small_supports_written_out() -> None:
 )
 def test_nonzeros_of_the_papers_networks(name: str, nonzeros: int) -> None:
     support = Support.parse(name, 3)
-    assert support.nonzeros == nonzeros == len(support.lanes())
+    assert support.nonzeros == nonzeros == len(support.elements())
     assert support.has_full_kernel == (name == "dense" or name.startswith("PSD"))
     assert support.index_bits() == (0 if name == "dense" else 9 * support.period)
 
@@ -63,7 +63,7 @@ def test_every_size_and_period(size: int, period: int, full: bool) -> None:
     # One cycle through the tap sets covers all nine taps.
     if period > 9:
         assert {tap for taps in support.taps[1:] for tap in taps} == set(FULL)
-    assert support.lanes() == sorted(support.lanes())
+    assert support.elements() == sorted(support.elements())
 
 
 @given(
@@ -149,7 +149,7 @@ def test_names_for_other_kernels(name: str, kernel: int) -> None:
 @pytest.mark.parametrize(
     ("taps", "says"),
     [
-        ([], "period 0"),
+        ([], "period: must be 1 to 4096, got 0"),
         ([[]], "at least one tap"),
         ([[9]], "0 to 8"),
         ([[-1]], "0 to 8"),
@@ -182,5 +182,5 @@ def test_check_support_names_the_weight() -> None:
     check_support(weights, support, "w")
     weights[2, 3, 1, 1] = 1
     assert not support.mask(4, 5)[2, 3, 1, 1]
-    with pytest.raises(ConfigError, match=r"w: 1 nonzero .*\[2, 3, 1, 1\]"):
+    with pytest.raises(ConfigError, match=r"w: must be zero outside .*, got 1 nonzero, .*\[2, 3, 1, 1\]"):
         check_support(weights, support, "w")

@@ -339,13 +339,13 @@ def test_a_broken_design_is_one_clear_error(tmp_path: Path, fifo_ports: Ports) -
     assert not list((tmp_path / "run" / "build").glob("axis_fifo-*"))
     with pytest.raises(ConfigError, match="no such file"):
         simulate([tmp_path / "absent.sv"], fifo_ports, beats, last, beats, 4, tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"beats_in: uint8 \[beats > 0, 2\]"):
+    with pytest.raises(ConfigError, match=r"beats_in: must be uint8 \[beats > 0, 2\]"):
         simulate(FIFO, fifo_ports, beats[:, :1], last, beats, 4, tmp_path / "run")
-    with pytest.raises(ConfigError, match="expected: 1 images of 3 beats"):
+    with pytest.raises(ConfigError, match="expected: must be 1 images of 3 beats, got 4"):
         simulate(FIFO, fifo_ports, beats, last, beats, 3, tmp_path / "run")
     with pytest.raises(ConfigError, match="idle"):
         simulate(FIFO, fifo_ports, beats, last, beats, 4, tmp_path / "run", idle=1.0)
-    with pytest.raises(ConfigError, match=r"axes\['out'\]: 6 beats, but an image has 4"):
+    with pytest.raises(ConfigError, match=r"axes\['out'\]: must have 4 beats, as an image, got 6"):
         simulate(FIFO, fifo_ports, beats, last, beats, 4, tmp_path / "run", axes={"out": [("row", 6)]})
 
 
@@ -372,14 +372,14 @@ def test_ports_json_is_checked(tmp_path: Path, fifo_ports: Ports) -> None:
     data["streams"][1]["signals"]["TDATA"]["width"] = 12
     with pytest.raises(ConfigError, match="whole bytes"):
         parse_ports(data)
-    with pytest.raises(ConfigError, match="unknown HLS tool 'catapult'; known: open, vitis, bambu"):
+    with pytest.raises(ConfigError, match="tool: must be one of open, vitis, bambu, got 'catapult'"):
         vendor_ports("catapult", "top", {"x": "in"}, [])
     with pytest.raises(ConfigError, match="no port 'ap_clk'"):
         vendor_ports("vitis", "top", {"x": "in"}, [])
     path.write_text("{")
     with pytest.raises(ConfigError, match="cannot be read as JSON"):
         load_ports(path)
-    with pytest.raises(ConfigError, match="one stream of direction 'out' needed, found none"):
+    with pytest.raises(ConfigError, match="must have one stream of direction 'out', got none"):
         parse_ports({**fifo_ports.model_dump(), "streams": [fifo_ports.stream("in").model_dump()]}).stream("out")
 
 

@@ -143,7 +143,7 @@ def test_what_a_case_starts_ends_with_it(tmp_path):
 
 def test_the_command_knows_the_campaigns(on_repository, tmp_path):
     code, _, err = on_repository("hunt", "rabbits")
-    assert code == 2 and "rabbits" in err and "known are" in err
+    assert code == 2 and "rabbits" in err and "hunt: must be one of" in err
     code, _, err = on_repository("hunt", "--case", str(tmp_path / "none.json"))
     assert code == 2 and "none.json" in err
 

@@ -109,7 +109,7 @@ def test_a_design_of_nngen_and_its_row(peer, tmp_path, monkeypatch):
     here = tmp_path / case.name
     built = peer.nngen_layer.generate(engine, peer.nngen_layer.Parallelism(1, 1, peer.BUS_BITS), here)
     # Generated once: names in NNgen's Verilog are numbered on, and another design would be compiled again.
-    monkeypatch.setattr(peer.nngen_layer, "generate", lambda engine, wish, folder: built)
+    monkeypatch.setattr(peer.nngen_layer, "generate", lambda engine, parallelism, folder: built)
     monkeypatch.setattr(peer, "synthesise", lambda rtl, top, target: {"total": cells})
     row = peer.measure(case, tmp_path)
     macs = 4 * 4 * 4 * 4 * 9

@@ -152,13 +152,19 @@ def test_refuses_a_schedule_that_is_not_this_engines() -> None:
             latency(engine_dataflow(shape), schedule)
 
     process = "processes"
-    refused("has 7 iterations, this network", lambda s: s[process][2].update(iterations=7))
+    refused("iterations: must be .* in this network, got 7", lambda s: s[process][2].update(iterations=7))
     refused("in stage 1", lambda s: s[process][1].update(issue_stages=2))
-    refused("ii 1", lambda s: s[process][1].update(ii=2))
-    refused("reads in stage 0 expected", lambda s: s[process][1]["reads"][0].update(stage=1))
-    refused("writes engine_window_words, z", lambda s: s[process][1]["writes"].append({"stream": "z", "stage": 1}))
-    refused("other processes than this network: 'more'", lambda s: s[process].append({**s[process][0], "name": "more"}))
-    refused("reads z", lambda s: s[process][0]["reads"][0].update(stream="z"))
+    refused("ii: must be 1 for the cycle model, got 2", lambda s: s[process][1].update(ii=2))
+    refused("reads: must be in stage 0, got .*1", lambda s: s[process][1]["reads"][0].update(stage=1))
+    refused(
+        "writes: must be engine_window_words, got engine_window_words, z",
+        lambda s: s[process][1]["writes"].append({"stream": "z", "stage": 1}),
+    )
+    refused(
+        "processes: must be those of this network, got others, such as 'more'",
+        lambda s: s[process].append({**s[process][0], "name": "more"}),
+    )
+    refused("reads: must be x, got z", lambda s: s[process][0]["reads"][0].update(stream="z"))
     with pytest.raises(ConfigError, match="images: must be at least 1, got 0"):
         latency(engine_dataflow(shape), make_schedule(shape), images=0)
 
@@ -166,7 +172,7 @@ def test_refuses_a_schedule_that_is_not_this_engines() -> None:
 def test_depths_other_than_those_that_were_asked_for_are_refused() -> None:
     shape = make_shape()
     check(engine_dataflow(shape), make_schedule(shape))
-    asked, least = "were asked for", "at least 12 were expected"
+    asked, least = "depth must be .*, as requested, got", "depth must be at least 12"
     for name, message in (("column", asked), ("window", asked), ("sum", least)):
         schedule = make_schedule(shape)
         [stream] = [stream for stream in schedule["streams"] if stream["name"] == f"engine_{name}_words"]

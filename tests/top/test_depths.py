@@ -65,7 +65,7 @@ def dataflow_of(path: Path) -> Dataflow:
     "name", ["pool", "lenet_head", "seven", "pool2/run", "skip3/run", "skip4_8/run", "hls_q/run", "mem_nobias/run"]
 )
 def test_the_pace_is_kept_for_ever(name: str) -> None:
-    """That of the slowest process, exactly, well after the start, with the latest and with the earliest stages."""
+    """The slowest process's interval, exactly, well after the start, with the latest and with the earliest stages."""
     dataflow = dataflow_of(FAULTS / "networks" / f"{name}.yaml")
     pace = slowest(dataflow).iterations
     for seed in range(4):
@@ -108,7 +108,7 @@ def test_streams_too_shallow_are_found(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_verdicts_wait_for_their_scores(tmp_path: Path) -> None:
-    """The longest way round a network with weights that are loaded: from the gate past all engines to the answer."""
+    """The longest way round a network with loaded weights: from the packet parser past all engines to the response."""
     depths.CAMPAIGN.check(SKIP | {"weights": "loaded"}, tmp_path)
 
 

@@ -13,7 +13,7 @@ LOADED = EXAMPLES / "digits" / "loaded.yaml"
 
 
 def test_streams_that_stay_empty_between_two_loads_do_not_count() -> None:
-    """Those that weights come through: no word for an image without a load, and no reach into the images before."""
+    """Units that weights come through: no word for an image without a load, and no reach into the images before."""
     config = load(LOADED)
     bundle = load_bundle(config, LOADED)
     shapes = engine_shapes(config, bundle)
@@ -21,8 +21,8 @@ def test_streams_that_stay_empty_between_two_loads_do_not_count() -> None:
     assert set(stream_depths_between(loaded)) > {f"{layer}_words" for layer in shapes}
     ends = latency_at_most(loaded, 12).image_last
     assert [latency_at_most(loaded, count).image_last for count in (1, 2, 5)] == [ends[:1], ends[:2], ends[:5]]
-    # Each engine takes an order before an image, and the gate a beat: at the pace of the same network with its weights
-    # in ROM, a little later.
+    # Each engine takes an order before an image, and the packet parser a beat: at the interval of the same network with
+    # its weights in ROM, a little later.
     others = latency_at_most(rom, 12).image_last
     delays = {end - other for end, other in zip(ends, others, strict=True)}
     assert len(delays) == 1 and 0 < min(delays) < 0.1 * (ends[1] - ends[0])

@@ -66,7 +66,7 @@ def story() -> tuple[Dataflow, list[Packet], list[Verdict], dict[int, np.ndarray
     damaged = weights.copy()
     damaged[len(damaged) // 2, 1] ^= 0x10
     foreign = weights.copy()
-    foreign[dataflow.gate.identity_beats - 1, 0] ^= 1
+    foreign[dataflow.packet_parser.identity_beats - 1, 0] ^= 1
     first = packet(dataflow, images[0], weights)
     cut = Packet(packet(dataflow, images[3]).beats[:-2])
     long = Packet(np.concatenate([packet(dataflow, images[4]).beats] * 2))
@@ -121,7 +121,7 @@ def test_the_hardware_sums_beats_of_any_width(channels, tmp_path):
     dataflow = build(bundle, {"c": loadable(engine_shape(bundle, "c", Tb=channels))}, loaded=True)
     image, weights = some_images(bundle, 1)[0], weight_beats(dataflow, bundle)
     assert weights.shape[1] == channels
-    first, last = dataflow.gate.identity_beats, len(weights) - dataflow.gate.check_beats
+    first, last = dataflow.packet_parser.identity_beats, len(weights) - dataflow.packet_parser.check_beats
     changed = [weights]
     for one in range(first, last):
         for other in range(one + 1, last):
@@ -146,8 +146,8 @@ def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
     """128 bits, half a million of them with weights: sums of integers as long took 4.54 ns."""
     bundle = random_bundle(network(conv("c", "input", 16, kernel=1), channels=16, height=224, width=224), 0)
     dataflow = build(bundle, {"c": loadable(engine_shape(bundle, "c", Tb=16))}, loaded=True)
-    gate = replace(dataflow.gate, load_beats=500_000)
-    (tmp_path / "config.hpp").write_text(header.render_header("config.hpp", "", "", gate.widest, [gate.struct()]))
+    parser = replace(dataflow.packet_parser, load_beats=500_000)
+    (tmp_path / "config.hpp").write_text(header.render_header("config.hpp", "", "", parser.widest, [parser.struct()]))
     (tmp_path / "gate.cpp").write_text("""
         #include "config.hpp"
         #include "packet_parser.hpp"
@@ -341,10 +341,10 @@ def test_beats_that_changed_places_are_seen():
     bundle = load_bundle(config, path)
     dataflow = build(bundle, engine_shapes(config, bundle, load_target(config.target)), loaded=True)
     weights = weight_beats(dataflow, bundle)
-    first = dataflow.gate.identity_beats
-    swapped = weights[first : len(weights) - dataflow.gate.check_beats].copy()
+    first = dataflow.packet_parser.identity_beats
+    swapped = weights[first : len(weights) - dataflow.packet_parser.check_beats].copy()
     swapped[[0, 2]] = swapped[[2, 0]]
-    assert not np.array_equal(check_sum(swapped), weights[len(weights) - dataflow.gate.check_beats :])
+    assert not np.array_equal(check_sum(swapped), weights[len(weights) - dataflow.packet_parser.check_beats :])
 
 
 def built_to_load(bundle: Bundle) -> Dataflow:
@@ -394,7 +394,7 @@ def test_a_bundle_that_computes_something_else_is_refused(layer, change):
         other = random_bundle(everything(largest=change, mean=change), 1)
     with pytest.raises(ConfigError, match="layer .* in the (bundle|hardware)"):
         weight_beats(hardware, other)
-    assert built_to_load(other).gate.identity != hardware.gate.identity
+    assert built_to_load(other).packet_parser.identity != hardware.packet_parser.identity
 
 
 @pytest.mark.parametrize("tensor", ["input", "a", "largest", "sum", "b", "fc"])
@@ -406,12 +406,12 @@ def test_formats_are_part_of_what_is_computed(tensor):
         formats = bundle.formats | {tensor: replace(form, **{field: getattr(form, field) + step})}
         try:
             other = replace(bundle, formats=formats)
-            identity = built_to_load(other).gate.identity
+            identity = built_to_load(other).packet_parser.identity
         except ConfigError:  # a pool has the format of its input
             continue
         with pytest.raises(ConfigError, match="layer .* in the bundle"):
             weight_beats(hardware, other)
-        assert identity != hardware.gate.identity
+        assert identity != hardware.packet_parser.identity
 
 
 def test_what_makes_no_difference_is_taken():
@@ -422,10 +422,10 @@ def test_what_makes_no_difference_is_taken():
     moved = {name: replace(form, frac=form.frac + 2) for name, form in bundle.formats.items()}
     renamed = bundle.network.model_copy(update={"name": "another"})
     for same in (other, replace(bundle, formats=moved), replace(bundle, network=renamed)):
-        assert built_to_load(same).gate.identity == hardware.gate.identity
+        assert built_to_load(same).packet_parser.identity == hardware.packet_parser.identity
         assert len(weight_beats(hardware, same)) == len(weight_beats(hardware, bundle))
     packed = {name: shape.model_copy(update={"ultra_weights": True}) for name, shape in hardware.shapes.items()}
-    assert build(bundle, packed, loaded=True).gate.identity == hardware.gate.identity
+    assert build(bundle, packed, loaded=True).packet_parser.identity == hardware.packet_parser.identity
 
 
 def test_a_layer_that_nothing_needs_is_not_loaded(psconv, tmp_path):

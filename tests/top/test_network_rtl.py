@@ -73,11 +73,11 @@ def test_configurations_that_no_network_has() -> None:
     base = {"psconv": 1, "images": Images()}
     layer = {"in_channels": 1, "out_channels": 1, "height": 3, "width": 3}
     generated = {"name": "digits", "dataset": "digits"}
-    with pytest.raises(ValueError, match="exactly one of bundle, layer and network"):
+    with pytest.raises(ValueError, match="bundle, layer, network: exactly one must be given"):
         RunConfig(**base, layer=layer, network=generated)
-    with pytest.raises(ValueError, match="top: network needs a bundle or a network"):
+    with pytest.raises(ValueError, match="top: must be layers for one layer, got network"):
         RunConfig(**base, layer=layer, top="network")
-    with pytest.raises(ValueError, match="random images only"):
+    with pytest.raises(ValueError, match="images.source: must be random"):
         RunConfig(**(base | {"images": {"source": "digits"}}), network=generated)
 
 

@@ -191,7 +191,7 @@ def whole_network(
 
 
 def fewer(built: Built, images: int) -> Built:
-    """The same with its first images alone."""
+    """`built` with its first `images` images alone."""
     return replace(built, vectors=built.vectors.first(images))
 
 
@@ -260,8 +260,8 @@ def test_rtl_of_odd_shapes(name: str, tmp_path: Path) -> None:
 def test_the_stream_that_starves_is_named(every_kind) -> None:
     """Weights that are kept back: the watchdog says by which port they do not come."""
     short = design_of(every_kind.design.dataflow)
-    further = short.further(1)
-    missing, last = further["w_d"]
+    extra_inputs = short.extra_inputs(1)
+    missing, last = extra_inputs["w_d"]
     assert last.nonzero()[0].tolist() == [len(missing) - 1]  # TLAST with the last weight
     short.streamed["w_d"] = missing[: len(missing) // 2]
     result = fewer(replace(every_kind, design=short), 1).simulated("starved")
@@ -275,7 +275,7 @@ def test_the_stream_that_starves_is_named(every_kind) -> None:
 
 
 def test_windows_that_come_channel_by_channel() -> None:
-    with pytest.raises(ConfigError, match="layer a: feed: channels, but weights that are streamed meet whole windows"):
+    with pytest.raises(ConfigError, match="layer a: feed: must be windows with weights: streamed, got channels"):
         made(*NETWORKS["channel by channel"])
 
 
@@ -283,7 +283,7 @@ def test_what_does_not_go_together_is_refused() -> None:
     net, _parallelism = NETWORKS["one pixel"]
     bundle = random_bundle(net, 3)
     shapes = {layer.name: engine_shape(bundle, layer.name) for layer in net.weighted_layers()}
-    with pytest.raises(ConfigError, match="layer a: its weights are streamed; where weights are loaded"):
+    with pytest.raises(ConfigError, match="layer a: weights: must be loaded where any are loaded, got streamed"):
         build(bundle, shapes, loaded=True, streamed=["a"])
 
 
@@ -313,18 +313,18 @@ def test_the_bench_wants_all_inputs(tmp_path: Path) -> None:
     def run(**options: object) -> None:
         simulate([], ports, *images, np.zeros((2, 1), np.uint8), 1, tmp_path, **options)
 
-    with pytest.raises(ConfigError, match="one stream of direction 'in' needed, found x, w"):
+    with pytest.raises(ConfigError, match="must have one stream of direction 'in', got x, w"):
         run()
-    with pytest.raises(ConfigError, match="no stream 'v' of direction 'in'; there are: x, w|besides v needed"):
-        run(further={"v": images})
-    with pytest.raises(ConfigError, match=r"further\['w'\]: 1 packets, but there are 2 images"):
-        run(further={"w": (images[0], np.array([False, False, False, True]))})
-    with pytest.raises(ConfigError, match=r"further\['w'\]: one flag per input beat expected"):
-        run(further={"w": (images[0], np.array([True, False, False, False]))})
-    with pytest.raises(ConfigError, match="reset_on: 'v' is none of the input streams x, w"):
-        run(further={"w": images}, reset_after=1, reset_on="v")
-    with pytest.raises(ConfigError, match="reset_after: 1 to 4 beats of w, got 5"):
-        run(further={"w": images}, reset_after=5, reset_on="w")
+    with pytest.raises(ConfigError, match="stream of direction 'in' must be one of x, w, got 'v'|other than v, got"):
+        run(extra_inputs={"v": images})
+    with pytest.raises(ConfigError, match=r"extra_inputs\['w'\]: must have a packet for each of 2 images, got 1"):
+        run(extra_inputs={"w": (images[0], np.array([False, False, False, True]))})
+    with pytest.raises(ConfigError, match=r"extra_inputs\['w'\]: must be one flag per input beat"):
+        run(extra_inputs={"w": (images[0], np.array([True, False, False, False]))})
+    with pytest.raises(ConfigError, match="reset_on: must be one of the input streams x, w, got 'v'"):
+        run(extra_inputs={"w": images}, reset_after=1, reset_on="v")
+    with pytest.raises(ConfigError, match="reset_after: must be 1 to 4 beats of w, got 5"):
+        run(extra_inputs={"w": images}, reset_after=5, reset_on="w")
 
 
 def test_rom_networks_have_no_weight_port() -> None:

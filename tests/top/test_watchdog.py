@@ -72,14 +72,14 @@ def test_silence_is_as_long_as_the_model_says_at_most(layer: dict) -> None:
 def test_layers_that_are_quiet_for_long_are_no_deadlock(name: str) -> None:
     """More than the 20,000 cycles that any silence once was allowed."""
     config = load(LAYERS / f"{name}.yaml")
-    layer, wish = config.layer, config.parallelism
+    layer, requested = config.layer, config.parallelism
     shape = make_shape(
         cin=layer.in_channels,
         cout=layer.out_channels,
         height=layer.height,
         width=layer.width,
         support=layer.support,
-        fold=wish.fold,
+        fold=requested.fold,
     )
     assert quiet(engine_dataflow(shape), make_schedule(shape)) > 20_000
 

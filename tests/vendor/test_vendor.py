@@ -413,7 +413,7 @@ def test_missing_tool_explains_itself_and_exits_with_3(tool: str, tmp_path: Path
 def test_wrong_use_exits_with_2(tmp_path: Path, psconv) -> None:
     path, out = str(run_file(tmp_path, LAYER)), str(tmp_path / "out")
     code, _, err = psconv("synth", path, "--hls", "vitis", "--out", out, "--target", "ulx3s_85f", "--script-only")
-    assert code == 2 and "ulx3s_85f is no AMD device" in err
+    assert code == 2 and "target: must be an AMD device, got ulx3s_85f" in err
     code, _, err = psconv("synth", path, "--hls", "vitis", "--out", out, "--tool", str(tmp_path / "nowhere"))
     assert code == 2 and "nowhere: no such file or folder" in err
     code, _, err = psconv("synth", path, "--out", out, "--script-only")

@@ -67,19 +67,21 @@ def describe() -> str:
 
 
 @cache
-def _chosen(wish: str) -> Native | None:
-    if wish not in ("", "off", *INSTRUCTION_SETS):
-        raise ConfigError(f"environment: {SWITCH}: {wish!r}: off or one of {', '.join(INSTRUCTION_SETS)} was expected")
-    if wish == "off":
+def _chosen(requested: str) -> Native | None:
+    if requested not in ("", "off", *INSTRUCTION_SETS):
+        raise ConfigError(
+            f"environment: {SWITCH}: must be off or one of {', '.join(INSTRUCTION_SETS)}, got {requested!r}"
+        )
+    if requested == "off":
         return None
     try:
         library = load()
     except Unavailable:
         return None
-    if wish:
-        number = INSTRUCTION_SETS.index(wish)
+    if requested:
+        number = INSTRUCTION_SETS.index(requested)
         if not library.psconv_supports(number):
-            raise ConfigError(f"environment: {SWITCH}: this processor has no {wish}")
+            raise ConfigError(f"environment: {SWITCH}: must be an instruction set of this processor, got {requested}")
         return Native(library, number)
     return Native(library, max(supported()))
 

@@ -43,7 +43,7 @@ _plans: WeakKeyDictionary[Bundle, dict[tuple[str, int], Plan | None]] = WeakKeyD
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What of `Layer` in convolution.cpp depends on the weights alone."""
+    """The part of `Layer` in convolution.cpp that depends on the weights alone."""
 
     shape: tuple[int, ...]  # cout, cin, K, K
     channels: Int32  # int32 [groups, size], -1: no channel
