@@ -57,10 +57,3 @@ PLACES = (
     Place("campaigns", "scripts.hunt.integers:_output", "an independent answer for `python -m scripts hunt`", BUILT),
     Place("onnxruntime", "scripts.benchmarks.golden:onnx_session", "its form in ONNX, of layers that ResNet18 has"),
 )
-
-
-def table() -> str:
-    """The places as a Markdown table."""
-    lines = ["| rule | of | where | what |", "|---|---|---|---|"]
-    lines += [f"| {place.rule} | {place.of} | `{place.file}`: `{place.name}` | {place.what} |" for place in PLACES]
-    return "\n".join(lines) + "\n"
