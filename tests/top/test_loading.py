@@ -297,11 +297,13 @@ def test_a_bundle_that_does_not_fit_is_refused():
     )
     with pytest.raises(ConfigError, match=f"layer {name}: shift"):
         weight_beats(dataflow, finer)
-    with pytest.raises(ConfigError, match="layer a: in the hardware only"):
+    with pytest.raises(
+        ConfigError, match="layer a: must be in the bundle and in the hardware, got it in the hardware only"
+    ):
         weight_beats(dataflow, random_bundle(network(conv("other", "input", 4)), 1))
     shapes = {layer: engine_shape(bundle, layer, s.To, s.Tb, s.fold) for layer, s in dataflow.shapes.items()}
     in_rom = build(bundle, shapes)
-    with pytest.raises(ConfigError, match="weights: loaded"):
+    with pytest.raises(ConfigError, match="weights: must be loaded, got rom"):
         weight_beats(in_rom, bundle)
 
 
