@@ -39,11 +39,11 @@ template <int BEATS, int BITS> struct Countdown {
 //
 // \tparam C  configuration: bits of a beat of x BEAT_BITS, of a word of the image WORD_BITS; beats of the parts of a
 //            packet IDENTITY_BEATS, LOAD_BEATS, CHECK_BEATS, IMAGE_WORDS, in counters of COUNT_BITS bits; IDENTITY,
-//            of the network whose weights are taken
+//            of the network whose weights are taken; bits of a verdict VERDICT_BITS, and which is which VERDICT_...
 // \tparam X  AXI4-Stream beat
 template <class C, class X>
 void packet_parser(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
-                   hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<8>>& verdicts) {
+                   hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<C::VERDICT_BITS>>& verdicts) {
   static bool loaded = false;  // the engines hold weights that came whole, since reset
   // The part of the packet that a beat is of: just one of these is true. Those from `name` to `check` are
   // there only where the header says so; `tail` is behind the image.
@@ -88,14 +88,14 @@ beats:
     }
     if (tail && !missing) overlong = true;
     if (tail && missing) {
-      ap_uint<8> verdict = 0;
-      verdict[0] = loaded && !malformed && !truncated && !overlong;
-      verdict[1] = !loaded;
-      verdict[2] = reloading;
-      verdict[3] = malformed;
-      verdict[4] = truncated;
-      verdict[5] = overlong;
-      verdict[6] = foreign;
+      ap_uint<C::VERDICT_BITS> verdict = 0;
+      verdict[C::VERDICT_GOOD] = loaded && !malformed && !truncated && !overlong;
+      verdict[C::VERDICT_NO_WEIGHTS] = !loaded;
+      verdict[C::VERDICT_RELOADED] = reloading;
+      verdict[C::VERDICT_BAD_HEADER] = malformed;
+      verdict[C::VERDICT_TRUNCATED] = truncated;
+      verdict[C::VERDICT_OVERLONG] = overlong;
+      verdict[C::VERDICT_FOREIGN] = foreign;
       verdicts.write(verdict);
       more = false;
     }

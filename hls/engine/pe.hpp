@@ -12,7 +12,7 @@
 //
 // \tparam C        configuration of an engine (geometry.hpp)
 // \tparam Weights  what gives weights(address) and biases(step): C itself, or LoadedWeights<C> (weights.hpp)
-// \tparam RELOADS  iterations in which new weights come, at most
+// \tparam MOST     iterations of an image, at most: with new weights before it
 #ifndef PSCONV_PE_HPP
 #define PSCONV_PE_HPP
 
@@ -56,11 +56,10 @@ void multiply_accumulate(const Weights& weights, const Nest<C>& nest, const Ring
 template <class C, bool IN_MEMORY = (C::PIECES > 1)> struct ProcessingElement {
   using G = Geometry<C>;
 
-  template <int RELOADS, class Weights>
+  template <int MOST, class Weights>
   static void run(Weights weights, Carried<C>& carried, typename G::WindowStream& window_words,
                   typename G::SumsStream& sum_words) {
 #pragma HLS INLINE
-    const int MOST = G::ITERATIONS + RELOADS;
     // Registers: any iteration may read and move all of them, and adds to all sums.
     Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable = ring complete dim = 0
@@ -91,11 +90,10 @@ template <class C> struct ProcessingElement<C, true> {
   using G = Geometry<C>;
   using R = RingInMemory<C>;
 
-  template <int RELOADS, class Weights>
+  template <int MOST, class Weights>
   static void run(Weights weights, Carried<C>& carried, typename G::WindowStream& window_words,
                   typename G::SumsStream& sum_words) {
 #pragma HLS INLINE
-    const int MOST = G::ITERATIONS + RELOADS;
     typename R::Memories taps;
 #pragma HLS ARRAY_PARTITION variable = taps complete dim = 1
 #pragma HLS BIND_STORAGE variable = taps type = ram_s2p impl = lutram
@@ -138,7 +136,7 @@ template <class C> struct ProcessingElement<C, true> {
 template <class C>
 void pe(typename Geometry<C>::WindowStream& window_words, typename Geometry<C>::SumsStream& sum_words) {
   Carried<C> carried;
-  ProcessingElement<C>::template run<0>(C(), carried, window_words, sum_words);
+  ProcessingElement<C>::template run<Geometry<C>::ITERATIONS>(C(), carried, window_words, sum_words);
 }
 
 // With weights that are loaded.
@@ -161,12 +159,12 @@ void pe(hls::stream<ap_uint<1>>& reload_requests, hls::stream<typename Geometry<
     static typename G::Weights weights[G::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable = weights type = ram_s2p impl = uram
     const LoadedWeights<C> loaded = {load_words, weights, biases, reloading};
-    ProcessingElement<C>::template run<G::ROM_WORDS>(loaded, carried, window_words, sum_words);
+    ProcessingElement<C>::template run<G::ITERATIONS + G::ROM_WORDS>(loaded, carried, window_words, sum_words);
   } else {
     static typename G::Weights weights[G::ROM_WORDS];
 #pragma HLS BIND_STORAGE variable = weights type = ram_s2p
     const LoadedWeights<C> loaded = {load_words, weights, biases, reloading};
-    ProcessingElement<C>::template run<G::ROM_WORDS>(loaded, carried, window_words, sum_words);
+    ProcessingElement<C>::template run<G::ITERATIONS + G::ROM_WORDS>(loaded, carried, window_words, sum_words);
   }
 }
 

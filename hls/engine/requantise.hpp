@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums -> output activations. Defined in words and formula in docs/reference/maths.md.
+// Sums -> output activations. Defined in docs/reference/interfaces.md, "Numbers".
 //
 // \tparam C           configuration: SHIFT, RELU, OUT_BITS; of an engine (geometry.hpp) for Scales
 // \tparam SCALE_BITS  of a factor; 0: there are none

@@ -11,15 +11,16 @@ namespace psconv {
 
 // scores: WORDS words of each image. verdicts: one for each image. y: the scores, and the verdict behind them.
 //
-// \tparam C  configuration: WORDS of an image, of WORD_BITS bits; BEATS, one more
+// \tparam C  configuration: WORDS of an image, of WORD_BITS bits; BEATS, one more; bits of a verdict VERDICT_BITS
 // \tparam Y  AXI4-Stream beat
 template <class C, class Y>
-void response(hls::stream<ap_uint<C::WORD_BITS>>& scores, hls::stream<ap_uint<8>>& verdicts, hls::stream<Y>& y) {
+void response(hls::stream<ap_uint<C::WORD_BITS>>& scores, hls::stream<ap_uint<C::VERDICT_BITS>>& verdicts,
+              hls::stream<Y>& y) {
 words:
   for (int word = 0; word < C::BEATS; ++word) {
 #pragma HLS PIPELINE II = 1
     ap_uint<C::WORD_BITS> score = 0;
-    ap_uint<8> verdict = 0;
+    ap_uint<C::VERDICT_BITS> verdict = 0;
     if (word < C::WORDS) score = scores.read();
     if (word == C::WORDS) verdict = verdicts.read();
     const ap_uint<whole_bytes(C::WORD_BITS)> beat = ap_uint<whole_bytes(C::WORD_BITS)>(score) | verdict;

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,7 +23,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Trains a pSConv network in PyTorch (needs the package's `train` extra)."""
-    training = _training("train")
+    with _torch():
+        from pymodel.training import train as training
     show.result("Training", training.train(config, out, resume, tuple(sets or ())).to_json(), as_json)
 
 
@@ -36,8 +39,9 @@ def quantize(
     as_json: Json = False,
 ) -> None:
     """Turns a trained network into a fixed-point bundle that golden model and engine run."""
-    quantise = _training("quantise")
-    result = quantise.quantise(
+    with _torch():
+        from pymodel.training.quantise import quantise
+    result = quantise(
         run_dir,
         out,
         weight_bits=weight_bits,
@@ -59,16 +63,18 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Trains, quantises and judges several variants of a network, side by side."""
-    result = _training("sweep").sweep(config, out, tuple(variants), results, tuple(sets or ()))
+    with _torch():
+        from pymodel.training import sweep as sweeping
+    result = sweeping.sweep(config, out, tuple(variants), results, tuple(sets or ()))
     if result:
         show.result("Sweep", result.to_json(), as_json)
 
 
-def _training(module: str) -> Any:
-    from importlib import import_module
-
+@contextmanager
+def _torch() -> Iterator[None]:
+    """Around the import of a module that needs PyTorch. Raises ConfigError where that is missing."""
     try:
-        return import_module(f"pymodel.training.{module}")
+        yield
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

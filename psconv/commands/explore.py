@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from openhls.backend.targets import least_period
 
 from psconv.common import plots
-from psconv.common.parallel import in_workers
+from psconv.common.parallel import Arguments, Result, in_workers
 from psconv.common.tables import Row
 from psconv.flow.config import load
 from psconv.flow.inputs import load_bundle
@@ -240,7 +239,9 @@ def plot(found: Exploration, out: Path) -> list[Path]:
     return plots.write(plots.frontier(found.rows, found.budget, title), out / "frontier")
 
 
-def evaluate(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], dask: str | None) -> list[Any]:
+def evaluate(
+    function: Callable[[*Arguments], Result], calls: Sequence[tuple[*Arguments]], dask: str | None
+) -> list[Result]:
     """Results of `function(*call)` in the order of the calls: in worker processes, or on a Dask cluster."""
     if dask is None:
         return in_workers(function, calls)
@@ -253,7 +254,7 @@ def evaluate(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]], das
     except (OSError, ValueError) as error:
         raise ConfigError(f"--dask: no scheduler answers at {dask!r}: {error}") from error
     with client:
-        gathered: list[Any] = client.gather([client.submit(function, *call) for call in calls])
+        gathered: list[Result] = client.gather([client.submit(function, *call) for call in calls])
         return gathered
 
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from functools import update_wrapper
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, ParamSpec
 
 import numpy as np
 
 from pymodel.common.files import write_text
+
+Subject = ParamSpec("Subject")  # what a step works on
 
 
 def content_key(*parts: Any) -> str:
@@ -104,13 +106,13 @@ class Work:
             return False
 
 
-class Step:
+class Step(Generic[Subject]):
     """A step of the flow: does the work that its plan describes unless it is done.
 
     The result depends on how the step is written, too: its file is a part of every key.
     """
 
-    def __init__(self, plan: Callable[..., Work]) -> None:
+    def __init__(self, plan: Callable[Subject, Work]) -> None:
         self._plan = plan
         update_wrapper(self, plan)
 
@@ -118,16 +120,16 @@ class Step:
         """Its name: a worker process imports it as it would a function."""
         return self._plan.__qualname__
 
-    def __call__(self, *subject: Any) -> None:
-        self.plan(*subject).do()
+    def __call__(self, *subject: Subject.args, **named: Subject.kwargs) -> None:
+        self.plan(*subject, **named).do()
 
-    def plan(self, *subject: Any) -> Work:
+    def plan(self, *subject: Subject.args, **named: Subject.kwargs) -> Work:
         """The work."""
-        work = self._plan(*subject)
+        work = self._plan(*subject, **named)
         return replace(work, key=content_key(work.key, Path(self._plan.__code__.co_filename)))
 
 
-def step(plan: Callable[..., Work]) -> Step:
+def step(plan: Callable[Subject, Work]) -> Step[Subject]:
     """The step whose work `plan` describes: a decorator."""
     return Step(plan)
 

@@ -1,6 +1,7 @@
 """The configuration of a run: one YAML file that names a bundle, or a layer or network with generated weights.
 
-Every key is documented beside its field; docs/reference/configuration.md shows the same list with examples.
+What each key means stands beside its field; `python -m scripts.reference` makes the tables of
+docs/reference/configuration.md of it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pymodel.network.supports import Support, make_support
 Bits = Annotated[int, bounds.TENSOR_BITS.field()]
 Size = Annotated[int, bounds.SIZE.field()]
 Parallel = Annotated[int, bounds.PARALLEL.field()]
+Multipliers = Annotated[int, bounds.MULTIPLIERS.field()]
 Shift = Annotated[int, bounds.SHIFT.field()]
 AccumulatorBits = Annotated[int, bounds.ACCUMULATOR_BITS.field()]
 Clock = Annotated[float, bounds.CLOCK_NS.field()]
@@ -27,49 +29,86 @@ Clock = Annotated[float, bounds.CLOCK_NS.field()]
 class Parallelism(Strict):
     """How much of a layer works at once; each is static wiring. `lanes` is a check, not a setting."""
 
-    To: Parallel = Field(1, description="output channels at once; more than 1 needs Cout to be a multiple of P*To")
-    Tb: Parallel = Field(1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
-    fold: Parallel = Field(1, description="cycles that share the N*Tb lanes; 1 is one lane per nonzero")
-    packing: Parallel = Field(1, description="output channels whose products share a multiplier; must divide To")
-    feed: Literal["windows", "channels"] = Field(
-        "windows", description="what goes into the ring at once: windows of P*Tb channels, or one channel of each block"
+    To: Parallel = Field(
+        1,
+        description="output channels at once: o, o + P, o + 2P, ...; more than 1 needs Cout to be a multiple of P * To",
     )
-    lanes: Parallel | None = Field(None, description="if given, what To, Tb and fold must give")
+    Tb: Parallel = Field(1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
+    fold: Parallel = Field(
+        1,
+        description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To outputs",
+    )
+    packing: Parallel = Field(
+        1,
+        description="output channels whose products share one hardware multiplier; must divide To, and the packed "
+        "weights must fit the target's multipliers",
+    )
+    feed: Literal["windows", "channels"] = Field(
+        "windows",
+        description="what goes into the ring at once: the windows of all P * Tb channels (ring in registers), or of "
+        "one channel of each block (ring in memories: fewer LUTs and flip-flops, P cycles more per image; needs "
+        "Cout / To * fold >= P)",
+    )
+    lanes: Multipliers | None = Field(
+        None, description="a check: the lanes that To, Tb and fold must come to, whatever the packing"
+    )
 
 
 class LayerSettings(Parallelism):
     """Settings of a single layer of a bundle."""
 
     weights: Literal["rom", "streamed"] | None = Field(
-        None, description="where this layer's weights are; none: as `weights` says (top: network)"
+        None,
+        description="where this layer's weights are; none: as `weights` says. Needs `top: network`; not with "
+        "`weights: loaded`",
     )
 
 
 class LayerConfig(Strict):
     """One convolution with generated weights."""
 
-    in_channels: Size
-    out_channels: Size
-    height: Size
-    width: Size
-    kernel: Annotated[int, Odd] = bounds.ENGINE_KERNEL.field(3, description="K, odd")
-    stride: int = bounds.ENGINE_STRIDE.field(1)
-    padding: int = bounds.ENGINE_PADDING.field(1, description="zeros on each side, at most K - 1")
-    support: str | dict[str, list[list[int]]] = Field("dense", description="a name or {taps: [[...], ...]}")
+    in_channels: Size = Field(description="channels of an input image")
+    out_channels: Size = Field(description="channels of an output image")
+    height: Size = Field(description="rows of an image")
+    width: Size = Field(description="columns of an image")
+    kernel: Annotated[int, Odd] = bounds.LAYER_KERNEL.field(3, description="K, rows and columns of a kernel; odd")
+    stride: int = bounds.LAYER_STRIDE.field(1, description="input pixels from one output pixel to the next")
+    padding: int = bounds.LAYER_PADDING.field(1, description="rows and columns of zeros on each side, at most K - 1")
+    support: str | dict[str, list[list[int]]] = Field(
+        "dense",
+        description="`dense`, `PSn_Pp`, `PSDn_Pp` (n = 1, 2, 4), or `{taps: [[0, 4], [2], ...]}`: one tap list per "
+        "variant, tap = K * row + column",
+    )
     engine: Literal["periodic", "indexed"] = Field(
-        "periodic", description="operands by the ring, or for comparison by an index beside each weight"
+        "periodic",
+        description="`indexed`: for comparison, an engine with an index beside each weight and a multiplexer before "
+        "each multiplier",
     )
-    relu: bool = False
-    activation_bits: Bits = 8
-    weight_bits: Bits = 8
-    output_bits: Bits = 8
-    shift: Shift | Literal["auto"] = Field("auto", description="requantisation shift, 0..31; auto: from the outputs")
-    scale: Literal["none", "per_channel"] = Field("none", description="per_channel: a random scale per output channel")
+    relu: bool = Field(False, description="negative outputs become zero")
+    activation_bits: Bits = Field(8, description="of an input, signed")
+    weight_bits: Bits = Field(8, description="of a weight, signed")
+    output_bits: Bits = Field(8, description="of an output, signed")
+    shift: Shift | Literal["auto"] = Field(
+        "auto",
+        description="right shift of the requantisation; `auto`: one bit less than would hold every output of these "
+        "images, so that some saturate",
+    )
+    scale: Literal["none", "per_channel"] = Field(
+        "none",
+        description="`per_channel`: a random 16-bit scale for each output channel, which its sums are multiplied by "
+        "before the shift",
+    )
     accumulator_bits: AccumulatorBits | None = Field(
-        None, description="at least what the weights prove; none: exactly that"
+        None,
+        description="width of the accumulator; refused where the weights prove that it could wrap; none: exactly what "
+        "they prove",
     )
-    weights: FileName = Field("random", description="random, min (all -2^(w-1)), max, or an .npz with weight and bias")
-    bias: bool = True
+    weights: FileName = Field(
+        "random",
+        description="`random`, `min` (all -2^(w-1)), `max`, or an .npz with the arrays `weight` [Cout, Cin, K, K] and, "
+        "if `bias`, `bias` [Cout]",
+    )
+    bias: bool = Field(True, description="whether outputs have a bias")
 
     @property
     def engine_support(self) -> Support:
@@ -82,24 +121,32 @@ class LayerConfig(Strict):
 class GeneratedNetwork(Strict):
     """A network of the papers with generated weights, to build its hardware before anything is trained."""
 
-    name: str = Field(description="resnet18, vgg16, digits, ...")
-    dataset: str = Field("cifar10", description="its images' size and classes")
-    variant: str = Field("dense", description="support of its 3x3 convolutions, such as PSD1_P16")
-    activation_bits: Bits = 8
-    weight_bits: Bits = 8
+    name: str = Field(description="`resnet18`, `vgg16`, `digits`, ...: see pymodel/network/zoo.py")
+    dataset: str = Field("cifar10", description="size and classes of its images: `cifar10`, `tiny-imagenet`, `digits`")
+    variant: str = Field(
+        "dense", description="support of its 3x3 convolutions but the first and grouped ones, such as `PSD1_P16`"
+    )
+    activation_bits: Bits = Field(8, description="of activations, signed")
+    weight_bits: Bits = Field(8, description="of weights, signed")
 
 
 class Images(Strict):
-    """What goes in. `digits` is scikit-learn's test split; `random` covers the whole input format."""
+    """What goes in."""
 
-    source: Literal["random", "digits"] = "random"
-    count: int = bounds.IMAGES.field(2)
+    source: Literal["random", "digits"] = Field(
+        "random",
+        description="`random`: the whole range of the input format; `digits`: test images of scikit-learn's "
+        "handwritten digits (a bundle for them)",
+    )
+    count: int = bounds.IMAGES.field(2, description="images of the run")
 
 
 class Stalls(Strict):
     """A second co-simulation in which both sides stall at random; the first never stalls and counts cycles."""
 
-    images: int = bounds.STALLED_IMAGES.field(1, description="how many of the images it simulates; 0 leaves it out")
+    images: int = bounds.STALLED_IMAGES.field(
+        1, description="images of a second co-simulation, in which both sides stall at random; 0: there is none"
+    )
     input: float = bounds.PROBABILITY_OF_STALL.field(0.3, description="probability that the source idles in a cycle")
     output: float = bounds.PROBABILITY_OF_STALL.field(
         0.3, description="probability that the sink is not ready in a cycle"
@@ -109,20 +156,30 @@ class Stalls(Strict):
 class RunConfig(Strict):
     """A whole run."""
 
-    psconv: Annotated[Literal[1], Version1] = Field(description="version of this file format")
-    bundle: FileName | None = Field(None, description="a quantised network (YAML), relative to this file")
+    psconv: Annotated[Literal[1], Version1] = Field(description="version of the file format")
+    bundle: FileName | None = Field(
+        None, description="a quantised network (YAML). Exactly one of `bundle`, `layer` and `network`"
+    )
     layer: LayerConfig | None = Field(None, description="or one layer with generated weights")
     network: GeneratedNetwork | None = Field(None, description="or a whole network with generated weights")
-    top: Literal["layers", "network"] = Field("layers", description="RTL for each layer, or one for the network")
+    top: Literal["layers", "network"] = Field(
+        "layers", description="RTL for each layer with weights, or one for the whole network"
+    )
     weights: Literal["rom", "loaded", "streamed"] = Field(
-        "rom", description="loaded: by packets into RAM; streamed: by ports, once an image (top: network)"
+        "rom",
+        description="where weights are. `loaded`: in RAM, through the input port, before or between images; "
+        "`streamed`: from outside memory, each once an image, by a port for each layer; both need `top: network`",
     )
     images: Images = Images()
-    seed: int = bounds.SEED.field(0)
-    target: str = Field("zcu104", description="a device of constraints/")
-    clock_ns: Clock | None = Field(None, description="clock period; none: the target's")
+    seed: int = bounds.SEED.field(0, description="of weights, images and stalls")
+    target: str = Field("zcu104", description="a device of `constraints/`")
+    clock_ns: Clock | None = Field(
+        None, description="clock period that the open flow pipelines for; none: the target's"
+    )
     parallelism: Parallelism = Parallelism()
-    layers: dict[str, LayerSettings] = Field({}, description="settings of single layers of a bundle, by name")
+    layers: dict[str, LayerSettings] = Field(
+        {}, description="settings of single layers of a bundle or network, by name; the others take `parallelism`"
+    )
     stalls: Stalls = Stalls()
 
     def streams(self, layer: str) -> bool:

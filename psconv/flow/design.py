@@ -15,12 +15,15 @@ from psconv.flow.config import RunConfig
 from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import Target
 from pymodel.common.arrays import Bool, Int8, Integers, UInt8
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.engine.packing import EngineShape, pack_stream
 from pymodel.network.bundle import Bundle
+from pymodel.network.topology import INPUT
 from pymodel.top import cpp
-from pymodel.top.dataflow import INPUT, NETWORK, OUT_PORT, Dataflow, build, single
-from pymodel.top.packets import Packet, Verdict, answers, packet, weight_beats
+from pymodel.top.dataflow import NETWORK, Dataflow, build, single
+from pymodel.top.packets import Packet, answers, packet, weight_beats
 from pymodel.top.units import EngineUnit, Stream
+from pymodel.top.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Vectors:
 class Design:
     """One top.
 
-    name: of its folder and files. what: it is, in words. source: the tensor that goes in, "input" or a layer's output.
+    name: of its folder and files. what: it is, in words. source: the tensor that goes in, INPUT or a layer's output.
     weights: uint8 [beats, bytes], what comes before the first image (packets.weight_beats); none: they are in ROM, or
     come by ports of their own.
     """

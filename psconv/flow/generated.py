@@ -15,9 +15,9 @@ from pymodel.common.memory import require
 from pymodel.common.records import read_npz
 from pymodel.golden import ops
 from pymodel.network.bundle import Bundle
-from pymodel.network.formats import SCALE_BITS, Format, check_range
+from pymodel.network.formats import BIAS_BITS, MAX_SHIFT, SCALE_BITS, Format, check_range
 from pymodel.network.supports import check_support
-from pymodel.network.topology import Conv, InputSpec, Network
+from pymodel.network.topology import INPUT, Conv, InputSpec, Network
 
 LAYER = "layer"  # the name of the only layer of a one-layer run
 
@@ -52,7 +52,7 @@ def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tup
     support = layer.engine_support
     conv = Conv(
         name=LAYER,
-        input="input",
+        input=INPUT,
         out_channels=layer.out_channels,
         kernel=layer.kernel,
         stride=layer.stride,
@@ -81,12 +81,12 @@ def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tup
             int(np.abs(sums * factor).max())
             for _, sums in ops.conv2d_pieces(images, weights, bias, layer.stride, layer.padding)
         )
-        shift = min(max(0, largest.bit_length() - layer.output_bits), 31)
+        shift = min(max(0, largest.bit_length() - layer.output_bits), MAX_SHIFT)
     else:
         shift = layer.shift
     bundle = Bundle(
         network=network,
-        formats={"input": activations, LAYER: Format(layer.output_bits, -shift)},
+        formats={INPUT: activations, LAYER: Format(layer.output_bits, -shift)},
         weight_formats={LAYER: Format(layer.weight_bits, 0)},
         weights={LAYER: weights},
         biases={LAYER: bias} if layer.bias else {},
@@ -130,6 +130,6 @@ def _weights(layer: LayerConfig, shape: tuple[int, ...], rng: np.random.Generato
             f"got {list(weights.shape)} and {list(bias.shape)}"
         )
     form.check(weights, f"layer.weights: {path}: weight")
-    check_range(bias, -(1 << 31), (1 << 31) - 1, f"layer.weights: {path}: bias")
+    check_range(bias, -(1 << (BIAS_BITS - 1)), (1 << (BIAS_BITS - 1)) - 1, f"layer.weights: {path}: bias")
     check_support(weights, support, f"layer.weights: {path}")
     return weights.astype(np.int8), bias.astype(np.int32)

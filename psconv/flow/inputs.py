@@ -14,6 +14,7 @@ from pymodel.common.errors import ConfigError, InternalError
 from pymodel.datasets.splits import load_dataset
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import INPUT
 from pymodel.nn.variants import make_network
 
 
@@ -50,7 +51,7 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
 
 
 def _images(config: RunConfig, bundle: Bundle) -> tuple[Int8, Int64 | None]:
-    count, form = config.images.count, bundle.formats["input"]
+    count, form = config.images.count, bundle.formats[INPUT]
     require_outputs(bundle.network, count)
     if config.images.source == "random":
         rng = np.random.default_rng([config.seed, 1])

@@ -38,15 +38,10 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
                 packing=requested.packing,
                 feed=requested.feed,
                 multiplier_bits=max(device.multiplier),
+                lanes=requested.lanes,
             )
         except ConfigError as error:
             raise ConfigError(f"{key}: {device.name}: {error}") from error
-        if requested.lanes not in (None, shape.lanes):
-            raise ConfigError(
-                f"{key}.lanes: must be ceil({shape.elements} / {requested.fold}) * {requested.To} = {shape.lanes} for "
-                f"{shape.support.name} with To {requested.To}, Tb {requested.Tb}, fold {requested.fold}, "
-                f"got {requested.lanes}"
-            )
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     if config.weights == "loaded":
         return in_ultra_ram(shapes, device.budgets.URAM)

@@ -32,7 +32,7 @@ STEPS = {
     "cosim": "co-simulation (Verilator)",
     "resources": "resources (yosys)",
 }
-_BY_DESIGN: dict[str, Step] = {
+_BY_DESIGN: dict[str, Step[...]] = {
     "csim": steps.csim_step,
     "synth": steps.synth_step,
     "cosim": steps.cosim_step,

@@ -38,13 +38,14 @@ from psconv.synthesis.resources import Resources
 from psconv.vendor.step import TOOLS, stored
 from pymodel.common.arrays import Int8
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.common.records import read_json
 from pymodel.counts.storage import support_storage
 from pymodel.golden import model
 from pymodel.golden.native import build as native
 from pymodel.top import memory
 from pymodel.top.cycles import Cycles, latency
-from pymodel.top.dataflow import OUT_PORT, Dataflow
+from pymodel.top.dataflow import Dataflow
 from pymodel.top.units import EngineUnit, StreamedEngineUnit, Unit
 
 PACKAGES = ("numpy", *HLS_PACKAGES, *SIMULATION_PACKAGES, *SYNTHESIS_PACKAGES)
@@ -89,11 +90,11 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
     schedule = read_json(layout.synth(design.name) / "schedule.json")
     simulation = layout.cosim(design.name).with_suffix(".json")
     simulated: dict[str, Summary] = read_json(simulation)
-    resources: Resources = read_json(layout.resources(design.name))
     vectors, free = load_vectors(layout, design), simulated["free"]
     images, start, total = len(vectors.x), free["start"], free["cycles"]["total"]
     if start is None or total is None:
         raise ConfigError(f"{simulation}: nothing came out of the RTL: {'; '.join(free['errors'])}")
+    resources: Resources = read_json(layout.resources(design.name))
     cycles = latency(dataflow, schedule, images, start, design.reloads)
     ends = [end - start for end in free["cycles"]["image_last"]]
     csim = int((load_outputs(layout, design, "csim") != vectors.outputs[design.layer]).sum())
@@ -121,7 +122,7 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
         frames_per_second=frames_per_second,
         lanes=dataflow.lanes,
         multipliers=dataflow.multipliers,
-        utilisation=dataflow.macs * images / (dataflow.lanes * total),
+        utilisation=dataflow.macs * len(ends) / (dataflow.lanes * total),
         resources=resources["total"],
         distinct_modules=resources.get("distinct"),
         modules=_modules(resources["modules"]) if design.engine else [],

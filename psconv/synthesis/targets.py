@@ -10,33 +10,32 @@ from pydantic import Field, field_validator
 
 from psconv.common.places import CONSTRAINTS
 from psconv.synthesis.cells import family_of
-from pymodel.common.bounds import BUDGET, CLOCK_NS
+from pymodel.common.bounds import BUDGET, CLOCK_NS, MULTIPLIER_BITS
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import DEVICE, read_kind
-from pymodel.network.formats import MAX_BITS
 
 
 class Budget(Strict):
     """What the device has; BRAM in units of 36 kbit."""
 
-    LUT: int = BUDGET.field()
-    FF: int = BUDGET.field()
-    DSP: int = BUDGET.field()
-    BRAM: int = BUDGET.field()
-    URAM: int = BUDGET.field()
+    LUT: int = BUDGET.field(description="look-up tables")
+    FF: int = BUDGET.field(description="flip-flops")
+    DSP: int = BUDGET.field(description="multiplier blocks")
+    BRAM: int = BUDGET.field(description="block RAMs of 36 kbit")
+    URAM: int = BUDGET.field(description="UltraRAMs of 288 kbit")
 
 
 class Target(Strict):
     """A device of constraints/NAME.yaml."""
 
-    name: str
-    description: str
-    family: str
-    part: str
-    package: str
-    speed_grade: str
+    name: str = Field(description="as the file is called")
+    description: str = Field(description="the device in words, for reports")
+    family: str = Field(description="of the vendor")
+    part: str = Field(description="the device, as the vendor's tool names it")
+    package: str = Field(description="its package")
+    speed_grade: str = Field(description="its speed grade")
     clock_ns: float = CLOCK_NS.field(description="clock period that a run takes unless told otherwise")
-    multiplier: list[Annotated[int, Field(ge=MAX_BITS)]] = Field(
+    multiplier: list[Annotated[int, MULTIPLIER_BITS.field()]] = Field(
         min_length=2, max_length=2, description="bits of the two operands, signed, of its multipliers"
     )
     openhls: str = Field(description="delay model of the open HLS flow")

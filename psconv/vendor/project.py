@@ -110,7 +110,7 @@ def _files(tool: str, design: Design, images: int, target: Target, clock_ns: flo
     values: dict[str, Any] = {
         "title": f"{TITLES[tool]}: {design.what}, for {target.name}",
         "top": top,
-        "source": SOURCE,
+        "top_file": SOURCE,
         "cflags": CFLAGS,
         "clock_ns": clock_ns,
         "images": images,
@@ -133,8 +133,8 @@ def _files(tool: str, design: Design, images: int, target: Target, clock_ns: flo
             "headers": sorted({unit.header for unit in dataflow.units}),
             "streams": [{"name": s.name, "bits": s.word_bits} for s in dataflow.streams],
             "units": [calls(unit) for unit in dataflow.units],
-            "source_words": dataflow.source.words,
-            "sink_words": dataflow.sink.words,
+            "source": dataflow.source,
+            "sink": dataflow.sink,
         }
         for name in (HEADER, SOURCE):
             sources[name] = _rendered(HLS / tool / f"{name}.j2", values)

@@ -18,9 +18,9 @@ from psconv.synthesis.resources import synthesise
 from psconv.vendor import project, reports, tools
 from psconv.vendor.records import ToolReport
 from pymodel.common.errors import ConfigError, validated
+from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.common.records import read_json, reading, write_json
 from pymodel.top.cycles import processes
-from pymodel.top.dataflow import IN_PORT, OUT_PORT
 from rtl_tb.build import elaborated_ports
 from rtl_tb.ports import Direction, vendor_ports
 

@@ -30,6 +30,16 @@ class Bounds:
         unit = f" {self.unit}" if self.unit else ""
         return f"{'more than ' if self.above else ''}{low} to {high}{unit}"
 
+    @property
+    def largest(self) -> int:
+        """The last integer inside."""
+        return math.floor(self.high)
+
+    @property
+    def least(self) -> int:
+        """The first integer inside."""
+        return math.floor(self.low) + 1 if self.above else math.ceil(self.low)
+
     def field(self, default: Any = ..., **more: Any) -> Any:
         """A pydantic field of these bounds."""
         if self.above:
@@ -78,20 +88,25 @@ CLOCK_NS = Bounds(0.5, 1000, "ns", above=True)
 FRAMES_PER_SECOND = Bounds(1e-6, 1e12)
 BUDGET = Bounds(0, 10**9)
 TENSOR_BITS = Bounds(2, 8)  # of a weight or an activation
+FRAC = Bounds(-64, 64)  # of a format; far beyond use, and 2.0**-frac stays a normal number
+BIAS_BITS = 32
+SCALE_BITS = Bounds(0, 16)  # of an output channel's scale: unsigned, it fits the 18-bit port of a DSP block; 0: none
+MULTIPLIER_BITS = Bounds(TENSOR_BITS.high, 1 << 10)  # of an operand of a device's multipliers: it takes any tensor's
 COUNTED_BITS = Bounds(1, 64)  # of a weight whose storage is only counted
-SIZE = Bounds(1, 1 << 16)  # rows, columns or channels of the one layer of a run
-NETWORK_SIZE = Bounds(1, 1 << 20)  # the same of a network, and strides
+SIZE = Bounds(1, 1 << 16)  # rows, columns or channels that an engine takes, and its strides
+NETWORK_SIZE = Bounds(1, 1 << 20)  # the same of a network
 PADDING = Bounds(0, 1 << 20)
-ENGINE_KERNEL = Bounds(1, 15)
-ENGINE_STRIDE = Bounds(1, 2)
-ENGINE_PADDING = Bounds(0, 14)
 KERNEL = Bounds(1, 255)  # each tap is an object of its own
-PARALLEL = Bounds(1, 1 << 20)  # To, Tb, fold, ...
+# Of the one layer of a run with generated weights: what `psconv hunt` tries of it.
+LAYER_KERNEL = Bounds(1, 15)
+LAYER_STRIDE = Bounds(1, 2)
+LAYER_PADDING = Bounds(0, LAYER_KERNEL.high - 1)
+PARALLEL = Bounds(1, 1 << 16)  # To, Tb, fold, packing
 IMAGES = Bounds(1, 100_000)
 STALLED_IMAGES = Bounds(0, 100_000)
 SEED = Bounds(0, (1 << 32) - 1)
 SHIFT = Bounds(0, 31)
-ACCUMULATOR_BITS = Bounds(2, 48)
+ACCUMULATOR_BITS = Bounds(2, 48)  # with SCALE_BITS: a sum times a scale is an int64
 PROBABILITY_OF_STALL = Bounds(0, 0.95)
 MULTIPLIERS = Bounds(1, 1 << 24)
 KIB = Bounds(0, 1 << 40)

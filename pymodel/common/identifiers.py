@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from openhls.backend.keywords import RESERVED as SYSTEMVERILOG
 
+IN_PORT, OUT_PORT = "x", "y"  # of every top
+
 # Of all versions of C++ that a tool may compile for.
 _CPP = frozenset(
     """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t char32_t class
@@ -35,8 +37,8 @@ _MACROS = frozenset(
 )
 # What the top, its namespaces and its clock are called; names that begin with one of these and _ are made, too.
 _OURS = frozenset(
-    """answer ap ap_clk ap_rst ap_rst_n aclk aresetn clk clock gate hls image input network psconv reset rst
-    rst_n std units verdicts w x y""".split()
+    f"""answer ap ap_clk ap_rst ap_rst_n aclk aresetn clk clock gate hls image input network psconv reset rst
+    rst_n std units verdicts w {IN_PORT} {OUT_PORT}""".split()
 )
 _CAPITALS = re.compile(r"[A-Z]([A-Z0-9_]|$)")  # EOF, M_PIf32
 _NUMBERED = re.compile(r"l\d+(_|$)")

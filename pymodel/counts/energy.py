@@ -148,20 +148,6 @@ class Energy:
 
 PARTS = tuple(part.name for part in fields(Energy))
 
-# What the memories and registers of an engine are there for.
-_PART = {
-    "weights": "weights",
-    "indices": "indices",
-    "lines": "activations",
-    "history": "activations",
-    "columns": "activations",
-    "windows": "activations",
-    "ring": "activations",
-    "biases": "sums",
-    "sums": "sums",
-    "output": "sums",
-}
-
 
 def layer_energy(layer: LayerTraffic, options: EngineOptions, buffer_bits: int, costs: Costs) -> Energy:
     """Energy of one layer for one image.
@@ -176,9 +162,9 @@ def layer_energy(layer: LayerTraffic, options: EngineOptions, buffer_bits: int, 
     if layer.engine:
         for memory in layer.engine.memories.values():
             energy = memory.bits * costs.memory.per_bit(memory.capacity_bits)
-            parts[_PART[memory.name]] += layer.engines * energy
-        for name, bits in layer.engine.registers.items():
-            parts[_PART[name]] += layer.engines * bits * costs.register_pj_per_bit
+            parts[memory.part] += layer.engines * energy
+        for registers in layer.engine.registers.values():
+            parts[registers.part] += layer.engines * registers.bits * costs.register_pj_per_bit
         parts["activations"] += layer.engines * layer.engine.gathered_bits * costs.register_file_pj_per_bit
         mac = costs.multiply_accumulate(options.weight_bits, options.activation_bits)
         parts["macs"] = layer.products * mac

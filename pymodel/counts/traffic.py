@@ -19,17 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
+from pymodel.common import bounds
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.counts.storage import FORMATS, Storage, network_storage
 from pymodel.engine.cycles import sequences
 from pymodel.engine.packing import EngineShape
 from pymodel.network.supports import MaskSupport, Support, UnstructuredSupport
-from pymodel.network.topology import Conv, Linear, Network
+from pymodel.network.topology import INPUT, Conv, Linear, Network
 
 KIB = 8 * 1024  # bits
 INDEXED = ("per_weight", "bitmap", "csr")
@@ -39,10 +39,10 @@ LayerStorage = Mapping[str, Mapping[str, Storage]]  # by layer and format, as ne
 class Buffers(Checked):
     """On-chip memory beside the engines, in KiB. Raises ConfigError."""
 
-    weights_kib: Annotated[int, Field(ge=0)] = Field(
+    weights_kib: int = bounds.KIB.field(
         0, description="the first layers, as many as fit with weights and indices, are loaded once for all images"
     )
-    activations_kib: Annotated[int, Field(ge=0)] = Field(
+    activations_kib: int = bounds.KIB.field(
         256, description="a tensor stays on chip if, while it is needed, it fits with all others then needed"
     )
 
@@ -50,9 +50,12 @@ class Buffers(Checked):
 class EngineOptions(Checked):
     """Parallelism and number formats that all engines of a network share. Raises ConfigError."""
 
-    multipliers: Annotated[int, Field(ge=1, le=1 << 16)] = Field(72, description="at most; see `fitted_shape`")
-    weight_bits: Annotated[int, Field(ge=2, le=8)] = 8
-    activation_bits: Annotated[int, Field(ge=2, le=8)] = 8
+    multipliers: int = bounds.MULTIPLIERS.field(72, description="at most; see `fitted_shape`")
+    weight_bits: int = bounds.TENSOR_BITS.field(8)
+    activation_bits: int = bounds.TENSOR_BITS.field(8)
+
+
+Part = Literal["weights", "indices", "activations", "sums"]  # of an engine's energy: what a memory is there for
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Memory:
     """An on-chip memory: its size, and the bits read from and written to it for one image."""
 
     name: str
+    part: Part
     capacity_bits: int
     read_bits: int
     written_bits: int
@@ -70,17 +74,25 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Registers:
+    """Flip-flops of one purpose: the bits clocked into them for one image. Reading a register is a wire."""
+
+    part: Part
+    bits: int
+
+
+@dataclass(frozen=True)
 class EngineTraffic:
     """What one image moves inside an engine.
 
     memories: block memories, by name; those an engine does not need are left out.
-    registers: bits clocked into flip-flops, by purpose. Reading a register is a wire.
+    registers: by purpose.
     gathered_bits: operands fetched by address from the window registers (indexed engines).
     products: multiply-accumulates carried out, those with padding weights included.
     """
 
     memories: dict[str, Memory]
-    registers: dict[str, int]
+    registers: dict[str, Registers]
     gathered_bits: int
     products: int
 
@@ -91,7 +103,7 @@ class EngineTraffic:
 
     @property
     def register_bits(self) -> int:
-        return sum(self.registers.values())
+        return sum(registers.bits for registers in self.registers.values())
 
 
 @dataclass(frozen=True)
@@ -231,39 +243,44 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     if index_bits is None and shape.P > 1:
         ring_moves += turns - loads
 
-    memories, registers = [], {}
+    memories: dict[str, Memory] = {}
+    registers: dict[str, Registers] = {}
 
-    def stored(name: str, capacity: int, read: int, written: int) -> None:
-        memories.append(Memory(name, capacity, read, written))
+    def stored(name: str, part: Part, capacity: int, read: int, written: int) -> None:
+        memories[name] = Memory(name, part, capacity, read, written)
+
+    def clocked(name: str, part: Part, bits: int) -> None:
+        registers[name] = Registers(part, bits)
 
     rom = shape.rom_words * shape.rom_word_bits
-    stored("weights", rom, pixels * rom, 0 if resident else rom)
+    stored("weights", "weights", rom, pixels * rom, 0 if resident else rom)
     if index_bits:
-        stored("indices", index_bits, pixels * index_bits, 0 if resident else index_bits)
-    stored("biases", shape.steps * biases, iterations * biases, 0)
+        stored("indices", "indices", index_bits, pixels * index_bits, 0 if resident else index_bits)
+    stored("biases", "sums", shape.steps * biases, iterations * biases, 0)
     if shape.kernel > 1:
         moved = runs["columns"].iterations * lines
-        stored("lines", shape.width * pieces * lines, moved, moved)
-        registers["columns"] = len(runs["columns"].writes) * column
+        stored("lines", "activations", shape.width * pieces * lines, moved, moved)
+        clocked("columns", "activations", len(runs["columns"].writes) * column)
         moved = runs["windows"].iterations * history
         if pieces > 1:
-            stored("history", pieces * history, moved, moved)
+            stored("history", "activations", pieces * history, moved, moved)
         else:
-            registers["history"] = moved
+            clocked("history", "activations", moved)
     if shape.NB > 1:
         moved = (turns - pixels * shape.steps) * sums
-        stored("sums", shape.steps * sums, moved, moved)
-    registers["windows"] = loads * shape.pieces * window
+        stored("sums", "sums", shape.steps * sums, moved, moved)
+    clocked("windows", "activations", loads * shape.pieces * window)
     if shape.pieces > 1:
         operands = shape.elements * shape.in_bits
-        stored("taps", 2 * shape.pieces * operands, iterations * operands, loads * shape.pieces * operands)
+        read, written = iterations * operands, loads * shape.pieces * operands
+        stored("taps", "activations", 2 * shape.pieces * operands, read, written)
     else:
-        registers["ring"] = ring_moves * window
-    registers["sums"] = pixels * shape.steps * sums + (iterations * sums if shape.fold > 1 else 0)
-    registers["output"] = runs["output"].iterations * shape.out_channels_per_beat * shape.out_bits
+        clocked("ring", "activations", ring_moves * window)
+    clocked("sums", "sums", pixels * shape.steps * sums + (iterations * sums if shape.fold > 1 else 0))
+    clocked("output", "sums", runs["output"].iterations * shape.out_channels_per_beat * shape.out_bits)
     products = iterations * shape.lanes
     return EngineTraffic(
-        memories={memory.name: memory for memory in memories},
+        memories=memories,
         registers=registers,
         gathered_bits=0 if index_bits is None else products * shape.in_bits,
         products=products,
@@ -342,7 +359,7 @@ def kept_tensors(network: Network, bits: Mapping[str, int], buffers: Buffers) ->
     """
     last = {layer.name: index for index, layer in enumerate(network.layers)}
     for index, layer in enumerate(network.layers):
-        last.update((source, index) for source in layer.sources if source != "input")
+        last.update((source, index) for source in layer.sources if source != INPUT)
     live = np.zeros(len(network.layers), np.int64)
     for born, layer in enumerate(network.layers):
         live[born : last[layer.name] + 1] += bits[layer.name]

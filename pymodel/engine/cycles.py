@@ -16,10 +16,10 @@ import numpy as np
 
 from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.engine.maxplus import Link, Orbit, Process, interval, settle
 from pymodel.engine.packing import EngineShape
 
-IN_PORT, OUT_PORT = "x", "y"
 # The write stages that stream depths are sized for: a compiler that needs no more loses no cycle.
 FEEDER_STAGES = 6
 STAGES = 16  # of processes other than feeders

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, Protocol
 
+from openhls.backend.storage import array_in_block
+
 from pymodel.engine.packing import EngineShape
 
-# openhls (schedule.py): a memory this shallow or this small is distributed.
-DISTRIBUTED_DEPTH = 64
-DISTRIBUTED_BITS = 4096
 # Widths, bits of one bit's column, and cost to yosys of the halves and the whole of a block (its xilinx library).
 _HALF = ((1, 2, 4, 9, 18, 36), 1 << 14, 129, 1)
 _WHOLE = ((1, 2, 4, 9, 18, 36, 72), 1 << 15, 257, 2)
@@ -36,7 +35,8 @@ class Memory:
     @property
     def block(self) -> bool:
         """Whether it lies in block RAM."""
-        return self.depth > DISTRIBUTED_DEPTH and self.depth * self.width > DISTRIBUTED_BITS
+        inside: bool = array_in_block(self.depth, self.width)
+        return inside
 
     @property
     def half_blocks(self) -> int:

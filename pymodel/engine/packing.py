@@ -17,15 +17,18 @@ from pydantic import (
     model_validator,
 )
 
+from pymodel.common import bounds
 from pymodel.common.arrays import Int8, Int32, Int64, Integers, UInt8
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.engine.products import Fields, fields
 from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
 from pymodel.network import formats
 from pymodel.network.supports import BlockSupport, Support, SupportSpec, check_support, make_support
+from pymodel.network.topology import window_positions
 
-Positive = Annotated[int, Field(ge=1, le=1 << 16)]
-Bits = Annotated[int, Field(ge=formats.MIN_BITS, le=formats.MAX_BITS)]
+Size = Annotated[int, bounds.SIZE.field()]
+Parallel = Annotated[int, bounds.PARALLEL.field()]
+Bits = Annotated[int, bounds.TENSOR_BITS.field()]
 
 
 class EngineShape(Checked):
@@ -34,36 +37,36 @@ class EngineShape(Checked):
     Raises ConfigError for a shape that no engine has: parallelism that does not divide, no output pixels, ...
     """
 
-    cin: Positive
-    cout: Positive
-    kernel: Positive = Field(description="K, odd")
-    stride: Positive = 1
-    padding: Annotated[int, Field(ge=0)] = Field(0, description="rows and columns of zeros on each side")
-    height: Positive = Field(description="rows of the input image")
-    width: Positive = Field(description="columns of the input image")
+    cin: Size
+    cout: Size
+    kernel: int = bounds.KERNEL.field(description="K, odd")
+    stride: Size = 1
+    padding: int = bounds.PADDING.field(0, description="rows and columns of zeros on each side")
+    height: Size = Field(description="rows of the input image")
+    width: Size = Field(description="columns of the input image")
     support: Support | BlockSupport = Field(description='a Support, its name, or {"taps": [[...], ...]}')
     engine: Literal["periodic", "indexed"] = Field(
         "periodic", description="operands by the ring, or by an index beside each weight"
     )
-    To: Positive = Field(1, description="output channels at once")
-    Tb: Positive = Field(1, description="blocks of P input channels at once")
-    fold: Positive = Field(1, description="F, cycles in which the multipliers work off one step")
-    packing: Positive = Field(1, description="output channels whose products share a multiplier; must divide To")
+    To: Parallel = Field(1, description="output channels at once")
+    Tb: Parallel = Field(1, description="blocks of P input channels at once")
+    fold: Parallel = Field(1, description="F, cycles in which the multipliers work off one step")
+    packing: Parallel = Field(1, description="output channels whose products share a multiplier; must divide To")
     feed: Literal["windows", "channels"] = Field(
         "windows", description="taken by the processing element at once: a window set, or a channel of each block"
     )
-    multiplier_bits: Annotated[int, Field(ge=formats.MAX_BITS)] = Field(
+    multiplier_bits: int = bounds.MULTIPLIER_BITS.field(
         27, description="of the wide operand of the device's multipliers: room for packed weights"
     )
     in_bits: Bits = 8
     weight_bits: Bits = 8
     out_bits: Bits = 8
     relu: bool = False
-    shift: Annotated[int, Field(ge=0, le=formats.MAX_SHIFT)] = 0
-    acc_bits: Annotated[int, Field(ge=2, le=formats.MAX_ACC_BITS)] = Field(
+    shift: int = bounds.SHIFT.field(0)
+    acc_bits: int = bounds.ACCUMULATOR_BITS.field(
         description="accumulator width; formats.accumulator_bits proves the least"
     )
-    scale_bits: Annotated[int, Field(ge=0, le=formats.SCALE_BITS)] = Field(
+    scale_bits: int = bounds.SCALE_BITS.field(
         0, description="width of the output channels' scales; 0: there are none, and no multipliers for them"
     )
 
@@ -220,12 +223,12 @@ class EngineShape(Checked):
     @property
     def hout(self) -> int:
         """Rows of the output image."""
-        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+        return window_positions(self.height, self.kernel, self.stride, self.padding)
 
     @property
     def wout(self) -> int:
         """Columns of the output image."""
-        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+        return window_positions(self.width, self.kernel, self.stride, self.padding)
 
     @property
     def summary(self) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
+from openhls.backend.storage import fifo_in_block
+
 from pymodel.engine.cycles import STAGES, stream_depths
 from pymodel.engine.memories import Memory, feeder_memories, half_blocks, total_half_blocks
 from pymodel.engine.packing import EngineShape
@@ -19,7 +21,6 @@ from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import Dataflow
 from pymodel.top.units import EngineUnit, PoolUnit, Unit, tensor
 
-_BLOCK_FIFO = 64, 4096  # openhls (primitives.py): FIFOs deeper and at least as large lie in block RAM
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
 
 
@@ -122,14 +123,9 @@ def fifo_cost(depth: int, width: int) -> Cost:
     """A FIFO of openhls: an output register, and depth - 1 words behind it. Look-up tables as counted on a few."""
     if depth == 1:
         return Cost(LUT=2, FF=width + 1)
-    if _in_blocks(depth, width):
+    if fifo_in_block(depth, width):
         return Cost(half_blocks=half_blocks(depth - 1, width, True), LUT=2 * width + 20, FF=2 * width + 12)
     return Cost(LUT=Memory("fifo", depth - 1, width, True).luts + width + 20, FF=width + 12)
-
-
-def _in_blocks(depth: int, width: int) -> bool:
-    least_depth, least_bits = _BLOCK_FIFO
-    return depth > least_depth and depth * width >= least_bits
 
 
 def _least_fifo(words: int, width: int, interval: int) -> Cost:

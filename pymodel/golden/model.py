@@ -20,7 +20,7 @@ from pymodel.golden.native.convolution import MAX_ADD_SHIFT, add, convolve
 from pymodel.golden.native.plan import plan_of
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import requantise
-from pymodel.network.topology import Add, Conv, Layer
+from pymodel.network.topology import INPUT, Add, Conv, Layer
 
 BATCH = 256
 _BY_CHANNEL = ("maxpool", "avgpool", "add", "relu")  # layers each of whose output channels is of one of each input
@@ -33,7 +33,7 @@ def run(
     given: Mapping[str, Int8] | None = None,
     threads: int | None = None,
 ) -> dict[str, Int8]:
-    """Output of every layer, int8 [n, c, h, w] in any order of memory, by name; "input" is the images themselves.
+    """Output of every layer, int8 [n, c, h, w] in any order of memory, by name; INPUT is the images themselves.
 
     images: int [n, c, h, w] of the format of the input. given: outputs, by layer, that are taken as they are
     instead of being computed: those of a simulation, say. threads: of the compiled kernel, as many as there are
@@ -45,8 +45,8 @@ def run(
     if images.ndim != 4 or images.shape[1:] != expected:
         wanted = ", ".join(map(str, expected))
         raise ConfigError(f"images: shape must be [n, {wanted}], got {list(images.shape)}")
-    bundle.formats["input"].check(images, "images")
-    outputs = {"input": images.astype(np.int8)}
+    bundle.formats[INPUT].check(images, "images")
+    outputs = {INPUT: images.astype(np.int8)}
     for layer in bundle.network.layers:
         if layer.name in given:
             outputs[layer.name] = given[layer.name]
@@ -61,7 +61,7 @@ def run(
 
 def quantise_input(bundle: Bundle, images: Reals) -> Int8:
     """int8 images of the network's input format from real ones. Raises ConfigError for NaN."""
-    return bundle.formats["input"].quantise(images).astype(np.int8)
+    return bundle.formats[INPUT].quantise(images).astype(np.int8)
 
 
 def predict(bundle: Bundle, images: Integers) -> Int64:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import mean_scale, requantise
+from pymodel.network.topology import window_positions
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
 _FLOAT64_EXACT = 1 << 53
@@ -38,7 +39,7 @@ def conv2d(
     images: int [n, cin, h, w]; weights: int [cout, cin / groups, K, K]; bias: int [cout] or None.
     Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
     """
-    hout, wout = ((size + 2 * padding - weights.shape[2]) // stride + 1 for size in images.shape[2:])
+    hout, wout = (window_positions(size, weights.shape[2], stride, padding) for size in images.shape[2:])
     result = np.empty((len(images), len(weights), max(hout, 0), max(wout, 0)), np.int64)
     for piece, sums in conv2d_pieces(images, weights, bias, stride, padding, groups):
         result[piece] = sums
@@ -60,7 +61,7 @@ def conv2d_pieces(
         raise ConfigError(
             f"convolution: weights must fit {cin} input channels in {groups} groups, got {list(weights.shape)}"
         )
-    hout, wout = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    hout, wout = (window_positions(size, kernel, stride, padding) for size in (height, width))
     if hout < 1 or wout < 1:
         raise ConfigError(f"convolution: kernel must be at most the {height}x{width} image, got {kernel}x{kernel}")
 

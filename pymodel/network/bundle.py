@@ -37,7 +37,7 @@ from pymodel.common.records import read_npz, yaml_text
 from pymodel.network import formats as fixed
 from pymodel.network.formats import Format, mean_scale
 from pymodel.network.supports import check_support
-from pymodel.network.topology import AvgPool, Conv, GlobalAvgPool, Layer, Network, Weighted
+from pymodel.network.topology import INPUT, AvgPool, Conv, GlobalAvgPool, Layer, Network, Weighted
 
 SCHEMA = 1
 Note = str | int | float | bool
@@ -64,7 +64,7 @@ class Bundle:
     def __post_init__(self) -> None:
         weighted = {layer.name: layer for layer in self.network.weighted_layers()}
         with_bias = {name for name, layer in weighted.items() if layer.bias}
-        _same_keys("formats", self.formats, {"input", *(layer.name for layer in self.network.layers)})
+        _same_keys("formats", self.formats, {INPUT, *(layer.name for layer in self.network.layers)})
         _same_keys("weight_formats", self.weight_formats, set(weighted))
         _same_keys("weights", self.weights, set(weighted))
         _same_keys("biases", self.biases, with_bias)

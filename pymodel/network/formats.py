@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import ConfigDict, StrictInt
 
+from pymodel.common import bounds
 from pymodel.common.arrays import Array, Floats, Int64, Integers, Reals
 from pymodel.common.errors import ConfigError
 
-MIN_BITS, MAX_BITS = 2, 8
 MAX_ODD_MEAN = 255  # see mean_scale; far more than the 9 elements of a 3x3 window
-MAX_FRAC = 64  # far beyond use; keeps 2.0**-frac a normal number
-MAX_SHIFT = 31
-BIAS_BITS = 32
-MAX_ACC_BITS = 48
-SCALE_BITS = 16  # with MAX_ACC_BITS: a sum times a scale is an int64; unsigned, it fits the 18-bit port of a DSP block
+MAX_FRAC = bounds.FRAC.largest
+MAX_SHIFT = bounds.SHIFT.largest
+MAX_ACC_BITS = bounds.ACCUMULATOR_BITS.largest
+SCALE_BITS = bounds.SCALE_BITS.largest
+BIAS_BITS = bounds.BIAS_BITS
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,8 @@ class Format:
     def __post_init__(self) -> None:
         if type(self.bits) is not int or type(self.frac) is not int:
             raise ConfigError(f"bits, frac: must be plain integers, got {self.bits!r} and {self.frac!r}")
-        if not MIN_BITS <= self.bits <= MAX_BITS:
-            raise ConfigError(f"bits: must be {MIN_BITS} to {MAX_BITS}, got {self.bits}")
-        if not -MAX_FRAC <= self.frac <= MAX_FRAC:
-            raise ConfigError(f"frac: must be -{MAX_FRAC} to {MAX_FRAC}, got {self.frac}")
+        bounds.TENSOR_BITS.check(self.bits, "bits")
+        bounds.FRAC.check(self.frac, "frac")
 
     @property
     def min(self) -> int:

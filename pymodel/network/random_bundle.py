@@ -9,7 +9,7 @@ import numpy as np
 
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import MAX_SHIFT, Format
-from pymodel.network.topology import Conv, Network
+from pymodel.network.topology import INPUT, Conv, Network
 
 FRAC = 4  # of every tensor: additions need no alignment then
 
@@ -41,7 +41,7 @@ def random_bundle(network: Network, seed: int, weight_bits: int = 8, activation_
             biases[layer.name] = rng.integers(-largest, largest + 1, shape[0]).astype(np.int32)
     return Bundle(
         network=network,
-        formats=dict.fromkeys(("input", *(layer.name for layer in network.layers)), activations),
+        formats=dict.fromkeys((INPUT, *(layer.name for layer in network.layers)), activations),
         weight_formats=weight_formats,
         weights=weights,
         biases=biases,

@@ -23,9 +23,19 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)]
 Title = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f\\]*$", max_length=256)]
 Shape = tuple[int, int, int]
 
+INPUT = "input"  # the tensor that goes into a network, as layers and formats name it
+
+
+def window_positions(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Positions of a window of `kernel` along an axis of `size` elements with `padding` more at each end.
+
+    Below 1 where the window is longer than the axis.
+    """
+    return (size + 2 * padding - kernel) // stride + 1
+
 
 class InputSpec(Strict):
-    """The network's input; layers read it under the name "input"."""
+    """The network's input, which layers read under the name INPUT."""
 
     channels: Positive
     height: Positive
@@ -75,7 +85,7 @@ class _Window(_Layer):
                 raise ConfigError(
                     f"kernel: must be at most {size + 2 * padding}, the padded {axis} of the input, got {kernel}"
                 )
-            sizes.append((size + 2 * padding - kernel) // stride + 1)
+            sizes.append(window_positions(size, kernel, stride, padding))
         return sizes[0], sizes[1]
 
 
@@ -239,7 +249,7 @@ class Network(Checked):
 
     @model_validator(mode="after")
     def _connected(self) -> Network:
-        known = {"input"}
+        known = {INPUT}
         for layer in self.layers:
             for source in layer.sources:
                 if source not in known:
@@ -247,7 +257,7 @@ class Network(Checked):
             if layer.name in known:
                 raise ConfigError(f"layer {layer.name}: name: must be a name of its own, got that of an earlier layer")
             known.add(layer.name)
-        if self.output not in known - {"input"}:
+        if self.output not in known - {INPUT}:
             raise ConfigError(f"output: must be one of the layers, got {self.output!r}")
         shapes = self.shapes()
         for layer in self.layers:
@@ -259,8 +269,8 @@ class Network(Checked):
         return self
 
     def shapes(self) -> dict[str, Shape]:
-        """(channels, height, width) of "input" and of every layer's output."""
-        shapes = {"input": self.input.shape}
+        """(channels, height, width) of INPUT and of every layer's output."""
+        shapes = {INPUT: self.input.shape}
         for layer in self.layers:
             try:
                 shapes[layer.name] = layer.out_shape(*(shapes[source] for source in layer.sources))
@@ -302,7 +312,8 @@ class Network(Checked):
         return Network(name=self.name, input=self.input, layers=layers, output=self.output)
 
     def folded(self) -> Network:
-        """The same network with batch norm folded into weights and bias."""
+        """The same network without batch norm, which is folded into weights and bias: where there was one, there is a
+        bias."""
 
         def fold(conv: Conv) -> Conv:
             bias = conv.bias or conv.batch_norm

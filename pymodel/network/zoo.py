@@ -15,6 +15,7 @@ from functools import lru_cache
 from pymodel.common.errors import ConfigError
 from pymodel.network.supports import thinned
 from pymodel.network.topology import (
+    INPUT,
     Add,
     AvgPool,
     ChannelShuffle,
@@ -75,7 +76,7 @@ def apply_variant(network: Network, variant: str) -> Network:
 
 def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str = "dense") -> Network:
     """CIFAR ResNet18: 3x3 stem of `width` channels, four stages of two basic blocks, one last pooling."""
-    layers: list[Layer] = [_conv_bn("stem", "input", width, 3, relu=True)]
+    layers: list[Layer] = [_conv_bn("stem", INPUT, width, 3, relu=True)]
     source, channels = "stem", width
     for stage in range(4):
         for block in range(2):
@@ -94,7 +95,7 @@ def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str =
 def vgg16(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
     """VGG16 with batch norm: 13 convolutions, a 2x2 max pool after each of the five stages, one FC layer."""
     layers: list[Layer] = []
-    source = "input"
+    source = INPUT
     for stage, (count, channels) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1):
         for index in range(1, count + 1):
             layers.append(_conv_bn(f"conv{stage}_{index}", source, channels, 3, relu=True))
@@ -106,7 +107,7 @@ def vgg16(classes: int = 10, image: int = 32, variant: str = "dense") -> Network
 
 def mobilenet_v2(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
     """MobileNetV2 in its CIFAR form: inverted residuals, the first two strides 1."""
-    layers: list[Layer] = [_conv_bn("stem", "input", 32, 3, relu=True)]
+    layers: list[Layer] = [_conv_bn("stem", INPUT, 32, 3, relu=True)]
     source, channels = "stem", 32
     plan = ((1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
     for stage, (expansion, out, count, first_stride) in enumerate(plan, start=1):
@@ -134,7 +135,7 @@ def shufflenet(classes: int = 10, image: int = 32, groups: int = 2, variant: str
     widths = {2: (200, 400, 800), 3: (240, 480, 960)}
     if groups not in widths:
         raise ConfigError(f"shufflenet: groups: must be 2 or 3, got {groups}")
-    layers: list[Layer] = [_conv_bn("stem", "input", 24, 1, relu=True)]
+    layers: list[Layer] = [_conv_bn("stem", INPUT, 24, 1, relu=True)]
     source, channels = "stem", 24
     for stage, (width, count) in enumerate(zip(widths[groups], (4, 8, 4), strict=True), start=1):
         for unit in range(count):
@@ -166,7 +167,7 @@ def shufflenet(classes: int = 10, image: int = 32, groups: int = 2, variant: str
 def digits(variant: str = "dense") -> Network:
     """A residual network for 8x8 images of one channel, with one layer of each kind that engines meet."""
     layers: list[Layer] = [
-        _conv_bn("conv1", "input", 16, 3, relu=True),
+        _conv_bn("conv1", INPUT, 16, 3, relu=True),
         _conv_bn("conv2", "conv1", 32, 3, relu=True),
         _conv_bn("conv3", "conv2", 32, 3),
         Add(name="add", inputs=["conv3", "conv2"], relu=True),

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from pymodel.common.errors import ConfigError
 from pymodel.network import topology
-from pymodel.network.topology import Network
+from pymodel.network.topology import INPUT, Network
 from pymodel.nn.psconv2d import PSConv2d
 
 Observer = Callable[[str, torch.Tensor], None]
@@ -27,10 +27,10 @@ class NetworkModule(nn.Module):
         self._released = _released_after(network)
 
     def forward(self, x: torch.Tensor, observe: Observer | None = None) -> torch.Tensor:
-        """`observe(name, value)` sees the input (under the name "input") and every layer's output."""
-        values = {"input": x}
+        """`observe(name, value)` sees the input (under the name INPUT) and every layer's output."""
+        values = {INPUT: x}
         if observe:
-            observe("input", x)
+            observe(INPUT, x)
         for layer in self.network.layers:
             value = self.layers[layer.name](*(values[source] for source in layer.sources))
             values[layer.name] = value
@@ -143,7 +143,7 @@ def _module(layer: topology.Layer, source: topology.Shape) -> nn.Module:
 
 def _released_after(network: Network) -> dict[str, list[str]]:
     """Layer -> the tensors that no later layer reads, so that memory holds only what is still needed."""
-    last_use = {"input": network.layers[0].name} | {layer.name: layer.name for layer in network.layers}
+    last_use = {INPUT: network.layers[0].name} | {layer.name: layer.name for layer in network.layers}
     for layer in network.layers:
         last_use.update(dict.fromkeys(layer.sources, layer.name))
     last_use[network.output] = ""  # the result stays

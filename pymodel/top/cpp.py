@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pymodel.common.files import write_text
+from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.common.templates import templates
 from pymodel.engine.cpp import render_header
 from pymodel.top.cycles import stream_depths_between
-from pymodel.top.dataflow import IN_PORT, OUT_PORT, Dataflow
+from pymodel.top.dataflow import Dataflow
 from pymodel.top.units import AddUnit, Control, Stream, Unit, WeightPort
 
 CONFIG = "config.hpp"
@@ -26,20 +27,25 @@ def render(dataflow: Dataflow, what: str, least_depth: int = 1) -> dict[str, str
     """
     depths = stream_depths_between(dataflow)
     streamed = list(dataflow.streamed.values())
-    common = {"generator": __name__, "what": what, "top": dataflow.top, "streamed": streamed}
+    common = {
+        "generator": __name__,
+        "what": what,
+        "top": dataflow.top,
+        "source": dataflow.source,
+        "sink": dataflow.sink,
+        "streamed": streamed,
+    }
     widest = max(unit.widest for unit in dataflow.units)
     structs = [unit.struct(least_depth) for unit in dataflow.units]
     return {
         CONFIG: render_header(CONFIG, __name__, f"the units of {what}", widest, structs),
-        HEADER: _templates.get_template(f"{HEADER}.j2").render(
-            **common, source=dataflow.source.words, sink=dataflow.sink.words, loaded=dataflow.packet_parser is not None
-        ),
+        HEADER: _templates.get_template(f"{HEADER}.j2").render(**common, loaded=dataflow.packet_parser is not None),
         SOURCE: _templates.get_template(f"{SOURCE}.j2").render(
             **common,
             headers=sorted({unit.header for unit in dataflow.units}),
             joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
             units=[_unit(unit) for unit in dataflow.units],
-            ports=[IN_PORT, *(engine.port.name for engine in streamed), OUT_PORT],
+            ports=[dataflow.source.name, *(engine.port.name for engine in streamed), dataflow.sink.name],
             streams=[
                 {"name": s.name, "bits": s.word_bits, "depth": max(depths[s.name], least_depth)}
                 for s in dataflow.streams

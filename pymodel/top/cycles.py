@@ -14,9 +14,10 @@ import numpy as np
 
 from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.engine.cycles import STAGES, check_depth, lead, longest_silence
 from pymodel.engine.maxplus import Link, Orbit, Process, Timeline, interval, occupancy, settle, sink
-from pymodel.top.dataflow import IN_PORT, OUT_PORT, Dataflow
+from pymodel.top.dataflow import Dataflow
 from pymodel.top.units import LoaderUnit
 
 LOAD_DEPTH = 4  # at least, of the streams that weights come through: enough for a word a cycle

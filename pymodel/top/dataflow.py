@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
-from pymodel.common.identifiers import identifiers
+from pymodel.common.identifiers import IN_PORT, OUT_PORT, identifiers
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
 from pymodel.network.bundle import Bundle
-from pymodel.network.topology import AvgPool, Layer, Linear, MaxPool, Network, Weighted
+from pymodel.network.topology import INPUT, AvgPool, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.units import (
@@ -37,9 +37,8 @@ from pymodel.top.units import (
     WeightPort,
     tensor,
 )
+from pymodel.top.verdict import VERDICT_BITS
 
-IN_PORT, OUT_PORT = "x", "y"
-INPUT = "input"
 NETWORK = "network"  # what the design of a whole network is called
 
 
@@ -206,7 +205,7 @@ class _Builder:
 
     def _load_weights(self, words: Words) -> None:
         """Adds packet parser, loaders and response around the units."""
-        bits, verdicts = 8 * words.word_bytes, Control("verdicts", 8)
+        bits, verdicts = 8 * words.word_bytes, Control("verdicts", VERDICT_BITS)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
         if not engines:
             raise ConfigError("network: weights: must be rom where no layer that the output needs has any, got loaded")

@@ -1,14 +1,12 @@
-"""Weights that are loaded: shapes for any weights, the packets that a network reads, the verdicts that it gives.
+"""Weights that are loaded: shapes for any weights, the packets that a network reads, the answers that it gives.
 
-The format of packets and verdicts is defined in docs/guide/weights.md; the hardware's side is
-hls/engine/packet_parser.hpp.
+The format of packets is defined in docs/guide/weights.md; the hardware's side is hls/engine/packet_parser.hpp.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntFlag
 
 import numpy as np
 
@@ -19,24 +17,14 @@ from pymodel.engine.packing import EngineShape, pack_loads
 from pymodel.engine.shape_of import engine_shape
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import MAX_ACC_BITS, check_accumulator
+from pymodel.network.topology import INPUT
 from pymodel.top.check_sum import check_sum
-from pymodel.top.dataflow import INPUT, Dataflow, build, needed_layers
+from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.identity import difference
 from pymodel.top.units import EngineUnit, LoaderUnit, PacketParserUnit, ResponseUnit, Unit
+from pymodel.top.verdict import Verdict
 
 _SPARED = 3  # an UltraRAM holds as much as eight block RAMs
-
-
-class Verdict(IntFlag):
-    """What the last beat of an answer says about its packet. GOOD: the scores are right; else why they are not."""
-
-    GOOD = 1
-    NO_WEIGHTS = 2  # none came since reset, or those that came last were damaged or incomplete
-    RELOADED = 4  # weights were in this packet
-    BAD_HEADER = 8
-    TRUNCATED = 16  # TLAST before the end of the image
-    OVERLONG = 32  # beats after the image
-    FOREIGN = 64  # the weights in this packet are for another network
 
 
 def loadable(shape: EngineShape) -> EngineShape:

@@ -39,13 +39,14 @@ from pymodel.engine.cycles import (
 from pymodel.engine.maxplus import Link, Process
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
+from pymodel.top.verdict import Verdict
 
 _templates = templates(Path(__file__).with_name("templates"))
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream between two units, or at a port. layer: whose output it carries, "input" for the network's."""
+    """A stream between two units, or at a port. layer: whose output it carries, INPUT for the network's."""
 
     name: str
     layer: str
@@ -568,6 +569,8 @@ class PacketParserUnit(Unit):
                     ("CHECK_BEATS", self.check_beats, "of their check sum"),
                     ("IMAGE_WORDS", words.count, "of the image"),
                     ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
+                    ("VERDICT_BITS", self.writes[-1].word_bits, "of a verdict, of which one bit each says:"),
+                    *((f"VERDICT_{flag.name}", flag.bit, flag.meaning) for flag in Verdict),
                 ]
             ),
             ("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for"),
@@ -639,6 +642,7 @@ class ResponseUnit(Unit):
                 ("WORDS", words.count, "of scores"),
                 ("BEATS", words.count + 1, "of a response: scores and status"),
                 ("WORD_BITS", words.word_bits, "of a word"),
+                ("VERDICT_BITS", self.reads[-1].word_bits, "of a verdict"),
             ]
         )
 

@@ -11,7 +11,7 @@ import torch
 from pymodel.common.arrays import Int64, Reals
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import BIAS_BITS, MAX_FRAC, MAX_SHIFT, SCALE_BITS, Format
-from pymodel.network.topology import Add, Conv, Linear, Network
+from pymodel.network.topology import INPUT, Add, Conv, Linear, Network
 from pymodel.nn.build import FullyConnected, NetworkModule
 from pymodel.nn.psconv2d import PSConv2d
 
@@ -46,7 +46,7 @@ def calibrate(
         tensor: _format_of(f"layer {tensor}: outputs", np.concatenate(values), bits[tensor])
         for tensor, values in samples.items()
     }
-    chosen[group["input"]] = source
+    chosen[group[INPUT]] = source
     formats = {tensor: chosen[root] for tensor, root in group.items()}
     weight_formats, scales = {}, {}
     for layer in network.weighted_layers():
@@ -120,11 +120,11 @@ def _shared_formats(network: Network) -> dict[str, str]:
 
     Pools, ReLU, shuffle and concatenation have the format of their inputs; the input's own is given.
     """
-    group = {"input": "input"} | {layer.name: layer.name for layer in network.layers}
+    group = {INPUT: INPUT} | {layer.name: layer.name for layer in network.layers}
     for layer in network.layers:
         if not isinstance(layer, Conv | Linear | Add):
             joined = {group[name] for name in (layer.name, *layer.sources)}
-            root = "input" if "input" in joined else min(joined)
+            root = INPUT if INPUT in joined else min(joined)
             group = {name: root if own in joined else own for name, own in group.items()}
     return group
 
@@ -184,7 +184,7 @@ def _settle(
             fracs = [formats[source].frac for source in layer.sources]
             if isinstance(layer, Add):
                 limit = min(*fracs, formats[layer.name].frac) + MAX_SHIFT
-                for source in set(layer.sources) - {"input"}:  # a dead branch's, beside one that is not
+                for source in set(layer.sources) - {INPUT}:  # a dead branch's, beside one that is not
                     changed |= lower(group[source], limit)
                 changed |= lower(group[layer.name], max(fracs))
             if isinstance(layer, Conv | Linear):

@@ -1,4 +1,7 @@
-"""The training configuration: every key, its meaning and its default. Unknown keys are refused."""
+"""The training configuration: every key, its meaning and its default. Unknown keys are refused.
+
+`python -m scripts.reference` makes the table of docs/reference/configuration.md of it.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from pymodel.common import bounds
 from pymodel.common.bounds import FileName
@@ -19,39 +22,45 @@ Bits = Annotated[int, bounds.TENSOR_BITS.field()]
 Rate = Annotated[float, bounds.LEARNING_RATE.field()]
 Threads = Annotated[int, bounds.THREADS.field()]
 Epochs = Annotated[int, bounds.EPOCHS.field()]
+Width = Annotated[int, bounds.WIDTH.field()]
 
 
 class Augment(Strict):
     """Random changes to each training image."""
 
-    crop: Annotated[int, bounds.CROP.field()] = 0  # pixels of padding before a random crop of the original size
-    flip: bool = False  # mirror half of the images
+    crop: int = bounds.CROP.field(0, description="pixels of padding before a random crop of the original size")
+    flip: bool = Field(False, description="mirror half of the images")
 
 
 class Data(Strict):
     """Which images."""
 
-    dataset: Literal["digits", "cifar10", "tiny-imagenet"]
-    path: FileName | None = None  # where the data set lies; default: the environment variable PSCONV_DATA
+    dataset: Literal["digits", "cifar10", "tiny-imagenet"] = Field(description="`digits` comes with scikit-learn")
+    path: FileName | None = Field(
+        None, description="where the data set lies; none: the environment variable PSCONV_DATA"
+    )
     augment: Augment = Augment()
 
 
 class NetworkChoice(Strict):
     """Which network, by the names of pymodel.network.zoo."""
 
-    name: str
-    variant: str = "dense"  # of 3x3 convolutions but the first and grouped ones; or a baseline: SynFlow@PSD1_P16
-    width: Annotated[int, bounds.WIDTH.field()] | None = None  # resnet18: channels of the first stage; default 64
+    name: str = Field(description="see pymodel/network/zoo.py: `resnet18`, `vgg16`, ...")
+    variant: str = Field(
+        "dense",
+        description="support of 3x3 convolutions but the first and grouped ones; or a baseline: `SynFlow@PSD1_P16`",
+    )
+    width: Width | None = Field(None, description="`resnet18`: channels of the first stage; none: 64")
 
 
 class Optimiser(Strict):
     """Weight decay is applied to convolution and linear weights only, not to batch norm and biases."""
 
-    name: Literal["sgd", "adamw"] = "sgd"
-    lr: Rate = 0.1
-    momentum: Annotated[float, bounds.BELOW_ONE.field()] = 0.9  # sgd
-    nesterov: bool = True  # sgd
-    weight_decay: Annotated[float, bounds.WEIGHT_DECAY.field()] = 5e-4
+    name: Literal["sgd", "adamw"] = Field("sgd", description="the optimiser")
+    lr: Rate = Field(0.1, description="learning rate")
+    momentum: float = bounds.BELOW_ONE.field(0.9, description="of `sgd`")
+    nesterov: bool = Field(True, description="of `sgd`")
+    weight_decay: float = bounds.WEIGHT_DECAY.field(5e-4, description="of weights; not of batch norm and biases")
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Optimiser:
@@ -63,10 +72,12 @@ class Optimiser(Strict):
 class Schedule(Strict):
     """The learning rate as a factor of optimiser.lr, set anew for every step."""
 
-    name: Literal["cosine", "multistep", "constant"] = "cosine"
-    warmup_epochs: Annotated[float, bounds.WARM_UP.field()] = 0.0  # linear from 0
-    milestones: list[Epochs] = []  # multistep: epochs after which the rate is multiplied by gamma
-    gamma: Annotated[float, bounds.FRACTION.field()] = 0.1
+    name: Literal["cosine", "multistep", "constant"] = Field("cosine", description="how the learning rate goes")
+    warmup_epochs: float = bounds.WARM_UP.field(0.0, description="linear from 0")
+    milestones: list[Epochs] = Field(
+        [], description="`multistep`: epochs after which the rate is multiplied by `schedule.gamma`"
+    )
+    gamma: float = bounds.FRACTION.field(0.1, description="`multistep`")
 
     def factor(self, epoch: float, epochs: int) -> float:
         """The factor at `epoch` (fractions count) of a training of `epochs`."""
@@ -83,34 +94,40 @@ class Schedule(Strict):
 class Quantise(Strict):
     """Fixed point: batch norm folded, one power-of-two scale per tensor found on training images."""
 
-    weight_bits: Bits = 8
-    per_channel: bool = False  # weights: an integer scale per output channel as well (docs/reference/maths.md)
-    activation_bits: Bits = 8
-    output_bits: Bits = 8  # the network's output (logits)
-    calibration_images: Annotated[int, bounds.IMAGES.field()] = 1024
-    qat: bool = False  # quantisation-aware training after calibration
-    qat_epochs: Epochs = 10
-    qat_lr: Rate = 0.01  # SGD with momentum, cosine to zero
+    weight_bits: Bits = Field(8, description="of a weight, signed")
+    per_channel: bool = Field(False, description="weights: an integer scale per output channel as well")
+    activation_bits: Bits = Field(8, description="of an activation, signed")
+    output_bits: Bits = Field(8, description="of the network's output (logits)")
+    calibration_images: int = bounds.IMAGES.field(1024, description="training images that scales are chosen by")
+    qat: bool = Field(False, description="quantisation-aware training after calibration")
+    qat_epochs: Epochs = Field(10, description="of that training")
+    qat_lr: Rate = Field(0.01, description="its learning rate: SGD with momentum, cosine to zero")
 
 
 class TrainConfig(Strict):
     """A whole training run: the schema of a training YAML file."""
 
-    name: str
+    name: str = Field(description="of the run, in tables and files")
     data: Data
     network: NetworkChoice
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
-    epochs: Epochs
-    batch_size: Annotated[int, bounds.BATCH.field()] = 128  # over all processes together
-    label_smoothing: Annotated[float, bounds.BELOW_ONE.field()] = 0.0
-    seed: Annotated[int, bounds.SEED.field()] = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: bfloat16 where a GPU has it
-    threads: Threads | None = None  # of the CPU; 1 gives the same bits whatever the number of cores
-    compile: bool = False  # torch.compile
-    deterministic: bool = True  # on a GPU: the same bits each time, a little slower
-    checkpoint_steps: Annotated[int, bounds.STEPS.field()] = 0  # within an epoch, besides the one at its end
+    epochs: Epochs = Field(description="of the training")
+    batch_size: int = bounds.BATCH.field(128, description="over all processes together")
+    label_smoothing: float = bounds.BELOW_ONE.field(0.0, description="of the loss")
+    seed: int = bounds.SEED.field(0, description="of initial weights, batches and augmentation")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: a GPU where there is one")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="`auto`: bfloat16 where a GPU has it"
+    )
+    threads: Threads | None = Field(
+        None, description="of the CPU; 1 gives the same bits whatever the number of cores; none: as torch chooses"
+    )
+    compile: bool = Field(False, description="torch.compile")
+    deterministic: bool = Field(True, description="on a GPU: the same bits each time, a little slower")
+    checkpoint_steps: int = bounds.STEPS.field(
+        0, description="steps from checkpoint to checkpoint within an epoch, besides the one at its end; 0: none"
+    )
     quantise: Quantise = Quantise()
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from pymodel.common.arrays import Int64, Integers
 from pymodel.network.formats import Format
-from pymodel.network.topology import Add, AvgPool, Conv, GlobalAvgPool, Linear
+from pymodel.network.topology import INPUT, Add, AvgPool, Conv, GlobalAvgPool, Linear
 from pymodel.nn.build import Addition, ConvBlock, FullyConnected, NetworkModule
 from pymodel.nn.psconv2d import PSConv2d
 
@@ -145,7 +145,7 @@ class Requantised(nn.Module):
 class FixedPointNetwork(NetworkModule):
     """A folded network in fixed point; the parameters stay real numbers, so that it can be trained.
 
-    formats: of "input" and each layer's output; weight_formats: of each layer with weights; scales: int64 [cout]
+    formats: of INPUT and each layer's output; weight_formats: of each layer with weights; scales: int64 [cout]
     of those that have them.
     """
 
@@ -178,7 +178,7 @@ class FixedPointNetwork(NetworkModule):
         def observe(name: str, value: torch.Tensor) -> None:
             outputs[name] = _integers(value, self.formats[name].frac)
 
-        real = torch.from_numpy(self.formats["input"].real(images))
+        real = torch.from_numpy(self.formats[INPUT].real(images))
         self(real.to(next(self.parameters()).device), observe)
         return outputs
 

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pymodel.network.topology import Conv, Network
 from pymodel.nn.build import ConvBlock, NetworkModule
-
-
-def folded_network(network: Network) -> Network:
-    """The topology without batch norm: each convolution that had one gets a bias."""
-
-    def fold(conv: Conv) -> Conv:
-        return Conv(**{**conv.model_dump(), "bias": True, "batch_norm": False}) if conv.batch_norm else conv
-
-    return network.map_convs(fold)
 
 
 @torch.no_grad()
@@ -24,7 +14,7 @@ def fold_batch_norm(module: NetworkModule) -> NetworkModule:
     Batch norm after a convolution, gamma * (conv(x) - mean) / sqrt(var + eps) + beta, is the convolution with
     weights w * g and bias (b - mean) * g + beta, where g = gamma / sqrt(var + eps) for each output channel.
     """
-    folded = NetworkModule(folded_network(module.network))
+    folded = NetworkModule(module.network.folded())
     trained = module.state_dict()
     state = {name: value.detach().cpu() for name, value in trained.items() if ".norm." not in name}
     for name, block in module.layers.items():

@@ -30,7 +30,7 @@ from pymodel.golden.native import build
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import PAPER_VARIANTS
-from pymodel.network.topology import Conv, Weighted
+from pymodel.network.topology import INPUT, Conv, Weighted
 from pymodel.network.zoo import make_network
 from scripts.benchmarks.frame import Table
 
@@ -77,7 +77,7 @@ def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     graph = helper.make_graph(
         nodes,
         "network",
-        [helper.make_tensor_value_info("input", uint8, ["n", *bundle.network.input.shape])],
+        [helper.make_tensor_value_info(INPUT, uint8, ["n", *bundle.network.input.shape])],
         [helper.make_tensor_value_info(bundle.network.output, uint8, None)],
         constants,
     )
@@ -124,7 +124,7 @@ def measure(
     rng = np.random.default_rng(0)
     images = rng.integers(-128, 128, (batch, 3, 32, 32)).astype(np.int8)
     dense = onnx_session(random_bundle(make_network("resnet18", "cifar10"), 0), threads)
-    positive = {"input": np.maximum(images, 0).astype(np.uint8)}
+    positive = {INPUT: np.maximum(images, 0).astype(np.uint8)}
     dense.run(None, positive)
     rows = []
     for variant in variants:

@@ -28,7 +28,7 @@ from psconv.synthesis.resources import synthesise
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
-from pymodel.network.topology import Conv, InputSpec, Network
+from pymodel.network.topology import INPUT, Conv, InputSpec, Network
 from pymodel.network.zoo import make_network
 from scripts.benchmarks.frame import Table
 from scripts.benchmarks.generated import CLOCK_NS
@@ -237,7 +237,7 @@ def _golden_images() -> dict[str, list[dict[str, Any]]]:
     """Seconds of one layer and of whole ResNet18 for images of several sizes."""
 
     def layer(size: int) -> Bundle:
-        conv = Conv(name="layer", input="input", out_channels=64, kernel=3, padding=1, support="PSD1_P16", relu=True)
+        conv = Conv(name="layer", input=INPUT, out_channels=64, kernel=3, padding=1, support="PSD1_P16", relu=True)
         shape = InputSpec(channels=64, height=size, width=size)
         return random_bundle(Network(name="layer", layers=[conv], output="layer", input=shape), 0)
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from psconv.common.fresh import Step
 from psconv.flow import run as flow
 from psconv.flow import steps
 from psconv.flow.config import RunConfig
@@ -36,7 +37,11 @@ LAYERS = ((64, 32), (256, 8), (512, 4))  # channels, rows and columns of the ima
 VARIANT, LANES = "PSD1_P16", 24
 ROUNDS = 2  # of HLS; the quicker one counts
 HLS_SECONDS, BUILD_SECONDS, CYCLES_PER_SECOND = 15, 60, 100_000  # the aims
-STEPS = {"C simulation": steps.csim_step, "HLS": steps.synth_step, "co-simulation": steps.cosim_step}
+STEPS: dict[str, Step[...]] = {
+    "C simulation": steps.csim_step,
+    "HLS": steps.synth_step,
+    "co-simulation": steps.cosim_step,
+}
 
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.engine.cycles import FEEDER_STAGES, LEAST_STAGE, OPEN_DEPTH, STAGES
 from pymodel.top.cycles import latency, processes, slowest, stream_depths_between
-from pymodel.top.dataflow import OUT_PORT, Dataflow
+from pymodel.top.dataflow import Dataflow
 from scripts.hunt import small_networks
 from scripts.hunt.campaign import Case, Fault
 

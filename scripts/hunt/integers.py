@@ -1,4 +1,4 @@
-"""What layers compute, once more: by the formulas of docs/reference/maths.md on plain integers.
+"""What layers compute, once more: by the formulas of docs/reference/interfaces.md on plain integers.
 
 Campaigns compare with it. It shares no code with pymodel.golden or the C++: a sum over taps of int64 products, and that
 is all.

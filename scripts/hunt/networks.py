@@ -18,8 +18,9 @@ from psconv.flow.settings import Settings
 from psconv.synthesis.targets import load_target
 from pymodel.common.arrays import Int8, UInt8
 from pymodel.golden import model as golden
+from pymodel.network.topology import INPUT
 from pymodel.top.cycles import check, latency, processes, slowest
-from pymodel.top.dataflow import INPUT, NETWORK, Dataflow
+from pymodel.top.dataflow import NETWORK, Dataflow
 from pymodel.top.packets import weight_beats
 from rtl_tb.runner import SimResult
 from scripts.hunt import integers, small_networks

@@ -17,8 +17,8 @@ from scripts.hunt.campaign import Case, Declined, Fault
 RUNS = 3  # calls of a kernel: static words outlive the first
 CLOCKS = {"xcup": (3.33, 5.0, 8.0, 15.0, 30.0), "ecp5": (10.0, 20.0, 50.0, 100.0)}  # ns
 
-# What openhls refuses with good reason (docs/reference/flow.md), and its name in the table. Kernels are drawn so that
-# an iteration uses each stream and memory once: a refusal for a second use is none of these.
+# What openhls refuses with good reason (hls/openhls/docs/language.md), and its name in the table. Kernels are drawn so
+# that an iteration uses each stream and memory once: a refusal for a second use is none of these.
 REASONS = (
     ("a recurrence or dependence that allows no II of 1", r"II=1 impossible"),
     ("an operation longer than the clock", r"one '\w+' of \d+ bits takes"),

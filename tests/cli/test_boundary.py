@@ -20,6 +20,7 @@ from rich.console import Console
 
 from psconv.cli import flow as flow
 from psconv.cli import show as show
+from psconv.flow import generated as generated
 from psconv.flow.generated import random_images
 from pymodel.common import bounds, errors, memory, records
 from pymodel.common.cache import cache_folder
@@ -452,12 +453,11 @@ def test_memory_is_asked_for(monkeypatch):
 
 @given(st.integers(-8, 0), st.integers(0, 7), st.integers(1, 40), st.integers(1, 7))
 def test_images_are_the_same_however_few_are_drawn_at_a_time(low, high, count, drawn):
-    from psconv.flow import subject
 
     form = Format(4, 0)
     expected = np.random.default_rng(3).integers(form.min, form.max + 1, (count, 2, 3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(subject, "_DRAWN", drawn)
+        patch.setattr(generated, "_DRAWN", drawn)
         rng = np.random.default_rng(3)
         assert np.array_equal(random_images(rng, form, (count, 2, 3)), expected)
     other = np.random.default_rng(3)

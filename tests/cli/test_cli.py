@@ -35,6 +35,7 @@ COMMANDS = [
     "synth",
     "cosim",
     "report",
+    "resources",
     "compare",
     "complexity",
     "energy",

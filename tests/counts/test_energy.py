@@ -18,8 +18,11 @@ from pymodel.counts.traffic import (
     EngineTraffic,
     LayerTraffic,
     Memory,
+    Registers,
+    engine_traffic,
     network_traffic,
 )
+from pymodel.engine.packing import EngineShape
 from pymodel.network.zoo import make_network
 
 COSTS = Costs.load()
@@ -33,12 +36,12 @@ LAYER = LayerTraffic(
     2,
     EngineTraffic(
         memories={
-            "weights": Memory("weights", 8 * KIB, 640, 64),
-            "indices": Memory("indices", KIB, 128, 0),
-            "lines": Memory("lines", 32 * KIB, 64, 64),
-            "sums": Memory("sums", 1024 * KIB, 64, 0),
+            "weights": Memory("weights", "weights", 8 * KIB, 640, 64),
+            "indices": Memory("indices", "indices", KIB, 128, 0),
+            "lines": Memory("lines", "activations", 32 * KIB, 64, 64),
+            "sums": Memory("sums", "sums", 1024 * KIB, 64, 0),
         },
-        registers={"ring": 1000, "sums": 320},
+        registers={"ring": Registers("activations", 1000), "sums": Registers("sums", 320)},
         gathered_bits=80,
         products=10,
     ),
@@ -72,6 +75,35 @@ def test_layer_by_hand() -> None:
     assert energy.macs == pytest.approx(20 * COSTS.multiply_accumulate(8, 8))
     assert energy.total == pytest.approx(sum(astuple(energy)))
     assert energy.total == pytest.approx(energy.dram + energy.on_chip + energy.macs)
+
+
+@pytest.mark.parametrize(
+    ("engine", "feed"), [("periodic", "windows"), ("periodic", "channels"), ("indexed", "windows")]
+)
+def test_every_engine_has_an_energy(engine: str, feed: str) -> None:
+    """Each memory and register of every kind of engine belongs to a part, and no part loses any."""
+    if (engine, feed) == ("indexed", "channels"):
+        pytest.skip("no such engine")
+    shape = EngineShape(
+        cin=32,
+        cout=32,
+        kernel=3,
+        padding=1,
+        height=6,
+        width=6,
+        support="PSD1_P16",
+        acc_bits=20,
+        engine=engine,
+        feed=feed,
+    )
+    traffic = engine_traffic(shape, 1000 if engine == "indexed" else None)
+    assert ("taps" in traffic.memories) == (feed == "channels")
+    energy = layer_energy(LayerTraffic("layer", "conv", 0, 0, 0, 0, 1, traffic), EngineOptions(), KIB, COSTS)
+    memories = sum(m.bits * COSTS.memory.per_bit(m.capacity_bits) for m in traffic.memories.values())
+    registers = traffic.register_bits * COSTS.register_pj_per_bit
+    gathered = traffic.gathered_bits * COSTS.register_file_pj_per_bit
+    assert energy.on_chip == pytest.approx(memories + registers + gathered)
+    assert min(energy.weights, energy.activations, energy.sums) > 0
 
 
 def test_a_layer_without_weights_moves_activations_only() -> None:

@@ -14,6 +14,7 @@ from psconv.flow import steps
 from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import load
 from psconv.flow.vectors import load_outputs, load_vectors, save_vectors
+from psconv.report.collect import design_report
 from pymodel.common.errors import ConfigError
 from pymodel.top import cycles
 from tests.helpers.places import ROOT
@@ -220,6 +221,37 @@ def test_a_wrong_expectation_is_found(tmp_path, simulators):
     assert record["free"]["mismatch_count"] == 1
     beat = (1 * 4 + 3) * 3 + 2  # row, column, group
     assert {"image": 1, "beat": beat}.items() <= record["free"]["mismatches"][0].items()
+
+
+def test_rtl_that_stops_is_told_and_reported(tmp_path: Path, simulators: Path) -> None:
+    """Nothing out of it is one clear error; with some images there is a report of what was found."""
+    layer = {"in_channels": 2, "out_channels": 3, "height": 3, "width": 4, "kernel": 1, "padding": 0}
+    this, design = synthesised_run(write(tmp_path, layer, stalls={"images": 0}), tmp_path / "out", simulators)
+    [top] = (this.layout.synth(design.name) / "rtl").glob(f"{design.dataflow.top}.sv")
+    text = top.read_text()
+    assert ".valid     (y_TVALID)" in text
+
+    def stop_after(beats: int) -> None:
+        """Simulates RTL that lets so many output beats through."""
+        gate = f"""
+  reg [15:0] taken;
+  always @(posedge ap_clk) taken <= ~ap_rst_n ? 16'd0 : taken + (y_TVALID & y_TREADY);
+  assign y_TVALID = there & taken < 16'd{beats};
+endmodule"""
+        gated = text.replace(".valid     (y_TVALID)", ".valid     (there)").replace("endmodule", gate)
+        top.write_text(gated.replace(");", ");\n  wire there;", 1))
+        steps.cosim_step(design, this.settings)
+
+    stop_after(0)
+    with pytest.raises(ConfigError, match=r"\.json: nothing came out of the RTL: .*stuck"):
+        design_report(design, this.settings)
+    stop_after(design.dataflow.out_beats)
+    steps.csim_step(design, this.settings)
+    steps.resources_step(design, this.settings)
+    found = design_report(design, this.settings)
+    assert not found.ok and found.errors and not found.image_ends_agree
+    assert found.interval_sim is None
+    assert found.mismatches == {"csim": 0, "cosim": 2 * design.dataflow.out_beats}  # those of the images that are lost
 
 
 # target, bits of weights and activations, parallelism -> lanes, DSP blocks

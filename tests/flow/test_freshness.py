@@ -34,7 +34,7 @@ RTL = "module {0}(input x, output y);\n  assign y = x;\nendmodule\n"
 # What is changed in the configuration, and the steps whose results are of no use then. Seeds choose weights and images.
 CHANGES = {
     "nothing": ({}, set()),
-    "seed": ({"seed": 7}, {"golden", "csim", "synth"}),
+    "seed": ({"seed": 7}, {"golden", "csim", "synth", "cosim"}),  # also that of the stalls
     "clock": ({"clock_ns": 9.0}, {"synth"}),
     "target": ({"target": "ulx3s_85f"}, {"synth", "resources"}),
     "device of the same delays": ({"target": "u250", "clock_ns": 3.33}, {"resources"}),

@@ -331,7 +331,8 @@ def test_numpy_computes_where_there_is_no_kernel(broken: str, tmp_path: Path) ->
     script = (
         "from pymodel.golden.native import build\n"
         + no_compiler
-        + "\nimport numpy as np\nfrom pymodel import golden\nfrom pymodel.network.random_bundle import random_bundle\n"
+        + "\nimport numpy as np\nfrom pymodel.golden import model as golden\n"
+        "from pymodel.network.random_bundle import random_bundle\n"
         "from pymodel.network.zoo import digits\nbundle = random_bundle(digits(), 0)\n"
         "print(golden.run(bundle, np.ones((1, 1, 8, 8), int))['fc'].shape, build.describe())"
     )

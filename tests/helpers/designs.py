@@ -17,7 +17,8 @@ from psconv.synthesis.targets import load_target
 from pymodel.common.records import read_json
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
-from pymodel.top.dataflow import INPUT, NETWORK, Dataflow
+from pymodel.network.topology import INPUT
+from pymodel.top.dataflow import NETWORK, Dataflow
 from rtl_tb.runner import SimResult
 
 

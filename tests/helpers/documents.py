@@ -15,7 +15,8 @@ arguments, is fenced as `usage`.
 
 A table whose figures a command prints stands between `<!-- from COMMAND -->` and `<!-- end -->`; one that a benchmark
 writes between `<!-- bench NAME -->`, or `<!-- bench NAME: TITLE -->`, and `<!-- end -->`; one that was measured once,
-on a program or a machine that is no more at hand, between `<!-- once: WHEN AND HOW -->` and `<!-- end -->`.
+on a program or a machine that is no more at hand, between `<!-- once: WHEN AND HOW -->` and `<!-- end -->`; what is
+made of the program's own definitions (scripts/reference.py) between `<!-- reference NAME -->` and `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT /
 
 _COMMAND = re.compile(r"\s*(\$ |psconv |make( |$)|python3? -m |torchrun |pip |git clone )")
 _FENCE = re.compile(r"```(\S*) *(.*)$")
-_PLACE = re.compile(r"<!-- (from|bench|once:) (.+?) -->\n(.*?)<!-- end -->", re.DOTALL)
+_PLACE = re.compile(r"<!-- (from|bench|once:|reference) (.+?) -->\n(.*?)<!-- end -->", re.DOTALL)
 _FIGURE = re.compile(r"\d[\d,]*(?:\.\d+)?")
 ANY = "…"
 

@@ -19,12 +19,13 @@ from pymodel.counts.traffic import network_traffic  # noqa: E402
 from pymodel.network.bundle import Bundle  # noqa: E402
 from pymodel.network.supports import MaskSupport, UnstructuredSupport  # noqa: E402
 from pymodel.network.topology import Conv, Network  # noqa: E402
-from pymodel.network.zoo import digits, make_network, mobilenet_v2, sparse_convs  # noqa: E402
+from pymodel.network.zoo import digits, mobilenet_v2, sparse_convs  # noqa: E402
 from pymodel.nn import synflow  # noqa: E402
 from pymodel.nn.baselines import initialised  # noqa: E402
 from pymodel.nn.build import NetworkModule  # noqa: E402
 from pymodel.nn.lowrank import choose_ranks, low_rank  # noqa: E402
 from pymodel.nn.synflow import synflow_masks  # noqa: E402
+from pymodel.nn.variants import make_network  # noqa: E402
 from pymodel.training.config import Optimiser  # noqa: E402
 from pymodel.training.optimiser import make_optimiser  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402

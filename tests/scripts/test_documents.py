@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import reference
 from scripts.benchmarks import BENCHMARKS
 from scripts.benchmarks.document import documented
 from scripts.benchmarks.frame import measure
@@ -126,6 +127,19 @@ def test_storage_and_energy_are_what_the_document_says(tmp_path: Path) -> None:
     text = (MEASUREMENTS / "storage_energy.md").read_text()
     assert len([1 for sort, *_ in places(text) if sort == "bench"]) == 5
     assert documented(text, tmp_path) == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_made_of_definitions_is_that_of_today(name: str) -> None:
+    """`python -m scripts.reference` would change nothing."""
+    text = (ROOT / name).read_text()
+    assert reference.documented(text) == text
+
+
+def test_every_definition_is_in_some_document() -> None:
+    texts = [path.read_text() for path in DOCUMENTS]
+    found = [what for text in texts for sort, what, _ in places(text) if sort == "reference"]
+    assert sorted(found) == sorted(reference.CONTENTS)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pymodel.common.errors import ConfigError
-from pymodel.engine.cycles import FEEDER_STAGES, check, latency, sequences, stream_depths
+from pymodel.engine.cycles import FEEDER_STAGES, sequences, stream_depths
 from pymodel.engine.packing import EngineShape
+from pymodel.top.cycles import check, latency
 from tests.helpers.engines import STAGES, accesses, engine_dataflow, make_schedule, make_shape, simulated
 
 SUPPORTS = ["PSD1_P16", "PS4_P4", "PS2_P6", "PS1_P9", "dense"]

@@ -9,6 +9,7 @@ import pytest
 
 from psconv.flow import csim
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.engine.maxplus import Link, Process, Timeline, settle
 from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
@@ -19,7 +20,7 @@ from pymodel.network.topology import Network
 from pymodel.top import cpp
 from pymodel.top import cycles as network_cycles
 from pymodel.top.cycles import slowest, stream_depths_between
-from pymodel.top.dataflow import OUT_PORT, build
+from pymodel.top.dataflow import build
 from pymodel.top.units import ForkUnit, GatherUnit, SplitUnit
 from tests.helpers.networks import DIGITS, NETWORKS, conv, made, network, some_images
 

@@ -28,7 +28,8 @@ from pymodel.top.check_sum import check_sum
 from pymodel.top.cycles import latency
 from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.memory import FIFOS, built, needed
-from pymodel.top.packets import Packet, Verdict, answers, in_ultra_ram, loadable, packet, verdicts, weight_beats
+from pymodel.top.packets import Packet, answers, in_ultra_ram, loadable, packet, verdicts, weight_beats
+from pymodel.top.verdict import Verdict
 from rtl_tb.runner import simulate
 from tests.helpers.networks import NETWORKS, conv, network, some_images
 from tests.helpers.places import EXAMPLES, FAULTS

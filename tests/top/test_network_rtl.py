@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from psconv.flow.config import Images, RunConfig
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.datasets.splits import load_dataset
 from pymodel.engine.shape_of import engine_shape
 from pymodel.network.bundle import Bundle
 from pymodel.top.cycles import latency, latency_at_most
-from pymodel.top.dataflow import OUT_PORT, build
+from pymodel.top.dataflow import build
 from tests.helpers.designs import Built
 from tests.helpers.networks import DIGITS, made, some_images
 

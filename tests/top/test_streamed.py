@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from psconv.flow import csim
 from psconv.report.collect import weight_traffic
 from pymodel.common.errors import ConfigError
+from pymodel.common.identifiers import OUT_PORT
 from pymodel.engine.packing import EngineShape, pack_rom, pack_stream, unpack_stream
 from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
@@ -23,7 +24,7 @@ from pymodel.network.topology import Network
 from pymodel.top import cpp
 from pymodel.top import memory as network_memory
 from pymodel.top.cycles import latency, slowest
-from pymodel.top.dataflow import OUT_PORT, Dataflow, build
+from pymodel.top.dataflow import Dataflow, build
 from rtl_tb.runner import simulate
 from tests.helpers.designs import Built, design_of
 from tests.helpers.networks import NETWORKS, conv, network, some_images

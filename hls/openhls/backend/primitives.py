@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-_BLOCK_FIFO_DEPTH = 64
-_BLOCK_FIFO_BITS = 4096
+from openhls.backend.storage import fifo_in_block
+
 _FRONT = 4  # words between a FIFO's block memory and its output register: cycles from a pop to the word that follows
 _UNCHECKED = ", no_rw_check"  # yosys need not make the old word of an edge that writes the same one
 _CONSTANT_BITS = 32768  # of one literal; Verilator takes up to 65536
@@ -226,7 +226,7 @@ class Fifo:
     @property
     def block(self) -> bool:
         """Whether the words lie in block memory."""
-        return self.depth > _BLOCK_FIFO_DEPTH and self.depth * self.width >= _BLOCK_FIFO_BITS
+        return fifo_in_block(self.depth, self.width)
 
     def verilog(self, name: str) -> str:
         data = _vector(self.width)

@@ -23,6 +23,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from openhls.backend.storage import array_in_block
 from openhls.backend.targets import Target
 from openhls.common.errors import HlsError, Location
 from openhls.graph.nodes import ASSOCIATIVE, Builder, Memory, Node, Process
@@ -32,8 +33,6 @@ from openhls.middle.narrow import extension, signed
 Slot = tuple[int, float]  # stage, ns after its start
 Style = Literal["block", "distributed", "ultra"]
 _STYLES: dict[str, Style] = {"lutram": "distributed", "bram": "block", "uram": "ultra"}  # of BIND_STORAGE
-_DISTRIBUTED_BITS = 4096
-_DISTRIBUTED_DEPTH = 64
 
 
 @dataclass
@@ -125,8 +124,9 @@ def plan_memories(process: Process, control: Control, target: Target) -> dict[st
         name = effect.attrs["memory"]
         memory = process.memories[name]
         stored = any(e.op == "store" and e.attrs["memory"] == name for e in process.effects)
-        small = memory.depth <= _DISTRIBUTED_DEPTH or memory.depth * memory.width <= _DISTRIBUTED_BITS
-        style = _STYLES.get(memory.storage or "", "distributed" if small else "block")
+        style = _STYLES.get(
+            memory.storage or "", "block" if array_in_block(memory.depth, memory.width) else "distributed"
+        )
         if style == "ultra":
             _check_ultra(memory, stored, target)
         if stored:

@@ -192,9 +192,9 @@ class Objects:
             origin = self._origin(obj.name, variable)
             for access in obj.accesses:
                 self._add_field(obj, access, size, variable)
-            if variable is None:
-                continue
-            for promise in [p for p in promises if (p.variable, p.declared) == (variable.name, variable.loc)]:
+            for promise in promises:
+                if variable is None or (promise.variable, promise.declared) != (variable.name, variable.loc):
+                    continue
                 if promise.kind == "partition":
                     self._check_partition(obj, variable, origin, promise)
                 elif any(self._store(obj, made, origin, promise) for made in obj.fields.values()):

@@ -28,9 +28,12 @@ def piece(name: str, index: int) -> str:
 
 
 def pieces_in(name: str) -> tuple[str, list[int]]:
-    """A piece's name -> (the array's name, the constant indices split off)."""
+    """A piece's name -> (the array's name, the constant indices split off).
+
+    LLVM may split a piece further (SROA), and then puts a suffix of its own behind the index: `a..1.sroa.0`.
+    """
     base, *indices = name.strip('"').split("..")
-    return base, [int(i) for i in indices]
+    return base, [int(index.partition(".")[0]) for index in indices]
 
 
 def _uses(lines: list[str], name: str) -> list[int]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from openhls.common.errors import HlsError
 from openhls.frontend.clang import HEADERS
+from openhls.frontend.partition import pieces_in
 from openhls.frontend.program import import_design
 from openhls.frontend.wires import WireBuilder
 from openhls.graph import interpret
@@ -387,3 +388,8 @@ def evaluate(node: Node, inputs: dict[str, int]) -> int:
         return inputs[node.attrs["stream"]]
     words = [evaluate(n, inputs) for n in node.args]
     return interpret.evaluate(node, words) & ((1 << node.width) - 1)
+
+
+def test_a_piece_that_llvm_has_split_further() -> None:
+    """SROA puts a suffix of its own behind the name of a piece that it takes apart."""
+    assert pieces_in("%a..1.sroa.0") == ("%a", [1]) and pieces_in('@"a b..2..0"') == ('@"a b', [2, 0])

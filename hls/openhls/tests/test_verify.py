@@ -65,8 +65,11 @@ def effect(process: Process, op: str) -> Node:
     return next(node for node in process.effects if node.op == op)
 
 
-def effect_of_no_result() -> Node:
-    return Node("write", 0, [ONE, ONE], stream="y")
+def take_a_write(process: Process) -> None:
+    """An operation on the result of a write, which has none."""
+    wide = Node("write", 0, [Builder().const(0, 9), ONE], stream="wide")
+    process.effects.append(wide)
+    find(process, "parity").args = [wide]
 
 
 def attribute(op: str, **values) -> Callable[[Process], None]:
@@ -126,7 +129,7 @@ BREAKS: list[tuple[Callable[[Process], object], str]] = [
     (lambda p: setattr(effect(p, "write"), "width", 8), "write:i8: has a result"),
     (lambda p: setattr(find(p, "undef"), "width", 0), "undef:i0: has no width"),
     (
-        operands("parity", lambda args: [effect_of_no_result()]),
+        take_a_write,
         "parity:i1: takes the result of a write, which has none",
     ),
     (operands("write", lambda args: [args[0], args[0]]), "write:i0: has no predicate of one bit"),

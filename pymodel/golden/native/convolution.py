@@ -17,6 +17,7 @@ import numpy as np
 from pymodel.common.arrays import Int8, Integers
 from pymodel.golden.native.build import Native
 from pymodel.golden.native.plan import Plan
+from pymodel.network.topology import window_positions
 
 MAX_ADD_SHIFT = 22  # 2 * 128 * 2**22 and the rounding are an int32
 LINE = 64  # bytes of a cache line: no two threads write to one, but for few at the ends of their parts
@@ -77,7 +78,7 @@ def convolve(
     inner = _images_last(images)
     _, height, width, count = inner.shape
     columns = -(-(width + 2 * padding) // stride)
-    hout, wout = ((size + 2 * padding - kernel) // stride + 1 for size in (height, width))
+    hout, wout = (window_positions(size, kernel, stride, padding) for size in (height, width))
     arrays = {
         "channel": plan.channels,
         "tile": plan.tiles,

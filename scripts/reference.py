@@ -1,0 +1,157 @@
+"""Writes what the documents say of the program's own definitions: python -m scripts.reference.
+
+Each stands between two marks, `<!-- reference NAME -->` and `<!-- end -->`; a test holds them up to date.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from psconv.flow.config import RunConfig
+from psconv.synthesis.targets import Target
+from pymodel.common.bounds import Bounds
+from pymodel.common.files import write_text
+from pymodel.top.verdict import Verdict
+from pymodel.training.config import TrainConfig
+from scripts.layer_places import PLACES
+from scripts.places import ROOT
+
+_PLACE = re.compile(r"(?<=<!-- reference )([\w ]+?) -->\n.*?(?=<!-- end -->)", re.DOTALL)
+_WORDS = {bool: "true, false", str: "text"}
+
+
+def verdict_table() -> str:
+    """The bits of a verdict."""
+    return _table(("bit", ""), ([str(flag.bit), flag.meaning] for flag in Verdict))
+
+
+def place_table() -> str:
+    """Where each type of layer has something of its own."""
+    rows = ([place.rule, place.of, f"`{place.file}`: `{place.name}`", place.what] for place in PLACES)
+    return _table(("rule", "of", "where", "what"), rows)
+
+
+def key_table(model: type[BaseModel]) -> str:
+    """Every key of a configuration file: default, values, meaning. Keys inside others are joined by dots."""
+    return _table(("key", "default", "values", "meaning"), _rows(model, "", set()))
+
+
+CONTENTS: Mapping[str, Callable[[], str]] = {
+    "keys of a run": lambda: key_table(RunConfig),
+    "keys of a training": lambda: key_table(TrainConfig),
+    "keys of a device": lambda: key_table(Target),
+    "bits of a verdict": verdict_table,
+    "places of a layer": place_table,
+}
+
+
+def documented(text: str) -> str:
+    """`text` with each place filled anew. Raises KeyError for a name that there is not."""
+    return _PLACE.sub(lambda place: f"{place[1]} -->\n{CONTENTS[place[1]]()}", text)
+
+
+def documents() -> Iterator[Path]:
+    """The documents that have such places."""
+    return (path for path in sorted((ROOT / "docs").rglob("*.md")) if _PLACE.search(path.read_text(encoding="utf-8")))
+
+
+def _rows(model: type[BaseModel], prefix: str, seen: set[type[BaseModel]]) -> Iterator[list[str]]:
+    """A row for each key; of a model that extends one whose keys are listed already, only its own."""
+    known = {key for other in seen if issubclass(model, other) and model is not other for key in other.model_fields}
+    seen.add(model)
+    for key, field in model.model_fields.items():
+        if key in known:
+            continue
+        inner = [one for one in _parts(field.annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+        named = get_origin(field.annotation) is dict and inner
+        name = f"{prefix}{key}" + (".NAME" if named else "")
+        if named or not inner:
+            values = "keys of `parallelism`, and:" if named else _values(field)
+            yield [f"`{name}`", _default(field), values, field.description or ""]
+        elif field.description:
+            yield [f"`{name}`", _default(field), "keys below", field.description]
+        for one in inner:
+            yield from _rows(one, f"{name}.", seen)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """An annotation and all that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _parts(part)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None:
+        return "none"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+
+
+def _values(field: FieldInfo) -> str:
+    """What a key takes, in words."""
+    return _described(field.annotation, field.metadata)
+
+
+def _described(annotation: Any, metadata: list[Any]) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        annotation, *more = inner
+        bounds = [one for info in more for one in (info.metadata if isinstance(info, FieldInfo) else [info])]
+        return _described(annotation, [*bounds, *metadata])
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_described(one, metadata) for one in inner if one is not type(None))
+    if origin is list:
+        return f"list of: {_described(inner[0], [])}"
+    if origin is dict:
+        return "a mapping"
+    if annotation in (int, float):
+        return _range(metadata) or ("an integer" if annotation is int else "a number")
+    return _WORDS[annotation]
+
+
+def _range(metadata: list[Any]) -> str:
+    """The bounds among an annotation's metadata, in words; none: empty."""
+    found: dict[str, Any] = {}
+    for one in metadata:
+        for kind, key in ((annotated_types.Ge, "ge"), (annotated_types.Gt, "gt"), (annotated_types.Le, "le")):
+            if isinstance(one, kind):
+                found[key] = getattr(one, key)
+    if "le" not in found or len(found) == 1:
+        return ""
+    above = "ge" not in found
+    return str(Bounds(found["gt" if above else "ge"], found["le"], above=above))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[list[str]]) -> str:
+    """A Markdown table; an asterisk in a cell is itself, but for those in code."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(map(_cell, row))} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    code = text.split("`")
+    return "`".join(part if at % 2 else part.replace("*", "\\*") for at, part in enumerate(code))
+
+
+def main() -> None:
+    """Fills every place in every document."""
+    for path in documents():
+        write_text(path, documented(path.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
