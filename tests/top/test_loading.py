@@ -142,7 +142,7 @@ def test_the_hardware_sums_beats_of_any_width(channels, tmp_path):
     assert all(GOOD not in verdict and NONE in verdict for verdict in given[1:])
 
 
-def test_the_gate_of_wide_beats_meets_the_clock(tmp_path):
+def test_the_packet_parser_of_wide_beats_meets_the_clock(tmp_path):
     """128 bits, half a million of them with weights: sums of integers as long took 4.54 ns."""
     bundle = random_bundle(network(conv("c", "input", 16, kernel=1), channels=16, height=224, width=224), 0)
     dataflow = build(bundle, {"c": loadable(engine_shape(bundle, "c", Tb=16))}, loaded=True)
