@@ -109,7 +109,7 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
         where = "the bundle" if differing[0] in layers else "the hardware"
-        raise ConfigError(f"layer {differing[0]}: must be in bundle and hardware, got in {where} only")
+        raise ConfigError(f"layer {differing[0]}: must be in the bundle and in the hardware, got it in {where} only")
     shapes = {}
     for name, engine in dataflow.engines.items():
         built = engine.shape

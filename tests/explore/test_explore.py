@@ -689,7 +689,7 @@ def test_the_same_exploration_gives_the_same_file(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--budget", "DSP"], "AMOUNT with KIND one of"),
+        (["--budget", "DSP"], "--budget: DSP: must be a number or 'none', got ''"),
         (["--budget", "GPU=3"], "KIND one of"),
         (["--budget", "BRAM=lots"], "--budget: BRAM: must be a number or 'none', got 'lots'"),
         (["--minimise", "URAM"], "--minimise: must be one of DSP, BRAM, LUT, FF, got 'URAM'"),

@@ -119,7 +119,7 @@ class Case:
 
     @cached_property
     def fixed(self) -> Any:
-        """The same in fixed point, calibrated on the images; outputs of other bits, so that formats apart differ."""
+        """The network in fixed point, calibrated on the images; outputs of other bits, so that formats apart differ."""
         torch = pytest.importorskip("torch")
         from pymodel.training.calibrate import calibrate
         from pymodel.training.fixed_point import FixedPointNetwork
