@@ -118,10 +118,12 @@ def synth(
         return
     if script_only or tool or implement:
         raise ConfigError("--script-only, --tool, --implement: for --hls vitis or bambu")
+    from psconv.flow.hls import SCHEDULE
+
     this, console = _flow("synth", config, out, as_json, hls, target, clock)
     rows = []
     for design in this.designs:
-        path = this.layout.synth(design.name) / "schedule.json"
+        path = this.layout.synth(design.name) / SCHEDULE
         with reading(path):
             rows += [
                 {

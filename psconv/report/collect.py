@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from psconv.flow.design import Design, Vectors
+from psconv.flow.hls import Synthesised
 from psconv.flow.run import Run
 from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from psconv.flow.vectors import load_outputs, load_vectors
@@ -61,7 +62,7 @@ def report(run: Run) -> dict[str, Any]:
 def design_report(design: Design, settings: Settings) -> DesignReport:
     """What the steps came to for one design. Raises ConfigError where a result is missing or damaged."""
     layout, dataflow = settings.layout, design.dataflow
-    schedule = read_json(layout.synth(design.name) / "schedule.json")
+    schedule = Synthesised(layout.synth(design.name)).schedule
     simulated = read_json(layout.cosim(design.name).with_suffix(".json"))
     resources = read_json(layout.resources(design.name))
     vectors, free = load_vectors(layout, design), simulated["free"]
