@@ -101,8 +101,8 @@ def measure(name: str, out: Path) -> dict[str, Any]:
     def make() -> None:
         with tempfile.TemporaryDirectory(prefix="psconv_calibrate_") as temporary:
             folder, top = Path(temporary), design.dataflow.top
-            compile_top(design.dataflow, folder, design.sources, target=target.openhls, clock_ns=target.clock_ns)
-            write_json(result, synthesise(sorted((folder / "rtl").glob("*.sv")), top, target))
+            made = compile_top(design.dataflow, folder, design.sources, target=target.openhls, clock_ns=target.clock_ns)
+            write_json(result, synthesise(made.rtl, top, target))
 
     unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), design.sources, target.model_dump()), make)
     total = read_json(result)["total"]

@@ -123,10 +123,12 @@ def synth(
         return
     if script_only or tool or implement:
         raise ConfigError(f"--script-only, --tool, --implement: --hls must be vitis or bambu, got {hls!r}")
+    from psconv.flow.hls import SCHEDULE
+
     this, console = _flow("synth", _prepared(config, out, as_json, hls, target, clock))
     rows = []
     for design in this.designs:
-        path = this.layout.synth(design.name) / "schedule.json"
+        path = this.layout.synth(design.name) / SCHEDULE
         with reading(path):
             rows += [
                 {

@@ -14,8 +14,8 @@ from psconv.common.fresh import content_key, versions
 from psconv.common.places import RTL_TB
 from psconv.common.sources import code
 from psconv.flow.design import Design, Vectors
+from psconv.flow.hls import Synthesised
 from psconv.flow.settings import SIMULATION_PACKAGES, Settings
-from pymodel.common.records import read_json
 from pymodel.top import cycles
 from rtl_tb.ports import Ports
 from rtl_tb.progress import Progress
@@ -82,10 +82,10 @@ def simulator() -> str:
 
 def synthesised(folder: Path, design: Design) -> Rtl:
     """What the open flow wrote into a folder. Raises ConfigError where its schedule is not one of the design."""
-    schedule = read_json(folder / "schedule.json")
+    made = Synthesised(folder)
+    schedule = made.schedule
     inner = [Inner(s["name"], s["depth"], s["producer"], s["consumer"]) for s in schedule["streams"]]
-    rtl = sorted((folder / "rtl").glob("*.sv"))
-    return Rtl(rtl, read_json(folder / "ports.json"), cycles.quiet(design.dataflow, schedule), inner)
+    return Rtl(made.rtl, made.ports, cycles.quiet(design.dataflow, schedule), inner)
 
 
 def run_bench(

@@ -1,4 +1,7 @@
-"""How much of each layer works at once, as a configuration asks for it."""
+"""How much of each layer works at once, as a configuration asks for it: nothing is chosen here.
+
+`psconv explore` writes such a configuration (pymodel.explore chooses); a user may write it by hand.
+"""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ from psconv.common.sources import code
 from psconv.flow import csim
 from psconv.flow.bench import Disturbance, Summary, run_bench, simulator, summary, synthesised
 from psconv.flow.design import Design
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import PORTS, SCHEDULE, Synthesised, compile_top
 from psconv.flow.inputs import Inputs
 from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from psconv.flow.vectors import load_vectors, save_vectors
 from psconv.synthesis.place_route import place_and_route
 from psconv.synthesis.resources import seen_by_yosys, synthesise, synthesise_modules, trace_operands
 from pymodel.common.files import write_text
-from pymodel.common.records import read_json, write_json, write_npz
+from pymodel.common.records import write_json, write_npz
 from pymodel.golden import model
 from pymodel.top import cycles
 from rtl_tb.progress import Progress
@@ -93,7 +93,7 @@ def synth_step(design: Design, settings: Settings) -> Work:
     )
 
     def make() -> None:
-        compile_top(
+        made = compile_top(
             design.dataflow,
             folder,
             design.sources,
@@ -101,10 +101,10 @@ def synth_step(design: Design, settings: Settings) -> Work:
             clock_ns=settings.clock_ns,
             cache=settings.process_cache,
         )
-        cycles.check(design.dataflow, read_json(folder / "schedule.json"))
+        cycles.check(design.dataflow, made.schedule)
 
-    more = (folder / "rtl", folder / "schedule.json", *(folder / file for file in design.sources))
-    return Work(folder / "ports.json", key, make, more)
+    more = (folder / "rtl", folder / SCHEDULE, *(folder / file for file in design.sources))
+    return Work(folder / PORTS, key, make, more)
 
 
 @step
@@ -116,7 +116,7 @@ def cosim_step(design: Design, settings: Settings, progress: Callable[[Progress]
     key = content_key(
         simulator(),
         folder / "rtl",
-        folder / "ports.json",
+        folder / PORTS,
         vectors.x,
         design.weights,
         *design.streamed.values(),
@@ -151,7 +151,7 @@ def resources_step(
     network, for which yosys would take hours, module by module: `done` is told how many of how many there are.
     """
     result, target, top = settings.layout.resources(design.name), settings.target, design.dataflow.top
-    rtl = sorted((settings.layout.synth(design.name) / "rtl").glob("*.sv"))
+    rtl = Synthesised(settings.layout.synth(design.name)).rtl
     key = content_key(
         seen_by_yosys(rtl),
         target.model_dump(),

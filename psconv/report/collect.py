@@ -12,6 +12,7 @@ import numpy as np
 
 from psconv.flow.bench import Summary
 from psconv.flow.design import Design, Vectors
+from psconv.flow.hls import Synthesised
 from psconv.flow.run import Run
 from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from psconv.flow.vectors import load_outputs, load_vectors
@@ -87,7 +88,7 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
     Raises ConfigError where a result is missing or damaged, or where nothing came out of the RTL.
     """
     layout, dataflow = settings.layout, design.dataflow
-    schedule = read_json(layout.synth(design.name) / "schedule.json")
+    schedule = Synthesised(layout.synth(design.name)).schedule
     simulation = layout.cosim(design.name).with_suffix(".json")
     simulated: dict[str, Summary] = read_json(simulation)
     vectors, free = load_vectors(layout, design), simulated["free"]

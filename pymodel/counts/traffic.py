@@ -291,6 +291,10 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
     """The fastest engine of a layer with at most `options.multipliers` multipliers; of equals the smallest,
     then the one with most blocks at once (it carries the fewest sums over).
 
+    For counts on paper, of every network and format alike: each layer by itself, every engine with the same number of
+    multipliers, none shared. What a chip holds, packing and rings in memories decide nothing here; a network that is to
+    be built is laid out by pymodel.explore, or by hand in a run's configuration.
+
     Of a grouped convolution: the engine of one group. A fully connected layer is a 1x1 convolution of one
     pixel. An indexed engine takes any support: for an unstructured one it is counted with the same taps in every
     kernel, for a mask with the same number of weights, rounded up, in every filter. Raises ConfigError.

@@ -1,4 +1,9 @@
-"""The ways to build a layer: every legal (To, Tb, fold, packing, feed) with its cycles and cost."""
+"""The ways to build a layer: every legal (To, Tb, fold, packing, feed) with its cycles and cost.
+
+pymodel.explore chooses among them for all layers of a network together, within the budget of a device. The traffic
+model (pymodel.counts.traffic.fitted_shape) has no device: it takes the fastest engine of each layer with a number of
+multipliers.
+"""
 
 from __future__ import annotations
 

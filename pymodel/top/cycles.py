@@ -84,6 +84,8 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
 def latency_at_most(dataflow: Dataflow, images: int) -> Cycles:
     """Cycles of `images` images before anything is compiled: no RTL with at most STAGES stages takes more.
 
+    For choices without a schedule (pymodel.explore); `latency` has the exact cycles of what was built.
+
     Every constraint of the contract is monotonous in the stages, so fewer are no slower (for the streams that get
     their depth from the compiler: `EngineUnit.inner`). Once as many images as a stream reaches back repeat, so do all
     the others.
@@ -112,7 +114,7 @@ def latency(
     start: int = 0,
     reloads: frozenset[int] = frozenset(),
 ) -> Cycles:
-    """Cycles of `images` images on RTL that was scheduled as `schedule` (schedule.json) says.
+    """Cycles of `images` images on RTL that was scheduled as `schedule` (schedule.json) says, exactly.
 
     start: the cycle in which the first beat is taken, the first whole cycle after reset being 0. reloads: the images
     before which weights come. Raises ConfigError if the schedule is not one of this network, or there are no images.

@@ -18,7 +18,7 @@ from openhls import fingerprint
 from psconv.common.fresh import content_key, unless_fresh, versions
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.common.sources import code
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import Synthesised, compile_top
 from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES
 from psconv.synthesis import place_route
 from psconv.synthesis.resources import synthesise
@@ -58,12 +58,11 @@ class Generated:
 
     @property
     def schedule(self) -> dict[str, Any]:
-        schedule: dict[str, Any] = json.loads((self.folder / "schedule.json").read_text(encoding="utf-8"))
-        return schedule
+        return Synthesised(self.folder).schedule
 
     @property
     def rtl(self) -> list[Path]:
-        return sorted((self.folder / "rtl").glob("*.sv"))
+        return Synthesised(self.folder).rtl
 
     @property
     def slowest(self) -> dict[str, Any]:

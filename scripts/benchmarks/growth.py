@@ -22,6 +22,7 @@ from psconv.flow import run as flow
 from psconv.flow import steps
 from psconv.flow.config import RunConfig
 from psconv.flow.design import Design
+from psconv.flow.hls import Synthesised
 from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, SYNTHESIS_PACKAGES, Settings
 from psconv.synthesis.place_route import place_and_route
 from psconv.synthesis.resources import synthesise
@@ -207,7 +208,7 @@ def _tools(lanes: int, out: Path) -> dict[str, Any]:
 def _synthesis(lanes: int, out: Path) -> dict[str, Any]:
     """Cells, and Fmax of the smaller engines."""
     engine, settings = _engine(lanes, CHANNELS, SIZE, out)
-    rtl = sorted((settings.layout.synth(engine.name) / "rtl").glob("*.sv"))
+    rtl = Synthesised(settings.layout.synth(engine.name)).rtl
     target, fmax = settings.target, None
     cells = synthesise(rtl, engine.dataflow.top, target)["total"]
     if lanes <= PLACED:

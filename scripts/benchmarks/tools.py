@@ -23,6 +23,7 @@ from psconv.flow import steps
 from psconv.flow.config import RunConfig
 from psconv.flow.design import Design
 from psconv.flow.generated import random_images
+from psconv.flow.hls import Synthesised
 from psconv.flow.run import Run
 from psconv.flow.settings import HLS_PACKAGES, SIMULATION_PACKAGES, Settings
 from psconv.flow.vectors import load_vectors
@@ -168,9 +169,9 @@ def _compiled(run: Run, out: Path) -> tuple[Seconds, dict[str, str], dict[str, f
         steps.synth_step(design, there)
 
     seconds = shortest(once, ROUNDS)
-    made = there.layout.synth(design.name)
-    rtl = {path.name: path.read_text(encoding="utf-8") for path in (made / "rtl").glob("*.sv")}
-    return seconds, rtl, json.loads((made / "schedule.json").read_text(encoding="utf-8"))["seconds"]
+    made = Synthesised(there.layout.synth(design.name))
+    rtl = {path.name: path.read_text(encoding="utf-8") for path in made.rtl}
+    return seconds, rtl, made.schedule["seconds"]
 
 
 def _steps(runs: dict[str, Callable[[], Run]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -221,8 +222,8 @@ def _library(run: Run, folder: Path) -> Seconds:
     [design], settings = run.designs, run.settings
     for step in STEPS.values():
         step(design, settings)
-    made = settings.layout.synth(design.name)
-    rtl, ports = sorted((made / "rtl").glob("*.sv")), parse_ports(json.loads((made / "ports.json").read_text()))
+    made = Synthesised(settings.layout.synth(design.name))
+    rtl, ports = made.rtl, parse_ports(made.ports)
     with _new_user(folder / "user"):
         first = timed(lambda: build(rtl, ports, folder / "first"))
         second = timed(lambda: build(rtl, ports, folder / "second"))

@@ -19,6 +19,7 @@ from psconv.commands import explore
 from psconv.common.parallel import in_workers
 from psconv.flow import run as flow
 from psconv.flow.config import load
+from psconv.flow.hls import Synthesised
 from psconv.synthesis.targets import load_target
 from pymodel.common.files import write_text
 from pymodel.common.records import write_json
@@ -219,7 +220,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
         flow.run_step(step, this, Console(quiet=True))
     [whole], layout = this.designs, this.layout
     dataflow = whole.dataflow
-    schedule = json.loads((layout.synth(whole.name) / "schedule.json").read_text())
+    schedule = Synthesised(layout.synth(whole.name)).schedule
     free = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())["free"]
     start, cycles = free["start"], free["cycles"]
     model = latency(dataflow, schedule, images, start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -15,7 +14,7 @@ from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import RunConfig, Stalls
 from psconv.flow.design import Design, Vectors, make_designs
 from psconv.flow.generated import LAYER
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import Synthesised, compile_top
 from psconv.flow.inputs import Inputs, load_inputs
 from psconv.flow.layout import Layout
 from psconv.flow.settings import Settings
@@ -166,7 +165,7 @@ class LayersRtl(Layers):
             compile_top(design.dataflow, folder, clock_ns=settings.clock_ns, jobs=1)
         except HlsError as error:
             raise Fault("refused", f"HLS: {error}") from error
-        schedule = json.loads((folder / "schedule.json").read_text())
+        schedule = Synthesised(folder).schedule
         cycles.check(design.dataflow, schedule)
         rtl, stalls = synthesised(folder, design), case["stalls"]
         stalled = Disturbance(stalls["input"], stalls["output"])

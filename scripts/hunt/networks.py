@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from openhls import HlsError
 from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import Stalls
 from psconv.flow.design import Design, Vectors
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import Synthesised, compile_top
 from psconv.flow.layout import Layout
 from psconv.flow.settings import Settings
 from psconv.synthesis.targets import load_target
@@ -65,7 +64,7 @@ class Networks:
         rtl = synthesised(folder, design)
         free = run_bench(design, vectors, rtl, settings, folder / "free")
         _check_values("without stalls", free)
-        schedule = json.loads((folder / "schedule.json").read_text())
+        schedule = Synthesised(folder).schedule
         check(dataflow, schedule)
         start = free.cycles["first_in"]
         assert start is not None, "every beat came out, and none went in"

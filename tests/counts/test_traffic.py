@@ -1,6 +1,5 @@
 """Traffic against counts by hand, the loop nests of hls/engine run step by step, and the RTL's memories."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import Synthesised, compile_top
 from pymodel.common.errors import ConfigError
 from pymodel.counts.complexity import complexity
 from pymodel.counts.storage import FORMATS, network_storage, total
@@ -198,7 +197,7 @@ def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Pat
     weights = rng.integers(-128, 128, (8, shape.cin, shape.kernel, shape.kernel))
     weights *= shape.support.mask(8, shape.cin)
     compile_top(single("layer", shape, weights, np.arange(-99, -91)), tmp_path)
-    schedule = json.loads((tmp_path / "schedule.json").read_text())
+    schedule = Synthesised(tmp_path).schedule
     names = {"engine_WEIGHT_ROM": "weights", "engine_BIAS_ROM": "biases", "carried": "sums"}
     rtl = {
         names.get(memory["name"], memory["name"]): memory["depth"] * memory["width"]

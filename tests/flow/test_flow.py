@@ -13,6 +13,7 @@ from psconv.flow import run as flow
 from psconv.flow import steps
 from psconv.flow.bench import Disturbance, run_bench, synthesised
 from psconv.flow.config import load
+from psconv.flow.hls import Synthesised
 from psconv.flow.vectors import load_outputs, load_vectors, save_vectors
 from psconv.report.collect import design_report
 from pymodel.common.errors import ConfigError
@@ -129,7 +130,7 @@ def run(path: Path, out: Path, simulators: Path):
     this, design = synthesised_run(path, out, simulators)
     steps.cosim_step(design, this.settings)
     record = json.loads(this.layout.cosim(design.name).with_suffix(".json").read_text())
-    schedule = json.loads((this.layout.synth(design.name) / "schedule.json").read_text())
+    schedule = Synthesised(this.layout.synth(design.name)).schedule
     vectors = load_vectors(this.layout, design)
     assert np.array_equal(load_outputs(this.layout, design, "cosim"), vectors.outputs[design.layer])
     return record, schedule, design, vectors

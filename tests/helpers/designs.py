@@ -10,11 +10,10 @@ import numpy as np
 from psconv.flow.bench import Disturbance, Rtl, run_bench, synthesised
 from psconv.flow.config import Stalls
 from psconv.flow.design import Design, Vectors
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import Synthesised, compile_top
 from psconv.flow.layout import Layout
 from psconv.flow.settings import Settings
 from psconv.synthesis.targets import load_target
-from pymodel.common.records import read_json
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.topology import INPUT
@@ -48,7 +47,7 @@ class Built:
 
     @property
     def schedule(self) -> dict:
-        return read_json(self.folder / "schedule.json")
+        return Synthesised(self.folder).schedule
 
     def simulated(self, name: str, **disturbance) -> SimResult:
         """A run of all images, in a folder of that name."""

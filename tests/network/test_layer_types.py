@@ -5,7 +5,6 @@ The places are scripts/layer_places.py's, which docs/guide/extending.md lists.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -347,8 +346,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], tuple[Dat
             folder, bundle = tmp_path_factory.mktemp("top"), random_bundle(TOP, 1)
             shapes = {layer.name: engine_shape(bundle, layer.name) for layer in TOP.weighted_layers()}
             dataflow = build(bundle, shapes)
-            compile_top(dataflow, folder)
-            made.append((dataflow, json.loads((folder / "schedule.json").read_text())))
+            made.append((dataflow, compile_top(dataflow, folder).schedule))
         return made[0]
 
     return once

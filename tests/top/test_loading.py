@@ -12,7 +12,7 @@ from openhls import compile_hls
 
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow import csim
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import Synthesised, compile_top
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cpp as header
 from pymodel.engine.memories import ultra_blocks
@@ -176,7 +176,7 @@ def test_rtl_answers_as_the_c_simulation(story, computed, rtl, tmp_path, stall, 
     """The reset comes while weights are loaded, or in the middle of an image; then the story starts again."""
     dataflow, packets, *_ = story
     result = simulate(
-        sorted((rtl / "rtl").glob("*.sv")),
+        Synthesised(rtl).rtl,
         json.loads((rtl / "ports.json").read_text()),
         np.concatenate([p.beats for p in packets]),
         np.concatenate([p.last for p in packets]),
@@ -199,13 +199,13 @@ def test_cycles_with_weights_between_images(name, tmp_path):
     images = some_images(bundle, 6)
     scores = golden.run(bundle, images)[dataflow.sink.layer]
     compile_top(dataflow, tmp_path)
-    schedule = json.loads((tmp_path / "schedule.json").read_text())
+    schedule = Synthesised(tmp_path).schedule
     weights = weight_beats(dataflow, bundle)
     for reloads in ({0}, {0, 1, 4}, set(range(6))):
         packets = [packet(dataflow, image, weights if at in reloads else None) for at, image in enumerate(images)]
         expected = answers(dataflow, scores, [GOOD | (NEW if at in reloads else 0) for at in range(6)])
         result = simulate(
-            sorted((tmp_path / "rtl").glob("*.sv")),
+            Synthesised(tmp_path).rtl,
             json.loads((tmp_path / "ports.json").read_text()),
             np.concatenate([p.beats for p in packets]),
             np.concatenate([p.last for p in packets]),
@@ -228,14 +228,14 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
     dataflow = build(bundle, {"first": loadable(engine_shape(bundle, "first")), "a": shape}, loaded=True)
     images = some_images(bundle, 2)
     compile_top(dataflow, tmp_path, clock_ns=3.333)
-    schedule = json.loads((tmp_path / "schedule.json").read_text())
+    schedule = Synthesised(tmp_path).schedule
     [pe] = [process for process in schedule["processes"] if process["name"] == "a_pe"]
     memories = {memory["name"]: memory for memory in pe["memories"]}
     assert memories["weights"]["style"] == "ultra" and memories["carried"]["style"] == "distributed"
     assert memories["carried"]["depth"] * memories["carried"]["width"] > 4096
     packets = [packet(dataflow, images[0], weight_beats(dataflow, bundle)), packet(dataflow, images[1])]
     result = simulate(
-        sorted((tmp_path / "rtl").glob("*.sv")),
+        Synthesised(tmp_path).rtl,
         json.loads((tmp_path / "ports.json").read_text()),
         np.concatenate([p.beats for p in packets]),
         np.concatenate([p.last for p in packets]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -126,8 +125,7 @@ def random_dataflow(seed: int) -> Dataflow:
 
 def compiled(dataflow: Dataflow, folder: Path) -> dict[str, Any]:
     """The schedule of a network."""
-    compile_top(dataflow, folder)
-    return json.loads((folder / "schedule.json").read_text())
+    return compile_top(dataflow, folder).schedule
 
 
 def built(schedule: dict[str, Any]) -> Counter[tuple[str, int, int]]:

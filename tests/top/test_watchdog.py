@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from psconv.flow.config import load
-from psconv.flow.hls import compile_top
+from psconv.flow.hls import Synthesised, compile_top
 from pymodel.engine.maxplus import Deadlock
 from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
@@ -115,7 +115,7 @@ def test_a_deadlock_in_rtl_is_told_by_its_processes(tmp_path: Path) -> None:
     sources[cpp.SOURCE], count = re.subn(r"(variable=a_to_s depth=)\d+", r"\g<1>4", sources[cpp.SOURCE])
     assert count == 1
     compile_top(dataflow, tmp_path, sources, jobs=1)
-    schedule = json.loads((tmp_path / "schedule.json").read_text())
+    schedule = Synthesised(tmp_path).schedule
     for model in (lambda: latency(dataflow, schedule), lambda: quiet(dataflow, schedule)):
         with pytest.raises(Deadlock, match="waits for ever"):
             model()
@@ -123,7 +123,7 @@ def test_a_deadlock_in_rtl_is_told_by_its_processes(tmp_path: Path) -> None:
     beats = dataflow.source.words.pack(images, "images")
     expected = dataflow.sink.words.pack(golden.run(bundle, images)["s"], "scores")
     result = simulate(
-        sorted((tmp_path / "rtl").glob("*.sv")),
+        Synthesised(tmp_path).rtl,
         json.loads((tmp_path / "ports.json").read_text()),
         beats,
         np.arange(1, len(beats) + 1) == len(beats),
