@@ -46,8 +46,8 @@ class Parallelism(Strict):
     feed: Literal["windows", "channels"] = Field(
         "windows",
         description="where the window ring is kept, and how it is fed: windows, in registers, all P * Tb channels at "
-        "once; channels, in LUT memories, one channel of each block at a time: fewer LUTs and flip-flops, P cycles more "
-        "per image; needs Cout / To * fold >= P",
+        "once; channels, in LUT memories, one channel of each block at a time: fewer LUTs and flip-flops, P cycles "
+        "more per image; needs Cout / To * fold >= P",
     )
     lanes: Multipliers | None = Field(
         None, description="a check: the lanes that To, Tb and fold must come to, whatever the packing"
