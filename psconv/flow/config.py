@@ -45,9 +45,9 @@ class Parallelism(Strict):
     )
     feed: Literal["windows", "channels"] = Field(
         "windows",
-        description="what goes into the ring at once: the windows of all P * Tb channels (ring in registers), or of "
-        "one channel of each block (ring in memories: fewer LUTs and flip-flops, P cycles more per image; needs "
-        "Cout / To * fold >= P)",
+        description="where the window ring is kept, and how it is fed: windows, in registers, all P * Tb channels at "
+        "once; channels, in LUT memories, one channel of each block at a time: fewer LUTs and flip-flops, P cycles "
+        "more per image; needs Cout / To * fold >= P",
     )
     lanes: Multipliers | None = Field(
         None, description="a check: the lanes that To, Tb and fold must come to, whatever the packing"
