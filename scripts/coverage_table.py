@@ -6,10 +6,11 @@ python -m scripts.coverage_table out/coverage/lines.json
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from pymodel.common.records import read_json
 
 
 def rows(files: Mapping[str, tuple[int, int]]) -> Iterable[tuple[str, int, int]]:
@@ -35,7 +36,7 @@ def table(report: Mapping[str, Mapping[str, Mapping[str, Mapping[str, int]]]]) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("report", type=Path, help="the JSON that coverage wrote")
-    print(table(json.loads(parser.parse_args().report.read_text(encoding="utf-8"))), end="")
+    print(table(read_json(parser.parse_args().report)), end="")
 
 
 if __name__ == "__main__":

@@ -304,7 +304,8 @@ def test_errors_carry_the_compilers_and_the_programs_words(layer, tmp_path: Path
         csim.build(tmp_path)
     with pytest.raises(ConfigError, match="compiler: must be one of clang, amd, amd_clang, got 'gcc'"):
         csim.simulate(single("layer", shape, weights, bias), images, "gcc")
-    (tmp_path / cpp.SOURCE).write_text("#error no such layer\n")
+    (tmp_path / cpp.HEADER).write_text("#error no such layer\n")
+    (tmp_path / cpp.SOURCE).write_text("")
     with pytest.raises(ConfigError, match="no such layer"):
         csim.build(tmp_path)
     with pytest.raises(ConfigError, match="cannot be started"):
