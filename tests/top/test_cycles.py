@@ -172,12 +172,12 @@ def test_refuses_a_schedule_that_is_not_this_engines() -> None:
 def test_depths_other_than_those_that_were_asked_for_are_refused() -> None:
     shape = make_shape()
     check(engine_dataflow(shape), make_schedule(shape))
-    asked, least = "depth must be .*, as requested, got", "depth must be at least 12"
+    asked, least = "depth must be .*, as requested", "depth must be at least 12, "
     for name, message in (("column", asked), ("window", asked), ("sum", least)):
         schedule = make_schedule(shape)
         [stream] = [stream for stream in schedule["streams"] if stream["name"] == f"engine_{name}_words"]
         stream["depth"] -= 1
-        with pytest.raises(ConfigError, match=f"'engine_{name}_words' is {stream['depth']} deep, .*{message}"):
+        with pytest.raises(ConfigError, match=f"'engine_{name}_words': {message}.*, got {stream['depth']}"):
             check(engine_dataflow(shape), schedule)
 
 
