@@ -35,8 +35,8 @@
 //   ap_uint<ROM_BITS> weights(int address)
 //                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of TO
 //                                      and element fold * LANES_PER_OUTPUT + j in field k * LANES_PER_OUTPUT + j.
-//                                      Element e is lane e % NONZEROS of block e / NONZEROS; what there is no element for
-//                                      is zero. Above all weights their indices, if INDEX_BITS > 0.
+//                                      Element e is lane e % NONZEROS of block e / NONZEROS; what there is no
+//                                      element for is zero. Above all weights their indices, if INDEX_BITS > 0.
 //                                      Not if weights are loaded or streamed
 //   ap_uint<TO * BIAS_BITS> biases(int step)
 //                                      field k for output k of TO; not if weights are loaded

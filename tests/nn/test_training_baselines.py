@@ -144,7 +144,7 @@ def test_low_rank_uses_the_weights_it_is_given(more: int) -> None:
     assert used <= least + more
     whole = sum(int(np.prod(dense.layers[name].conv.weight.shape)) for name in layers)
     assert used > min(least + more, whole - sum(costs)) - min(costs)
-    with pytest.raises(ConfigError, match=f"rank 1 in every layer{least}"):
+    with pytest.raises(ConfigError, match=f"must be at least {least}, rank 1 in every layer, got {least - 1}"):
         low_rank(dense, layers, least - 1)
 
 
