@@ -237,7 +237,7 @@ def test_the_least_period_leaves_room_for_a_read_and_nothing_less_does(name):
 def test_a_clock_that_the_delay_model_rules_out_is_refused(here):
     path = NETWORKS / "ex26" / "run.yaml"
     for clock in (0.6, 1.34):
-        with pytest.raises(explore.ConfigError, match=r"delay model of zcu104.*1\.35 ns"):
+        with pytest.raises(explore.ConfigError, match=r"at least 1\.35 ns .*delay model of zcu104"):
             chosen(path, clock_ns=clock, device="zcu104")
     assert chosen(path, clock_ns=1.35, device="zcu104", points=1)["clock_ns"] == 1.35
 
