@@ -1,5 +1,6 @@
 """Wrong configurations: one message that names file, key and value, exit code 2, nothing written."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import yaml
 
 from psconv.cli import main
-from psconv.flow.config import load
+from psconv.flow.config import RunConfig, load
+from psconv.flow.run import prepare
 from pymodel.common.errors import ConfigError
 from scripts.benchmarks.engines import layer_vectors
 from tests.helpers.places import ROOT
@@ -158,3 +160,22 @@ def test_examples_load_and_reach_both_ends_of_the_output_range(path):
     engine, _, y = layer_vectors(load(path), path)
     reach = 1 << (engine.shape.out_bits - 1)
     assert y.max() == reach - 1 or y.min() == -reach
+
+
+def test_a_configuration_passes_few_modules(folder):
+    """From the file to the first step: whoever follows `config` through the code need not go far."""
+    (folder / "run.yaml").write_text(yaml.safe_dump(layer()))
+    passed: set[str] = set()
+
+    def watch(frame, event, _):
+        if event == "call" and any(isinstance(value, RunConfig) for value in frame.f_locals.values()):
+            passed.add(frame.f_globals["__name__"])
+
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        prepare(load(folder / "run.yaml"), folder / "run.yaml", folder / "out")
+    finally:
+        sys.setprofile(before)
+    own = {name for name in passed if name.split(".")[0] in ("psconv", "pymodel", "rtl_tb", "openhls")}
+    assert {"psconv.flow.config", "psconv.flow.design"} <= own and len(own) <= 15
