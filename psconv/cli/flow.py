@@ -97,7 +97,7 @@ def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> Non
 
 
 def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
-    """C simulation: the engine's C++ compiled as a program, its outputs against the golden model's."""
+    """C simulation: the C++ of each design as a program, its outputs against the golden model's."""
     _, console = _flow("csim", _prepared(config, out, as_json))
     _compare(out / "golden", out / "csim", console, as_json)
 
@@ -113,7 +113,7 @@ def synth(
     implement: Implement = False,
     as_json: Json = False,
 ) -> None:
-    """HLS: C++ to RTL for every layer: OUT/synth/LAYER/ by the open flow, OUT/vitis/LAYER/ or OUT/bambu/LAYER/."""
+    """HLS: C++ to RTL of each design: OUT/synth/NAME/ by the open flow, OUT/vitis/NAME/ or OUT/bambu/NAME/."""
     if hls != "open":
         this, console = _flow("golden", _prepared(config, out, as_json, hls, target, clock))
         records = _vendor(this, hls, tool, implement, console, script_only, as_json)

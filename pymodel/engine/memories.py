@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from openhls.backend.storage import array_in_block
 
+from pymodel.engine.cycles import WindowShape
 from pymodel.engine.packing import EngineShape
 
 # Widths, bits of one bit's column, and cost to yosys of the halves and the whole of a block (its xilinx library).
@@ -151,32 +152,7 @@ def _used_elements(shape: EngineShape, words: Words | None) -> list[int]:
     return [element for element in range(shape.elements) if element % shape.M in used]
 
 
-class Feeder(Protocol):
-    """What turns an image into windows: an engine's shape, or a pooling."""
-
-    @property
-    def kernel(self) -> int: ...
-
-    @property
-    def stride(self) -> int: ...
-
-    @property
-    def padding(self) -> int: ...
-
-    @property
-    def width(self) -> int: ...
-
-    @property
-    def hout(self) -> int: ...
-
-    @property
-    def NB(self) -> int: ...
-
-    @property
-    def pieces(self) -> int: ...
-
-
-def feeder_memories(feeder: Feeder, piece_bits: int) -> list[Memory]:
+def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
     """Line buffers and history of a feeder that moves words of `piece_bits` per tap; none for 1x1 kernels."""
     if feeder.kernel == 1:
         return []

@@ -487,30 +487,6 @@ def pack_scales(scales: Integers, shape: EngineShape) -> list[int]:
     return _to_words(np.asarray(scales)[shape.step_outputs], shape.scale_bits)
 
 
-def pack_beats(images: Integers, shape: EngineShape) -> UInt8:
-    """Input beats: uint8 [n * in_beats, in_beat_bytes], little endian. images: int [n, cin, height, width].
-
-    Raises ConfigError: wrong shape, out of range.
-    """
-    return shape.in_words.pack(images, "input images")
-
-
-def pack_output_beats(images: Integers, shape: EngineShape) -> UInt8:
-    """Output beats that an engine should give: uint8 [n * out_beats, out_beat_bytes], little endian.
-
-    images: int [n, cout, hout, wout]. Raises ConfigError: wrong shape, out of range.
-    """
-    return shape.out_words.pack(images, "output images")
-
-
-def unpack_beats(beats: UInt8, shape: EngineShape) -> Int8:
-    """int8 [n, cout, hout, wout] from output beats, uint8 [n * out_beats, out_beat_bytes].
-
-    Raises ConfigError: wrong shape, not a whole number of images, padding that is not zero.
-    """
-    return shape.out_words.unpack(beats, "output beats")
-
-
 def _weight_of_element(shape: EngineShape) -> tuple[Int64, Int64, Int64]:
     """(output, input channel, tap) of each element, all [NB, steps, To, E]; channels beyond cin are padding.
 

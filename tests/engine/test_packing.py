@@ -8,12 +8,9 @@ from hypothesis import strategies as st
 from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import (
     EngineShape,
-    pack_beats,
     pack_bias,
-    pack_output_beats,
     pack_scales,
     pack_weights,
-    unpack_beats,
     unpack_bias,
     unpack_weights,
 )
@@ -141,16 +138,16 @@ def test_round_trips(shape: EngineShape, seed: int) -> None:
     bias = random_integers(seed, shape.bias_bits, (shape.cout,))
     assert (unpack_bias(pack_bias(bias, shape), shape) == bias).all()
     images = random_integers(seed, shape.out_bits, (2, shape.cout, shape.hout, shape.wout))
-    beats = pack_output_beats(images, shape)
+    beats = shape.out_words.pack(images, "output images")
     assert beats.shape == (2 * shape.out_beats, shape.out_beat_bytes)
-    assert (unpack_beats(beats, shape) == images).all()
+    assert (shape.out_words.unpack(beats, "output beats") == images).all()
 
 
 @settings(deadline=None, max_examples=60)
 @given(shapes(), st.integers(0, 2**32))
 def test_input_beats_channel_by_channel(shape: EngineShape, seed: int) -> None:
     images = random_integers(seed, shape.in_bits, (2, shape.cin, shape.height, shape.width))
-    beats = pack_beats(images, shape)
+    beats = shape.in_words.pack(images, "input images")
     per_beat = shape.P * shape.Tb
     assert beats.shape == (2 * shape.in_beats, -(-per_beat * shape.in_bits // 8))
     position = 0
@@ -268,9 +265,9 @@ def test_refused_arrays() -> None:
     with pytest.raises(ConfigError, match="bias"):
         pack_bias(np.full(32, 1 << 23), shape)
     with pytest.raises(ConfigError, match="8 at"):
-        pack_beats(np.full((1, 20, 5, 7), 8), shape)
+        shape.in_words.pack(np.full((1, 20, 5, 7), 8), "input images")
     with pytest.raises(ConfigError, match="whole images"):
-        unpack_beats(np.zeros((3, shape.out_beat_bytes), np.uint8), shape)
+        shape.out_words.unpack(np.zeros((3, shape.out_beat_bytes), np.uint8), "output beats")
 
 
 def test_damaged_rom_is_refused() -> None:
@@ -286,7 +283,7 @@ def test_damaged_rom_is_refused() -> None:
 
 def test_padding_of_output_beats_must_be_zero() -> None:
     shape = EngineShape(**{**BASE, "cout": 5})
-    beats = pack_output_beats(np.zeros((1, 5, 5, 7), int), shape)
+    beats = shape.out_words.pack(np.zeros((1, 5, 5, 7), int), "output images")
     beats[0, 5] = 1
     with pytest.raises(ConfigError, match="padding"):
-        unpack_beats(beats, shape)
+        shape.out_words.unpack(beats, "output beats")
