@@ -59,8 +59,8 @@ def test_a_file_in_the_way_is_named_and_kept(tmp_path: Path, psconv) -> None:
     ("arguments", "words"),
     [
         (["nonsense", "d"], "NAME: must be one of cifar10, digits, layers, networks, got 'nonsense'"),
-        (["digits"], "DIR is missing: psconv init digits DIR"),
-        (["digits", "."], ".: the working directory; name a folder in it, such as digits"),
+        (["digits"], "DIR: must be given: psconv init digits DIR"),
+        (["digits", "."], "DIR: must not be the working directory, got .; name a folder in it, such as digits"),
     ],
 )
 def test_wrong_use(arguments: list[str], words: str, tmp_path: Path, monkeypatch, psconv) -> None:
