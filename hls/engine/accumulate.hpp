@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sums of TO output channels: begun with biases or with the sums of the block sets before, added to, and
+// The sums of a step's output channels: begun with biases or with the sums of the block sets before, added to, and
 // put together to one word, in which they are kept and passed on.
 //
 // \tparam C  configuration of an engine (geometry.hpp)
@@ -11,11 +11,11 @@
 
 namespace psconv {
 
-template <class C> using Accumulators = typename Geometry<C>::Accumulator[C::TO];
+template <class C> using Accumulators = typename Geometry<C>::Accumulator[Geometry<C>::OUTPUTS];
 
 template <class C> void begin_with_biases(Accumulators<C>& sums, const typename Geometry<C>::Biases& biases) {
 #pragma HLS INLINE
-  for (int k = 0; k < C::TO; ++k) {
+  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
 #pragma HLS UNROLL
     sums[k] = field<C::BIAS_BITS>(biases, k);
   }
@@ -23,7 +23,7 @@ template <class C> void begin_with_biases(Accumulators<C>& sums, const typename 
 
 template <class C> void begin_with_sums(Accumulators<C>& sums, const typename Geometry<C>::Sums& word) {
 #pragma HLS INLINE
-  for (int k = 0; k < C::TO; ++k) {
+  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
 #pragma HLS UNROLL
     sums[k] = field<C::ACC_BITS>(word, k);
   }
@@ -40,7 +40,7 @@ typename Geometry<C>::Sums accumulate(Accumulators<C>& sums, const typename Geom
 
   typename Geometry<C>::Sums word = 0;
 outputs:
-  for (int k = 0; k < C::TO; ++k) {
+  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
 #pragma HLS UNROLL
     sums[k] += dot[k];
     word.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sums[k];

@@ -10,11 +10,13 @@
 //   HEIGHT WIDTH OUT_HEIGHT OUT_WIDTH  rows and columns of the input and of the output image
 //   PERIOD                             P, kernel variants, and input channels of a block; 1: dense
 //   NONZEROS                           weights of a block and output channel
-//   TO TB                              output channels and blocks of input channels at once
+//   TO ROTATIONS TB                    at once: output channels PERIOD apart that share a place of the ring; places of
+//                                      the ring, that is neighbouring output channels, a divisor of PERIOD; blocks
+//                                      of input channels. OUTPUTS = TO * ROTATIONS are the outputs of a step
 //   CHANNELS                           PERIOD * TB, of an input beat
-//   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / TO
+//   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / OUTPUTS, rounded up
 //   FOLDS                              iterations that share the work of a step
-//   LANES_PER_OUTPUT                        weights of each of TO outputs in an iteration: NONZEROS * TB / FOLDS,
+//   LANES_PER_OUTPUT                   weights of each of OUTPUTS in an iteration: NONZEROS * TB / FOLDS,
 //                                      rounded up
 //   PACKING SPACING                    outputs whose products share a hardware multiplier, and bits from one of
 //                                      these products to the next; 1 and WEIGHT_BITS + IN_BITS - 1: none share
@@ -33,14 +35,14 @@
 //                                      of the NONZEROS weights, in the order of the kernel variants and in each
 //                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
 //   ap_uint<ROM_BITS> weights(int address)
-//                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of TO
+//                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of OUTPUTS
 //                                      and element fold * LANES_PER_OUTPUT + j in field k * LANES_PER_OUTPUT + j.
 //                                      Element e is lane e % NONZEROS of block e / NONZEROS; what there is no
 //                                      element for is zero. Above all weights their indices, if INDEX_BITS > 0.
 //                                      Not if weights are loaded or streamed
-//   ap_uint<TO * BIAS_BITS> biases(int step)
-//                                      field k for output k of TO; not if weights are loaded
-//   ap_uint<TO * SCALE_BITS> scales(int step)
+//   ap_uint<OUTPUTS * BIAS_BITS> biases(int step)
+//                                      field k for output k of OUTPUTS; not if weights are loaded
+//   ap_uint<OUTPUTS * SCALE_BITS> scales(int step)
 //                                      likewise the factors, if SCALE_BITS > 0
 //
 // Words on the way through an engine, least significant field first:
@@ -48,7 +50,10 @@
 //   Piece   what the feeder moves at once: a beat (PIECES = 1), or channel p of each block (PIECES = PERIOD)
 //   Column  KERNEL pieces one above the other: row k (0 on top) at bits k * PIECE_BITS
 //   Window  KERNEL columns side by side: column k (0 on the left) at bits k * COLUMN_BITS
-//   Sums    TO accumulators: output k at bits k * ACC_BITS
+//   Sums    OUTPUTS accumulators: output k at bits k * ACC_BITS
+//
+// Output k of a step is output channel (step / SLOTS * TO + k % TO) * PERIOD + step % SLOTS * ROTATIONS + k / TO, with
+// SLOTS = PERIOD / ROTATIONS. Those beyond the last output channel have weights, biases and scales of zero.
 #ifndef PSCONV_GEOMETRY_HPP
 #define PSCONV_GEOMETRY_HPP
 
@@ -103,12 +108,17 @@ template <class C> struct Geometry : WindowGeometry<C> {
   static_assert(C::CHANNELS == C::PERIOD * C::TB, "a beat has the channels of one block set");
   static_assert(C::PIECES == 1 || (C::PIECES == C::PERIOD && C::STEPS * C::FOLDS >= C::PIECES),
                 "a window set is there in pieces before the one at work is done with");
-  static_assert(C::TO == 1 || C::STEPS % C::PERIOD == 0, "TO > 1 needs whole groups of PERIOD steps");
+  static_assert(C::PERIOD % C::ROTATIONS == 0, "the ring is back at its start after whole steps");
 
-  static constexpr int SUMS_BITS = C::TO * C::ACC_BITS;
+  static constexpr int OUTPUTS = C::TO * C::ROTATIONS;       // of a step
+  static constexpr int SLOTS = C::PERIOD / C::ROTATIONS;     // steps of an output word
+
+  static_assert(C::TO == 1 || C::STEPS % SLOTS == 0, "TO > 1 needs whole output words");
+
+  static constexpr int SUMS_BITS = OUTPUTS * C::ACC_BITS;
   static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;     // the channels of one output word
-  static constexpr int GROUPS = (C::STEPS + C::PERIOD - 1) / C::PERIOD;  // output words of a pixel
-  static constexpr int LANES = C::TO * C::LANES_PER_OUTPUT;
+  static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;  // output words of a pixel
+  static constexpr int LANES = OUTPUTS * C::LANES_PER_OUTPUT;
   static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
   static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
@@ -127,7 +137,7 @@ template <class C> struct Geometry : WindowGeometry<C> {
   // There the output goes over its words once a step to fill them, and then once to send each of a pixel's.
   static constexpr int OUTPUT_TURNS = C::STEPS + GROUPS;
   // Iterations between a pixel's outputs in one step and those in the next, or their sending, at the least.
-  static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (C::PERIOD == 1 ? GROUPS - 1 : 0);
+  static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (SLOTS == 1 ? GROUPS - 1 : 0);
 
   using Activation = ap_int<C::IN_BITS>;
   using Accumulator = ap_int<C::ACC_BITS>;
@@ -135,8 +145,8 @@ template <class C> struct Geometry : WindowGeometry<C> {
   using SumsStream = hls::stream<ap_uint<streamed_bits(SUMS_BITS)>>;
   using Group = ap_uint<GROUP_BITS>;
   using Weights = ap_uint<ROM_BITS>;                      // of an iteration
-  using Biases = ap_uint<C::TO * C::BIAS_BITS>;           // of a step
-  using Load = ap_uint<ROM_BITS + C::TO * C::BIAS_BITS>;  // both, as they are loaded
+  using Biases = ap_uint<OUTPUTS * C::BIAS_BITS>;           // of a step
+  using Load = ap_uint<ROM_BITS + OUTPUTS * C::BIAS_BITS>;  // both, as they are loaded
 };
 
 // Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`

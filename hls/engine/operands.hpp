@@ -27,9 +27,9 @@ template <class C, bool INDEXED = (C::INDEX_BITS > 0)> struct Operands {
 #pragma HLS INLINE
     rotate_ring<C>(ring);
   }
-  static typename G::Activation at(const Ring<C>& ring, const ap_uint<G::ROM_BITS>&, int, int j, int fold) {
+  static typename G::Activation at(const Ring<C>& ring, const ap_uint<G::ROM_BITS>&, int k, int j, int fold) {
 #pragma HLS INLINE
-    return operand<C>(ring, j, fold);
+    return operand<C>(ring, k / C::TO, j, fold);
   }
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums -> output words: requantises, and packs the PERIOD * TO channels of a group, which arrive in PERIOD
+// Sums -> output words: requantises, and packs the PERIOD * TO channels of a group, which arrive in SLOTS
 // steps.
 #ifndef PSCONV_OUTPUT_HPP
 #define PSCONV_OUTPUT_HPP
@@ -9,8 +9,8 @@
 
 namespace psconv {
 
-// Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, one a step: each comes in at
-// the top and moves down by one channel a step.
+// Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, ROTATIONS of them a step: they come in
+// at the top one after the other and move down by ROTATIONS channels a step.
 template <class C> using Channels = ap_uint<C::PERIOD * C::OUT_BITS>[C::TO];
 
 // Takes in the sums of step s.
@@ -18,9 +18,10 @@ template <class C> void shift_in_outputs(Channels<C>& channels, const typename G
 #pragma HLS INLINE
   const Scales<C> scales(s);
 outputs:
-  for (int k = 0; k < C::TO; ++k) {
+  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
 #pragma HLS UNROLL
-    channels[k] = shift_in(channels[k], requantise<C>(scales.times(field<C::ACC_BITS>(sums, k), k)));
+    const int slice = k % C::TO;
+    channels[slice] = shift_in(channels[slice], requantise<C>(scales.times(field<C::ACC_BITS>(sums, k), k)));
   }
 }
 
@@ -28,7 +29,8 @@ outputs:
 template <class C> typename Geometry<C>::Group pack_group(const Channels<C>& channels, bool last_step) {
 #pragma HLS INLINE
   using One = ap_uint<C::PERIOD * C::OUT_BITS>;
-  const int idle_bits = (C::PERIOD - C::STEPS % C::PERIOD) % C::PERIOD * C::OUT_BITS;
+  using G = Geometry<C>;
+  const int idle_bits = (G::SLOTS - C::STEPS % G::SLOTS) % G::SLOTS * C::ROTATIONS * C::OUT_BITS;
   typename Geometry<C>::Group group = 0;
   for (int k = 0; k < C::TO; ++k) {
 #pragma HLS UNROLL
@@ -56,7 +58,7 @@ template <class C, class Y> void output(typename Geometry<C>::SumsStream& sum_wo
 
   Channels<C> channels;  // registers: every iteration moves all of them
 #pragma HLS ARRAY_PARTITION variable = channels complete dim = 0
-  int slot = 0;  // s % PERIOD
+  int slot = 0;  // s % SLOTS
 
 pixels:
   for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
@@ -67,10 +69,10 @@ pixels:
       shift_in_outputs<C>(channels, sum_words.read(), s);
       const typename G::Group group = pack_group<C>(channels, last_step);
 
-      if (last_step || slot == C::PERIOD - 1) {
+      if (last_step || slot == G::SLOTS - 1) {
         send(y, group, last_step && pixel == G::PIXELS - 1);
       }
-      slot = last_step || slot == C::PERIOD - 1 ? 0 : slot + 1;
+      slot = last_step || slot == G::SLOTS - 1 ? 0 : slot + 1;
     }
   }
 }

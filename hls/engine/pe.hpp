@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The processing element: windows -> sums of TO output channels.
+// The processing element: windows -> sums of the output channels of a step.
 //
-// Each iteration is one weight word: LANES_PER_OUTPUT weights for each of TO output channels, which in the periodic
+// Each iteration is one weight word: LANES_PER_OUTPUT weights for each of the OUTPUTS of a step, which in the periodic
 // engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
 // pair has the same number of weights; the address of the word is a counter. Iterations of an image: PIXELS *
 // BLOCK_SETS * STEPS * FOLDS.

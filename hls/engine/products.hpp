@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Dot products of TO outputs, PACKING of them in each multiplier.
+// Dot products of a step's outputs, PACKING of them in each multiplier: outputs that share a place of the ring.
 //
 // PACKING outputs meet the same activation, so their weights share one operand, SPACING bits apart:
 //
@@ -45,7 +45,7 @@ typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights&
 
 // Adds the fields of `packed` to the sums of outputs first .. first + PACKING - 1.
 template <class C>
-void add_fields(const typename Packing<C>::Sum& packed, int first, typename Geometry<C>::Accumulator (&dot)[C::TO]) {
+void add_fields(const typename Packing<C>::Sum& packed, int first, typename Geometry<C>::Accumulator (&dot)[Geometry<C>::OUTPUTS]) {
 #pragma HLS INLINE
   bool below = false;  // whether the fields below are negative together: then they have borrowed from here
   for (int i = 0; i < C::PACKING; ++i) {
@@ -66,9 +66,9 @@ void add_fields(const typename Packing<C>::Sum& packed, int first, typename Geom
 // The sums over the multipliers in a fold, output by output.
 template <class C>
 void dot_products(const typename Geometry<C>::Weights& word, const Ring<C>& ring, int fold,
-                  typename Geometry<C>::Accumulator (&dot)[C::TO]) {
+                  typename Geometry<C>::Accumulator (&dot)[Geometry<C>::OUTPUTS]) {
 #pragma HLS INLINE
-  for (int k = 0; k < C::TO; k += C::PACKING) {
+  for (int k = 0; k < Geometry<C>::OUTPUTS; k += C::PACKING) {
 #pragma HLS UNROLL
     for (int i = 0; i < C::PACKING; ++i) {
 #pragma HLS UNROLL

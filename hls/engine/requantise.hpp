@@ -26,7 +26,7 @@ template <class C, int SCALE_BITS = C::SCALE_BITS> class Scales {
   }
 
  private:
-  const ap_uint<C::TO * SCALE_BITS> word;
+  const ap_uint<Geometry<C>::OUTPUTS * SCALE_BITS> word;
 };
 
 template <class C> class Scales<C, 0> {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring register: the windows of PERIOD input channels (times TB blocks), turned by one channel from one
-// output channel to the next.
+// The ring register: the windows of PERIOD input channels (times TB blocks), turned by ROTATIONS channels from one
+// step to the next.
 //
 // The kernel of output channel o and input channel i has variant v(o, i) = (o + i + 1) mod PERIOD. Position
-// v of the ring always holds the channel whose variant is v for the output channel at work, so a lane,
-// which stands for one (variant, tap), is wired to one position for ever: no index, no multiplexer, no
-// decoder.
+// v of the ring always holds the channel whose variant is v for the step's first output channel, and position v - r
+// the one whose variant is v for output channel r after it. So a lane, which stands for one (r, variant, tap), is wired
+// to one position for ever: no index, no multiplexer, no decoder. Where a step has PERIOD neighbouring output channels
+// the ring does not even turn.
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_RING_HPP
@@ -17,6 +18,12 @@
 namespace psconv {
 
 template <class C> using Ring = typename Geometry<C>::Activation[C::TB][C::PERIOD][Geometry<C>::TAPS];
+
+// Where the ring holds what a lane works on for an output channel that is `rotation` after the step's first.
+template <class C> int place(int lane, int rotation) {
+#pragma HLS INLINE
+  return (C::variant(lane) + C::PERIOD - rotation) % C::PERIOD;
+}
 
 // Channel i goes to position i + rotated_by. A window lists its taps column by column.
 template <class C> void load_ring(Ring<C>& ring, const typename Geometry<C>::Window& window, int rotated_by) {
@@ -38,43 +45,49 @@ template <class C> void load_ring(Ring<C>& ring, const typename Geometry<C>::Win
   }
 }
 
-// For the next output channel the variant of every channel is one higher.
+// For the next step the variant of every channel is ROTATIONS higher.
 template <class C> void rotate_ring(Ring<C>& ring) {
 #pragma HLS INLINE
   for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
     for (int tap = 0; tap < Geometry<C>::TAPS; ++tap) {
 #pragma HLS UNROLL
-      const typename Geometry<C>::Activation last = ring[block][C::PERIOD - 1][tap];
-      for (int v = C::PERIOD - 1; v > 0; --v) {
+      typename Geometry<C>::Activation turned[C::PERIOD];
+#pragma HLS ARRAY_PARTITION variable = turned complete dim = 0
+      for (int v = 0; v < C::PERIOD; ++v) {
 #pragma HLS UNROLL
-        ring[block][v][tap] = ring[block][v - 1][tap];
+        turned[(v + C::ROTATIONS) % C::PERIOD] = ring[block][v][tap];
       }
-      ring[block][0][tap] = last;
+      for (int v = 0; v < C::PERIOD; ++v) {
+#pragma HLS UNROLL
+        ring[block][v][tap] = turned[v];
+      }
     }
   }
 }
 
-// The same as a word: a window with every channel one position higher. A window that is turned is a ring as
+// The same as a word: a window with every channel PLACES positions higher. A window that is turned is a ring as
 // it lies in memory: `load_ring` takes it as it stands.
-template <class C> typename Geometry<C>::Window rotated(const typename Geometry<C>::Window& window) {
+template <class C, int PLACES> typename Geometry<C>::Window rotated(const typename Geometry<C>::Window& window) {
 #pragma HLS INLINE
-  typename Geometry<C>::Window first = 0;  // ones where position 0 of each block and tap lies
+  if (PLACES % C::PERIOD == 0) return window;
+  const int MOVED = PLACES * C::IN_BITS;
+  typename Geometry<C>::Window first = 0;  // ones where the first PLACES positions of each block and tap lie
   for (int tap = 0; tap < Geometry<C>::TAPS; ++tap) {
 #pragma HLS UNROLL
     for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
       const int low = (tap * C::TB + block) * C::PERIOD * C::IN_BITS;
-      first.range(low + C::IN_BITS - 1, low) = ap_uint<C::IN_BITS>(-1);
+      first.range(low + MOVED - 1, low) = ap_uint<MOVED>(-1);
     }
   }
-  if (C::PERIOD == 1) return window;
-  return ((window << C::IN_BITS) & ~first) | ((window >> ((C::PERIOD - 1) * C::IN_BITS)) & first);
+  return ((window << MOVED) & ~first) | ((window >> (C::PERIOD * C::IN_BITS - MOVED)) & first);
 }
 
-// What multiplier j works on in a fold: element fold * LANES_PER_OUTPUT + j, a constant place if there is one
-// fold.
-template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring, int j, int fold) {
+// What multiplier j of the outputs of a rotation works on in a fold: element fold * LANES_PER_OUTPUT + j, a constant
+// place if there is one fold.
+template <class C>
+typename Geometry<C>::Activation operand(const Ring<C>& ring, int rotation, int j, int fold) {
 #pragma HLS INLINE
   typename Geometry<C>::Activation activation = 0;
   for (int g = 0; g < C::FOLDS; ++g) {
@@ -84,7 +97,7 @@ template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring,
     // Beyond the last element the weight is zero and any activation will do: the one of the fold before
     // stays.
     if (element < C::NONZEROS * C::TB && (g == 0 || fold == g))
-      activation = ring[element / C::NONZEROS][C::variant(lane)][C::tap(lane)];
+      activation = ring[element / C::NONZEROS][place<C>(lane, rotation)][C::tap(lane)];
   }
   return activation;
 }

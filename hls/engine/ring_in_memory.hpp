@@ -2,8 +2,8 @@
 //
 // The ring in memories, for window sets that come channel by channel.
 //
-// Element e has a memory of its own with two banks: its tap of the PERIOD channels of the set at work, and of
-// the next set. A lane of variant v needs channel (v - 1 - step) mod PERIOD: in place of the windows a ring of
+// Each element of each rotation has a memory of its own with two banks: its tap of the PERIOD channels of the set at
+// work, and of the next set. With one rotation a lane of variant v needs channel (v - 1 - step) mod PERIOD: in place of the windows a ring of
 // channel numbers turns, their addresses. No index is stored. Each bit of the ring of windows takes a LUT, to
 // be loaded or turned; here each bit that is read takes one, as a memory of 32 words, and the others none.
 //
@@ -20,8 +20,8 @@ template <class C> struct RingInMemory {
   using G = Geometry<C>;
 
   using Channel = ap_uint<bits_for(C::PERIOD)>;
-  using Channels = Channel[C::PERIOD];  // of each variant, in this step
-  using Memories = ap_int<stored_bits(C::IN_BITS)>[G::ELEMENTS][2 << bits_for(C::PERIOD)];
+  using Channels = Channel[C::PERIOD];  // at each place of the ring, in this step
+  using Memories = ap_int<stored_bits(C::IN_BITS)>[C::ROTATIONS * G::ELEMENTS][2 << bits_for(C::PERIOD)];
 
   // For output channel 0 channel i has variant i + 1.
   static void start(Channels& channels) {
@@ -31,35 +31,41 @@ template <class C> struct RingInMemory {
       channels[v] = (v + C::PERIOD - 1) % C::PERIOD;
     }
   }
-  // For the next output channel the variant of every channel is one higher.
+  // For the next step the variant of every channel is ROTATIONS higher.
   static void rotate(Channels& channels) {
 #pragma HLS INLINE
-    const Channel last = channels[C::PERIOD - 1];
-    for (int v = C::PERIOD - 1; v > 0; --v) {
+    Channels turned;
+#pragma HLS ARRAY_PARTITION variable = turned complete dim = 0
+    for (int v = 0; v < C::PERIOD; ++v) {
 #pragma HLS UNROLL
-      channels[v] = channels[v - 1];
+      turned[(v + C::ROTATIONS) % C::PERIOD] = channels[v];
     }
-    channels[0] = last;
+    for (int v = 0; v < C::PERIOD; ++v) {
+#pragma HLS UNROLL
+      channels[v] = turned[v];
+    }
   }
   // Puts channel `channel` of a window set into bank `bank`, for each element its tap.
   static void put(Memories& memories, const typename G::Window& window, const Channel& channel, bool bank) {
 #pragma HLS INLINE
-    for (int e = 0; e < G::ELEMENTS; ++e) {
+    for (int m = 0; m < C::ROTATIONS * G::ELEMENTS; ++m) {
 #pragma HLS UNROLL
+      const int e = m % G::ELEMENTS;
       const int tap = C::tap(e % C::NONZEROS);
       // A window lists its taps column by column.
-      const int place = tap % C::KERNEL * C::KERNEL + tap / C::KERNEL;
-      memories[e][address(channel, bank)] = field<C::IN_BITS>(window, place * C::TB + e / C::NONZEROS);
+      const int beat = tap % C::KERNEL * C::KERNEL + tap / C::KERNEL;
+      memories[m][address(channel, bank)] = field<C::IN_BITS>(window, beat * C::TB + e / C::NONZEROS);
     }
   }
   // The elements of the window set in bank `bank`, at the places of the ring that the lanes are wired to.
   static void get(Ring<C>& ring, const Memories& memories, const Channels& channels, bool bank) {
 #pragma HLS INLINE
-    for (int e = 0; e < G::ELEMENTS; ++e) {
+    for (int m = 0; m < C::ROTATIONS * G::ELEMENTS; ++m) {
 #pragma HLS UNROLL
+      const int e = m % G::ELEMENTS;
       const int lane = e % C::NONZEROS;
-      const int v = C::variant(lane);
-      ring[e / C::NONZEROS][v][C::tap(lane)] = memories[e][address(channels[v], bank)];
+      const int at = place<C>(lane, m / G::ELEMENTS);
+      ring[e / C::NONZEROS][at][C::tap(lane)] = memories[m][address(channels[at], bank)];
     }
   }
 

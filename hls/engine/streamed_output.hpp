@@ -22,7 +22,7 @@ template <class C, class Y> void streamed_output(typename Geometry<C>::SumsStrea
 #pragma HLS BIND_STORAGE variable = groups type = ram_s2p
   int address = 0;
   int group = 0;
-  int slot = 0;  // s % PERIOD
+  int slot = 0;  // s % SLOTS
 
 turns:
   for (int turn = 0; turn < G::OUTPUT_TURNS; ++turn) {
@@ -44,7 +44,7 @@ turns:
       }
 
       const bool step_ends = pixel == G::PIXELS - 1;
-      const bool group_ends = slot == C::PERIOD - 1;
+      const bool group_ends = slot == G::SLOTS - 1;
       if (!taking) {
         ++address;
       } else if (!step_ends) {

@@ -113,7 +113,7 @@ arrivals:
   for (Arrival<C> arrival; !arrival.done; arrival.next()) {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = G::IMAGE_WINDOWS max = G::IMAGE_WINDOWS
-    windows[arrival.address] = rotated<C>(window_words.read());
+    windows[arrival.address] = rotated<C, 1>(window_words.read());
   }
 
   typename G::Weights word = 0;
@@ -125,7 +125,7 @@ words:
 #pragma HLS DEPENDENCE variable = carried inter RAW distance = G::PIXELS true
     if (nest.first_pixel()) word = payload<G::ROM_BITS>(weight_words.read());
     const typename G::Window window = windows[nest.address];
-    if (nest.last_fold()) windows[nest.address] = rotated<C>(window);
+    if (nest.last_fold()) windows[nest.address] = rotated<C, C::ROTATIONS>(window);
 
     Ring<C> ring;
 #pragma HLS ARRAY_PARTITION variable = ring complete dim = 0

@@ -40,7 +40,7 @@ template <class C> bool reload(LoadedWeights<C>& loaded, const Nest<C>& nest) {
     const typename Geometry<C>::Load word = loaded.load_words.read();
     loaded.weight_ram[nest.address] = word;
     if (nest.first_block_set() && nest.first_fold()) {
-      loaded.bias_ram[nest.step] = upper<C::TO * C::BIAS_BITS>(word);
+      loaded.bias_ram[nest.step] = upper<Geometry<C>::OUTPUTS * C::BIAS_BITS>(word);
     }
     loaded.reloading = !nest.ends_pixel();
   }

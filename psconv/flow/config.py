@@ -33,10 +33,15 @@ class Parallelism(Strict):
         1,
         description="output channels at once: o, o + P, o + 2P, ...; more than 1 needs Cout to be a multiple of P * To",
     )
+    R: Parallel = Field(
+        1,
+        description="rotations of the window ring at once: R neighbouring output channels, beside each of the To; must "
+        "divide P, and with R = P the ring stands still",
+    )
     Tb: Parallel = Field(1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
     fold: Parallel = Field(
         1,
-        description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To outputs",
+        description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To * R outputs",
     )
     packing: Parallel = Field(
         1,
@@ -47,10 +52,10 @@ class Parallelism(Strict):
         "windows",
         description="where the window ring is kept, and how it is fed: windows, in registers, all P * Tb channels at "
         "once; channels, in LUT memories, one channel of each block at a time: fewer LUTs and flip-flops, P cycles "
-        "more per image; needs Cout / To * fold >= P",
+        "more per image; needs Cout / (To * R) * fold >= P",
     )
     lanes: Multipliers | None = Field(
-        None, description="a check: the lanes that To, Tb and fold must come to, whatever the packing"
+        None, description="a check: the lanes that To, R, Tb and fold must come to, whatever the packing"
     )
 
 

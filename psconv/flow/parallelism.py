@@ -37,6 +37,7 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
                 requested.To,
                 requested.Tb,
                 requested.fold,
+                R=requested.R,
                 engine=engine,
                 packing=requested.packing,
                 feed=requested.feed,

@@ -163,9 +163,9 @@ def _words(shape: EngineShape) -> dict[str, int]:
         "column": column if shape.kernel > 1 else 0,
         "window": shape.kernel * column,
         "weights": shape.rom_word_bits,
-        "biases": shape.To * shape.bias_bits,
-        "scales": shape.To * shape.scale_bits,
-        "sums": shape.To * shape.acc_bits,
+        "biases": shape.outputs * shape.bias_bits,
+        "scales": shape.outputs * shape.scale_bits,
+        "sums": shape.outputs * shape.acc_bits,
         "output word": 8 * shape.out_beat_bytes,
     }
 

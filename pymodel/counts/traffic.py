@@ -238,7 +238,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     piece, pieces = shape.piece_bits, shape.NB * shape.pieces
     column = shape.kernel * piece
     window, lines, history = shape.kernel * column, column - piece, (shape.kernel - 1) * column
-    sums, biases = shape.To * shape.acc_bits, shape.To * shape.bias_bits
+    sums, biases = shape.outputs * shape.acc_bits, shape.outputs * shape.bias_bits
     loads, ring_moves = pixels * shape.NB, pixels * shape.NB
     if index_bits is None and shape.P > 1:
         ring_moves += turns - loads

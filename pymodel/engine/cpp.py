@@ -55,8 +55,8 @@ def engine_struct(
         name=name,
         **_of_shape(shape, prefix, engine_constants(shape, streamed, least_depth), streamed),
         weights="" if streamed else _rom(words, shape.rom_word_bits),
-        biases=_rom(pack_bias(bias, shape), shape.To * shape.bias_bits),
-        scales="" if scales is None else _rom(pack_scales(scales, shape), shape.To * shape.scale_bits),
+        biases=_rom(pack_bias(bias, shape), shape.outputs * shape.bias_bits),
+        scales="" if scales is None else _rom(pack_scales(scales, shape), shape.outputs * shape.scale_bits),
     )
 
 
@@ -96,7 +96,7 @@ def widest_word(shape: EngineShape) -> int:
     """Bits of the widest word in an engine."""
     window = shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
     output = 8 * shape.out_beat_bytes
-    sums, scaled = shape.To * max(shape.acc_bits, shape.scale_bits), shape.acc_bits + shape.scale_bits
+    sums, scaled = shape.outputs * max(shape.acc_bits, shape.scale_bits), shape.acc_bits + shape.scale_bits
     return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, sums, scaled)
 
 
@@ -115,15 +115,16 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("PERIOD", shape.P, "variants of the kernels; input channels of a block"),
         ("NONZEROS", shape.N, "weights of a block and output channel: elements"),
         ("CHANNELS", shape.in_channels_per_beat, "of an input beat: PERIOD * TB"),
-        ("TO", shape.To, "output channels at once"),
+        ("TO", shape.To, "output channels at once that are PERIOD apart"),
+        ("ROTATIONS", shape.R, "neighbouring output channels at once"),
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),
-        ("LANES_PER_OUTPUT", shape.M, "of each of TO outputs: NONZEROS * TB / FOLDS, rounded up"),
+        ("LANES_PER_OUTPUT", shape.M, "of each output of a step: NONZEROS * TB / FOLDS, rounded up"),
         ("PACKING", shape.packing, "outputs of TO whose products share a multiplier"),
         ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
         ("BLOCK_SETS", shape.NB, "sets of TB blocks"),
         ("PIECES", shape.pieces, "of a beat and a window set: PERIOD if fed channel by channel"),
-        ("STEPS", shape.steps, "sets of TO output channels"),
+        ("STEPS", shape.steps, "sets of TO * ROTATIONS output channels"),
         ("IN_BITS", shape.in_bits, "of an input activation"),
         ("WEIGHT_BITS", shape.weight_bits, "of a weight"),
         ("INDEX_BITS", shape.index_bits, "of the index beside a weight; 0: the ring chooses the operands"),

@@ -290,7 +290,7 @@ def _pe(shape: EngineShape) -> Sequence:
 def _output(shape: EngineShape) -> Sequence:
     pixels = shape.hout * shape.wout
     step = np.arange(shape.steps)
-    full = step[(step % shape.P == shape.P - 1) | (step == shape.steps - 1)]
+    full = step[(step % shape.slots == shape.slots - 1) | (step == shape.steps - 1)]
     return Sequence(
         process="output",
         iterations=pixels * shape.steps,

@@ -101,8 +101,8 @@ def memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
     words: what its ROMs hold. A ROM whose words are all the same is none; those that are not in `words` are taken to
     have different ones. Arrays of one word are registers.
     """
-    elements = _used_elements(shape, words) if shape.pieces > 1 else []
-    return _but_taps(shape, words) + [tap_memory(shape, element) for element in elements]
+    numbers = _used_taps(shape, words) if shape.pieces > 1 else []
+    return _but_taps(shape, words) + [tap_memory(shape, number) for number in numbers]
 
 
 def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
@@ -113,22 +113,22 @@ def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Me
         Memory("groups", shape.out_beats, shape.out_words.word_bits, True),
     ]
     if shape.NB * shape.fold > 1:  # else each turn begins new sums
-        found.append(Memory("carried", pixels, shape.To * shape.acc_bits, True))
+        found.append(Memory("carried", pixels, shape.outputs * shape.acc_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 
 def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
     found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
     if shape.NB > 1:
-        found.append(Memory("carried", shape.steps, shape.To * shape.acc_bits, True))
+        found.append(Memory("carried", shape.steps, shape.outputs * shape.acc_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 
 def _around(shape: EngineShape, words: Words | None) -> list[Memory]:
     """Memories of the feeder and of the output stage; every engine has them."""
-    found = [Memory("BIAS_ROM", shape.steps, shape.To * shape.bias_bits, False)]
+    found = [Memory("BIAS_ROM", shape.steps, shape.outputs * shape.bias_bits, False)]
     if shape.scale_bits:
-        found.append(Memory("SCALE_ROM", shape.steps, shape.To * shape.scale_bits, False))
+        found.append(Memory("SCALE_ROM", shape.steps, shape.outputs * shape.scale_bits, False))
     return _needed(found, words) + feeder_memories(shape, shape.piece_bits)
 
 
@@ -142,14 +142,16 @@ def _only_word(rom: str, words: Words | None) -> int | None:
     return held.pop() if len(held) == 1 else None
 
 
-def _used_elements(shape: EngineShape, words: Words | None) -> list[int]:
-    """Elements of a window set that the engine looks at: all, unless the weights are the same zeros in all words."""
+def _used_taps(shape: EngineShape, words: Words | None) -> list[int]:
+    """Numbers of the tap memories that the engine looks at: all, unless the weights are the same zeros in all words."""
+    numbers = range(shape.R * shape.elements)
     weights = _only_word("WEIGHT_ROM", words)
     if weights is None:
-        return list(range(shape.elements))
+        return list(numbers)
     field = (1 << shape.weight_bits) - 1
-    used = {lane % shape.M for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field}
-    return [element for element in range(shape.elements) if element % shape.M in used]
+    lanes = (lane for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field)
+    used = {(lane // (shape.M * shape.To), lane % shape.M) for lane in lanes}  # rotation, multiplier of an output
+    return [n for n in numbers if (n // shape.elements, n % shape.elements % shape.M) in used]
 
 
 def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
@@ -164,16 +166,19 @@ def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
     return [memory for memory in found if memory.depth > 1]
 
 
-def tap_memory(shape: EngineShape, element: int) -> Memory:
-    """The LUT memory of one element with `feed: channels`: double-buffered, each bank rounded up to a power of two."""
-    return Memory(f"taps_{element}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
+def tap_memory(shape: EngineShape, number: int) -> Memory:
+    """The LUT memory of one element with `feed: channels`: double-buffered, each bank rounded up to a power of two.
+
+    number: rotation * elements + element.
+    """
+    return Memory(f"taps_{number}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
 
 def totals(shape: EngineShape) -> Totals:
     """What all `memories` of an engine take, whatever its ROMs hold."""
     found = [(memory, 1) for memory in _but_taps(shape, None)]
     if shape.pieces > 1:  # many, all alike
-        found.append((tap_memory(shape, 0), shape.elements))
+        found.append((tap_memory(shape, 0), shape.R * shape.elements))
     return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
 
 

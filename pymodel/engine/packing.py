@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from pymodel.common import bounds
-from pymodel.common.arrays import Int8, Int32, Int64, Integers, UInt8
+from pymodel.common.arrays import Bool, Int8, Int32, Int64, Integers, UInt8
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.engine.products import Fields, fields
 from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
@@ -48,7 +48,8 @@ class EngineShape(Checked):
     engine: Literal["periodic", "indexed"] = Field(
         "periodic", description="operands by the ring, or by an index beside each weight"
     )
-    To: Parallel = Field(1, description="output channels at once")
+    To: Parallel = Field(1, description="output channels at once that are P apart and share a place of the ring")
+    R: Parallel = Field(1, description="rotations at once: neighbouring output channels; must divide P")
     Tb: Parallel = Field(1, description="blocks of P input channels at once")
     fold: Parallel = Field(1, description="F, cycles in which the multipliers work off one step")
     packing: Parallel = Field(1, description="output channels whose products share a multiplier; must divide To")
@@ -75,15 +76,15 @@ class EngineShape(Checked):
     @model_validator(mode="wrap")
     @classmethod
     def _lanes_agree(cls, data: Any, make: ModelWrapValidatorHandler[EngineShape]) -> EngineShape:
-        """`lanes` may be given as a check: it must equal what To, Tb and fold lead to."""
+        """`lanes` may be given as a check: it must equal what To, R, Tb and fold lead to."""
         if not isinstance(data, dict):
             return make(data)
         shape = make({key: value for key, value in data.items() if key != "lanes"})
         lanes = data.get("lanes")
         if lanes is not None and (isinstance(lanes, bool) or lanes != shape.lanes):
             raise ConfigError(
-                f"lanes: must be ceil({shape.elements} / {shape.fold}) * {shape.To} = {shape.lanes} for "
-                f"{shape.support.name} with To {shape.To}, Tb {shape.Tb}, fold {shape.fold}, got {lanes!r}"
+                f"lanes: must be ceil({shape.elements} / {shape.fold}) * {shape.outputs} = {shape.lanes} for "
+                f"{shape.support.name} with To {shape.To}, R {shape.R}, Tb {shape.Tb}, fold {shape.fold}, got {lanes!r}"
             )
         return shape
 
@@ -118,6 +119,8 @@ class EngineShape(Checked):
                     f"{name}: must be at least {self.kernel - 2 * self.padding} (kernel {self.kernel}, "
                     f"padding {self.padding}), got {size}"
                 )
+        if self.P % self.R:
+            raise ConfigError(f"R: must divide the period {self.P} of {self.support.name}, got {self.R}")
         if self.To > 1 and self.cout % (self.P * self.To):
             raise ConfigError(
                 f"To: period * To = {self.P} * {self.To} = {self.P * self.To} must divide cout, "
@@ -139,7 +142,7 @@ class EngineShape(Checked):
         if self.steps * self.fold < self.pieces:
             raise ConfigError(
                 f"feed: channels: steps * fold must be at least the period {self.P}, got {self.steps} * {self.fold}; "
-                "raise fold, lower To, or use feed: windows"
+                "raise fold, lower To or R, or use feed: windows"
             )
         if self.To % self.packing:
             raise ConfigError(f"packing: must divide To = {self.To}, as outputs share a multiplier, got {self.packing}")
@@ -164,14 +167,19 @@ class EngineShape(Checked):
         return self.N * self.Tb
 
     @property
+    def outputs(self) -> int:
+        """Output channels of a step: To times R."""
+        return self.To * self.R
+
+    @property
     def M(self) -> int:
-        """Lanes of each of the To output channels."""
+        """Lanes of each output channel of a step."""
         return -(-self.elements // self.fold)
 
     @property
     def lanes(self) -> int:
         """Multiply-accumulates in each cycle."""
-        return self.M * self.To
+        return self.M * self.outputs
 
     @property
     def multipliers(self) -> int:
@@ -185,8 +193,8 @@ class EngineShape(Checked):
 
     @property
     def scale_multipliers(self) -> int:
-        """Multipliers of the requantisation: one for each of the To output channels where there are scales."""
-        return self.To if self.scale_bits else 0
+        """Multipliers of the requantisation: one for each output channel of a step where there are scales."""
+        return self.outputs if self.scale_bits else 0
 
     # Of the loop nest
 
@@ -202,8 +210,13 @@ class EngineShape(Checked):
 
     @property
     def steps(self) -> int:
-        """Steps of To output channels."""
-        return self.cout // self.To
+        """Steps, of `outputs` output channels each; the last one is padded where cout is not a multiple of R."""
+        return -(-self.cout // self.outputs)
+
+    @property
+    def slots(self) -> int:
+        """Steps of a group of output channels, after which the ring is back at its start."""
+        return self.P // self.R
 
     @property
     def pieces(self) -> int:
@@ -314,7 +327,7 @@ class EngineShape(Checked):
     @property
     def load_bits(self) -> int:
         """Bits of a word as it is loaded into an engine with its weights in RAM: weights, above them biases."""
-        return self.rom_word_bits + self.To * self.bias_bits
+        return self.rom_word_bits + self.outputs * self.bias_bits
 
     @property
     def stream_beat_bytes(self) -> int:
@@ -330,7 +343,7 @@ class EngineShape(Checked):
         pixels = self.hout * self.wout
         return {
             "windows": pixels * self.NB * self.positions * self.in_bits,
-            "sums": pixels * self.To * self.acc_bits,
+            "sums": pixels * self.outputs * self.acc_bits,
             "outputs": self.out_beats * self.out_words.word_bits,
         }
 
@@ -346,9 +359,19 @@ class EngineShape(Checked):
 
     @property
     def step_outputs(self) -> Int64:
-        """int [steps, To]: the output channel o_k of each step."""
-        step = np.arange(self.steps)[:, None]
-        return (step // self.P) * self.P * self.To + np.arange(self.To) * self.P + step % self.P
+        """int [steps, outputs]: the output channels of each step, R times the To that share a place of the ring.
+
+        Those from cout on are padding: weights, biases and scales of zero.
+        """
+        group, slot = np.divmod(np.arange(self.steps), self.slots)
+        first = group * self.P * self.To + slot * self.R
+        rotation, output = np.divmod(np.arange(self.outputs), self.To)
+        return first[:, None] + output * self.P + rotation
+
+    @property
+    def padded_cout(self) -> int:
+        """Output channels with those that pad the last step."""
+        return self.steps * self.outputs
 
 
 def pack_rom(weights: Integers, shape: EngineShape) -> list[int]:
@@ -373,7 +396,7 @@ def pack_indices(shape: EngineShape) -> list[int]:
 
 
 def unpack_indices(words: list[int], shape: EngineShape) -> Int64:
-    """int64 [NB, steps, To, E], index of each element: the inverse of `pack_indices`.
+    """int64 [NB, steps, outputs, E], index of each element: the inverse of `pack_indices`.
 
     Raises ConfigError: wrong number of words, a word too wide.
     """
@@ -399,8 +422,8 @@ def lane_weights(weights: Integers, shape: EngineShape) -> Int64:
     check_support(weights, shape.support, "weights")
     output, channel, tap = _weight_of_element(shape)
     flat = np.asarray(weights).reshape(shape.cout, shape.cin, -1)
-    values = np.where(channel < shape.cin, flat[output, np.minimum(channel, shape.cin - 1), tap], 0)
-    return _by_address(values, shape)
+    least = np.minimum(output, shape.cout - 1), np.minimum(channel, shape.cin - 1), tap
+    return _by_address(np.where(_inside(output, channel, shape), flat[least], 0), shape)
 
 
 def pack_loads(weights: Integers, bias: Integers, shape: EngineShape) -> list[int]:
@@ -452,7 +475,7 @@ def unpack_weights(words: list[int], shape: EngineShape) -> Int8:
     values = _from_words(words, shape.rom_words, shape.lanes, shape.weight_bits)
     values = _by_element(values, shape)
     output, channel, tap = _weight_of_element(shape)
-    inside = channel < shape.cin
+    inside = _inside(output, channel, shape)
     if values[..., shape.elements :].any() or values[..., : shape.elements][~inside].any():
         raise ConfigError("weight ROM: padding fields must be zero")
     weights = np.zeros((shape.cout, shape.cin, shape.kernel**2), np.int8)
@@ -461,34 +484,43 @@ def unpack_weights(words: list[int], shape: EngineShape) -> Int8:
 
 
 def pack_bias(bias: Integers, shape: EngineShape) -> list[int]:
-    """The bias ROM, one word of To * `bias_bits` for each step. bias: int [cout].
+    """The bias ROM, one word of outputs * `bias_bits` for each step. bias: int [cout].
 
     Raises ConfigError: wrong shape, out of range.
     """
     check_shape(bias, (shape.cout,), "bias")
     formats.check_range(bias, *_range(shape.bias_bits), f"bias ({shape.bias_bits} bits)")
-    return _to_words(np.asarray(bias)[shape.step_outputs], shape.bias_bits)
+    return _to_words(_by_step(bias, shape), shape.bias_bits)
 
 
 def unpack_bias(words: list[int], shape: EngineShape) -> Int32:
     """int32 [cout], the inverse of `pack_bias`. Raises ConfigError."""
-    bias = np.zeros(shape.cout, np.int32)
-    bias[shape.step_outputs] = _from_words(words, shape.steps, shape.To, shape.bias_bits)
-    return bias
+    bias = np.zeros(shape.padded_cout, np.int32)
+    bias[shape.step_outputs] = _from_words(words, shape.steps, shape.outputs, shape.bias_bits)
+    if bias[shape.cout :].any():
+        raise ConfigError("bias ROM: padding fields must be zero")
+    return bias[: shape.cout]
 
 
 def pack_scales(scales: Integers, shape: EngineShape) -> list[int]:
-    """The scale ROM, one word of To * `scale_bits` for each step. scales: int [cout].
+    """The scale ROM, one word of outputs * `scale_bits` for each step. scales: int [cout].
 
     Raises ConfigError: wrong shape, out of range.
     """
     check_shape(scales, (shape.cout,), "scales")
     formats.check_range(scales, 1, (1 << shape.scale_bits) - 1, f"scales ({shape.scale_bits} bits)")
-    return _to_words(np.asarray(scales)[shape.step_outputs], shape.scale_bits)
+    return _to_words(_by_step(scales, shape), shape.scale_bits)
+
+
+def _by_step(values: Integers, shape: EngineShape) -> Int64:
+    """int64 [steps, outputs]: a value of each output channel, int [cout], zero for those that are padding."""
+    padded = np.zeros(shape.padded_cout, np.int64)
+    padded[: shape.cout] = values
+    return padded[shape.step_outputs]
 
 
 def _weight_of_element(shape: EngineShape) -> tuple[Int64, Int64, Int64]:
-    """(output, input channel, tap) of each element, all [NB, steps, To, E]; channels beyond cin are padding.
+    """(output, input channel, tap) of each element, all [NB, steps, outputs, E]; what is not `_inside` is padding.
 
     Element e = tb * N + its number in the block.
     """
@@ -499,24 +531,29 @@ def _weight_of_element(shape: EngineShape) -> tuple[Int64, Int64, Int64]:
     return output, channel, position % taps
 
 
+def _inside(output: Int64, channel: Int64, shape: EngineShape) -> Bool:
+    """Whether the layer has these output and input channels: the others are padding."""
+    return (output < shape.cout) & (channel < shape.cin)
+
+
 def _positions(shape: EngineShape) -> Int64:
-    """int [NB, steps, To, E]: where in its block each element's weight is."""
-    found = shape.support.positions(shape.cout, shape.blocks)[shape.step_outputs]  # [steps, To, blocks, N]
-    found = found.reshape(shape.steps, shape.To, shape.NB, shape.elements)
+    """int [NB, steps, outputs, E]: where in its block each element's weight is."""
+    found = shape.support.positions(shape.padded_cout, shape.blocks)[shape.step_outputs]  # [steps, outputs, blocks, N]
+    found = found.reshape(shape.steps, shape.outputs, shape.NB, shape.elements)
     return found.transpose(2, 0, 1, 3)
 
 
 def _by_address(values: Int64, shape: EngineShape) -> Int64:
-    """[NB, steps, To, E] -> [words, To * M]: multiplier j of fold f has element f * M + j, zero beyond the last."""
+    """[NB, steps, outputs, E] -> [words, lanes]: lane j of an output in fold f has element f * M + j, zero beyond."""
     values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
-    values = values.reshape(shape.NB, shape.steps, shape.To, shape.fold, shape.M)
+    values = values.reshape(shape.NB, shape.steps, shape.outputs, shape.fold, shape.M)
     return values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1)
 
 
 def _by_element(values: Int64, shape: EngineShape) -> Int64:
-    """[words, To * M] -> [NB, steps, To, fold * M], the inverse of `_by_address`, padding left in."""
-    values = values.reshape(shape.NB, shape.steps, shape.fold, shape.To, shape.M).transpose(0, 1, 3, 2, 4)
-    return values.reshape(shape.NB, shape.steps, shape.To, -1)
+    """[words, lanes] -> [NB, steps, outputs, fold * M], the inverse of `_by_address`, padding left in."""
+    values = values.reshape(shape.NB, shape.steps, shape.fold, shape.outputs, shape.M).transpose(0, 1, 3, 2, 4)
+    return values.reshape(shape.NB, shape.steps, shape.outputs, -1)
 
 
 def _to_words(values: Integers, bits: int) -> list[int]:

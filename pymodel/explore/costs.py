@@ -134,7 +134,7 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
         "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
         "pieces": shape.in_words.word_bits if shape.pieces > 1 else 0,  # a channel of each block of a beat
         "fifos": column * (_pauses(shape) > _set_cycles(shape)) + window * (_REFILL > _set_cycles(shape)),
-        "sums": shape.To * shape.acc_bits,
+        "sums": shape.outputs * shape.acc_bits,
         "group": shape.out_words.word_bits,
     }
 
@@ -150,7 +150,7 @@ def ff_features(shape: EngineShape) -> dict[str, int]:
         "select": shape.M * shape.in_bits if shape.pieces == 1 and shape.fold > 1 else 0,
         "products": product if shape.packing == 1 else 0,
         "packed": product if shape.packing > 1 else 0,  # wider than a multiplier's own registers
-        "sums": shape.To * shape.acc_bits,
+        "sums": shape.outputs * shape.acc_bits,
         "group": shape.out_words.word_bits,
     }
 
@@ -219,19 +219,19 @@ def _adder_bits(shape: EngineShape) -> int:
     products = 0 if in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
     spacing, packing = shape.product_fields.spacing, shape.packing
     operands = shape.multipliers * (packing - 1) * (shape.weight_bits + 1)
-    groups = (shape.M - _fields_apart(shape)) * (shape.To // packing) * (packing * spacing + 1)
+    groups = (shape.M - _fields_apart(shape)) * (shape.outputs // packing) * (packing * spacing + 1)
     bits, terms, width = 0, _fields_apart(shape), spacing + 1
     while terms > 1:
         width += 1
         bits += terms // 2 * width
         terms -= terms // 2
-    return products + operands + groups + shape.To * bits
+    return products + operands + groups + shape.outputs * bits
 
 
 def _field_bits(shape: EngineShape) -> int:
     """Bits of the packed fields that are told apart from the ones above them."""
     packing = shape.packing
-    return _fields_apart(shape) * (shape.To // packing) * (packing - 1) * shape.product_fields.spacing
+    return _fields_apart(shape) * (shape.outputs // packing) * (packing - 1) * shape.product_fields.spacing
 
 
 def _predict(model: Fit, features: Mapping[str, int]) -> int:
