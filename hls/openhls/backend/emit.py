@@ -18,7 +18,7 @@ stages.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from openhls.backend.keywords import safe
@@ -561,11 +561,15 @@ def emit_top(
     streams: Mapping[str, Stream],
     processes: Sequence[Interface],
     depths: Mapping[str, int],
+    direct: Set[str],
     target: Target,
     session: Session,
 ) -> dict[str, str]:
-    """The top module and its FIFOs: SystemVerilog by module name. depths: of the streams that are ever written."""
-    made = _TopText(top, streams, processes, depths, target)
+    """The top module and its FIFOs: SystemVerilog by module name.
+
+    depths: of the streams that are ever written. direct: those whose FIFO needs no output register.
+    """
+    made = _TopText(top, streams, processes, depths, direct, target)
     [body] = verilog("\n".join([*made.externals.values(), made.text.module()]), session).values()
     modules = dict(made.fifos)
     add(modules, top, _comment(_top_header(top)) + body)
@@ -609,9 +613,10 @@ class _TopText:
         streams: Mapping[str, Stream],
         processes: Sequence[Interface],
         depths: Mapping[str, int],
+        direct: Set[str],
         target: Target,
     ):
-        self.text, self.streams, self.depths, self.target = _Text(top), streams, depths, target
+        self.text, self.streams, self.depths, self.direct, self.target = _Text(top), streams, depths, direct, target
         self.externals: dict[str, str] = {}
         self.fifos: dict[str, str] = {}
         self.data: dict[str, str] = {}
@@ -643,7 +648,9 @@ class _TopText:
 
     def _fifo(self, stream: Stream) -> None:
         text, name = self.text, stream.name
-        shape = Fifo(stream.width, self.depths[name], self.target.block_registers)
+        depth = self.depths[name]
+        direct = name in self.direct and depth <= self.target.direct_words
+        shape = Fifo(stream.width, depth, self.target.block_registers, direct)
         module = shape.name(text.name)
         add(self.fifos, module, shape.verilog(module))
         wants = self._wants(stream)

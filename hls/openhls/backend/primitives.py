@@ -214,19 +214,26 @@ class Fifo:
     """First word falls through: what is pushed at the end of a cycle can be popped in the next one.
 
     registered: whether a block memory's output register is used, which takes a queue in front of the memory.
+    direct: whether the words of a distributed memory are read without a register behind it.
     """
 
     width: int
     depth: int
     registered: bool = False
+    direct: bool = False
 
     def name(self, top: str) -> str:
-        return f"{top}__fifo_{self.width}x{self.depth}" + ("_r" if self.block and self.registered else "")
+        kind = "_r" if self.block and self.registered else "_d" if self._without_register else ""
+        return f"{top}__fifo_{self.width}x{self.depth}{kind}"
 
     @property
     def block(self) -> bool:
         """Whether the words lie in block memory."""
         return fifo_in_block(self.depth, self.width)
+
+    @property
+    def _without_register(self) -> bool:
+        return self.direct and not self.block and self.depth > 1
 
     def verilog(self, name: str) -> str:
         data = _vector(self.width)
@@ -242,12 +249,15 @@ class Fifo:
         ]
         header = "\n".join(
             [
-                f"FIFO of {self.depth} word(s) of {self.width} bits. `valid` and `data` come from registers.",
+                f"FIFO of {self.depth} word(s) of {self.width} bits. `valid` comes from a register, `data` from "
+                + ("a distributed memory." if self._without_register else "registers."),
                 "It does not check for room: the producer counts `popped` (credits) and never pushes too much.",
             ]
         )
-        body = f"  logic out_valid;\n  logic {data} out;\n"
-        body += "  assign valid = out_valid;\n  assign data = out;\n  assign popped = out_valid & ready;\n"
+        body = "  logic out_valid;\n  assign valid = out_valid;\n  assign popped = out_valid & ready;\n"
+        if self._without_register:
+            return _module(name, header, ports, body + self._memory())
+        body += f"  logic {data} out;\n  assign data = out;\n"
         if self.block and self.registered:
             body += self._two_queues()
         else:
@@ -256,6 +266,37 @@ class Fifo:
 
     def _single(self) -> str:
         return _clocked(["out_valid <= rst_n & (push | out_valid & ~ready);"]) + _clocked(["out <= push_data;"], "push")
+
+    def _memory(self) -> str:
+        """All words in a distributed memory."""
+        data, pointer, count = _vector(self.width), address_bits(self.depth), self.depth.bit_length()
+        return "\n".join(
+            [
+                f'  (* ram_style = "distributed"{_UNCHECKED} *) logic {data} mem [0:{self.depth - 1}];',
+                f"  logic {_vector(pointer)} wptr, rptr;",
+                f"  logic {_vector(count)} count;",
+                "  logic several;  // count > 1, in a register of its own: `ready` comes late and waits for no sum",
+                "  assign data = mem[rptr];",
+                _clocked(["mem[wptr] <= push_data;"], "push"),
+                "  always_ff @(posedge clk) begin",
+                "    if (!rst_n) begin",
+                "      out_valid <= 1'b0;",
+                "      wptr <= '0;",
+                "      rptr <= '0;",
+                "      count <= '0;",
+                "      several <= 1'b0;",
+                "    end else begin",
+                "      out_valid <= push | out_valid & (several | ~ready);",
+                f"      if (push) wptr <= {_following('wptr', self.depth)};",
+                f"      if (popped) rptr <= {_following('rptr', self.depth)};",
+                "      if (push != popped) begin",
+                f"        count <= push ? count + {count}'d1 : count - {count}'d1;",
+                f"        several <= push ? out_valid : count > {count}'d2;",
+                "      end",
+                "    end",
+                "  end\n",
+            ]
+        )
 
     def _queue(self) -> str:
         """An output register and `depth` - 1 words behind it."""

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from openhls.backend.storage import array_in_block
@@ -74,6 +75,7 @@ class Plan:
     operands: dict[Node, tuple[Operand, Operand]] = field(default_factory=dict)  # of each mul
     memories: dict[str, MemoryPlan] = field(default_factory=dict)
     known_at_issue: set[Node] = field(default_factory=set)  # writes whose predicate is there in the last issue stage
+    patient: bool = False  # whether there is time for what it reads to come straight from a distributed memory
     longest_ns: float = 0.0  # of all stages, by the target's delay model
 
 
@@ -163,9 +165,29 @@ def schedule(process: Process, control: Control, target: Target, clock_ns: float
         attempt.place_all(order)
         if constraints.satisfied(attempt.stage):
             break
-    for node, args in attempt.args.items():
+    late = _patient(attempt, constraints, order)
+    chosen = late or attempt
+    for node, args in chosen.args.items():
         node.args = args
-    return _finish(attempt, plans)
+    return replace(_finish(chosen, plans), patient=late is not None)
+
+
+def _patient(attempt: _Attempt, constraints: _MemoryConstraints, order: list[list[Node]]) -> _Attempt | None:
+    """The same stages with later data from streams, if there are any.
+
+    A FIFO then needs no output register, and no multiplexer in front of that: in words as wide as windows they are
+    most of what it takes.
+    """
+    process, target = attempt.process, attempt.target
+    if not any(effect.op == "read" for effect in process.effects):
+        return None
+    slower = replace(target, fifo=target.late_fifo)
+    late = _Attempt(process, attempt.plans, slower, attempt.budget, constraints.minimum)
+    with suppress(HlsError):
+        late.place_all(order)
+        if all(late.stage[node] == attempt.stage[node] for node in (*process.effects, *process.regs)):
+            return late
+    return None
 
 
 def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Plan:

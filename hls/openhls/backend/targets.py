@@ -53,6 +53,16 @@ class Target:
         levels = max(0, (beyond + 1) // 2) if style == "distributed" else 0
         return self.setup + levels * self.lut
 
+    @property
+    def late_fifo(self) -> float:
+        """A FIFO without an output register to the logic: a distributed memory of up to `direct_words` words."""
+        return self.fifo + self.lut
+
+    @property
+    def direct_words(self) -> int:
+        """Words of a distributed memory that takes no multiplexer."""
+        return 1 << self.lut_inputs
+
     def column(self, depth: int) -> int | None:
         """Bits of the widest block memory that holds so many words; None: a tool does as well with the whole word.
 

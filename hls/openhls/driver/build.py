@@ -40,6 +40,7 @@ class Built:
     interface: Interface
     modules: dict[str, str]  # SystemVerilog by module name
     depths: dict[str, int]  # FIFO depths of the streams it writes
+    patient: bool  # whether the FIFOs that it reads need no output register
     entry: ScheduledProcess  # in schedule.json
     notes: list[str]  # to the programmer
     seconds: dict[str, float]  # by step
@@ -86,7 +87,9 @@ def build_graph(
     except HlsError as error:
         error.dumps = watch.dumps
         raise
-    return Built(process.interface(), pipeline.modules, written, entry, process.notes, clock.seconds, watch.dumps)
+    return Built(
+        process.interface(), pipeline.modules, written, plan.patient, entry, process.notes, clock.seconds, watch.dumps
+    )
 
 
 def _plan(

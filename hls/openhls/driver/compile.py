@@ -115,10 +115,11 @@ def _finish(
 ) -> CompileResult:
     """The top module around the processes, and the files."""
     depths = {stream: depth for b in built for stream, depth in b.depths.items()}
+    direct = {stream for b in built if b.patient for stream in b.interface.reads}
     for b in built:
         clock.add(b.seconds)
     with clock.step("emit"), mlir.Session() as session:
-        modules = emit.emit_top(top, streams, [b.interface for b in built], depths, target, session)
+        modules = emit.emit_top(top, streams, [b.interface for b in built], depths, direct, target, session)
     for b in built:
         for module, text in b.modules.items():
             netlist.add(modules, module, text)
