@@ -24,6 +24,25 @@ from pymodel.common.records import read_json, write_json
 
 _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
+# Each adder as the cell that becomes a carry chain, before yosys merges the adders of a tree to one sum of many words:
+# that becomes compressors of two LUTs a bit where a chain has one.
+_CHAINS = """
+(* techmap_celltype = "$add" *)
+module adder (A, B, Y);
+  parameter A_SIGNED = 0;
+  parameter B_SIGNED = 0;
+  parameter A_WIDTH = 1;
+  parameter B_WIDTH = 1;
+  parameter Y_WIDTH = 1;
+  input [A_WIDTH-1:0] A;
+  input [B_WIDTH-1:0] B;
+  output [Y_WIDTH-1:0] Y;
+  wire [Y_WIDTH-1:0] X, CO;
+  \\$alu #(
+    .A_SIGNED(A_SIGNED), .B_SIGNED(B_SIGNED), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH)
+  ) chain (.A(A), .B(B), .CI(1'b0), .BI(1'b0), .X(X), .Y(Y), .CO(CO));
+endmodule
+"""
 
 
 class Counts(TypedDict):
@@ -168,6 +187,9 @@ def _cells(read: str, top: str, command: str, folder: Path) -> dict[str, dict[st
     Without ABC's comparison of its own input and output, which ends in an assertion where modules that are kept apart
     are connected in an order that it does not expect (256x8x8->256, dense). It changes no cell.
     """
+    if family_of(command).chains:
+        (folder / "chains.v").write_text(_CHAINS, encoding="utf-8")
+        read += f"; hierarchy -check -top {top}; proc; opt_expr; opt_clean; wreduce; opt_clean; techmap -map chains.v"
     yosys(f"scratchpad -set abc9.verify 0; {read}; {command} -top {top}; tee -q -o stat.json stat -json", folder)
     modules = read_json(folder / "stat.json")["modules"]
     return {
