@@ -11,8 +11,6 @@
 
 namespace psconv {
 
-template <class C> using Accumulators = typename Geometry<C>::Accumulator[Geometry<C>::OUTPUTS];
-
 template <class C> void begin_with_biases(Accumulators<C>& sums, const typename Geometry<C>::Biases& biases) {
 #pragma HLS INLINE
   for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
@@ -36,7 +34,7 @@ typename Geometry<C>::Sums accumulate(Accumulators<C>& sums, const typename Geom
 #pragma HLS INLINE
   Accumulators<C> dot;
 #pragma HLS ARRAY_PARTITION variable = dot complete dim = 0
-  dot_products<C>(weights, ring, fold, dot);
+  DotProducts<C>::of(weights, ring, fold, dot);
 
   typename Geometry<C>::Sums word = 0;
 outputs:

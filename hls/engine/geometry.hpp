@@ -18,7 +18,7 @@
 //   FOLDS                              iterations that share the work of a step
 //   LANES_PER_OUTPUT                   weights of each of OUTPUTS in an iteration: NONZEROS * TB / FOLDS,
 //                                      rounded up
-//   PACKING SPACING                    outputs whose products share a hardware multiplier, and bits from one of
+//   PACKING SPACING                    products that share a hardware multiplier, at most, and bits from one of
 //                                      these products to the next; 1 and WEIGHT_BITS + IN_BITS - 1: none share
 //   PIECES                             PERIOD where windows come channel by channel, else 1
 //   IN_BITS WEIGHT_BITS BIAS_BITS ACC_BITS OUT_BITS
@@ -34,6 +34,11 @@
 //   int variant(int lane), int tap(int lane)
 //                                      of the NONZEROS weights, in the order of the kernel variants and in each
 //                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
+//   PACKED_SUMS, int sum_begin(int sum), int sum_output(int sum, int field), int multiplier_lane(int m, int field)
+//                                      if PACKING > 1: sums of packed products. Sum `sum` is over multipliers
+//                                      sum_begin(sum) .. sum_begin(sum + 1) - 1, up to 2^(SPACING - WEIGHT_BITS - IN_BITS
+//                                      + 1) of them; of each field the output of a step, -1 for none; of multiplier m
+//                                      and a field the lane of that output. All of a multiplier meet one activation
 //   ap_uint<ROM_BITS> weights(int address)
 //                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of OUTPUTS
 //                                      and element fold * LANES_PER_OUTPUT + j in field k * LANES_PER_OUTPUT + j.

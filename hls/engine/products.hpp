@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Dot products of a step's outputs, PACKING of them in each multiplier: outputs that share a place of the ring.
+// Dot products of a step's outputs, up to PACKING products in each multiplier.
 //
-// PACKING outputs meet the same activation, so their weights share one operand, SPACING bits apart:
+// Where outputs meet the same activation their weights share one operand, SPACING bits apart:
 //
 //   (w[0] + w[1] * 2^SPACING + ...) * a  =  w[0] * a + w[1] * a * 2^SPACING + ...
 //
@@ -17,35 +17,37 @@
 
 namespace psconv {
 
+template <class C> using Accumulators = typename Geometry<C>::Accumulator[Geometry<C>::OUTPUTS];
+
 template <class C> struct Packing {
   static constexpr int LEAST = C::WEIGHT_BITS + C::IN_BITS - 1;  // bits that tell all products apart
   static constexpr int GROUP = 1 << (C::SPACING - LEAST);
   static constexpr int OPERAND_BITS = (C::PACKING - 1) * C::SPACING + C::WEIGHT_BITS + (C::PACKING > 1);
 
   static_assert(C::SPACING >= LEAST, "SPACING keeps the products apart");
-  static_assert(C::TO % C::PACKING == 0, "PACKING divides TO");
 
   using Operand = ap_int<OPERAND_BITS>;
   using Sum = ap_int<C::PACKING * C::SPACING + 1>;  // of the packed products of a group
   using Field = ap_int<C::SPACING + 1>;             // of one output, as a number of its own
 };
 
-// The weights of outputs first .. first + PACKING - 1 for multiplier j.
+// The weights of multiplier m, whose products are of the outputs of `sum`.
 template <class C>
-typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights& word, int first, int j) {
+typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights& word, int sum, int m) {
 #pragma HLS INLINE
   typename Packing<C>::Operand packed = 0;
-  for (int i = 0; i < C::PACKING; ++i) {
+  for (int i = C::PACKING - 1; i >= 0; --i) {
 #pragma HLS UNROLL
-    const int output = first + C::PACKING - 1 - i;
-    packed = (packed << C::SPACING) + field<C::WEIGHT_BITS>(word, output * C::LANES_PER_OUTPUT + j);
+    const int output = C::sum_output(sum, i);
+    packed = packed << C::SPACING;
+    if (output >= 0) packed += field<C::WEIGHT_BITS>(word, output * C::LANES_PER_OUTPUT + C::multiplier_lane(m, i));
   }
   return packed;
 }
 
-// Adds the fields of `packed` to the sums of outputs first .. first + PACKING - 1.
+// Adds the fields of a sum of packed products to the outputs that they are of.
 template <class C>
-void add_fields(const typename Packing<C>::Sum& packed, int first, typename Geometry<C>::Accumulator (&dot)[Geometry<C>::OUTPUTS]) {
+void add_fields(const typename Packing<C>::Sum& packed, int sum, Accumulators<C>& dot) {
 #pragma HLS INLINE
   bool below = false;  // whether the fields below are negative together: then they have borrowed from here
   for (int i = 0; i < C::PACKING; ++i) {
@@ -58,36 +60,53 @@ void add_fields(const typename Packing<C>::Sum& packed, int first, typename Geom
       below = value[C::SPACING - 1] && low != 0;
       value[C::SPACING] = below;
     }
-    dot[first + i] += value;
-    dot[first + i] += borrowed;
+    const int output = C::sum_output(sum, i);
+    if (output >= 0) {
+      dot[output] += value;
+      dot[output] += borrowed;
+    }
   }
 }
 
 // The sums over the multipliers in a fold, output by output.
-template <class C>
-void dot_products(const typename Geometry<C>::Weights& word, const Ring<C>& ring, int fold,
-                  typename Geometry<C>::Accumulator (&dot)[Geometry<C>::OUTPUTS]) {
+//
+// \tparam SHARED  whether products share multipliers
+template <class C, bool SHARED = (C::PACKING > 1)> struct DotProducts {
+  static void of(const typename Geometry<C>::Weights& word, const Ring<C>& ring, int fold, Accumulators<C>& dot) {
 #pragma HLS INLINE
-  for (int k = 0; k < Geometry<C>::OUTPUTS; k += C::PACKING) {
+    for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
 #pragma HLS UNROLL
-    for (int i = 0; i < C::PACKING; ++i) {
+      dot[k] = 0;
+      for (int j = 0; j < C::LANES_PER_OUTPUT; ++j) {
 #pragma HLS UNROLL
-      dot[k + i] = 0;
+        dot[k] += field<C::WEIGHT_BITS>(word, k * C::LANES_PER_OUTPUT + j) * Operands<C>::at(ring, word, k, j, fold);
+      }
     }
-    for (int start = 0; start < C::LANES_PER_OUTPUT; start += Packing<C>::GROUP) {
+  }
+};
+
+template <class C> struct DotProducts<C, true> {
+  static void of(const typename Geometry<C>::Weights& word, const Ring<C>& ring, int fold, Accumulators<C>& dot) {
+#pragma HLS INLINE
+    for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
+#pragma HLS UNROLL
+      dot[k] = 0;
+    }
+    for (int s = 0; s < C::PACKED_SUMS; ++s) {
 #pragma HLS UNROLL
       typename Packing<C>::Sum sum = 0;
       for (int i = 0; i < Packing<C>::GROUP; ++i) {
 #pragma HLS UNROLL
-        const int j = start + i;
-        if (j < C::LANES_PER_OUTPUT) {
-          sum += packed_weights<C>(word, k, j) * Operands<C>::at(ring, word, k, j, fold);
+        const int m = C::sum_begin(s) + i;
+        if (m < C::sum_begin(s + 1)) {
+          sum += packed_weights<C>(word, s, m) *
+                 Operands<C>::at(ring, word, C::sum_output(s, 0), C::multiplier_lane(m, 0), fold);
         }
       }
-      add_fields<C>(sum, k, dot);
+      add_fields<C>(sum, s, dot);
     }
   }
-}
+};
 
 }  // namespace psconv
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.templates import templates
@@ -79,6 +81,24 @@ def _of_shape(
         "image_cycles": shape.hout * shape.wout * (shape.rom_words + (shape.NB if streamed else 0)),
         "variants": _table(str(variant) for variant, _ in elements),
         "taps": _table(str(tap) for _, tap in elements),
+        **(_sharing(shape) if shape.packing > 1 else {}),
+    }
+
+
+def _sharing(shape: EngineShape) -> dict[str, object]:
+    """Which products share a multiplier: numbers of the template, and tables of a row of PACKING for each of them."""
+    sums = shape.packed_sums
+
+    def rows(found: Iterable[tuple[int, ...]]) -> str:
+        return _table(str(number) for row in found for number in (*row, *[-1] * (shape.packing - len(row))))
+
+    begins = np.cumsum([0, *(len(one.lanes) for one in sums)])
+    return {
+        "sums": len(sums),
+        "multipliers": int(begins[-1]),
+        "sum_begins": _table(map(str, begins)),
+        "sum_outputs": rows(one.outputs for one in sums),
+        "multiplier_lanes": rows(lanes for one in sums for lanes in one.lanes),
     }
 
 
@@ -120,7 +140,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),
         ("LANES_PER_OUTPUT", shape.M, "of each output of a step: NONZEROS * TB / FOLDS, rounded up"),
-        ("PACKING", shape.packing, "outputs of TO whose products share a multiplier"),
+        ("PACKING", shape.packing, "outputs of a step whose products share a multiplier, at most"),
         ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
         ("BLOCK_SETS", shape.NB, "sets of TB blocks"),
         ("PIECES", shape.pieces, "of a beat and a window set: PERIOD if fed channel by channel"),

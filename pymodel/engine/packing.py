@@ -21,6 +21,7 @@ from pymodel.common import bounds
 from pymodel.common.arrays import Bool, Int8, Int32, Int64, Integers, UInt8
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.engine.products import Fields, fields
+from pymodel.engine.sharing import PackedSum, packed_sums
 from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
 from pymodel.network import formats
 from pymodel.network.supports import BlockSupport, Support, SupportSpec, check_support, make_support
@@ -52,7 +53,7 @@ class EngineShape(Checked):
     R: Parallel = Field(1, description="rotations at once: neighbouring output channels; must divide P")
     Tb: Parallel = Field(1, description="blocks of P input channels at once")
     fold: Parallel = Field(1, description="F, cycles in which the multipliers work off one step")
-    packing: Parallel = Field(1, description="output channels whose products share a multiplier; must divide To")
+    packing: Parallel = Field(1, description="output channels whose products share a multiplier, at most")
     feed: Literal["windows", "channels"] = Field(
         "windows", description="taken by the processing element at once: a window set, or a channel of each block"
     )
@@ -144,9 +145,12 @@ class EngineShape(Checked):
                 f"feed: channels: steps * fold must be at least the period {self.P}, got {self.steps} * {self.fold}; "
                 "raise fold, lower To or R, or use feed: windows"
             )
-        if self.To % self.packing:
-            raise ConfigError(f"packing: must divide To = {self.To}, as outputs share a multiplier, got {self.packing}")
         _ = self.product_fields
+        if self.packing > max(len(one.outputs) for one in self.packed_sums):
+            raise ConfigError(
+                f"packing: must be 1 to {max(len(one.outputs) for one in self.packed_sums)}, as so many output channels "
+                f"of a step share an activation with To {self.To}, R {self.R}, fold {self.fold}, got {self.packing}"
+            )
         return self
 
     # Of the support and its folding
@@ -184,7 +188,13 @@ class EngineShape(Checked):
     @property
     def multipliers(self) -> int:
         """Hardware multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
-        return self.lanes // self.packing
+        return sum(len(one.lanes) for one in self.packed_sums) if self.packing > 1 else self.lanes
+
+    @property
+    def packed_sums(self) -> tuple[PackedSum, ...]:
+        """Which products share a multiplier, and which of these are added before they are taken apart."""
+        group = self.product_fields.group
+        return packed_sums(self.support, self.To, self.R, self.Tb, self.fold, self.packing, group)
 
     @property
     def product_fields(self) -> Fields:
