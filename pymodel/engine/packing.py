@@ -146,10 +146,10 @@ class EngineShape(Checked):
                 "raise fold, lower To or R, or use feed: windows"
             )
         _ = self.product_fields
-        if self.packing > max(len(one.outputs) for one in self.packed_sums):
+        if self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
             raise ConfigError(
-                f"packing: must be 1 to {max(len(one.outputs) for one in self.packed_sums)}, as so many output channels "
-                f"of a step share an activation with To {self.To}, R {self.R}, fold {self.fold}, got {self.packing}"
+                f"packing: must be {'1' if most == 1 else f'1 to {most}'} with To {self.To}, R {self.R}, fold {self.fold}, "
+                f"as no more output channels of a step share an activation, got {self.packing}; raise To or R"
             )
         return self
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// dot_products (hls/engine/products.hpp) of the configuration that is compiled in against plain sums of products, for
+// DotProducts (hls/engine/products.hpp) of the configuration that is compiled in against plain sums of products, for
 // every weight and activation where they are few enough, else for random ones with extremes among them.
 #include <cstdio>
 #include <random>
@@ -56,8 +56,8 @@ int main() {
       for (int j = 0; j < LANES; ++j) ring[j][0][0] = activation[j] = -(1 << (C::IN_BITS - 1));
     }
 
-    G::Accumulator dot[C::TO];
-    psconv::dot_products<C>(weights, ring, 0, dot);
+    psconv::Accumulators<C> dot;
+    psconv::DotProducts<C>::of(weights, ring, 0, dot);
     for (int k = 0; k < C::TO; ++k) {
       int expected = 0;
       for (int j = 0; j < LANES; ++j) expected += weight[k * LANES + j] * activation[j];

@@ -204,7 +204,7 @@ def test_short_last_block_is_counted() -> None:
         ({"fold": 0}, "fold: "),
         ({"fold": 25}, "fold: must be 1 to N .* 24, got 25"),
         ({"lanes": 23}, "lanes: must be .* 24 .* got 23"),
-        ({"packing": 2}, "packing: must divide To = 1, .* got 2"),
+        ({"packing": 2}, "packing: must be 1 with To 1, .* got 2"),
         ({"packing": 0}, "packing"),
         ({"packing": 4, "To": 4, "cout": 64}, "packing: must be 1 to 2 for 8-bit .* got 4: .* multiplier 27"),
         (
