@@ -13,15 +13,15 @@ namespace psconv {
 
 template <class C> void begin_with_biases(Accumulators<C>& sums, const typename Geometry<C>::Biases& biases) {
 #pragma HLS INLINE
-  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
+  for (int n = 0; n < C::TX * Geometry<C>::OUTPUTS; ++n) {
 #pragma HLS UNROLL
-    sums[k] = field<C::BIAS_BITS>(biases, k);
+    sums[n] = field<C::BIAS_BITS>(biases, n % Geometry<C>::OUTPUTS);
   }
 }
 
 template <class C> void begin_with_sums(Accumulators<C>& sums, const typename Geometry<C>::Sums& word) {
 #pragma HLS INLINE
-  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
+  for (int k = 0; k < C::TX * Geometry<C>::OUTPUTS; ++k) {
 #pragma HLS UNROLL
     sums[k] = field<C::ACC_BITS>(word, k);
   }
@@ -38,7 +38,7 @@ typename Geometry<C>::Sums accumulate(Accumulators<C>& sums, const typename Geom
 
   typename Geometry<C>::Sums word = 0;
 outputs:
-  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
+  for (int k = 0; k < C::TX * Geometry<C>::OUTPUTS; ++k) {
 #pragma HLS UNROLL
     sums[k] += dot[k];
     word.range((k + 1) * C::ACC_BITS - 1, k * C::ACC_BITS) = sums[k];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Beats -> columns: KERNEL rows of one image column at a time, for KERNEL > 1.
+// Beats -> columns: KERNEL rows of TX image columns at a time.
 //
-// One line memory holds, for each piece of an image row, the KERNEL - 1 pieces above it. Row r of the image
+// One line memory holds, for each piece of TX pixels of an image row, the KERNEL - 1 pieces above it. Row r of the image
 // completes the columns that end with it; they are passed on only if some output row ends there (stride).
 // Rows outside the image are zeros: those below are not read, those above are cleared on the way out, so
 // that what the line memory held before the image (the image before, or nothing at all) never gets through.
@@ -14,19 +14,22 @@
 
 namespace psconv {
 
-// Piece p of a beat: every PIECES-th of its channels, from channel p on.
+// The pieces of TX pixels, pixel t at bits t * PIECE_BITS.
+template <class C> using Pieces = ap_uint<C::TX * WindowGeometry<C>::PIECE_BITS>;
+
+// Piece p of each pixel of a beat: every PIECES-th of its channels, from channel p on.
 //
 // \tparam C  configuration (WindowGeometry)
-template <class C> typename WindowGeometry<C>::Piece piece_of(const typename WindowGeometry<C>::Beat& beat, int p) {
+template <class C> Pieces<C> pieces_of(const typename WindowGeometry<C>::Beat& beat, int p) {
 #pragma HLS INLINE
-  typename WindowGeometry<C>::Piece piece = 0;
+  Pieces<C> pieces = 0;
 blocks:
-  for (int n = 0; n < WindowGeometry<C>::PIECE_CHANNELS; ++n) {
+  for (int n = 0; n < C::TX * WindowGeometry<C>::PIECE_CHANNELS; ++n) {
 #pragma HLS UNROLL
     const ap_uint<C::PIECES * C::IN_BITS> block = beat >> (n * C::PIECES * C::IN_BITS);
-    piece.range((n + 1) * C::IN_BITS - 1, n * C::IN_BITS) = field<C::IN_BITS>(block, p);
+    pieces.range((n + 1) * C::IN_BITS - 1, n * C::IN_BITS) = field<C::IN_BITS>(block, p);
   }
-  return piece;
+  return pieces;
 }
 
 // x: an image, as that of engine.hpp.
@@ -37,7 +40,7 @@ blocks:
 template <class C, class X> void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
   using G = WindowGeometry<C>;
 
-  ap_uint<stored_bits(G::LINES_BITS)> lines[G::ROW_PIECES];
+  ap_uint<stored_bits(larger(G::LINES_BITS, 1))> lines[G::ROW_PIECES];
   // A load and a store in every iteration: II = 1 needs a port for each.
 #pragma HLS BIND_STORAGE variable = lines type = ram_s2p
   typename G::Beat beat = 0;  // the one that is at work
@@ -49,28 +52,35 @@ rows:
 #pragma HLS PIPELINE II = 1
 // A piece's neighbours are stored one row before they are loaded again.
 #pragma HLS DEPENDENCE variable = lines inter RAW distance = G::ROW_PIECES true
-      typename G::Piece piece = 0;
+      Pieces<C> pieces = 0;
       if (r < C::HEIGHT) {
         if (p == 0) {
           beat = payload<G::BEAT_BITS>(x.read());
-          piece = piece_of<C>(beat, 0);  // straight from the stream: the register has no multiplexer in front
+          pieces = pieces_of<C>(beat, 0);  // straight from the stream: the register has no multiplexer in front
         } else {
-          piece = piece_of<C>(beat, p);
+          pieces = pieces_of<C>(beat, p);
         }
       }
       p = p == C::PIECES - 1 ? 0 : p + 1;
 
-      ap_uint<G::LINES_BITS> rows_above = 0;
+      ap_uint<larger(G::LINES_BITS, 1)> rows_above = 0, rows_kept = 0;
       if (G::ABOVE) rows_above = lines[at];
-      typename G::Column column = concat(piece, rows_above);
-      if (G::ABOVE) lines[at] = upper<G::LINES_BITS>(column);
-
-    above:
-      for (int k = 0; k < C::PADDING; ++k) {
+      typename G::Columns columns = 0;
+    pixels:
+      for (int t = 0; t < C::TX; ++t) {
 #pragma HLS UNROLL
-        if (r + k < C::KERNEL - 1) column.range((k + 1) * G::PIECE_BITS - 1, k * G::PIECE_BITS) = 0;
+        ap_uint<G::COLUMN_BITS> column = typename G::Piece(pieces >> (t * G::PIECE_BITS));
+        column = (column << G::ABOVE_BITS) | ap_uint<larger(G::ABOVE_BITS, 1)>(rows_above >> (t * G::ABOVE_BITS));
+        rows_kept |= ap_uint<larger(G::LINES_BITS, 1)>(column >> G::PIECE_BITS) << (t * G::ABOVE_BITS);
+      above:
+        for (int k = 0; k < C::PADDING; ++k) {
+#pragma HLS UNROLL
+          if (r + k < C::KERNEL - 1) column.range((k + 1) * G::PIECE_BITS - 1, k * G::PIECE_BITS) = 0;
+        }
+        columns.range((t + 1) * G::COLUMN_BITS - 1, t * G::COLUMN_BITS) = column;
       }
-      if (ends_window<C>(r + C::PADDING, C::OUT_HEIGHT)) column_words.write(column);
+      if (G::ABOVE) lines[at] = rows_kept;
+      if (ends_window<C>(r + C::PADDING, C::KERNEL - 1, C::OUT_HEIGHT)) column_words.write(columns);
     }
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Beats -> windows: columns and windows, or pixels where a window is a single pixel.
+// Beats -> windows: columns and windows, or pixels where a window is what a beat has of a pixel.
 //
 // Depths: as small as the pace of what reads the windows allows, these being the widest words (computed with
 // the configuration, see pymodel/engine/cycles.py).
@@ -13,9 +13,9 @@
 
 namespace psconv {
 
-// \tparam C          configuration (WindowGeometry), with WINDOW_DEPTH, and COLUMN_DEPTH for KERNEL > 1
-// \tparam ONE_PIXEL  whether a window is a single pixel
-template <class C, bool ONE_PIXEL = C::KERNEL == 1> struct Feeder {
+// \tparam C          configuration (WindowGeometry), with WINDOW_DEPTH, and COLUMN_DEPTH where there are columns
+// \tparam PIXELS     whether windows are pixels as they come
+template <class C, bool PIXELS = C::KERNEL == 1 && (C::TX == 1 || C::STRIDE == 1)> struct Feeder {
   template <class X> static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     typename WindowGeometry<C>::ColumnStream column_words;

@@ -8,12 +8,14 @@
 //   KERNEL STRIDE PADDING              rows and columns of a kernel; input pixels from one output pixel to the
 //                                      next; rows and columns of zeros on each side
 //   HEIGHT WIDTH OUT_HEIGHT OUT_WIDTH  rows and columns of the input and of the output image
+//   TX                                 neighbouring pixels of a row at once, of the input and of the output; they divide
+//                                      WIDTH and OUT_WIDTH
 //   PERIOD                             P, kernel variants, and input channels of a block; 1: dense
 //   NONZEROS                           weights of a block and output channel
 //   TO ROTATIONS TB                    at once: output channels PERIOD apart that share a place of the ring; places of
 //                                      the ring, that is neighbouring output channels, a divisor of PERIOD; blocks
 //                                      of input channels. OUTPUTS = TO * ROTATIONS are the outputs of a step
-//   CHANNELS                           PERIOD * TB, of an input beat
+//   CHANNELS                           PERIOD * TB, of each pixel of an input beat
 //   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / OUTPUTS, rounded up
 //   FOLDS                              iterations that share the work of a step
 //   LANES_PER_OUTPUT                   weights of each of OUTPUTS in an iteration: NONZEROS * TB / FOLDS,
@@ -51,11 +53,14 @@
 //                                      likewise the factors, if SCALE_BITS > 0
 //
 // Words on the way through an engine, least significant field first:
-//   Beat    the activations of one block set of one pixel: channel c at bits c * IN_BITS
-//   Piece   what the feeder moves at once: a beat (PIECES = 1), or channel p of each block (PIECES = PERIOD)
-//   Column  KERNEL pieces one above the other: row k (0 on top) at bits k * PIECE_BITS
-//   Window  KERNEL columns side by side: column k (0 on the left) at bits k * COLUMN_BITS
-//   Sums    OUTPUTS accumulators: output k at bits k * ACC_BITS
+//   Beat    the activations of one block set of TX pixels: channel c of pixel t at bits (t * CHANNELS + c) * IN_BITS
+//   Piece   of a pixel what the feeder moves at once: all of a beat (PIECES = 1), or channel p of each block (PIECES =
+//           PERIOD)
+//   Columns TX columns side by side, column t at bits t * COLUMN_BITS, each of KERNEL pieces one above the other: row k
+//           (0 on top) at bits k * PIECE_BITS of it
+//   Window  SPAN columns side by side, as the windows of TX output pixels need them: column k (0 on the left) at bits
+//           k * COLUMN_BITS
+//   Sums    TX * OUTPUTS accumulators: output k of pixel t at bits (t * OUTPUTS + k) * ACC_BITS
 //
 // Output k of a step is output channel (step / SLOTS * TO + k % TO) * PERIOD + step % SLOTS * ROTATIONS + k / TO, with
 // SLOTS = PERIOD / ROTATIONS. Those beyond the last output channel have weights, biases and scales of zero.
@@ -71,38 +76,51 @@ constexpr int larger(int a, int b) { return a > b ? a : b; }
 
 // Of what turns an image into windows: the feeder of an engine, or of a pooling.
 //
-// \tparam C  configuration: KERNEL to OUT_WIDTH, CHANNELS, BLOCK_SETS, PIECES, IN_BITS
+// \tparam C  configuration: KERNEL to TX, CHANNELS, BLOCK_SETS, PIECES, IN_BITS
 template <class C> struct WindowGeometry {
   static_assert(C::KERNEL >= 1 && C::STRIDE >= 1 && C::PADDING < C::KERNEL, "PADDING is 0 .. KERNEL - 1");
+  static_assert(C::WIDTH % C::TX == 0 && C::OUT_WIDTH % C::TX == 0, "rows are whole sets of TX pixels");
+
+  // The windows of TX output pixels side by side overlap: SPAN columns, KERNEL of them for each pixel.
+  static constexpr int SPAN = (C::TX - 1) * C::STRIDE + C::KERNEL;
+  // They end with column LAST of the image, which is in set LAST / TX, for the first output pixels of a row; for each of
+  // the next ones they end STRIDE sets later.
+  static constexpr int LAST = SPAN - 1 - C::PADDING;
+  static constexpr int KEPT_COLUMNS = SPAN - (LAST % C::TX + 1);  // of the sets before the one that they end with
+  // Sets of zeros to the left of the image.
+  static constexpr int LEAD = (C::PADDING + C::TX - 1) / C::TX;
 
   // Widths.
-  static constexpr int TAPS = C::KERNEL * C::KERNEL;
-  static constexpr int BEAT_BITS = C::CHANNELS * C::IN_BITS;
+  static constexpr int BEAT_BITS = C::TX * C::CHANNELS * C::IN_BITS;
   static constexpr int PIECE_CHANNELS = C::CHANNELS / C::PIECES;
   static constexpr int PIECE_BITS = PIECE_CHANNELS * C::IN_BITS;
   static constexpr int COLUMN_BITS = C::KERNEL * PIECE_BITS;
-  static constexpr int WINDOW_BITS = C::KERNEL * COLUMN_BITS;
+  static constexpr int COLUMNS_BITS = C::TX * COLUMN_BITS;
+  static constexpr int WINDOW_BITS = SPAN * COLUMN_BITS;
 
   // What an output pixel still needs when its last row or column arrives.
-  static constexpr int LINES_BITS = COLUMN_BITS - PIECE_BITS;     // the rows above
-  static constexpr int HISTORY_BITS = WINDOW_BITS - COLUMN_BITS;  // the columns to the left
+  static constexpr int ABOVE_BITS = COLUMN_BITS - PIECE_BITS;  // the rows above, of a column
+  static constexpr int LINES_BITS = C::TX * ABOVE_BITS;
+  static constexpr int HISTORY_BITS = KEPT_COLUMNS * COLUMN_BITS;  // the columns to the left
 
   // Extents of the loops.
   static constexpr int PIXEL_PIECES = C::BLOCK_SETS * C::PIECES;
-  static constexpr int ROW_PIECES = C::WIDTH * PIXEL_PIECES;
-  static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;  // padded rows needed
-  static constexpr int RIGHT = (C::OUT_WIDTH - 1) * C::STRIDE + C::KERNEL;    // padded columns needed
-  static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);         // from row 0 of the image
-  static constexpr int PADDED_WIDTH = larger(C::PADDING + C::WIDTH, RIGHT);   // from the left padding
-  static constexpr int PIXELS = C::OUT_HEIGHT * C::OUT_WIDTH;
+  static constexpr int ROW_SETS = C::WIDTH / C::TX;          // of TX pixels
+  static constexpr int OUT_ROW_SETS = C::OUT_WIDTH / C::TX;  // likewise of an output row
+  static constexpr int ROW_PIECES = ROW_SETS * PIXEL_PIECES;
+  static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;          // padded rows needed
+  static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);                 // from row 0 of the image
+  static constexpr int RIGHT = LAST / C::TX + (OUT_ROW_SETS - 1) * C::STRIDE + 1;     // sets of pixels needed
+  static constexpr int POSITIONS = LEAD + larger(ROW_SETS, RIGHT);                    // from the left padding
+  static constexpr int PIXEL_SETS = C::OUT_HEIGHT * OUT_ROW_SETS;                     // of TX output pixels
   // Whether a window has a row of the image above its last.
-  static constexpr bool ABOVE = BOTTOM - C::PADDING > 1;
+  static constexpr bool ABOVE = C::KERNEL > 1 && BOTTOM - C::PADDING > 1;
 
   using Beat = ap_uint<BEAT_BITS>;
   using Piece = ap_uint<PIECE_BITS>;
-  using Column = ap_uint<COLUMN_BITS>;
+  using Columns = ap_uint<COLUMNS_BITS>;
   using Window = ap_uint<WINDOW_BITS>;
-  using ColumnStream = hls::stream<ap_uint<streamed_bits(COLUMN_BITS)>>;
+  using ColumnStream = hls::stream<ap_uint<streamed_bits(COLUMNS_BITS)>>;
   using WindowStream = hls::stream<ap_uint<streamed_bits(WINDOW_BITS)>>;
 };
 
@@ -120,29 +138,29 @@ template <class C> struct Geometry : WindowGeometry<C> {
 
   static_assert(C::TO == 1 || C::STEPS % SLOTS == 0, "TO > 1 needs whole output words");
 
-  static constexpr int SUMS_BITS = OUTPUTS * C::ACC_BITS;
-  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;     // the channels of one output word
+  static constexpr int SUMS_BITS = C::TX * OUTPUTS * C::ACC_BITS;
+  static constexpr int GROUP_BITS = C::TX * C::TO * C::PERIOD * C::OUT_BITS;  // one output word
   static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;  // output words of a pixel
-  static constexpr int LANES = OUTPUTS * C::LANES_PER_OUTPUT;
-  static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
-  static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
+  static constexpr int WEIGHTS = OUTPUTS * C::LANES_PER_OUTPUT;  // of an iteration, for all TX pixels
+  static constexpr int WEIGHTS_BITS = WEIGHTS * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
+  static constexpr int ROM_BITS = WEIGHTS_BITS + WEIGHTS * C::INDEX_BITS;
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
   static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
 
   // Of the processing element for an image: a ROM word each, and those that take the first window set in.
-  static constexpr int ITERATIONS = WindowGeometry<C>::PIXELS * ROM_WORDS + (C::PIECES > 1 ? C::PIECES : 0);
+  static constexpr int ITERATIONS = WindowGeometry<C>::PIXEL_SETS * ROM_WORDS + (C::PIECES > 1 ? C::PIECES : 0);
 
   // Iterations from the last fold of a step to its first fold in the next block set.
   static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
 
   // Where weights are streamed: windows that are held, and iterations that work on them.
-  static constexpr int IMAGE_WINDOWS = WindowGeometry<C>::PIXELS * C::BLOCK_SETS;
-  static constexpr int STREAMED_ITERATIONS = WindowGeometry<C>::PIXELS * ROM_WORDS;
+  static constexpr int IMAGE_WINDOWS = WindowGeometry<C>::PIXEL_SETS * C::BLOCK_SETS;
+  static constexpr int STREAMED_ITERATIONS = WindowGeometry<C>::PIXEL_SETS * ROM_WORDS;
 
   // There the output goes over its words once a step to fill them, and then once to send each of a pixel's.
   static constexpr int OUTPUT_TURNS = C::STEPS + GROUPS;
   // Iterations between a pixel's outputs in one step and those in the next, or their sending, at the least.
-  static constexpr int PUT_BY = WindowGeometry<C>::PIXELS + (SLOTS == 1 ? GROUPS - 1 : 0);
+  static constexpr int PUT_BY = WindowGeometry<C>::PIXEL_SETS + (SLOTS == 1 ? GROUPS - 1 : 0);
 
   using Activation = ap_int<C::IN_BITS>;
   using Accumulator = ap_int<C::ACC_BITS>;
@@ -154,12 +172,12 @@ template <class C> struct Geometry : WindowGeometry<C> {
   using Load = ap_uint<ROM_BITS + OUTPUTS * C::BIAS_BITS>;  // both, as they are loaded
 };
 
-// Whether the KERNEL padded rows (columns) that end with row (column) `last` belong to one of `outputs`
-// output pixels. The remainder costs nothing in hardware for strides 1, 2, 4, ...
-template <class C> bool ends_window(int last, int outputs) {
+// Whether one of `outputs` windows ends at `position`, of which the first one ends at `first`. The remainder costs nothing
+// in hardware for strides 1, 2, 4, ...
+template <class C> bool ends_window(int position, int first, int outputs) {
 #pragma HLS INLINE
-  return last >= C::KERNEL - 1 && last < (outputs - 1) * C::STRIDE + C::KERNEL &&
-         last % C::STRIDE == (C::KERNEL - 1) % C::STRIDE;
+  return position >= first && position < (outputs - 1) * C::STRIDE + first + 1 &&
+         position % C::STRIDE == first % C::STRIDE;
 }
 
 }  // namespace psconv

@@ -23,7 +23,7 @@ namespace psconv {
 template <class C> struct Nest {
   using G = Geometry<C>;
 
-  Index<G::PIXELS> pixel;
+  Index<G::PIXEL_SETS> pixel;
   Index<C::BLOCK_SETS> block_set;
   Index<C::STEPS> step;
   Index<C::FOLDS> fold;
@@ -66,7 +66,7 @@ template <class C> struct Nest {
   // Whether it is the image's last iteration.
   bool last() const {
 #pragma HLS INLINE
-    return ends_pixel() && pixel == G::PIXELS - 1;
+    return ends_pixel() && pixel == G::PIXEL_SETS - 1;
   }
   // Without `works` the iteration is none of the nest's, though it counts like those of a pixel.
   void next(bool works = true) {
@@ -77,7 +77,7 @@ template <class C> struct Nest {
     count<C::FOLDS>(fold);
     count<C::STEPS>(step, step_ends);
     count<C::BLOCK_SETS>(block_set, set_ends);
-    count<G::PIXELS>(pixel, works && pixel_ends);
+    count<G::PIXEL_SETS>(pixel, works && pixel_ends);
   }
 };
 

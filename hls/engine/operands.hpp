@@ -27,9 +27,9 @@ template <class C, bool INDEXED = (C::INDEX_BITS > 0)> struct Operands {
 #pragma HLS INLINE
     rotate_ring<C>(ring);
   }
-  static typename G::Activation at(const Ring<C>& ring, const ap_uint<G::ROM_BITS>&, int k, int j, int fold) {
+  static typename G::Activation at(const Ring<C>& ring, const ap_uint<G::ROM_BITS>&, int t, int k, int j, int fold) {
 #pragma HLS INLINE
-    return operand<C>(ring, k / C::TO, j, fold);
+    return operand<C>(ring, k / C::TO, t, j, fold);
   }
 };
 
@@ -39,7 +39,8 @@ template <class C> struct Operands<C, true> {
   using G = Geometry<C>;
   using Activation = typename G::Activation;
 
-  static constexpr int WORDS = C::TB * C::PERIOD * G::TAPS;
+  static constexpr int TAPS = C::KERNEL * C::KERNEL;
+  static constexpr int WORDS = C::TB * C::PERIOD * TAPS;  // of a pixel
 
   static void load(Ring<C>& held, const typename G::Window& window) {
 #pragma HLS INLINE
@@ -48,11 +49,11 @@ template <class C> struct Operands<C, true> {
   static void next(Ring<C>&) {
 #pragma HLS INLINE
   }
-  static Activation at(const Ring<C>& held, const ap_uint<G::ROM_BITS>& word, int k, int j, int) {
+  static Activation at(const Ring<C>& held, const ap_uint<G::ROM_BITS>& word, int t, int k, int j, int) {
 #pragma HLS INLINE
     const int low = G::WEIGHTS_BITS + (k * C::LANES_PER_OUTPUT + j) * C::INDEX_BITS;
     const ap_uint<C::INDEX_BITS> index = word.range(low + C::INDEX_BITS - 1, low);
-    return Choice<C::INDEX_BITS, 0>::of(held, index);
+    return Choice<C::INDEX_BITS, 0>::of(held, index, t);
   }
 
  private:
@@ -60,18 +61,18 @@ template <class C> struct Operands<C, true> {
   template <int BITS, int BASE> struct Choice {
     static constexpr int MIDDLE = BASE + (1 << (BITS - 1));
 
-    static Activation of(const Ring<C>& held, const ap_uint<C::INDEX_BITS>& index) {
+    static Activation of(const Ring<C>& held, const ap_uint<C::INDEX_BITS>& index, int t) {
 #pragma HLS INLINE
-      const Activation low = Choice<BITS - 1, BASE>::of(held, index);
+      const Activation low = Choice<BITS - 1, BASE>::of(held, index, t);
       // No index is as large as WORDS.
-      const Activation high = Choice<BITS - 1, (MIDDLE < WORDS ? MIDDLE : BASE)>::of(held, index);
+      const Activation high = Choice<BITS - 1, (MIDDLE < WORDS ? MIDDLE : BASE)>::of(held, index, t);
       return MIDDLE < WORDS && index[BITS - 1] ? high : low;
     }
   };
   template <int BASE> struct Choice<0, BASE> {
-    static Activation of(const Ring<C>& held, const ap_uint<C::INDEX_BITS>&) {
+    static Activation of(const Ring<C>& held, const ap_uint<C::INDEX_BITS>&, int t) {
 #pragma HLS INLINE
-      return held[BASE / G::TAPS / C::PERIOD][BASE / G::TAPS % C::PERIOD][BASE % G::TAPS];
+      return held[BASE / TAPS / C::PERIOD][BASE / TAPS % C::PERIOD][activation_of<C>(BASE % TAPS, t)];
     }
   };
 };

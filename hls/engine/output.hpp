@@ -11,17 +11,18 @@ namespace psconv {
 
 // Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, ROTATIONS of them a step: they come in
 // at the top one after the other and move down by ROTATIONS channels a step.
-template <class C> using Channels = ap_uint<C::PERIOD * C::OUT_BITS>[C::TO];
+template <class C> using Channels = ap_uint<C::PERIOD * C::OUT_BITS>[C::TX * C::TO];
 
 // Takes in the sums of step s.
 template <class C> void shift_in_outputs(Channels<C>& channels, const typename Geometry<C>::Sums& sums, int s) {
 #pragma HLS INLINE
   const Scales<C> scales(s);
 outputs:
-  for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
+  for (int n = 0; n < C::TX * Geometry<C>::OUTPUTS; ++n) {
 #pragma HLS UNROLL
-    const int slice = k % C::TO;
-    channels[slice] = shift_in(channels[slice], requantise<C>(scales.times(field<C::ACC_BITS>(sums, k), k)));
+    const int k = n % Geometry<C>::OUTPUTS;
+    const int slice = n / Geometry<C>::OUTPUTS * C::TO + k % C::TO;  // of pixel t those of its TO outputs
+    channels[slice] = shift_in(channels[slice], requantise<C>(scales.times(field<C::ACC_BITS>(sums, n), k)));
   }
 }
 
@@ -32,7 +33,7 @@ template <class C> typename Geometry<C>::Group pack_group(const Channels<C>& cha
   using G = Geometry<C>;
   const int idle_bits = (G::SLOTS - C::STEPS % G::SLOTS) % G::SLOTS * C::ROTATIONS * C::OUT_BITS;
   typename Geometry<C>::Group group = 0;
-  for (int k = 0; k < C::TO; ++k) {
+  for (int k = 0; k < C::TX * C::TO; ++k) {
 #pragma HLS UNROLL
     const One placed = last_step ? One(channels[k] >> idle_bits) : channels[k];
     group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS) = placed;
@@ -43,7 +44,7 @@ template <class C> typename Geometry<C>::Group pack_group(const Channels<C>& cha
 // The channels of a word, the inverse of `pack_group` before the last step.
 template <class C> void unpack_group(Channels<C>& channels, const typename Geometry<C>::Group& group) {
 #pragma HLS INLINE
-  for (int k = 0; k < C::TO; ++k) {
+  for (int k = 0; k < C::TX * C::TO; ++k) {
 #pragma HLS UNROLL
     channels[k] = group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS);
   }
@@ -61,7 +62,7 @@ template <class C, class Y> void output(typename Geometry<C>::SumsStream& sum_wo
   int slot = 0;  // s % SLOTS
 
 pixels:
-  for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
+  for (int pixel = 0; pixel < G::PIXEL_SETS; ++pixel) {
   steps:
     for (int s = 0; s < C::STEPS; ++s) {
 #pragma HLS PIPELINE II = 1
@@ -70,7 +71,7 @@ pixels:
       const typename G::Group group = pack_group<C>(channels, last_step);
 
       if (last_step || slot == G::SLOTS - 1) {
-        send(y, group, last_step && pixel == G::PIXELS - 1);
+        send(y, group, last_step && pixel == G::PIXEL_SETS - 1);
       }
       slot = last_step || slot == G::SLOTS - 1 ? 0 : slot + 1;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Beats -> windows for KERNEL = 1, where a window is a single pixel: drops the pixels off the stride grid.
+// Beats -> windows for KERNEL = 1, where a window is a pixel: drops those off the stride grid, one pixel at a time, or
+// passes all on, TX at a time.
 #ifndef PSCONV_PIXELS_HPP
 #define PSCONV_PIXELS_HPP
 
@@ -14,12 +15,12 @@ namespace psconv {
 // \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
 template <class C, class X> void pixels(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
   using G = WindowGeometry<C>;
-  static_assert(C::KERNEL == 1, "a window of more than one pixel needs columns and windows");
+  static_assert(C::KERNEL == 1 && (C::TX == 1 || C::STRIDE == 1), "other windows need columns and windows");
 
 rows:
   for (int row = 0; row < C::HEIGHT; ++row) {
   positions:
-    for (int column = 0; column < C::WIDTH; ++column) {
+    for (int column = 0; column < G::ROW_SETS; ++column) {
     block_sets:
       for (int b = 0; b < C::BLOCK_SETS; ++b) {
 #pragma HLS PIPELINE II = 1

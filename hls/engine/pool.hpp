@@ -11,27 +11,36 @@
 
 namespace psconv {
 
-// Channel `channel` of a window: its largest element.
-template <class C> ap_int<C::IN_BITS> window_maximum(const typename WindowGeometry<C>::Window& window, int channel) {
+// Element `tap` of channel `channel` of the window of pixel t, column by column.
+template <class C>
+ap_int<C::IN_BITS> element(const typename WindowGeometry<C>::Window& window, int t, int tap, int channel) {
 #pragma HLS INLINE
-  ap_int<C::IN_BITS> best = field<C::IN_BITS>(window, channel);
+  return field<C::IN_BITS>(window, (t * C::STRIDE * C::KERNEL + tap) * C::CHANNELS + channel);
+}
+
+// Channel `channel` of the window of pixel t: its largest element.
+template <class C>
+ap_int<C::IN_BITS> window_maximum(const typename WindowGeometry<C>::Window& window, int t, int channel) {
+#pragma HLS INLINE
+  ap_int<C::IN_BITS> best = element<C>(window, t, 0, channel);
 taps:
-  for (int tap = 1; tap < WindowGeometry<C>::TAPS; ++tap) {
+  for (int tap = 1; tap < C::KERNEL * C::KERNEL; ++tap) {
 #pragma HLS UNROLL
-    const ap_int<C::IN_BITS> element = field<C::IN_BITS>(window, tap * C::CHANNELS + channel);
-    if (element > best) best = element;
+    const ap_int<C::IN_BITS> value = element<C>(window, t, tap, channel);
+    if (value > best) best = value;
   }
   return best;
 }
 
-// Channel `channel` of a window: the sum of its elements.
-template <class C> ap_int<C::SUM_BITS> window_sum(const typename WindowGeometry<C>::Window& window, int channel) {
+// Channel `channel` of the window of pixel t: the sum of its elements.
+template <class C>
+ap_int<C::SUM_BITS> window_sum(const typename WindowGeometry<C>::Window& window, int t, int channel) {
 #pragma HLS INLINE
   ap_int<C::SUM_BITS> sum = 0;
 taps:
-  for (int tap = 0; tap < WindowGeometry<C>::TAPS; ++tap) {
+  for (int tap = 0; tap < C::KERNEL * C::KERNEL; ++tap) {
 #pragma HLS UNROLL
-    sum += field<C::IN_BITS>(window, tap * C::CHANNELS + channel);
+    sum += element<C>(window, t, tap, channel);
   }
   return sum;
 }
@@ -46,20 +55,21 @@ template <class C, class Y> void reduce(typename WindowGeometry<C>::WindowStream
   static_assert(!C::MAXIMUM || C::PADDING == 0, "a zero outside the image could be the largest element");
 
 pixels:
-  for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
+  for (int pixel = 0; pixel < G::PIXEL_SETS; ++pixel) {
   block_sets:
     for (int b = 0; b < C::BLOCK_SETS; ++b) {
 #pragma HLS PIPELINE II = 1
       const typename G::Window window = window_words.read();
-      ap_uint<C::CHANNELS * C::OUT_BITS> word = 0;
+      ap_uint<C::TX * C::CHANNELS * C::OUT_BITS> word = 0;
     channels:
-      for (int c = 0; c < C::CHANNELS; ++c) {
+      for (int n = 0; n < C::TX * C::CHANNELS; ++n) {
 #pragma HLS UNROLL
-        const ap_int<C::OUT_BITS> value =
-            C::MAXIMUM ? ap_int<C::OUT_BITS>(window_maximum<C>(window, c)) : requantise<C>(window_sum<C>(window, c));
-        word.range((c + 1) * C::OUT_BITS - 1, c * C::OUT_BITS) = value;
+        const int t = n / C::CHANNELS, c = n % C::CHANNELS;
+        const ap_int<C::OUT_BITS> value = C::MAXIMUM ? ap_int<C::OUT_BITS>(window_maximum<C>(window, t, c))
+                                                     : requantise<C>(window_sum<C>(window, t, c));
+        word.range((n + 1) * C::OUT_BITS - 1, n * C::OUT_BITS) = value;
       }
-      send(y, word, pixel == G::PIXELS - 1 && b == C::BLOCK_SETS - 1);
+      send(y, word, pixel == G::PIXEL_SETS - 1 && b == C::BLOCK_SETS - 1);
     }
   }
 }

@@ -17,7 +17,7 @@
 
 namespace psconv {
 
-template <class C> using Accumulators = typename Geometry<C>::Accumulator[Geometry<C>::OUTPUTS];
+template <class C> using Accumulators = typename Geometry<C>::Accumulator[C::TX * Geometry<C>::OUTPUTS];
 
 template <class C> struct Packing {
   static constexpr int LEAST = C::WEIGHT_BITS + C::IN_BITS - 1;  // bits that tell all products apart
@@ -45,9 +45,9 @@ typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights&
   return packed;
 }
 
-// Adds the fields of a sum of packed products to the outputs that they are of.
+// Adds the fields of a sum of packed products to the outputs of pixel t that they are of.
 template <class C>
-void add_fields(const typename Packing<C>::Sum& packed, int sum, Accumulators<C>& dot) {
+void add_fields(const typename Packing<C>::Sum& packed, int t, int sum, Accumulators<C>& dot) {
 #pragma HLS INLINE
   bool below = false;  // whether the fields below are negative together: then they have borrowed from here
   for (int i = 0; i < C::PACKING; ++i) {
@@ -62,8 +62,8 @@ void add_fields(const typename Packing<C>::Sum& packed, int sum, Accumulators<C>
     }
     const int output = C::sum_output(sum, i);
     if (output >= 0) {
-      dot[output] += value;
-      dot[output] += borrowed;
+      dot[t * Geometry<C>::OUTPUTS + output] += value;
+      dot[t * Geometry<C>::OUTPUTS + output] += borrowed;
     }
   }
 }
@@ -74,12 +74,13 @@ void add_fields(const typename Packing<C>::Sum& packed, int sum, Accumulators<C>
 template <class C, bool SHARED = (C::PACKING > 1)> struct DotProducts {
   static void of(const typename Geometry<C>::Weights& word, const Ring<C>& ring, int fold, Accumulators<C>& dot) {
 #pragma HLS INLINE
-    for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
+    for (int n = 0; n < C::TX * Geometry<C>::OUTPUTS; ++n) {
 #pragma HLS UNROLL
-      dot[k] = 0;
+      const int t = n / Geometry<C>::OUTPUTS, k = n % Geometry<C>::OUTPUTS;
+      dot[n] = 0;
       for (int j = 0; j < C::LANES_PER_OUTPUT; ++j) {
 #pragma HLS UNROLL
-        dot[k] += field<C::WEIGHT_BITS>(word, k * C::LANES_PER_OUTPUT + j) * Operands<C>::at(ring, word, k, j, fold);
+        dot[n] += field<C::WEIGHT_BITS>(word, k * C::LANES_PER_OUTPUT + j) * Operands<C>::at(ring, word, t, k, j, fold);
       }
     }
   }
@@ -88,22 +89,23 @@ template <class C, bool SHARED = (C::PACKING > 1)> struct DotProducts {
 template <class C> struct DotProducts<C, true> {
   static void of(const typename Geometry<C>::Weights& word, const Ring<C>& ring, int fold, Accumulators<C>& dot) {
 #pragma HLS INLINE
-    for (int k = 0; k < Geometry<C>::OUTPUTS; ++k) {
+    for (int n = 0; n < C::TX * Geometry<C>::OUTPUTS; ++n) {
 #pragma HLS UNROLL
-      dot[k] = 0;
+      dot[n] = 0;
     }
-    for (int s = 0; s < C::PACKED_SUMS; ++s) {
+    for (int n = 0; n < C::TX * C::PACKED_SUMS; ++n) {
 #pragma HLS UNROLL
+      const int t = n / C::PACKED_SUMS, s = n % C::PACKED_SUMS;
       typename Packing<C>::Sum sum = 0;
       for (int i = 0; i < Packing<C>::GROUP; ++i) {
 #pragma HLS UNROLL
         const int m = C::sum_begin(s) + i;
         if (m < C::sum_begin(s + 1)) {
           sum += packed_weights<C>(word, s, m) *
-                 Operands<C>::at(ring, word, C::sum_output(s, 0), C::multiplier_lane(m, 0), fold);
+                 Operands<C>::at(ring, word, t, C::sum_output(s, 0), C::multiplier_lane(m, 0), fold);
         }
       }
-      add_fields<C>(sum, s, dot);
+      add_fields<C>(sum, t, s, dot);
     }
   }
 };

@@ -17,7 +17,14 @@
 
 namespace psconv {
 
-template <class C> using Ring = typename Geometry<C>::Activation[C::TB][C::PERIOD][Geometry<C>::TAPS];
+// An activation of the windows: row * SPAN + column.
+template <class C> using Ring = typename Geometry<C>::Activation[C::TB][C::PERIOD][C::KERNEL * Geometry<C>::SPAN];
+
+// The activation that a tap meets for pixel t of TX.
+template <class C> int activation_of(int tap, int t) {
+#pragma HLS INLINE
+  return tap / C::KERNEL * Geometry<C>::SPAN + tap % C::KERNEL + t * C::STRIDE;
+}
 
 // Where the ring holds what a lane works on for an output channel that is `rotation` after the step's first.
 template <class C> int place(int lane, int rotation) {
@@ -34,10 +41,10 @@ template <class C> void load_ring(Ring<C>& ring, const typename Geometry<C>::Win
 #pragma HLS UNROLL
       for (int row = 0; row < C::KERNEL; ++row) {
 #pragma HLS UNROLL
-        for (int column = 0; column < C::KERNEL; ++column) {
+        for (int column = 0; column < Geometry<C>::SPAN; ++column) {
 #pragma HLS UNROLL
           const int beat = column * C::KERNEL + row;
-          ring[block][(i + rotated_by) % C::PERIOD][row * C::KERNEL + column] =
+          ring[block][(i + rotated_by) % C::PERIOD][row * Geometry<C>::SPAN + column] =
               field<C::IN_BITS>(window, (beat * C::TB + block) * C::PERIOD + i);
         }
       }
@@ -50,7 +57,7 @@ template <class C> void rotate_ring(Ring<C>& ring) {
 #pragma HLS INLINE
   for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
-    for (int tap = 0; tap < Geometry<C>::TAPS; ++tap) {
+    for (int tap = 0; tap < C::KERNEL * Geometry<C>::SPAN; ++tap) {
 #pragma HLS UNROLL
       typename Geometry<C>::Activation turned[C::PERIOD];
 #pragma HLS ARRAY_PARTITION variable = turned complete dim = 0
@@ -73,7 +80,7 @@ template <class C, int PLACES> typename Geometry<C>::Window rotated(const typena
   if (PLACES % C::PERIOD == 0) return window;
   const int MOVED = PLACES * C::IN_BITS;
   typename Geometry<C>::Window first = 0;  // ones where the first PLACES positions of each block and tap lie
-  for (int tap = 0; tap < Geometry<C>::TAPS; ++tap) {
+  for (int tap = 0; tap < C::KERNEL * Geometry<C>::SPAN; ++tap) {
 #pragma HLS UNROLL
     for (int block = 0; block < C::TB; ++block) {
 #pragma HLS UNROLL
@@ -84,10 +91,10 @@ template <class C, int PLACES> typename Geometry<C>::Window rotated(const typena
   return ((window << MOVED) & ~first) | ((window >> (C::PERIOD * C::IN_BITS - MOVED)) & first);
 }
 
-// What multiplier j of the outputs of a rotation works on in a fold: element fold * LANES_PER_OUTPUT + j, a constant
-// place if there is one fold.
+// What lane j of the outputs of a rotation works on for pixel t in a fold: element fold * LANES_PER_OUTPUT + j, a
+// constant place if there is one fold.
 template <class C>
-typename Geometry<C>::Activation operand(const Ring<C>& ring, int rotation, int j, int fold) {
+typename Geometry<C>::Activation operand(const Ring<C>& ring, int rotation, int t, int j, int fold) {
 #pragma HLS INLINE
   typename Geometry<C>::Activation activation = 0;
   for (int g = 0; g < C::FOLDS; ++g) {
@@ -97,7 +104,7 @@ typename Geometry<C>::Activation operand(const Ring<C>& ring, int rotation, int 
     // Beyond the last element the weight is zero and any activation will do: the one of the fold before
     // stays.
     if (element < C::NONZEROS * C::TB && (g == 0 || fold == g))
-      activation = ring[element / C::NONZEROS][place<C>(lane, rotation)][C::tap(lane)];
+      activation = ring[element / C::NONZEROS][place<C>(lane, rotation)][activation_of<C>(C::tap(lane), t)];
   }
   return activation;
 }

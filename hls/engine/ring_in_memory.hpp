@@ -2,7 +2,7 @@
 //
 // The ring in memories, for window sets that come channel by channel.
 //
-// Each element of each rotation has a memory of its own with two banks: its tap of the PERIOD channels of the set at
+// Each element of each rotation and pixel has a memory of its own with two banks: its tap of the PERIOD channels of the set at
 // work, and of the next set. With one rotation a lane of variant v needs channel (v - 1 - step) mod PERIOD: in place of the windows a ring of
 // channel numbers turns, their addresses. No index is stored. Each bit of the ring of windows takes a LUT, to
 // be loaded or turned; here each bit that is read takes one, as a memory of 32 words, and the others none.
@@ -21,7 +21,7 @@ template <class C> struct RingInMemory {
 
   using Channel = ap_uint<bits_for(C::PERIOD)>;
   using Channels = Channel[C::PERIOD];  // at each place of the ring, in this step
-  using Memories = ap_int<stored_bits(C::IN_BITS)>[C::ROTATIONS * G::ELEMENTS][2 << bits_for(C::PERIOD)];
+  using Memories = ap_int<stored_bits(C::IN_BITS)>[C::TX * C::ROTATIONS * G::ELEMENTS][2 << bits_for(C::PERIOD)];
 
   // For output channel 0 channel i has variant i + 1.
   static void start(Channels& channels) {
@@ -48,24 +48,25 @@ template <class C> struct RingInMemory {
   // Puts channel `channel` of a window set into bank `bank`, for each element its tap.
   static void put(Memories& memories, const typename G::Window& window, const Channel& channel, bool bank) {
 #pragma HLS INLINE
-    for (int m = 0; m < C::ROTATIONS * G::ELEMENTS; ++m) {
+    for (int m = 0; m < C::TX * C::ROTATIONS * G::ELEMENTS; ++m) {
 #pragma HLS UNROLL
       const int e = m % G::ELEMENTS;
       const int tap = C::tap(e % C::NONZEROS);
-      // A window lists its taps column by column.
-      const int beat = tap % C::KERNEL * C::KERNEL + tap / C::KERNEL;
+      const int t = m / (C::ROTATIONS * G::ELEMENTS);
+      // A window lists its activations column by column.
+      const int beat = (tap % C::KERNEL + t * C::STRIDE) * C::KERNEL + tap / C::KERNEL;
       memories[m][address(channel, bank)] = field<C::IN_BITS>(window, beat * C::TB + e / C::NONZEROS);
     }
   }
   // The elements of the window set in bank `bank`, at the places of the ring that the lanes are wired to.
   static void get(Ring<C>& ring, const Memories& memories, const Channels& channels, bool bank) {
 #pragma HLS INLINE
-    for (int m = 0; m < C::ROTATIONS * G::ELEMENTS; ++m) {
+    for (int m = 0; m < C::TX * C::ROTATIONS * G::ELEMENTS; ++m) {
 #pragma HLS UNROLL
       const int e = m % G::ELEMENTS;
       const int lane = e % C::NONZEROS;
-      const int at = place<C>(lane, m / G::ELEMENTS);
-      ring[e / C::NONZEROS][at][C::tap(lane)] = memories[m][address(channels[at], bank)];
+      const int at = place<C>(lane, m / G::ELEMENTS % C::ROTATIONS), t = m / (C::ROTATIONS * G::ELEMENTS);
+      ring[e / C::NONZEROS][at][activation_of<C>(C::tap(lane), t)] = memories[m][address(channels[at], bank)];
     }
   }
 
@@ -94,9 +95,9 @@ template <class C> struct Prefetch {
     const bool last_channel = channel == C::PERIOD - 1;
     const bool set_ends = filling ? last_channel : nest.ends_block_set();
     // Whether another set comes after the one that has just come: one is at work meanwhile.
-    const bool two_follow = C::BLOCK_SETS == 1 ? nest.pixel != G::PIXELS - 2
-                                               : nest.pixel != G::PIXELS - 1 || nest.block_set != C::BLOCK_SETS - 2;
-    const bool another = filling ? G::PIXELS * C::BLOCK_SETS > 1 : two_follow;
+    const bool two_follow = C::BLOCK_SETS == 1 ? nest.pixel != G::PIXEL_SETS - 2
+                                               : nest.pixel != G::PIXEL_SETS - 1 || nest.block_set != C::BLOCK_SETS - 2;
+    const bool another = filling ? G::PIXEL_SETS * C::BLOCK_SETS > 1 : two_follow;
     if (last_channel) active = false;
     count<C::PERIOD>(channel);
     if (set_ends) {

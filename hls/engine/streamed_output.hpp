@@ -16,9 +16,9 @@ namespace psconv {
 template <class C, class Y> void streamed_output(typename Geometry<C>::SumsStream& sum_words, hls::stream<Y>& y) {
   using G = Geometry<C>;
 
-  const int words = G::PIXELS * G::GROUPS;
+  const int words = G::PIXEL_SETS * G::GROUPS;
 
-  typename G::Group groups[G::PIXELS * G::GROUPS];  // group g of pixel p: p * GROUPS + g
+  typename G::Group groups[G::PIXEL_SETS * G::GROUPS];  // group g of pixel p: p * GROUPS + g
 #pragma HLS BIND_STORAGE variable = groups type = ram_s2p
   int address = 0;
   int group = 0;
@@ -27,7 +27,7 @@ template <class C, class Y> void streamed_output(typename Geometry<C>::SumsStrea
 turns:
   for (int turn = 0; turn < G::OUTPUT_TURNS; ++turn) {
   pixels:
-    for (int pixel = 0; pixel < G::PIXELS; ++pixel) {
+    for (int pixel = 0; pixel < G::PIXEL_SETS; ++pixel) {
 #pragma HLS PIPELINE II = 1
 #pragma HLS DEPENDENCE variable = groups inter RAW distance = G::PUT_BY true
       const bool taking = turn < C::STEPS, last_step = turn == C::STEPS - 1;
@@ -43,7 +43,7 @@ turns:
         send(y, word, address == words - 1);
       }
 
-      const bool step_ends = pixel == G::PIXELS - 1;
+      const bool step_ends = pixel == G::PIXEL_SETS - 1;
       const bool group_ends = slot == G::SLOTS - 1;
       if (!taking) {
         ++address;

@@ -33,9 +33,9 @@ template <class C> struct Arrival {
 #pragma HLS INLINE
     done = address == G::IMAGE_WINDOWS - 1;
     if (block_set == C::BLOCK_SETS - 1) {
-      address -= (C::BLOCK_SETS - 1) * G::PIXELS - 1;
+      address -= (C::BLOCK_SETS - 1) * G::PIXEL_SETS - 1;
     } else {
-      address += G::PIXELS;
+      address += G::PIXEL_SETS;
     }
     count<C::BLOCK_SETS>(block_set);
   }
@@ -55,7 +55,7 @@ template <class C> struct StreamedNest {
   Index<C::STEPS> step;
   Index<C::FOLDS> fold;
   Index<C::BLOCK_SETS> block_set;
-  Index<G::PIXELS> pixel;
+  Index<G::PIXEL_SETS> pixel;
   Index<G::IMAGE_WINDOWS> address;  // block_set * PIXELS + pixel
   bool done;
 
@@ -82,12 +82,12 @@ template <class C> struct StreamedNest {
   }
   void next() {
 #pragma HLS INLINE
-    const bool set_ends = pixel == G::PIXELS - 1;
+    const bool set_ends = pixel == G::PIXEL_SETS - 1;
     const bool fold_ends = set_ends && block_set == C::BLOCK_SETS - 1;
     const bool step_ends = fold_ends && last_fold();
     done = step_ends && step == C::STEPS - 1;
     count<G::IMAGE_WINDOWS>(address);
-    count<G::PIXELS>(pixel);
+    count<G::PIXEL_SETS>(pixel);
     count<C::BLOCK_SETS>(block_set, set_ends);
     count<C::FOLDS>(fold, fold_ends);
     count<C::STEPS>(step, step_ends);
@@ -107,7 +107,7 @@ void streamed_pe(hls::stream<WeightBeat>& weight_words, typename Geometry<C>::Wi
 
   typename G::Window windows[G::IMAGE_WINDOWS];
 #pragma HLS BIND_STORAGE variable = windows type = ram_s2p
-  typename G::Sums carried[G::PIXELS];
+  typename G::Sums carried[G::PIXEL_SETS];
 #pragma HLS BIND_STORAGE variable = carried type = ram_s2p
 arrivals:
   for (Arrival<C> arrival; !arrival.done; arrival.next()) {
@@ -122,7 +122,7 @@ words:
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = G::STREAMED_ITERATIONS max = G::STREAMED_ITERATIONS
 #pragma HLS DEPENDENCE variable = windows inter RAW distance = G::IMAGE_WINDOWS true
-#pragma HLS DEPENDENCE variable = carried inter RAW distance = G::PIXELS true
+#pragma HLS DEPENDENCE variable = carried inter RAW distance = G::PIXEL_SETS true
     if (nest.first_pixel()) word = payload<G::ROM_BITS>(weight_words.read());
     const typename G::Window window = windows[nest.address];
     if (nest.last_fold()) windows[nest.address] = rotated<C, C::ROTATIONS>(window);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Columns -> windows: the KERNEL x KERNEL neighbourhood of one output pixel at a time, of one block set or of
-// a piece of it, for KERNEL > 1.
+// Columns -> windows: the KERNEL x KERNEL neighbourhoods of TX output pixels at a time, of one block set or of
+// a piece of it.
 //
-// For each of them the last KERNEL - 1 columns are kept: in registers if there is only one, else in a memory.
+// For each of them the last columns are kept: in registers if there is only one, else in a memory.
 // Columns outside the image are zeros and are not read.
 #ifndef PSCONV_WINDOWS_HPP
 #define PSCONV_WINDOWS_HPP
@@ -12,7 +12,7 @@
 
 namespace psconv {
 
-// column_words: as `columns` writes them. window_words: of each output pixel those of its block sets and pieces.
+// column_words: as `columns` writes them. window_words: of each TX output pixels those of their block sets and pieces.
 //
 // \tparam C  configuration (WindowGeometry)
 template <class C>
@@ -24,18 +24,18 @@ void windows(typename WindowGeometry<C>::ColumnStream& column_words,
 rows:
   for (int y = 0; y < C::OUT_HEIGHT; ++y) {
   positions:
-    for (int x = 0; x < G::PADDED_WIDTH; ++x) {
+    for (int x = 0; x < G::POSITIONS; ++x) {
     pieces:
       for (int n = 0; n < G::PIXEL_PIECES; ++n) {
 #pragma HLS PIPELINE II = 1
 // The columns of a piece are stored one position before they are loaded again.
 #pragma HLS DEPENDENCE variable = history inter RAW distance = G::PIXEL_PIECES true
-        typename G::Column column = 0;
-        if (x >= C::PADDING && x < C::PADDING + C::WIDTH) column = column_words.read();
+        typename G::Columns columns = 0;
+        if (x >= G::LEAD && x < G::LEAD + G::ROW_SETS) columns = column_words.read();
 
-        const typename G::Window window = concat(column, ap_uint<G::HISTORY_BITS>(history[n]));
-        history[n] = upper<G::HISTORY_BITS>(window);
-        if (ends_window<C>(x, C::OUT_WIDTH)) window_words.write(window);
+        const ap_uint<G::COLUMNS_BITS + G::HISTORY_BITS> all = concat(columns, ap_uint<G::HISTORY_BITS>(history[n]));
+        history[n] = upper<G::HISTORY_BITS>(all);
+        if (ends_window<C>(x, G::LEAD + G::LAST / C::TX, G::OUT_ROW_SETS)) window_words.write(typename G::Window(all));
       }
     }
   }

@@ -38,10 +38,14 @@ class Parallelism(Strict):
         description="rotations of the window ring at once: R neighbouring output channels, beside each of the To; must "
         "divide P, and with R = P the ring stands still",
     )
+    Tx: Parallel = Field(
+        1,
+        description="neighbouring pixels of a row at once, of the input and of the output; must divide both widths",
+    )
     Tb: Parallel = Field(1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
     fold: Parallel = Field(
         1,
-        description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To * R outputs",
+        description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To * R outputs and Tx pixels",
     )
     packing: Parallel = Field(
         1,
@@ -55,7 +59,7 @@ class Parallelism(Strict):
         "more per image; needs Cout / (To * R) * fold >= P",
     )
     lanes: Multipliers | None = Field(
-        None, description="a check: the lanes that To, R, Tb and fold must come to, whatever the packing"
+        None, description="a check: the lanes that To, R, Tx, Tb and fold must come to, whatever the packing"
     )
 
 

@@ -38,6 +38,7 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
                 requested.Tb,
                 requested.fold,
                 R=requested.R,
+                Tx=requested.Tx,
                 engine=engine,
                 packing=requested.packing,
                 feed=requested.feed,

@@ -78,7 +78,7 @@ def _of_shape(
         "shape": shape,
         "constants": constants,
         # Where weights are streamed one turn of all windows more: they come in.
-        "image_cycles": shape.hout * shape.wout * (shape.rom_words + (shape.NB if streamed else 0)),
+        "image_cycles": shape.pixel_sets * (shape.rom_words + (shape.NB if streamed else 0)),
         "variants": _table(str(variant) for variant, _ in elements),
         "taps": _table(str(tap) for _, tap in elements),
         **(_sharing(shape) if shape.packing > 1 else {}),
@@ -114,9 +114,9 @@ def flag(name: str, value: bool, comment: str) -> Constant:
 
 def widest_word(shape: EngineShape) -> int:
     """Bits of the widest word in an engine."""
-    window = shape.kernel**2 * shape.in_channels_per_beat * shape.in_bits
+    window = (shape.span + shape.Tx) * shape.kernel * shape.in_channels_per_beat * shape.in_bits
     output = 8 * shape.out_beat_bytes
-    sums, scaled = shape.outputs * max(shape.acc_bits, shape.scale_bits), shape.acc_bits + shape.scale_bits
+    sums, scaled = shape.Tx * shape.outputs * max(shape.acc_bits, shape.scale_bits), shape.acc_bits + shape.scale_bits
     return max(window, 8 * shape.in_beat_bytes, output, shape.rom_word_bits, sums, scaled)
 
 
@@ -132,6 +132,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("WIDTH", shape.width, "columns of the input image"),
         ("OUT_HEIGHT", shape.hout, "rows of the output image"),
         ("OUT_WIDTH", shape.wout, "columns of the output image"),
+        ("TX", shape.Tx, "neighbouring pixels at once"),
         ("PERIOD", shape.P, "variants of the kernels; input channels of a block"),
         ("NONZEROS", shape.N, "weights of a block and output channel: elements"),
         ("CHANNELS", shape.in_channels_per_beat, "of an input beat: PERIOD * TB"),

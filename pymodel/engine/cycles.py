@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.engine.maxplus import Link, Orbit, Process, interval, settle
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.windows import WindowShape, has_columns, last
+from pymodel.engine.windows import lead as leading_sets
 
 # The write stages that stream depths are sized for: a compiler that needs no more loses no cycle.
 FEEDER_STAGES = 6
@@ -50,39 +52,6 @@ class Sequence:
         return Process(name or self.process, self.iterations, {source: self.reads}, {sink: self.writes})
 
 
-class WindowShape(Protocol):
-    """What the feeder of an engine or of a pooling depends on."""
-
-    @property
-    def kernel(self) -> int: ...
-
-    @property
-    def stride(self) -> int: ...
-
-    @property
-    def padding(self) -> int: ...
-
-    @property
-    def height(self) -> int: ...
-
-    @property
-    def width(self) -> int: ...
-
-    @property
-    def NB(self) -> int:
-        """Words of an input pixel."""
-
-    @property
-    def pieces(self) -> int:
-        """Pieces of each word that the feeder moves one after the other."""
-
-    @property
-    def hout(self) -> int: ...
-
-    @property
-    def wout(self) -> int: ...
-
-
 def sequences(shape: EngineShape) -> list[Sequence]:
     """The processes of an engine from its input to its output port."""
     return [*feeder_sequences(shape), _pe(shape), _output(shape)]
@@ -95,13 +64,12 @@ def streamed_sequences(shape: EngineShape) -> list[Sequence]:
 
 def weight_reads(shape: EngineShape) -> Int64:
     """int64 [rom_words]: the iterations of a streamed engine's processing element that read weights."""
-    pixels = shape.hout * shape.wout
-    return (shape.NB + np.arange(shape.rom_words)) * pixels
+    return (shape.NB + np.arange(shape.rom_words)) * shape.pixel_sets
 
 
 def feeder_sequences(shape: WindowShape) -> list[Sequence]:
     """The processes that turn an image into windows."""
-    return [_pixels(shape)] if shape.kernel == 1 else [_columns(shape), _windows(shape)]
+    return [_columns(shape), _windows(shape)] if has_columns(shape) else [_pixels(shape)]
 
 
 def check_depth(stream: str, link: Link, asked: int | None) -> None:
@@ -199,7 +167,7 @@ def streamed_depths(shape: EngineShape) -> dict[str, int]:
     window a cycle needs.
     """
     depth = FEEDER_STAGES + 2  # from a credit's use to its return
-    return {"windows": depth} if shape.kernel == 1 else {"windows": depth, "columns": depth}
+    return {"windows": depth, "columns": depth} if has_columns(shape) else {"windows": depth}
 
 
 @lru_cache(maxsize=64)
@@ -226,7 +194,7 @@ def _least(enough: Callable[[int], bool]) -> int:
 
 
 def _columns(shape: WindowShape) -> Sequence:
-    beats = shape.width * shape.NB
+    beats = shape.width // shape.Tx * shape.NB
     pieces = beats * shape.pieces
     bottom = np.arange(shape.hout) * shape.stride - shape.padding + shape.kernel - 1
     return Sequence(
@@ -238,8 +206,8 @@ def _columns(shape: WindowShape) -> Sequence:
 
 
 def _windows(shape: WindowShape) -> Sequence:
-    inside = np.arange(shape.width) + shape.padding
-    right = np.arange(shape.wout) * shape.stride + shape.kernel - 1
+    inside = np.arange(shape.width // shape.Tx) + leading_sets(shape)
+    right = np.arange(shape.wout // shape.Tx) * shape.stride + leading_sets(shape) + last(shape) // shape.Tx
     positions = max(int(inside[-1]), int(right[-1])) + 1
     row = np.arange(shape.hout)[:, None] * positions
     pieces = np.arange(shape.NB * shape.pieces)
@@ -252,19 +220,20 @@ def _windows(shape: WindowShape) -> Sequence:
 
 
 def _pixels(shape: WindowShape) -> Sequence:
-    rows, columns = np.arange(shape.hout) * shape.stride, np.arange(shape.wout) * shape.stride
-    pixel = (rows[:, None] * shape.width + columns).ravel()
+    rows, columns = np.arange(shape.hout) * shape.stride, np.arange(shape.wout // shape.Tx) * shape.stride
+    width = shape.width // shape.Tx
+    pixel = (rows[:, None] * width + columns).ravel()
     return Sequence(
         process="pixels",
-        iterations=shape.height * shape.width * shape.NB,
-        reads=np.arange(shape.height * shape.width * shape.NB),
+        iterations=shape.height * width * shape.NB,
+        reads=np.arange(shape.height * width * shape.NB),
         writes=(pixel[:, None] * shape.NB + np.arange(shape.NB)).ravel(),
     )
 
 
 def pe_iterations(shape: EngineShape) -> int:
     """Iterations of the processing element for an image."""
-    return _pe_fill(shape) + shape.hout * shape.wout * shape.rom_words
+    return _pe_fill(shape) + shape.pixel_sets * shape.rom_words
 
 
 def _pe_fill(shape: EngineShape) -> int:
@@ -273,8 +242,8 @@ def _pe_fill(shape: EngineShape) -> int:
 
 
 def _pe(shape: EngineShape) -> Sequence:
-    pixels, turn = shape.hout * shape.wout, shape.steps * shape.fold
-    sets = np.arange(pixels * shape.NB) * turn
+    turn = shape.steps * shape.fold
+    sets = np.arange(shape.pixel_sets * shape.NB) * turn
     last_set = sets[shape.NB - 1 :: shape.NB]
     last_fold = np.arange(shape.steps) * shape.fold + shape.fold - 1
     fill = _pe_fill(shape)
@@ -288,7 +257,7 @@ def _pe(shape: EngineShape) -> Sequence:
 
 
 def _output(shape: EngineShape) -> Sequence:
-    pixels = shape.hout * shape.wout
+    pixels = shape.pixel_sets
     step = np.arange(shape.steps)
     full = step[(step % shape.slots == shape.slots - 1) | (step == shape.steps - 1)]
     return Sequence(
@@ -300,8 +269,8 @@ def _output(shape: EngineShape) -> Sequence:
 
 
 def _streamed_pe(shape: EngineShape) -> Sequence:
-    words = shape.hout * shape.wout * shape.NB
-    pixels, turn = np.arange(shape.hout * shape.wout), shape.fold * words
+    words = shape.pixel_sets * shape.NB
+    pixels, turn = np.arange(shape.pixel_sets), shape.fold * words
     last_set = words + np.arange(1, shape.steps + 1) * turn - len(pixels)
     return Sequence(
         process="streamed_pe",
@@ -312,7 +281,7 @@ def _streamed_pe(shape: EngineShape) -> Sequence:
 
 
 def _streamed_output(shape: EngineShape) -> Sequence:
-    taken = shape.hout * shape.wout * shape.steps
+    taken = shape.pixel_sets * shape.steps
     return Sequence(
         process="streamed_output",
         iterations=taken + shape.out_beats,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from openhls.backend.storage import array_in_block
 
-from pymodel.engine.cycles import WindowShape
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.windows import WindowShape, has_columns, kept_columns
 
 # Widths, bits of one bit's column, and cost to yosys of the halves and the whole of a block (its xilinx library).
 _HALF = ((1, 2, 4, 9, 18, 36), 1 << 14, 129, 1)
@@ -107,20 +107,20 @@ def memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
 
 def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Memory]:
     """Memories of an engine whose weights are streamed: it holds windows, sums and outputs of a whole image."""
-    pixels = shape.hout * shape.wout
+    sets = shape.pixel_sets
     found = [
-        Memory("windows", pixels * shape.NB, shape.positions * shape.in_bits, True),
+        Memory("windows", sets * shape.NB, shape.window_bits, True),
         Memory("groups", shape.out_beats, shape.out_words.word_bits, True),
     ]
     if shape.NB * shape.fold > 1:  # else each turn begins new sums
-        found.append(Memory("carried", pixels, shape.outputs * shape.acc_bits, True))
+        found.append(Memory("carried", sets, shape.Tx * shape.outputs * shape.acc_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 
 def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
     found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
     if shape.NB > 1:
-        found.append(Memory("carried", shape.steps, shape.outputs * shape.acc_bits, True))
+        found.append(Memory("carried", shape.steps, shape.Tx * shape.outputs * shape.acc_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 
@@ -144,32 +144,33 @@ def _only_word(rom: str, words: Words | None) -> int | None:
 
 def _used_taps(shape: EngineShape, words: Words | None) -> list[int]:
     """Numbers of the tap memories that the engine looks at: all, unless the weights are the same zeros in all words."""
-    numbers = range(shape.R * shape.elements)
+    numbers = range(shape.Tx * shape.R * shape.elements)
     weights = _only_word("WEIGHT_ROM", words)
     if weights is None:
         return list(numbers)
     field = (1 << shape.weight_bits) - 1
-    lanes = (lane for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field)
+    lanes = (lane for lane in range(shape.word_weights) if weights >> lane * shape.weight_bits & field)
     used = {(lane // (shape.M * shape.To), lane % shape.M) for lane in lanes}  # rotation, multiplier of an output
-    return [n for n in numbers if (n // shape.elements, n % shape.elements % shape.M) in used]
+    return [n for n in numbers if (n // shape.elements % shape.R, n % shape.elements % shape.M) in used]
 
 
 def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
     """Line buffers and history of a feeder that moves words of `piece_bits` per tap; none for 1x1 kernels."""
-    if feeder.kernel == 1:
+    if not has_columns(feeder):
         return []
     pieces = feeder.NB * feeder.pieces
-    found = [Memory("history", pieces, (feeder.kernel - 1) * feeder.kernel * piece_bits, True)]
+    found = [Memory("history", pieces, kept_columns(feeder) * feeder.kernel * piece_bits, True)]
     # Padded rows up to the end of the last window, and of them those below row 0 of the image.
-    if (feeder.hout - 1) * feeder.stride + feeder.kernel - feeder.padding > 1:
-        found.append(Memory("lines", feeder.width * pieces, (feeder.kernel - 1) * piece_bits, True))
+    if feeder.kernel > 1 and (feeder.hout - 1) * feeder.stride + feeder.kernel - feeder.padding > 1:
+        above = feeder.Tx * (feeder.kernel - 1) * piece_bits
+        found.append(Memory("lines", feeder.width // feeder.Tx * pieces, above, True))
     return [memory for memory in found if memory.depth > 1]
 
 
 def tap_memory(shape: EngineShape, number: int) -> Memory:
     """The LUT memory of one element with `feed: channels`: double-buffered, each bank rounded up to a power of two.
 
-    number: rotation * elements + element.
+    number: (pixel * R + rotation) * elements + element.
     """
     return Memory(f"taps_{number}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
@@ -178,7 +179,7 @@ def totals(shape: EngineShape) -> Totals:
     """What all `memories` of an engine take, whatever its ROMs hold."""
     found = [(memory, 1) for memory in _but_taps(shape, None)]
     if shape.pieces > 1:  # many, all alike
-        found.append((tap_memory(shape, 0), shape.R * shape.elements))
+        found.append((tap_memory(shape, 0), shape.Tx * shape.R * shape.elements))
     return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
 
 

@@ -22,6 +22,7 @@ from pymodel.common.arrays import Bool, Int8, Int32, Int64, Integers, UInt8
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.engine.products import Fields, fields
 from pymodel.engine.sharing import PackedSum, packed_sums
+from pymodel.engine.windows import span
 from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
 from pymodel.network import formats
 from pymodel.network.supports import BlockSupport, Support, SupportSpec, check_support, make_support
@@ -51,6 +52,7 @@ class EngineShape(Checked):
     )
     To: Parallel = Field(1, description="output channels at once that are P apart and share a place of the ring")
     R: Parallel = Field(1, description="rotations at once: neighbouring output channels; must divide P")
+    Tx: Parallel = Field(1, description="neighbouring pixels of a row at once; must divide both widths")
     Tb: Parallel = Field(1, description="blocks of P input channels at once")
     fold: Parallel = Field(1, description="F, cycles in which the multipliers work off one step")
     packing: Parallel = Field(1, description="output channels whose products share a multiplier, at most")
@@ -77,15 +79,16 @@ class EngineShape(Checked):
     @model_validator(mode="wrap")
     @classmethod
     def _lanes_agree(cls, data: Any, make: ModelWrapValidatorHandler[EngineShape]) -> EngineShape:
-        """`lanes` may be given as a check: it must equal what To, R, Tb and fold lead to."""
+        """`lanes` may be given as a check: it must equal what To, R, Tx, Tb and fold lead to."""
         if not isinstance(data, dict):
             return make(data)
         shape = make({key: value for key, value in data.items() if key != "lanes"})
         lanes = data.get("lanes")
         if lanes is not None and (isinstance(lanes, bool) or lanes != shape.lanes):
             raise ConfigError(
-                f"lanes: must be ceil({shape.elements} / {shape.fold}) * {shape.outputs} = {shape.lanes} for "
-                f"{shape.support.name} with To {shape.To}, R {shape.R}, Tb {shape.Tb}, fold {shape.fold}, got {lanes!r}"
+                f"lanes: must be ceil({shape.elements} / {shape.fold}) * {shape.outputs * shape.Tx} = {shape.lanes} for "
+                f"{shape.support.name} with To {shape.To}, R {shape.R}, Tx {shape.Tx}, Tb {shape.Tb}, fold {shape.fold}, "
+                f"got {lanes!r}"
             )
         return shape
 
@@ -120,6 +123,9 @@ class EngineShape(Checked):
                     f"{name}: must be at least {self.kernel - 2 * self.padding} (kernel {self.kernel}, "
                     f"padding {self.padding}), got {size}"
                 )
+        for name, size in (("width", self.width), ("output width", self.wout)):
+            if size % self.Tx:
+                raise ConfigError(f"Tx: must divide the {name} {size}, got {self.Tx}")
         if self.P % self.R:
             raise ConfigError(f"R: must divide the period {self.P} of {self.support.name}, got {self.R}")
         if self.To > 1 and self.cout % (self.P * self.To):
@@ -182,13 +188,13 @@ class EngineShape(Checked):
 
     @property
     def lanes(self) -> int:
-        """Multiply-accumulates in each cycle."""
-        return self.M * self.outputs
+        """Multiply-accumulates in each cycle: those of Tx pixels."""
+        return self.Tx * self.word_weights
 
     @property
     def multipliers(self) -> int:
         """Hardware multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
-        return sum(len(one.lanes) for one in self.packed_sums) if self.packing > 1 else self.lanes
+        return self.Tx * sum(len(one.lanes) for one in self.packed_sums) if self.packing > 1 else self.lanes
 
     @property
     def packed_sums(self) -> tuple[PackedSum, ...]:
@@ -204,7 +210,7 @@ class EngineShape(Checked):
     @property
     def scale_multipliers(self) -> int:
         """Multipliers of the requantisation: one for each output channel of a step where there are scales."""
-        return self.outputs if self.scale_bits else 0
+        return self.Tx * self.outputs if self.scale_bits else 0
 
     # Of the loop nest
 
@@ -234,9 +240,19 @@ class EngineShape(Checked):
         return self.P if self.feed == "channels" and self.kernel > 1 else 1
 
     @property
+    def span(self) -> int:
+        """Columns of the windows of Tx output pixels side by side."""
+        return span(self)
+
+    @property
+    def window_bits(self) -> int:
+        """Bits of the windows of Tx output pixels and a block set."""
+        return self.kernel * self.span * self.in_channels_per_beat * self.in_bits
+
+    @property
     def piece_bits(self) -> int:
-        """Bits of one tap of a piece: of an input beat, or of its part."""
-        return self.in_words.word_bits // self.pieces
+        """Bits of one tap of a piece: of a pixel of an input beat, or of its part."""
+        return self.in_channels_per_beat * self.in_bits // self.pieces
 
     @property
     def groups(self) -> int:
@@ -252,6 +268,11 @@ class EngineShape(Checked):
     def wout(self) -> int:
         """Columns of the output image."""
         return window_positions(self.width, self.kernel, self.stride, self.padding)
+
+    @property
+    def pixel_sets(self) -> int:
+        """Sets of Tx output pixels."""
+        return self.hout * self.wout // self.Tx
 
     @property
     def summary(self) -> str:
@@ -277,22 +298,22 @@ class EngineShape(Checked):
     @property
     def in_words(self) -> Words:
         """The input image as words."""
-        return Words(self.cin, self.height, self.width, self.in_bits, self.in_channels_per_beat)
+        return Words(self.cin, self.height, self.width, self.in_bits, self.in_channels_per_beat, self.Tx)
 
     @property
     def out_words(self) -> Words:
         """The output image as words."""
-        return Words(self.cout, self.hout, self.wout, self.out_bits, self.out_channels_per_beat)
+        return Words(self.cout, self.hout, self.wout, self.out_bits, self.out_channels_per_beat, self.Tx)
 
     @property
     def in_beats(self) -> int:
         """Input beats of an image."""
-        return self.height * self.width * self.NB
+        return self.in_words.count
 
     @property
     def out_beats(self) -> int:
         """Output beats of an image."""
-        return self.hout * self.wout * self.groups
+        return self.out_words.count
 
     @property
     def in_beat_bytes(self) -> int:
@@ -308,6 +329,11 @@ class EngineShape(Checked):
     def bias_bits(self) -> int:
         """Bits of a bias: it starts the accumulator, and has 32 bits at most."""
         return min(self.acc_bits, formats.BIAS_BITS)
+
+    @property
+    def word_weights(self) -> int:
+        """Weights of a word of the weight ROM."""
+        return self.M * self.outputs
 
     @property
     def rom_words(self) -> int:
@@ -327,12 +353,12 @@ class EngineShape(Checked):
     @property
     def rom_word_bits(self) -> int:
         """All the weights of a word, and above them all their indices."""
-        return self.lanes * (self.weight_bits + self.index_bits)
+        return self.word_weights * (self.weight_bits + self.index_bits)
 
     @property
     def index_rom_bits(self) -> int:
         """Bits of the weight ROM that hold indices."""
-        return self.rom_words * self.lanes * self.index_bits
+        return self.rom_words * self.word_weights * self.index_bits
 
     @property
     def load_bits(self) -> int:
@@ -348,12 +374,11 @@ class EngineShape(Checked):
     def held_bits(self) -> dict[str, int]:
         """Bits of the RAMs that an engine with streamed weights has in the place of the weight ROM.
 
-        windows: of all block sets and output pixels; sums: of all output pixels; outputs: the output image.
+        windows: of all block sets and sets of output pixels; sums: of all output pixels; outputs: the output image.
         """
-        pixels = self.hout * self.wout
         return {
-            "windows": pixels * self.NB * self.positions * self.in_bits,
-            "sums": pixels * self.outputs * self.acc_bits,
+            "windows": self.pixel_sets * self.NB * self.window_bits,
+            "sums": self.pixel_sets * self.Tx * self.outputs * self.acc_bits,
             "outputs": self.out_beats * self.out_words.word_bits,
         }
 
@@ -365,7 +390,7 @@ class EngineShape(Checked):
     @property
     def padding_bits(self) -> int:
         """Weight fields of the ROM that hold none: of a short last block, and of multipliers idle in the last fold."""
-        return self.rom_words * self.lanes * self.weight_bits - self.weight_bits_stored
+        return self.rom_words * self.word_weights * self.weight_bits - self.weight_bits_stored
 
     @property
     def step_outputs(self) -> Int64:
@@ -392,12 +417,12 @@ def pack_rom(weights: Integers, shape: EngineShape) -> list[int]:
     words = pack_weights(weights, shape)
     if shape.engine == "periodic":
         return words
-    above = shape.lanes * shape.weight_bits
+    above = shape.word_weights * shape.weight_bits
     return [word | index << above for word, index in zip(words, pack_indices(shape), strict=True)]
 
 
 def pack_indices(shape: EngineShape) -> list[int]:
-    """The index fields of an indexed engine's ROM: lanes * `index_bits` bits for each address, fields as the weights'.
+    """The index fields of an indexed engine's ROM: word_weights * `index_bits` bits for each address, fields as the weights'.
 
     An index is (sub-block * P + channel) * K * K + tap; that of a padding field is 0.
     """
@@ -410,12 +435,12 @@ def unpack_indices(words: list[int], shape: EngineShape) -> Int64:
 
     Raises ConfigError: wrong number of words, a word too wide.
     """
-    signed = _from_words(words, shape.rom_words, shape.lanes, shape.index_bits)
+    signed = _from_words(words, shape.rom_words, shape.word_weights, shape.index_bits)
     return _by_element(signed % (1 << shape.index_bits), shape)[..., : shape.elements]
 
 
 def pack_weights(weights: Integers, shape: EngineShape) -> list[int]:
-    """The weight fields of the ROM, one non-negative integer of lanes * `weight_bits` bits for each address.
+    """The weight fields of the ROM, one non-negative integer of word_weights * `weight_bits` bits for each address.
 
     Raises ConfigError as `lane_weights` does.
     """
@@ -423,7 +448,7 @@ def pack_weights(weights: Integers, shape: EngineShape) -> list[int]:
 
 
 def lane_weights(weights: Integers, shape: EngineShape) -> Int64:
-    """int [rom_words, lanes]: the weight of each lane at each address of the ROM.
+    """int [rom_words, word_weights]: the weight of each lane of a pixel at each address of the ROM.
 
     weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
     """
@@ -482,7 +507,7 @@ def unpack_weights(words: list[int], shape: EngineShape) -> Int8:
 
     Raises ConfigError: wrong number of words, a word too wide, padding that is not zero.
     """
-    values = _from_words(words, shape.rom_words, shape.lanes, shape.weight_bits)
+    values = _from_words(words, shape.rom_words, shape.word_weights, shape.weight_bits)
     values = _by_element(values, shape)
     output, channel, tap = _weight_of_element(shape)
     inside = _inside(output, channel, shape)
@@ -554,14 +579,14 @@ def _positions(shape: EngineShape) -> Int64:
 
 
 def _by_address(values: Int64, shape: EngineShape) -> Int64:
-    """[NB, steps, outputs, E] -> [words, lanes]: lane j of an output in fold f has element f * M + j, zero beyond."""
+    """[NB, steps, outputs, E] -> [words, word_weights]: lane j of an output in fold f has element f * M + j, zero beyond."""
     values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
     values = values.reshape(shape.NB, shape.steps, shape.outputs, shape.fold, shape.M)
     return values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1)
 
 
 def _by_element(values: Int64, shape: EngineShape) -> Int64:
-    """[words, lanes] -> [NB, steps, outputs, fold * M], the inverse of `_by_address`, padding left in."""
+    """[words, word_weights] -> [NB, steps, outputs, fold * M], the inverse of `_by_address`, padding left in."""
     values = values.reshape(shape.NB, shape.steps, shape.fold, shape.outputs, shape.M).transpose(0, 1, 3, 2, 4)
     return values.reshape(shape.NB, shape.steps, shape.outputs, -1)
 

@@ -15,7 +15,7 @@ def engine_shape(bundle: Bundle, name: str, To: int = 1, Tb: int = 1, fold: int 
     """The engine of a convolution or fully connected layer of a bundle at the given parallelism.
 
     A fully connected layer is a 1x1 convolution of one pixel, whose channels are the flattened input. `more` may be
-    EngineShape's R, engine, packing, feed, multiplier_bits, lanes. Raises ConfigError: no such layer, or none that an
+    EngineShape's R, Tx, engine, packing, feed, multiplier_bits, lanes. Raises ConfigError: no such layer, or none that an
     engine runs.
     """
     layer = bundle.network.layer(name)

@@ -17,7 +17,8 @@ _FIELDS = 1 << 19  # that are spread out at a time
 class Words:
     """A tensor of `channels` x `height` x `width` activations of `bits` bits, in words of `group` channels.
 
-    Order: row, column, group; channel c of a group at bits c * `bits`; channels that are missing are zero.
+    A word has them of `at_once` neighbouring pixels of a row, which divides the width. Order: row, set of such pixels,
+    group; channel c of pixel t at bits (t * group + c) * `bits`; channels that are missing are zero.
     """
 
     channels: int
@@ -25,24 +26,35 @@ class Words:
     width: int
     bits: int
     group: int
+    at_once: int = 1
 
     @property
     def pixels(self) -> int:
         return self.height * self.width
 
     @property
+    def sets(self) -> int:
+        """Sets of `at_once` pixels."""
+        return self.pixels // self.at_once
+
+    @property
     def per_pixel(self) -> int:
-        """Words of a pixel."""
+        """Words of a pixel, or of a set of them."""
         return -(-self.channels // self.group)
 
     @property
     def count(self) -> int:
         """Words of an image."""
-        return self.pixels * self.per_pixel
+        return self.sets * self.per_pixel
+
+    @property
+    def fields(self) -> int:
+        """Activations of a word."""
+        return self.at_once * self.group
 
     @property
     def word_bits(self) -> int:
-        return self.group * self.bits
+        return self.fields * self.bits
 
     @property
     def word_bytes(self) -> int:
@@ -51,7 +63,7 @@ class Words:
     @property
     def axes(self) -> list[tuple[str, int]]:
         """Names and sizes of what the words of an image are counted by."""
-        return [("row", self.height), ("column", self.width), ("group", self.per_pixel)]
+        return [("row", self.height), ("column", self.width // self.at_once), ("group", self.per_pixel)]
 
     def pack(self, images: Integers, what: str) -> UInt8:
         """uint8 [n * count, word_bytes], little endian. images: int [n, channels, height, width].
@@ -62,11 +74,12 @@ class Words:
         reach = 1 << (self.bits - 1)
         check_range(images, -reach, reach - 1, f"{what} ({self.bits} bits)")
         rows = images.transpose(0, 2, 3, 1).reshape(-1, self.width, self.channels)
-        words = np.empty((len(rows), self.width * self.per_pixel, self.word_bytes), np.uint8)
+        words = np.empty((len(rows), self._row_words, self.word_bytes), np.uint8)
         for part in self._parts(len(rows)):
             padded = np.zeros((len(rows[part]), self.width, self.per_pixel * self.group), np.int64)
             padded[..., : self.channels] = rows[part]
-            words[part] = pack_fields(padded.reshape(-1, self.group), self.bits).reshape(words[part].shape)
+            sets = padded.reshape(-1, self.at_once, self.per_pixel, self.group).swapaxes(1, 2)
+            words[part] = pack_fields(sets.reshape(-1, self.fields), self.bits).reshape(words[part].shape)
         return words.reshape(-1, self.word_bytes)
 
     def unpack(self, words: UInt8, what: str) -> Int8:
@@ -77,17 +90,22 @@ class Words:
         check_shape(words, (len(words), self.word_bytes), what)
         if len(words) % self.count:
             raise ConfigError(f"{what}: must be whole images of {self.count}, got {len(words)}")
-        lines = words.reshape(-1, self.width * self.per_pixel, self.word_bytes)
+        lines = words.reshape(-1, self._row_words, self.word_bytes)
         rows = np.empty((len(lines), self.width, self.channels), np.int8)
         for part in self._parts(len(lines)):
             bits = np.unpackbits(lines[part].reshape(-1, self.word_bytes), axis=1, bitorder="little")
-            channels = signed_fields(bits[:, : self.word_bits].reshape(-1, self.group, self.bits))
-            channels = channels.reshape(-1, self.width, self.per_pixel * self.group)
+            sets = signed_fields(bits[:, : self.word_bits].reshape(-1, self.fields, self.bits))
+            sets = sets.reshape(-1, self.per_pixel, self.at_once, self.group).swapaxes(1, 2)
+            channels = sets.reshape(-1, self.width, self.per_pixel * self.group)
             if bits[:, self.word_bits :].any() or channels[..., self.channels :].any():
                 raise ConfigError(f"{what}: padding must be zero")
             rows[part] = channels[..., : self.channels]
         images = rows.reshape(-1, self.height, self.width, self.channels)
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    @property
+    def _row_words(self) -> int:
+        return self.width // self.at_once * self.per_pixel
 
     def _parts(self, rows: int) -> list[slice]:
         """Slices of the rows of all images: packing spreads each field over some 80 bytes."""

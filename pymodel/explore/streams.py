@@ -109,7 +109,7 @@ def _line_half_blocks(unit: Unit) -> int:
     """RAMB18 of a pooling's memories."""
     if not isinstance(unit, PoolUnit):
         return 0
-    return total_half_blocks(feeder_memories(unit, unit.reads[0].word_bits))
+    return total_half_blocks(feeder_memories(unit, unit.piece_bits))
 
 
 def _pool_half_blocks(unit: Unit) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError
@@ -24,12 +25,15 @@ from pymodel.top.units import (
     Control,
     EngineUnit,
     ForkUnit,
+    GatherPixelsUnit,
     GatherUnit,
     GlobalAverageUnit,
     LoaderUnit,
     PacketParserUnit,
     PoolUnit,
+    Regroup,
     ResponseUnit,
+    SplitPixelsUnit,
     SplitUnit,
     Stream,
     StreamedEngineUnit,
@@ -121,7 +125,7 @@ class Dataflow:
     @property
     def layers(self) -> dict[str, Unit]:
         """The unit that computes each layer."""
-        helpers = ResponseUnit | ForkUnit | PacketParserUnit | GatherUnit | LoaderUnit | SplitUnit
+        helpers = ResponseUnit | ForkUnit | PacketParserUnit | LoaderUnit | Regroup
         return {unit.layer: unit for unit in self.units if not isinstance(unit, helpers)}
 
     @property
@@ -171,6 +175,13 @@ def top_name(design: str) -> str:
     return f"psconv_{identifiers([design])[design]}"
 
 
+class Form(NamedTuple):
+    """What a word of a tensor has: channels, of neighbouring pixels."""
+
+    group: int
+    at_once: int
+
+
 class _Builder:
     def __init__(self, bundle: Bundle, shapes: Mapping[str, EngineShape], loaded: bool, streamed: Collection[str]):
         self.bundle, self.shapes, self.loaded, self.streamed = bundle, shapes, loaded, streamed
@@ -195,12 +206,12 @@ class _Builder:
         if not self.readers[INPUT]:
             raise ConfigError("network: input: must be read by a layer, got none")
         first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
-        group = self.shapes[first.name].in_channels_per_beat if first.name in self.shapes else self.tensors[INPUT][0]
-        self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, group)))
+        form = _form_in(self.shapes[first.name]) if first.name in self.shapes else Form(self.tensors[INPUT][0], 1)
+        self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, form)))
         for layer in self.layers:
             self._layer(layer)
         if self.loaded:
-            self._load_weights(self._words(INPUT, group))
+            self._load_weights(self._words(INPUT, form))
         return Dataflow(self.units, top_name(NETWORK))
 
     def _load_weights(self, words: Words) -> None:
@@ -240,8 +251,8 @@ class _Builder:
         response = ResponseUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
         self.units = [parser, *loaders, *self.units, response]
 
-    def _words(self, layer: str, group: int) -> Words:
-        return Words(*self.tensors[layer], self.bundle.formats[layer].bits, group)
+    def _words(self, layer: str, form: Form) -> Words:
+        return Words(*self.tensors[layer], self.bundle.formats[layer].bits, *form)
 
     def _layer(self, layer: Layer) -> None:
         name, unit = layer.name, self.names[layer.name]
@@ -253,8 +264,8 @@ class _Builder:
                     f"layer {name}: input: must be one pixel for a fully connected layer in a network's top, "
                     f"got {size}; pool before it"
                 )
-            source = self._source(layer.input, name, shape.in_channels_per_beat)
-            sink = self._output(name, shape.out_channels_per_beat)
+            source = self._source(layer.input, name, _form_in(shape))
+            sink = self._output(name, Form(shape.out_channels_per_beat, shape.Tx))
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
             scales = self.bundle.scales.get(name)
             kind: type[EngineUnit] = EngineUnit
@@ -270,10 +281,10 @@ class _Builder:
             )
         elif layer.op == "add":
             left = self._source(layer.inputs[0], name)
-            right = self._source(layer.inputs[1], name, left.words.group)
+            right = self._source(layer.inputs[1], name, _form(left))
             formats = self.bundle.formats
             left_frac, right_frac, frac = (formats[one].frac for one in (*layer.inputs, name))
-            sink = self._output(name, left.words.group)
+            sink = self._output(name, _form(left))
             self.units.append(AddUnit(unit, name, (left, right), (sink,), (left_frac, right_frac, frac), layer.relu))
         elif isinstance(layer, MaxPool | AvgPool):
             maximum = isinstance(layer, MaxPool)
@@ -282,13 +293,14 @@ class _Builder:
             if not maximum:
                 _check_mean(name, layer.kernel**2)
             source = self._source(layer.input, name)
-            sink = self._output(name, source.words.group)
+            both = Form(source.words.group, math.gcd(source.words.at_once, self.tensors[name][2]))
+            source, sink = self._regrouped(source, both), self._output(name, both)
             window = layer.kernel, layer.stride, layer.padding
             self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, maximum))
         elif layer.op == "global_avgpool":
             _check_mean(name, math.prod(self.tensors[layer.input][1:]))
             source = self._source(layer.input, name)
-            sink = self._output(name, source.words.group)
+            sink = self._output(name, Form(source.words.group, 1))
             self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
         else:
             raise ConfigError(
@@ -297,16 +309,16 @@ class _Builder:
             )
         self._distribute(tensor(self.units[-1].writes[0]))
 
-    def _output(self, layer: str, group: int) -> Stream:
+    def _output(self, layer: str, form: Form) -> Stream:
         port = layer == self.bundle.network.output and not self.loaded
-        return Stream(OUT_PORT if port else self.names[layer], layer, self._words(layer, group))
+        return Stream(OUT_PORT if port else self.names[layer], layer, self._words(layer, form))
 
     def _distribute(self, stream: Stream) -> None:
         """Copies of a layer's output for its readers, in the words of its engines where they agree."""
         layer, readers = stream.layer, self.readers[stream.layer]
-        groups = {self.shapes[reader].in_channels_per_beat for reader in readers if reader in self.shapes}
-        if len(groups) == 1:
-            stream = self._regrouped(stream, groups.pop())
+        forms = {_form_in(self.shapes[reader]) for reader in readers if reader in self.shapes}
+        if len(forms) == 1:
+            stream = self._regrouped(stream, forms.pop())
         for at, reader in enumerate(readers[:-1]):
             number = "" if at == 0 else str(at + 1)
             copy = replace(stream, name=self._copy_name(layer, at))
@@ -323,23 +335,47 @@ class _Builder:
         readers = self.readers[layer]
         return f"{self.names[layer]}_to_{self.names[readers[at]]}" + ("_again" if readers[at] in readers[:at] else "")
 
-    def _source(self, layer: str, reader: str, group: int | None = None) -> Stream:
-        """The stream from which `reader` takes a layer's output, in words of `group` channels (None: any)."""
+    def _source(self, layer: str, reader: str, form: Form | None = None) -> Stream:
+        """The stream from which `reader` takes a layer's output, in words of that form (None: any)."""
         stream = self.waiting[layer, reader].pop(0)
-        return stream if group is None else self._regrouped(stream, group)
+        return stream if form is None else self._regrouped(stream, form)
 
-    def _regrouped(self, stream: Stream, group: int) -> Stream:
-        """The stream in words of `group` channels, through words of their greatest common divisor."""
+    def _regrouped(self, stream: Stream, form: Form) -> Stream:
+        """The stream in words of another form: their channels and pixels through the greatest common divisors.
+
+        What makes words wider comes before what makes them narrower and more: first pixels that become more, then
+        channels, then pixels that become fewer.
+        """
+        words = stream.words
+        group, at_once = math.gcd(words.group, form.group), math.gcd(words.at_once, form.at_once)
+        steps: list[tuple[type[Unit], str, Form]]
+        if at_once == words.at_once:  # pixels are gathered
+            steps = [(GatherPixelsUnit, "gather_pixels", Form(words.group, form.at_once))]
+            pixels = form.at_once
+        else:
+            steps, pixels = [], words.at_once
+        steps.append((SplitUnit, "split", Form(group, pixels)))
+        steps.append((GatherUnit, "gather", Form(form.group, pixels)))
+        if at_once != words.at_once:
+            steps.append((SplitPixelsUnit, "split_pixels", Form(form.group, at_once)))
+            steps.append((GatherPixelsUnit, "gather_pixels", form))
         origin = INPUT if stream.layer == INPUT and stream.name in (IN_PORT, "image") else stream.name
-        common = math.gcd(stream.words.group, group)
-        steps: tuple[tuple[type[SplitUnit | GatherUnit], str, int], ...]
-        steps = ((SplitUnit, "split", common), (GatherUnit, "gather", group))
-        for kind, verb, size in steps:
-            if size != stream.words.group:
-                after = Stream(f"{origin}_as_{size}", stream.layer, replace(stream.words, group=size))
+        for kind, verb, wanted in steps:
+            if wanted != _form(stream):
+                name = f"{origin}_as_{wanted.group}" + (f"x{wanted.at_once}" if wanted.at_once > 1 else "")
+                after = Stream(name, stream.layer, replace(stream.words, group=wanted.group, at_once=wanted.at_once))
                 self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))
                 stream = after
         return stream
+
+
+def _form(stream: Stream) -> Form:
+    return Form(stream.words.group, stream.words.at_once)
+
+
+def _form_in(shape: EngineShape) -> Form:
+    """The words that an engine takes."""
+    return Form(shape.in_channels_per_beat, shape.Tx)
 
 
 def _check_mean(name: str, count: int) -> None:

@@ -11,7 +11,15 @@ from pymodel.counts.storage import support_storage
 from pymodel.engine.memories import Memory, feeder_memories, memories, streamed_memories
 from pymodel.engine.packing import pack_bias, pack_rom, pack_scales
 from pymodel.top.dataflow import Dataflow
-from pymodel.top.units import EngineUnit, GlobalAverageUnit, PoolUnit, StreamedEngineUnit, Unit
+from pymodel.top.units import (
+    EngineUnit,
+    GatherPixelsUnit,
+    GlobalAverageUnit,
+    PoolUnit,
+    SplitPixelsUnit,
+    StreamedEngineUnit,
+    Unit,
+)
 
 FIFOS = "FIFOs"
 # How the arrays of hls/engine are called in schedule.json, by their last word.
@@ -24,6 +32,7 @@ _HOLDS = {
     "lines": "line buffers",
     "history": "window history",
     "carried": "sums",
+    "kept": "pixels",
     "taps": "rings",
     "windows": "windows",
     "groups": "outputs",
@@ -71,11 +80,15 @@ def memories_of(unit: Unit) -> list[Memory]:
     if isinstance(unit, EngineUnit):
         return memories(unit.shape, rom_words(unit))
     if isinstance(unit, PoolUnit):
-        return feeder_memories(unit, unit.in_words.word_bits)
+        return feeder_memories(unit, unit.piece_bits)
     if isinstance(unit, GlobalAverageUnit):
         words = unit.in_words
-        if words.per_pixel > 1 and words.pixels > 1:  # the mean of one pixel is that pixel
+        if words.per_pixel > 1 and words.sets > 1:  # the mean of one set is made at once
             return [Memory("carried", words.per_pixel, words.group * unit.sum_bits, True)]
+    if isinstance(unit, SplitPixelsUnit | GatherPixelsUnit):
+        narrow, wide = sorted((unit.in_words, unit.out_words), key=lambda words: words.at_once)
+        if wide.per_pixel > 1:  # the last part goes on at once
+            return [Memory("kept", wide.per_pixel, wide.word_bits - narrow.word_bits, True)]
     return []
 
 

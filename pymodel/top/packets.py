@@ -113,7 +113,7 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     shapes = {}
     for name, engine in dataflow.engines.items():
         built = engine.shape
-        shapes[name] = loadable(engine_shape(bundle, name, built.To, built.Tb, built.fold, R=built.R))
+        shapes[name] = loadable(engine_shape(bundle, name, built.To, built.Tb, built.fold, R=built.R, Tx=built.Tx))
     if found := difference(_computing(build(bundle, shapes, loaded=True)), _computing(dataflow)):
         unit, key, mine, built = found
         raise ConfigError(f"layer {unit.layer}: {key}: must be {built}, as in the hardware, got {mine} in the bundle")

@@ -38,6 +38,7 @@ from pymodel.engine.cycles import (
 )
 from pymodel.engine.maxplus import Link, Process
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.windows import WindowShape, has_columns, kept_columns
 from pymodel.engine.words import Words
 from pymodel.top.verdict import Verdict
 
@@ -175,8 +176,8 @@ def _feeder_links(name: str, depths: Mapping[str, int]) -> dict[str, Link]:
     return {f"{name}_{words.removesuffix('s')}_words": Link(FEEDER_STAGES, depth) for words, depth in depths.items()}
 
 
-def _feeder_streams(kernel: int) -> list[str]:
-    return ["window_words"] if kernel == 1 else ["column_words", "window_words"]
+def _feeder_streams(shape: WindowShape) -> list[str]:
+    return ["column_words", "window_words"] if has_columns(shape) else ["window_words"]
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,7 @@ class EngineUnit(Unit):
         return STAGES + (STAGES - LEAST_STAGE)
 
     def processes(self, reload: bool = False) -> list[Process]:
-        chain = self._chain(sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"])
+        chain = self._chain(sequences(self.shape), [*_feeder_streams(self.shape), "sum_words"])
         return [self._with_loads(p, reload) if p.name == f"{self.name}_pe" and self.loaded else p for p in chain]
 
     def _with_loads(self, pe: Process, reload: bool) -> Process:
@@ -303,7 +304,7 @@ class StreamedEngineUnit(EngineUnit):
 
     def processes(self, reload: bool = False) -> list[Process]:
         *feeders, pe, output = self._chain(
-            streamed_sequences(self.shape), [*_feeder_streams(self.shape.kernel), "sum_words"]
+            streamed_sequences(self.shape), [*_feeder_streams(self.shape), "sum_words"]
         )
         return [*feeders, replace(pe, reads=pe.reads | {self.port.name: weight_reads(self.shape)}), output]
 
@@ -331,8 +332,12 @@ class PoolUnit(Unit):
         return self.in_words.width
 
     @property
+    def Tx(self) -> int:
+        return self.in_words.at_once
+
+    @property
     def NB(self) -> int:
-        """Words of an input pixel."""
+        """Words of an input pixel, or of Tx of them."""
         return self.in_words.per_pixel
 
     @property
@@ -349,7 +354,13 @@ class PoolUnit(Unit):
 
     @property
     def widest(self) -> int:
-        return max(super().widest, self.kernel**2 * self.in_words.word_bits)
+        columns = kept_columns(self) + self.Tx
+        return max(super().widest, columns * self.kernel * self.in_words.group * self.in_words.bits)
+
+    @property
+    def piece_bits(self) -> int:
+        """Bits of one tap of a pixel's word."""
+        return self.in_words.group * self.in_words.bits
 
     def constants(self) -> list[Constant]:
         words, shift = self.in_words, (self.kernel**2).bit_length() - 1
@@ -365,7 +376,8 @@ class PoolUnit(Unit):
                     ("WIDTH", self.width, "columns of the input image"),
                     ("OUT_HEIGHT", self.hout, "rows of the output image"),
                     ("OUT_WIDTH", self.wout, "columns of the output image"),
-                    ("CHANNELS", words.group, "of a word"),
+                    ("TX", self.Tx, "neighbouring pixels at once"),
+                    ("CHANNELS", words.group, "of each pixel of a word"),
                     ("BLOCK_SETS", self.NB, "words of a pixel"),
                     ("PIECES", self.pieces, "of a word"),
                     ("IN_BITS", words.bits, "of an input activation"),
@@ -396,7 +408,7 @@ class PoolUnit(Unit):
         return [*feeder_sequences(self), Sequence("reduce", len(every), every, every)]
 
     def processes(self, reload: bool = False) -> list[Process]:
-        return self._chain(self._sequences, _feeder_streams(self.kernel))
+        return self._chain(self._sequences, _feeder_streams(self))
 
 
 @dataclass(frozen=True)
@@ -421,9 +433,10 @@ class GlobalAverageUnit(Unit):
         return [
             *integers(
                 [
-                    ("PIXELS", words.pixels, "of the image"),
-                    ("GROUPS", words.per_pixel, "words of a pixel"),
-                    ("CHANNELS", words.group, "of a word"),
+                    ("SETS", words.sets, "of TX pixels"),
+                    ("TX", words.at_once, "neighbouring pixels in a word"),
+                    ("GROUPS", words.per_pixel, "words of a set"),
+                    ("CHANNELS", words.group, "of each pixel of a word"),
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", self.sum_bits, "of a channel's sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
@@ -457,9 +470,9 @@ class AddUnit(Unit):
         return [
             *integers(
                 [
-                    ("PIXELS", left.pixels, "of the image"),
+                    ("PIXELS", left.sets, "of the image, or sets of them in a word"),
                     ("GROUPS", left.per_pixel, "words of a pixel"),
-                    ("CHANNELS", left.group, "of a word"),
+                    ("CHANNELS", left.fields, "of a word"),
                     ("LEFT_BITS", left.bits, "of an activation of the first input"),
                     ("LEFT_SHIFT", shifts[0], "left shift of the first input to the finer scale"),
                     ("RIGHT_BITS", right.bits, "of an activation of the second input"),
@@ -488,7 +501,7 @@ class SplitUnit(Unit):
         return _regroup_constants(self, self.out_words.per_pixel)
 
     def processes(self, reload: bool = False) -> list[Process]:
-        pieces, pixels = self.out_words.per_pixel, self.in_words.pixels
+        pieces, pixels = self.out_words.per_pixel, self.in_words.sets
         ratio = self.in_words.group // self.out_words.group
         reads = (np.arange(pixels)[:, None] * pieces + np.arange(0, pieces, ratio)).ravel()
         return self._single(pixels * pieces, reads, np.arange(pixels * pieces))
@@ -505,7 +518,7 @@ class GatherUnit(Unit):
         return _regroup_constants(self, self.in_words.per_pixel)
 
     def processes(self, reload: bool = False) -> list[Process]:
-        pieces, pixels = self.in_words.per_pixel, self.in_words.pixels
+        pieces, pixels = self.in_words.per_pixel, self.in_words.sets
         ratio = self.out_words.group // self.in_words.group
         ends = np.union1d(np.arange(ratio - 1, pieces, ratio), [pieces - 1])
         writes = (np.arange(pixels)[:, None] * pieces + ends).ravel()
@@ -516,11 +529,58 @@ def _regroup_constants(unit: Unit, pieces: int) -> list[Constant]:
     source, sink = unit.in_words, unit.out_words
     return integers(
         [
-            ("PIXELS", source.pixels, "of the image"),
-            ("PIECES", pieces, "words of a pixel on the narrow side"),
+            ("SETS", source.sets, "of TX pixels"),
+            ("TX", source.at_once, "neighbouring pixels in a word"),
+            ("PIECES", pieces, "words of a set on the narrow side"),
             ("BITS", source.bits, "of an activation"),
-            ("IN_GROUP", source.group, "channels of an input word"),
-            ("OUT_GROUP", sink.group, "channels of an output word"),
+            ("IN_GROUP", source.group, "channels of each pixel of an input word"),
+            ("OUT_GROUP", sink.group, "channels of each pixel of an output word"),
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class SplitPixelsUnit(Unit):
+    """Words of several pixels as words of fewer."""
+
+    function = "split_pixels"
+    header = "regroup.hpp"
+
+    def constants(self) -> list[Constant]:
+        return _pixel_constants(self.in_words, self.out_words)
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        wide, count = self.in_words, self.out_words.count
+        first = np.arange(wide.sets)[:, None] * (count // wide.sets) + np.arange(wide.per_pixel)
+        return self._single(count, first.ravel(), np.arange(count))
+
+
+@dataclass(frozen=True)
+class GatherPixelsUnit(Unit):
+    """Words of some pixels put together to words of more."""
+
+    function = "gather_pixels"
+    header = "regroup.hpp"
+
+    def constants(self) -> list[Constant]:
+        return _pixel_constants(self.out_words, self.in_words)
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        wide, count = self.out_words, self.in_words.count
+        last = (np.arange(wide.sets)[:, None] + 1) * (count // wide.sets) - wide.per_pixel + np.arange(wide.per_pixel)
+        return self._single(count, np.arange(count), last.ravel())
+
+
+Regroup = SplitUnit | GatherUnit | SplitPixelsUnit | GatherPixelsUnit
+
+
+def _pixel_constants(wide: Words, narrow: Words) -> list[Constant]:
+    return integers(
+        [
+            ("WIDE_SETS", wide.sets, "sets of pixels of a wide word"),
+            ("RATIO", wide.at_once // narrow.at_once, "sets of pixels of a narrow word in it"),
+            ("GROUPS", wide.per_pixel, "words of a set"),
+            ("WORD_BITS", narrow.word_bits, "of a narrow word"),
         ]
     )
 
