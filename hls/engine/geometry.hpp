@@ -22,6 +22,8 @@
 //                                      rounded up
 //   PACKING SPACING                    products that share a hardware multiplier, at most, and bits from one of
 //                                      these products to the next; 1 and WEIGHT_BITS + IN_BITS - 1: none share
+//   PACKS_PIXELS                       whether these are products of one weight and the activations of PACKING pixels,
+//                                      else of one activation and the weights of outputs
 //   PIECES                             PERIOD where windows come channel by channel, else 1
 //   IN_BITS WEIGHT_BITS BIAS_BITS ACC_BITS OUT_BITS
 //                                      of an activation, a weight, a bias, a sum and an output, all signed
@@ -37,7 +39,7 @@
 //                                      of the NONZEROS weights, in the order of the kernel variants and in each
 //                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
 //   PACKED_SUMS, int sum_begin(int sum), int sum_output(int sum, int field), int multiplier_lane(int m, int field)
-//                                      if PACKING > 1: sums of packed products. Sum `sum` is over multipliers
+//                                      if PACKING > 1 and not PACKS_PIXELS: sums of packed products. Sum `sum` is over multipliers
 //                                      sum_begin(sum) .. sum_begin(sum + 1) - 1, up to 2^(SPACING - WEIGHT_BITS - IN_BITS
 //                                      + 1) of them; of each field the output of a step, -1 for none; of multiplier m
 //                                      and a field the lane of that output. All of a multiplier meet one activation

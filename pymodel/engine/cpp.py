@@ -81,7 +81,7 @@ def _of_shape(
         "image_cycles": shape.pixel_sets * (shape.rom_words + (shape.NB if streamed else 0)),
         "variants": _table(str(variant) for variant, _ in elements),
         "taps": _table(str(tap) for _, tap in elements),
-        **(_sharing(shape) if shape.packing > 1 else {}),
+        **(_sharing(shape) if shape.packing > 1 and not shape.packs_pixels else {"sums": 0}),
     }
 
 
@@ -141,7 +141,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("TB", shape.Tb, "blocks at once"),
         ("FOLDS", shape.fold, "iterations that share the work of one step"),
         ("LANES_PER_OUTPUT", shape.M, "of each output of a step: NONZEROS * TB / FOLDS, rounded up"),
-        ("PACKING", shape.packing, "outputs of a step whose products share a multiplier, at most"),
+        ("PACKING", shape.packing, "products that share a multiplier, at most"),
         ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
         ("BLOCK_SETS", shape.NB, "sets of TB blocks"),
         ("PIECES", shape.pieces, "of a beat and a window set: PERIOD if fed channel by channel"),
@@ -160,7 +160,8 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         numbers.append(("COLUMN_DEPTH", depths["columns"], "columns waiting for their windows"))
     if streamed:
         numbers.append(("SUMS_DEPTH", STREAMED_SUMS_DEPTH, "sums waiting while an image is sent"))
-    return [*integers(numbers), flag("RELU", shape.relu, "negative outputs become zero")]
+    packs = flag("PACKS_PIXELS", shape.packs_pixels, "products of a multiplier share a weight, else an activation")
+    return [*integers(numbers), packs, flag("RELU", shape.relu, "negative outputs become zero")]
 
 
 def _rom(words: list[int], bits: int) -> str:

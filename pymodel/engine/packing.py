@@ -55,7 +55,7 @@ class EngineShape(Checked):
     Tx: Parallel = Field(1, description="neighbouring pixels of a row at once; must divide both widths")
     Tb: Parallel = Field(1, description="blocks of P input channels at once")
     fold: Parallel = Field(1, description="F, cycles in which the multipliers work off one step")
-    packing: Parallel = Field(1, description="output channels whose products share a multiplier, at most")
+    packing: Parallel = Field(1, description="products that share a multiplier, at most: of output channels or of pixels")
     feed: Literal["windows", "channels"] = Field(
         "windows", description="taken by the processing element at once: a window set, or a channel of each block"
     )
@@ -152,10 +152,10 @@ class EngineShape(Checked):
                 "raise fold, lower To or R, or use feed: windows"
             )
         _ = self.product_fields
-        if self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
+        if self.packing > 1 and not self.packs_pixels and self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
             raise ConfigError(
                 f"packing: must be {'1' if most == 1 else f'1 to {most}'} with To {self.To}, R {self.R}, fold {self.fold}, "
-                f"as no more output channels of a step share an activation, got {self.packing}; raise To or R"
+                f"as no more output channels of a step share an activation, got {self.packing}; raise To or R, or make it divide Tx"
             )
         return self
 
@@ -194,7 +194,17 @@ class EngineShape(Checked):
     @property
     def multipliers(self) -> int:
         """Hardware multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
-        return self.Tx * sum(len(one.lanes) for one in self.packed_sums) if self.packing > 1 else self.lanes
+        if self.packing == 1 or self.packs_pixels:
+            return self.lanes // self.packing
+        return self.Tx * sum(len(one.lanes) for one in self.packed_sums)
+
+    @property
+    def packs_pixels(self) -> bool:
+        """Whether the products of a multiplier are of one weight and several pixels, else of one activation.
+
+        Outputs come first where they fill every multiplier, then pixels.
+        """
+        return self.packing > 1 and self.To % self.packing != 0 and self.Tx % self.packing == 0
 
     @property
     def packed_sums(self) -> tuple[PackedSum, ...]:
@@ -205,7 +215,10 @@ class EngineShape(Checked):
     @property
     def product_fields(self) -> Fields:
         """Where the products of a multiplier stand. Raises ConfigError where they do not fit (never once made)."""
-        return fields(self.packing, self.weight_bits, self.in_bits, self.M, self.multiplier_bits)
+        packed, shared = self.weight_bits, self.in_bits
+        if self.packs_pixels:
+            packed, shared = shared, packed
+        return fields(self.packing, packed, shared, self.M, self.multiplier_bits)
 
     @property
     def scale_multipliers(self) -> int:

@@ -4,6 +4,8 @@ Weights w[0] .. w[q-1] of different outputs share an activation a. Packed into o
 
     (sum of w[i] * 2**(i * spacing)) * a  =  sum of (w[i] * a) * 2**(i * spacing)
 
+Activations of different pixels that share a weight change places with them: they are then the weights of what is below.
+
 docs/reference/engine.md proves which spacing keeps the fields apart and how they are read;
 hls/engine/products.hpp does it.
 """

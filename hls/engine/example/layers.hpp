@@ -38,7 +38,7 @@ struct FirstLayer {
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
   static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 3;
   static constexpr int WINDOW_DEPTH = 2, COLUMN_DEPTH = 3;
-  static constexpr bool RELU = true;
+  static constexpr bool PACKS_PIXELS = false, RELU = true;
 
   static int variant(int lane) {
 #pragma HLS INLINE
@@ -75,7 +75,7 @@ struct SecondLayer {
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
   static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 4;
   static constexpr int WINDOW_DEPTH = 4;
-  static constexpr bool RELU = false;
+  static constexpr bool PACKS_PIXELS = false, RELU = false;
 
   static int variant(int) {
 #pragma HLS INLINE
