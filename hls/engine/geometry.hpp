@@ -110,11 +110,11 @@ template <class C> struct WindowGeometry {
   static constexpr int ROW_SETS = C::WIDTH / C::TX;          // of TX pixels
   static constexpr int OUT_ROW_SETS = C::OUT_WIDTH / C::TX;  // likewise of an output row
   static constexpr int ROW_PIECES = ROW_SETS * PIXEL_PIECES;
-  static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;          // padded rows needed
-  static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);                 // from row 0 of the image
-  static constexpr int RIGHT = LAST / C::TX + (OUT_ROW_SETS - 1) * C::STRIDE + 1;     // sets of pixels needed
-  static constexpr int POSITIONS = LEAD + larger(ROW_SETS, RIGHT);                    // from the left padding
-  static constexpr int PIXEL_SETS = C::OUT_HEIGHT * OUT_ROW_SETS;                     // of TX output pixels
+  static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;       // padded rows needed
+  static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);              // from row 0 of the image
+  static constexpr int RIGHT = LAST / C::TX + (OUT_ROW_SETS - 1) * C::STRIDE + 1;  // sets of pixels needed
+  static constexpr int POSITIONS = LEAD + larger(ROW_SETS, RIGHT);                 // from the left padding
+  static constexpr int PIXEL_SETS = C::OUT_HEIGHT * OUT_ROW_SETS;                  // of TX output pixels
   // Whether a window has a row of the image above its last.
   static constexpr bool ABOVE = C::KERNEL > 1 && BOTTOM - C::PADDING > 1;
 
@@ -135,15 +135,15 @@ template <class C> struct Geometry : WindowGeometry<C> {
                 "a window set is there in pieces before the one at work is done with");
   static_assert(C::PERIOD % C::ROTATIONS == 0, "the ring is back at its start after whole steps");
 
-  static constexpr int OUTPUTS = C::TO * C::ROTATIONS;       // of a step
-  static constexpr int SLOTS = C::PERIOD / C::ROTATIONS;     // steps of an output word
+  static constexpr int OUTPUTS = C::TO * C::ROTATIONS;    // of a step
+  static constexpr int SLOTS = C::PERIOD / C::ROTATIONS;  // steps of an output word
 
   static_assert(C::TO == 1 || C::STEPS % SLOTS == 0, "TO > 1 needs whole output words");
 
   static constexpr int SUMS_BITS = C::TX * OUTPUTS * C::ACC_BITS;
   static constexpr int GROUP_BITS = C::TX * C::TO * C::PERIOD * C::OUT_BITS;  // one output word
-  static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;  // output words of a pixel
-  static constexpr int WEIGHTS = OUTPUTS * C::LANES_PER_OUTPUT;  // of an iteration, for all TX pixels
+  static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;               // output words of a pixel
+  static constexpr int WEIGHTS = OUTPUTS * C::LANES_PER_OUTPUT;               // of an iteration, for all TX pixels
   static constexpr int WEIGHTS_BITS = WEIGHTS * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
   static constexpr int ROM_BITS = WEIGHTS_BITS + WEIGHTS * C::INDEX_BITS;
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
@@ -169,7 +169,7 @@ template <class C> struct Geometry : WindowGeometry<C> {
   using Sums = ap_uint<SUMS_BITS>;
   using SumsStream = hls::stream<ap_uint<streamed_bits(SUMS_BITS)>>;
   using Group = ap_uint<GROUP_BITS>;
-  using Weights = ap_uint<ROM_BITS>;                      // of an iteration
+  using Weights = ap_uint<ROM_BITS>;                        // of an iteration
   using Biases = ap_uint<OUTPUTS * C::BIAS_BITS>;           // of a step
   using Load = ap_uint<ROM_BITS + OUTPUTS * C::BIAS_BITS>;  // both, as they are loaded
 };

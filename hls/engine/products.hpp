@@ -49,8 +49,8 @@ typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights&
 
 // The activations of pixels first .. first + PACKING - 1 for lane j of output k.
 template <class C>
-typename Packing<C>::Operand packed_activations(const typename Geometry<C>::Weights& word, const Ring<C>& ring, int first,
-                                                int k, int j, int fold) {
+typename Packing<C>::Operand packed_activations(const typename Geometry<C>::Weights& word, const Ring<C>& ring,
+                                                int first, int k, int j, int fold) {
 #pragma HLS INLINE
   typename Packing<C>::Operand packed = 0;
   for (int i = C::PACKING - 1; i >= 0; --i) {

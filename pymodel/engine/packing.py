@@ -55,7 +55,9 @@ class EngineShape(Checked):
     Tx: Parallel = Field(1, description="neighbouring pixels of a row at once; must divide both widths")
     Tb: Parallel = Field(1, description="blocks of P input channels at once")
     fold: Parallel = Field(1, description="F, cycles in which the multipliers work off one step")
-    packing: Parallel = Field(1, description="products that share a multiplier, at most: of output channels or of pixels")
+    packing: Parallel = Field(
+        1, description="products that share a multiplier, at most: of output channels or of pixels"
+    )
     feed: Literal["windows", "channels"] = Field(
         "windows", description="taken by the processing element at once: a window set, or a channel of each block"
     )
@@ -152,7 +154,11 @@ class EngineShape(Checked):
                 "raise fold, lower To or R, or use feed: windows"
             )
         _ = self.product_fields
-        if self.packing > 1 and not self.packs_pixels and self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
+        if (
+            self.packing > 1
+            and not self.packs_pixels
+            and self.packing > (most := max(len(one.outputs) for one in self.packed_sums))
+        ):
             raise ConfigError(
                 f"packing: must be {'1' if most == 1 else f'1 to {most}'} with To {self.To}, R {self.R}, fold {self.fold}, "
                 f"as no more output channels of a step share an activation, got {self.packing}; raise To or R, or make it divide Tx"

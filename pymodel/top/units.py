@@ -303,9 +303,7 @@ class StreamedEngineUnit(EngineUnit):
         return STAGES
 
     def processes(self, reload: bool = False) -> list[Process]:
-        *feeders, pe, output = self._chain(
-            streamed_sequences(self.shape), [*_feeder_streams(self.shape), "sum_words"]
-        )
+        *feeders, pe, output = self._chain(streamed_sequences(self.shape), [*_feeder_streams(self.shape), "sum_words"])
         return [*feeders, replace(pe, reads=pe.reads | {self.port.name: weight_reads(self.shape)}), output]
 
 
