@@ -124,7 +124,7 @@ def test_pixels(stride: int) -> None:
     assert run_header("pixels", configuration(feeder.config), image) == feeder.windows(image)
 
 
-def engine(feeder: Feeder, taps: list[list[int]], folds: int = 1) -> str:
+def engine(feeder: Feeder, taps: list[list[int]], folds: int, rotations: int, steps: int) -> str:
     """A configuration with the lanes of a support, for each variant its taps."""
     lanes = [(variant, tap) for variant, of_variant in enumerate(taps) for tap in of_variant]
     period = len(taps)
@@ -133,10 +133,11 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int = 1) -> str:
         "PERIOD": period,
         "NONZEROS": len(lanes),
         "TO": 1,
+        "ROTATIONS": rotations,
         "TB": blocks,
         "FOLDS": folds,
         "LANES_PER_OUTPUT": -(-len(lanes) * blocks // folds),
-        "STEPS": 2 * period,
+        "STEPS": steps,
         "WEIGHT_BITS": 4,
         "INDEX_BITS": 0,
         "ACC_BITS": 16,
@@ -146,19 +147,24 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int = 1) -> str:
     return configuration(constants, {"variant": [v for v, _ in lanes], "tap": [t for _, t in lanes]})
 
 
-@pytest.mark.parametrize(("blocks", "folds"), [(1, 1), (2, 1), (2, 4)])
+@pytest.mark.parametrize(
+    ("blocks", "folds", "rotations"), [(1, 1, 1), (2, 1, 1), (2, 4, 1), (1, 1, 2), (2, 3, 2), (2, 1, 4), (1, 5, 4)]
+)
 @pytest.mark.parametrize("in_memory", [False, True])
-def test_ring(blocks: int, folds: int, in_memory: bool) -> None:
+def test_ring(blocks: int, folds: int, rotations: int, in_memory: bool) -> None:
     """For output channel o a lane (v, t) gets tap t of the channel i with (o + i + 1) mod P = v."""
-    taps = [[4], [0], [8], [2, 6]]
+    taps, outputs = [[4], [0], [8], [2, 4, 6]], 8
     feeder = Feeder(1, 1, channels=4 * blocks, pieces=4 if in_memory else 1)
     window = drawn(3, 3, blocks, 4)  # row, column, block, channel
     words = window.transpose(3, 1, 0, 2) if in_memory else window.swapaxes(0, 1)
     options = ["-DIN_MEMORY"] if in_memory else []
-    made = run_header("ring", engine(feeder, taps, folds), words, *options)
+    # Window sets that come channel by channel need four iterations.
+    steps = max(outputs // rotations, 4) if in_memory else outputs // rotations
+    made = run_header("ring", engine(feeder, taps, folds, rotations, steps), words, *options)
     copies = 1 if in_memory else 2  # of the ring: as a word in a memory and in registers
-    per_fold = -(-5 * blocks // folds)
-    for output in range(8):
+    per_fold = -(-6 * blocks // folds)
+    assert len(made) == steps * rotations * copies * folds
+    for output in range(steps * rotations):
         expected = [
             window[tap // 3, tap % 3, block, (variant - output - 1) % 4]
             for block in range(blocks)
@@ -169,13 +175,14 @@ def test_ring(blocks: int, folds: int, in_memory: bool) -> None:
             at = (output * copies + copy) * folds
             elements = [number for line in made[at : at + folds] for number in line]
             assert len(elements) == per_fold * folds
-            assert elements[: 5 * blocks] == expected, (output, copy)
+            assert elements[: 6 * blocks] == expected, (output, copy)
 
 
 @pytest.mark.parametrize(("pixels", "sets", "steps", "folds"), [(3, 2, 4, 3), (2, 1, 1, 1), (1, 3, 2, 1), (1, 1, 1, 1)])
 def test_nest(pixels: int, sets: int, steps: int, folds: int) -> None:
     feeder = Feeder(1, pixels, channels=1, kernel=1, padding=0, sets=sets)
-    extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "TB": 1, "FOLDS": folds, "STEPS": steps, "LANES_PER_OUTPUT": 1}
+    extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "ROTATIONS": 1, "TB": 1, "LANES_PER_OUTPUT": 1}
+    extents |= {"FOLDS": folds, "STEPS": steps}
     bits = {"WEIGHT_BITS": 4, "INDEX_BITS": 0, "ACC_BITS": 16, "OUT_BITS": 8, "BIAS_BITS": 8}
     expected = []
     for pixel, b, s, f in itertools.product(range(pixels), range(sets), range(steps), range(folds)):
@@ -229,16 +236,20 @@ def test_add(relu: bool) -> None:
     assert made == expected.tolist()
 
 
-@pytest.mark.parametrize(("outputs", "steps"), [(1, 6), (1, 4), (2, 4), (1, 3)])
-def test_output(outputs: int, steps: int) -> None:
-    """Step s of output k is channel k * P + s of its group of P steps; a last group may be of fewer steps."""
+@pytest.mark.parametrize(
+    ("To", "rotations", "steps"),
+    [(1, 1, 6), (1, 1, 4), (2, 1, 4), (1, 1, 3), (1, 2, 3), (1, 2, 1), (2, 2, 4), (1, 4, 3), (3, 4, 2)],
+)
+def test_output(To: int, rotations: int, steps: int) -> None:
+    """Step s has `rotations` neighbouring channels of each of To slices of its group; a last group may be shorter."""
     period, pixels = 4, 2
     feeder = Feeder(1, pixels, channels=period, kernel=1, padding=0)
-    sums = drawn(pixels, steps, outputs, bits=9)
+    sums = drawn(pixels, steps, rotations, To, bits=9)
     constants = feeder.config | {
         "PERIOD": period,
         "NONZEROS": 1,
-        "TO": outputs,
+        "TO": To,
+        "ROTATIONS": rotations,
         "TB": 1,
         "FOLDS": 1,
         "LANES_PER_OUTPUT": 1,
@@ -253,6 +264,7 @@ def test_output(outputs: int, steps: int) -> None:
         "RELU": False,
     }
     values = ((sums + 4) >> 3).clip(-16, 15)
-    groups = np.pad(values, ((0, 0), (0, -steps % period), (0, 0))).reshape(pixels, -1, period, outputs)
-    expected = groups.swapaxes(2, 3).reshape(-1, outputs * period)
+    slots = period // rotations
+    groups = np.pad(values, ((0, 0), (0, -steps % slots), (0, 0), (0, 0))).reshape(pixels, -1, period, To)
+    expected = groups.swapaxes(2, 3).reshape(-1, To * period)
     assert run_header("output", configuration(constants), sums) == expected.tolist()
