@@ -10,7 +10,7 @@ using G = psconv::WindowGeometry<Config>;
 int main() {
   hls::stream<G::Beat> beats;
   G::ColumnStream columns;
-  read_words<Config::IN_BITS, Config::CHANNELS>(beats);
+  read_words<Config::IN_BITS, Config::TX * Config::CHANNELS>(beats);
   psconv::columns<Config>(beats, columns);
   print_words<Config::IN_BITS>(columns);
   return !beats.empty();

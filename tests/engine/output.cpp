@@ -10,7 +10,7 @@ using G = psconv::Geometry<Config>;
 int main() {
   G::SumsStream sums;
   hls::stream<G::Group> y;
-  read_words<Config::ACC_BITS, Config::TO>(sums);
+  read_words<Config::ACC_BITS, Config::TX * G::OUTPUTS>(sums);
   psconv::output<Config>(sums, y);
   print_words<Config::OUT_BITS>(y);
   return !sums.empty();

@@ -10,7 +10,7 @@ using G = psconv::WindowGeometry<Config>;
 int main() {
   hls::stream<G::Beat> beats;
   G::WindowStream windows;
-  read_words<Config::IN_BITS, Config::CHANNELS>(beats);
+  read_words<Config::IN_BITS, Config::TX * Config::CHANNELS>(beats);
   psconv::pixels<Config>(beats, windows);
   print_words<Config::IN_BITS>(windows);
   return !beats.empty();

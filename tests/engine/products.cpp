@@ -11,7 +11,7 @@
 using C = engine_config;
 using G = psconv::Geometry<C>;
 
-static const int LANES = C::LANES_PER_OUTPUT, WEIGHTS = C::TO * LANES;
+static const int LANES = C::LANES_PER_OUTPUT, WEIGHTS = G::OUTPUTS * LANES;
 static const int BITS = WEIGHTS * C::WEIGHT_BITS + LANES * C::IN_BITS;  // of all operands together
 static const int EXHAUSTIVE = 24;
 static const long long TRIALS = 1 << (BITS <= EXHAUSTIVE ? BITS : 18);
@@ -58,7 +58,7 @@ int main() {
 
     psconv::Accumulators<C> dot;
     psconv::DotProducts<C>::of(weights, ring, 0, dot);
-    for (int k = 0; k < C::TO; ++k) {
+    for (int k = 0; k < G::OUTPUTS; ++k) {
       int expected = 0;
       for (int j = 0; j < LANES; ++j) expected += weight[k * LANES + j] * activation[j];
       if (int(dot[k]) != expected) {

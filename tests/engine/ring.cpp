@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A window set -> what the multipliers work on for each output channel, a line for each fold: from the ring in
-// registers, from the ring as a word that turns in a memory, and from the ring in memories.
+// A window set -> what the multipliers work on for each output channel, one after the other, a line for each fold: from
+// the ring in registers, from the ring as a word that turns in a memory, and from the ring in memories.
 #include "config.hpp"
 #include "operands.hpp"
 #include "ring_in_memory.hpp"
@@ -9,9 +9,11 @@
 
 using G = psconv::Geometry<Config>;
 
-static void print_operands(const psconv::Ring<Config>& ring) {
+static void print_operands(const psconv::Ring<Config>& ring, int rotation, int pixel) {
   for (int fold = 0; fold < Config::FOLDS; ++fold) {
-    for (int j = 0; j < Config::LANES_PER_OUTPUT; ++j) std::printf("%d ", int(psconv::operand<Config>(ring, j, fold)));
+    for (int j = 0; j < Config::LANES_PER_OUTPUT; ++j) {
+      std::printf("%d ", int(psconv::operand<Config>(ring, rotation, pixel, j, fold)));
+    }
     std::printf("\n");
   }
 }
@@ -26,21 +28,24 @@ int main() {
   R::start(channels);
   for (int channel = 0; channel < Config::PERIOD; ++channel) R::put(memories, windows.read(), channel, true);
 #else
-  typename G::Window word = windows.read();
+  const typename G::Window window = windows.read();
+  typename G::Window word = psconv::rotated<Config, 1>(window);
   psconv::Ring<Config> turning;
-  psconv::Operands<Config>::load(turning, word);
+  psconv::Operands<Config>::load(turning, window);
 #endif
-  for (int step = 0; step < 2 * Config::PERIOD; ++step) {
+  for (int step = 0; step < Config::STEPS; ++step) {
     psconv::Ring<Config> ring;
 #ifdef IN_MEMORY
     R::get(ring, memories, channels, true);
     R::rotate(channels);
-    print_operands(ring);
+    for (int n = 0; n < Config::ROTATIONS * Config::TX; ++n) print_operands(ring, n / Config::TX, n % Config::TX);
 #else
-    word = psconv::rotated<Config>(word);
     psconv::load_ring<Config>(ring, word, 0);
-    print_operands(ring);
-    print_operands(turning);
+    for (int n = 0; n < Config::ROTATIONS * Config::TX; ++n) {
+      print_operands(ring, n / Config::TX, n % Config::TX);
+      print_operands(turning, n / Config::TX, n % Config::TX);
+    }
+    word = psconv::rotated<Config, Config::ROTATIONS>(word);
     psconv::Operands<Config>::next(turning);
 #endif
   }

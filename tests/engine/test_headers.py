@@ -22,7 +22,10 @@ def drawn(*shape: int, bits: int = BITS) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Feeder:
-    """An image of height x width pixels, `sets` words of `channels` each, of which `pieces` parts are moved."""
+    """An image of height x width pixels, `sets` words of `channels` each, of which `pieces` parts are moved.
+
+    at_once: pixels of a row in a word.
+    """
 
     height: int
     width: int
@@ -32,6 +35,7 @@ class Feeder:
     padding: int = 1
     sets: int = 1
     pieces: int = 1
+    at_once: int = 1
 
     @property
     def out_height(self) -> int:
@@ -51,6 +55,7 @@ class Feeder:
             "WIDTH": self.width,
             "OUT_HEIGHT": self.out_height,
             "OUT_WIDTH": self.out_width,
+            "TX": self.at_once,
             "CHANNELS": self.channels,
             "BLOCK_SETS": self.sets,
             "PIECES": self.pieces,
@@ -60,8 +65,12 @@ class Feeder:
         }
 
     def image(self) -> np.ndarray:
-        """int [height, width, sets, channels], as the beats come."""
+        """int [height, width, sets, channels]."""
         return drawn(self.height, self.width, self.sets, self.channels)
+
+    def beats(self, image: np.ndarray) -> np.ndarray:
+        """The image as its beats come."""
+        return image.reshape(self.height, -1, self.at_once, *image.shape[2:]).swapaxes(2, 3)
 
     def padded(self, image: np.ndarray) -> np.ndarray:
         """The image in its zeros, by pieces: [rows, columns, sets, pieces, channels of a piece]; piece p has each
@@ -70,22 +79,25 @@ class Feeder:
         return np.pad(pieces, [(self.padding,) * 2] * 2 + [(0, 0)] * 3)
 
     def columns(self, image: np.ndarray) -> list[list[int]]:
-        """The columns of the image for each output row, each from the top down."""
+        """The columns of the image for each output row, `at_once` a word, each from the top down."""
         padded = self.padded(image)[:, self.padding : self.padding + self.width]
         return [
-            padded[row * self.stride : row * self.stride + self.kernel, x, b, p].ravel().tolist()
+            padded[row * self.stride : row * self.stride + self.kernel, x : x + self.at_once, b, p]
+            .swapaxes(0, 1)
+            .ravel()
+            .tolist()
             for row, x, b, p in itertools.product(
-                range(self.out_height), range(self.width), range(self.sets), range(self.pieces)
+                range(self.out_height), range(0, self.width, self.at_once), range(self.sets), range(self.pieces)
             )
         ]
 
     def windows(self, image: np.ndarray) -> list[list[int]]:
-        """The window of each output pixel, column by column from the left."""
-        padded = self.padded(image)
+        """The windows of each `at_once` output pixels as one, column by column from the left."""
+        padded, span = self.padded(image), (self.at_once - 1) * self.stride + self.kernel
         made = []
-        for row, column in itertools.product(range(self.out_height), range(self.out_width)):
+        for row, column in itertools.product(range(self.out_height), range(0, self.out_width, self.at_once)):
             top, left = row * self.stride, column * self.stride
-            window = padded[top : top + self.kernel, left : left + self.kernel].swapaxes(0, 1)
+            window = padded[top : top + self.kernel, left : left + span].swapaxes(0, 1)
             made += [
                 window[:, :, b, p].ravel().tolist() for b, p in itertools.product(range(self.sets), range(self.pieces))
             ]
@@ -99,6 +111,13 @@ FEEDERS = {
     "channel by channel": Feeder(3, 4, channels=4, sets=2, pieces=2),
     "one row, one column": Feeder(1, 1),
     "2x2": Feeder(4, 4, kernel=2, stride=2, padding=0),
+    "two pixels": Feeder(4, 6, at_once=2),
+    "three pixels, stride 2, two sets": Feeder(5, 12, stride=2, sets=2, at_once=3),
+    "two pixels, no padding": Feeder(4, 8, padding=0, at_once=2),
+    "two pixels, channel by channel": Feeder(3, 4, channels=4, sets=2, pieces=2, at_once=2),
+    "a row at once": Feeder(3, 4, at_once=4),
+    "two pixels, 1x1, stride 2": Feeder(4, 8, kernel=1, stride=2, padding=0, sets=2, at_once=2),
+    "two pixels, 5x5, much padding": Feeder(3, 4, kernel=5, padding=2, at_once=2),
 }
 
 
@@ -106,7 +125,7 @@ FEEDERS = {
 def test_columns(name: str) -> None:
     feeder = FEEDERS[name]
     image = feeder.image()
-    assert run_header("columns", configuration(feeder.config), image) == feeder.columns(image)
+    assert run_header("columns", configuration(feeder.config), feeder.beats(image)) == feeder.columns(image)
 
 
 @pytest.mark.parametrize("name", FEEDERS)
@@ -117,14 +136,14 @@ def test_windows(name: str) -> None:
     assert run_header("windows", configuration(feeder.config), columns) == feeder.windows(image)
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_pixels(stride: int) -> None:
-    feeder = Feeder(3, 5, kernel=1, padding=0, stride=stride, sets=2)
+@pytest.mark.parametrize(("stride", "at_once"), [(1, 1), (2, 1), (1, 2)])
+def test_pixels(stride: int, at_once: int) -> None:
+    feeder = Feeder(3, 6, kernel=1, padding=0, stride=stride, sets=2, at_once=at_once)
     image = feeder.image()
-    assert run_header("pixels", configuration(feeder.config), image) == feeder.windows(image)
+    assert run_header("pixels", configuration(feeder.config), feeder.beats(image)) == feeder.windows(image)
 
 
-def engine(feeder: Feeder, taps: list[list[int]], folds: int = 1) -> str:
+def engine(feeder: Feeder, taps: list[list[int]], folds: int, rotations: int, steps: int) -> str:
     """A configuration with the lanes of a support, for each variant its taps."""
     lanes = [(variant, tap) for variant, of_variant in enumerate(taps) for tap in of_variant]
     period = len(taps)
@@ -133,10 +152,11 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int = 1) -> str:
         "PERIOD": period,
         "NONZEROS": len(lanes),
         "TO": 1,
+        "ROTATIONS": rotations,
         "TB": blocks,
         "FOLDS": folds,
         "LANES_PER_OUTPUT": -(-len(lanes) * blocks // folds),
-        "STEPS": 2 * period,
+        "STEPS": steps,
         "WEIGHT_BITS": 4,
         "INDEX_BITS": 0,
         "ACC_BITS": 16,
@@ -146,36 +166,43 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int = 1) -> str:
     return configuration(constants, {"variant": [v for v, _ in lanes], "tap": [t for _, t in lanes]})
 
 
-@pytest.mark.parametrize(("blocks", "folds"), [(1, 1), (2, 1), (2, 4)])
-@pytest.mark.parametrize("in_memory", [False, True])
-def test_ring(blocks: int, folds: int, in_memory: bool) -> None:
-    """For output channel o a lane (v, t) gets tap t of the channel i with (o + i + 1) mod P = v."""
-    taps = [[4], [0], [8], [2, 6]]
-    feeder = Feeder(1, 1, channels=4 * blocks, pieces=4 if in_memory else 1)
-    window = drawn(3, 3, blocks, 4)  # row, column, block, channel
+@pytest.mark.parametrize(
+    ("blocks", "folds", "rotations"), [(1, 1, 1), (2, 1, 1), (2, 4, 1), (1, 1, 2), (2, 3, 2), (2, 1, 4), (1, 5, 4)]
+)
+@pytest.mark.parametrize(("in_memory", "pixels", "stride"), [(False, 1, 1), (True, 1, 1), (False, 2, 1), (True, 2, 2)])
+def test_ring(blocks: int, folds: int, rotations: int, in_memory: bool, pixels: int, stride: int) -> None:
+    """For output channel o a lane (v, t) gets tap t of the channel i with (o + i + 1) mod P = v, for each pixel."""
+    taps, outputs = [[4], [0], [8], [2, 4, 6]], 8
+    width, pieces = pixels * stride, 4 if in_memory else 1
+    feeder = Feeder(1, width, channels=4 * blocks, stride=stride, pieces=pieces, at_once=pixels)
+    window = drawn(3, 3 + (pixels - 1) * stride, blocks, 4)  # row, column, block, channel
     words = window.transpose(3, 1, 0, 2) if in_memory else window.swapaxes(0, 1)
     options = ["-DIN_MEMORY"] if in_memory else []
-    made = run_header("ring", engine(feeder, taps, folds), words, *options)
+    # Window sets that come channel by channel need four iterations.
+    steps = max(outputs // rotations, 4) if in_memory else outputs // rotations
+    made = run_header("ring", engine(feeder, taps, folds, rotations, steps), words, *options)
     copies = 1 if in_memory else 2  # of the ring: as a word in a memory and in registers
-    per_fold = -(-5 * blocks // folds)
-    for output in range(8):
+    per_fold = -(-6 * blocks // folds)
+    assert len(made) == steps * rotations * pixels * copies * folds
+    for at, (output, pixel) in enumerate(itertools.product(range(steps * rotations), range(pixels))):
         expected = [
-            window[tap // 3, tap % 3, block, (variant - output - 1) % 4]
+            window[tap // 3, tap % 3 + pixel * stride, block, (variant - output - 1) % 4]
             for block in range(blocks)
             for variant, of_variant in enumerate(taps)
             for tap in of_variant
         ]
         for copy in range(copies):
-            at = (output * copies + copy) * folds
-            elements = [number for line in made[at : at + folds] for number in line]
+            first = (at * copies + copy) * folds
+            elements = [number for line in made[first : first + folds] for number in line]
             assert len(elements) == per_fold * folds
-            assert elements[: 5 * blocks] == expected, (output, copy)
+            assert elements[: 6 * blocks] == expected, (output, copy)
 
 
 @pytest.mark.parametrize(("pixels", "sets", "steps", "folds"), [(3, 2, 4, 3), (2, 1, 1, 1), (1, 3, 2, 1), (1, 1, 1, 1)])
 def test_nest(pixels: int, sets: int, steps: int, folds: int) -> None:
     feeder = Feeder(1, pixels, channels=1, kernel=1, padding=0, sets=sets)
-    extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "TB": 1, "FOLDS": folds, "STEPS": steps, "LANES_PER_OUTPUT": 1}
+    extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "ROTATIONS": 1, "TB": 1, "LANES_PER_OUTPUT": 1}
+    extents |= {"FOLDS": folds, "STEPS": steps}
     bits = {"WEIGHT_BITS": 4, "INDEX_BITS": 0, "ACC_BITS": 16, "OUT_BITS": 8, "BIAS_BITS": 8}
     expected = []
     for pixel, b, s, f in itertools.product(range(pixels), range(sets), range(steps), range(folds)):
@@ -188,34 +215,64 @@ def test_nest(pixels: int, sets: int, steps: int, folds: int) -> None:
 
 @pytest.mark.parametrize(("wide", "narrow", "channels"), [(6, 2, 12), (6, 2, 10), (3, 3, 6), (4, 1, 4)])
 @pytest.mark.parametrize("split", [True, False])
-def test_regroup(wide: int, narrow: int, channels: int, split: bool) -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_regroup(wide: int, narrow: int, channels: int, split: bool, at_once: int) -> None:
     """Channels keep their order; a last wide word that a pixel does not fill has zeros above."""
     pixels = 3
-    image = drawn(pixels, channels)
+    image = drawn(pixels * at_once, channels)
     filled = np.pad(image, ((0, 0), (0, -channels % wide)))
     groups = {"IN_GROUP": wide, "OUT_GROUP": narrow} if split else {"IN_GROUP": narrow, "OUT_GROUP": wide}
-    constants = groups | {"BITS": BITS, "PIXELS": pixels, "PIECES": channels // narrow}
-    given, expected = (filled, image.reshape(-1, narrow)) if split else (image, filled.reshape(-1, wide))
+    constants = groups | {"BITS": BITS, "SETS": pixels, "TX": at_once, "PIECES": channels // narrow}
+
+    def words(pixels: np.ndarray, group: int) -> np.ndarray:
+        return pixels.reshape(-1, at_once, pixels.shape[1] // group, group).swapaxes(1, 2).reshape(-1, at_once * group)
+
+    given, expected = (words(filled, wide), words(image, narrow))[:: 1 if split else -1]
     made = run_header("regroup", configuration(constants), given, *(["-DSPLIT"] if split else []))
     assert made == expected.tolist()
 
 
-@pytest.mark.parametrize(("maximum", "padding", "stride"), [(True, 0, 2), (False, 0, 2), (False, 1, 1)])
-def test_pool(maximum: bool, padding: int, stride: int) -> None:
-    feeder = replace(FEEDERS["2x2"], height=5, width=4, stride=stride, padding=padding, sets=2)
+@pytest.mark.parametrize(("at_once", "ratio", "groups"), [(1, 2, 3), (2, 2, 1), (2, 3, 2), (1, 4, 1)])
+@pytest.mark.parametrize("split", [True, False])
+def test_regroup_pixels(at_once: int, ratio: int, groups: int, split: bool) -> None:
+    """Pixels keep their order: of each set all groups of channels, of each of these all pixels."""
+    sets, channels = 3, 2
+    image = drawn(sets, ratio, at_once, groups, channels)
+    narrow = image.swapaxes(2, 3).reshape(-1, at_once * channels)
+    wide = image.transpose(0, 3, 1, 2, 4).reshape(-1, ratio * at_once * channels)
+    constants = {"WIDE_SETS": sets, "RATIO": ratio, "GROUPS": groups, "WORD_BITS": at_once * channels * BITS}
+    given, expected = (wide, narrow) if split else (narrow, wide)
+    options = ["-DPIXELS", *(["-DSPLIT"] if split else [])]
+    made = run_header("regroup", configuration(constants | {"BITS": BITS}), given, *options)
+    assert made == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("maximum", "padding", "stride", "at_once"),
+    [(True, 0, 2, 1), (False, 0, 2, 1), (False, 1, 1, 1), (True, 0, 2, 2), (False, 0, 2, 4)],
+)
+def test_pool(maximum: bool, padding: int, stride: int, at_once: int) -> None:
+    width = 4 if at_once == 1 else 8
+    feeder = replace(FEEDERS["2x2"], height=5, width=width, stride=stride, padding=padding, sets=2, at_once=at_once)
     image = feeder.image()
     rest = {"SUM_BITS": BITS + 2, "OUT_BITS": BITS, "SHIFT": 0 if maximum else 2, "RELU": False, "MAXIMUM": maximum}
-    windows = np.array(feeder.windows(image)).reshape(-1, 4, feeder.channels)
-    expected = windows.max(1) if maximum else (windows.sum(1) + 2) >> 2
-    assert run_header("pool", configuration(feeder.config | rest), image) == expected.tolist()
+    one = replace(feeder, at_once=1)
+    windows = np.array(one.windows(image)).reshape(-1, 4, feeder.channels)
+    pixels = windows.max(1) if maximum else (windows.sum(1) + 2) >> 2
+    pooled = pixels.reshape(one.out_height, one.out_width, one.sets, one.channels)
+    expected = replace(feeder, height=one.out_height, width=one.out_width).beats(pooled)
+    made = run_header("pool", configuration(feeder.config | rest), feeder.beats(image))
+    assert made == expected.reshape(-1, at_once * feeder.channels).tolist()
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 8])
 @pytest.mark.parametrize("groups", [1, 3])
-def test_global_average(groups: int) -> None:
-    image = drawn(8, groups, 2)
-    constants = {"PIXELS": 8, "GROUPS": groups, "CHANNELS": 2, "IN_BITS": BITS, "SUM_BITS": BITS + 3, "OUT_BITS": BITS}
-    made = run_header("global_average", configuration(constants | {"SHIFT": 3, "RELU": False}), image)
-    assert made == ((image.sum(0) + 4) >> 3).tolist()
+def test_global_average(groups: int, at_once: int) -> None:
+    image = drawn(8 // at_once, groups, at_once, 2)
+    constants = {"SETS": 8 // at_once, "TX": at_once, "GROUPS": groups, "CHANNELS": 2, "IN_BITS": BITS, "SHIFT": 3}
+    constants |= {"SUM_BITS": BITS + 3, "OUT_BITS": BITS, "RELU": False}
+    made = run_header("global_average", configuration(constants), image)
+    assert made == ((image.sum((0, 2)) + 4) >> 3).tolist()
 
 
 @pytest.mark.parametrize("relu", [True, False])
@@ -229,16 +286,21 @@ def test_add(relu: bool) -> None:
     assert made == expected.tolist()
 
 
-@pytest.mark.parametrize(("outputs", "steps"), [(1, 6), (1, 4), (2, 4), (1, 3)])
-def test_output(outputs: int, steps: int) -> None:
-    """Step s of output k is channel k * P + s of its group of P steps; a last group may be of fewer steps."""
+@pytest.mark.parametrize(
+    ("To", "rotations", "steps"),
+    [(1, 1, 6), (1, 1, 4), (2, 1, 4), (1, 1, 3), (1, 2, 3), (1, 2, 1), (2, 2, 4), (1, 4, 3), (3, 4, 2)],
+)
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_output(To: int, rotations: int, steps: int, at_once: int) -> None:
+    """Step s has `rotations` neighbouring channels of each of To slices of its group; a last group may be shorter."""
     period, pixels = 4, 2
-    feeder = Feeder(1, pixels, channels=period, kernel=1, padding=0)
-    sums = drawn(pixels, steps, outputs, bits=9)
+    feeder = Feeder(1, pixels * at_once, channels=period, kernel=1, padding=0, at_once=at_once)
+    sums = drawn(pixels, steps, at_once, rotations, To, bits=9)
     constants = feeder.config | {
         "PERIOD": period,
         "NONZEROS": 1,
-        "TO": outputs,
+        "TO": To,
+        "ROTATIONS": rotations,
         "TB": 1,
         "FOLDS": 1,
         "LANES_PER_OUTPUT": 1,
@@ -253,6 +315,8 @@ def test_output(outputs: int, steps: int) -> None:
         "RELU": False,
     }
     values = ((sums + 4) >> 3).clip(-16, 15)
-    groups = np.pad(values, ((0, 0), (0, -steps % period), (0, 0))).reshape(pixels, -1, period, outputs)
-    expected = groups.swapaxes(2, 3).reshape(-1, outputs * period)
+    slots = period // rotations
+    by_pixel = np.pad(values, ((0, 0), (0, -steps % slots), *[(0, 0)] * 3)).swapaxes(1, 2)  # [pixels, at_once, steps, ..]
+    groups = by_pixel.reshape(pixels, at_once, -1, period, To).transpose(0, 2, 1, 4, 3)
+    expected = groups.reshape(-1, at_once * To * period)
     assert run_header("output", configuration(constants), sums) == expected.tolist()

@@ -34,6 +34,7 @@ def shapes(draw: st.DrawFn) -> EngineShape:
         width=4,
         support=support,
         engine="indexed",
+        R=draw(st.sampled_from([1, 1, 2, period])),
         Tb=draw(st.sampled_from([1, blocks])),
         fold=draw(st.integers(1, support.nonzeros)),
         acc_bits=32,
@@ -55,16 +56,16 @@ def test_an_index_names_the_place_of_its_weight(shape, seed):
     np.testing.assert_array_equal(unpack_weights(low, shape), weights)
 
     index = unpack_indices(high, shape)
-    assert index.shape == (shape.NB, shape.steps, shape.To, shape.elements)
+    assert index.shape == (shape.NB, shape.steps, shape.R, shape.elements)
     place = index.min(initial=0), index.max(initial=0)
     assert 0 <= place[0] and place[1] < shape.positions
-    found = np.zeros((shape.cout, shape.NB * shape.Tb * shape.P, 9), bool)
+    found = np.zeros((shape.steps * shape.R, shape.NB * shape.Tb * shape.P, 9), bool)
     for block_set in range(shape.NB):
-        for step in range(shape.steps):
-            chosen = index[block_set, step, 0]
+        for output in range(shape.steps * shape.R):
+            chosen = index[block_set, output // shape.R, output % shape.R]
             channels = block_set * shape.Tb * shape.P + chosen // 9
-            found[shape.step_outputs[step, 0], channels, chosen % 9] = True
-    np.testing.assert_array_equal(found[:, : shape.cin].reshape(mask.shape), mask)
+            found[output, channels, chosen % 9] = True
+    np.testing.assert_array_equal(found[: shape.cout, : shape.cin].reshape(mask.shape), mask)
 
 
 @given(st.integers(1, 9), st.integers(1, 20), st.integers(1, 12), st.integers(0, 5))

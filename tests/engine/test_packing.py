@@ -1,5 +1,7 @@
 """Packing against a field-by-field reading of docs/reference/interfaces.md, and round trips."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -53,6 +55,7 @@ def shapes(draw: st.DrawFn) -> EngineShape:
         draw(st.integers(1, 3)),
         draw(st.sampled_from([t for t in range(1, blocks + 1) if blocks % t == 0])),
     )
+    rotations = draw(st.sampled_from([r for r in range(1, probe.P + 1) if probe.P % r == 0]))
     cout = draw(st.integers(1, 2)) * probe.P * to if to > 1 else draw(st.integers(1, 20))
     padding = draw(st.integers(0, kernel - 1))
     smallest = max(1, kernel - 2 * padding)
@@ -62,6 +65,7 @@ def shapes(draw: st.DrawFn) -> EngineShape:
         kernel=kernel,
         support=support,
         To=to,
+        R=rotations,
         Tb=tb,
         stride=draw(st.integers(1, 3)),
         padding=padding,
@@ -89,24 +93,37 @@ def field(word: int, index: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-@settings(deadline=None, max_examples=60)
+def steps_of(shape: EngineShape) -> int:
+    """Steps of a pixel, as docs/reference/interfaces.md counts them."""
+    return math.ceil(shape.cout / (shape.To * shape.R))
+
+
+def output_of(shape: EngineShape, s: int, n: int) -> int:
+    """Output channel n of step s, as docs/reference/interfaces.md numbers them; from cout on it is padding."""
+    P, To, R = shape.P, shape.To, shape.R
+    group, slot = divmod(s, P // R)
+    r, k = divmod(n, To)
+    return (group * To + k) * P + slot * R + r
+
+
+@settings(deadline=None, max_examples=100)
 @given(shapes(), st.integers(0, 2**32))
 def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
     weights = random_weights(seed, shape)
     words = pack_weights(weights, shape)
     p, f, m, n = shape.P, shape.fold, shape.M, shape.N
-    elements = shape.support.elements()
-    assert len(words) == shape.NB * (shape.cout // shape.To) * f
-    assert all(0 <= word < 1 << (m * shape.To * shape.weight_bits) for word in words)
+    elements, steps, outputs = shape.support.elements(), steps_of(shape), shape.To * shape.R
+    assert len(words) == shape.NB * steps * f
+    assert all(0 <= word < 1 << (m * outputs * shape.weight_bits) for word in words)
     for b in range(shape.NB):
-        for s in range(shape.cout // shape.To):
+        for s in range(steps):
             for fold in range(f):
-                word = words[(b * (shape.cout // shape.To) + s) * f + fold]
-                for k in range(shape.To):
-                    o = (s // p) * p * shape.To + k * p + s % p
+                word = words[(b * steps + s) * f + fold]
+                for k in range(outputs):
+                    o = output_of(shape, s, k)
                     for j in range(m):
                         element, expected = fold * m + j, 0
-                        if element < n * shape.Tb:
+                        if element < n * shape.Tb and o < shape.cout:
                             (v, t), tb = elements[element % n], element // n
                             i = (b * shape.Tb + tb) * p + (v - o - 1) % p
                             if i < shape.cin:
@@ -114,17 +131,21 @@ def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
                         assert field(word, k * m + j, shape.weight_bits) == expected
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=100)
 @given(shapes(), st.integers(1, 16), st.integers(0, 2**32))
-def test_scale_word_by_word(shape: EngineShape, bits: int, seed: int) -> None:
+def test_biases_and_scales_word_by_word(shape: EngineShape, bits: int, seed: int) -> None:
     shape = shape.model_copy(update={"scale_bits": bits})
+    bias = random_integers(seed, shape.bias_bits, (shape.cout,))
     scales = np.random.default_rng(seed).integers(1, 1 << bits, shape.cout)
-    words = pack_scales(scales, shape)
-    P, To = shape.P, shape.To
-    assert len(words) == shape.steps and all(0 <= word < 1 << (To * bits) for word in words)
-    for s, word in enumerate(words):
-        for k in range(To):
-            assert word >> (k * bits) & ((1 << bits) - 1) == scales[(s // P) * P * To + k * P + s % P]
+    outputs = shape.To * shape.R
+    biases, words = pack_bias(bias, shape), pack_scales(scales, shape)
+    assert len(words) == len(biases) == steps_of(shape)
+    for s, (bias_word, word) in enumerate(zip(biases, words, strict=True)):
+        assert 0 <= word < 1 << (outputs * bits) and 0 <= bias_word < 1 << (outputs * shape.bias_bits)
+        for k in range(outputs):
+            o = output_of(shape, s, k)
+            assert word >> (k * bits) & ((1 << bits) - 1) == (scales[o] if o < shape.cout else 0)
+            assert field(bias_word, k, shape.bias_bits) == (bias[o] if o < shape.cout else 0)
     for wrong in (0, 1 << bits):
         with pytest.raises(ConfigError, match=f"scales .{bits} bits.: must be .*, got {wrong} at"):
             pack_scales(np.full(shape.cout, wrong), shape)
@@ -172,11 +193,15 @@ def test_counts(shape: EngineShape) -> None:
     assert shape.macs == shape.hout * shape.wout * weights
     assert shape.weight_bits_stored == weights * shape.weight_bits
     assert shape.padding_bits == shape.rom_words * shape.rom_word_bits - shape.weight_bits_stored >= 0
-    if shape.cin % shape.P == 0 and shape.elements % shape.fold == 0:
+    outputs = shape.To * shape.R
+    if shape.cin % shape.P == 0 and shape.elements % shape.fold == 0 and shape.cout % outputs == 0:
         assert shape.padding_bits == 0
-    # Every output channel is made exactly once.
-    assert sorted(shape.step_outputs.flat) == list(range(shape.cout))
-    assert shape.step_outputs.shape == (shape.steps, shape.To)
+    # Every output channel is made exactly once, and less than a step of what is no output channel.
+    assert sorted(shape.step_outputs.flat) == list(range(shape.padded_cout))
+    assert shape.cout <= shape.padded_cout < shape.cout + outputs
+    assert shape.step_outputs.shape == (shape.steps, outputs)
+    # All channels of an output word are made in the steps between two words.
+    assert shape.groups == -(-shape.steps // (shape.P // shape.R))
     assert EngineShape(**shape.model_dump()) == shape
     assert EngineShape.model_validate_json(shape.model_dump_json()) == shape
 
@@ -187,6 +212,31 @@ def test_example_of_the_papers() -> None:
     assert shape.hout * shape.wout * shape.NB * shape.steps * shape.fold == 262_144
     assert shape.macs == 262_144 * 24
     assert shape.padding_bits == 0
+
+
+def test_the_ring_stands_still_where_a_step_has_a_period_of_outputs() -> None:
+    """64 -> 64 channels, PSD1_P16: 16 rotations of 24 lanes, the whole period in each of 4 steps."""
+    size = {"cin": 64, "cout": 64, "height": 32, "width": 32}
+    shape = EngineShape(**{**BASE, **size, "R": 16, "lanes": 384})
+    assert (shape.outputs, shape.M, shape.lanes, shape.slots, shape.steps, shape.groups) == (16, 24, 384, 1, 4, 4)
+    assert shape.hout * shape.wout * shape.NB * shape.steps * shape.fold == 16_384
+    assert shape.macs == 16_384 * 384 and shape.padding_bits == 0
+    assert shape.step_outputs.tolist() == [[*range(16 * step, 16 * step + 16)] for step in range(4)]
+
+
+def test_a_last_step_is_padded() -> None:
+    """18 outputs by four: the last two of the fifth step are none, and all that belongs to them is zero."""
+    shape = EngineShape(**{**BASE, "cout": 18, "R": 4})
+    assert (shape.steps, shape.padded_cout) == (5, 20)
+    weights = int(shape.support.mask(18, 20).sum())
+    assert shape.padding_bits == (2 * 20 * 24 - weights) * 8
+    full = np.ones((18, 20, 3, 3), int) * shape.support.mask(18, 20)
+    last = pack_weights(full, shape)[shape.steps - 1]  # of the first block set
+    assert last == sum(1 << (8 * j) for j in range(2 * 24))
+    biases = pack_bias(np.full(18, -1), shape)
+    assert biases[-1] == (1 << (2 * shape.bias_bits)) - 1
+    with pytest.raises(ConfigError, match="bias ROM: padding fields must be zero"):
+        unpack_bias([*biases[:-1], (1 << (3 * shape.bias_bits)) - 1], shape)
 
 
 def test_short_last_block_is_counted() -> None:
@@ -200,6 +250,13 @@ def test_short_last_block_is_counted() -> None:
     [
         ({"To": 3}, "To: .* 48 must divide cout, got To 3 with cout 32"),
         ({"To": 0}, "To: "),
+        ({"R": 3}, "R: must divide the period 16 of PSD1_P16, got 3"),
+        ({"R": 32}, "R: must divide the period 16 of PSD1_P16, got 32"),
+        ({"R": 0}, "R: "),
+        ({"R": 2, "support": "dense"}, "R: must divide the period 1 of dense, got 2"),
+        ({"R": 2, "lanes": 24}, r"lanes: must be ceil.24 / 1. \* 2 = 48 for PSD1_P16 with To 1, R 2, .* got 24"),
+        ({"R": 2, "packing": 2}, "packing: must divide To = 1, .* got 2"),
+        ({"R": 4, "feed": "channels"}, "feed: channels: .* at least the period 16, got 8 . 1; .* lower To or R"),
         ({"Tb": 3}, "Tb: must divide .* 2 blocks, got 3"),
         ({"fold": 0}, "fold: "),
         ({"fold": 25}, "fold: must be 1 to N .* 24, got 25"),
@@ -279,6 +336,10 @@ def test_damaged_rom_is_refused() -> None:
         unpack_weights([1 << shape.rom_word_bits, *words[1:]], shape)
     with pytest.raises(ConfigError, match="padding"):
         unpack_weights([*words[:-1], (1 << shape.rom_word_bits) - 1], shape)
+    ragged = EngineShape(**{**BASE, "cin": 16, "cout": 31, "R": 2})
+    words = pack_weights(random_weights(1, ragged), ragged)
+    with pytest.raises(ConfigError, match="padding"):  # of an output channel that is none
+        unpack_weights([*words[:-1], words[-1] | 1 << (ragged.rom_word_bits - 1)], ragged)
 
 
 def test_padding_of_output_beats_must_be_zero() -> None:

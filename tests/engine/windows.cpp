@@ -10,7 +10,7 @@ using G = psconv::WindowGeometry<Config>;
 int main() {
   G::ColumnStream columns;
   G::WindowStream windows;
-  read_words<Config::IN_BITS, G::COLUMN_BITS / Config::IN_BITS>(columns);
+  read_words<Config::IN_BITS, G::COLUMNS_BITS / Config::IN_BITS>(columns);
   psconv::windows<Config>(columns, windows);
   print_words<Config::IN_BITS>(windows);
   return !columns.empty();

@@ -102,8 +102,11 @@ def accesses(shape: EngineShape) -> dict[str, list[tuple[bool, bool]]]:
         ahead = [n // turn < sets - 1 and n % turn < shape.pieces for n in range(sets * turn)]
         writes = [write for _, write in nests["pe"]]
         nests["pe"] = [(True, False)] * shape.pieces + list(zip(ahead, writes, strict=True))
+    per_word = shape.P // shape.R
     nests["output"] = [
-        (True, step == shape.steps - 1 or step % shape.P == shape.P - 1) for _ in pixels for step in range(shape.steps)
+        (True, step == shape.steps - 1 or step % per_word == per_word - 1)
+        for _ in pixels
+        for step in range(shape.steps)
     ]
     return nests
 
