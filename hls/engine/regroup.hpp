@@ -84,7 +84,8 @@ sets:
 //
 // \tparam C  configuration: WIDE_SETS of RATIO * TX pixels, RATIO, GROUPS words of a set; WORD_BITS of a narrow word
 template <class C, class X, class Y> void split_pixels(hls::stream<X>& x, hls::stream<Y>& y) {
-  ap_uint<C::RATIO * C::WORD_BITS> kept[C::GROUPS];  // what has not been sent, by group
+  const int rest_bits = (C::RATIO - 1) * C::WORD_BITS;
+  ap_uint<rest_bits> kept[C::GROUPS];  // what has not been sent, by group
 
 sets:
   for (int set = 0; set < C::WIDE_SETS; ++set) {
@@ -98,7 +99,7 @@ sets:
         ap_uint<C::RATIO * C::WORD_BITS> word = kept[g];
         if (part == 0) word = payload<C::RATIO * C::WORD_BITS>(x.read());
         send(y, ap_uint<C::WORD_BITS>(word), set == C::WIDE_SETS - 1 && part == C::RATIO - 1 && g == C::GROUPS - 1);
-        kept[g] = word >> C::WORD_BITS;
+        kept[g] = upper<rest_bits>(word);
       }
     }
   }
@@ -108,7 +109,8 @@ sets:
 //
 // \tparam C  configuration: as that of split_pixels
 template <class C, class X, class Y> void gather_pixels(hls::stream<X>& x, hls::stream<Y>& y) {
-  ap_uint<C::RATIO * C::WORD_BITS> kept[C::GROUPS];  // what has come, by group
+  const int rest_bits = (C::RATIO - 1) * C::WORD_BITS;
+  ap_uint<rest_bits> kept[C::GROUPS];  // what has come, by group
 
 sets:
   for (int set = 0; set < C::WIDE_SETS; ++set) {
@@ -119,11 +121,10 @@ sets:
 #pragma HLS PIPELINE II = 1
 // A group's word is stored one part before it is loaded again.
 #pragma HLS DEPENDENCE variable = kept inter RAW distance = C::GROUPS true
-        const ap_uint<C::RATIO * C::WORD_BITS> before = kept[g];
         const ap_uint<C::RATIO * C::WORD_BITS> word =
-            shift_in(before, ap_int<C::WORD_BITS>(payload<C::WORD_BITS>(x.read())));
+            concat(payload<C::WORD_BITS>(x.read()), ap_uint<rest_bits>(kept[g]));
         if (part == C::RATIO - 1) send(y, word, set == C::WIDE_SETS - 1 && g == C::GROUPS - 1);
-        kept[g] = word;
+        kept[g] = upper<rest_bits>(word);
       }
     }
   }
