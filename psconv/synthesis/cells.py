@@ -106,8 +106,8 @@ _ICE40: Weights = {
 class Family:
     """Devices whose cells have rules.
 
-    flattens: the command does unless told -noflatten; else it does on -flatten. chains: an adder is a carry chain of one
-    LUT a bit, and a tree of adders is several, as the vendor's tool builds them.
+    flattens: the command does unless told -noflatten; else it does on -flatten. chains: an adder is a carry chain of
+    one LUT a bit, and a tree of adders is several, as the vendor's tool builds them.
     """
 
     weights: Weights

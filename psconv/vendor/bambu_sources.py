@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from pymodel.common.errors import ConfigError
+from pymodel.engine.windows import has_columns
 from pymodel.top.units import EngineUnit, PoolUnit, Stream, Unit
 
 UNUSED = (
@@ -108,11 +109,13 @@ def calls(unit: Unit) -> dict[str, Any]:
     if len(unit.reads) > 1:
         raise ConfigError(f"--hls bambu: layer {unit.layer}: weights: must be rom, got loaded or streamed")
     engine = isinstance(unit, EngineUnit)
-    kernel = unit.shape.kernel if isinstance(unit, EngineUnit) else unit.kernel
+    shape = unit.shape if isinstance(unit, EngineUnit) else unit
     columns, windows, sums = (f"{unit.name}_{name}" for name in ("column_words", "window_words", "sum_words"))
     geometry = f"psconv::{'Geometry' if engine else 'WindowGeometry'}<{config}>"
     feeder = (
-        [("pixels", source, windows)] if kernel == 1 else [("columns", source, columns), ("windows", columns, windows)]
+        [("columns", source, columns), ("windows", columns, windows)]
+        if has_columns(shape)
+        else [("pixels", source, windows)]
     )
     rest = [("pe", windows, sums), ("output", sums, sink)] if engine else [("reduce", windows, sink)]
     types = {columns: "ColumnStream", windows: "WindowStream", sums: "SumsStream"}

@@ -22,6 +22,7 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.common.records import write_json
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.windows import has_columns
 from pymodel.top.cpp import CONFIG, HEADER, SOURCE
 
 VECTOR_IMAGES = 2  # the least with which the tools can measure the interval from one image to the next
@@ -157,15 +158,15 @@ def wide_words(design: Design) -> list[str]:
 
 def _words(shape: EngineShape) -> dict[str, int]:
     """Bits of the words in an engine."""
-    column = shape.kernel * shape.piece_bits
+    column = shape.Tx * shape.kernel * shape.piece_bits
     return {
         "input word": 8 * shape.in_beat_bytes,
-        "column": column if shape.kernel > 1 else 0,
-        "window": shape.kernel * column,
+        "column": column if has_columns(shape) else 0,
+        "window": shape.kernel * shape.span * shape.piece_bits,
         "weights": shape.rom_word_bits,
         "biases": shape.outputs * shape.bias_bits,
         "scales": shape.outputs * shape.scale_bits,
-        "sums": shape.outputs * shape.acc_bits,
+        "sums": shape.Tx * shape.outputs * shape.acc_bits,
         "output word": 8 * shape.out_beat_bytes,
     }
 

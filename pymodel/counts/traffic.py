@@ -28,6 +28,7 @@ from pymodel.common.errors import Checked, ConfigError
 from pymodel.counts.storage import FORMATS, Storage, network_storage
 from pymodel.engine.cycles import sequences
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.windows import has_columns, kept_columns
 from pymodel.network.supports import MaskSupport, Support, UnstructuredSupport
 from pymodel.network.topology import INPUT, Conv, Linear, Network
 
@@ -206,8 +207,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     index_bits: None for our engine, hard-wired; else an indexed engine with this many bits of indices in all.
     resident: False where weights and indices are written into the engine once per image.
 
-    By the names of docs/reference/interfaces.md, pixels = Hout * Wout, turns = pixels * NB * steps and iterations =
-    turns * F, outputs = To * R:
+    By the names of docs/reference/interfaces.md, with Tx = 1 and pixels = Hout * Wout, turns = pixels * NB * steps and
+    iterations = turns * F, outputs = To * R:
 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident
@@ -234,13 +235,14 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     gathered_bits, of an indexed engine: in_bits for each product. Products: iterations * multipliers.
     """
     runs = {sequence.process: sequence for sequence in sequences(shape)}
-    pixels, turns = shape.hout * shape.wout, shape.hout * shape.wout * shape.NB * shape.steps
+    sets, turns = shape.pixel_sets, shape.pixel_sets * shape.NB * shape.steps
     iterations = turns * shape.fold
     piece, pieces = shape.piece_bits, shape.NB * shape.pieces
-    column = shape.kernel * piece
-    window, lines, history = shape.kernel * column, column - piece, (shape.kernel - 1) * column
-    sums, biases = shape.outputs * shape.acc_bits, shape.outputs * shape.bias_bits
-    loads, ring_moves = pixels * shape.NB, pixels * shape.NB
+    column = shape.kernel * shape.Tx * piece
+    window, lines = shape.kernel * shape.span * piece, column - shape.Tx * piece
+    history = kept_columns(shape) * shape.kernel * piece
+    sums, biases = shape.Tx * shape.outputs * shape.acc_bits, shape.outputs * shape.bias_bits
+    loads, ring_moves = sets * shape.NB, sets * shape.NB
     if index_bits is None and shape.slots > 1:
         ring_moves += turns - loads
 
@@ -254,13 +256,13 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
         registers[name] = Registers(part, bits)
 
     rom = shape.rom_words * shape.rom_word_bits
-    stored("weights", "weights", rom, pixels * rom, 0 if resident else rom)
+    stored("weights", "weights", rom, sets * rom, 0 if resident else rom)
     if index_bits:
-        stored("indices", "indices", index_bits, pixels * index_bits, 0 if resident else index_bits)
+        stored("indices", "indices", index_bits, sets * index_bits, 0 if resident else index_bits)
     stored("biases", "sums", shape.steps * biases, iterations * biases, 0)
-    if shape.kernel > 1:
+    if has_columns(shape):
         moved = runs["columns"].iterations * lines
-        stored("lines", "activations", shape.width * pieces * lines, moved, moved)
+        stored("lines", "activations", shape.width // shape.Tx * pieces * lines, moved, moved)
         clocked("columns", "activations", len(runs["columns"].writes) * column)
         moved = runs["windows"].iterations * history
         if pieces > 1:
@@ -268,17 +270,17 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
         else:
             clocked("history", "activations", moved)
     if shape.NB > 1:
-        moved = (turns - pixels * shape.steps) * sums
+        moved = (turns - sets * shape.steps) * sums
         stored("sums", "sums", shape.steps * sums, moved, moved)
     clocked("windows", "activations", loads * shape.pieces * window)
     if shape.pieces > 1:
-        operands = shape.R * shape.elements * shape.in_bits
+        operands = shape.Tx * shape.R * shape.elements * shape.in_bits
         read, written = iterations * operands, loads * shape.pieces * operands
         stored("taps", "activations", 2 * shape.pieces * operands, read, written)
     else:
         clocked("ring", "activations", ring_moves * window)
-    clocked("sums", "sums", pixels * shape.steps * sums + (iterations * sums if shape.fold > 1 else 0))
-    clocked("output", "sums", runs["output"].iterations * shape.out_channels_per_beat * shape.out_bits)
+    clocked("sums", "sums", sets * shape.steps * sums + (iterations * sums if shape.fold > 1 else 0))
+    clocked("output", "sums", runs["output"].iterations * shape.out_words.word_bits)
     products = iterations * shape.lanes
     return EngineTraffic(
         memories=memories,
@@ -290,7 +292,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
 
 def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: EngineOptions) -> EngineShape:
     """The fastest engine of a layer with at most `options.multipliers` multipliers that has one rotation at once
-    (R = 1), which does for so few; of equals the smallest, then the one with most blocks at once (it carries the fewest sums over).
+    (R = 1), which does for so few; of equals the smallest, then the one with most blocks at once (it carries the fewest
+    sums over).
 
     For counts on paper, of every network and format alike: each layer by itself, every engine with the same number of
     multipliers, none shared. What a chip holds, packing and rings in memories decide nothing here; a network that is to

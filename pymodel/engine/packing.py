@@ -88,9 +88,9 @@ class EngineShape(Checked):
         lanes = data.get("lanes")
         if lanes is not None and (isinstance(lanes, bool) or lanes != shape.lanes):
             raise ConfigError(
-                f"lanes: must be ceil({shape.elements} / {shape.fold}) * {shape.outputs * shape.Tx} = {shape.lanes} for "
-                f"{shape.support.name} with To {shape.To}, R {shape.R}, Tx {shape.Tx}, Tb {shape.Tb}, fold {shape.fold}, "
-                f"got {lanes!r}"
+                f"lanes: must be ceil({shape.elements} / {shape.fold}) * {shape.outputs * shape.Tx} = {shape.lanes} "
+                f"for {shape.support.name} with To {shape.To}, R {shape.R}, Tx {shape.Tx}, Tb {shape.Tb}, "
+                f"fold {shape.fold}, got {lanes!r}"
             )
         return shape
 
@@ -160,8 +160,9 @@ class EngineShape(Checked):
             and self.packing > (most := max(len(one.outputs) for one in self.packed_sums))
         ):
             raise ConfigError(
-                f"packing: must be {'1' if most == 1 else f'1 to {most}'} with To {self.To}, R {self.R}, fold {self.fold}, "
-                f"as no more output channels of a step share an activation, got {self.packing}; raise To or R, or make it divide Tx"
+                f"packing: must be {'1' if most == 1 else f'1 to {most}'} with To {self.To}, R {self.R}, "
+                f"fold {self.fold}, as no more output channels of a step share an activation, got {self.packing}; "
+                "raise To or R, or make it divide Tx"
             )
         return self
 
@@ -420,7 +421,8 @@ class EngineShape(Checked):
         group, slot = np.divmod(np.arange(self.steps), self.slots)
         first = group * self.P * self.To + slot * self.R
         rotation, output = np.divmod(np.arange(self.outputs), self.To)
-        return first[:, None] + output * self.P + rotation
+        found: Int64 = first[:, None] + output * self.P + rotation
+        return found
 
     @property
     def padded_cout(self) -> int:
@@ -441,7 +443,7 @@ def pack_rom(weights: Integers, shape: EngineShape) -> list[int]:
 
 
 def pack_indices(shape: EngineShape) -> list[int]:
-    """The index fields of an indexed engine's ROM: word_weights * `index_bits` bits for each address, fields as the weights'.
+    """The index fields of an indexed engine's ROM: word_weights * `index_bits` bits an address, fields as the weights'.
 
     An index is (sub-block * P + channel) * K * K + tap; that of a padding field is 0.
     """
@@ -598,7 +600,7 @@ def _positions(shape: EngineShape) -> Int64:
 
 
 def _by_address(values: Int64, shape: EngineShape) -> Int64:
-    """[NB, steps, outputs, E] -> [words, word_weights]: lane j of an output in fold f has element f * M + j, zero beyond."""
+    """[NB, steps, outputs, E] -> [words, word_weights]: lane j in fold f has element f * M + j, zero beyond."""
     values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
     values = values.reshape(shape.NB, shape.steps, shape.outputs, shape.fold, shape.M)
     return values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1)

@@ -15,8 +15,8 @@ def engine_shape(bundle: Bundle, name: str, To: int = 1, Tb: int = 1, fold: int 
     """The engine of a convolution or fully connected layer of a bundle at the given parallelism.
 
     A fully connected layer is a 1x1 convolution of one pixel, whose channels are the flattened input. `more` may be
-    EngineShape's R, Tx, engine, packing, feed, multiplier_bits, lanes. Raises ConfigError: no such layer, or none that an
-    engine runs.
+    EngineShape's R, Tx, engine, packing, feed, multiplier_bits, lanes. Raises ConfigError: no such layer, or none that
+    an engine runs.
     """
     layer = bundle.network.layer(name)
     channels, height, width = bundle.network.shapes()[layer.sources[0]]

@@ -1,8 +1,8 @@
 """Which products share a hardware multiplier: those of output channels that meet the same activation.
 
 The To outputs of a rotation read the same places of the ring. So do outputs of different rotations, here and there:
-lane (r, v, t) reads place v - r, and what another variant v' with the tap t reads there is for the output v' - v further
-on. docs/reference/engine.md, "Several products in one multiplier".
+lane (r, v, t) reads place v - r, and what another variant v' with the tap t reads there is for the output v' - v
+further on. docs/reference/engine.md, "Several products in one multiplier".
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ calibration.yaml keeps both.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +28,7 @@ from pymodel.engine.cycles import FEEDER_STAGES
 from pymodel.engine.memories import Memory, half_blocks, totals
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import operand_bits
+from pymodel.engine.windows import has_columns, kept_columns
 
 CALIBRATION = Path(__file__).with_name("calibration.yaml")
 KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")
@@ -171,7 +173,7 @@ def _fifos(shape: EngineShape) -> list[Cost]:
     several = [
         (_window_bits(shape), _REFILL > cycles),
         (_column_bits(shape), _pauses(shape) * shape.stride >= cycles),
-        (shape.outputs * shape.acc_bits, True),
+        (shape.Tx * shape.outputs * shape.acc_bits, True),
         (shape.out_words.word_bits, True),
     ]
     return [fifo_cost(_SHALLOW if deep else 1, width) for width, deep in several if width]
@@ -190,14 +192,16 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
     return {
         "engine": 1,
         "ring": _ring_bits(shape) if _turns(shape) else 0,  # loaded, or turned: a multiplexer for each
-        "select": shape.R * shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
+        "select": shape.Tx * shape.R * shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
         "adders": _adder_bits(shape),
         "fields": _field_bits(shape),
         "constants": shape.multipliers * shape.weight_bits * shape.in_bits * (shape.rom_words == 1),
         "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
         "pieces": shape.in_words.word_bits if shape.pieces > 1 else 0,  # a channel of each block of a beat
-        "sums": shape.outputs * shape.acc_bits,
-        "carried": shape.outputs * shape.acc_bits if carries else 0,  # from fold to fold, from block set to block set
+        "sums": shape.Tx * shape.outputs * shape.acc_bits,
+        "carried": shape.Tx * shape.outputs * shape.acc_bits
+        if carries
+        else 0,  # from fold to fold, from block set to block set
         "group": shape.out_words.word_bits,
     }
 
@@ -208,12 +212,12 @@ def ff_features(shape: EngineShape) -> dict[str, int]:
     column = 0 if _history_in_registers(shape) else _column_bits(shape)  # while the history is read
     return {
         "engine": 1,
-        "words": column + (shape.kernel > 1) * shape.in_words.word_bits,
+        "words": column + has_columns(shape) * shape.in_words.word_bits,
         "ring": _ring_bits(shape),
         "select": shape.multipliers * shape.in_bits if shape.pieces == 1 and shape.fold > 1 else 0,
         "products": product if shape.packing == 1 else 0,
         "packed": product if shape.packing > 1 else 0,  # wider than a multiplier's own registers
-        "sums": shape.outputs * shape.acc_bits,
+        "sums": shape.Tx * shape.outputs * shape.acc_bits,
         "group": shape.out_words.word_bits,
     }
 
@@ -239,15 +243,15 @@ def _pauses(shape: EngineShape) -> int:
 
 def _history_in_registers(shape: EngineShape) -> bool:
     """Whether the history is a single word, which lies in registers, not in memory."""
-    return shape.kernel > 1 and shape.NB * shape.pieces == 1
+    return has_columns(shape) and shape.NB * shape.pieces == 1
 
 
 def _history_registers(shape: EngineShape) -> int:
-    return (shape.kernel - 1) * _column_bits(shape) * _history_in_registers(shape)
+    return kept_columns(shape) * shape.kernel * shape.piece_bits * _history_in_registers(shape)
 
 
 def _window_bits(shape: EngineShape) -> int:
-    return shape.kernel**2 * shape.piece_bits
+    return shape.kernel * shape.span * shape.piece_bits
 
 
 def _ring_bits(shape: EngineShape) -> int:
@@ -256,16 +260,19 @@ def _ring_bits(shape: EngineShape) -> int:
 
 
 def _column_bits(shape: EngineShape) -> int:
-    return shape.kernel * shape.piece_bits if shape.kernel > 1 else 0
+    return shape.Tx * shape.kernel * shape.piece_bits if has_columns(shape) else 0
 
 
 def _padded_rows_bits(shape: EngineShape) -> int:
-    return shape.padding * shape.piece_bits
+    return shape.Tx * shape.padding * shape.piece_bits
 
 
 def _product_bits(shape: EngineShape) -> int:
     """Bits of one multiplier's product."""
-    return shape.in_bits + operand_bits(shape.packing, shape.product_fields.spacing, shape.weight_bits)
+    packed, shared = shape.weight_bits, shape.in_bits
+    if shape.packs_pixels:
+        packed, shared = shared, packed
+    return shared + operand_bits(shape.packing, shape.product_fields.spacing, packed)
 
 
 def in_blocks(shape: EngineShape) -> bool:
@@ -274,9 +281,44 @@ def in_blocks(shape: EngineShape) -> bool:
     return (bits if shape.packing > 1 else min(bits, shape.acc_bits)) >= DSP_PRODUCT_BITS
 
 
-def _fields_apart(shape: EngineShape) -> int:
-    """Fields of each output that are added once they are numbers of their own: products, or sums of a group's."""
-    return -(-shape.M // shape.product_fields.group)
+@dataclass(frozen=True)
+class _Adders:
+    """How the products of a cycle become sums. packed: adders that pack operands, of `packed_bits` bits.
+
+    grouped: bits of the adders of packed products; fields: how many outputs have so many numbers of their own to add;
+    apart_bits: bits of the fields that are told apart from the ones above them.
+    """
+
+    packed: int
+    packed_bits: int
+    grouped: int
+    fields: Mapping[int, int]
+    apart_bits: int
+
+
+def _adders(shape: EngineShape) -> _Adders:
+    spacing, packing, every = shape.product_fields.spacing, shape.packing, shape.Tx * shape.outputs
+    if packing > 1 and not shape.packs_pixels and shape.To % packing:  # rotations share where they can
+        sums = shape.packed_sums
+        shared = [one for one in sums if len(one.outputs) > 1]
+        numbers = Counter(output for one in sums for output in one.outputs)
+        return _Adders(
+            packed=shape.Tx * sum(len(one.lanes) * (len(one.outputs) - 1) for one in shared),
+            packed_bits=shape.weight_bits + 1,
+            grouped=shape.Tx * sum((len(one.lanes) - 1) * (len(one.outputs) * spacing + 1) for one in sums),
+            fields={count: shape.Tx * outputs for count, outputs in Counter(numbers.values()).items()},
+            apart_bits=shape.Tx * spacing * sum(len(one.outputs) - 1 for one in shared),
+        )
+    apart = -(-shape.M // shape.product_fields.group)
+    # Outputs that meet the same activations of several pixels pack them once.
+    activations = min(shape.R * shape.M, shape.positions) * shape.Tx
+    return _Adders(
+        packed=(activations // packing if shape.packs_pixels else shape.multipliers) * (packing - 1),
+        packed_bits=(shape.in_bits if shape.packs_pixels else shape.weight_bits) + 1,
+        grouped=(shape.M - apart) * (every // packing) * (packing * spacing + 1),
+        fields={apart: every},
+        apart_bits=apart * (every // packing) * (packing - 1) * spacing,
+    )
 
 
 def _adder_bits(shape: EngineShape) -> int:
@@ -284,22 +326,26 @@ def _adder_bits(shape: EngineShape) -> int:
 
     Also those of the multipliers themselves where no DSP block is one.
     """
+    adders = _adders(shape)
     products = 0 if in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
-    spacing, packing = shape.product_fields.spacing, shape.packing
-    operands = shape.multipliers * (packing - 1) * (shape.weight_bits + 1)
-    groups = (shape.M - _fields_apart(shape)) * (shape.outputs // packing) * (packing * spacing + 1)
-    bits, terms, width = 0, _fields_apart(shape), spacing + 1
+    trees = sum(outputs * _tree_bits(terms, shape.product_fields.spacing) for terms, outputs in adders.fields.items())
+    return products + adders.packed * adders.packed_bits + adders.grouped + trees
+
+
+@cache
+def _tree_bits(terms: int, spacing: int) -> int:
+    """Adder bits of a balanced tree over so many fields."""
+    bits, width = 0, spacing + 1
     while terms > 1:
         width += 1
         bits += terms // 2 * width
         terms -= terms // 2
-    return products + operands + groups + shape.outputs * bits
+    return bits
 
 
 def _field_bits(shape: EngineShape) -> int:
     """Bits of the packed fields that are told apart from the ones above them."""
-    packing = shape.packing
-    return _fields_apart(shape) * (shape.outputs // packing) * (packing - 1) * shape.product_fields.spacing
+    return _adders(shape).apart_bits
 
 
 def _predict(model: Fit, features: Mapping[str, int]) -> int:

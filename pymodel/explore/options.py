@@ -1,4 +1,4 @@
-"""The ways to build a layer: every legal (To, R, Tb, fold, packing, feed) with its cycles and cost.
+"""The ways to build a layer: every legal (To, R, Tx, Tb, fold, packing, feed) with its cycles and cost.
 
 pymodel.explore chooses among them for all layers of a network together, within the budget of a device. The traffic
 model (pymodel.counts.traffic.fitted_shape) has no device: it takes the fastest engine of each layer with a number of
@@ -7,7 +7,7 @@ multipliers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 from operator import le
@@ -16,9 +16,12 @@ from typing import Literal, NamedTuple
 from pymodel.common.errors import ConfigError
 from pymodel.engine.cycles import feeder_sequences, pe_iterations, sequences
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.products import most_products
 from pymodel.explore.costs import Cost, engine_cost, in_blocks
+from pymodel.top.dataflow import Form, forms
 
 MOST_MULTIPLIERS = 1 << 16  # of an engine, whatever a budget allows
+MOST_PIXELS = 4  # at once
 WINDOWS, CHANNELS = "windows", "channels"  # EngineShape.feed
 Trait = Literal["reads", "writes", "timing"]  # what of an option the rest of the network depends on
 
@@ -32,6 +35,7 @@ class Parallelism(NamedTuple):
     packing: int = 1
     feed: str = WINDOWS
     R: int = 1
+    Tx: int = 1
 
     def of(self, shape: EngineShape) -> EngineShape:
         """The engine of a shape with this parallelism, which must be legal."""
@@ -42,25 +46,22 @@ class Parallelism(NamedTuple):
 class Option:
     """One way to build a layer. cycles: an image takes in steady state, iterations of the engine's slowest process.
 
-    lanes: multiply-accumulates in each cycle, `key.packing` of them in each hardware multiplier.
+    lanes: multiply-accumulates in each cycle; multipliers: hardware multipliers that make them, those of scales aside.
+    words: what the units around it depend on, the forms of its input and output words.
     """
 
     key: Parallelism
     lanes: int
+    multipliers: int
     cycles: int
     cost: Cost
-    groups: tuple[int, int]  # channels of its input and output words: what the units around it depend on
-
-    @property
-    def multipliers(self) -> int:
-        """Hardware multipliers, those of scales aside."""
-        return self.lanes // self.key.packing
+    words: tuple[Form, Form]
 
     def trait(self, trait: Trait) -> Hashable:
-        """Channels of the words that it reads or writes; or all that its cycles depend on, which packing is not."""
+        """The form of the words that it reads or writes; or all that its cycles depend on, which packing is not."""
         if trait == "timing":
             return self.key._replace(packing=1)
-        return self.groups[0 if trait == "reads" else 1]
+        return self.words[0 if trait == "reads" else 1]
 
 
 def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> Iterator[EngineShape]:
@@ -69,7 +70,8 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
     What is legal EngineShape says, packing for the multipliers that the shape itself has. Of the folds that lead to the
     same lanes only the least is there: the others take more cycles with as many lanes and a weight ROM of more words.
     Of the rotations that lead to a single step likewise: the others have more lanes, with nothing to do.
-    packing: whether lanes may share multipliers. channels: whether rings may lie in memories; only where they do.
+    Pixels come at once, up to MOST_PIXELS, where there is nothing to fold. packing: whether lanes may share
+    multipliers. channels: whether rings may lie in memories; only where they do.
     """
     fields = {name: getattr(shape, name) for name in EngineShape.model_fields}
     feeds = [WINDOWS]
@@ -82,14 +84,34 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
         except ConfigError:
             return None
 
+    most = most_products(shape.weight_bits, shape.in_bits, shape.multiplier_bits) if packing else 1
     for To in _divisors(shape.cout):
-        packings = [q for q in (_divisors(To) if packing else [1]) if legal(Parallelism(To, 1, 1, q))]
-        rotations = _rotations(shape, To) if packings else []
-        for Tb in _divisors(shape.blocks) if packings else []:
+        if legal(Parallelism(To, 1, 1)) is None:
+            continue
+        rotations = _rotations(shape, To)
+        for Tb in _divisors(shape.blocks):
             for (lanes, same), R in product(_folds(shape.N * Tb), rotations):
-                for q in (q for q in packings if lanes * To * R // q <= multipliers):
-                    for feed in feeds:
-                        yield from _first(legal(Parallelism(To, Tb, fold, q, feed, R)) for fold in same)
+                for Tx in _pixels(shape) if lanes == shape.N * Tb else [1]:
+                    for q in _packings(most, To, R, Tx, same):
+                        if lanes * To * R * Tx > multipliers * q:
+                            continue
+                        for feed in feeds if Tx == 1 else feeds[:1]:
+                            found = _first(legal(Parallelism(To, Tb, fold, q, feed, R, Tx)) for fold in same)
+                            yield from (engine for engine in found if engine.multipliers <= multipliers)
+
+
+def _packings(most: int, To: int, R: int, Tx: int, folds: Sequence[int]) -> list[int]:
+    """Products that may share a multiplier: those of To outputs, of pixels, of rotations where there is one fold."""
+    rotations = R > 1 and 1 in folds
+    return [q for q in range(1, most + 1) if q == 1 or To % q == 0 or Tx % q == 0 or rotations]
+
+
+def _pixels(shape: EngineShape) -> list[int]:
+    """Pixels at once: powers of two that divide both widths."""
+    found = [1]
+    while found[-1] < MOST_PIXELS and shape.width % (2 * found[-1]) == 0 and shape.wout % (2 * found[-1]) == 0:
+        found.append(2 * found[-1])
+    return found
 
 
 def _rotations(shape: EngineShape, To: int) -> list[int]:
@@ -124,18 +146,18 @@ def most_multipliers(shape: EngineShape, blocks: float | None) -> int:
 
 def options(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> list[Option]:
     """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored."""
-    feeders: dict[tuple[int, str], int] = {}  # the feeder depends on Tb and feed alone
-    outputs: dict[tuple[int, int], int] = {}  # and the output process on To and R: an engine of each tells iterations
+    feeders: dict[tuple[int, str, int], int] = {}  # the feeder depends on Tb, feed and Tx alone
+    outputs: dict[tuple[int, int, int], int] = {}  # and the output process on To, R and Tx: one engine tells for all
     found = []
     for engine in engines(shape, multipliers, packing, channels):
         key = Parallelism(*(getattr(engine, name) for name in Parallelism._fields))
-        if (key.Tb, key.feed) not in feeders:
-            feeders[key.Tb, key.feed] = max(sequence.iterations for sequence in feeder_sequences(engine))
-        if (key.To, key.R) not in outputs:
-            outputs[key.To, key.R] = sequences(engine)[-1].iterations
-        cycles = max(feeders[key.Tb, key.feed], outputs[key.To, key.R], pe_iterations(engine))
-        groups = engine.in_channels_per_beat, engine.out_channels_per_beat
-        found.append(Option(key, engine.lanes, cycles, engine_cost(engine), groups))
+        feeder, output = (key.Tb, key.feed, key.Tx), (key.To, key.R, key.Tx)
+        if feeder not in feeders:
+            feeders[feeder] = max(sequence.iterations for sequence in feeder_sequences(engine))
+        if output not in outputs:
+            outputs[output] = sequences(engine)[-1].iterations
+        cycles = max(feeders[feeder], outputs[output], pe_iterations(engine))
+        found.append(Option(key, engine.lanes, engine.multipliers, cycles, engine_cost(engine), forms(engine)))
     return found
 
 
@@ -164,4 +186,4 @@ def pareto(
 
 def by_words(option: Option) -> Hashable:
     """Options with the same words at input and output, as `apart` of `pareto`."""
-    return option.groups
+    return option.words

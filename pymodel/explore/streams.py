@@ -14,11 +14,12 @@ from openhls.backend.storage import DISTRIBUTED_BITS, DISTRIBUTED_DEPTH
 from pymodel.engine.cycles import STAGES, stream_depths
 from pymodel.engine.memories import feeder_memories, total_half_blocks
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.windows import WindowShape, span
 from pymodel.explore.costs import Cost, fifo_cost
 from pymodel.explore.options import Trait
 from pymodel.explore.solve import Combination, Price
 from pymodel.top.cycles import stream_depths_between
-from pymodel.top.dataflow import Dataflow
+from pymodel.top.dataflow import Dataflow, forms
 from pymodel.top.units import EngineUnit, PoolUnit, Unit, tensor
 
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
@@ -53,9 +54,9 @@ def regions(dataflow: Dataflow) -> Iterator[Region]:
         where: dict[tuple[str, Trait], Hashable] = {}
         for layer, engine in dataflow.engines.items():
             if streams & {stream.name for stream in engine.reads}:
-                where[layer, "reads"] = engine.shape.in_channels_per_beat
+                where[layer, "reads"] = forms(engine.shape)[0]
             if streams & {stream.name for stream in engine.writes}:
-                where[layer, "writes"] = engine.shape.out_channels_per_beat
+                where[layer, "writes"] = forms(engine.shape)[1]
         yield Region(tuple(units), where)
 
 
@@ -96,12 +97,12 @@ def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
 
 def inner_half_blocks(shape: EngineShape) -> int:
     """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
-    return _feeder_half_blocks(stream_depths(shape), shape.kernel, shape.piece_bits)
+    return _feeder_half_blocks(stream_depths(shape), shape, shape.piece_bits)
 
 
-def _feeder_half_blocks(depths: Mapping[str, int], kernel: int, bits: int) -> int:
-    """RAMB18 of streams of columns and windows of words of so many bits."""
-    taps = {"columns": kernel, "windows": kernel**2}
+def _feeder_half_blocks(depths: Mapping[str, int], shape: WindowShape, bits: int) -> int:
+    """RAMB18 of a feeder's streams of columns and windows; bits: of one tap."""
+    taps = {"columns": shape.kernel * shape.Tx, "windows": shape.kernel * span(shape)}
     return sum(fifo_cost(depth, bits * taps[name]).half_blocks for name, depth in depths.items())
 
 
@@ -116,7 +117,7 @@ def _pool_half_blocks(unit: Unit) -> int:
     """RAMB18 of a pooling's memories and of the streams inside it, whose depths follow from the network's interval."""
     if not isinstance(unit, PoolUnit):
         return 0
-    return _line_half_blocks(unit) + _feeder_half_blocks(unit.feeder_depths, unit.kernel, unit.reads[0].word_bits)
+    return _line_half_blocks(unit) + _feeder_half_blocks(unit.feeder_depths, unit, unit.piece_bits)
 
 
 def _least_fifo(words: int, width: int, interval: int) -> Cost:

@@ -206,7 +206,7 @@ class _Builder:
         if not self.readers[INPUT]:
             raise ConfigError("network: input: must be read by a layer, got none")
         first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
-        form = _form_in(self.shapes[first.name]) if first.name in self.shapes else Form(self.tensors[INPUT][0], 1)
+        form = forms(self.shapes[first.name])[0] if first.name in self.shapes else Form(self.tensors[INPUT][0], 1)
         self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, form)))
         for layer in self.layers:
             self._layer(layer)
@@ -264,8 +264,8 @@ class _Builder:
                     f"layer {name}: input: must be one pixel for a fully connected layer in a network's top, "
                     f"got {size}; pool before it"
                 )
-            source = self._source(layer.input, name, _form_in(shape))
-            sink = self._output(name, Form(shape.out_channels_per_beat, shape.Tx))
+            taken, made = forms(shape)
+            source, sink = self._source(layer.input, name, taken), self._output(name, made)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
             scales = self.bundle.scales.get(name)
             kind: type[EngineUnit] = EngineUnit
@@ -316,7 +316,7 @@ class _Builder:
     def _distribute(self, stream: Stream) -> None:
         """Copies of a layer's output for its readers, in the words of its engines where they agree."""
         layer, readers = stream.layer, self.readers[stream.layer]
-        forms = {_form_in(self.shapes[reader]) for reader in readers if reader in self.shapes}
+        forms = {forms(self.shapes[reader])[0] for reader in readers if reader in self.shapes}
         if len(forms) == 1:
             stream = self._regrouped(stream, forms.pop())
         for at, reader in enumerate(readers[:-1]):
@@ -373,9 +373,9 @@ def _form(stream: Stream) -> Form:
     return Form(stream.words.group, stream.words.at_once)
 
 
-def _form_in(shape: EngineShape) -> Form:
-    """The words that an engine takes."""
-    return Form(shape.in_channels_per_beat, shape.Tx)
+def forms(shape: EngineShape) -> tuple[Form, Form]:
+    """Those of the words that an engine takes and makes."""
+    return Form(shape.in_channels_per_beat, shape.Tx), Form(shape.out_channels_per_beat, shape.Tx)
 
 
 def _check_mean(name: str, count: int) -> None:

@@ -316,7 +316,9 @@ def test_output(To: int, rotations: int, steps: int, at_once: int) -> None:
     }
     values = ((sums + 4) >> 3).clip(-16, 15)
     slots = period // rotations
-    by_pixel = np.pad(values, ((0, 0), (0, -steps % slots), *[(0, 0)] * 3)).swapaxes(1, 2)  # [pixels, at_once, steps, ..]
+    by_pixel = np.pad(values, ((0, 0), (0, -steps % slots), *[(0, 0)] * 3)).swapaxes(
+        1, 2
+    )  # [pixels, at_once, steps, ..]
     groups = by_pixel.reshape(pixels, at_once, -1, period, To).transpose(0, 2, 1, 4, 3)
     expected = groups.reshape(-1, at_once * To * period)
     assert run_header("output", configuration(constants), sums) == expected.tolist()
