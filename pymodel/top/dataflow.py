@@ -316,9 +316,9 @@ class _Builder:
     def _distribute(self, stream: Stream) -> None:
         """Copies of a layer's output for its readers, in the words of its engines where they agree."""
         layer, readers = stream.layer, self.readers[stream.layer]
-        forms = {forms(self.shapes[reader])[0] for reader in readers if reader in self.shapes}
-        if len(forms) == 1:
-            stream = self._regrouped(stream, forms.pop())
+        wanted = {forms(self.shapes[reader])[0] for reader in readers if reader in self.shapes}
+        if len(wanted) == 1:
+            stream = self._regrouped(stream, wanted.pop())
         for at, reader in enumerate(readers[:-1]):
             number = "" if at == 0 else str(at + 1)
             copy = replace(stream, name=self._copy_name(layer, at))
