@@ -107,7 +107,7 @@ def test_streams_too_shallow_are_found(tmp_path: Path, monkeypatch: pytest.Monke
         depths.CAMPAIGN.check(SKIP, tmp_path)
 
 
-def test_verdicts_wait_for_their_scores(tmp_path: Path) -> None:
+def test_statuses_wait_for_their_scores(tmp_path: Path) -> None:
     """The longest way round a network with loaded weights: from the packet parser past all engines to the response."""
     depths.CAMPAIGN.check(SKIP | {"weights": "loaded"}, tmp_path)
 
