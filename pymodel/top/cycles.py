@@ -71,7 +71,7 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     for line in lines:
         if IN_PORT in line.process.reads:
             line.raise_to(IN_PORT, words * dataflow.period // len(words))
-    settle(lines, _links(dataflow, {stream.name: None for stream in dataflow.streams}))
+    settle(lines, links_of(dataflow, {stream.name: None for stream in dataflow.streams}))
     # Weights come at full rate, and wait for nothing but their engine.
     loaders = [unit for unit in dataflow.units if isinstance(unit, LoaderUnit)]
     loads = {name: LOAD_DEPTH for loader in loaders for name in (loader.reads[0].name, loader.writes[1].name)}
@@ -91,7 +91,7 @@ def latency_at_most(dataflow: Dataflow, images: int) -> Cycles:
     the others.
     """
     chain, slow = processes(dataflow), slowest(dataflow)
-    links = _links(dataflow, stream_depths_between(dataflow)) | {OUT_PORT: Link(dataflow.units[-1].out_stage, None)}
+    links = links_of(dataflow, stream_depths_between(dataflow)) | {OUT_PORT: Link(dataflow.units[-1].out_stage, None)}
     words = {stream: len(at) for process in chain for stream, at in process.writes.items()}
     reach = max(-(-(link.depth or 0) // words[stream]) for stream, link in links.items() if words[stream])
     simulated = reach + 3
@@ -137,7 +137,7 @@ def check(dataflow: Dataflow, schedule: Mapping[str, Any]) -> None:
     """Raises ConfigError where RTL that was scheduled so has other streams than this model and the C++ count on."""
     links = _scheduled(dataflow, schedule)
     undeclared = {stream for unit in dataflow.units for stream in unit.undeclared}
-    for stream, link in _links(dataflow, stream_depths_between(dataflow)).items():
+    for stream, link in links_of(dataflow, stream_depths_between(dataflow)).items():
         check_depth(stream, links[stream], None if stream in undeclared else link.depth)
 
 
@@ -199,7 +199,7 @@ def _waiting_processes(dataflow: Dataflow) -> list[Process]:
     ]
 
 
-def _links(dataflow: Dataflow, depths: Mapping[str, int | None]) -> dict[str, Link]:
+def links_of(dataflow: Dataflow, depths: Mapping[str, int | None]) -> dict[str, Link]:
     """All streams but the ports, with the write stages that depths are computed for. depths: between the units."""
     links: dict[str, Link] = {}
     for unit in dataflow.units:

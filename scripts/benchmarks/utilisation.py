@@ -48,7 +48,7 @@ SIMULATED = (("PSD4_P8", 28, 8), ("PSD2_P16", 96, 200))
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """Layers, networks, smaller budgets, simulations. Writes FOLDER/layers.json: every layer of every network."""
     cases = [(network, variant) for network in NETWORKS for variant in VARIANTS]
-    results = in_workers(_case, cases, lambda at: progress(" ".join(cases[at])))
+    results = in_workers(result_of, cases, lambda at: progress(" ".join(cases[at])))
     layers = {" ".join(case): result["rows"] for case, result in zip(cases, results, strict=True)}
     write_json(folder / "layers.json", layers)
     small = []
@@ -93,7 +93,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     ]
 
 
-def _case(name: str, variant: str) -> dict[str, Any]:
+def result_of(name: str, variant: str) -> dict[str, Any]:
     """One network under one variant: {"layers", "network": a row, "budgets": rows, "rows": of each layer}."""
     budget = dict(load_target(DEVICE).budgets.model_dump())
     bundle = random_bundle(make_network(name, "cifar10", variant), 0)
@@ -141,7 +141,7 @@ def _case(name: str, variant: str) -> dict[str, Any]:
             f"{STREAM} images": streams[-1],
             "images_for_aim": enough,
             f">= {NETWORK_AIM}": streams[-1] >= NETWORK_AIM,
-            "missed": "–" if enough else _why(macs / (multipliers * interval)),
+            "missed": "–" if enough else why(macs / (multipliers * interval)),
         },
         "budgets": [head | _within(network, budget, part, shapes, sparse) for part in PARTS],
     }
@@ -171,7 +171,7 @@ def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict
     }
 
 
-def _why(steady: float) -> str:
+def why(steady: float) -> str:
     return f"steady {steady:.4f}" if steady < NETWORK_AIM else f"fill: more than {STREAM:,} images needed"
 
 

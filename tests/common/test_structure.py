@@ -116,3 +116,54 @@ def test_every_package_says_what_it_is_for() -> None:
     for entry in ORDER:
         docstring = ast.get_docstring(ast.parse(modules()[entry].read_text()))
         assert docstring and docstring.splitlines()[0].endswith("."), entry
+
+
+NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}  # public, whatever they begin with
+
+
+def private_names(text: str) -> Iterator[str]:
+    """Names that a test takes from these packages, or puts into them, that begin with an underscore."""
+
+    def private(name: object) -> bool:
+        return isinstance(name, str) and name.startswith("_") and not name.startswith("__") and name not in NAMED_TUPLES
+
+    tree = ast.parse(text)
+    known = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in FOLDERS:
+            known |= {alias.asname or alias.name for alias in node.names}
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if private(alias.name))
+        elif isinstance(node, ast.Import):
+            own = [alias for alias in node.names if alias.name.partition(".")[0] in FOLDERS]
+            known |= {alias.asname or alias.name.partition(".")[0] for alias in own}
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Attribute)
+            and private(node.attr)
+            and ast.unparse(node.value).partition(".")[0] in known
+        ):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setattr":
+            owner, name = ast.unparse(node.args[0]), getattr(node.args[1], "value", None)
+            if owner.partition(".")[0] in known and private(name):
+                yield f"{owner}.{name}"
+
+
+def test_tests_know_packages_by_their_public_names() -> None:
+    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "hls" / "openhls" / "tests").rglob("*.py")]
+    assert not [f"{path.relative_to(ROOT)}: {name}" for path in files for name in private_names(path.read_text())]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from pymodel.golden.ops import _rows, conv2d", ["pymodel.golden.ops._rows"]),
+        ("from pymodel.golden import ops as o\no._rows(1)\no.conv2d(1)", ["o._rows"]),
+        ("from psconv import cli\npatch.setattr(cli, '_run', 1)\npatch.setattr(cli, 'run', 1)", ["cli._run"]),
+        ("import rtl_tb.build\nrtl_tb.build._run()", ["rtl_tb.build._run"]),
+        ("import os\nos._exit(0)", []),
+        ("from pymodel.explore.options import Parallelism\nParallelism._fields", []),
+    ],
+)
+def test_private_names_are_found(text: str, found: list[str]) -> None:
+    assert list(private_names(text)) == found
