@@ -158,7 +158,7 @@ def cosim(
     this, console = _flow("cosim", _prepared(config, out, as_json, target=target, clock=clock, waves=waves))
     rows = []
     for design in this.designs:
-        path = this.layout.cosim(design.name).with_suffix(".json")
+        path = this.layout.simulation(design.name)
         with reading(path):
             rows += [
                 {

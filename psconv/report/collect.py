@@ -89,7 +89,7 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
     """
     layout, dataflow = settings.layout, design.dataflow
     schedule = Synthesised(layout.synth(design.name)).schedule
-    simulation = layout.cosim(design.name).with_suffix(".json")
+    simulation = layout.simulation(design.name)
     simulated: dict[str, Summary] = read_json(simulation)
     vectors, free = load_vectors(layout, design), simulated["free"]
     images, start, total = len(vectors.x), free["start"], free["cycles"]["total"]

@@ -198,10 +198,9 @@ def _tools(lanes: int, out: Path) -> Row:
     engine, settings = _engine(lanes, CHANNELS, SIZE, out, images=-(-SIMULATED_CYCLES // cycles))
     hls = timed(lambda: steps.synth_step(engine, settings))
     whole = timed(lambda: steps.cosim_step(engine, settings))
-    result = settings.layout.cosim(engine.name).with_suffix(".json")
-    record = json.loads(result.read_text(encoding="utf-8"))["free"]
+    record = json.loads(settings.layout.simulation(engine.name).read_text(encoding="utf-8"))["free"]
     assert not record["errors"] and not record["mismatch_count"], (lanes, record["errors"])
-    result.with_name(f"{result.stem}.npz").unlink()
+    settings.layout.cosim(engine.name).unlink()
     again = timed(lambda: steps.cosim_step(engine, settings))  # the simulator is there: the run alone
     verilator = Seconds(record["seconds"]["build"], whole.processor - again.processor)
     simulated, seconds = record["cycles"]["simulated"], record["seconds"]["simulation"]

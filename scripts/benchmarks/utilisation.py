@@ -221,7 +221,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     [whole], layout = this.designs, this.layout
     dataflow = whole.dataflow
     schedule = Synthesised(layout.synth(whole.name)).schedule
-    free = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())["free"]
+    free = json.loads(layout.simulation(whole.name).read_text())["free"]
     start, cycles = free["start"], free["cycles"]
     model = latency(dataflow, schedule, images, start)
     ends = [end - start for end in cycles["image_last"]]
