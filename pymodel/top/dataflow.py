@@ -84,7 +84,7 @@ class Dataflow:
         return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
 
     @property
-    def period(self) -> int:
+    def interval(self) -> int:
         """Cycles an image that the network is laid out for: those of its slowest unit by itself."""
         return max(unit.interval for unit in self.units)
 
@@ -149,8 +149,10 @@ def build(
     if loaded and bundle.scales:
         raise ConfigError(f"layer {min(bundle.scales)}: scales: must be left out where weights are loaded")
     dataflow = _Builder(bundle, shapes, loaded, streamed).run()
-    period = dataflow.period
-    units = [replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units]
+    interval = dataflow.interval
+    units = [
+        replace(unit, network_interval=interval) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units
+    ]
     return replace(dataflow, units=units)
 
 

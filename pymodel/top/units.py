@@ -310,7 +310,7 @@ class StreamedEngineUnit(EngineUnit):
 
 @dataclass(frozen=True)
 class PoolUnit(Unit):
-    """Maximum or mean of square windows. period: cycles an image that it has to keep, those of the whole network."""
+    """Maximum or mean of square windows. network_interval: the interval that it has to keep, of the whole network."""
 
     function = "pool"
     header = "pool.hpp"
@@ -320,7 +320,7 @@ class PoolUnit(Unit):
     stride: int
     padding: int
     maximum: bool
-    period: int = 0
+    network_interval: int = 0
 
     @property
     def height(self) -> int:
@@ -382,8 +382,8 @@ class PoolUnit(Unit):
 
     @property
     def feeder_depths(self) -> dict[str, int]:
-        """The least depths of its streams of columns and windows with which it keeps its period."""
-        found = feeder_depths(self._sequences, max(self.period, self.interval))
+        """The least depths of its streams of columns and windows with which it keeps its interval."""
+        found = feeder_depths(self._sequences, max(self.network_interval, self.interval))
         return {words: max(depth, LEAST_DEPTH) for words, depth in found.items()}
 
     @property

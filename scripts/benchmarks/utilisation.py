@@ -58,7 +58,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     picked = f"psconv explore --device {DEVICE} --maximise utilisation --no-packing --no-channels"
     return [
         Table(
-            "3x3 layers in steady state, at the pace of their network",
+            "3x3 layers in steady state, at the interval of their network",
             [r["layers"] for r in results],
             (
                 f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the "
@@ -106,10 +106,10 @@ def result_of(name: str, variant: str) -> dict[str, Any]:
     choice, interval, product = best.answer.chosen, best.interval, best.bounds.product
     assert product is not None, "the best use of lanes comes with a bound"
     rows = [_layer(layer, choice[layer], shape, interval) for layer, shape in shapes.items()]
-    by_name = {row["layer"]: row["at_pace"] for row in rows}
+    by_name = {row["layer"]: row["at_interval"] for row in rows}
     first = next(layer for layer, shape in shapes.items() if shape.kernel == 3)
     three = [by_name[layer] for layer in sparse]
-    missed = [row for row in rows if row["layer"] in (first, *sparse) and row["at_pace"] < LAYER_AIM]
+    missed = [row for row in rows if row["layer"] in (first, *sparse) and row["at_interval"] < LAYER_AIM]
     multipliers = lanes(choice)
     stream = latency_at_most(network.dataflow(choice), STREAM)
     ends = stream.image_last
@@ -124,7 +124,7 @@ def result_of(name: str, variant: str) -> dict[str, Any]:
             "layers": len(sparse),
             "least": min(three),
             "mean": sum(three) / len(three),
-            "least_at_own_pace": min(row["at_own_pace"] for row in rows if row["layer"] in sparse),
+            "least_at_own_interval": min(row["at_own_interval"] for row in rows if row["layer"] in sparse),
             "first": by_name[first],
             f"all >= {LAYER_AIM}": not missed,
             "missed": "; ".join(f"{row['layer']}: {row['multipliers']} for {row['needed']:.2f}" for row in missed)
@@ -166,8 +166,8 @@ def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict
         "multipliers": option.lanes,
         "needed": shape.macs / interval,
         "cycles": option.cycles,
-        "at_own_pace": shape.macs / (option.lanes * option.cycles),
-        "at_pace": shape.macs / (option.lanes * interval),
+        "at_own_interval": shape.macs / (option.lanes * option.cycles),
+        "at_interval": shape.macs / (option.lanes * interval),
     }
 
 
@@ -182,14 +182,14 @@ def _within(
     most = int(budget["DSP"]) // part
     found = most_utilised(network, {**budget, "DSP": most})
     assert found is not None, f"{part}: nothing fits"
-    at_pace = [shapes[name].macs / (found.answer.chosen[name].lanes * found.interval) for name in sparse]
+    at_interval = [shapes[name].macs / (found.answer.chosen[name].lanes * found.interval) for name in sparse]
     return {
         "at most": most,
         "cycles": found.interval,
         "multipliers": lanes(found.answer.chosen),
         "steady": sum(shape.macs for shape in shapes.values()) / found.product,
         "optimal": found.product <= found.bound,
-        "least_3x3": min(at_pace),
+        "least_3x3": min(at_interval),
     }
 
 
@@ -238,7 +238,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
         "N": shapes[convs[0]].N,
         "folding": ", ".join(f"{shapes[c].To}x{shapes[c].Tb}/{shapes[c].fold}" for c in convs),
         "multipliers": dataflow.multipliers,
-        "interval_model": model.steady,
+        "interval_model": model.least_interval,
         "interval_simulated": interval,
         "images": images,
         "cycles_simulated": cycles["total"],

@@ -118,7 +118,7 @@ NETWORK: dict[str, Any] = {
     "cycles_sim": 1_100_000,
     "image_ends_agree": True,
     "fill": 313_568,
-    "steady": 262_144,
+    "least_interval": 262_144,
     "bottleneck": "conv1_pe",
     "interval_model": 262_144,
     "interval_sim": 262_144,
