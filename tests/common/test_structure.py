@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 
+from tests.helpers.imports import imports, markers, modules
 from tests.helpers.places import ROOT
 
 # From below to above; what each is for stands in its own first lines.
@@ -36,37 +37,13 @@ ORDER = (
 )
 # What else a package may not know.
 ALONE = {"openhls": ("openhls",), "rtl_tb": ("openhls", "pymodel.common", "rtl_tb")}
-FOLDERS = {"openhls": ROOT / "hls" / "openhls"} | {
-    name: ROOT / name for name in ("pymodel", "rtl_tb", "psconv", "scripts")
-}
+PACKAGES = ("openhls", "pymodel", "rtl_tb", "psconv", "scripts")
 
 
 @cache
-def modules() -> dict[str, Path]:
-    """Every module of the packages, by its name; tests that lie inside one aside."""
-    found = {}
-    for package, folder in FOLDERS.items():
-        for path in folder.rglob("*.py"):
-            parts = [package, *path.relative_to(folder).with_suffix("").parts]
-            if "tests" not in parts:
-                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-def imports(name: str) -> Iterator[str]:
-    """The modules of these packages that a module imports, at its top or inside a function."""
-    path = modules()[name]
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in modules())
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(package.split(".")[: len(package.split(".")) + 1 - node.level]) if node.level else ""
-            base = ".".join(filter(None, (base, node.module)))
-            for alias in node.names:
-                inner = f"{base}.{alias.name}"
-                if inner in modules() or base in modules():
-                    yield inner if inner in modules() else base
+def inside() -> list[str]:
+    """The modules of the packages, tests that lie inside one aside."""
+    return [name for name in modules() if name.partition(".")[0] in PACKAGES and "tests" not in name.split(".")]
 
 
 def place(name: str) -> str:
@@ -74,9 +51,9 @@ def place(name: str) -> str:
     return next((entry for entry in ORDER if name == entry or name.startswith(f"{entry}.")), name)
 
 
-@pytest.mark.parametrize("package", FOLDERS)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_no_import_runs_up(package: str) -> None:
-    own = [name for name in modules() if name.partition(".")[0] == package]
+    own = [name for name in inside() if name.partition(".")[0] == package]
     assert own
     wrong = []
     for name in own:
@@ -95,7 +72,7 @@ def test_no_import_runs_up(package: str) -> None:
 
 
 def test_no_import_circle() -> None:
-    edges = {name: {other for other in imports(name) if other != name} for name in modules()}
+    edges = {name: imports(name) - {name} for name in inside()}
     state: dict[str, int] = {}
 
     def visit(name: str, way: tuple[str, ...]) -> None:
@@ -118,6 +95,36 @@ def test_every_package_says_what_it_is_for() -> None:
         assert docstring and docstring.splitlines()[0].endswith("."), entry
 
 
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (["tests.engine.test_packing"], set()),
+        (["tests.engine.test_headers"], {"clang"}),
+        (["tests.rtl_tb.test_rtl_tb"], {"verilator"}),
+        (["tests.synthesis.test_critical_path"], {"yosys"}),
+        (["tests.commands.test_compare"], set()),
+        (["tests.commands.test_compare", "tests.conftest"], {"clang", "verilator", "yosys"}),  # with the fixture psconv
+        (["tests.scripts.test_hunt_kills"], {"clang", "verilator", "yosys"}),  # python -m psconv
+        (["tests.nn.test_training_psconv2d"], {"torch"}),
+    ],
+)
+def test_markers_are_the_tools_that_can_be_reached(names: list[str], found: set[str]) -> None:
+    assert markers(names) == found
+
+
+# Modules that start what they are given, or a tool of the user.
+GIVEN = {"openhls.system.children", "openhls.system.pool", "rtl_tb.processes", "psconv.vendor.step"}
+
+
+def test_no_module_starts_a_tool_that_has_no_marker() -> None:
+    """Whatever starts a process does so through openhls.system.children."""
+    starting = [name for name in inside() if "openhls.system.children" in imports(name) and name not in GIVEN]
+    assert len(starting) > 5
+    assert not [name for name in starting if not markers([name])]
+    direct = [name for name in inside() if re.search(r"subprocess\.(run|Popen)\(", modules()[name].read_text())]
+    assert [name for name in direct if not name.startswith("scripts.")] == ["openhls.system.children"]
+
+
 NAMED_TUPLES = {"_asdict", "_fields", "_make", "_replace"}  # public, whatever they begin with
 
 
@@ -130,11 +137,11 @@ def private_names(text: str) -> Iterator[str]:
     tree = ast.parse(text)
     known = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in FOLDERS:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in PACKAGES:
             known |= {alias.asname or alias.name for alias in node.names}
             yield from (f"{node.module}.{alias.name}" for alias in node.names if private(alias.name))
         elif isinstance(node, ast.Import):
-            own = [alias for alias in node.names if alias.name.partition(".")[0] in FOLDERS]
+            own = [alias for alias in node.names if alias.name.partition(".")[0] in PACKAGES]
             known |= {alias.asname or alias.name.partition(".")[0] for alias in own}
     for node in ast.walk(tree):
         if (
