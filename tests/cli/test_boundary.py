@@ -316,16 +316,26 @@ def _bomb(path: Path) -> None:
         archive.writestr("weight.npy", b"\x93NUMPY\x01\x00" + b" " * 10_000_000)
 
 
+def _no_array(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("weight.npy", b"no")
+
+
+def _npy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
 DAMAGE = {
     "empty": lambda path, data: path.write_bytes(b""),
     "cut": lambda path, data: path.write_bytes(data[: len(data) // 2]),
     "cut late": lambda path, data: path.write_bytes(data[:-3]),
     "text": lambda path, data: path.write_text("weight: 1"),
-    "npy": lambda path, data: np.save(path.open("wb"), np.zeros(3)),
+    "npy": lambda path, data: _npy(path),
     "pickle": lambda path, data: np.savez(path, weight=np.array([{}], object)),
     "flipped": lambda path, data: path.write_bytes(data[:200] + bytes(255 - b for b in data[200:300]) + data[300:]),
     "other names": lambda path, data: np.savez(path, w=np.zeros(3)),
-    "no array inside": lambda path, data: zipfile.ZipFile(path, "w").writestr("weight.npy", b"no"),
+    "no array inside": lambda path, data: _no_array(path),
     "header": lambda path, data: path.write_bytes(data.replace(b"'descr'", b"'d\0\0\0r'")),
     "bomb": lambda path, data: _bomb(path),
     "shape": lambda path, data: np.savez(path, weight=np.zeros((3, 3)), bias=np.zeros(16)),
