@@ -112,7 +112,7 @@ def elaborated_ports(rtl: Sequence[Path], top: str) -> list[VerilogPort]:
         work = Path(temporary)
         run_tool(
             [
-                _verilator(),
+                verilator(),
                 "--json-only",
                 "--json-only-output",
                 "design.json",
@@ -184,7 +184,7 @@ def _compile(
 ) -> None:
     """Verilog and C++ to the program work/simulator. name: of the design, for messages. mains: as in `_make`."""
     place = ["--Mdir", str(work), "--top-module", top, "-o", "simulator", "-CFLAGS", _CXX_STANDARD]
-    run_tool([_verilator(), *_FLAGS, *place, *options, *map(str, sources)], work, f"Verilator refuses {name}")
+    run_tool([verilator(), *_FLAGS, *place, *options, *map(str, sources)], work, f"Verilator refuses {name}")
     _make(work, cache, mains)
 
 
@@ -271,7 +271,8 @@ def _verilator_root() -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _verilator() -> str:
+def verilator() -> str:
+    """The path of Verilator's program. Raises ConfigError where there is none."""
     root = _verilator_root()
     found = str(root / "bin" / "verilator_bin") if root else shutil.which("verilator")
     if not found:
@@ -280,6 +281,7 @@ def _verilator() -> str:
 
 
 def tool_environment() -> dict[str, str]:
+    """Environment variables for Verilator and all that it starts."""
     root = _verilator_root()
     environment: dict[str, str] = children.environment({"VERILATOR_ROOT": str(root)} if root else {})
     return environment
@@ -291,9 +293,9 @@ def _toolchain() -> str:
         if shutil.which(tool) is None:
             raise ConfigError(f"{tool}: not found; Verilator needs g++, make and perl")
     compiler = children.run(["g++", "--version"]).stdout
-    stat = Path(_verilator()).stat()
+    stat = Path(verilator()).stat()
     cocotb = f"{version('cocotb')} {cocotb_tools.config.libs_dir}"
-    return f"{_CXX_STANDARD} {compiler} {_verilator()} {stat.st_size} {stat.st_mtime_ns} {cocotb}"
+    return f"{_CXX_STANDARD} {compiler} {verilator()} {stat.st_size} {stat.st_mtime_ns} {cocotb}"
 
 
 def _digest(parts: Sequence[str | bytes]) -> str:

@@ -296,6 +296,7 @@ def _report(this: Run, console: Console, as_json: bool) -> None:
 
 
 def show_comparison(a: Path, b: Path, console: Console, as_json: bool) -> None:
+    """Prints how the outputs in two folders differ. Raises typer.Exit with status 1 where they do."""
     from psconv.commands.compare import compare as compare_outputs
 
     result = compare_outputs(a, b)

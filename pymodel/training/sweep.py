@@ -163,6 +163,7 @@ def markdown_table(results: tuple[VariantResult, ...]) -> str:
 
 
 def read_results(path: Path) -> list[VariantResult]:
+    """The results in a sweep's JSON file; none where there is no file. Raises ConfigError for another file."""
     if not path.exists():
         return []
     try:

@@ -172,6 +172,7 @@ def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict
 
 
 def why(steady: float) -> str:
+    """Why a network of this utilisation in steady state misses its aim."""
     return f"steady {steady:.4f}" if steady < NETWORK_AIM else f"fill: more than {STREAM:,} images needed"
 
 

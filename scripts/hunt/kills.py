@@ -175,12 +175,14 @@ def _command(case: Case, again: bool) -> list[str]:
 
 
 def environment(folder: Path, mark: str) -> dict[str, str]:
+    """Variables of a command in `folder`: its temporary files there, and `mark`, by which what it starts is found."""
     (folder / "tmp").mkdir(exist_ok=True)
     path = os.pathsep.join([str(ROOT), str(ROOT / "hls"), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"TMPDIR": str(folder.resolve() / "tmp"), VARIABLE: mark, "PYTHONPATH": path}
 
 
 def started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[str]:
+    """`psconv` with `arguments`, in `folder`; all that it says comes by one pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", "psconv", *arguments],
         cwd=folder,
