@@ -82,7 +82,7 @@ def reached(names: Collection[str]) -> set[str]:
 
 
 def markers(names: Collection[str]) -> set[str]:
-    """Those of MARKERS that a test has whose own code lies in the modules `names`.
+    """The markers, of MARKERS, of a test whose own code lies in the modules `names`.
 
     Of each tool that this code can reach, by any way: a test may have a marker and not need the tool; without the
     marker it cannot. "torch": tests of these files skip themselves without PyTorch.
