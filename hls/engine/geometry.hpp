@@ -29,13 +29,13 @@
 //                                      KERNEL > 1
 //   SUMS_DEPTH                         words in the stream behind it, if weights are streamed
 //   ULTRA_WEIGHTS                      if weights are loaded: they lie in UltraRAM
-//   int variant(int element), int tap(int element)
-//                                      of the NONZEROS elements of a block, in the order of the kernel variants and in
-//                                      each of its taps, KERNEL * row + column; not if INDEX_BITS > 0
+//   int variant(int lane), int tap(int lane)
+//                                      of the NONZEROS weights, in the order of the kernel variants and in each
+//                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
 //   ap_uint<ROM_BITS> weights(int address)
 //                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of TO
 //                                      and element fold * LANES_PER_OUTPUT + j in field k * LANES_PER_OUTPUT + j.
-//                                      Element e is the element e % NONZEROS of block e / NONZEROS; what there is no
+//                                      Element e is lane e % NONZEROS of block e / NONZEROS; what there is no
 //                                      element for is zero. Above all weights their indices, if INDEX_BITS > 0.
 //                                      Not if weights are loaded or streamed
 //   ap_uint<TO * BIAS_BITS> biases(int step)

@@ -4,7 +4,7 @@
 // output channel to the next.
 //
 // The kernel of output channel o and input channel i has variant v(o, i) = (o + i + 1) mod PERIOD. Position
-// v of the ring always holds the channel whose variant is v for the output channel at work, so an element,
+// v of the ring always holds the channel whose variant is v for the output channel at work, so a lane,
 // which stands for one (variant, tap), is wired to one position for ever: no index, no multiplexer, no
 // decoder.
 //
@@ -80,11 +80,11 @@ template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring,
   for (int g = 0; g < C::FOLDS; ++g) {
 #pragma HLS UNROLL
     const int element = g * C::LANES_PER_OUTPUT + j;
-    const int of_block = element % C::NONZEROS;
+    const int lane = element % C::NONZEROS;
     // Beyond the last element the weight is zero and any activation will do: the one of the fold before
     // stays.
     if (element < C::NONZEROS * C::TB && (g == 0 || fold == g))
-      activation = ring[element / C::NONZEROS][C::variant(of_block)][C::tap(of_block)];
+      activation = ring[element / C::NONZEROS][C::variant(lane)][C::tap(lane)];
   }
   return activation;
 }

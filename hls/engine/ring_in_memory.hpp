@@ -3,7 +3,7 @@
 // The ring in memories, for window sets that come channel by channel.
 //
 // Element e has a memory of its own with two banks: its tap of the PERIOD channels of the set at work, and of
-// the next set. An element of variant v needs channel (v - 1 - step) mod PERIOD: in place of the windows a ring of
+// the next set. A lane of variant v needs channel (v - 1 - step) mod PERIOD: in place of the windows a ring of
 // channel numbers turns, their addresses. No index is stored. Each bit of the ring of windows takes a LUT, to
 // be loaded or turned; here each bit that is read takes one, as a memory of 32 words, and the others none.
 //
@@ -57,9 +57,9 @@ template <class C> struct RingInMemory {
 #pragma HLS INLINE
     for (int e = 0; e < G::ELEMENTS; ++e) {
 #pragma HLS UNROLL
-      const int of_block = e % C::NONZEROS;
-      const int v = C::variant(of_block);
-      ring[e / C::NONZEROS][v][C::tap(of_block)] = memories[e][address(channels[v], bank)];
+      const int lane = e % C::NONZEROS;
+      const int v = C::variant(lane);
+      ring[e / C::NONZEROS][v][C::tap(lane)] = memories[e][address(channels[v], bank)];
     }
   }
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -229,17 +227,6 @@ def test_add(relu: bool) -> None:
     expected = sums.clip(0 if relu else -16, 15).reshape(-1, 3)
     made = run_header("add", configuration(constants), np.concatenate([left.ravel(), right.ravel()]))
     assert made == expected.tolist()
-
-
-@pytest.mark.parametrize("relu", [True, False])
-@pytest.mark.parametrize("shift", [0, 1, 4, 12])
-def test_requantise(shift: int, relu: bool) -> None:
-    """Every sum of 9 bits, by the definition in fractions: the nearest integer, a half upwards; of those that fit."""
-    sums = range(-256, 256)
-    nearest = [math.floor(Fraction(number, 2**shift) + Fraction(1, 2)) for number in sums]
-    expected = [[min(max(number, 0 if relu else -16), 15)] for number in nearest]
-    constants = {"SUM_BITS": 9, "SHIFT": shift, "RELU": relu, "OUT_BITS": BITS}
-    assert run_header("requantise", configuration(constants), np.array(sums)) == expected
 
 
 @pytest.mark.parametrize(("outputs", "steps"), [(1, 6), (1, 4), (2, 4), (1, 3)])
