@@ -110,9 +110,9 @@ def elaborated_ports(rtl: Sequence[Path], top: str) -> list[VerilogPort]:
     """The port list of module `top`, parameters resolved; what `vendor_ports` starts from."""
     with tempfile.TemporaryDirectory(prefix="rtl_tb_") as temporary:
         work = Path(temporary)
-        _run_tool(
+        run_tool(
             [
-                _verilator(),
+                verilator(),
                 "--json-only",
                 "--json-only-output",
                 "design.json",
@@ -184,7 +184,7 @@ def _compile(
 ) -> None:
     """Verilog and C++ to the program work/simulator. name: of the design, for messages. mains: as in `_make`."""
     place = ["--Mdir", str(work), "--top-module", top, "-o", "simulator", "-CFLAGS", _CXX_STANDARD]
-    _run_tool([_verilator(), *_FLAGS, *place, *options, *map(str, sources)], work, f"Verilator refuses {name}")
+    run_tool([verilator(), *_FLAGS, *place, *options, *map(str, sources)], work, f"Verilator refuses {name}")
     _make(work, cache, mains)
 
 
@@ -216,7 +216,7 @@ def _make(work: Path, cache: Path, mains: Sequence[str]) -> None:
         *(f"{key}={value}" for key, value in _OPTIMISE.items()),
     ]
     if not library.exists():
-        _run_tool([*command, *objects], work, "the Verilator library does not compile")
+        run_tool([*command, *objects], work, "the Verilator library does not compile")
         with tempfile.TemporaryDirectory(dir=cache) as temporary:
             for name in objects:
                 shutil.copy2(work / name, temporary)
@@ -226,7 +226,7 @@ def _make(work: Path, cache: Path, mains: Sequence[str]) -> None:
                 shutil.rmtree(f"{temporary}.whole")
     for name in objects:
         shutil.copy(library / name, work)  # with a new date: make takes objects older than Vtop.mk for stale
-    _run_tool([*command, "simulator"], work, "the simulator does not compile")
+    run_tool([*command, "simulator"], work, "the simulator does not compile")
 
 
 def _library_cache(cache: Path) -> Path:
@@ -257,10 +257,10 @@ def _sum(program: Path) -> Path:
     return program.with_name(f".{program.name}.sum")
 
 
-def _run_tool(command: Sequence[str], folder: Path, failure: str) -> None:
+def run_tool(command: Sequence[str], folder: Path, failure: str) -> None:
     """Run a build tool; ConfigError with the end of its output when it fails."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
-        if run(command, folder, _tool_environment(), log):
+        if run(command, folder, tool_environment(), log):
             log.seek(0)
             raise ConfigError(f"{failure}:\n{log_tail(log.read())}")
 
@@ -271,7 +271,8 @@ def _verilator_root() -> Path | None:
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def _verilator() -> str:
+def verilator() -> str:
+    """The path of Verilator's program. Raises ConfigError where there is none."""
     root = _verilator_root()
     found = str(root / "bin" / "verilator_bin") if root else shutil.which("verilator")
     if not found:
@@ -279,7 +280,8 @@ def _verilator() -> str:
     return found
 
 
-def _tool_environment() -> dict[str, str]:
+def tool_environment() -> dict[str, str]:
+    """Environment variables for Verilator and all that it starts."""
     root = _verilator_root()
     environment: dict[str, str] = children.environment({"VERILATOR_ROOT": str(root)} if root else {})
     return environment
@@ -291,9 +293,9 @@ def _toolchain() -> str:
         if shutil.which(tool) is None:
             raise ConfigError(f"{tool}: not found; Verilator needs g++, make and perl")
     compiler = children.run(["g++", "--version"]).stdout
-    stat = Path(_verilator()).stat()
+    stat = Path(verilator()).stat()
     cocotb = f"{version('cocotb')} {cocotb_tools.config.libs_dir}"
-    return f"{_CXX_STANDARD} {compiler} {_verilator()} {stat.st_size} {stat.st_mtime_ns} {cocotb}"
+    return f"{_CXX_STANDARD} {compiler} {verilator()} {stat.st_size} {stat.st_mtime_ns} {cocotb}"
 
 
 def _digest(parts: Sequence[str | bytes]) -> str:

@@ -20,7 +20,7 @@ from psconv.flow.config import RunConfig
 from psconv.synthesis.targets import Target
 from pymodel.common.bounds import Bounds
 from pymodel.common.files import write_text
-from pymodel.top.verdict import Verdict
+from pymodel.top.status import Status
 from pymodel.training.config import TrainConfig
 from scripts.layer_places import PLACES
 from scripts.places import ROOT
@@ -29,9 +29,9 @@ _PLACE = re.compile(r"(?<=<!-- reference )([\w ]+?) -->\n.*?(?=<!-- end -->)", r
 _WORDS = {bool: "true, false", str: "text"}
 
 
-def verdict_table() -> str:
-    """The bits of a verdict."""
-    return _table(("bit", ""), ([str(flag.bit), flag.meaning] for flag in Verdict))
+def status_table() -> str:
+    """The bits of a status."""
+    return _table(("bit", ""), ([str(flag.bit), flag.meaning] for flag in Status))
 
 
 def place_table() -> str:
@@ -49,7 +49,7 @@ CONTENTS: Mapping[str, Callable[[], str]] = {
     "keys of a run": lambda: key_table(RunConfig),
     "keys of a training": lambda: key_table(TrainConfig),
     "keys of a device": lambda: key_table(Target),
-    "bits of a verdict": verdict_table,
+    "bits of a status": status_table,
     "places of a layer": place_table,
 }
 

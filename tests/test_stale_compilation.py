@@ -64,6 +64,6 @@ def test_the_native_kernel_is_of_these_sources(tmp_path, monkeypatch):
     """The library's name is made of the sources' contents and of the compilers, not of where they lie."""
     made = native.build(tmp_path / "cache")
     other = tmp_path / "convolution.cpp"
-    other.write_text(native._SOURCE.read_text() + "\n// changed\n")
-    monkeypatch.setattr(native, "_SOURCES", (other, native._SOURCES[1]))
+    other.write_text(native.SOURCE.read_text() + "\n// changed\n")
+    monkeypatch.setattr(native, "SOURCES", (other, native.SOURCES[1]))
     assert native.build(tmp_path / "cache") != made

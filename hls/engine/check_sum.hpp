@@ -19,14 +19,14 @@ namespace psconv {
 // \tparam W      bits of the symbols, a multiple of 32
 template <int POWER, int W> ap_uint<W> times_x(const ap_uint<W>& symbols) {
 #pragma HLS INLINE
-  const int LANES = W / 32;
+  const int COUNT = W / 32;
   ap_uint<W> product = 0;
-lanes:
-  for (int lane = 0; lane < LANES; ++lane) {
+every_symbol:
+  for (int at = 0; at < COUNT; ++at) {
 #pragma HLS UNROLL
-    const ap_uint<32> symbol = symbols.range(32 * lane + 31, 32 * lane);
+    const ap_uint<32> symbol = symbols.range(32 * at + 31, 32 * at);
     const ap_uint<32> top = symbol >> (32 - POWER);
-    product.range(32 * lane + 31, 32 * lane) =
+    product.range(32 * at + 31, 32 * at) =
         ((ap_uint<32>(symbol << POWER) | top) ^ (top << 1)) ^ ((top << 2) ^ (top << 22));
   }
   return product;

@@ -2,7 +2,7 @@
 //
 // Beats -> windows: columns and windows, or pixels where a window is what a beat has of a pixel.
 //
-// Depths: as small as the pace of what reads the windows allows, these being the widest words (computed with
+// Depths: as small as the interval of what reads the windows allows, these being the widest words (computed with
 // the configuration, see pymodel/engine/cycles.py).
 #ifndef PSCONV_FEEDER_HPP
 #define PSCONV_FEEDER_HPP

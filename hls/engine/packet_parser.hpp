@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The entrance of a network whose weights are loaded: packets -> what the engines are to load, the image, and
-// a verdict for the response. docs/guide/weights.md has the format of packets and verdicts.
+// a status for the response. docs/guide/weights.md has the format of packets and statuses.
 //
 // A packet ends with TLAST, wherever that comes. What is missing is made up with zeros, so that whatever
 // came in, each packet gives the rest of the network exactly one image and, if its header says so, exactly
@@ -35,15 +35,15 @@ template <int BEATS, int BITS> struct Countdown {
 };
 
 // x: packets. loads: of each packet a beat with bit 0 of its header and, if that is set, LOAD_BEATS beats.
-// image: of each packet IMAGE_WORDS words. verdicts: one for each packet.
+// image: of each packet IMAGE_WORDS words. statuses: one for each packet.
 //
 // \tparam C  configuration: bits of a beat of x BEAT_BITS, of a word of the image WORD_BITS; beats of the parts of a
 //            packet IDENTITY_BEATS, LOAD_BEATS, CHECK_BEATS, IMAGE_WORDS, in counters of COUNT_BITS bits; IDENTITY,
-//            of the network whose weights are taken; bits of a verdict VERDICT_BITS, and which is which VERDICT_...
+//            of the network whose weights are taken; bits of a status STATUS_BITS, and which is which STATUS_...
 // \tparam X  AXI4-Stream beat
 template <class C, class X>
 void packet_parser(hls::stream<X>& x, hls::stream<ap_uint<C::BEAT_BITS>>& loads,
-                   hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<C::VERDICT_BITS>>& verdicts) {
+                   hls::stream<ap_uint<C::WORD_BITS>>& image, hls::stream<ap_uint<C::STATUS_BITS>>& statuses) {
   static bool loaded = false;  // the engines hold weights that came whole, since reset
   // The part of the packet that a beat is of: just one of these is true. Those from `name` to `check` are
   // there only where the header says so; `tail` is behind the image.
@@ -88,15 +88,15 @@ beats:
     }
     if (tail && !missing) overlong = true;
     if (tail && missing) {
-      ap_uint<C::VERDICT_BITS> verdict = 0;
-      verdict[C::VERDICT_GOOD] = loaded && !malformed && !truncated && !overlong;
-      verdict[C::VERDICT_NO_WEIGHTS] = !loaded;
-      verdict[C::VERDICT_RELOADED] = reloading;
-      verdict[C::VERDICT_BAD_HEADER] = malformed;
-      verdict[C::VERDICT_TRUNCATED] = truncated;
-      verdict[C::VERDICT_OVERLONG] = overlong;
-      verdict[C::VERDICT_FOREIGN] = foreign;
-      verdicts.write(verdict);
+      ap_uint<C::STATUS_BITS> status = 0;
+      status[C::STATUS_GOOD] = loaded && !malformed && !truncated && !overlong;
+      status[C::STATUS_NO_WEIGHTS] = !loaded;
+      status[C::STATUS_RELOADED] = reloading;
+      status[C::STATUS_BAD_HEADER] = malformed;
+      status[C::STATUS_TRUNCATED] = truncated;
+      status[C::STATUS_OVERLONG] = overlong;
+      status[C::STATUS_FOREIGN] = foreign;
+      statuses.write(status);
       more = false;
     }
 

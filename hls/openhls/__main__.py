@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from openhls import __version__
-from openhls.backend.targets import known_targets
+from openhls.backend.targets import DEFAULT_CLOCK_NS, DEFAULT_TARGET, known_targets
 from openhls.common.errors import HlsError
 from openhls.driver.compile import CompileResult, compile_hls
 from openhls.driver.watch import ALL, PASSES
@@ -36,9 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-I", dest="include", action="append", default=[], type=Path, metavar="DIR")
     parser.add_argument("-D", dest="defines", action="append", default=[], metavar="NAME[=VALUE]")
     parser.add_argument(
-        "--target", default="xcup", help=f"delay model: {', '.join(known_targets())}, or a path to a .yaml"
+        "--target", default=DEFAULT_TARGET, help=f"delay model: {', '.join(known_targets())}, or a path to a .yaml"
     )
-    parser.add_argument("--clock", type=float, default=3.33, metavar="NS", help="clock period")
+    parser.add_argument("--clock", type=float, default=DEFAULT_CLOCK_NS, metavar="NS", help="clock period")
     parser.add_argument("--jobs", type=int, metavar="N", help="workers, side by side (default: as many as help)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep built processes here, and use them again")
     parser.add_argument(

@@ -99,7 +99,7 @@ def golden(config: Config, out: Out = Path("out"), as_json: Json = False) -> Non
 def csim(config: Config, out: Out = Path("out"), as_json: Json = False) -> None:
     """C simulation: the C++ of each design as a program, its outputs against the golden model's."""
     _, console = _flow("csim", _prepared(config, out, as_json))
-    _compare(out / "golden", out / "csim", console, as_json)
+    show_comparison(out / "golden", out / "csim", console, as_json)
 
 
 def synth(
@@ -158,7 +158,7 @@ def cosim(
     this, console = _flow("cosim", _prepared(config, out, as_json, target=target, clock=clock, waves=waves))
     rows = []
     for design in this.designs:
-        path = this.layout.cosim(design.name).with_suffix(".json")
+        path = this.layout.simulation(design.name)
         with reading(path):
             rows += [
                 {
@@ -220,7 +220,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compares outputs element for element: where they differ, how many, by how much. Exit 1 where they do."""
-    _compare(a, b, show.console(as_json), as_json)
+    show_comparison(a, b, show.console(as_json), as_json)
 
 
 def _vendor(
@@ -295,7 +295,8 @@ def _report(this: Run, console: Console, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _compare(a: Path, b: Path, console: Console, as_json: bool) -> None:
+def show_comparison(a: Path, b: Path, console: Console, as_json: bool) -> None:
+    """Prints how the outputs in two folders differ. Raises typer.Exit with status 1 where they do."""
     from psconv.commands.compare import compare as compare_outputs
 
     result = compare_outputs(a, b)

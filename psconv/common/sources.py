@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psconv.common.places import package
 
-_FOLDERS = {name: package(name).parent for name in ("psconv", "pymodel", "rtl_tb", "openhls")}
+FOLDERS = {name: package(name).parent for name in ("psconv", "pymodel", "rtl_tb", "openhls")}
 _IMPORT = re.compile(
     r"^[ \t]*(?:from +(?P<dots>\.*)(?P<base>[\w.]*) +import +(?P<some>\([^)]*\)|[^\n(]+)|import +(?P<whole>[^\n]+))$",
     re.MULTILINE,
@@ -33,7 +33,7 @@ def closure(*modules: str) -> dict[str, Path]:
     todo = list(modules)
     while todo:
         name = todo.pop()
-        file = _file(name)
+        file = file_of(name)
         if name in found or file is None:
             continue
         found[name] = file
@@ -58,10 +58,10 @@ def _imported(name: str, file: Path) -> Iterator[str]:
 
 
 @cache
-def _file(name: str) -> Path | None:
+def file_of(name: str) -> Path | None:
     """The source of a module of this project; None: it is none."""
     parts = name.split(".")
-    if parts[0] not in _FOLDERS:  # installed, the packages of others lie in the same folder
+    if parts[0] not in FOLDERS:  # installed, the packages of others lie in the same folder
         return None
-    path = _FOLDERS[parts[0]].joinpath(*parts)
+    path = FOLDERS[parts[0]].joinpath(*parts)
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)

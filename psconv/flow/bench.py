@@ -115,7 +115,7 @@ def run_bench(
         rtl.ports,
         np.concatenate([packet.beats for packet in packets]),
         np.concatenate([packet.last for packet in packets]),
-        design.answers(vectors.outputs[design.layer]),
+        design.output_beats(vectors.outputs[design.layer]),
         dataflow.out_beats,
         out,
         extra_inputs=design.extra_inputs(images),

@@ -21,9 +21,9 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.topology import INPUT
 from pymodel.top import cpp
 from pymodel.top.dataflow import NETWORK, Dataflow, build, single
-from pymodel.top.packets import Packet, answers, packet, weight_beats
+from pymodel.top.packets import Packet, packet, responses, weight_beats
+from pymodel.top.status import Status
 from pymodel.top.units import EngineUnit, Stream
-from pymodel.top.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ class Design:
         loads = [self.weights if at in self.reloads else None for at in range(len(x))]
         return [packet(self.dataflow, image, load) for image, load in zip(x, loads, strict=True)]
 
-    def answers(self, y: Integers) -> UInt8:
+    def output_beats(self, y: Integers) -> UInt8:
         """The output beats for outputs, int [n, C, H, W]: uint8 [m, bytes]."""
         if self.weights is None:
             return self.dataflow.sink.words.pack(y, "outputs")
-        given = [Verdict.GOOD | (Verdict.RELOADED if at in self.reloads else 0) for at in range(len(y))]
-        return answers(self.dataflow, y, given)
+        given = [Status.GOOD | (Status.RELOADED if at in self.reloads else 0) for at in range(len(y))]
+        return responses(self.dataflow, y, given)
 
     def outputs(self, beats: UInt8) -> Int8:
         """int8 [n, C, H, W] of the whole images in output beats, uint8 [m, bytes]."""

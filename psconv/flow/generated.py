@@ -21,15 +21,15 @@ from pymodel.network.topology import INPUT, Conv, InputSpec, Network
 
 LAYER = "layer"  # the name of the only layer of a one-layer run
 
-_DRAWN = 1 << 20  # random numbers at a time
+DRAWN = 1 << 20  # random numbers at a time
 _DRAWING_BYTES = 26  # of a weight: drawn, masked, the mask, and as it is kept
 
 
 def random_images(rng: np.random.Generator, form: Format, shape: tuple[int, ...]) -> Int8:
     """int8 images all over a format, drawn a few at a time: the generator's own integers are eight times as large."""
     images = np.empty(math.prod(shape), np.int8)
-    for start in range(0, len(images), _DRAWN):
-        part = images[start : start + _DRAWN]
+    for start in range(0, len(images), DRAWN):
+        part = images[start : start + DRAWN]
         part[...] = rng.integers(form.min, form.max + 1, len(part))
     return images.reshape(shape)
 

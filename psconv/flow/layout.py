@@ -28,6 +28,10 @@ class Layout:
     def cosim(self, layer: str) -> Path:
         return self.root / "cosim" / f"{layer}.npz"
 
+    def simulation(self, layer: str) -> Path:
+        """Cycles, errors and times of the simulations whose outputs are in `cosim`."""
+        return self.root / "cosim" / f"{layer}.json"
+
     def build(self, layer: str) -> Path:
         """Scratch of the simulator: binaries, logs, waveforms."""
         return self.root / "build" / layer

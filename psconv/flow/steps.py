@@ -111,7 +111,7 @@ def synth_step(design: Design, settings: Settings) -> Work:
 def cosim_step(design: Design, settings: Settings, progress: Callable[[Progress], None] | None = None) -> Work:
     """The RTL in Verilator: once without a stall on all images, once with random stalls on the first few."""
     layout, stalls = settings.layout, settings.stalls
-    folder, result = layout.synth(design.name), layout.cosim(design.name)
+    folder, result, figures = layout.synth(design.name), layout.cosim(design.name), layout.simulation(design.name)
     vectors = load_vectors(layout, design)
     key = content_key(
         simulator(),
@@ -135,10 +135,10 @@ def cosim_step(design: Design, settings: Settings, progress: Callable[[Progress]
             few = vectors.first(images)
             stalled = run_bench(design, few, rtl, settings, scratch / "stalled", disturbed, progress)
             record["stalled"] = {**summary(stalled), "images": images, "input": stalls.input, "output": stalls.output}
-        write_json(result.with_suffix(".json"), record)
+        write_json(figures, record)
         write_npz(result, y=design.outputs(free.beats))
 
-    return Work(result, key, make, (result.with_suffix(".json"),))
+    return Work(result, key, make, (figures,))
 
 
 @step

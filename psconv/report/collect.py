@@ -89,7 +89,7 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
     """
     layout, dataflow = settings.layout, design.dataflow
     schedule = Synthesised(layout.synth(design.name)).schedule
-    simulation = layout.cosim(design.name).with_suffix(".json")
+    simulation = layout.simulation(design.name)
     simulated: dict[str, Summary] = read_json(simulation)
     vectors, free = load_vectors(layout, design), simulated["free"]
     images, start, total = len(vectors.x), free["start"], free["cycles"]["total"]
@@ -116,7 +116,7 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
         cycles_sim=total,
         image_ends_agree=ends == cycles.image_last,
         fill=cycles.fill,
-        steady=cycles.steady,
+        least_interval=cycles.least_interval,
         bottleneck=cycles.bottleneck,
         interval_model=cycles.interval,
         interval_sim=ends[-1] - ends[-2] if len(ends) > 1 else None,

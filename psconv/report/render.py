@@ -134,7 +134,7 @@ def _design_facts(design: DesignReport, report: RunReport) -> list[tuple[str, st
         (
             "Interval",
             f"{design.interval_model:,} cycles an image{measured}; the slowest process, {design.bottleneck}, "
-            f"has {design.steady:,} iterations; fill {design.fill:,}",
+            f"has {design.least_interval:,} iterations; fill {design.fill:,}",
         ),
         ("Frames per second", f"{design.frames_per_second:,.1f} at {1000 / report.clock_ns:,.1f} MHz"),
         *traffic,

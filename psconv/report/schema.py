@@ -139,8 +139,8 @@ class DesignReport(Strict):
     cycles_model: int
     cycles_sim: int
     image_ends_agree: bool = Field(description="each image's last beat comes in the cycle that the model says")
-    fill: int = Field(description="cycles beyond images * steady")
-    steady: int = Field(description="iterations per image of the slowest process: the least interval there can be")
+    fill: int = Field(description="cycles beyond images * least_interval")
+    least_interval: int = Field(description="iterations per image of the slowest process")
     bottleneck: str = Field(description="the slowest process")
     interval_model: int = Field(description="cycles between two images in an endless run, proved")
     interval_sim: int | None = Field(None, description="between the last two images of this run")

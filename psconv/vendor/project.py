@@ -72,7 +72,7 @@ def _vectors(design: Design, vectors: Vectors) -> dict[str, UInt8]:
         parts = [np.concatenate([_count(len(one.beats)), one.beats.ravel()]) for one in packets]
     else:
         parts = [one.beats.ravel() for one in packets]
-    found = {"x.dat": np.concatenate(parts), "y.dat": design.answers(vectors.outputs[design.layer])}
+    found = {"x.dat": np.concatenate(parts), "y.dat": design.output_beats(vectors.outputs[design.layer])}
     if design.streamed:
         found["w.dat"] = np.concatenate([beats.ravel() for beats in design.streamed.values()])
     return found

@@ -70,9 +70,9 @@ def csynth(top: Path, summary: Path) -> Estimates:
 
 
 def _loops(path: Path) -> list[ToolLoop]:
-    """Every pipelined loop of the module list."""
+    """Every pipelined loop of the module list, which reports of 2020.2 and before do not have."""
     loops = []
-    for module in _xml(path).iterfind("ModuleInformation/Module"):
+    for module in _child(_xml(path), "ModuleInformation", path).iterfind("Module"):
         for summary in module.iterfind("PerformanceEstimates/SummaryOfLoopLatency"):
             for loop in summary.iter():
                 if (interval := _whole(loop.findtext("PipelineII"))) is not None:

@@ -104,7 +104,7 @@ def _keys(model: type[Any], loc: Sequence[str | int]) -> list[str]:
     """The keys that are known where `loc` leads to in a model; list positions and names of mappings lead nowhere."""
     level = [model]
     for part in loc[:-1]:
-        inner = [one for owner in level for one in _models(_annotations(owner).get(str(part)))]
+        inner = [one for owner in level for one in models_in(_annotations(owner).get(str(part)))]
         named = [owner for owner in level if _tag(owner) == part]
         level = inner or named or level
     return sorted({key for owner in level for key in _annotations(owner)})
@@ -122,12 +122,12 @@ def _tag(model: type[Any]) -> str | None:
     return field and field.default
 
 
-def _models(annotation: Any) -> Iterator[type[Any]]:
+def models_in(annotation: Any) -> Iterator[type[Any]]:
     """The models in an annotation such as dict[str, Model] | None."""
     if isinstance(annotation, type) and (is_dataclass(annotation) or issubclass(annotation, BaseModel)):
         yield annotation
     for part in typing.get_args(annotation):
-        yield from _models(part)
+        yield from models_in(part)
 
 
 def shortened(value: object, limit: int = 80) -> str:

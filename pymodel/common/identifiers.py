@@ -37,8 +37,8 @@ _MACROS = frozenset(
 )
 # What the top, its namespaces and its clock are called; names that begin with one of these and _ are made, too.
 _OURS = frozenset(
-    f"""answer ap ap_clk ap_rst ap_rst_n aclk aresetn clk clock gate hls image input network psconv reset rst
-    rst_n std units verdicts w {IN_PORT} {OUT_PORT}""".split()
+    f"""ap ap_clk ap_rst ap_rst_n aclk aresetn clk clock hls image input network parser psconv reset response rst
+    rst_n statuses std units w {IN_PORT} {OUT_PORT}""".split()
 )
 _CAPITALS = re.compile(r"[A-Z]([A-Z0-9_]|$)")  # EOF, M_PIf32
 _NUMBERED = re.compile(r"l\d+(_|$)")

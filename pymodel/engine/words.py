@@ -10,7 +10,7 @@ from pymodel.common.arrays import Array, Int8, Int64, Integers, UInt8
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import check_range
 
-_FIELDS = 1 << 19  # that are spread out at a time
+FIELDS = 1 << 19  # that are spread out at a time
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Words:
 
     def _parts(self, rows: int) -> list[slice]:
         """Slices of the rows of all images: packing spreads each field over some 80 bytes."""
-        size = max(1, _FIELDS // (self.width * self.per_pixel * self.group))
+        size = max(1, FIELDS // (self.width * self.per_pixel * self.group))
         return [slice(start, start + size) for start in range(0, rows, size)]
 
 

@@ -24,7 +24,7 @@ from pymodel.network.topology import INPUT, Add, Conv, Layer
 
 BATCH = 256
 _BY_CHANNEL = ("maxpool", "avgpool", "add", "relu")  # layers each of whose output channels is of one of each input
-_PIECE = 1 << 21  # elements of such a layer at a time
+PIECE = 1 << 21  # elements of such a layer at a time
 
 
 def run(
@@ -139,9 +139,9 @@ def _evaluate(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int8:
 
 
 def _channels(x: Int8) -> Iterator[tuple[slice, slice]]:
-    """Slices of images and channels of at most _PIECE elements where that can be."""
+    """Slices of images and channels of at most PIECE elements where that can be."""
     count, channels, height, width = x.shape
-    few = max(1, _PIECE // (height * width))
+    few = max(1, PIECE // (height * width))
     some = max(1, few // channels)
     for start in range(0, count, some):
         for first in range(0, channels, few):

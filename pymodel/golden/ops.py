@@ -19,7 +19,7 @@ from pymodel.network.topology import window_positions
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
 _FLOAT64_EXACT = 1 << 53
-_COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
+COLUMN_BYTES = 1 << 25  # of unrolled windows held at a time
 
 
 Number = TypeVar("Number", bound=np.number[Any])
@@ -160,8 +160,8 @@ def channel_shuffle(images: Integers, groups: int) -> Integers:
 
 
 def _pieces(count: int, rows: int, per_row: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of images and of their rows with which about _COLUMN_BYTES are held, where a row has `per_row` bytes."""
-    some, few = max(1, _COLUMN_BYTES // (per_row * rows)), max(1, _COLUMN_BYTES // per_row)
+    """Slices of images and of their rows with which about COLUMN_BYTES are held, where a row has `per_row` bytes."""
+    some, few = max(1, COLUMN_BYTES // (per_row * rows)), max(1, COLUMN_BYTES // per_row)
     for start in range(0, count, some):
         for top in range(0, rows, few):
             yield slice(start, start + some), slice(top, min(top + few, rows))

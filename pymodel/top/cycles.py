@@ -28,7 +28,7 @@ class Cycles:
     """Cycles of a run of `images` images.
 
     image_last: of each image, the cycle in which its last beat is delivered, counted from the first input beat.
-    total: the last of them + 1. steady: iterations per image of the slowest process, the least interval there can be.
+    total: the last of them + 1. least_interval: iterations per image of the slowest process: no RTL has a shorter one.
     interval: from an image to the next in an endless run, proved (`pymodel.engine.maxplus.interval`).
     bottleneck: the slowest process.
     """
@@ -37,13 +37,13 @@ class Cycles:
     total: int
     image_last: list[int]
     interval: int
-    steady: int
+    least_interval: int
     bottleneck: str
 
     @property
     def fill(self) -> int:
-        """Cycles beyond `images` * `steady`."""
-        return self.total - self.images * self.steady
+        """Cycles beyond `images` * `least_interval`."""
+        return self.total - self.images * self.least_interval
 
 
 def processes(dataflow: Dataflow, reload: bool = False) -> list[Process]:
@@ -57,7 +57,7 @@ def slowest(dataflow: Dataflow) -> Process:
 
 
 def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
-    """Depths of the streams between units with which the network keeps its period for ever, and never stands still.
+    """Depths of the streams between units with which the network keeps its interval for ever, and never stands still.
 
     Were the streams between the units endless, and did words come evenly at that rate, each unit would work at it, and
     there would be times of one image that all images keep. What waits in each stream then at most is its depth: with
@@ -66,12 +66,12 @@ def stream_depths_between(dataflow: Dataflow) -> dict[str, int]:
     """
     if not dataflow.streams:
         return {}
-    lines = [Orbit(process, dataflow.period) for process in _waiting_processes(dataflow)]
+    lines = [Orbit(process, dataflow.interval) for process in _waiting_processes(dataflow)]
     words = np.arange(dataflow.in_beats)
     for line in lines:
         if IN_PORT in line.process.reads:
-            line.raise_to(IN_PORT, words * dataflow.period // len(words))
-    settle(lines, _links(dataflow, {stream.name: None for stream in dataflow.streams}))
+            line.raise_to(IN_PORT, words * dataflow.interval // len(words))
+    settle(lines, links_of(dataflow, {stream.name: None for stream in dataflow.streams}))
     # Weights come at full rate, and wait for nothing but their engine.
     loaders = [unit for unit in dataflow.units if isinstance(unit, LoaderUnit)]
     loads = {name: LOAD_DEPTH for loader in loaders for name in (loader.reads[0].name, loader.writes[1].name)}
@@ -91,7 +91,7 @@ def latency_at_most(dataflow: Dataflow, images: int) -> Cycles:
     the others.
     """
     chain, slow = processes(dataflow), slowest(dataflow)
-    links = _links(dataflow, stream_depths_between(dataflow)) | {OUT_PORT: Link(dataflow.units[-1].out_stage, None)}
+    links = links_of(dataflow, stream_depths_between(dataflow)) | {OUT_PORT: Link(dataflow.units[-1].out_stage, None)}
     words = {stream: len(at) for process in chain for stream, at in process.writes.items()}
     reach = max(-(-(link.depth or 0) // words[stream]) for stream, link in links.items() if words[stream])
     simulated = reach + 3
@@ -99,12 +99,12 @@ def latency_at_most(dataflow: Dataflow, images: int) -> Cycles:
     while True:
         lines = [Timeline([process] * simulated, lead=STAGES) for process in (*chain, sink(OUT_PORT, beats))]
         settle(lines, links)
-        if simulated >= images or all(_repeats(line, simulated, dataflow.period, reach) for line in lines):
+        if simulated >= images or all(_repeats(line, simulated, dataflow.interval, reach) for line in lines):
             break
         simulated *= 2
     ends = lines[-1].times(OUT_PORT)[beats - 1 :: beats].tolist()
-    ends += [ends[-1] + more * dataflow.period for more in range(1, images - simulated + 1)]
-    return Cycles(images, ends[images - 1] + 1, ends[:images], dataflow.period, slow.iterations, slow.name)
+    ends += [ends[-1] + more * dataflow.interval for more in range(1, images - simulated + 1)]
+    return Cycles(images, ends[images - 1] + 1, ends[:images], dataflow.interval, slow.iterations, slow.name)
 
 
 def latency(
@@ -128,7 +128,7 @@ def latency(
         total=int(ends[-1]) - start + 1,
         image_last=[int(end) - start for end in ends],
         interval=interval([*_waiting_processes(dataflow), sink(OUT_PORT, dataflow.out_beats)], links),
-        steady=slow.iterations,
+        least_interval=slow.iterations,
         bottleneck=slow.name,
     )
 
@@ -137,7 +137,7 @@ def check(dataflow: Dataflow, schedule: Mapping[str, Any]) -> None:
     """Raises ConfigError where RTL that was scheduled so has other streams than this model and the C++ count on."""
     links = _scheduled(dataflow, schedule)
     undeclared = {stream for unit in dataflow.units for stream in unit.undeclared}
-    for stream, link in _links(dataflow, stream_depths_between(dataflow)).items():
+    for stream, link in links_of(dataflow, stream_depths_between(dataflow)).items():
         check_depth(stream, links[stream], None if stream in undeclared else link.depth)
 
 
@@ -199,7 +199,7 @@ def _waiting_processes(dataflow: Dataflow) -> list[Process]:
     ]
 
 
-def _links(dataflow: Dataflow, depths: Mapping[str, int | None]) -> dict[str, Link]:
+def links_of(dataflow: Dataflow, depths: Mapping[str, int | None]) -> dict[str, Link]:
     """All streams but the ports, with the write stages that depths are computed for. depths: between the units."""
     links: dict[str, Link] = {}
     for unit in dataflow.units:

@@ -20,6 +20,7 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.topology import INPUT, AvgPool, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
+from pymodel.top.status import STATUS_BITS
 from pymodel.top.units import (
     AddUnit,
     Control,
@@ -41,7 +42,6 @@ from pymodel.top.units import (
     WeightPort,
     tensor,
 )
-from pymodel.top.verdict import VERDICT_BITS
 
 NETWORK = "network"  # what the design of a whole network is called
 
@@ -88,7 +88,7 @@ class Dataflow:
         return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
 
     @property
-    def period(self) -> int:
+    def interval(self) -> int:
         """Cycles an image that the network is laid out for: those of its slowest unit by itself."""
         return max(unit.interval for unit in self.units)
 
@@ -153,8 +153,10 @@ def build(
     if loaded and bundle.scales:
         raise ConfigError(f"layer {min(bundle.scales)}: scales: must be left out where weights are loaded")
     dataflow = _Builder(bundle, shapes, loaded, streamed).run()
-    period = dataflow.period
-    units = [replace(unit, period=period) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units]
+    interval = dataflow.interval
+    units = [
+        replace(unit, network_interval=interval) if isinstance(unit, PoolUnit) else unit for unit in dataflow.units
+    ]
     return replace(dataflow, units=units)
 
 
@@ -216,7 +218,7 @@ class _Builder:
 
     def _load_weights(self, words: Words) -> None:
         """Adds packet parser, loaders and response around the units."""
-        bits, verdicts = 8 * words.word_bytes, Control("verdicts", VERDICT_BITS)
+        bits, statuses = 8 * words.word_bytes, Control("statuses", STATUS_BITS)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
         if not engines:
             raise ConfigError("network: weights: must be rom where no layer that the output needs has any, got loaded")
@@ -238,17 +240,17 @@ class _Builder:
         image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
         parser = PacketParserUnit(
-            "gate",
+            "parser",
             INPUT,
             (x,),
-            (*behind, image, verdicts),
+            (*behind, image, statuses),
             identity(self.units),
             identity_beats(bits),
             load_beats,
             check_beats(bits),
         )
         scores = tensor(self.units[-1].writes[0])
-        response = ResponseUnit("answer", scores.layer, (scores, verdicts), (replace(scores, name=OUT_PORT),))
+        response = ResponseUnit("response", scores.layer, (scores, statuses), (replace(scores, name=OUT_PORT),))
         self.units = [parser, *loaders, *self.units, response]
 
     def _words(self, layer: str, form: Form) -> Words:
@@ -271,7 +273,7 @@ class _Builder:
             kind: type[EngineUnit] = EngineUnit
             ports: tuple[Control | WeightPort, ...] = ()
             if self.loaded:
-                ports = Control(f"{unit}_orders", 1), Control(f"{unit}_words", shape.load_bits)
+                ports = Control(f"{unit}_requests", 1), Control(f"{unit}_words", shape.load_bits)
             elif name in self.streamed:
                 if shape.pieces > 1:
                     raise ConfigError(f"layer {name}: feed: must be windows with weights: streamed, got channels")

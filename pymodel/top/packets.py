@@ -1,4 +1,4 @@
-"""Weights that are loaded: shapes for any weights, the packets that a network reads, the answers that it gives.
+"""Weights that are loaded: shapes for any weights, the packets that a network reads, the responses that it gives.
 
 The format of packets is defined in docs/guide/weights.md; the hardware's side is hls/engine/packet_parser.hpp.
 """
@@ -21,8 +21,8 @@ from pymodel.network.topology import INPUT
 from pymodel.top.check_sum import check_sum
 from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.identity import difference
+from pymodel.top.status import Status
 from pymodel.top.units import EngineUnit, LoaderUnit, PacketParserUnit, ResponseUnit, Unit
-from pymodel.top.verdict import Verdict
 
 _SPARED = 3  # an UltraRAM holds as much as eight block RAMs
 
@@ -132,17 +132,17 @@ def _computing(dataflow: Dataflow) -> list[Unit]:
     return [unit for unit in dataflow.units if not isinstance(unit, PacketParserUnit | LoaderUnit | ResponseUnit)]
 
 
-def verdicts(answers: UInt8) -> list[Verdict]:
-    """The verdict of each answer, from its last beat: uint8 [n, bytes]."""
-    return [Verdict(int(beat[0])) for beat in answers]
+def statuses(responses: UInt8) -> list[Status]:
+    """The status in each response, from its last beat: uint8 [n, bytes]."""
+    return [Status(int(beat[0])) for beat in responses]
 
 
-def answers(dataflow: Dataflow, scores: Integers, given: Sequence[Verdict]) -> UInt8:
-    """Output beats for scores, int [n, channels, height, width], with the verdicts: uint8 [n * out_beats, bytes]."""
+def responses(dataflow: Dataflow, scores: Integers, given: Sequence[Status]) -> UInt8:
+    """Output beats for scores, int [n, channels, height, width], with the statuses: uint8 [n * out_beats, bytes]."""
     words = dataflow.sink.words
     beats = np.zeros((len(scores), dataflow.out_beats, words.word_bytes), np.uint8)
     beats[:, :-1] = words.pack(scores, "scores").reshape(len(scores), words.count, -1)
-    beats[:, -1, 0] = [int(verdict) for verdict in given]
+    beats[:, -1, 0] = [int(status) for status in given]
     return beats.reshape(-1, words.word_bytes)
 
 

@@ -40,7 +40,7 @@ from pymodel.engine.maxplus import Link, Process
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, has_columns, kept_columns
 from pymodel.engine.words import Words
-from pymodel.top.verdict import Verdict
+from pymodel.top.status import Status
 
 _templates = templates(Path(__file__).with_name("templates"))
 
@@ -60,7 +60,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Control:
-    """A stream between two units that carries no tensor: orders, weights, verdicts."""
+    """A stream between two units that carries no tensor: reload requests, weights, statuses."""
 
     name: str
     word_bits: int
@@ -184,7 +184,7 @@ def _feeder_streams(shape: WindowShape) -> list[str]:
 class EngineUnit(Unit):
     """A convolution or fully connected layer. weights: int [cout, cin, K, K]; bias, scales: int [cout].
 
-    Where its weights are loaded it also reads orders and load words from its loader.
+    Where its weights are loaded it also reads reload requests and load words from its loader.
     """
 
     function = "engine"
@@ -250,8 +250,8 @@ class EngineUnit(Unit):
     def _with_loads(self, pe: Process, reload: bool) -> Process:
         """The processing element with its weights in RAM: new ones take as many iterations as a pixel."""
         more = self.shape.rom_words if reload else 0
-        orders, words = (stream.name for stream in self.reads[1:])
-        own = {orders: np.arange(1), words: np.arange(more)}
+        requests, words = (stream.name for stream in self.reads[1:])
+        own = {requests: np.arange(1), words: np.arange(more)}
         later = [{stream: at + more for stream, at in side.items()} for side in (pe.reads, pe.writes)]
         return Process(pe.name, pe.iterations + more, later[0] | own, later[1])
 
@@ -309,7 +309,7 @@ class StreamedEngineUnit(EngineUnit):
 
 @dataclass(frozen=True)
 class PoolUnit(Unit):
-    """Maximum or mean of square windows. period: cycles an image that it has to keep, those of the whole network."""
+    """Maximum or mean of square windows. network_interval: the interval that it has to keep, of the whole network."""
 
     function = "pool"
     header = "pool.hpp"
@@ -319,7 +319,7 @@ class PoolUnit(Unit):
     stride: int
     padding: int
     maximum: bool
-    period: int = 0
+    network_interval: int = 0
 
     @property
     def height(self) -> int:
@@ -392,8 +392,8 @@ class PoolUnit(Unit):
 
     @property
     def feeder_depths(self) -> dict[str, int]:
-        """The least depths of its streams of columns and windows with which it keeps its period."""
-        found = feeder_depths(self._sequences, max(self.period, self.interval))
+        """The least depths of its streams of columns and windows with which it keeps its interval."""
+        found = feeder_depths(self._sequences, max(self.network_interval, self.interval))
         return {words: max(depth, LEAST_DEPTH) for words, depth in found.items()}
 
     @property
@@ -627,8 +627,8 @@ class PacketParserUnit(Unit):
                     ("CHECK_BEATS", self.check_beats, "of their check sum"),
                     ("IMAGE_WORDS", words.count, "of the image"),
                     ("COUNT_BITS", longest.bit_length(), "of a number of beats"),
-                    ("VERDICT_BITS", self.writes[-1].word_bits, "of a verdict, of which one bit each says:"),
-                    *((f"VERDICT_{flag.name}", flag.bit, flag.meaning) for flag in Verdict),
+                    ("STATUS_BITS", self.writes[-1].word_bits, "of a status, of which one bit each says:"),
+                    *((f"STATUS_{flag.name}", flag.bit, flag.meaning) for flag in Status),
                 ]
             ),
             ("unsigned", "IDENTITY", f"{self.identity:#010x}u", "of the network that the weights are for"),
@@ -639,9 +639,9 @@ class PacketParserUnit(Unit):
         identity, load, check = parts
         first, count = 1 + identity + load + check, self.in_words.count
         end = first + count
-        loads, image, verdicts = (stream.name for stream in self.writes)
-        order_and_loads = np.concatenate([np.arange(1), 1 + identity + np.arange(load)])
-        writes = {loads: order_and_loads, image: first + np.arange(count), verdicts: np.array([end])}
+        loads, image, statuses = (stream.name for stream in self.writes)
+        header_and_loads = np.concatenate([np.arange(1), 1 + identity + np.arange(load)])
+        writes = {loads: header_and_loads, image: first + np.arange(count), statuses: np.array([end])}
         return [Process(self.name, end + 1, {self.reads[0].name: np.arange(end)}, writes)]
 
 
@@ -678,8 +678,8 @@ class LoaderUnit(Unit):
 
     def processes(self, reload: bool = False) -> list[Process]:
         own, rest = (self.own_beats, self.rest_beats) if reload else (0, 0)
-        orders, words, *behind = (stream.name for stream in self.writes)
-        writes = {orders: np.arange(1), words: np.arange(1, own // self.word_beats + 1) * self.word_beats}
+        requests, words, *behind = (stream.name for stream in self.writes)
+        writes = {requests: np.arange(1), words: np.arange(1, own // self.word_beats + 1) * self.word_beats}
         for name in behind:
             writes[name] = np.concatenate([np.arange(1), own + np.arange(1, rest + 1)])
         iterations = 1 + own + rest
@@ -700,12 +700,12 @@ class ResponseUnit(Unit):
                 ("WORDS", words.count, "of scores"),
                 ("BEATS", words.count + 1, "of a response: scores and status"),
                 ("WORD_BITS", words.word_bits, "of a word"),
-                ("VERDICT_BITS", self.reads[-1].word_bits, "of a verdict"),
+                ("STATUS_BITS", self.reads[-1].word_bits, "of a status"),
             ]
         )
 
     def processes(self, reload: bool = False) -> list[Process]:
         count = self.in_words.count
-        scores, verdicts = (stream.name for stream in self.reads)
-        reads = {scores: np.arange(count), verdicts: np.array([count])}
+        scores, statuses = (stream.name for stream in self.reads)
+        reads = {scores: np.arange(count), statuses: np.array([count])}
         return [Process(self.name, count + 1, reads, {self.writes[0].name: np.arange(count + 1)})]

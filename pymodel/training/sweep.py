@@ -86,7 +86,7 @@ def sweep(
     """
     if results.suffix != ".json":
         raise ConfigError(f"results: the name must end in .json, got {results}")
-    known = {result.key: result for result in _read(results)}
+    known = {result.key: result for result in read_results(results)}
     for variant in variants:
         _check(config_path, out / variant, variant, overrides)
     with ExitStack() as locks:
@@ -162,7 +162,8 @@ def markdown_table(results: tuple[VariantResult, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _read(path: Path) -> list[VariantResult]:
+def read_results(path: Path) -> list[VariantResult]:
+    """The results in a sweep's JSON file; none where there is no file. Raises ConfigError for another file."""
     if not path.exists():
         return []
     try:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,71 +57,44 @@ BATCHES = (1, 4, 16, 64)
 NUMPY_BATCHES = (1, 4, 16)
 LINEAR, FLAT = 1.1, 0.15  # largest exponents of what should be linear, and of what should not grow
 
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The rows of every series, smallest first. lanes: with the cells of the engines that were synthesised, else None.
+
+    golden_images, golden_batches: by model. The keys of a row are the columns of its table.
+    """
+
+    lanes: list[Row]
+    weights: list[Row]
+    images: list[Row]
+    golden_images: dict[str, list[Row]]
+    golden_batches: dict[str, list[Row]]
+
 
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """The series, their exponents, and a plot of each in `folder`."""
-    shutil.rmtree(folder, ignore_errors=True)
-    steps.synth_step(*_engine(8, CHANNELS, SIZE, folder / "warm"))  # LLVM and CIRCT start once
-    lanes = []
-    for count in PARALLELISM:
-        progress(f"{count} lanes")
-        lanes.append(_tools(count, folder / f"{count}_lanes"))
-    progress("yosys, nextpnr")
-    cells = {row["lanes"]: row for row in in_workers(_synthesis, [(n, folder / f"{n}_lanes") for n in SYNTHESISED])}
-    nothing = dict.fromkeys(next(iter(cells.values())))
-    lanes = [row | {key: cells.get(row["lanes"], nothing)[key] for key in nothing if key != "lanes"} for row in lanes]
-    progress("HLS, more weights and pixels")
-    weights = [_compile(count, SIZE, folder / f"{count}_outputs") for count in OUTPUTS]
-    images = [_compile(CHANNELS, size, folder / f"{size}_pixels") for size in SIZES]
-    progress("golden model")
-    golden_images, golden_batches = _golden_images(), _golden_batches()
-    series = [
-        ("lanes", "lanes", lanes, {"HLS": LINEAR, "Verilator": LINEAR, "cycle": LINEAR}, "s"),
-        ("weights", "weights", weights, {"HLS": FLAT}, "s"),
-        ("image", "pixels", images, {"HLS": FLAT}, "s"),
-        *(
-            (f"golden_{model}_image".replace(" ", "_"), "pixels", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
-            for model, rows in golden_images.items()
-        ),
-        *(
-            (f"golden_{model}_batch".replace(" ", "_"), "batch", rows, {"kernel": LINEAR, "numpy": LINEAR}, "s")
-            for model, rows in golden_batches.items()
-        ),
-    ]
+    return evaluated(_measured(folder, progress), folder)
+
+
+def evaluated(measured: Measured, folder: Path) -> list[Table]:
+    """A table of the exponents and one of each series; a plot of each in `folder`."""
     fits = []
-    for name, size, rows, limits, unit in series:
+    for name, size, rows, limits in _series(measured):
         curves = {key: _curve(rows, size, f"{key} processor s") for key in limits}
-        plots.write(plots.growth(curves, size, f"processor time, {unit}", name.replace("_", " ")), folder / name)
-        for key, limit in limits.items():
-            grown = exponent(*curves[key])
-            wall = exponent(*_curve(rows, size, f"{key} s"))
-            fits.append(
-                {
-                    "series": name.replace("_", " "),
-                    "time of": key,
-                    "against": size,
-                    "exponent": grown,
-                    "of wall time": wall,
-                    "aim": limit,
-                    "met": grown <= limit,
-                }
-            )
+        plots.write(plots.growth(curves, size, "processor time, s", name), folder / name.replace(" ", "_"))
+        fits += [
+            _fit(name, key, size, exponent(*curves[key]), exponent(*_curve(rows, size, f"{key} s")), limit)
+            for key, limit in limits.items()
+        ]
+    lanes = measured.lanes
     area = {key: _curve(lanes, "lanes", key) for key in ("LUT", "FF", "DSP")}
     plots.write(plots.growth(area, "lanes", "cells", f"{VARIANT} on {TARGET}"), folder / "cells")
     speed = {key: _curve(lanes, "lanes", key) for key in ("Fmax MHz",)}
     plots.write(plots.against(speed, "lanes", "MHz", f"{VARIANT} on {TARGET}, place and route"), folder / "fmax")
-    fits += [
-        {
-            "series": "lanes",
-            "time of": f"{key} (cells)",
-            "against": "lanes",
-            "exponent": exponent(*area[key]),
-            "of wall time": None,
-            "aim": LINEAR,
-            "met": exponent(*area[key]) <= LINEAR,
-        }
-        for key in area
-    ]
+    fits += [_fit("lanes", f"{key} (cells)", "lanes", exponent(*area[key]), None, LINEAR) for key in area]
     return [
         Table(
             "Exponents",
@@ -136,17 +109,57 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             lanes,
             (
                 f"Open flow for {TARGET} and {CLOCK_NS[TARGET]} ns. cycle: of the simulation with all checks, in "
-                f"seconds. "
-                f"Cells: yosys; Fmax: nextpnr, out of context, up to {PLACED} lanes. An empty place: not synthesised, "
-                f"or "
-                "not placed.",
+                f"seconds. Cells: yosys; Fmax: nextpnr, out of context, up to {PLACED} lanes. An empty place: not "
+                "synthesised, or not placed.",
             ),
         ),
-        Table(f"HLS against weights, {VARIANT}, 16 lanes, {CHANNELS} input channels", weights),
-        Table(f"HLS against pixels, {VARIANT}, 16 lanes, {CHANNELS}->{CHANNELS} channels", images),
-        *(Table(f"Golden model against pixels: {model}", rows) for model, rows in golden_images.items()),
-        *(Table(f"Golden model against the batch: {model}", rows) for model, rows in golden_batches.items()),
+        Table(f"HLS against weights, {VARIANT}, 16 lanes, {CHANNELS} input channels", measured.weights),
+        Table(f"HLS against pixels, {VARIANT}, 16 lanes, {CHANNELS}->{CHANNELS} channels", measured.images),
+        *(Table(f"Golden model against pixels: {model}", rows) for model, rows in measured.golden_images.items()),
+        *(Table(f"Golden model against the batch: {model}", rows) for model, rows in measured.golden_batches.items()),
     ]
+
+
+def _series(measured: Measured) -> Iterator[tuple[str, str, list[Row], dict[str, float]]]:
+    """Every series: its name, what grows in it, its rows, and the largest exponent of each time."""
+    yield "lanes", "lanes", measured.lanes, {"HLS": LINEAR, "Verilator": LINEAR, "cycle": LINEAR}
+    yield "weights", "weights", measured.weights, {"HLS": FLAT}
+    yield "image", "pixels", measured.images, {"HLS": FLAT}
+    for model, rows in measured.golden_images.items():
+        yield f"golden {model} image", "pixels", rows, {"kernel": LINEAR, "numpy": LINEAR}
+    for model, rows in measured.golden_batches.items():
+        yield f"golden {model} batch", "batch", rows, {"kernel": LINEAR, "numpy": LINEAR}
+
+
+def _fit(series: str, time_of: str, against: str, grown: float, wall: float | None, aim: float) -> Row:
+    return {
+        "series": series,
+        "time of": time_of,
+        "against": against,
+        "exponent": grown,
+        "of wall time": wall,
+        "aim": aim,
+        "met": grown <= aim,
+    }
+
+
+def _measured(folder: Path, progress: Callable[[str], None]) -> Measured:
+    """Takes all times, one process at a time, in `folder`, which is emptied first."""
+    shutil.rmtree(folder, ignore_errors=True)
+    steps.synth_step(*_engine(8, CHANNELS, SIZE, folder / "warm"))  # LLVM and CIRCT start once
+    lanes = []
+    for count in PARALLELISM:
+        progress(f"{count} lanes")
+        lanes.append(_tools(count, folder / f"{count}_lanes"))
+    progress("yosys, nextpnr")
+    cells = {row["lanes"]: row for row in in_workers(_synthesis, [(n, folder / f"{n}_lanes") for n in SYNTHESISED])}
+    nothing = dict.fromkeys(next(iter(cells.values())))
+    lanes = [row | {key: cells.get(row["lanes"], nothing)[key] for key in nothing if key != "lanes"} for row in lanes]
+    progress("HLS, more weights and pixels")
+    weights = [compiled(count, SIZE, folder / f"{count}_outputs") for count in OUTPUTS]
+    images = [compiled(CHANNELS, size, folder / f"{size}_pixels") for size in SIZES]
+    progress("golden model")
+    return Measured(lanes, weights, images, _golden_images(), _golden_batches())
 
 
 def _engine(
@@ -178,17 +191,16 @@ def _engine(
     return engine, replace(made.settings, simulators=out / "simulators")
 
 
-def _tools(lanes: int, out: Path) -> dict[str, Any]:
+def _tools(lanes: int, out: Path) -> Row:
     """HLS, Verilator's build and the speed of the simulation. Raises AssertionError where an output differs."""
     shape = engine_of(_engine(lanes, CHANNELS, SIZE, out)[0]).shape
     cycles = shape.hout * shape.wout * shape.NB * shape.steps * shape.fold
     engine, settings = _engine(lanes, CHANNELS, SIZE, out, images=-(-SIMULATED_CYCLES // cycles))
     hls = timed(lambda: steps.synth_step(engine, settings))
     whole = timed(lambda: steps.cosim_step(engine, settings))
-    result = settings.layout.cosim(engine.name).with_suffix(".json")
-    record = json.loads(result.read_text(encoding="utf-8"))["free"]
+    record = json.loads(settings.layout.simulation(engine.name).read_text(encoding="utf-8"))["free"]
     assert not record["errors"] and not record["mismatch_count"], (lanes, record["errors"])
-    result.with_name(f"{result.stem}.npz").unlink()
+    settings.layout.cosim(engine.name).unlink()
     again = timed(lambda: steps.cosim_step(engine, settings))  # the simulator is there: the run alone
     verilator = Seconds(record["seconds"]["build"], whole.processor - again.processor)
     simulated, seconds = record["cycles"]["simulated"], record["seconds"]["simulation"]
@@ -205,7 +217,7 @@ def _tools(lanes: int, out: Path) -> dict[str, Any]:
     }
 
 
-def _synthesis(lanes: int, out: Path) -> dict[str, Any]:
+def _synthesis(lanes: int, out: Path) -> Row:
     """Cells, and Fmax of the smaller engines."""
     engine, settings = _engine(lanes, CHANNELS, SIZE, out)
     rtl = Synthesised(settings.layout.synth(engine.name)).rtl
@@ -216,8 +228,8 @@ def _synthesis(lanes: int, out: Path) -> dict[str, Any]:
     return {"lanes": lanes} | {kind: cells[kind] for kind in ("LUT", "FF", "DSP", "BRAM")} | {"Fmax MHz": fmax}
 
 
-def _compile(outputs: int, size: int, out: Path) -> dict[str, Any]:
-    """HLS of an engine of 16 lanes."""
+def compiled(outputs: int, size: int, out: Path) -> Row:
+    """Times HLS of an engine of 16 lanes with so many output channels, for images of size x size pixels."""
     engine, settings = _engine(16, outputs, size, out)
 
     def once() -> None:
@@ -234,7 +246,7 @@ def _compile(outputs: int, size: int, out: Path) -> dict[str, Any]:
     }
 
 
-def _golden_images() -> dict[str, list[dict[str, Any]]]:
+def _golden_images() -> dict[str, list[Row]]:
     """Seconds of one layer and of whole ResNet18 for images of several sizes."""
 
     def layer(size: int) -> Bundle:
@@ -254,7 +266,7 @@ def _golden_images() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _golden_batches() -> dict[str, list[dict[str, Any]]]:
+def _golden_batches() -> dict[str, list[Row]]:
     """Seconds of whole networks for several batches; numpy, which is slow, up to a smaller one."""
     models = {
         "digits": random_bundle(make_network("digits", "digits", "PSD1_P16"), 0),
@@ -266,13 +278,13 @@ def _golden_batches() -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> dict[str, Any]:
+def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> Row:
     """Seconds of one thread with the compiled kernel, and with numpy where it is asked for; equal in every layer."""
     rng = np.random.default_rng(0)
     images = rng.integers(-128, 128, (batch, *bundle.network.input.shape)).astype(np.int8)
     made = golden.run(bundle, images, threads=1)  # plans are made here
     kernel = shortest(lambda: golden.run(bundle, images, threads=1), 3)
-    times: dict[str, Any] = kernel.row("kernel") | {"numpy s": None, "numpy processor s": None}
+    times: Row = kernel.row("kernel") | {"numpy s": None, "numpy processor s": None}
     if by_numpy:
         with numpy_only():
             expected = golden.run(bundle, images)
@@ -281,7 +293,7 @@ def _golden(bundle: Bundle, batch: int, by_numpy: bool) -> dict[str, Any]:
     return times
 
 
-def _curve(rows: Sequence[dict[str, Any]], size: str, value: str) -> tuple[list[float], list[float]]:
+def _curve(rows: Sequence[Row], size: str, value: str) -> tuple[list[float], list[float]]:
     """The measured points of a column."""
     points = [(row[size], row[value]) for row in rows if row[value] is not None]
     return [x for x, _ in points], [y for _, y in points]

@@ -185,7 +185,7 @@ def _steps(runs: dict[str, Callable[[], Run]]) -> tuple[dict[str, Any], list[dic
             columns[name][column] = timed(lambda: step(design, settings))  # noqa: B023
         check(design, settings)
         if column == "first":
-            record = json.loads(settings.layout.cosim(design.name).with_suffix(".json").read_text())["free"]
+            record = json.loads(settings.layout.simulation(design.name).read_text())["free"]
     engine = engine_of(design)
     rate = record["cycles"]["simulated"] / record["seconds"]["simulation"]
     build_seconds = record["seconds"]["build"]
@@ -213,7 +213,7 @@ def check(design: Design, settings: Settings) -> None:
     for path in (layout.csim(design.name), layout.cosim(design.name)):
         with np.load(path) as arrays:
             assert np.array_equal(arrays["y"], expected), path
-    result = json.loads(layout.cosim(design.name).with_suffix(".json").read_text())["free"]
+    result = json.loads(layout.simulation(design.name).read_text())["free"]
     assert not result["errors"] and not result["mismatch_count"], result["errors"]
 
 

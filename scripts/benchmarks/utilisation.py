@@ -48,7 +48,7 @@ SIMULATED = (("PSD4_P8", 28, 8), ("PSD2_P16", 96, 200))
 def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """Layers, networks, smaller budgets, simulations. Writes FOLDER/layers.json: every layer of every network."""
     cases = [(network, variant) for network in NETWORKS for variant in VARIANTS]
-    results = in_workers(_case, cases, lambda at: progress(" ".join(cases[at])))
+    results = in_workers(result_of, cases, lambda at: progress(" ".join(cases[at])))
     layers = {" ".join(case): result["rows"] for case, result in zip(cases, results, strict=True)}
     write_json(folder / "layers.json", layers)
     small = []
@@ -58,7 +58,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     picked = f"psconv explore --device {DEVICE} --maximise utilisation --no-packing --no-channels"
     return [
         Table(
-            "3x3 layers in steady state, at the pace of their network",
+            "3x3 layers in steady state, at the interval of their network",
             [r["layers"] for r in results],
             (
                 f"{picked}. Useful multiply-accumulates / (multipliers of the layer x cycles per image of the "
@@ -93,7 +93,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     ]
 
 
-def _case(name: str, variant: str) -> dict[str, Any]:
+def result_of(name: str, variant: str) -> dict[str, Any]:
     """One network under one variant: {"layers", "network": a row, "budgets": rows, "rows": of each layer}."""
     budget = dict(load_target(DEVICE).budgets.model_dump())
     bundle = random_bundle(make_network(name, "cifar10", variant), 0)
@@ -106,10 +106,10 @@ def _case(name: str, variant: str) -> dict[str, Any]:
     choice, interval, product = best.answer.chosen, best.interval, best.bounds.product
     assert product is not None, "the best use of lanes comes with a bound"
     rows = [_layer(layer, choice[layer], shape, interval) for layer, shape in shapes.items()]
-    by_name = {row["layer"]: row["at_pace"] for row in rows}
+    by_name = {row["layer"]: row["at_interval"] for row in rows}
     first = next(layer for layer, shape in shapes.items() if shape.kernel == 3)
     three = [by_name[layer] for layer in sparse]
-    missed = [row for row in rows if row["layer"] in (first, *sparse) and row["at_pace"] < LAYER_AIM]
+    missed = [row for row in rows if row["layer"] in (first, *sparse) and row["at_interval"] < LAYER_AIM]
     multipliers = lanes(choice)
     stream = latency_at_most(network.dataflow(choice), STREAM)
     ends = stream.image_last
@@ -124,7 +124,7 @@ def _case(name: str, variant: str) -> dict[str, Any]:
             "layers": len(sparse),
             "least": min(three),
             "mean": sum(three) / len(three),
-            "least_at_own_pace": min(row["at_own_pace"] for row in rows if row["layer"] in sparse),
+            "least_at_own_interval": min(row["at_own_interval"] for row in rows if row["layer"] in sparse),
             "first": by_name[first],
             f"all >= {LAYER_AIM}": not missed,
             "missed": "; ".join(f"{row['layer']}: {row['multipliers']} for {row['needed']:.2f}" for row in missed)
@@ -141,7 +141,7 @@ def _case(name: str, variant: str) -> dict[str, Any]:
             f"{STREAM} images": streams[-1],
             "images_for_aim": enough,
             f">= {NETWORK_AIM}": streams[-1] >= NETWORK_AIM,
-            "missed": "–" if enough else _why(macs / (multipliers * interval)),
+            "missed": "–" if enough else why(macs / (multipliers * interval)),
         },
         "budgets": [head | _within(network, budget, part, shapes, sparse) for part in PARTS],
     }
@@ -166,12 +166,13 @@ def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict
         "multipliers": option.lanes,
         "needed": shape.macs / interval,
         "cycles": option.cycles,
-        "at_own_pace": shape.macs / (option.lanes * option.cycles),
-        "at_pace": shape.macs / (option.lanes * interval),
+        "at_own_interval": shape.macs / (option.lanes * option.cycles),
+        "at_interval": shape.macs / (option.lanes * interval),
     }
 
 
-def _why(steady: float) -> str:
+def why(steady: float) -> str:
+    """Why a network of this utilisation in steady state misses its aim."""
     return f"steady {steady:.4f}" if steady < NETWORK_AIM else f"fill: more than {STREAM:,} images needed"
 
 
@@ -182,14 +183,14 @@ def _within(
     most = int(budget["DSP"]) // part
     found = most_utilised(network, {**budget, "DSP": most})
     assert found is not None, f"{part}: nothing fits"
-    at_pace = [shapes[name].macs / (found.answer.chosen[name].lanes * found.interval) for name in sparse]
+    at_interval = [shapes[name].macs / (found.answer.chosen[name].lanes * found.interval) for name in sparse]
     return {
         "at most": most,
         "cycles": found.interval,
         "multipliers": lanes(found.answer.chosen),
         "steady": sum(shape.macs for shape in shapes.values()) / found.product,
         "optimal": found.product <= found.bound,
-        "least_3x3": min(at_pace),
+        "least_3x3": min(at_interval),
     }
 
 
@@ -221,7 +222,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
     [whole], layout = this.designs, this.layout
     dataflow = whole.dataflow
     schedule = Synthesised(layout.synth(whole.name)).schedule
-    free = json.loads(layout.cosim(whole.name).with_suffix(".json").read_text())["free"]
+    free = json.loads(layout.simulation(whole.name).read_text())["free"]
     start, cycles = free["start"], free["cycles"]
     model = latency(dataflow, schedule, images, start)
     ends = [end - start for end in cycles["image_last"]]
@@ -238,7 +239,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
         "N": shapes[convs[0]].N,
         "folding": ", ".join(f"{shapes[c].To}x{shapes[c].Tb}/{shapes[c].fold}" for c in convs),
         "multipliers": dataflow.multipliers,
-        "interval_model": model.steady,
+        "interval_model": model.least_interval,
         "interval_simulated": interval,
         "images": images,
         "cycles_simulated": cycles["total"],

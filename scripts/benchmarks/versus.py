@@ -47,7 +47,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     packed = [(*LAYERS[0], name, ENGINES[name] | PACKING, folder) for name in PAIR]
     placed = [(*LAYERS[0], name, ENGINES[name], folder) for name in PLACING]
     # The longest first: with one on each core, the end is not one core's alone.
-    calls = [(_fmax, call) for call in placed] + [(_engine, call) for call in plain + packed]
+    calls = [(_fmax, call) for call in placed] + [(measured, call) for call in plain + packed]
 
     def done(at: int) -> None:
         function, (channels, _, name, *_) = calls[at]
@@ -98,7 +98,7 @@ def _with_clock(row: dict[str, Any], clocks: Mapping[str, float]) -> dict[str, A
     return {key: value for key, value in row.items() if key != "channels"} | {"ECP5 MHz": clock}
 
 
-def _engine(channels: int, size: int, name: str, options: dict[str, Any], folder: Path) -> dict[str, Any]:
+def measured(channels: int, size: int, name: str, options: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The row of an engine, without ratios."""
     engine = generate(channels, size, options, TARGET, folder)
     shape, cells, cycles = engine.shape, engine.cells(), latency(engine.dataflow, engine.schedule)

@@ -1,4 +1,4 @@
-"""Depths of streams in random small networks: no network refused, none that stands still or loses its pace."""
+"""Depths of streams in random small networks: no network refused, none that deadlocks or loses its interval."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Depths:
     """Networks as RTL with random write stages, in the cycle model, for many images."""
 
     name = "depths"
-    help = "the depths of a network's streams keep its pace and never stop it, whatever stages the compiler chooses"
+    help = "the depths of a network's streams keep its interval and never stop it, whatever stages the compiler chooses"
     aim = 1000
     seconds = 60.0
 
@@ -37,21 +37,21 @@ class Depths:
             schedule = some_schedule(dataflow, case["stages"])
         except ConfigError as error:
             raise Fault(
-                "refused", f"{error}; there must be depths for an interval of {dataflow.period} cycles"
+                "refused", f"{error}; there must be depths for an interval of {dataflow.interval} cycles"
             ) from error
         accesses = sum(len(at) for one in processes(dataflow) for at in (one.reads | one.writes).values())
         most = max(MOST_EVENTS // accesses, 24)
-        # Weights that are streamed may keep a better pace than promised, with fewer stages than they are laid out for.
+        # With streamed weights the interval may be shorter, with fewer stages than the network is laid out for.
         least = slowest(dataflow).iterations
         for images in (24, most):
             found = latency(dataflow, schedule, images)
-            pace = np.diff(found.image_last)[-images // 4 :].mean()
-            if least <= pace <= dataflow.period and found.interval <= dataflow.period:
+            kept = np.diff(found.image_last)[-images // 4 :].mean()
+            if least <= kept <= dataflow.interval and found.interval <= dataflow.interval:
                 return
         raise Fault(
             "wrong",
-            f"after {images} images {pace:.2f} cycles from one to the next, {found.interval} proved, "
-            f"{least} to {dataflow.period} were promised",
+            f"after {images} images {kept:.2f} cycles from one to the next, {found.interval} proved, "
+            f"{least} to {dataflow.interval} were expected",
         )
 
     def smaller(self, case: Case) -> Iterator[Case]:

@@ -590,7 +590,7 @@ def _arrays_of(path: Path) -> dict[str, Any]:
 
 
 @cache
-def _undamaged(name: str) -> Any:
+def undamaged(name: str) -> Any:
     """The result of the sound files of a kind."""
     with tempfile.TemporaryDirectory(prefix="psconv_files_") as scratch:
         folder = Path(scratch)
@@ -648,7 +648,7 @@ class Files:
 
     def check(self, case: Case, folder: Path) -> None:
         name, kind = case["kind"], KINDS[case["kind"]]
-        sound = _undamaged(name)
+        sound = undamaged(name)
         kind.prepare(folder)
         path = folder / kind.file
         before = data = path.read_bytes()

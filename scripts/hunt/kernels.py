@@ -31,7 +31,7 @@ ARITHMETIC = ("+", "-", "*", "&", "|", "^")
 COMPARE = ("<", "<=", ">", ">=", "==", "!=")
 
 # Where the expressions ("e"), lists of expressions ("*") and bodies ("b") of a node are.
-_CHILDREN: dict[str, tuple[tuple[int, str], ...]] = {
+CHILDREN: dict[str, tuple[tuple[int, str], ...]] = {
     "lit": (),
     "num": (),
     "var": (),
@@ -201,7 +201,7 @@ def text(kernel: Kernel) -> str:
 def nodes(tree: Any) -> Iterator[Node]:
     """Every expression and statement in a tree, the outer ones first."""
     if isinstance(tree, list):
-        if tree and isinstance(tree[0], str) and tree[0] in _CHILDREN:
+        if tree and isinstance(tree[0], str) and tree[0] in CHILDREN:
             yield tree
         for part in tree:
             yield from nodes(part)
@@ -239,13 +239,13 @@ def _smaller(tree: Any) -> Iterator[Any]:
     if not isinstance(tree, list):
         return
     kind = tree[0] if tree and isinstance(tree[0], str) else None
-    if kind not in _CHILDREN:  # a body or arguments
+    if kind not in CHILDREN:  # a body or arguments
         for k, part in enumerate(tree):
             if isinstance(part, list):
                 for simpler in _smaller(part):
                     yield [*tree[:k], simpler, *tree[k + 1 :]]
         return
-    for place, sort in _CHILDREN[kind]:
+    for place, sort in CHILDREN[kind]:
         child = tree[place]
         if sort == "e":
             if kind not in ("set", "op", "setbit", "setrange", "setcat", "setfield", "store", "write", "if"):

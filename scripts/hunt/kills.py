@@ -28,7 +28,7 @@ from scripts.hunt.processes import VARIABLE, left
 from scripts.places import ROOT
 
 _DIGITS = ROOT / "examples" / "digits"
-_SIGNALS = {
+SIGNALS = {
     "SIGKILL": -signal.SIGKILL,
     "SIGTERM": 128 + signal.SIGTERM,
     "SIGINT": 128 + signal.SIGINT,
@@ -36,14 +36,14 @@ _SIGNALS = {
 }
 # Until main() has taken over, a signal does to Python what it does to any process.
 _EARLY = {-signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT, 1}
-_QUIET_SECONDS = 2.0  # after which nothing may be running any more, where a core is free for each process
+QUIET_SECONDS = 2.0  # after which nothing may be running any more, where a core is free for each process
 _LAYERS: tuple[dict[str, Any], ...] = (
     {"in_channels": 1, "out_channels": 2, "height": 2, "width": 2, "kernel": 1, "padding": 0},
     {"in_channels": 4, "out_channels": 4, "height": 3, "width": 3, "support": "PS4_P4"},
 )
 # Commands on a layer's configuration; each runs the steps before it.
 _FLOW = ("golden", "csim", "synth", "cosim", "run")
-_COMMANDS = (*_FLOW, "explore", "pack-weights", "train", "quantize", "quantize --qat")
+COMMANDS = (*_FLOW, "explore", "pack-weights", "train", "quantize", "quantize --qat")
 _SHARES = (0.08, 0.12, 0.16, 0.1, 0.14, 0.1, 0.08, 0.1, 0.06, 0.06)
 _TRAINING = (
     "epochs=2",
@@ -57,7 +57,7 @@ _CHANGING = {"seconds", "simulation", "cycles_per_second", "provenance", "title"
 
 
 @dataclass(frozen=True)
-class _Undisturbed:
+class Undisturbed:
     """A folder in which a command has ended by itself, and how long it took."""
 
     folder: Path
@@ -73,22 +73,22 @@ class Kills:
     seconds = 300.0
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, int, int], _Undisturbed] = {}
+        self.kept: dict[tuple[str, int, int], Undisturbed] = {}
 
     def draw(self, rng: np.random.Generator) -> Case:
         return {
-            "command": str(rng.choice(_COMMANDS, p=_SHARES)),
+            "command": str(rng.choice(COMMANDS, p=_SHARES)),
             "layer": int(rng.integers(len(_LAYERS))),
             "used": bool(rng.integers(2)),
-            "signal": str(rng.choice(list(_SIGNALS))),
+            "signal": str(rng.choice(list(SIGNALS))),
             "moment": round(float(rng.uniform(0.02, 1.05)), 3),
         }
 
     def check(self, case: Case, folder: Path) -> None:
-        undisturbed = self._undisturbed(case, 0, folder)
+        undisturbed = self.undisturbed(case, 0, folder)
         if case["used"]:
             others = 1 if case["command"] in _FLOW else 0
-            shutil.copytree(self._undisturbed(case, others, folder).folder, folder, dirs_exist_ok=True, symlinks=True)
+            shutil.copytree(self.undisturbed(case, others, folder).folder, folder, dirs_exist_ok=True, symlinks=True)
         _prepare(case, 0, folder)
         _kill(case, folder, undisturbed.seconds * case["moment"])
         _check_whole(folder / "out")
@@ -113,10 +113,10 @@ class Kills:
         if case["moment"] != round(case["moment"], 1):
             yield case | {"moment": round(case["moment"], 1)}
 
-    def _undisturbed(self, case: Case, inputs: int, folder: Path) -> _Undisturbed:
+    def undisturbed(self, case: Case, inputs: int, folder: Path) -> Undisturbed:
         """The command on the case's inputs (0), or on the others that a used folder has seen (1)."""
         key = case["command"], case["layer"], inputs
-        if key not in self._kept or not self._kept[key].folder.exists():
+        if key not in self.kept or not self.kept[key].folder.exists():
             place = folder.parent / f"{folder.name}_undisturbed" / "_".join(map(str, key)).replace(" ", "")
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
@@ -125,8 +125,8 @@ class Kills:
             status, text = _run(case, place)
             if status:
                 raise Fault("refused", f"undisturbed, it ends with {status}: {text[-800:]}")
-            self._kept[key] = _Undisturbed(place, time.monotonic() - start)
-        return self._kept[key]
+            self.kept[key] = Undisturbed(place, time.monotonic() - start)
+        return self.kept[key]
 
 
 def _prepare(case: Case, inputs: int, folder: Path) -> None:
@@ -174,17 +174,19 @@ def _command(case: Case, again: bool) -> list[str]:
     return ["quantize", "trained", "--out", "out/bundle.yaml", "--weight-bits", str(4 + case["layer"]), *qat, *resume]
 
 
-def _environment(folder: Path, mark: str) -> dict[str, str]:
+def environment(folder: Path, mark: str) -> dict[str, str]:
+    """Variables of a command in `folder`: its temporary files there, and `mark`, by which what it starts is found."""
     (folder / "tmp").mkdir(exist_ok=True)
     path = os.pathsep.join([str(ROOT), str(ROOT / "hls"), *filter(None, [os.environ.get("PYTHONPATH")])])
     return os.environ | {"TMPDIR": str(folder.resolve() / "tmp"), VARIABLE: mark, "PYTHONPATH": path}
 
 
-def _started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[str]:
+def started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[str]:
+    """`psconv` with `arguments`, in `folder`; all that it says comes by one pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", "psconv", *arguments],
         cwd=folder,
-        env=_environment(folder, mark),
+        env=environment(folder, mark),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -194,7 +196,7 @@ def _started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[
 
 def _call(arguments: list[str], folder: Path) -> tuple[int, str]:
     """Exit status and output of a command that nobody disturbs."""
-    process = _started(arguments, folder, str(folder))
+    process = started(arguments, folder, str(folder))
     text, _ = process.communicate()
     return process.returncode, text
 
@@ -206,12 +208,12 @@ def _run(case: Case, folder: Path, again: bool = False) -> tuple[int, str]:
 def _kill(case: Case, folder: Path, seconds: float) -> None:
     """Starts the command, ends it after so many seconds, and looks at what is left of it."""
     mark = f"{folder}:{time.monotonic_ns()}"
-    process = _started(_command(case, again=False), folder, mark)
+    process = started(_command(case, again=False), folder, mark)
     try:
         text, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.Signals[case["signal"]])
-        seconds = _QUIET_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        seconds = QUIET_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         still = left(mark, seconds)
         for number in still:
             with suppress(ProcessLookupError):
@@ -220,7 +222,7 @@ def _kill(case: Case, folder: Path, seconds: float) -> None:
         if still:
             commands = "; ".join(still.values())
             raise Fault("wrong", f"still running after {seconds:.1f} s: {commands}"[:800]) from None
-    status, right = process.returncode, _SIGNALS[case["signal"]]
+    status, right = process.returncode, SIGNALS[case["signal"]]
     early = status in _EARLY and " in main\n" not in text
     if status not in (0, right) and not early:
         raise Fault("traceback" if "Traceback" in text else "wrong", f"exit {status} for {right}: {text[-800:]}")

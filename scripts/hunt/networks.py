@@ -1,4 +1,4 @@
-"""Random small networks as one top, in RTL: values, cycles, pace, and no loss under random stalls."""
+"""Random small networks as one top, in RTL: values, cycles, interval, and no loss under random stalls."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Networks:
     """Networks as RTL beside integers of their own and the cycle model."""
 
     name = "networks"
-    help = "networks as one RTL: every layer equals plain integers, cycles the model, the pace as promised, with stalls"
+    help = "networks as one RTL: every layer equals plain integers, cycles and interval the model's, with stalls"
     aim = 100
     seconds = 600.0
 
@@ -48,7 +48,7 @@ class Networks:
 
     def check(self, case: Case, folder: Path) -> None:
         bundle, dataflow = small_networks.built(case)
-        count = int(np.clip(MOST_CYCLES // dataflow.period, 3, 40))
+        count = int(np.clip(MOST_CYCLES // dataflow.interval, 3, 40))
         x = small_networks.images(case, count)
         expected = integers.outputs(bundle, x)
         for layer, y in golden.run(bundle, x).items():
@@ -72,8 +72,8 @@ class Networks:
         ends = [end - start for end in free.cycles["image_last"]]
         if ends != model.image_last:
             raise Fault("wrong", f"images end in cycles {ends}, by the model in {model.image_last}")
-        if not slowest(dataflow).iterations <= model.interval <= dataflow.period:
-            raise Fault("wrong", f"{model.interval} cycles an image are proved, {dataflow.period} were promised")
+        if not slowest(dataflow).iterations <= model.interval <= dataflow.interval:
+            raise Fault("wrong", f"{model.interval} cycles an image are proved, {dataflow.interval} were expected")
         few, stalls = vectors.first(min(count, 6)), Disturbance(case["idle"], case["backpressure"])
         _check_values("with stalls", run_bench(design, few, rtl, settings, folder / "stalled", stalls))
 

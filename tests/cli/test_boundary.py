@@ -93,7 +93,7 @@ def test_explore_has_no_clock_that_the_delay_model_has_not(psconv, tmp_path):
 def _number_fields(model, seen):
     for name, field in model.model_fields.items():
         yield f"{model.__name__}.{name}", field.annotation, field.metadata
-        for inner in errors._models(field.annotation):
+        for inner in errors.models_in(field.annotation):
             if inner not in seen and hasattr(inner, "model_fields"):
                 seen.add(inner)
                 yield from _number_fields(inner, seen)
@@ -316,16 +316,26 @@ def _bomb(path: Path) -> None:
         archive.writestr("weight.npy", b"\x93NUMPY\x01\x00" + b" " * 10_000_000)
 
 
+def _no_array(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("weight.npy", b"no")
+
+
+def _npy(path: Path) -> None:
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
 DAMAGE = {
     "empty": lambda path, data: path.write_bytes(b""),
     "cut": lambda path, data: path.write_bytes(data[: len(data) // 2]),
     "cut late": lambda path, data: path.write_bytes(data[:-3]),
     "text": lambda path, data: path.write_text("weight: 1"),
-    "npy": lambda path, data: np.save(path.open("wb"), np.zeros(3)),
+    "npy": lambda path, data: _npy(path),
     "pickle": lambda path, data: np.savez(path, weight=np.array([{}], object)),
     "flipped": lambda path, data: path.write_bytes(data[:200] + bytes(255 - b for b in data[200:300]) + data[300:]),
     "other names": lambda path, data: np.savez(path, w=np.zeros(3)),
-    "no array inside": lambda path, data: zipfile.ZipFile(path, "w").writestr("weight.npy", b"no"),
+    "no array inside": lambda path, data: _no_array(path),
     "header": lambda path, data: path.write_bytes(data.replace(b"'descr'", b"'d\0\0\0r'")),
     "bomb": lambda path, data: _bomb(path),
     "shape": lambda path, data: np.savez(path, weight=np.zeros((3, 3)), bias=np.zeros(16)),
@@ -427,7 +437,7 @@ def test_an_unforeseen_end_of_a_file_is_no_interrupt(monkeypatch, psconv):
     def ends(*_):
         raise EOFError("nothing more")
 
-    monkeypatch.setattr(flow, "_compare", ends)
+    monkeypatch.setattr(flow, "show_comparison", ends)
     code, _, err = psconv("compare", "a", "b")
     assert code == 70 and "EOFError" in err and "interrupted" not in err
 
@@ -457,7 +467,7 @@ def test_images_are_the_same_however_few_are_drawn_at_a_time(low, high, count, d
     form = Format(4, 0)
     expected = np.random.default_rng(3).integers(form.min, form.max + 1, (count, 2, 3))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generated, "_DRAWN", drawn)
+        patch.setattr(generated, "DRAWN", drawn)
         rng = np.random.default_rng(3)
         assert np.array_equal(random_images(rng, form, (count, 2, 3)), expected)
     other = np.random.default_rng(3)
@@ -484,9 +494,9 @@ def test_the_golden_model_is_the_same_in_slices_of_any_size(size, monkeypatch):
     x = np.random.default_rng(0).integers(-128, 128, (5, 3, 11, 11)).astype(np.int8)
     monkeypatch.setenv("PSCONV_NATIVE", "off")
     whole = golden.run(bundle, x)
-    monkeypatch.setattr(ops, "_COLUMN_BYTES", size)
-    monkeypatch.setattr(golden, "_PIECE", size)
-    monkeypatch.setattr(words, "_FIELDS", size)
+    monkeypatch.setattr(ops, "COLUMN_BYTES", size)
+    monkeypatch.setattr(golden, "PIECE", size)
+    monkeypatch.setattr(words, "FIELDS", size)
     sliced = golden.run(bundle, x)
     assert all(np.array_equal(sliced[name], whole[name]) for name in whole)
     form = words.Words(3, 11, 11, 8, 2)
@@ -544,6 +554,6 @@ def test_a_home_that_cannot_be_written(homeless, monkeypatch, tmp_path, psconv, 
         yosys("help", tmp_path)
     with pytest.raises(OSError, match="/dev/null/.cache/psconv: .*XDG_CACHE_HOME"):
         cache_folder()
-    monkeypatch.setattr(build, "_COMPILERS", build._COMPILERS[:1])  # without a second compiler
+    monkeypatch.setattr(build, "COMPILERS", build.COMPILERS[:1])  # without a second compiler
     with pytest.raises(build.Unavailable, match="ZIG_GLOBAL_CACHE_DIR"):
-        build.build(tmp_path, build._COMPILERS)
+        build.build(tmp_path, build.COMPILERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def test_the_place_and_both_values_are_named(tmp_path: Path) -> None:
     assert list(result.differences[0].place) == ["image", "channel", "row", "column"]
     data = json.loads(json.dumps(result.to_json()))
     assert data["equal"] is False and data["layers"][0]["differing"] == 2
-    console = Console(width=100, record=True, file=(tmp_path / "out").open("w"))
+    console = Console(width=100, record=True, file=io.StringIO())
     console.print(result.render())
     assert "image 1, channel 2, row 3, column 4: 0 against -128" in console.export_text()
 

@@ -124,7 +124,7 @@ def test_a_lock_says_who_holds_it_and_ends_with_its_holder(tmp_path):
     with locked(tmp_path / "out", "another"):
         assert (tmp_path / "out" / ".another.lock").exists()
     process.kill()
-    process.wait()
+    process.communicate()
     with locked(tmp_path / "out"), pytest.raises(InUse, match=str(os.getpid())), locked(tmp_path / "out"):
         pass
     assert not list((tmp_path / "out").iterdir())  # nothing is left behind

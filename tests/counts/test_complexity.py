@@ -169,13 +169,52 @@ def test_claims_for_vgg16(dataset: str) -> None:
     assert round(100 * (1 - 1 / counts.reduction("conv_weights")), 1) == 83.3
 
 
-def test_mobile_networks_by_hand() -> None:
-    mobile = complexity(make_network("mobilenet_v2", "cifar10"))
-    assert mobile.parameters == 2_296_922  # as the public model counts
-    assert mobile.macs == 91_154_944
-    shuffle = complexity(make_network("shufflenet", "cifar10"))
-    assert shuffle.parameters == 887_582
-    assert shuffle.macs == 39_614_080
+# (cin, inner channels, cout, side in, side out) of MobileNetV2's blocks on CIFAR-10: 1x1, 3x3 by channel, 1x1; where
+# the side stays and the channels change, the skip has a 1x1, too.
+MOBILENET_V2 = [
+    (32, 32, 16, 32, 32),
+    (16, 96, 24, 32, 32),
+    (24, 144, 24, 32, 32),
+    (24, 144, 32, 32, 16),
+    *[(32, 192, 32, 16, 16)] * 2,
+    (32, 192, 64, 16, 8),
+    *[(64, 384, 64, 8, 8)] * 3,
+    (64, 384, 96, 8, 8),
+    *[(96, 576, 96, 8, 8)] * 2,
+    (96, 576, 160, 8, 4),
+    *[(160, 960, 160, 4, 4)] * 2,
+    (160, 960, 320, 4, 4),
+]
+# (cin, inner channels, cout, groups of the first 1x1, side in, side out) of ShuffleNet's units; the other 1x1 has two.
+SHUFFLENET = [
+    (24, 44, 176, 1, 32, 16),
+    *[(200, 50, 200, 2, 16, 16)] * 3,
+    (200, 50, 200, 2, 16, 8),
+    *[(400, 100, 400, 2, 8, 8)] * 7,
+    (400, 100, 400, 2, 8, 4),
+    *[(800, 200, 800, 2, 4, 4)] * 3,
+]
+
+
+def test_mobilenet_v2_by_hand() -> None:
+    counts = complexity(make_network("mobilenet_v2", "cifar10"))
+    skips = [(i, o, side) for i, _, o, side, out in MOBILENET_V2 if side == out and i != o]
+    macs = sum(i * h * side**2 + (9 + o) * h * out**2 for i, h, o, side, out in MOBILENET_V2)
+    macs += 3 * 32 * 9 * 32**2 + 320 * 1280 * 4**2 + sum(i * o * side**2 for i, o, side in skips)
+    assert counts.macs == macs + 1280 * 10
+    weights = sum((i + 9 + o) * h for i, h, o, _, _ in MOBILENET_V2)
+    weights += 3 * 32 * 9 + 320 * 1280 + sum(i * o for i, o, _ in skips) + 1280 * 10
+    normed = 32 + 1280 + sum(2 * h + o for _, h, o, _, _ in MOBILENET_V2) + sum(o for _, o, _ in skips)
+    assert counts.parameters == weights + 2 * normed + 10 == 2_296_922  # as the public model counts
+
+
+def test_shufflenet_by_hand() -> None:
+    counts = complexity(make_network("shufflenet", "cifar10"))
+    macs = sum(i * h // g * side**2 + (9 + o // 2) * h * out**2 for i, h, o, g, side, out in SHUFFLENET)
+    assert counts.macs == macs + 3 * 24 * 32**2 + 800 * 10
+    weights = 3 * 24 + 800 * 10 + sum((i // g + 9 + o // 2) * h for i, h, o, g, _, _ in SHUFFLENET)
+    normed = 24 + sum(2 * h + o for _, h, o, _, _, _ in SHUFFLENET)
+    assert counts.parameters == weights + 2 * normed + 10 == 887_582  # as the public model counts
 
 
 @pytest.mark.parametrize(("dataset", "plotted"), [("cifar10", 0.09), ("tiny-imagenet", 0.38)])

@@ -85,7 +85,7 @@ def period_of(chain: list[Process]) -> int:
 
 
 def orbits(chain: list[Process], links: dict[str, Link]) -> list[Orbit]:
-    """The times that all images keep at the pace of the slowest process, the first one having no word to wait for."""
+    """The times that all images keep at the slowest process's interval, the first one having no word to wait for."""
     lines = [Orbit(process, period_of(chain)) for process in chain]
     for stream in chain[0].writes:
         lines[0].raise_to(stream, chain[0].writes[stream])
@@ -114,7 +114,7 @@ def test_occupancy_is_a_depth_that_changes_nothing(graph, more: int) -> None:
 
 @given(graph=diamonds())
 @settings(max_examples=60, deadline=None)
-def test_occupancies_keep_the_pace_for_ever(graph) -> None:
+def test_occupancies_keep_the_interval_for_ever(graph) -> None:
     """Simulated cycle by cycle: nothing stands still, and the slowest process comes to work in every cycle."""
     chain, links = graph
     free = orbits(chain, {stream: Link(link.stage, None) for stream, link in links.items()})
@@ -133,7 +133,7 @@ def test_occupancies_keep_the_pace_for_ever(graph) -> None:
 @given(graph=diamonds())
 @settings(max_examples=150, deadline=None)
 def test_the_interval_is_kept_for_ever_and_is_the_least_whole_one(graph) -> None:
-    """Against the pace of a long simulation, cycle by cycle, well after its start."""
+    """Against the interval of a long simulation, cycle by cycle, well after its start."""
     chain, links = graph
     warm, more = 20, 60  # images may come in groups of several, each at its own distance: 14, 9, 13, 14, 9, 13
     times = run(chain, links, warm + more)

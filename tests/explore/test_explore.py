@@ -543,7 +543,7 @@ def test_the_best_use_of_multipliers_equals_exhaustive_search(cin, middle, cout,
     assert network.interval(best.answer.choice) == best.interval
 
 
-def test_the_pace_of_a_unit_between_engines_is_a_pace():
+def test_the_interval_of_a_unit_between_engines_is_an_interval():
     """576 cycles are no engine's: the units of test_units_between_engines_are_obeyed; nothing else is as well used."""
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))
     first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS)]
@@ -557,7 +557,7 @@ def test_the_pace_of_a_unit_between_engines_is_a_pace():
 
 @pytest.mark.parametrize(("variant", "N"), [("PSD2_P16", 39), ("PSD4_P8", 37)])
 def test_numbers_that_are_not_round_cost_nothing(variant, N):
-    """Every layer with the variant is busy in every cycle, and the search asks the solver for few paces."""
+    """Every layer with the variant is busy in every cycle, and the search asks the solver for few intervals."""
     network = explored(random_bundle(make_network("resnet18", "cifar10", variant), 0, 8, 8), 1728)
     best, shapes = most_utilised(network, {"DSP": 1728}), network.shapes
     assert best.product == best.bound and best.solved * 10 < best.intervals

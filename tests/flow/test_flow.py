@@ -129,7 +129,7 @@ def run(path: Path, out: Path, simulators: Path):
     """The records of both co-simulations of a configuration, the schedule, the design and its vectors."""
     this, design = synthesised_run(path, out, simulators)
     steps.cosim_step(design, this.settings)
-    record = json.loads(this.layout.cosim(design.name).with_suffix(".json").read_text())
+    record = json.loads(this.layout.simulation(design.name).read_text())
     schedule = Synthesised(this.layout.synth(design.name)).schedule
     vectors = load_vectors(this.layout, design)
     assert np.array_equal(load_outputs(this.layout, design, "cosim"), vectors.outputs[design.layer])
@@ -185,7 +185,7 @@ def test_a_resnet18_layer_sustains_one_step_per_cycle(tmp_path, simulators):
     path = ROOT / "examples" / "layers" / "sustained.yaml"
     record, schedule, design, _ = run(path, tmp_path, simulators)
     predicted = cycles.latency(design.dataflow, schedule, 1, record["free"]["start"])
-    assert predicted.steady == 262_144
+    assert predicted.least_interval == 262_144
     assert record["free"]["cycles"]["total"] == 262_144 + predicted.fill
     assert record["free"]["mismatch_count"] == 0 and not record["free"]["errors"]
 
@@ -218,7 +218,7 @@ def test_a_wrong_expectation_is_found(tmp_path, simulators):
     vectors.outputs[design.layer][1, 2, 1, 3] ^= 1
     save_vectors(this.layout, design, vectors)
     steps.cosim_step(design, this.settings)
-    record = json.loads(this.layout.cosim(design.name).with_suffix(".json").read_text())
+    record = json.loads(this.layout.simulation(design.name).read_text())
     assert record["free"]["mismatch_count"] == 1
     beat = (1 * 4 + 3) * 3 + 2  # row, column, group
     assert {"image": 1, "beat": beat}.items() <= record["free"]["mismatches"][0].items()

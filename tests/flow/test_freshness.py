@@ -227,11 +227,11 @@ def test_code_is_a_module_and_all_that_it_imports(changed, tmp_path, monkeypatch
     for name, text in MODULES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(sources, "_FOLDERS", {"pack": tmp_path})
+    monkeypatch.setattr(sources, "FOLDERS", {"pack": tmp_path})
 
     def key() -> str:
         sources.code.cache_clear()
-        sources._file.cache_clear()
+        sources.file_of.cache_clear()
         return sources.code("pack.one")
 
     before = key()

@@ -101,7 +101,7 @@ def test_images_in_chunks_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     images, weights = rng.integers(-128, 128, (7, 5, 6, 4)), rng.integers(-128, 128, (3, 5, 3, 3))
     whole = ops.conv2d(images, weights, None, 1, 1)
-    monkeypatch.setattr(ops, "_COLUMN_BYTES", 1)
+    monkeypatch.setattr(ops, "COLUMN_BYTES", 1)
     assert np.array_equal(ops.conv2d(images, weights, None, 1, 1), whole)
     assert ops.conv2d(images[:0], weights, None, 1, 1).shape == (0, 3, 6, 4)
 

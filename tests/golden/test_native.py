@@ -185,7 +185,7 @@ def test_threads_add_all_there_is(native: Native) -> None:
 
 def test_parts_are_whole_and_begin_at_grains() -> None:
     for count, grain, most in itertools.product((0, 1, 7, 64, 150), (1, 4, 64), (1, 2, 3, 9)):
-        parts = convolution._parts(count, grain, most)
+        parts = convolution.parts_of(count, grain, most)
         assert parts[0][0] == 0 and parts[-1][1] == count and len(parts) <= most
         assert all(a[1] == b[0] and b[0] % grain == 0 and b[0] < b[1] for a, b in itertools.pairwise(parts))
 

@@ -41,7 +41,7 @@ def design_of(name: str, layers: list[dict[str, Any]] | None = None, **changes: 
         "cycles_sim": 524421,
         "image_ends_agree": True,
         "fill": 133,
-        "steady": 262144,
+        "least_interval": 262144,
         "bottleneck": "engine_pe",
         "interval_model": 262144,
         "interval_sim": 262144,

@@ -314,7 +314,7 @@ def test_the_verilator_library_is_compiled_once(
                 subprocess.run(
                     dry,
                     cwd=folder,
-                    env=build._tool_environment(),
+                    env=build.tool_environment(),
                     capture_output=True,
                     text=True,
                     check=True,
@@ -323,8 +323,8 @@ def test_the_verilator_library_is_compiled_once(
             raise StopIteration
         real(command, folder, failure)
 
-    real = build._run_tool
-    monkeypatch.setattr(build, "_run_tool", plan)
+    real = build.run_tool
+    monkeypatch.setattr(build, "run_tool", plan)
     with pytest.raises(StopIteration):
         build.build([*FIFO, RTL / "axis_pass.sv"], fifo_ports, cache)
     assert len(plans) == 1 and "Vtop__ALL.cpp" in plans[0] and "verilated_vpi.cpp" not in plans[0]

@@ -93,35 +93,40 @@ def test_a_step_is_done_again_only_for_another_key(tmp_path):
     assert not write.plan("b").done
 
 
-def test_growth_fits_its_series_and_plots_them(tmp_path, monkeypatch):
-    """From made-up times: HLS grows with the square of the lanes and fails its aim, all else is linear or flat."""
+def times(size, key="HLS", power=1.0):
+    """What a benchmark measures: 2 s * size^power of processor time, in twice that by the clock on the wall."""
+    return {f"{key} s": 4 * size**power, f"{key} processor s": 2 * size**power}
 
-    def times(size, key="HLS", power=1):
-        return {f"{key} s": size**power, f"{key} processor s": size**power}
 
-    def golden(size):
-        return [{"pixels": n, "batch": n} | times(n, "kernel") | times(n, "numpy") for n in (1, 4)]
+def growing(hls):
+    """Times of which HLS grows with the power `hls` of the lanes, and everything else as fast as it should."""
+    cells = {"LUT": 10, "FF": 5, "DSP": 1, "Fmax MHz": 100}
+    lanes = [
+        {"lanes": n}
+        | times(n, power=hls)
+        | times(n, "Verilator")
+        | times(n, "cycle")
+        # As many cells for each lane; one engine is not synthesised.
+        | {key: None if n == 32 else count * (1 if "Fmax" in key else n) for key, count in cells.items()}
+        for n in (8, 32, 128)
+    ]
+    golden = {"model": [{"pixels": n, "batch": n} | times(n, "kernel") | times(n, "numpy") for n in (1, 4)]}
+    flat = [{"weights": n, "pixels": n} | times(n, power=0) for n in (64, 256)]
+    return growth.Measured(lanes, flat, flat, golden, golden)
 
-    def cells(function, calls):
-        return [{"lanes": n, "LUT": 10 * n, "FF": n, "DSP": n, "BRAM": 1, "Fmax MHz": 100} for n, _ in calls]
 
-    monkeypatch.setattr(growth.steps, "synth_step", lambda engine, settings: None)
-    monkeypatch.setattr(growth, "_engine", lambda *arguments: (None, None))
-    monkeypatch.setattr(growth, "in_workers", cells)
-    monkeypatch.setattr(
-        growth, "_tools", lambda n, out: {"lanes": n} | times(n, power=2) | times(n, "Verilator") | times(n, "cycle")
-    )
-    monkeypatch.setattr(
-        growth, "_compile", lambda outputs, size, out: {"weights": outputs, "pixels": size * size} | times(3.0)
-    )
-    monkeypatch.setattr(growth, "_golden_images", lambda: {"layer": golden(1)})
-    monkeypatch.setattr(growth, "_golden_batches", lambda: {"digits": golden(1)})
-    fits, lanes, *_ = growth.run(tmp_path / "growth", lambda text: None)
-    missed = [(row["series"], row["time of"]) for row in fits.rows if not row["met"]]
-    assert missed == [("lanes", "HLS")] and fits.rows[0]["exponent"] == pytest.approx(2)
-    cells_of = [10 * n if n in growth.SYNTHESISED else None for n in growth.PARALLELISM]
-    assert [row["LUT"] for row in lanes.rows] == cells_of and None in cells_of
-    assert lanes.markdown() and len(list((tmp_path / "growth").glob("*.png"))) == 7
+def test_growth_finds_what_grows_too_fast(tmp_path):
+    for power, missed in ((2, [("lanes", "HLS")]), (1, [])):
+        fits, lanes, *rest = growth.evaluated(growing(power), tmp_path)
+        assert [(row["series"], row["time of"]) for row in fits.rows if not row["met"]] == missed
+        assert [fits.rows[0][key] for key in ("exponent", "of wall time")] == pytest.approx([power, power])
+        linear, flat = [[row for row in fits.rows[1:] if row["aim"] == aim] for aim in (growth.LINEAR, growth.FLAT)]
+        assert [len(linear), len(flat), len(rest)] == [2 + 4 + 3, 2, 4]
+        assert [row["exponent"] for row in linear] == pytest.approx([1] * len(linear))
+        assert [row["exponent"] for row in flat] == pytest.approx([0, 0], abs=1e-9)
+        assert [row["LUT"] for row in lanes.rows] == [80, None, 1280] and all(table.markdown() for table in rest)
+    names = {"lanes", "weights", "image", "golden_model_image", "golden_model_batch", "cells", "fmax"}
+    assert {path.stem for path in tmp_path.glob("*.svg")} == {path.stem for path in tmp_path.glob("*.png")} == names
 
 
 @pytest.mark.parametrize("name", sorted(set(BENCHMARKS) - set(OPTIONAL)))
@@ -131,12 +136,12 @@ def test_every_benchmark_can_be_loaded(name):
 
 @pytest.mark.slow
 def test_an_engine_in_the_comparison_has_the_cycles_of_its_loop_nest(tmp_path):
-    row = versus._engine(16, 4, "periodic", PERIODIC, tmp_path / "versus")
+    row = versus.measured(16, 4, "periodic", PERIODIC, tmp_path / "versus")
     assert row["cycles"] == 4 * 4 * 16  # pixels x output channels: one block of 16 input channels, no fold
 
 
 @pytest.mark.slow
 def test_growth_counts_the_weights_of_the_engine_it_compiles(tmp_path):
     channels, nonzeros = 16, 9 + 7  # PSD1_P8: of eight kernels one is full, the others have one tap
-    row = growth._compile(channels, 4, tmp_path / "engine")
+    row = growth.compiled(channels, 4, tmp_path / "engine")
     assert 0 < row["weights"] <= channels * growth.CHANNELS // 8 * nonzeros

@@ -113,9 +113,9 @@ def test_every_table_of_figures_says_where_they_come_from(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(MEASUREMENTS.glob("results/*.json")), ids=lambda path: path.stem)
 def test_tables_of_results_are_those_of_their_json(path: Path) -> None:
     pytest.importorskip("torch", reason="a sweep writes them, in PyTorch")
-    from pymodel.training.sweep import _read, markdown_table
+    from pymodel.training.sweep import markdown_table, read_results
 
-    assert path.with_suffix(".md").read_text() == markdown_table(tuple(_read(path)))
+    assert path.with_suffix(".md").read_text() == markdown_table(tuple(read_results(path)))
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_planted_faults_are_found(verdict, tmp_path, monkeypatch):
     if verdict == "refused":  # nothing is damaged
         monkeypatch.setitem(DAMAGES, "truncated", lambda data, rng: data)
         sample = [{"kind": kind, "damages": [{"how": "truncated", "seed": 0}]}]
-    files._undamaged(kind)
+    files.undamaged(kind)
     plant(monkeypatch)
     assert verdict in {judge(CAMPAIGN, case, tmp_path / "case").verdict for case in sample}
 

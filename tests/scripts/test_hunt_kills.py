@@ -39,15 +39,15 @@ def test_planted_faults_are_found(planted, tmp_path, monkeypatch):
         return subprocess.Popen(
             ["sh", "-c", script],
             cwd=folder,
-            env=kills._environment(folder, mark),
+            env=kills.environment(folder, mark),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    monkeypatch.setattr(kills, "_QUIET_SECONDS", 0.3)
-    monkeypatch.setattr(kills, "_started", started)
-    monkeypatch.setattr(kills.Kills, "_undisturbed", lambda *_: kills._Undisturbed(tmp_path, 0.5))
+    monkeypatch.setattr(kills, "QUIET_SECONDS", 0.3)
+    monkeypatch.setattr(kills, "started", started)
+    monkeypatch.setattr(kills.Kills, "undisturbed", lambda *_: kills.Undisturbed(tmp_path, 0.5))
     with pytest.raises(Fault, match=words):
         judged(kills.Kills(), CASE | {"signal": "SIGTERM" if "trap" in script else "SIGKILL"}, tmp_path)
 
@@ -55,7 +55,7 @@ def test_planted_faults_are_found(planted, tmp_path, monkeypatch):
 def test_other_results_are_found(tmp_path):
     """An undisturbed run of other inputs stands for the right one."""
     campaign = kills.Kills()
-    campaign._kept["golden", 0, 0] = campaign._undisturbed(CASE, 1, tmp_path / "case")
+    campaign.kept["golden", 0, 0] = campaign.undisturbed(CASE, 1, tmp_path / "case")
     with pytest.raises(Fault, match="other files than of an undisturbed run: .*golden/layer.npz"):
         judged(campaign, CASE | {"moment": 0.1}, tmp_path)
 
@@ -63,7 +63,7 @@ def test_other_results_are_found(tmp_path):
 def test_cases_are_drawn_from_the_seed():
     cases = [[kills.CAMPAIGN.draw(np.random.default_rng([3, index])) for index in range(200)] for _ in range(2)]
     assert cases[0] == cases[1]
-    assert {case["command"] for case in cases[0]} == set(kills._COMMANDS)
-    assert {case["signal"] for case in cases[0]} == set(kills._SIGNALS)
+    assert {case["command"] for case in cases[0]} == set(kills.COMMANDS)
+    assert {case["signal"] for case in cases[0]} == set(kills.SIGNALS)
     for case in cases[0]:
         assert case not in list(kills.CAMPAIGN.smaller(case))

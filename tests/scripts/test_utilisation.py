@@ -7,21 +7,23 @@ from scripts.benchmarks import utilisation
 
 @pytest.mark.parametrize(("steady", "said"), [(0.9, "steady 0.9000"), (0.98, "fill: more than 1,000 images needed")])
 def test_a_missed_aim_is_explained(steady, said):
-    assert utilisation._why(steady) == said
+    assert utilisation.why(steady) == said
 
 
 @pytest.mark.slow
 def test_a_network_of_the_papers(tmp_path):
     """PSD1_P16, VGG16: nothing idle in any layer with the variant, and the fill is soon paid for."""
-    result = utilisation._case("vgg16", "PSD1_P16")
+    result = utilisation.result_of("vgg16", "PSD1_P16")
     layers, network = result["layers"], result["network"]
-    assert layers["least"] == layers["least_at_own_pace"] == 1.0 and layers["all >= 0.99"] and layers["missed"] == "–"
+    assert (
+        layers["least"] == layers["least_at_own_interval"] == 1.0 and layers["all >= 0.99"] and layers["missed"] == "–"
+    )
     assert network["optimal"] and network[">= 0.97"] and network["steady"] > 0.999
     assert network["100 images"] < 0.97 < network["1000 images"] and 100 < network["images_for_aim"] < 1000
     budgets = result["budgets"]
     assert all(row["multipliers"] <= row["at most"] for row in budgets)
     assert [row["steady"] for row in budgets] == sorted((row["steady"] for row in budgets), reverse=True)
-    busy = sum(row["multipliers"] * row["at_pace"] for row in result["rows"])
+    busy = sum(row["multipliers"] * row["at_interval"] for row in result["rows"])
     assert busy / network["multipliers"] == pytest.approx(network["steady"])
 
 

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pymodel.top.check_sum import LANE_BITS, START, TAPS, check_beats, check_sum
+from pymodel.top.check_sum import START, SYMBOL_BITS, TAPS, check_beats, check_sum
 
-MODULUS = 1 << LANE_BITS | TAPS
+MODULUS = 1 << SYMBOL_BITS | TAPS
 
 
 def times(a: int, b: int) -> int:
@@ -17,7 +17,7 @@ def times(a: int, b: int) -> int:
     for at in range(b.bit_length()):
         if b >> at & 1:
             product ^= a << at
-    while product.bit_length() > LANE_BITS:
+    while product.bit_length() > SYMBOL_BITS:
         product ^= MODULUS << (product.bit_length() - MODULUS.bit_length())
     return product
 
@@ -32,15 +32,15 @@ def power(base: int, exponent: int) -> int:
 
 
 def defined(beats: np.ndarray) -> bytes:
-    """The sums, beat by beat and lane by lane."""
+    """The sums, beat by beat and codeword by codeword."""
     count, size = beats.shape
-    lanes = -(-size // 4)
+    places = -(-size // 4)
     sums = []
     for base in (2, 4):
-        for lane in range(lanes):
+        for place in range(places):
             total = times(START, power(base, count))
             for at, beat in enumerate(beats):
-                symbol = int.from_bytes(beat[4 * lane : 4 * lane + 4].tobytes(), "little")
+                symbol = int.from_bytes(beat[4 * place : 4 * place + 4].tobytes(), "little")
                 total ^= times(symbol, power(base, count - 1 - at))
             sums.append(total.to_bytes(4, "little"))
     return b"".join(sums).ljust(check_beats(8 * size) * size, b"\0")
@@ -65,7 +65,7 @@ def test_by_definition(given_beats):
 
 def test_x_is_primitive():
     """Its order is 2**32 - 1 = 3 * 5 * 17 * 257 * 65537, so all beats of a packet have factors of their own."""
-    order = (1 << LANE_BITS) - 1
+    order = (1 << SYMBOL_BITS) - 1
     assert order == 3 * 5 * 17 * 257 * 65537
     assert power(2, order) == 1 and all(power(2, order // prime) != 1 for prime in (3, 5, 17, 257, 65537))
 

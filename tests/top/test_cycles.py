@@ -73,14 +73,14 @@ def test_sequences_are_the_loop_nests(shape: EngineShape) -> None:
 def test_latency_is_that_of_the_simulation(shape, images, stages, depths, start) -> None:
     schedule = make_schedule(shape, stages, **depths)
     cycles = latency(engine_dataflow(shape), schedule, images, start)
-    warm = 6 + 1024 // cycles.steady  # images until the streams are as full as they stay, or about so
+    warm = 6 + 1024 // cycles.least_interval  # images until the streams are as full as they stay, or about so
     beats = simulated(shape, schedule, warm + 6, start)
     assert cycles.total == beats[images * shape.out_beats - 1] - start + 1
     ends = beats[shape.out_beats - 1 :: shape.out_beats][-7:]
     within = max(np.diff(ends)) % cycles.interval  # images may come in groups, each at its own distance
     assert (cycles.interval - 1) * 6 - within < ends[-1] - ends[0] <= cycles.interval * 6 + within
-    assert cycles.steady == max(map(len, accesses(shape).values()))
-    assert cycles.fill == cycles.total - images * cycles.steady
+    assert cycles.least_interval == max(map(len, accesses(shape).values()))
+    assert cycles.fill == cycles.total - images * cycles.least_interval
 
 
 @given(
@@ -90,7 +90,7 @@ def test_latency_is_that_of_the_simulation(shape, images, stages, depths, start)
 @settings(max_examples=200, deadline=None)
 def test_computed_depths_keep_the_slowest_process_busy(shape, stages) -> None:
     cycles = latency(engine_dataflow(shape), make_schedule(shape, stages))
-    assert cycles.interval == cycles.steady
+    assert cycles.interval == cycles.least_interval
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_depths_are_the_least(layer, depths) -> None:
     stages = {**STAGES, "columns": FEEDER_STAGES, "windows": FEEDER_STAGES}
     computed = stream_depths(shape)
     assert all(depth is None or computed[name] == depth for name, depth in depths.items())
-    steady = latency(engine_dataflow(shape), make_schedule(shape, stages)).steady
+    steady = latency(engine_dataflow(shape), make_schedule(shape, stages)).least_interval
     for name, depth in computed.items():
         assert latency(engine_dataflow(shape), make_schedule(shape, stages)).interval == steady
         if depth > 1:
@@ -120,7 +120,7 @@ def test_the_papers_layer() -> None:
     shape = make_shape(cin=64, cout=64, height=32, width=32)
     cycles = latency(engine_dataflow(shape), make_schedule(shape), images=3)
     assert cycles.bottleneck == "engine_pe"
-    assert cycles.steady == cycles.interval == 262_144
+    assert cycles.least_interval == cycles.interval == 262_144
     # The first window needs a row and two pixels of four beats.
     assert 0 < cycles.fill < 32 * 4 + 2 * 4 + 100
     assert 3 * shape.macs / (shape.lanes * cycles.total) == pytest.approx(1, abs=0.001)
@@ -130,7 +130,7 @@ def test_the_papers_layer_channel_by_channel() -> None:
     shape = make_shape(cin=64, cout=64, height=32, width=32, feed="channels")
     cycles = latency(engine_dataflow(shape), make_schedule(shape))
     assert cycles.bottleneck == "engine_pe"
-    assert cycles.steady == cycles.interval == 262_144 + 16
+    assert cycles.least_interval == cycles.interval == 262_144 + 16
     # The first window needs a row and two pixels of 64 channels.
     assert 0 < cycles.fill < 32 * 64 + 2 * 64 + 100
 

@@ -133,7 +133,7 @@ def test_a_stream_is_as_long_as_all_its_images(name: str) -> None:
         dataflow = made(name)[1]
     images = 40
     depths = stream_depths_between(dataflow)
-    links = network_cycles._links(dataflow, depths) | {OUT_PORT: Link(dataflow.units[-1].out_stage, None)}
+    links = network_cycles.links_of(dataflow, depths) | {OUT_PORT: Link(dataflow.units[-1].out_stage, None)}
     beats = dataflow.out_beats
     chain = [*network_cycles.processes(dataflow), Process("sink", beats, {OUT_PORT: np.arange(beats)}, {})]
     lines = [Timeline([process] * images, network_cycles.STAGES) for process in chain]

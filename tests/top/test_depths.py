@@ -1,4 +1,4 @@
-"""Depths of a network's streams: none refused, the pace kept for ever, as promised, and campaigns that would notice."""
+"""Depths of a network's streams: none refused, the interval kept for ever, as told, and campaigns that would notice."""
 
 from __future__ import annotations
 
@@ -64,37 +64,37 @@ def dataflow_of(path: Path) -> Dataflow:
 @pytest.mark.parametrize(
     "name", ["pool", "lenet_head", "seven", "pool2/run", "skip3/run", "skip4_8/run", "hls_q/run", "mem_nobias/run"]
 )
-def test_the_pace_is_kept_for_ever(name: str) -> None:
+def test_the_interval_is_kept_for_ever(name: str) -> None:
     """The slowest process's interval, exactly, well after the start, with the latest and with the earliest stages."""
     dataflow = dataflow_of(FAULTS / "networks" / f"{name}.yaml")
-    pace = slowest(dataflow).iterations
+    least = slowest(dataflow).iterations
     for seed in range(4):
         found = latency(dataflow, some_schedule(dataflow, seed), 60)
-        assert found.interval == pace
-        assert (np.diff(found.image_last)[-20:] == pace).all()
+        assert found.interval == least
+        assert (np.diff(found.image_last)[-20:] == least).all()
 
 
-def test_poolings_take_what_their_pace_needs() -> None:
+def test_poolings_take_what_their_interval_needs() -> None:
     """Words of a pooling as fast as can be wait for a credit's way round; slow ones need no more than two places."""
     for name, enough in (("pool2/run", 2), ("lenet_head", 2)):
         dataflow = dataflow_of(FAULTS / "networks" / f"{name}.yaml")
         [pool] = [unit for unit in dataflow.units if unit.function == "pool"]
         assert min(pool.feeder_depths.values()) > enough  # two were built, and were too few
     [pool] = [unit for unit in dataflow_of(FAULTS / "networks" / "hls_q" / "run.yaml").units if unit.function == "pool"]
-    assert pool.period == 36 and pool.feeder_depths["columns"] == 2
+    assert pool.network_interval == 36 and pool.feeder_depths["columns"] == 2
 
 
 def draws(campaign: depths.Depths, seed: int, count: int) -> list[Case]:
     return [campaign.draw(np.random.default_rng([seed, at])) for at in range(count)]
 
 
-def test_random_networks_keep_their_pace(tmp_path: Path) -> None:
+def test_random_networks_keep_their_interval(tmp_path: Path) -> None:
     for case in draws(depths.CAMPAIGN, 1, 12):
         depths.CAMPAIGN.check(case, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_thousand_random_networks_keep_their_pace(tmp_path: Path) -> None:
+def test_a_thousand_random_networks_keep_their_interval(tmp_path: Path) -> None:
     for case in draws(depths.CAMPAIGN, 2, 1000):
         depths.CAMPAIGN.check(case, tmp_path)
 
@@ -107,7 +107,7 @@ def test_streams_too_shallow_are_found(tmp_path: Path, monkeypatch: pytest.Monke
         depths.CAMPAIGN.check(SKIP, tmp_path)
 
 
-def test_verdicts_wait_for_their_scores(tmp_path: Path) -> None:
+def test_statuses_wait_for_their_scores(tmp_path: Path) -> None:
     """The longest way round a network with loaded weights: from the packet parser past all engines to the response."""
     depths.CAMPAIGN.check(SKIP | {"weights": "loaded"}, tmp_path)
 
@@ -136,7 +136,7 @@ def test_simpler_cases_are_other_cases(campaign: networks.Networks | layers.Laye
 
 
 def test_a_network_in_rtl(tmp_path: Path) -> None:
-    """A skip, an image every third cycle: values, cycles, pace, stalls."""
+    """A skip, an image every third cycle: values, cycles, interval, stalls."""
     networks.CAMPAIGN.check(SKIP, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Weights that are loaded: packets, check sums and verdicts; C++, RTL and cycle model of networks that load them."""
+"""Weights that are loaded: packets, check sums and statuses; C++, RTL and cycle model of networks that load them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from pymodel.top.check_sum import check_sum
 from pymodel.top.cycles import latency
 from pymodel.top.dataflow import Dataflow, build, needed_layers
 from pymodel.top.memory import FIFOS, built, needed
-from pymodel.top.packets import Packet, answers, in_ultra_ram, loadable, packet, verdicts, weight_beats
-from pymodel.top.verdict import Verdict
+from pymodel.top.packets import Packet, in_ultra_ram, loadable, packet, responses, statuses, weight_beats
+from pymodel.top.status import Status
 from rtl_tb.runner import simulate
 from tests.helpers.networks import NETWORKS, conv, network, some_images
 from tests.helpers.places import EXAMPLES, FAULTS
 
-GOOD, NONE, NEW = Verdict.GOOD, Verdict.NO_WEIGHTS, Verdict.RELOADED
+GOOD, NONE, NEW = Status.GOOD, Status.NO_WEIGHTS, Status.RELOADED
 IMAGES = 9
 
 
@@ -58,8 +58,8 @@ def retrained(bundle: Bundle, seed: int) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def story() -> tuple[Dataflow, list[Packet], list[Verdict], dict[int, np.ndarray]]:
-    """Packets good and bad, the verdict on each, and the scores of those whose scores are right."""
+def story() -> tuple[Dataflow, list[Packet], list[Status], dict[int, np.ndarray]]:
+    """Packets good and bad, the status on each, and the scores of those whose scores are right."""
     bundle, dataflow = hardware("residual")
     images, other = some_images(bundle, IMAGES), retrained(bundle, 8)
     weights, changed = weight_beats(dataflow, bundle), weight_beats(dataflow, other)
@@ -77,16 +77,16 @@ def story() -> tuple[Dataflow, list[Packet], list[Verdict], dict[int, np.ndarray
         (packet(dataflow, images[1]), GOOD, bundle, images[1]),
         (packet(dataflow, images[2], damaged), NONE | NEW, None, None),
         (packet(dataflow, images[2]), NONE, None, None),
-        (Packet(first.beats[: len(weights) // 3]), NONE | NEW | Verdict.TRUNCATED, None, None),
-        (Packet(first.beats[:1]), NONE | NEW | Verdict.TRUNCATED, None, None),
+        (Packet(first.beats[: len(weights) // 3]), NONE | NEW | Status.TRUNCATED, None, None),
+        (Packet(first.beats[:1]), NONE | NEW | Status.TRUNCATED, None, None),
         (packet(dataflow, images[2], changed), GOOD | NEW, other, images[2]),
-        (cut, Verdict.TRUNCATED, None, None),
+        (cut, Status.TRUNCATED, None, None),
         (packet(dataflow, images[3]), GOOD, other, images[3]),
-        (long, Verdict.OVERLONG, None, None),
-        (header, Verdict.BAD_HEADER, None, None),
-        (Packet(first.beats[: 1 + len(weights)]), NEW | Verdict.TRUNCATED, None, None),  # weights alone
+        (long, Status.OVERLONG, None, None),
+        (header, Status.BAD_HEADER, None, None),
+        (Packet(first.beats[: 1 + len(weights)]), NEW | Status.TRUNCATED, None, None),  # weights alone
         (packet(dataflow, images[6]), GOOD, bundle, images[6]),
-        (packet(dataflow, images[2], foreign), NONE | NEW | Verdict.FOREIGN, None, None),
+        (packet(dataflow, images[2], foreign), NONE | NEW | Status.FOREIGN, None, None),
         (packet(dataflow, images[2]), NONE, None, None),
     ]
     right = {
@@ -99,24 +99,24 @@ def story() -> tuple[Dataflow, list[Packet], list[Verdict], dict[int, np.ndarray
 
 @pytest.fixture(scope="module")
 def computed(story, tmp_path_factory) -> np.ndarray:
-    """What the C simulation answers: uint8 [packets, beats, bytes]."""
+    """What the C simulation responses: uint8 [packets, beats, bytes]."""
     dataflow, packets, *_ = story
     folder = tmp_path_factory.mktemp("csim")
     cpp.write(folder, dataflow, "residual")
     return csim.run_packets(csim.build(folder), packets, dataflow).reshape(len(packets), dataflow.out_beats, -1)
 
 
-def test_verdicts_and_scores(story, computed):
+def test_statuses_and_scores(story, computed):
     dataflow, _, expected, right = story
-    assert verdicts(computed[:, -1]) == expected
-    assert sorted(right) == [at for at, verdict in enumerate(expected) if GOOD in verdict]
+    assert statuses(computed[:, -1]) == expected
+    assert sorted(right) == [at for at, status in enumerate(expected) if GOOD in status]
     for at, scores in right.items():
-        np.testing.assert_array_equal(computed[at], answers(dataflow, scores, [expected[at]]))
+        np.testing.assert_array_equal(computed[at], responses(dataflow, scores, [expected[at]]))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 5, 16])
 def test_the_hardware_sums_beats_of_any_width(channels, tmp_path):
-    """Beats of 8 to 128 bits, a quarter of a lane of the check sum to four: what is taken, and what must not be."""
+    """Beats of 8 to 128 bits, a quarter of a symbol of the check sum to four: what is taken, and what must not be."""
     bundle = random_bundle(network(conv("c", "input", 3, kernel=1), channels=channels, height=1, width=2), channels)
     dataflow = build(bundle, {"c": loadable(engine_shape(bundle, "c", Tb=channels))}, loaded=True)
     image, weights = some_images(bundle, 1)[0], weight_beats(dataflow, bundle)
@@ -137,9 +137,9 @@ def test_the_hardware_sums_beats_of_any_width(channels, tmp_path):
     cpp.write(tmp_path, dataflow, "wide")
     packets = [packet(dataflow, image, beats) for beats in changed]
     made = csim.run_packets(csim.build(tmp_path), packets, dataflow)
-    given = verdicts(made.reshape(len(packets), dataflow.out_beats, -1)[:, -1])
+    given = statuses(made.reshape(len(packets), dataflow.out_beats, -1)[:, -1])
     assert given[0] == GOOD | NEW and len(given) > 5
-    assert all(GOOD not in verdict and NONE in verdict for verdict in given[1:])
+    assert all(GOOD not in status and NONE in status for status in given[1:])
 
 
 def test_the_packet_parser_of_wide_beats_meets_the_clock(tmp_path):
@@ -148,20 +148,22 @@ def test_the_packet_parser_of_wide_beats_meets_the_clock(tmp_path):
     dataflow = build(bundle, {"c": loadable(engine_shape(bundle, "c", Tb=16))}, loaded=True)
     parser = replace(dataflow.packet_parser, load_beats=500_000)
     (tmp_path / "config.hpp").write_text(header.render_header("config.hpp", "", "", parser.widest, [parser.struct()]))
-    (tmp_path / "gate.cpp").write_text("""
+    (tmp_path / "parser.cpp").write_text("""
         #include "config.hpp"
         #include "packet_parser.hpp"
         void top(hls::stream<psconv::AxiBeat<128> >& x, hls::stream<ap_uint<128> >& loads,
-                 hls::stream<ap_uint<128> >& image, hls::stream<ap_uint<8> >& verdicts) {
+                 hls::stream<ap_uint<128> >& image, hls::stream<ap_uint<8> >& statuses) {
         #pragma HLS INTERFACE axis port=x
         #pragma HLS INTERFACE axis port=loads
         #pragma HLS INTERFACE axis port=image
-        #pragma HLS INTERFACE axis port=verdicts
+        #pragma HLS INTERFACE axis port=statuses
         #pragma HLS INTERFACE ap_ctrl_none port=return
-          psconv::packet_parser<gate_config>(x, loads, image, verdicts);
+          psconv::packet_parser<parser_config>(x, loads, image, statuses);
         }
     """)
-    compile_hls([tmp_path / "gate.cpp"], "top", include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333, out=tmp_path)
+    compile_hls(
+        [tmp_path / "parser.cpp"], "top", include_dirs=[INCLUDE, ENGINE, tmp_path], clock_ns=3.333, out=tmp_path
+    )
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +205,7 @@ def test_cycles_with_weights_between_images(name, tmp_path):
     weights = weight_beats(dataflow, bundle)
     for reloads in ({0}, {0, 1, 4}, set(range(6))):
         packets = [packet(dataflow, image, weights if at in reloads else None) for at, image in enumerate(images)]
-        expected = answers(dataflow, scores, [GOOD | (NEW if at in reloads else 0) for at in range(6)])
+        expected = responses(dataflow, scores, [GOOD | (NEW if at in reloads else 0) for at in range(6)])
         result = simulate(
             Synthesised(tmp_path).rtl,
             json.loads((tmp_path / "ports.json").read_text()),
@@ -239,7 +241,7 @@ def test_a_folded_engine_with_weights_in_ultra_ram(tmp_path):
         json.loads((tmp_path / "ports.json").read_text()),
         np.concatenate([p.beats for p in packets]),
         np.concatenate([p.last for p in packets]),
-        answers(dataflow, golden.run(bundle, images)["a"], [GOOD | NEW, GOOD]),
+        responses(dataflow, golden.run(bundle, images)["a"], [GOOD | NEW, GOOD]),
         dataflow.out_beats,
         tmp_path / "run",
     )
@@ -309,10 +311,10 @@ def test_a_bundle_that_does_not_fit_is_refused():
 
 
 def test_a_layer_may_be_called_as_a_unit_of_the_top():
-    bundle = random_bundle(network(conv("gate", "input", 4)), 1)
-    dataflow = build(bundle, {"gate": loadable(engine_shape(bundle, "gate"))}, loaded=True)
+    bundle = random_bundle(network(conv("parser", "input", 4)), 1)
+    dataflow = build(bundle, {"parser": loadable(engine_shape(bundle, "parser"))}, loaded=True)
     names = [unit.name for unit in dataflow.units]
-    assert len(set(names)) == len(names) and list(dataflow.engines) == ["gate"]
+    assert len(set(names)) == len(names) and list(dataflow.engines) == ["parser"]
     assert weight_beats(dataflow, bundle).size
 
 

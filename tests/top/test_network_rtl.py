@@ -41,7 +41,7 @@ def test_layers_and_cycles_are_as_predicted(built) -> None:
     assert [end - start for end in result.cycles["image_last"]] == model.image_last
     assert result.cycles["total"] == model.total
     assert result.cycles["total"] <= latency_at_most(dataflow, IMAGES).total  # known before it was compiled
-    assert model.interval == model.steady == np.diff(model.image_last)[-1]
+    assert model.interval == model.least_interval == np.diff(model.image_last)[-1]
 
 
 @pytest.mark.parametrize(("idle", "backpressure"), [(0.5, 0.0), (0.0, 0.7), (0.4, 0.4)])

@@ -205,7 +205,7 @@ def check_free_run(built: Built) -> None:
     start = result.cycles["first_in"]
     model = latency(dataflow, schedule, IMAGES, start)
     assert [end - start for end in result.cycles["image_last"]] == model.image_last
-    assert slowest(dataflow).iterations <= model.interval <= dataflow.period
+    assert slowest(dataflow).iterations <= model.interval <= dataflow.interval
     memory = {what: bits for what, bits in network_memory.built(schedule).items() if what != network_memory.FIFOS}
     assert network_memory.needed(dataflow) == memory  # or `psconv run` calls it a failure
     for engine in dataflow.streamed.values():

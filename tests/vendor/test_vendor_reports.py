@@ -41,6 +41,16 @@ def test_a_module_without_a_name_is_no_report_of_c_synthesis(tmp_path: Path) -> 
         reports.csynth(SAMPLES / "top_csynth_sample.xml", path)
 
 
+def test_a_report_without_its_modules_is_refused(tmp_path: Path) -> None:
+    """As of 2020.2 and before: what their loops came to would be unknown, not well."""
+    text = (SAMPLES / "csynth_sample.xml").read_text()
+    start, end = text.index("<ModuleInformation>"), text.index("</ModuleInformation>")
+    path = tmp_path / "csynth.xml"
+    path.write_text(text[:start] + text[end + len("</ModuleInformation>") :])
+    with pytest.raises(ConfigError, match=r"csynth\.xml: no element ModuleInformation"):
+        reports.csynth(SAMPLES / "top_csynth_sample.xml", path)
+
+
 def test_csynth_of_vivado_hls_names_its_dsps_otherwise(tmp_path: Path) -> None:
     old = tmp_path / "old.xml"
     old.write_text((SAMPLES / "top_csynth_sample.xml").read_text().replace("DSP>", "DSP48E>"))

@@ -15,17 +15,17 @@
 //              . * .              . . .              . . .              . . .
 //              . . .              . . .              . . *              * . .
 //
-// So an output channel has NONZEROS = 5 weights, one for each lane below, and takes one cycle.
+// So an output channel has NONZEROS = 5 weights, one for each element below, and takes one cycle.
 static const int FIRST_VARIANT[5] = {0, 1, 2, 3, 3};
 static const int FIRST_TAP[5] = {4, 0, 8, 2, 6};  // KERNEL * row + column
 
-// A word for each output channel, the weight of lane j in bits 4j .. 4j + 3:
+// A word for each output channel, the weight of element j in bits 4j .. 4j + 3:
 //
-//   output channel  lane  0   1   2   3   4
-//   0                     1   7   2   2   6
-//   1                    -8  -4   4   5  -5
-//   2                     6  -8  -1  -4   5
-//   3                     5  -6   4  -7  -1
+//   output channel  element  0   1   2   3   4
+//   0                        1   7   2   2   6
+//   1                       -8  -4   4   5  -5
+//   2                        6  -8  -1  -4   5
+//   3                        5  -6   4  -7  -1
 static const ap_uint<20> FIRST_WEIGHTS[4] = {0x62271, 0xb54c8, 0x5cf86, 0xf94a5};
 static const ap_int<15> FIRST_BIASES[4] = {10, -20, 30, 0};
 
@@ -40,13 +40,13 @@ struct FirstLayer {
   static constexpr int WINDOW_DEPTH = 2, COLUMN_DEPTH = 3;
   static constexpr bool PACKS_PIXELS = false, RELU = true;
 
-  static int variant(int lane) {
+  static int variant(int element) {
 #pragma HLS INLINE
-    return FIRST_VARIANT[lane];
+    return FIRST_VARIANT[element];
   }
-  static int tap(int lane) {
+  static int tap(int element) {
 #pragma HLS INLINE
-    return FIRST_TAP[lane];
+    return FIRST_TAP[element];
   }
   static ap_uint<20> weights(int address) {
 #pragma HLS INLINE

@@ -97,7 +97,7 @@ def _check_instance(module: _Module, instance: _Instance, of: _Module) -> None:
         if expression in ("", _UNUSED):
             raise _fault(module, f"{where}: port '{name}' is not connected")
         try:
-            width = _Width(module.nets, expression).whole()
+            width = Width(module.nets, expression).whole()
         except _UnreadableError as error:
             raise _fault(module, f"{where}: port '{name}': {error}") from None
         if width != port.width:
@@ -190,7 +190,7 @@ class _UnreadableError(Exception):
     """An expression with a name that is not declared, or of a form that is not written here."""
 
 
-class _Width:
+class Width:
     """Bits of an expression, as IEEE 1800 counts them where nothing around it widens it."""
 
     def __init__(self, nets: Mapping[str, list[int]], expression: str):

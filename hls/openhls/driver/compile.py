@@ -10,7 +10,7 @@ from pathlib import Path
 
 from openhls.backend import emit, netlist, report
 from openhls.backend.keywords import safe
-from openhls.backend.targets import Target, load_target
+from openhls.backend.targets import DEFAULT_CLOCK_NS, DEFAULT_TARGET, Target, load_target
 from openhls.common.clock import Clock
 from openhls.common.errors import HlsError
 from openhls.driver.build import Built, Job, build_graph
@@ -45,8 +45,8 @@ def compile_hls(
     top: str,
     include_dirs: Sequence[Path] = (),
     defines: Mapping[str, str] | None = None,
-    target: str | Path | Target = "xcup",
-    clock_ns: float = 3.33,
+    target: str | Path | Target = DEFAULT_TARGET,
+    clock_ns: float = DEFAULT_CLOCK_NS,
     *,
     out: Path,
     jobs: int | None = None,

@@ -29,7 +29,7 @@ def build_all(jobs: Sequence[Job], workers: int | None = None, cache: Cache | No
     if workers is None:
         workers = min(len(os.sched_getaffinity(0)), len(missing) // _WORTH_A_WORKER)
     todo = [jobs[k] for k in missing]
-    made = _in_parallel(todo, workers) if workers > 1 and len(todo) > 1 else map(build, todo)
+    made = in_parallel(todo, workers) if workers > 1 and len(todo) > 1 else map(build, todo)
     for k, built in zip(missing, made, strict=True):
         found[k] = built
         if cache:
@@ -37,7 +37,7 @@ def build_all(jobs: Sequence[Job], workers: int | None = None, cache: Cache | No
     return [built for built in found if built is not None]
 
 
-def _in_parallel(jobs: Sequence[Job], workers: int) -> list[Built]:
+def in_parallel(jobs: Sequence[Job], workers: int) -> list[Built]:
     """The longest first."""
     with pool(min(workers, len(jobs))) as executor:
         order = sorted(range(len(jobs)), key=lambda k: -len(jobs[k].source.text))

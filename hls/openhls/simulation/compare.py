@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from openhls.backend.targets import Target
+from openhls.backend.targets import DEFAULT_CLOCK_NS, DEFAULT_TARGET, Target
 from openhls.common.errors import HlsError, Location
 from openhls.driver.compile import CompileResult, compile_hls
 from openhls.results import records
@@ -64,8 +64,8 @@ def simulate(
     words: Mapping[str, Sequence[int | Sequence[int]]] | Path,
     include_dirs: Sequence[Path] = (),
     defines: Mapping[str, str] | None = None,
-    target: str | Path | Target = "xcup",
-    clock_ns: float = 3.33,
+    target: str | Path | Target = DEFAULT_TARGET,
+    clock_ns: float = DEFAULT_CLOCK_NS,
     *,
     out: Path,
     runs: int = 1,

@@ -83,13 +83,13 @@ def layers(tmp_path) -> Callable[..., dict[str, str]]:
 
 def test_files_do_not_depend_on_workers_and_cache(tmp_path, monkeypatch):
     parallel, cache = [], tmp_path / "cache"
-    in_parallel = workers._in_parallel
+    in_parallel = workers.in_parallel
 
     def spy(jobs, count):
         parallel.append((len(jobs), count))
         return in_parallel(jobs, count)
 
-    monkeypatch.setattr(workers, "_in_parallel", spy)
+    monkeypatch.setattr(workers, "in_parallel", spy)
     for name, options in {
         "alone": {"jobs": 1},
         "workers": {"jobs": 3, "cache": cache},

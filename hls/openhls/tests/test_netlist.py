@@ -278,4 +278,4 @@ def test_a_module_that_nobody_instantiates_is_found(modules):
 )
 def test_width_of_an_expression(expression, width):
     """By the rules of IEEE 1800, table 11-21."""
-    assert netlist._Width({"a": [8], "b": [9], "m": [3, 4]}, expression).whole() == width
+    assert netlist.Width({"a": [8], "b": [9], "m": [3, 4]}, expression).whole() == width

@@ -21,11 +21,11 @@ from pymodel.common.errors import ConfigError
 INSTRUCTION_SETS = ("plain", "avx2", "avx512vnni")  # by their number in convolution.cpp, slowest first
 SWITCH = "PSCONV_NATIVE"  # environment: an instruction set, or "off"; the best one otherwise
 
-_SOURCE = Path(__file__).with_name("convolution.cpp")
-_SOURCES = (_SOURCE, _SOURCE.with_name("kernel.hpp"))
+SOURCE = Path(__file__).with_name("convolution.cpp")
+SOURCES = (SOURCE, SOURCE.with_name("kernel.hpp"))
 _OPTIONS = ("-std=c++17", "-O3", "-shared", "-fPIC")
 _PLAIN = ("g++",)
-_COMPILERS = (
+COMPILERS = (
     # Options that undo what it adds: checks, the builder's own processor, a C++ library. Its code is the faster one.
     (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
     _PLAIN,
@@ -106,7 +106,7 @@ def load() -> ctypes.CDLL:
     return library
 
 
-def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> Path:
+def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = COMPILERS) -> Path:
     """The library in `folder`, compiled by the first of `compilers` that can unless it lies there already.
 
     Several processes may build at once: each gives its result the name in one step. Raises Unavailable.
@@ -122,7 +122,7 @@ def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> 
             if not shutil.which(compiler[0]):
                 problems.append(f"no {compiler[0]}")
                 continue
-            command = [*compiler, *_OPTIONS, str(_SOURCE), "-o", str(made)]
+            command = [*compiler, *_OPTIONS, str(SOURCE), "-o", str(made)]
             try:
                 done = children.run(command, env=zig.uncached(scratch) if compiler is not _PLAIN else None)
             except Unwritable as error:
@@ -138,9 +138,9 @@ def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = _COMPILERS) -> 
 def _key() -> str:
     """A digest of all that the library depends on: its sources, and which compilers are installed."""
     parts = [*_OPTIONS, platform.platform()]
-    for compiler in _COMPILERS:
+    for compiler in COMPILERS:
         program = shutil.which(compiler[0])
         stat = Path(program).stat() if program else None
         parts += [*compiler, f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"]
-    contents = (path.read_bytes() for path in _SOURCES)
+    contents = (path.read_bytes() for path in SOURCES)
     return hashlib.sha256(b"\0".join([*map(str.encode, parts), *contents])).hexdigest()

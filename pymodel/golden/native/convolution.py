@@ -123,8 +123,8 @@ def convolve(
         ):
             raise MemoryError(f"convolution of {count} images {list(images.shape[1:])}")
 
-    rows = _parts(hout, 1, threads)
-    blocks = _parts(count, LINE, threads // len(rows))
+    rows = parts_of(hout, 1, threads)
+    blocks = parts_of(count, LINE, threads // len(rows))
     _side_by_side(part, [(*these, *block) for these in rows for block in blocks])
     return _images_first(out)
 
@@ -156,11 +156,11 @@ def add(
             end,
         )
 
-    _side_by_side(part, _parts(out.size, _WORTH_A_THREAD, threads))
+    _side_by_side(part, parts_of(out.size, _WORTH_A_THREAD, threads))
     return _images_first(out)
 
 
-def _parts(count: int, grain: int, most: int) -> list[tuple[int, int]]:
+def parts_of(count: int, grain: int, most: int) -> list[tuple[int, int]]:
     """0 .. count in at most `most` pieces of about the same size, which begin at multiples of `grain`."""
     grains = -(-count // grain)
     pieces = max(1, min(most, grains))

@@ -1,4 +1,4 @@
-"""The verdict of a network whose weights are loaded on each packet: the last beat of its answer.
+"""What a network whose weights are loaded says of each packet: the status, the last beat of its response.
 
 The C++ has the bits from the configurations of its units, docs/guide/weights.md from `python -m scripts.reference`.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from enum import IntFlag
 
-VERDICT_BITS = 8  # of the stream of verdicts
+STATUS_BITS = 8  # of the stream of statuses
 
 
-class Verdict(IntFlag):
+class Status(IntFlag):
     """GOOD: the scores are right. RELOADED: weights were in the packet. The others say why the scores are not right."""
 
     GOOD = 1 << 0
@@ -33,11 +33,11 @@ class Verdict(IntFlag):
 
 
 _MEANINGS = {
-    Verdict.GOOD: "good: the scores are right, no other fault",
-    Verdict.NO_WEIGHTS: "no valid weights: none since reset, or those that came last were damaged or cut short",
-    Verdict.RELOADED: "weights were in this packet",
-    Verdict.BAD_HEADER: "the header is neither 0 nor 1",
-    Verdict.TRUNCATED: "the packet ended before the image was complete",
-    Verdict.OVERLONG: "it went on after the image",
-    Verdict.FOREIGN: "the weights in this packet are for another network",
+    Status.GOOD: "good: the scores are right, no other fault",
+    Status.NO_WEIGHTS: "no valid weights: none since reset, or those that came last were damaged or cut short",
+    Status.RELOADED: "weights were in this packet",
+    Status.BAD_HEADER: "the header is neither 0 nor 1",
+    Status.TRUNCATED: "the packet ended before the image was complete",
+    Status.OVERLONG: "it went on after the image",
+    Status.FOREIGN: "the weights in this packet are for another network",
 }
