@@ -110,14 +110,14 @@ template <class C> struct Geometry : WindowGeometry<C> {
                 "a window set is there in pieces before the one at work is done with");
   static_assert(C::PERIOD % C::ROTATIONS == 0, "the ring is back at its start after whole steps");
 
-  static constexpr int OUTPUTS = C::TO * C::ROTATIONS;       // of a step
-  static constexpr int SLOTS = C::PERIOD / C::ROTATIONS;     // steps of an output word
+  static constexpr int OUTPUTS = C::TO * C::ROTATIONS;    // of a step
+  static constexpr int SLOTS = C::PERIOD / C::ROTATIONS;  // steps of an output word
 
   static_assert(C::TO == 1 || C::STEPS % SLOTS == 0, "TO > 1 needs whole output words");
 
   static constexpr int SUMS_BITS = OUTPUTS * C::ACC_BITS;
-  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;     // the channels of one output word
-  static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;  // output words of a pixel
+  static constexpr int GROUP_BITS = C::TO * C::PERIOD * C::OUT_BITS;  // the channels of one output word
+  static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;       // output words of a pixel
   static constexpr int LANES = OUTPUTS * C::LANES_PER_OUTPUT;
   static constexpr int WEIGHTS_BITS = LANES * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
   static constexpr int ROM_BITS = WEIGHTS_BITS + LANES * C::INDEX_BITS;
@@ -144,7 +144,7 @@ template <class C> struct Geometry : WindowGeometry<C> {
   using Sums = ap_uint<SUMS_BITS>;
   using SumsStream = hls::stream<ap_uint<streamed_bits(SUMS_BITS)>>;
   using Group = ap_uint<GROUP_BITS>;
-  using Weights = ap_uint<ROM_BITS>;                      // of an iteration
+  using Weights = ap_uint<ROM_BITS>;                        // of an iteration
   using Biases = ap_uint<OUTPUTS * C::BIAS_BITS>;           // of a step
   using Load = ap_uint<ROM_BITS + OUTPUTS * C::BIAS_BITS>;  // both, as they are loaded
 };

@@ -45,7 +45,8 @@ typename Packing<C>::Operand packed_weights(const typename Geometry<C>::Weights&
 
 // Adds the fields of `packed` to the sums of outputs first .. first + PACKING - 1.
 template <class C>
-void add_fields(const typename Packing<C>::Sum& packed, int first, typename Geometry<C>::Accumulator (&dot)[Geometry<C>::OUTPUTS]) {
+void add_fields(const typename Packing<C>::Sum& packed, int first,
+                typename Geometry<C>::Accumulator (&dot)[Geometry<C>::OUTPUTS]) {
 #pragma HLS INLINE
   bool below = false;  // whether the fields below are negative together: then they have borrowed from here
   for (int i = 0; i < C::PACKING; ++i) {

@@ -86,8 +86,7 @@ template <class C, int PLACES> typename Geometry<C>::Window rotated(const typena
 
 // What multiplier j of the outputs of a rotation works on in a fold: element fold * LANES_PER_OUTPUT + j, a constant
 // place if there is one fold.
-template <class C>
-typename Geometry<C>::Activation operand(const Ring<C>& ring, int rotation, int j, int fold) {
+template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring, int rotation, int j, int fold) {
 #pragma HLS INLINE
   typename Geometry<C>::Activation activation = 0;
   for (int g = 0; g < C::FOLDS; ++g) {

@@ -41,7 +41,8 @@ class Parallelism(Strict):
     Tb: Parallel = Field(1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
     fold: Parallel = Field(
         1,
-        description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To * R outputs",
+        description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To * R "
+        "outputs",
     )
     packing: Parallel = Field(
         1,

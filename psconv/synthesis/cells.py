@@ -106,8 +106,8 @@ _ICE40: Weights = {
 class Family:
     """Devices whose cells have rules.
 
-    flattens: the command does unless told -noflatten; else it does on -flatten. chains: an adder is a carry chain of one
-    LUT a bit, and a tree of adders is several, as the vendor's tool builds them.
+    flattens: the command does unless told -noflatten; else it does on -flatten. chains: an adder is a carry chain of
+    one LUT a bit, and a tree of adders is several, as the vendor's tool builds them.
     """
 
     weights: Weights
@@ -118,7 +118,10 @@ class Family:
 
 # Of each command the -family that it takes unless told otherwise, and those with rules.
 _SYNTHESIS: Mapping[str, tuple[str, Mapping[str, Family]]] = {
-    "synth_xilinx": ("xc7", dict.fromkeys(("xc7", "xcu", "xcup"), Family(_XILINX, flattens=False, logic_cells=True, chains=True))),
+    "synth_xilinx": (
+        "xc7",
+        dict.fromkeys(("xc7", "xcu", "xcup"), Family(_XILINX, flattens=False, logic_cells=True, chains=True)),
+    ),
     "synth_ecp5": ("ecp5", {"ecp5": Family(_ECP5)}),
     "synth_nexus": ("lifcl", dict.fromkeys(("lifcl", "lfd2nx"), Family(_NEXUS))),
     "synth_lattice": ("", {"ecp5": Family(_ECP5), **dict.fromkeys(("lifcl", "lfd2nx"), Family(_NEXUS))}),
