@@ -27,6 +27,7 @@ from pymodel.common import bounds
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.counts.storage import FORMATS, Storage, network_storage
 from pymodel.engine.cycles import sequences
+from pymodel.engine.memories import ring_places
 from pymodel.engine.packing import EngineShape
 from pymodel.network.supports import MaskSupport, Support, UnstructuredSupport
 from pymodel.network.topology import INPUT, Conv, Linear, Network
@@ -212,22 +213,22 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident
     indices   index_bits             pixels * capacity               capacity, if not resident
-    biases    steps * To * bbits     iterations * To * bbits         0
+    biases    steps * To*R * bbits   iterations * To*R * bbits       0
     lines     W * NB * (K - 1) beats columns iterations * (K - 1)    as read        K > 1
                                      pieces
     history   NB * (K - 1) columns   windows iterations * (K - 1)    as read        K > 1, NB * pieces > 1
                                      columns, in pieces
     taps      2 sets of operands     iterations * operands           as come in     instead of a ring where windows
                                                                                     come in pieces
-    sums      steps * To * abits     pixels * (NB - 1) * steps * To  as read        NB > 1
-                                     * abits
+    sums      steps * To*R * abits   pixels * (NB - 1) * steps *     as read        NB > 1
+                                     To*R * abits
     registers
     columns   each column word into its stream (K > 1)
     windows   each window word into its stream
     history   as above, in registers where NB * pieces = 1
-    ring      P * Tb * K * K * in_bits for each load, pixels * NB of them, and, if P > 1 and hard-wired, for
+    ring      P * Tb * K * K * in_bits for each load, pixels * NB of them, and, if P > R and hard-wired, for
               each turn, the other turns
-    sums      To * abits for each step's sums into their stream; for each iteration too if F > 1
+    sums      To * R * abits for each step's sums into their stream; for each iteration too if F > 1
     output    P * To * out_bits for each step of each pixel
 
     gathered_bits, of an indexed engine: in_bits for each product. Products: iterations * multipliers.
@@ -240,7 +241,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     window, lines, history = shape.kernel * column, column - piece, (shape.kernel - 1) * column
     sums, biases = shape.outputs * shape.acc_bits, shape.outputs * shape.bias_bits
     loads, ring_moves = pixels * shape.NB, pixels * shape.NB
-    if index_bits is None and shape.P > 1:
+    if index_bits is None and shape.slots > 1:
         ring_moves += turns - loads
 
     memories: dict[str, Memory] = {}
@@ -271,7 +272,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
         stored("sums", "sums", shape.steps * sums, moved, moved)
     clocked("windows", "activations", loads * shape.pieces * window)
     if shape.pieces > 1:
-        operands = shape.elements * shape.in_bits
+        operands = ring_places(shape) * shape.in_bits
         read, written = iterations * operands, loads * shape.pieces * operands
         stored("taps", "activations", 2 * shape.pieces * operands, read, written)
     else:

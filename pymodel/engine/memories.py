@@ -15,6 +15,7 @@ from openhls.backend.storage import array_in_block
 
 from pymodel.engine.cycles import WindowShape
 from pymodel.engine.packing import EngineShape
+from pymodel.network.supports import BlockSupport, Support
 
 # Widths, bits of one bit's column, and cost to yosys of the halves and the whole of a block (its xilinx library).
 _HALF = ((1, 2, 4, 9, 18, 36), 1 << 14, 129, 1)
@@ -143,15 +144,40 @@ def _only_word(rom: str, words: Words | None) -> int | None:
 
 
 def _used_taps(shape: EngineShape, words: Words | None) -> list[int]:
-    """Numbers of the tap memories that the engine looks at: all, unless the weights are the same zeros in all words."""
-    numbers = range(shape.R * shape.elements)
+    """Numbers of the tap memories, one for each place of the ring that the engine looks at.
+
+    Lanes of several rotations may be wired to one place: the memory of the last of them stands for all. A lane whose
+    weights are known to be zero in all words looks at none.
+    """
+    wired = _wired(shape.support, shape.R)
+    places = [
+        (block, *wired[rotation * shape.N + lane])
+        for rotation in range(shape.R)
+        for block in range(shape.Tb)
+        for lane in range(shape.N)
+    ]
+    last = {place: number for number, place in enumerate(places)}
     weights = _only_word("WEIGHT_ROM", words)
     if weights is None:
-        return list(numbers)
+        return sorted(last.values())
     field = (1 << shape.weight_bits) - 1
     lanes = (lane for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field)
     used = {(lane // (shape.M * shape.To), lane % shape.M) for lane in lanes}  # rotation, multiplier of an output
-    return [n for n in numbers if (n // shape.elements, n % shape.elements % shape.M) in used]
+    looks = (n for n in range(len(places)) if (n // shape.elements, n % shape.elements % shape.M) in used)
+    return sorted({last[places[number]] for number in looks})
+
+
+@cache
+def _wired(support: Support | BlockSupport, rotations: int) -> list[tuple[int, int]]:
+    """(position, tap) in the ring to which each element of a block is wired, rotation by rotation."""
+    assert isinstance(support, Support), "an engine without a ring has no memories in its place"
+    period, elements = support.period, support.elements()
+    return [((variant - rotation) % period, tap) for rotation in range(rotations) for variant, tap in elements]
+
+
+def ring_places(shape: EngineShape) -> int:
+    """Activations of the ring that lanes are wired to; lanes of several rotations may share one."""
+    return shape.Tb * len(set(_wired(shape.support, shape.R)))
 
 
 def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
@@ -167,9 +193,9 @@ def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
 
 
 def tap_memory(shape: EngineShape, number: int) -> Memory:
-    """The LUT memory of one element with `feed: channels`: double-buffered, each bank rounded up to a power of two.
+    """The LUT memory of a place of the ring with `feed: channels`: two banks, each rounded up to a power of two.
 
-    number: rotation * elements + element.
+    number: rotation * elements + element, of the last lane that is wired to the place.
     """
     return Memory(f"taps_{number}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
@@ -178,7 +204,7 @@ def totals(shape: EngineShape) -> Totals:
     """What all `memories` of an engine take, whatever its ROMs hold."""
     found = [(memory, 1) for memory in _but_taps(shape, None)]
     if shape.pieces > 1:  # many, all alike
-        found.append((tap_memory(shape, 0), shape.R * shape.elements))
+        found.append((tap_memory(shape, 0), ring_places(shape)))
     return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
 
 
