@@ -44,8 +44,9 @@
 //                                      + 1) of them; of each field the output of a step, -1 for none; of multiplier m
 //                                      and a field the lane of that output. All of a multiplier meet one activation
 //   ap_uint<ROM_BITS> weights(int address)
-//                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of OUTPUTS
-//                                      and element fold * LANES_PER_OUTPUT + j in field k * LANES_PER_OUTPUT + j.
+//                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of
+//                                      OUTPUTS and element fold * LANES_PER_OUTPUT + j in field
+//                                      k * LANES_PER_OUTPUT + j.
 //                                      Element e is lane e % NONZEROS of block e / NONZEROS; what there is no
 //                                      element for is zero. Above all weights their indices, if INDEX_BITS > 0.
 //                                      Not if weights are loaded or streamed

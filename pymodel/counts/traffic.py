@@ -27,6 +27,7 @@ from pymodel.common import bounds
 from pymodel.common.errors import Checked, ConfigError
 from pymodel.counts.storage import FORMATS, Storage, network_storage
 from pymodel.engine.cycles import sequences
+from pymodel.engine.memories import ring_places
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import has_columns, kept_columns
 from pymodel.network.supports import MaskSupport, Support, UnstructuredSupport
@@ -213,23 +214,22 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident
     indices   index_bits             pixels * capacity               capacity, if not resident
-    biases    steps * outputs        iterations * outputs * bbits    0
-              * bbits
+    biases    steps * To*R * bbits   iterations * To*R * bbits       0
     lines     W * NB * (K - 1) beats columns iterations * (K - 1)    as read        K > 1
                                      pieces
     history   NB * (K - 1) columns   windows iterations * (K - 1)    as read        K > 1, NB * pieces > 1
                                      columns, in pieces
     taps      2 sets of operands     iterations * operands           as come in     instead of a ring where windows
                                                                                     come in pieces
-    sums      steps * outputs        pixels * (NB - 1) * steps       as read        NB > 1
-              * abits                * outputs * abits
+    sums      steps * To*R * abits   pixels * (NB - 1) * steps *     as read        NB > 1
+                                     To*R * abits
     registers
     columns   each column word into its stream (K > 1)
     windows   each window word into its stream
     history   as above, in registers where NB * pieces = 1
-    ring      P * Tb * K * K * in_bits for each load, pixels * NB of them, and, if R < P and hard-wired, for
+    ring      P * Tb * K * K * in_bits for each load, pixels * NB of them, and, if P > R and hard-wired, for
               each turn, the other turns
-    sums      outputs * abits for each step's sums into their stream; for each iteration too if F > 1
+    sums      To * R * abits for each step's sums into their stream; for each iteration too if F > 1
     output    P * To * out_bits for each step of each pixel
 
     gathered_bits, of an indexed engine: in_bits for each product. Products: iterations * multipliers.
@@ -274,7 +274,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
         stored("sums", "sums", shape.steps * sums, moved, moved)
     clocked("windows", "activations", loads * shape.pieces * window)
     if shape.pieces > 1:
-        operands = shape.Tx * shape.R * shape.elements * shape.in_bits
+        operands = ring_places(shape) * shape.in_bits
         read, written = iterations * operands, loads * shape.pieces * operands
         stored("taps", "activations", 2 * shape.pieces * operands, read, written)
     else:

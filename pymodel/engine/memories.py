@@ -15,6 +15,7 @@ from openhls.backend.storage import array_in_block
 
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, has_columns, kept_columns
+from pymodel.network.supports import Support
 
 # Widths, bits of one bit's column, and cost to yosys of the halves and the whole of a block (its xilinx library).
 _HALF = ((1, 2, 4, 9, 18, 36), 1 << 14, 129, 1)
@@ -153,15 +154,39 @@ def _only_word(rom: str, words: Words | None) -> int | None:
 
 
 def _used_taps(shape: EngineShape, words: Words | None) -> list[int]:
-    """Numbers of the tap memories that the engine looks at: all, unless the weights are the same zeros in all words."""
-    numbers = range(shape.Tx * shape.R * shape.elements)
+    """Numbers of the tap memories, one for each place of the ring that the engine looks at.
+
+    Lanes of several rotations may be wired to one place: the memory of the last of them stands for all. A lane whose
+    weights are known to be zero in all words looks at none.
+    """
+    places = _wired(shape)
+    last = {place: number for number, place in enumerate(places)}
     weights = _only_word("WEIGHT_ROM", words)
     if weights is None:
-        return list(numbers)
+        return sorted(last.values())
     field = (1 << shape.weight_bits) - 1
     lanes = (lane for lane in range(shape.word_weights) if weights >> lane * shape.weight_bits & field)
     used = {(lane // (shape.M * shape.To), lane % shape.M) for lane in lanes}  # rotation, multiplier of an output
-    return [n for n in numbers if (n // shape.elements % shape.R, n % shape.elements % shape.M) in used]
+    looks = (n for n in range(len(places)) if (n // shape.elements % shape.R, n % shape.elements % shape.M) in used)
+    return sorted({last[places[number]] for number in looks})
+
+
+def _wired(shape: EngineShape) -> list[tuple[int, int, int, int]]:
+    """What each element is wired to, rotation by rotation of each pixel: (block, position in the ring, row, column)."""
+    assert isinstance(shape.support, Support), "an engine without a ring has no memories in its place"
+    elements = [(variant, *divmod(tap, shape.kernel)) for variant, tap in shape.support.elements()]
+    return [
+        (block, (variant - rotation) % shape.P, row, column + pixel * shape.stride)
+        for pixel in range(shape.Tx)
+        for rotation in range(shape.R)
+        for block in range(shape.Tb)
+        for variant, row, column in elements
+    ]
+
+
+def ring_places(shape: EngineShape) -> int:
+    """Activations of the ring that lanes are wired to; lanes of several rotations and pixels may share one."""
+    return len(set(_wired(shape)))
 
 
 def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
@@ -178,9 +203,9 @@ def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
 
 
 def tap_memory(shape: EngineShape, number: int) -> Memory:
-    """The LUT memory of one element with `feed: channels`: double-buffered, each bank rounded up to a power of two.
+    """The LUT memory of a place of the ring with `feed: channels`: two banks, each rounded up to a power of two.
 
-    number: (pixel * R + rotation) * elements + element.
+    number: (pixel * R + rotation) * elements + element, of the last lane that is wired to the place.
     """
     return Memory(f"taps_{number}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
@@ -189,7 +214,7 @@ def totals(shape: EngineShape) -> Totals:
     """What all `memories` of an engine take, whatever its ROMs hold."""
     found = [(memory, 1) for memory in _but_taps(shape, None)]
     if shape.pieces > 1:  # many, all alike
-        found.append((tap_memory(shape, 0), shape.Tx * shape.R * shape.elements))
+        found.append((tap_memory(shape, 0), ring_places(shape)))
     return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
 
 

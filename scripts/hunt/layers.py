@@ -44,7 +44,7 @@ PLAIN = {
     "weights": "random",
     "bias": True,
 }
-PARALLEL = {"To": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
+PARALLEL = {"To": 1, "R": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
 
 
 class Layers:
@@ -126,6 +126,7 @@ class Layers:
         }
         parallelism = {
             "To": To,
+            "R": one_of(1, *[n for n in range(1, period + 1) if period % n == 0]),
             "Tb": Tb,
             "fold": one_of(1, 1, 2, 3, 5, 24),
             "packing": one_of(*[n for n in (1, 1, 2, 3, 4) if To % n == 0]),

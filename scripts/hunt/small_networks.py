@@ -201,7 +201,7 @@ class _Draft:
             if isinstance(support, str) and "_P" in support
             else (len(support["taps"]) if isinstance(support, dict) else 1)
         )
-        self._parallel(name, -(-channels // period), out // period if out % period == 0 else 1)
+        self._parallel(name, -(-channels // period), out // period if out % period == 0 else 1, period)
         return name
 
     def pool(self) -> None:
@@ -246,17 +246,18 @@ class _Draft:
             channels, out = self.shape[0], self.one_of(1, 3, 6, 10)
             self._parallel(self.add("linear", (out, 1, 1), out_features=out), channels, out)
 
-    def _parallel(self, name: str, blocks: int, outputs: int) -> None:
+    def _parallel(self, name: str, blocks: int, outputs: int, period: int = 1) -> None:
         """blocks: of input channels; outputs: channels that a number at once has to divide."""
         To = self.one_of(*[n for n in (1, 2, 3, 4) if outputs % n == 0])
         requested = {
             "To": To,
+            "R": self.one_of(1, *[n for n in range(1, period + 1) if period % n == 0]),
             "Tb": self.one_of(*[n for n in (1, 2, 3, 4, 6) if blocks % n == 0]),
             "fold": self.one_of(1, 1, 2, 3, 8),
             "packing": self.one_of(*[n for n in (1, 2) if To % n == 0]),
             "feed": self.one_of("windows", "windows", "windows", "channels"),
         }
-        plain = {"To": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
+        plain = {"To": 1, "R": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
         kept = {key: value for key, value in requested.items() if value != plain[key] and self.rng.integers(3)}
         if "packing" in kept and "To" not in kept:
             del kept["packing"]

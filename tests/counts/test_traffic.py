@@ -1,5 +1,6 @@
 """Traffic against counts by hand, the loop nests of hls/engine run step by step, and the RTL's memories."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def run_loops(shape: EngineShape) -> Counter[str]:
     """The loop nests of hls/engine, one iteration after the other: bits through each memory port and register."""
     bits: Counter[str] = Counter()
     beat = shape.P * shape.Tb * shape.in_bits
-    taps, sums = shape.kernel**2, shape.To * shape.acc_bits
+    taps, sums = shape.kernel**2, shape.To * shape.R * shape.acc_bits
 
     def ends_window(last: int, outputs: int) -> bool:
         first = last - (shape.kernel - 1)
@@ -121,15 +122,15 @@ def run_loops(shape: EngineShape) -> Counter[str]:
                 for f in range(shape.fold):
                     if f == 0 and s == 0:
                         bits["windows"] += taps * beat
-                    if f == 0 and (s == 0 or shape.P > 1):
+                    if f == 0 and (s == 0 or shape.P > shape.R):
                         bits["ring"] += taps * beat
-                    bits["weights read"] += shape.M * shape.To * shape.weight_bits
-                    bits["biases read"] += shape.To * shape.bias_bits
+                    bits["weights read"] += shape.M * shape.To * shape.R * shape.weight_bits
+                    bits["biases read"] += shape.To * shape.R * shape.bias_bits
                     bits["sums read"] += sums * (b > 0 and f == 0)
                     bits["sums written"] += sums * (b < shape.NB - 1 and f == shape.fold - 1)
                     bits["sum registers"] += sums * (shape.fold > 1)
                     bits["sum registers"] += sums * (b == shape.NB - 1 and f == shape.fold - 1)
-                    bits["products"] += shape.M * shape.To
+                    bits["products"] += shape.M * shape.To * shape.R
                 bits["output"] += shape.P * shape.To * shape.out_bits * (b == shape.NB - 1)
     return bits
 
@@ -147,6 +148,7 @@ def shapes(draw: st.DrawFn) -> EngineShape:
         kernel=kernel,
         support=support,
         To=To,
+        R=draw(st.sampled_from([r for r in range(1, period + 1) if period % r == 0])),
         Tb=Tb,
         fold=draw(st.integers(1, 3 if period > 1 or kernel > 1 else Tb)),
         stride=draw(st.integers(1, 3)),
@@ -185,6 +187,8 @@ def test_closed_forms_are_what_the_loops_do(shape: EngineShape) -> None:
 RTL = {
     "block sets": {"support": "PS4_P4"},
     "one block set": {"support": "PS4_P4", "cin": 4, "To": 2},
+    "rotations": {"support": "PS4_P4", "R": 2},
+    "rotations of the ring in memories": {"support": "PSD1_P8", "R": 2, "fold": 2, "feed": "channels"},
     "1x1": {"support": "dense", "kernel": 1, "padding": 0, "Tb": 4},
 }
 
@@ -199,11 +203,11 @@ def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Pat
     compile_top(single("layer", shape, weights, np.arange(-99, -91)), tmp_path)
     schedule = Synthesised(tmp_path).schedule
     names = {"engine_WEIGHT_ROM": "weights", "engine_BIAS_ROM": "biases", "carried": "sums"}
-    rtl = {
-        names.get(memory["name"], memory["name"]): memory["depth"] * memory["width"]
-        for process in schedule["processes"]
-        for memory in process["memories"]
-    }
+    rtl: Counter[str] = Counter()
+    for process in schedule["processes"]:
+        for memory in process["memories"]:
+            name = re.sub(r"^taps_\d+$", "taps", memory["name"])
+            rtl[names.get(name, name)] += memory["depth"] * memory["width"]
     modelled = {memory.name: memory.capacity_bits for memory in engine_traffic(shape).memories.values()}
     # Biases take no more bits in the ROM than their values need.
     assert rtl.pop("biases", 0) <= modelled.pop("biases")

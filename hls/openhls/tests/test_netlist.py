@@ -33,7 +33,7 @@ def test_a_name_stands_for_one_text():
     """All small shapes: two of one name would be two of one text."""
     bits, flags = (1, 2, 11, 12), (False, True)
     shapes = [Multiplier(*s) for s in itertools.product(bits, bits, bits, flags, flags, flags)]
-    shapes += [Fifo(*s) for s in itertools.product((1, 8, 18, 88), (1, 2, 8, 81, 188, 512), flags)]
+    shapes += [Fifo(*s) for s in itertools.product((1, 8, 18, 88), (1, 2, 8, 81, 188, 512), flags, flags)]
     texts: dict[str, str] = {}
     for shape in shapes:
         netlist.add(texts, shape.name("t"), shape.verilog("any"))
