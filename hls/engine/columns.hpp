@@ -2,8 +2,8 @@
 //
 // Beats -> columns: KERNEL rows of TX image columns at a time.
 //
-// One line memory holds, for each piece of TX pixels of an image row, the KERNEL - 1 pieces above it. Row r of the image
-// completes the columns that end with it; they are passed on only if some output row ends there (stride).
+// One line memory holds, for each piece of TX pixels of an image row, the KERNEL - 1 pieces above it. Row r of the
+// image completes the columns that end with it; they are passed on only if some output row ends there (stride).
 // Rows outside the image are zeros: those below are not read, those above are cleared on the way out, so
 // that what the line memory held before the image (the image before, or nothing at all) never gets through.
 // Without a row of the image above the last one of any window there is no line memory.

@@ -8,12 +8,12 @@
 //   KERNEL STRIDE PADDING              rows and columns of a kernel; input pixels from one output pixel to the
 //                                      next; rows and columns of zeros on each side
 //   HEIGHT WIDTH OUT_HEIGHT OUT_WIDTH  rows and columns of the input and of the output image
-//   TX                                 neighbouring pixels of a row at once, of the input and of the output; they divide
-//                                      WIDTH and OUT_WIDTH
+//   TX                                 neighbouring pixels of a row at once, of the input and of the output; they
+//                                      divide WIDTH and OUT_WIDTH
 //   PERIOD                             P, kernel variants, and input channels of a block; 1: dense
 //   NONZEROS                           weights of a block and output channel
-//   TO ROTATIONS TB                    at once: output channels PERIOD apart that share a place of the ring; places of
-//                                      the ring, that is neighbouring output channels, a divisor of PERIOD; blocks
+//   TO ROTATIONS TB                    at once: output channels PERIOD apart that share a place of the ring; places
+//                                      of the ring, that is neighbouring output channels, a divisor of PERIOD; blocks
 //                                      of input channels. OUTPUTS = TO * ROTATIONS are the outputs of a step
 //   CHANNELS                           PERIOD * TB, of each pixel of an input beat
 //   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / OUTPUTS, rounded up
@@ -22,8 +22,8 @@
 //                                      rounded up
 //   PACKING SPACING                    products that share a hardware multiplier, at most, and bits from one of
 //                                      these products to the next; 1 and WEIGHT_BITS + IN_BITS - 1: none share
-//   PACKS_PIXELS                       whether these are products of one weight and the activations of PACKING pixels,
-//                                      else of one activation and the weights of outputs
+//   PACKS_PIXELS                       whether these are products of one weight and the activations of PACKING
+//                                      pixels, else of one activation and the weights of outputs
 //   PIECES                             PERIOD where windows come channel by channel, else 1
 //   IN_BITS WEIGHT_BITS BIAS_BITS ACC_BITS OUT_BITS
 //                                      of an activation, a weight, a bias, a sum and an output, all signed
@@ -39,10 +39,11 @@
 //                                      of the NONZEROS weights, in the order of the kernel variants and in each
 //                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
 //   PACKED_SUMS, int sum_begin(int sum), int sum_output(int sum, int field), int multiplier_lane(int m, int field)
-//                                      if PACKING > 1 and not PACKS_PIXELS: sums of packed products. Sum `sum` is over multipliers
-//                                      sum_begin(sum) .. sum_begin(sum + 1) - 1, up to 2^(SPACING - WEIGHT_BITS - IN_BITS
-//                                      + 1) of them; of each field the output of a step, -1 for none; of multiplier m
-//                                      and a field the lane of that output. All of a multiplier meet one activation
+//                                      if PACKING > 1 and not PACKS_PIXELS: sums of packed products. Sum `sum` is
+//                                      over multipliers sum_begin(sum) .. sum_begin(sum + 1) - 1, up to 2^(SPACING -
+//                                      WEIGHT_BITS - IN_BITS + 1) of them; of each field the output of a step, -1
+//                                      for none; of multiplier m and a field the lane of that output. All of a
+//                                      multiplier meet one activation
 //   ap_uint<ROM_BITS> weights(int address)
 //                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of
 //                                      OUTPUTS and element fold * LANES_PER_OUTPUT + j in field
@@ -57,16 +58,16 @@
 //
 // Words on the way through an engine, least significant field first:
 //   Beat    the activations of one block set of TX pixels: channel c of pixel t at bits (t * CHANNELS + c) * IN_BITS
-//   Piece   of a pixel what the feeder moves at once: all of a beat (PIECES = 1), or channel p of each block (PIECES =
-//           PERIOD)
-//   Columns TX columns side by side, column t at bits t * COLUMN_BITS, each of KERNEL pieces one above the other: row k
-//           (0 on top) at bits k * PIECE_BITS of it
+//   Piece   of a pixel what the feeder moves at once: all of a beat (PIECES = 1), or channel p of each block (PIECES
+//           = PERIOD)
+//   Columns TX columns side by side, column t at bits t * COLUMN_BITS, each of KERNEL pieces one above the other:
+//           row k (0 on top) at bits k * PIECE_BITS of it
 //   Window  SPAN columns side by side, as the windows of TX output pixels need them: column k (0 on the left) at bits
 //           k * COLUMN_BITS
 //   Sums    TX * OUTPUTS accumulators: output k of pixel t at bits (t * OUTPUTS + k) * ACC_BITS
 //
-// Output k of a step is output channel (step / SLOTS * TO + k % TO) * PERIOD + step % SLOTS * ROTATIONS + k / TO, with
-// SLOTS = PERIOD / ROTATIONS. Those beyond the last output channel have weights, biases and scales of zero.
+// Output k of a step is output channel (step / SLOTS * TO + k % TO) * PERIOD + step % SLOTS * ROTATIONS + k / TO,
+// with SLOTS = PERIOD / ROTATIONS. Those beyond the last output channel have weights, biases and scales of zero.
 #ifndef PSCONV_GEOMETRY_HPP
 #define PSCONV_GEOMETRY_HPP
 
@@ -86,8 +87,8 @@ template <class C> struct WindowGeometry {
 
   // The windows of TX output pixels side by side overlap: SPAN columns, KERNEL of them for each pixel.
   static constexpr int SPAN = (C::TX - 1) * C::STRIDE + C::KERNEL;
-  // They end with column LAST of the image, which is in set LAST / TX, for the first output pixels of a row; for each of
-  // the next ones they end STRIDE sets later.
+  // They end with column LAST of the image, which is in set LAST / TX, for the first output pixels of a row; for
+  // each of the next ones they end STRIDE sets later.
   static constexpr int LAST = SPAN - 1 - C::PADDING;
   static constexpr int KEPT_COLUMNS = SPAN - (LAST % C::TX + 1);  // of the sets before the one that they end with
   // Sets of zeros to the left of the image.
@@ -175,8 +176,8 @@ template <class C> struct Geometry : WindowGeometry<C> {
   using Load = ap_uint<ROM_BITS + OUTPUTS * C::BIAS_BITS>;  // both, as they are loaded
 };
 
-// Whether one of `outputs` windows ends at `position`, of which the first one ends at `first`. The remainder costs nothing
-// in hardware for strides 1, 2, 4, ...
+// Whether one of `outputs` windows ends at `position`, of which the first one ends at `first`. The remainder costs
+// nothing in hardware for strides 1, 2, 4, ...
 template <class C> bool ends_window(int position, int first, int outputs) {
 #pragma HLS INLINE
   return position >= first && position < (outputs - 1) * C::STRIDE + first + 1 &&

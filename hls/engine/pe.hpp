@@ -2,8 +2,8 @@
 //
 // The processing element: windows -> sums of the output channels of a step.
 //
-// Each iteration is one weight word: LANES_PER_OUTPUT weights for each of the OUTPUTS of a step, which in the periodic
-// engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
+// Each iteration is one weight word: LANES_PER_OUTPUT weights for each of the OUTPUTS of a step, which in the
+// periodic engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
 // pair has the same number of weights; the address of the word is a counter. Iterations of an image: PIXELS *
 // BLOCK_SETS * STEPS * FOLDS.
 //

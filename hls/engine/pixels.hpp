@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Beats -> windows for KERNEL = 1, where a window is a pixel: drops those off the stride grid, one pixel at a time, or
-// passes all on, TX at a time.
+// Beats -> windows for KERNEL = 1, where a window is a pixel: drops those off the stride grid, one pixel at a time,
+// or passes all on, TX at a time.
 #ifndef PSCONV_PIXELS_HPP
 #define PSCONV_PIXELS_HPP
 

@@ -6,9 +6,9 @@
 //
 //   (w[0] + w[1] * 2^SPACING + ...) * a  =  w[0] * a + w[1] * a * 2^SPACING + ...
 //
-// Where pixels are at work at once their activations share an operand in the same way, times the weight that they have in
-// common (PACKS_PIXELS). A field is wide enough for the sum of GROUP products, so packed products are added as they are and taken
-// apart once for all of a group. docs/reference/engine.md proves that the fields stay apart.
+// Where pixels are at work at once their activations share an operand in the same way, times the weight that they
+// have in common (PACKS_PIXELS). A field is wide enough for the sum of GROUP products, so packed products are added
+// as they are and taken apart once for all of a group. docs/reference/engine.md proves that the fields stay apart.
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_PRODUCTS_HPP

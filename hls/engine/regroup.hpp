@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The same tensor in other words. Words of IN_GROUP channels -> words of OUT_GROUP channels, where one of the two divides
-// the other: the last word of a pixel has zeros for the channels that are missing. Words of some pixels -> words of RATIO
-// times as many, or of as many fewer.
+// The same tensor in other words. Words of IN_GROUP channels -> words of OUT_GROUP channels, where one of the two
+// divides the other: the last word of a pixel has zeros for the channels that are missing. Words of some pixels ->
+// words of RATIO times as many, or of as many fewer.
 #ifndef PSCONV_REGROUP_HPP
 #define PSCONV_REGROUP_HPP
 
@@ -14,8 +14,8 @@ namespace psconv {
 
 // Wide words -> narrow ones: PIECES a set of TX pixels.
 //
-// \tparam C  configuration: SETS of TX pixels; channels of a word IN_GROUP, OUT_GROUP, of BITS bits; PIECES, narrow words
-//            of a set
+// \tparam C  configuration: SETS of TX pixels; channels of a word IN_GROUP, OUT_GROUP, of BITS bits; PIECES, narrow
+//            words of a set
 template <class C, class X, class Y> void split(hls::stream<X>& x, hls::stream<Y>& y) {
   static_assert(C::IN_GROUP % C::OUT_GROUP == 0, "a word is whole pieces");
   const int pixel_bits = C::IN_GROUP * C::BITS, piece_bits = C::OUT_GROUP * C::BITS;

@@ -5,9 +5,9 @@
 //
 // The kernel of output channel o and input channel i has variant v(o, i) = (o + i + 1) mod PERIOD. Position
 // v of the ring always holds the channel whose variant is v for the step's first output channel, and position v - r
-// the one whose variant is v for output channel r after it. So a lane, which stands for one (r, variant, tap), is wired
-// to one position for ever: no index, no multiplexer, no decoder. Where a step has PERIOD neighbouring output channels
-// the ring does not even turn.
+// the one whose variant is v for output channel r after it. So a lane, which stands for one (r, variant, tap), is
+// wired to one position for ever: no index, no multiplexer, no decoder. Where a step has PERIOD neighbouring output
+// channels the ring does not even turn.
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_RING_HPP

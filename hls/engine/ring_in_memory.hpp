@@ -3,13 +3,13 @@
 // The ring in memories, for window sets that come channel by channel.
 //
 // Each place of the ring that lanes are wired to has a memory of its own with two banks: its tap of the PERIOD
-// channels of the set at work, and of the next set. Position v needs channel (v - 1 - step * ROTATIONS) mod PERIOD: in
-// place of the windows a ring of channel numbers turns, their addresses. No index is stored. Each bit of the ring of
-// windows takes a LUT, to be loaded or turned; here each bit that is read takes one, as a memory of 32 words, and the
-// others none.
+// channels of the set at work, and of the next set. Position v needs channel (v - 1 - step * ROTATIONS) mod PERIOD:
+// in place of the windows a ring of channel numbers turns, their addresses. No index is stored. Each bit of the ring
+// of windows takes a LUT, to be loaded or turned; here each bit that is read takes one, as a memory of 32 words, and
+// the others none.
 //
-// Here there is one for each element of each rotation and pixel; of those that stand for one place all but the last are never
-// looked at, so no tool builds them.
+// Here there is one for each element of each rotation and pixel; of those that stand for one place all but the last
+// are never looked at, so no tool builds them.
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_RING_IN_MEMORY_HPP

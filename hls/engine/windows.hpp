@@ -12,7 +12,8 @@
 
 namespace psconv {
 
-// column_words: as `columns` writes them. window_words: of each TX output pixels those of their block sets and pieces.
+// column_words: as `columns` writes them. window_words: of each TX output pixels those of their block sets and
+// pieces.
 //
 // \tparam C  configuration (WindowGeometry)
 template <class C>
