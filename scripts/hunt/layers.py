@@ -24,6 +24,7 @@ from pymodel.engine.cycles import pe_iterations
 from pymodel.engine.packing import pack_weights, unpack_weights
 from pymodel.engine.reference import conv_layer
 from pymodel.golden import model as golden
+from pymodel.network.topology import window_positions
 from pymodel.top import cycles
 from scripts.designs import engine_of
 from scripts.hunt import integers
@@ -44,7 +45,7 @@ PLAIN = {
     "weights": "random",
     "bias": True,
 }
-PARALLEL = {"To": 1, "R": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
+PARALLEL = {"To": 1, "R": 1, "Tx": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
 
 
 class Layers:
@@ -124,12 +125,15 @@ class Layers:
             "weights": one_of("random", "random", "min", "max"),
             "bias": bool(rng.integers(4)),
         }
+        wout = window_positions(layer["width"], kernel, layer["stride"], layer["padding"])
+        Tx = one_of(1, *[n for n in (1, 2, 3, 4) if layer["width"] % n == 0 and wout > 0 and wout % n == 0])
         parallelism = {
             "To": To,
             "R": one_of(1, *[n for n in range(1, period + 1) if period % n == 0]),
+            "Tx": Tx,
             "Tb": Tb,
             "fold": one_of(1, 1, 2, 3, 5, 24),
-            "packing": one_of(*[n for n in (1, 1, 2, 3, 4) if To % n == 0]),
+            "packing": one_of(*[n for n in (1, 1, 2, 3, 4) if To % n == 0 or Tx % n == 0]),
             "feed": one_of("windows", "windows", "channels"),
         }
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -201,7 +202,8 @@ class _Draft:
             if isinstance(support, str) and "_P" in support
             else (len(support["taps"]) if isinstance(support, dict) else 1)
         )
-        self._parallel(name, -(-channels // period), out // period if out % period == 0 else 1, period)
+        widths = math.gcd(size[-1], sizes[-1])
+        self._parallel(name, -(-channels // period), out // period if out % period == 0 else 1, period, widths)
         return name
 
     def pool(self) -> None:
@@ -246,20 +248,22 @@ class _Draft:
             channels, out = self.shape[0], self.one_of(1, 3, 6, 10)
             self._parallel(self.add("linear", (out, 1, 1), out_features=out), channels, out)
 
-    def _parallel(self, name: str, blocks: int, outputs: int, period: int = 1) -> None:
-        """blocks: of input channels; outputs: channels that a number at once has to divide."""
+    def _parallel(self, name: str, blocks: int, outputs: int, period: int = 1, widths: int = 1) -> None:
+        """blocks: of input channels; outputs, widths: channels and columns that a number at once has to divide."""
         To = self.one_of(*[n for n in (1, 2, 3, 4) if outputs % n == 0])
+        Tx = self.one_of(1, *[n for n in (1, 2, 3, 4) if widths % n == 0])
         requested = {
             "To": To,
             "R": self.one_of(1, *[n for n in range(1, period + 1) if period % n == 0]),
+            "Tx": Tx,
             "Tb": self.one_of(*[n for n in (1, 2, 3, 4, 6) if blocks % n == 0]),
             "fold": self.one_of(1, 1, 2, 3, 8),
-            "packing": self.one_of(*[n for n in (1, 2) if To % n == 0]),
+            "packing": self.one_of(*[n for n in (1, 2) if To % n == 0 or Tx % n == 0]),
             "feed": self.one_of("windows", "windows", "windows", "channels"),
         }
-        plain = {"To": 1, "R": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
+        plain = {"To": 1, "R": 1, "Tx": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
         kept = {key: value for key, value in requested.items() if value != plain[key] and self.rng.integers(3)}
-        if "packing" in kept and "To" not in kept:
+        if kept.get("packing", 1) > 1 and kept.get("To", 1) % kept["packing"] and kept.get("Tx", 1) % kept["packing"]:
             del kept["packing"]
         if kept:
             self.parallelism[name] = kept
