@@ -40,6 +40,7 @@ def layer_engine(
     size: int,
     support: str,
     To: int = 1,
+    R: int = 1,
     Tb: int = 1,
     fold: int = 1,
     packing: int = 1,
@@ -47,13 +48,13 @@ def layer_engine(
     **keys: Any,
 ) -> Any:
     layer = {"in_channels": cin, "out_channels": cout, "height": 4, "width": size, "support": support, "relu": True}
-    parallelism = {"To": To, "Tb": Tb, "fold": fold, "packing": packing, "feed": feed}
+    parallelism = {"To": To, "R": R, "Tb": Tb, "fold": fold, "packing": packing, "feed": feed}
     return {"psconv": 1, "layer": layer | keys, "parallelism": parallelism}
 
 
 FOUR: dict[str, Any] = {"weight_bits": 4}
 # What the examples leave out: several blocks and outputs at once, folds, line memories and ROMs in block RAM, products
-# of all widths that share multipliers, rings in memories.
+# of all widths that share multipliers, rings in memories, several rotations at once (up to 768 lanes).
 ENGINES = {
     "two_blocks": layer_engine(64, 64, 8, "PSD1_P16", Tb=2, fold=2),
     "two_outputs": layer_engine(32, 64, 24, "PSD1_P16", To=2),
@@ -82,6 +83,28 @@ ENGINES = {
     "packed_channels_4x4": layer_engine(
         64, 64, 8, "PSD2_P8", To=4, Tb=2, fold=2, packing=4, feed="channels", **FOUR, activation_bits=4
     ),
+    "rotations_2": layer_engine(16, 32, 32, "PSD1_P16", R=2),
+    "rotations_4": layer_engine(48, 48, 24, "PSD1_P16", R=4),
+    "rotations_8": layer_engine(16, 32, 32, "PSD1_P16", R=8),
+    "rotations_16": layer_engine(64, 64, 8, "PSD1_P16", R=16),
+    "rotations_16_fold": layer_engine(32, 32, 16, "PSD1_P16", R=16, fold=6),
+    "rotations_16_few_words": layer_engine(32, 32, 16, "PSD1_P16", R=16),
+    "rotations_16_two_blocks": layer_engine(64, 64, 8, "PSD1_P16", R=16, Tb=2),
+    "rotations_16_stride": layer_engine(16, 32, 32, "PSD1_P16", R=16, stride=2),
+    "rotations_4_outputs_fold": layer_engine(32, 64, 16, "PSD1_P16", To=2, R=4, fold=3),
+    "rotations_4_packed": layer_engine(64, 64, 8, "PSD1_P16", To=2, R=4, packing=2),
+    "rotations_16_packed": layer_engine(64, 64, 8, "PSD1_P16", To=4, R=16, fold=2, packing=2),
+    "rotations_16_ragged": layer_engine(16, 40, 16, "PSD1_P16", R=16),
+    "rotations_2_p8": layer_engine(24, 32, 16, "PSD2_P8", R=2),
+    "rotations_4_p8": layer_engine(32, 48, 8, "PSD1_P8", R=4, Tb=2),
+    "rotations_8_p8": layer_engine(32, 64, 16, "PSD2_P8", R=8),
+    "rotations_8_p8_packed": layer_engine(64, 64, 8, "PSD1_P8", To=2, R=8, fold=2, packing=2),
+    "rotations_8_p8_4x4": layer_engine(
+        32, 64, 8, "PSD1_P8", To=4, R=8, packing=4, fold=2, **FOUR, activation_bits=4
+    ),
+    "rotations_4_2x3": layer_engine(32, 32, 8, "PSD1_P16", R=4, weight_bits=2, activation_bits=3),
+    "rotations_2_channels": layer_engine(32, 64, 16, "PSD1_P16", R=2, feed="channels"),
+    "rotations_8_channels": layer_engine(64, 64, 8, "PSD2_P8", R=8, Tb=2, feed="channels"),
 }
 
 

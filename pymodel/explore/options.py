@@ -1,4 +1,4 @@
-"""The ways to build a layer: every legal (To, Tb, fold, packing, feed) with its cycles and cost.
+"""The ways to build a layer: every legal (To, R, Tb, fold, packing, feed) with its cycles and cost.
 
 pymodel.explore chooses among them for all layers of a network together, within the budget of a device. The traffic
 model (pymodel.counts.traffic.fitted_shape) has no device: it takes the fastest engine of each layer with a number of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 from operator import le
 from typing import Literal, NamedTuple
 
@@ -31,6 +31,7 @@ class Parallelism(NamedTuple):
     fold: int
     packing: int = 1
     feed: str = WINDOWS
+    R: int = 1
 
     def of(self, shape: EngineShape) -> EngineShape:
         """The engine of a shape with this parallelism, which must be legal."""
@@ -67,6 +68,7 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
 
     What is legal EngineShape says, packing for the multipliers that the shape itself has. Of the folds that lead to the
     same lanes only the least is there: the others take more cycles with as many lanes and a weight ROM of more words.
+    Of the rotations that lead to a single step likewise: the others have more lanes, with nothing to do.
     packing: whether lanes may share multipliers. channels: whether rings may lie in memories; only where they do.
     """
     fields = {name: getattr(shape, name) for name in EngineShape.model_fields}
@@ -82,11 +84,18 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
 
     for To in _divisors(shape.cout):
         packings = [q for q in (_divisors(To) if packing else [1]) if legal(Parallelism(To, 1, 1, q))]
+        rotations = _rotations(shape, To) if packings else []
         for Tb in _divisors(shape.blocks) if packings else []:
-            for lanes, same in _folds(shape.N * Tb):
-                for q in (q for q in packings if lanes * To // q <= multipliers):
+            for (lanes, same), R in product(_folds(shape.N * Tb), rotations):
+                for q in (q for q in packings if lanes * To * R // q <= multipliers):
                     for feed in feeds:
-                        yield from _first(legal(Parallelism(To, Tb, fold, q, feed)) for fold in same)
+                        yield from _first(legal(Parallelism(To, Tb, fold, q, feed, R)) for fold in same)
+
+
+def _rotations(shape: EngineShape, To: int) -> list[int]:
+    """Rotations at once that have work: of those with which one step is all, the least."""
+    found = _divisors(shape.P)
+    return [R for R in found if all(r * To < shape.cout for r in found if r < R)]
 
 
 def _divisors(number: int) -> list[int]:
@@ -116,15 +125,15 @@ def most_multipliers(shape: EngineShape, blocks: float | None) -> int:
 def options(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> list[Option]:
     """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored."""
     feeders: dict[tuple[int, str], int] = {}  # the feeder depends on Tb and feed alone
-    outputs: dict[int, int] = {}  # and the output process on To: an engine of each tells their iterations
+    outputs: dict[tuple[int, int], int] = {}  # and the output process on To and R: an engine of each tells iterations
     found = []
     for engine in engines(shape, multipliers, packing, channels):
         key = Parallelism(*(getattr(engine, name) for name in Parallelism._fields))
         if (key.Tb, key.feed) not in feeders:
             feeders[key.Tb, key.feed] = max(sequence.iterations for sequence in feeder_sequences(engine))
-        if key.To not in outputs:
-            outputs[key.To] = sequences(engine)[-1].iterations
-        cycles = max(feeders[key.Tb, key.feed], outputs[key.To], pe_iterations(engine))
+        if (key.To, key.R) not in outputs:
+            outputs[key.To, key.R] = sequences(engine)[-1].iterations
+        cycles = max(feeders[key.Tb, key.feed], outputs[key.To, key.R], pe_iterations(engine))
         groups = engine.in_channels_per_beat, engine.out_channels_per_beat
         found.append(Option(key, engine.lanes, cycles, engine_cost(engine), groups))
     return found
