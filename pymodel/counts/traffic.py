@@ -207,27 +207,28 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     resident: False where weights and indices are written into the engine once per image.
 
     By the names of docs/reference/interfaces.md, pixels = Hout * Wout, turns = pixels * NB * steps and iterations =
-    turns * F:
+    turns * F, outputs = To * R:
 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident
     indices   index_bits             pixels * capacity               capacity, if not resident
-    biases    steps * To * bbits     iterations * To * bbits         0
+    biases    steps * outputs        iterations * outputs * bbits    0
+              * bbits
     lines     W * NB * (K - 1) beats columns iterations * (K - 1)    as read        K > 1
                                      pieces
     history   NB * (K - 1) columns   windows iterations * (K - 1)    as read        K > 1, NB * pieces > 1
                                      columns, in pieces
     taps      2 sets of operands     iterations * operands           as come in     instead of a ring where windows
                                                                                     come in pieces
-    sums      steps * To * abits     pixels * (NB - 1) * steps * To  as read        NB > 1
-                                     * abits
+    sums      steps * outputs        pixels * (NB - 1) * steps       as read        NB > 1
+              * abits                * outputs * abits
     registers
     columns   each column word into its stream (K > 1)
     windows   each window word into its stream
     history   as above, in registers where NB * pieces = 1
-    ring      P * Tb * K * K * in_bits for each load, pixels * NB of them, and, if P > 1 and hard-wired, for
+    ring      P * Tb * K * K * in_bits for each load, pixels * NB of them, and, if R < P and hard-wired, for
               each turn, the other turns
-    sums      To * abits for each step's sums into their stream; for each iteration too if F > 1
+    sums      outputs * abits for each step's sums into their stream; for each iteration too if F > 1
     output    P * To * out_bits for each step of each pixel
 
     gathered_bits, of an indexed engine: in_bits for each product. Products: iterations * multipliers.
@@ -240,7 +241,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     window, lines, history = shape.kernel * column, column - piece, (shape.kernel - 1) * column
     sums, biases = shape.outputs * shape.acc_bits, shape.outputs * shape.bias_bits
     loads, ring_moves = pixels * shape.NB, pixels * shape.NB
-    if index_bits is None and shape.P > 1:
+    if index_bits is None and shape.slots > 1:
         ring_moves += turns - loads
 
     memories: dict[str, Memory] = {}
@@ -271,7 +272,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
         stored("sums", "sums", shape.steps * sums, moved, moved)
     clocked("windows", "activations", loads * shape.pieces * window)
     if shape.pieces > 1:
-        operands = shape.elements * shape.in_bits
+        operands = shape.R * shape.elements * shape.in_bits
         read, written = iterations * operands, loads * shape.pieces * operands
         stored("taps", "activations", 2 * shape.pieces * operands, read, written)
     else:
@@ -288,8 +289,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
 
 
 def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: EngineOptions) -> EngineShape:
-    """The fastest engine of a layer with at most `options.multipliers` multipliers; of equals the smallest,
-    then the one with most blocks at once (it carries the fewest sums over).
+    """The fastest engine of a layer with at most `options.multipliers` multipliers that has one rotation at once
+    (R = 1), which does for so few; of equals the smallest, then the one with most blocks at once (it carries the fewest sums over).
 
     For counts on paper, of every network and format alike: each layer by itself, every engine with the same number of
     multipliers, none shared. What a chip holds, packing and rings in memories decide nothing here; a network that is to

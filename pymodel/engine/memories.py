@@ -22,6 +22,7 @@ _WHOLE = ((1, 2, 4, 9, 18, 36, 72), 1 << 15, 257, 2)
 _ULTRA_WORDS, _ULTRA_BITS = 4096, 72
 _MULTIPLEXER = 0.5  # cost of a 2:1 multiplexer for one bit
 _BYTE = 9  # bits with a write enable of their own
+_LONG_COLUMN = 32  # bits of which no two random ones are the same
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,28 @@ class Memory:
 
     @property
     def luts(self) -> int:
-        """Look-up tables of a distributed memory: RAM32M16 or RAM64M8 (8 LUTs), or a LUT6 for each bit of a ROM."""
+        """Look-up tables of a distributed memory: RAM32M16 or RAM64M8 (8 LUTs), or LUT6s for each column of a ROM."""
         if self.block:
             return 0
         if not self.written:
-            return self.width * -(-self.depth // 64)
+            return self._columns * -(-self.depth // 64)
         bits = 14 if self.depth <= 32 else 7
         return 8 * -(-self.width // bits) * -(-self.depth // 64)
 
     @property
     def registers(self) -> int:
-        """Flip-flops behind it. A RAM in block RAM has its own; a ROM of two words is an address bit and wires."""
-        inside = self.block if self.written else self.depth <= 2
-        return 0 if inside else self.width
+        """Flip-flops behind it; a RAM in block RAM has its own."""
+        if self.written:
+            return 0 if self.block else self.width
+        return self._columns
+
+    @property
+    def _columns(self) -> int:
+        """Columns of a ROM of random words that differ from one another and are no constants: equal ones are one."""
+        if self.depth > _LONG_COLUMN:
+            return self.width
+        possible = 1 << self.depth
+        return round((possible - 2) * (1 - (1 - 1 / possible) ** self.width))
 
 
 class Totals(NamedTuple):

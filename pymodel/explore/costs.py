@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from openhls.backend.storage import fifo_in_block
 from pydantic import Field
 from scipy.optimize import nnls
 
@@ -23,7 +24,7 @@ from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import CALIBRATION as KIND
 from pymodel.common.kinds import read_kind
 from pymodel.engine.cycles import FEEDER_STAGES
-from pymodel.engine.memories import totals
+from pymodel.engine.memories import Memory, half_blocks, totals
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import operand_bits
 
@@ -33,6 +34,9 @@ EXACT = ("DSP", "BRAM", "URAM")  # the other two are estimates
 FAMILIES = ("zynq_uplus", "virtex_uplus")  # one silicon, one library of yosys
 DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
 _DSP_WIDE = 27  # bits of the wide side of a DSP48E2
+_DIRECT_WORDS = 64  # of a FIFO that needs no register: a LUT6 for each bit
+_SHALLOW = 4  # words of a FIFO of a few
+_STREAM_BITS = 10  # of a byte at a port: TDATA, TKEEP and TSTRB
 
 
 @dataclass(frozen=True)
@@ -105,14 +109,16 @@ def check_family(family: str) -> None:
 
 
 def engine_cost(shape: EngineShape) -> Cost:
-    """What the engine of a shape takes on an UltraScale+ device, the streams between engines aside."""
-    model = calibration()
-    memory = totals(shape)
+    """What the engine of a shape takes on an UltraScale+ device, the streams between engines aside.
+
+    With a single word of weights at most so many DSP blocks: what is multiplied by a constant needs none.
+    """
+    model, known = calibration(), _known(shape)
     return Cost(
         DSP=multiplier_blocks(shape),
-        half_blocks=memory.half_blocks,
-        LUT=_predict(model.LUT, lut_features(shape)) + memory.luts,
-        FF=_predict(model.FF, ff_features(shape)) + memory.registers + _history_registers(shape),
+        half_blocks=known.half_blocks,
+        LUT=_predict(model.LUT, lut_features(shape)) + known.LUT,
+        FF=_predict(model.FF, ff_features(shape)) + known.FF,
     )
 
 
@@ -122,32 +128,89 @@ def multiplier_blocks(shape: EngineShape) -> int:
     return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
 
 
+@cache
+def fifo_cost(depth: int, width: int, direct: bool = True) -> Cost:
+    """A FIFO of openhls. direct: its reader has time for a distributed memory, else there is a register behind that.
+
+    Block RAMs, memories of look-up tables and flip-flops are exact; the look-up tables of pointers and of what counts
+    the words are within a few of yosys' (more where a block memory has several rows).
+    """
+    if depth == 1:
+        return Cost(LUT=2, FF=width + 1)
+    count = depth.bit_length()
+    if direct and depth <= _DIRECT_WORDS:
+        pointer = (depth - 1).bit_length()
+        control = 2 * pointer + 9 if depth == 1 << pointer else 4 * pointer + 4
+        return Cost(LUT=Memory("fifo", depth, width, True).luts + control, FF=count + 3 * pointer + 2)
+    words = depth - 1  # behind the register
+    pointer = (words - 1).bit_length()
+    control = 5 * pointer + 5
+    if fifo_in_block(depth, width):
+        return Cost(
+            half_blocks=half_blocks(words, width, True), LUT=width + control, FF=2 * width + count + 2 * pointer + 3
+        )
+    return Cost(LUT=Memory("fifo", words, width, True).luts + width + control, FF=width + count + 3 * pointer + 2)
+
+
+def _known(shape: EngineShape) -> Cost:
+    """What needs no fit: memories, FIFOs, and the registers of a history that is no memory."""
+    memory, fifos = totals(shape), _fifos(shape)
+    return Cost(
+        half_blocks=memory.half_blocks,
+        LUT=memory.luts + sum(fifo.LUT for fifo in fifos),
+        FF=memory.registers + _history_registers(shape) + sum(fifo.FF for fifo in fifos),
+    )
+
+
+def _fifos(shape: EngineShape) -> list[Cost]:
+    """The FIFOs inside an engine and the one at its output; what they take of block RAM is not in it.
+
+    How deep those of windows and columns are is estimated: one word, or a few.
+    """
+    cycles = _set_cycles(shape)
+    several = [
+        (_window_bits(shape), _REFILL > cycles),
+        (_column_bits(shape), _pauses(shape) * shape.stride >= cycles),
+        (shape.outputs * shape.acc_bits, True),
+        (shape.out_words.word_bits, True),
+    ]
+    return [fifo_cost(_SHALLOW if deep else 1, width) for width, deep in several if width]
+
+
+def _port(shape: EngineShape) -> Cost:
+    """What a layer of its own has more than an engine in a network: an output port, whose FIFO has a register."""
+    data = shape.out_beat_bytes * _STREAM_BITS + 1
+    return fifo_cost(_SHALLOW, data, direct=False) - fifo_cost(_SHALLOW, shape.out_words.word_bits)
+
+
 def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
-    column, window = _column_bits(shape), _window_bits(shape)
+    column = _column_bits(shape)
+    carries = shape.NB * shape.fold > 1
     return {
         "engine": 1,
-        "ring": _ring_bits(shape),  # loaded, or turned and held: a multiplexer for each
-        "select": shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds, the same for all outputs
+        "ring": _ring_bits(shape) if _turns(shape) else 0,  # loaded, or turned: a multiplexer for each
+        "select": shape.R * shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
         "adders": _adder_bits(shape),
         "fields": _field_bits(shape),
+        "constants": shape.multipliers * shape.weight_bits * shape.in_bits * (shape.rom_words == 1),
         "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
         "pieces": shape.in_words.word_bits if shape.pieces > 1 else 0,  # a channel of each block of a beat
-        "fifos": column * (_pauses(shape) > _set_cycles(shape)) + window * (_REFILL > _set_cycles(shape)),
         "sums": shape.outputs * shape.acc_bits,
+        "carried": shape.outputs * shape.acc_bits if carries else 0,  # from fold to fold, from block set to block set
         "group": shape.out_words.word_bits,
     }
 
 
 def ff_features(shape: EngineShape) -> dict[str, int]:
-    """Bits of what an engine keeps in flip-flops, those of its memories aside."""
-    column, window = _column_bits(shape), _window_bits(shape)
+    """Bits of what an engine keeps in flip-flops, those of its memories and FIFOs aside."""
     product = shape.multipliers * _product_bits(shape)
-    words = window + column * (1 if _history_in_registers(shape) else 2) + (shape.kernel > 1) * shape.in_words.word_bits
+    column = 0 if _history_in_registers(shape) else _column_bits(shape)  # while the history is read
     return {
         "engine": 1,
-        "words": words + _ring_bits(shape),
-        "select": shape.M * shape.in_bits if shape.pieces == 1 and shape.fold > 1 else 0,
+        "words": column + (shape.kernel > 1) * shape.in_words.word_bits,
+        "ring": _ring_bits(shape),
+        "select": shape.multipliers * shape.in_bits if shape.pieces == 1 and shape.fold > 1 else 0,
         "products": product if shape.packing == 1 else 0,
         "packed": product if shape.packing > 1 else 0,  # wider than a multiplier's own registers
         "sums": shape.outputs * shape.acc_bits,
@@ -162,6 +225,11 @@ _REFILL = FEEDER_STAGES + 2
 def _set_cycles(shape: EngineShape) -> int:
     """Cycles that a window set lasts; none where the next one comes meanwhile, in pieces that have to wait."""
     return shape.steps * shape.fold if shape.pieces == 1 else 0
+
+
+def _turns(shape: EngineShape) -> bool:
+    """Whether the ring turns: other output channels of a set have their channels at other places."""
+    return shape.slots > 1 and shape.steps > 1
 
 
 def _pauses(shape: EngineShape) -> int:
@@ -241,14 +309,15 @@ def _predict(model: Fit, features: Mapping[str, int]) -> int:
 def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any]:
     """The content of calibration.yaml from measurements: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"}."""
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
-    luts = [record["LUT"] for record in measured.values()]
-    ffs = [record["FF"] for record in measured.values()]
-    lut_memory = [totals(shape).luts for shape in shapes]
-    registers = [totals(shape).registers + _history_registers(shape) for shape in shapes]
+    totals = [
+        Cost(LUT=record["LUT"], FF=record["FF"]) - _port(shape)
+        for shape, record in zip(shapes, measured.values(), strict=True)
+    ]
+    known = [_known(shape) for shape in shapes]
     return {
         "family": family,
-        "LUT": _fit([lut_features(shape) for shape in shapes], luts, lut_memory),
-        "FF": _fit([ff_features(shape) for shape in shapes], ffs, registers),
+        "LUT": _fit([lut_features(shape) for shape in shapes], [c.LUT for c in totals], [c.LUT for c in known]),
+        "FF": _fit([ff_features(shape) for shape in shapes], [c.FF for c in totals], [c.FF for c in known]),
         "measured": {name: dict(record) for name, record in measured.items()},
     }
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 
-from openhls.backend.storage import fifo_in_block
+from openhls.backend.storage import DISTRIBUTED_BITS, DISTRIBUTED_DEPTH
 
 from pymodel.engine.cycles import STAGES, stream_depths
-from pymodel.engine.memories import Memory, feeder_memories, half_blocks, total_half_blocks
+from pymodel.engine.memories import feeder_memories, total_half_blocks
 from pymodel.engine.packing import EngineShape
-from pymodel.explore.costs import Cost
+from pymodel.explore.costs import Cost, fifo_cost
 from pymodel.explore.options import Trait
 from pymodel.explore.solve import Combination, Price
 from pymodel.top.cycles import stream_depths_between
@@ -119,21 +119,13 @@ def _pool_half_blocks(unit: Unit) -> int:
     return _line_half_blocks(unit) + _feeder_half_blocks(unit.feeder_depths, unit.kernel, unit.reads[0].word_bits)
 
 
-def fifo_cost(depth: int, width: int) -> Cost:
-    """A FIFO of openhls: an output register, and depth - 1 words behind it. Look-up tables as counted on a few."""
-    if depth == 1:
-        return Cost(LUT=2, FF=width + 1)
-    if fifo_in_block(depth, width):
-        return Cost(half_blocks=half_blocks(depth - 1, width, True), LUT=2 * width + 20, FF=2 * width + 12)
-    return Cost(LUT=Memory("fifo", depth - 1, width, True).luts + width + 20, FF=width + 12)
-
-
 def _least_fifo(words: int, width: int, interval: int) -> Cost:
     """What a FIFO takes at least that passes so many words in at most `interval` cycles.
 
     Each word holds a credit for _RETURN cycles, so where these come to more than the interval two are out at once.
     """
+    one, two = fifo_cost(1, width), fifo_cost(2, width)
     if words * _RETURN <= interval:
-        return fifo_cost(1, width)
-    shallow, block = fifo_cost(2, width), 2 * width + 20  # from a depth on that is block RAM for any width
-    return Cost(LUT=min(shallow.LUT, block), FF=shallow.FF)
+        return Cost(LUT=one.LUT, FF=min(one.FF, two.FF))
+    block = fifo_cost(max(DISTRIBUTED_DEPTH + 1, -(-DISTRIBUTED_BITS // width)), width)  # the shallowest one
+    return Cost(LUT=min(two.LUT, block.LUT), FF=two.FF)

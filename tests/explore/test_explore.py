@@ -235,6 +235,10 @@ BITS = st.sampled_from([(8, 8), (4, 8), (4, 4), (2, 3)])  # weights, activations
 SUPPORTS = st.sampled_from(["dense", "PS4_P4", "PSD2_P8"])
 
 
+def parallelism(engine):
+    return Parallelism(engine.To, engine.Tb, engine.fold, engine.packing, engine.feed, engine.R)
+
+
 def legal(shape, **parallelism):
     """The engine with this parallelism, or None."""
     try:
@@ -252,17 +256,20 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
     )
     found = {option.key: option for option in options(shape, 1 << 16)}
     least = {}  # with each number of lanes
-    for To, Tb in itertools.product(range(1, cout + 1), range(1, shape.blocks + 1)):
-        if not legal(shape, To=To, Tb=Tb):
+    for To, R, Tb in itertools.product(range(1, cout + 1), range(1, shape.P + 1), range(1, shape.blocks + 1)):
+        if not legal(shape, To=To, R=R, Tb=Tb):
+            continue
+        # With fewer rotations at once a window set takes a single step, too.
+        if any(legal(shape, To=To, R=fewer) and fewer * To >= cout for fewer in range(1, R)):
             continue
         for packing, feed in itertools.product(range(1, To + 1), (WINDOWS, CHANNELS)):
             for fold in range(1, shape.N * Tb + 1):
-                engine = legal(shape, To=To, Tb=Tb, fold=fold, packing=packing, feed=feed)
+                engine = legal(shape, To=To, R=R, Tb=Tb, fold=fold, packing=packing, feed=feed)
                 if engine and (feed == WINDOWS or engine.pieces > 1):
-                    least.setdefault((To, Tb, packing, feed, engine.lanes), engine)
-    assert set(found) == {Parallelism(e.To, e.Tb, e.fold, e.packing, e.feed) for e in least.values()}
+                    least.setdefault((To, R, Tb, packing, feed, engine.lanes), engine)
+    assert set(found) == {parallelism(engine) for engine in least.values()}
     for engine in least.values():
-        option = found[engine.To, engine.Tb, engine.fold, engine.packing, engine.feed]
+        option = found[parallelism(engine)]
         assert option.cycles == max(sequence.iterations for sequence in sequences(engine))
         assert (option.lanes, option.multipliers) == (engine.lanes, engine.multipliers)
         assert option.cost == engine_cost(engine)
@@ -287,16 +294,19 @@ def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel
         data.draw(st.integers(1, 40)),
         data.draw(st.integers(1, 6)),
         data.draw(st.sampled_from([WINDOWS, CHANNELS])),
+        data.draw(st.sampled_from([1, 2, 3, 4, 8, 16])),
     )
     engine = legal(shape, **drawn._asdict())
-    found = [Parallelism(e.To, e.Tb, e.fold, e.packing, e.feed) for e in engines(shape, 1 << 16)]
+    found = [parallelism(e) for e in engines(shape, 1 << 16)]
     assert len(set(found)) == len(found)
     if engine is None:
         assert drawn not in found
         return
     feed = drawn.feed if engine.pieces > 1 else WINDOWS
-    same = [key for key in found if key._replace(fold=0) == drawn._replace(fold=0, feed=feed)]
-    least = [key for key in same if key.of(shape).lanes == engine.lanes]
+    # Of the rotations with which one step is all, the least, which has fewer lanes with nothing to do.
+    alike = [R for R in range(1, drawn.R + 1) if engine.P % R == 0 and (R == drawn.R or R * engine.To >= cout)]
+    same = [key for key in found if key._replace(fold=0) == drawn._replace(fold=0, feed=feed, R=alike[0])]
+    least = [key for key in same if key.of(shape).lanes * drawn.R == engine.lanes * alike[0]]
     assert len(least) == 1 and least[0].fold <= drawn.fold
 
 
