@@ -289,8 +289,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
 
 
 def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: EngineOptions) -> EngineShape:
-    """The fastest engine of a layer with at most `options.multipliers` multipliers that has one rotation at once
-    (R = 1), which does for so few; of equals the smallest, then the one with most blocks at once (it carries the fewest sums over).
+    """The fastest engine of a layer with R = 1 and at most `options.multipliers` multipliers; of equals the smallest,
+    then the one with most blocks at once (it carries the fewest sums over).
 
     For counts on paper, of every network and format alike: each layer by itself, every engine with the same number of
     multipliers, none shared. What a chip holds, packing and rings in memories decide nothing here; a network that is to
