@@ -208,8 +208,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     index_bits: None for our engine, hard-wired; else an indexed engine with this many bits of indices in all.
     resident: False where weights and indices are written into the engine once per image.
 
-    By the names of docs/reference/interfaces.md, with Tx = 1 and pixels = Hout * Wout, turns = pixels * NB * steps and
-    iterations = turns * F, outputs = To * R:
+    By the names of docs/reference/interfaces.md, with Tx = 1: pixels = Hout * Wout, turns = pixels * NB * steps and iterations =
+    turns * F, outputs = To * R:
 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident
@@ -291,9 +291,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
 
 
 def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: EngineOptions) -> EngineShape:
-    """The fastest engine of a layer with at most `options.multipliers` multipliers that has one rotation at once
-    (R = 1), which does for so few; of equals the smallest, then the one with most blocks at once (it carries the fewest
-    sums over).
+    """The fastest engine of a layer with R = 1 and at most `options.multipliers` multipliers; of equals the smallest,
+    then the one with most blocks at once (it carries the fewest sums over).
 
     For counts on paper, of every network and format alike: each layer by itself, every engine with the same number of
     multipliers, none shared. What a chip holds, packing and rings in memories decide nothing here; a network that is to

@@ -171,8 +171,8 @@ def _fifos(shape: EngineShape) -> list[Cost]:
     """
     cycles = _set_cycles(shape)
     several = [
-        (_window_bits(shape), _REFILL > cycles),
-        (_column_bits(shape), _pauses(shape) * shape.stride >= cycles),
+        (_window_bits(shape), max(_REFILL, FEEDER_STAGES + shape.NB - 1) > cycles),
+        (_column_bits(shape), _pauses(shape) >= cycles),
         (shape.Tx * shape.outputs * shape.acc_bits, True),
         (shape.out_words.word_bits, True),
     ]
@@ -191,7 +191,7 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
     carries = shape.NB * shape.fold > 1
     return {
         "engine": 1,
-        "ring": _ring_bits(shape) if _turns(shape) else 0,  # loaded, or turned: a multiplexer for each
+        "ring": _ring_bits(shape) if _moves(shape) else 0,  # loaded, or turned and held: a multiplexer for each
         "select": shape.Tx * shape.R * shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
         "adders": _adder_bits(shape),
         "fields": _field_bits(shape),
@@ -202,21 +202,24 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
         "carried": shape.Tx * shape.outputs * shape.acc_bits
         if carries
         else 0,  # from fold to fold, from block set to block set
+        "delayed": shape.Tx * shape.outputs * shape.acc_bits
+        if shape.packing > 1
+        else 0,  # until packed products are apart
         "group": shape.out_words.word_bits,
     }
 
 
 def ff_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what an engine keeps in flip-flops, those of its memories and FIFOs aside."""
-    product = shape.multipliers * _product_bits(shape)
+    product, plain = shape.multipliers * _product_bits(shape), shape.packing == 1
     column = 0 if _history_in_registers(shape) else _column_bits(shape)  # while the history is read
     return {
         "engine": 1,
         "words": column + has_columns(shape) * shape.in_words.word_bits,
         "ring": _ring_bits(shape),
-        "select": shape.multipliers * shape.in_bits if shape.pieces == 1 and shape.fold > 1 else 0,
-        "products": product if shape.packing == 1 else 0,
-        "packed": product if shape.packing > 1 else 0,  # wider than a multiplier's own registers
+        "products": product,
+        "chosen": shape.multipliers * shape.in_bits if plain and (shape.pieces > 1 or shape.fold > 1) else 0,
+        "packed": 0 if plain else product,  # both operands: one is a sum
         "sums": shape.Tx * shape.outputs * shape.acc_bits,
         "group": shape.out_words.word_bits,
     }
@@ -231,14 +234,14 @@ def _set_cycles(shape: EngineShape) -> int:
     return shape.steps * shape.fold if shape.pieces == 1 else 0
 
 
-def _turns(shape: EngineShape) -> bool:
-    """Whether the ring turns: other output channels of a set have their channels at other places."""
-    return shape.slots > 1 and shape.steps > 1
+def _moves(shape: EngineShape) -> bool:
+    """Whether a lane takes more from the ring than what is loaded: it turns, or there are folds to choose from."""
+    return (shape.slots > 1 and shape.steps > 1) or shape.fold > 1
 
 
 def _pauses(shape: EngineShape) -> int:
-    """Cycles without a window at the end of a row."""
-    return FEEDER_STAGES + shape.kernel * shape.NB
+    """Cycles without a window at the end of a row, about, and in rows that are skipped."""
+    return (FEEDER_STAGES + (shape.kernel + 1) * shape.NB) * shape.stride
 
 
 def _history_in_registers(shape: EngineShape) -> bool:

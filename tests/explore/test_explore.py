@@ -25,11 +25,11 @@ from pymodel.counts.complexity import compare_variants
 from pymodel.engine.cycles import sequences
 from pymodel.engine.memories import Memory, half_blocks, memories, total_half_blocks, totals
 from pymodel.engine.packing import EngineShape
-from pymodel.explore.costs import Cost, calibration, engine_cost, fit, lut_features, multiplier_blocks
+from pymodel.explore.costs import Cost, calibration, engine_cost, fifo_cost, fit, lut_features, multiplier_blocks
 from pymodel.explore.network import Network, cheapest, conflicts, fastest, top_shapes
 from pymodel.explore.options import CHANNELS, WINDOWS, Option, Parallelism, by_words, engines, options, pareto
 from pymodel.explore.solve import AXES, LANES, Price, Problem, minimise, total
-from pymodel.explore.streams import fifo_cost, inner_half_blocks, streams_cost
+from pymodel.explore.streams import inner_half_blocks, streams_cost
 from pymodel.explore.utilisation import most_utilised
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Conv, InputSpec
@@ -119,8 +119,32 @@ def test_memories_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
         assert found["BRAM"] == memory.half_blocks / 2
         if written and not memory.block:
             assert found["LUTRAM"] == memory.luts and found["FF"] == memory.registers
-    if depth > 1:
-        assert module_counts(Fifo(width, depth), tmp_path)["BRAM"] == fifo_cost(depth, width).half_blocks / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_fifos_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
+    """Those that have a register and those that need none: flip-flops exact, look-up tables but for a few of control."""
+    rng = np.random.default_rng([seed, 16])
+    depth, width = int(2 ** rng.uniform(0, 6)), int(2 ** rng.uniform(2, 9))
+    for direct in (False, True):
+        found, cost = module_counts(Fifo(width, depth, direct=direct), tmp_path), fifo_cost(depth, width, direct)
+        assert (found["BRAM"], found["FF"]) == (cost.BRAM, cost.FF)
+        assert abs(found["LUT"] - cost.LUT) <= 8
+    deep = int(2 ** rng.uniform(12, 13)) // width + 65
+    found, cost = module_counts(Fifo(width, deep), tmp_path), fifo_cost(deep, width)
+    assert found["BRAM"] == cost.BRAM and abs(found["FF"] - cost.FF) <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("depth", "width"), [(2, 300), (3, 300), (4, 300), (8, 100), (8, 3000), (12, 600), (20, 200)])
+def test_roms_of_few_words_have_few_columns_as_yosys_finds(depth, width, tmp_path):
+    rng = np.random.default_rng([depth, width])
+    words = tuple(int.from_bytes(rng.bytes(400)) % (1 << width) for _ in range(depth))
+    found = module_counts(Rom(width, depth, "distributed", 1, True, words), tmp_path)
+    memory = Memory("m", depth, width, False)
+    assert found["FF"] == pytest.approx(memory.registers, rel=0.05)
+    assert found["LUT"] <= memory.luts and (depth < 8 or found["LUT"] == pytest.approx(memory.luts, rel=0.05))
 
 
 @given(st.integers(65, 70000), st.integers(1, 3000), st.booleans())
@@ -132,7 +156,10 @@ def test_block_rams_hold_all_bits(depth, width, written):
 def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
     record = calibration().measured[name]
     shape = EngineShape(**record["shape"])
-    assert multiplier_blocks(shape) == record["DSP"]
+    if shape.rom_words > 1:
+        assert multiplier_blocks(shape) == record["DSP"]
+    else:  # weights are constants
+        assert multiplier_blocks(shape) > record["DSP"]
     assert (total_half_blocks(memories(shape)) + inner_half_blocks(shape)) / 2 == record["BRAM"]
 
 
@@ -147,6 +174,16 @@ def test_the_calibration_has_packing_and_rings_in_memories_of_all_kinds():
         for folded in (False, True)
         if packed or feed == CHANNELS
     }
+
+
+def test_the_calibration_has_rotations_of_all_kinds():
+    shapes = [EngineShape(**record["shape"]) for record in calibration().measured.values()]
+    found = {(s.R, s.P, s.packing > 1, s.fold > 1, s.NB > 1, s.pieces > 1, s.in_bits) for s in shapes if s.R > 1}
+    assert {kind[:2] for kind in found} >= {(2, 16), (4, 16), (8, 16), (16, 16), (2, 8), (4, 8), (8, 8)}
+    for at in range(2, 6):
+        assert {kind[at] for kind in found} == {False, True}
+    assert {kind[-1] for kind in found} >= {3, 4, 8}
+    assert max(s.lanes for s in shapes) == 768 and min(s.rom_words for s in shapes) == 1
 
 
 @given(
@@ -172,7 +209,14 @@ def test_the_calibration_is_of_the_engine_of_today(seed, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "keys", [{"Tb": 3, "fold": 5}, {"To": 4, "Tb": 2, "fold": 3, "packing": 2, "feed": "channels"}]
+    "keys",
+    [
+        {"Tb": 3, "fold": 5},
+        {"To": 4, "Tb": 2, "fold": 3, "packing": 2, "feed": "channels"},
+        {"R": 8, "fold": 2},
+        {"To": 2, "R": 4, "packing": 2},
+        {"R": 2, "Tb": 2, "feed": "channels"},
+    ],
 )
 def test_an_engine_that_the_calibration_has_not_seen(keys, tmp_path):
     name, engine = "unseen", calibrate.layer_engine(48, 96, 12, "PSD2_P8", **keys)
@@ -226,6 +270,15 @@ def test_packing_halves_the_multipliers_and_rings_in_memories_save_flip_flops():
     costs = [engine_cost(shape) for shape in (plain, packed, channels)]
     assert [cost.DSP for cost in costs] == [48, 24, 48]
     assert costs[1].FF > costs[0].FF > 2 * costs[2].FF and costs[0].LUT > costs[2].LUT
+
+
+def test_a_ring_that_stands_still_takes_no_multiplexers():
+    turning, standing = (shape_of(64, 64, 32, "PSD1_P16", R=R) for R in (8, 16))
+    assert (lut_features(turning)["ring"], lut_features(standing)["ring"]) == (9 * 16 * 8, 0)
+    once = shape_of(16, 16, 32, "PSD1_P16", R=8)  # as often as it has channels to turn by
+    assert lut_features(once)["ring"] > 0 == lut_features(shape_of(16, 8, 32, "PSD1_P16", R=8))["ring"]
+    dense = shape_of(64, 64, 32, "dense")
+    assert lut_features(dense)["ring"] == 0
 
 
 # Options

@@ -192,3 +192,11 @@ def test_explore_names_what_takes_less(name: str, gone: bool) -> None:
         bundle = replace(bundle, weights={"c": np.full((129, 4, 1, 1), 3, np.int8)})
     shape = engine_shape(bundle, "c", Tb=4).model_copy(update={"acc_bits": 32})
     assert upper_bounds(build(bundle, {"c": shape})) == (["c"] if gone else [])
+
+
+def test_explore_names_engines_with_a_single_word_of_weights() -> None:
+    """All rotations and outputs at once: each weight is a constant."""
+    conv = {"op": "conv", "name": "c", "input": "input", "out_channels": 4, "kernel": 3, "padding": 1}
+    bundle = random_bundle(made([conv | {"support": "PSD1_P4"}], 4, 4, 4), 0)
+    found = {R: upper_bounds(build(bundle, {"c": engine_shape(bundle, "c", R=R)})) for R in (1, 2, 4)}
+    assert found == {1: [], 2: [], 4: ["c"]}
