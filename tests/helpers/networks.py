@@ -87,6 +87,16 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
         network(conv("a", "input", 32, support="PSD4_P8"), conv("b", "a", 16, support="PSD4_P8"), channels=8),
         {"a": {"To": 2, "fold": 3}, "b": {"Tb": 2}},
     ),
+    "rotations": (
+        network(
+            conv("a", "input", 10, support="PS4_P4", relu=True),
+            conv("b", "a", 16, support="PS4_P4", relu=True),
+            conv("c", "b", 5, support="PSD4_P8"),
+            height=3,
+            width=4,
+        ),
+        {"a": {"R": 2}, "b": {"R": 4, "To": 2, "Tb": 3, "fold": 2}, "c": {"R": 4, "fold": 3}},
+    ),
     "channel by channel": (
         network(conv("a", "input", 8, support="PS4_P4"), conv("b", "a", 5, support="PS4_P4"), height=3, width=4),
         {"a": {"feed": "channels"}, "b": {"feed": "channels", "fold": 2}},

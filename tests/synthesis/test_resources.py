@@ -321,3 +321,48 @@ def test_a_design_module_by_module_costs_what_it_costs_as_a_whole(tmp_path: Path
     again = counted({"left": "+", "right": "+"})
     assert again["synthesised"] == 0 and again["total"] == first["total"]
     assert counted({"left": "+", "right": "-"})["synthesised"] == 5
+
+
+TREE = """module tree(input clk, input signed [7:0] a, b, c, d, e, f, g, h, output reg signed [10:0] y);
+  always @(posedge clk) y <= ((a + b) + (c + d)) + ((e + f) + (g + h));
+endmodule
+"""
+MIXED = """module gold(input signed [4:0] a, input signed [2:0] b, input [3:0] c, d, input [1:0] e, input f,
+            output signed [6:0] s, output [5:0] u, output [2:0] low, output [8:0] shared, output one);
+  assign s = a + b + 7'sd5;
+  assign u = c + d + e + f;
+  assign low = c + d;
+  assign shared = {(c + e) + (d + f), 3'd0} + (c + d);
+  assign one = f + e[0];
+endmodule
+"""
+
+
+def test_a_tree_of_adders_takes_a_look_up_table_a_bit(tmp_path: Path) -> None:
+    """Four sums of 9 bits, two of 10 and one of 11, each a carry chain; yosys by itself merges and compresses them."""
+    source = tmp_path / "tree.sv"
+    source.write_text(TREE)
+    target = load_target("zcu104")
+    found = synthesise([source], "tree", target)["total"]
+    assert 0 < found["LUT"] <= 4 * 9 + 2 * 10 + 11 and found["FF"] == 11
+    yosys(f"read_verilog -sv tree.sv; {target.yosys} -top tree; tee -q -o stat.json stat -json", tmp_path)
+    [module] = json.loads((tmp_path / "stat.json").read_text())["modules"].values()
+    merged = {kind: n for kind, n in module["num_cells_by_type"].items() if kind.startswith("LUT")}
+    assert sum(merged.values()) > found["LUT"]
+
+
+def test_carry_chains_are_the_sums_that_they_stand_for(tmp_path: Path) -> None:
+    """Proved for all operands: of both signs, of unequal widths, with carries cut off, of one bit."""
+    (tmp_path / "gold.sv").write_text(MIXED)
+    (tmp_path / "chains.v").write_text(resources._CHAINS)
+    script = (
+        "read_verilog -sv gold.sv; proc; opt_expr; opt_clean; wreduce; opt_clean; copy gold gate; "
+        "select -assert-min 5 gate/t:$add; techmap -map chains.v gate; select -assert-none gate/t:$add; "
+        "select -assert-min 5 gate/t:$alu; techmap gate; miter -equiv -flatten gold gate both; "
+        "sat -verify -prove trigger 0 both"
+    )
+    yosys(script, tmp_path)
+    wrong = resources._CHAINS.replace(".CI(1'b0)", ".CI(1'b1)")
+    (tmp_path / "chains.v").write_text(wrong)
+    with pytest.raises(ConfigError):
+        yosys(script, tmp_path)

@@ -194,7 +194,7 @@ def test_rtl_answers_as_the_c_simulation(story, computed, rtl, tmp_path, stall, 
     assert result.ok, result.errors
 
 
-@pytest.mark.parametrize("name", ["one pixel", "channel by channel"])
+@pytest.mark.parametrize("name", ["one pixel", "channel by channel", "rotations"])
 def test_cycles_with_weights_between_images(name, tmp_path):
     """Weights reach an engine when it is done with the image before: the model knows when."""
     bundle, dataflow = hardware(name)
@@ -269,15 +269,17 @@ def test_which_weights_lie_in_ultra_ram():
     assert sum(ultra_blocks(shapes[name].rom_words, shapes[name].rom_word_bits) for name in few) <= 11
 
 
-def test_the_hardware_depends_on_no_weight():
-    bundle, dataflow = hardware("residual")
+@pytest.mark.parametrize("name", ["residual", "rotations"])
+def test_the_hardware_depends_on_no_weight(name):
+    bundle, dataflow = hardware(name)
     other = retrained(bundle, 1)
-    shapes = {name: loadable(engine_shape(other, name, s.To, s.Tb, s.fold)) for name, s in dataflow.shapes.items()}
+    shapes = {name: loadable(engine_shape(other, name, s.To, s.Tb, s.fold, R=s.R)) for name, s in dataflow.shapes.items()}
     assert cpp.render(dataflow, "n") == cpp.render(build(other, shapes, loaded=True), "n")
 
 
-def test_load_words_hold_weights_and_biases():
-    bundle, dataflow = hardware("residual")
+@pytest.mark.parametrize("name", ["residual", "rotations"])
+def test_load_words_hold_weights_and_biases(name):
+    bundle, dataflow = hardware(name)
     for name, shape in dataflow.shapes.items():
         kernels = bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, -1)
         words = pack_loads(kernels, bundle.bias(name), shape)
@@ -304,7 +306,7 @@ def test_a_bundle_that_does_not_fit_is_refused():
         ConfigError, match="layer a: must be in the bundle and in the hardware, got it in the hardware only"
     ):
         weight_beats(dataflow, random_bundle(network(conv("other", "input", 4)), 1))
-    shapes = {layer: engine_shape(bundle, layer, s.To, s.Tb, s.fold) for layer, s in dataflow.shapes.items()}
+    shapes = {layer: engine_shape(bundle, layer, s.To, s.Tb, s.fold, R=s.R) for layer, s in dataflow.shapes.items()}
     in_rom = build(bundle, shapes)
     with pytest.raises(ConfigError, match="weights: must be loaded, got rom"):
         weight_beats(in_rom, bundle)
@@ -430,6 +432,20 @@ def test_what_makes_no_difference_is_taken():
         assert len(weight_beats(hardware, same)) == len(weight_beats(hardware, bundle))
     packed = {name: shape.model_copy(update={"ultra_weights": True}) for name, shape in hardware.shapes.items()}
     assert build(bundle, packed, loaded=True).packet_parser.identity == hardware.packet_parser.identity
+
+
+def test_weights_are_for_one_order_of_lanes():
+    """As many beats of as many bits, in another order: hardware with other lanes must not take them."""
+    bundle = random_bundle(network(conv("a", "input", 16, support="PS4_P4"), channels=16), 1)
+    identities, loads = set(), set()
+    for degrees in ({"To": 4}, {"To": 2, "R": 2}, {"R": 4}):
+        dataflow = build(bundle, {"a": loadable(engine_shape(bundle, "a", **degrees))}, loaded=True)
+        identities.add(dataflow.packet_parser.identity)
+        [shape] = dataflow.shapes.values()
+        kernels = bundle.weights["a"].reshape(16, 16, 3, 3)
+        loads.add(tuple(pack_loads(kernels, bundle.bias("a"), shape)))
+        assert (shape.load_bits, shape.rom_words) == (4 * (16 * 8 + shape.bias_bits), 4 * 4)
+    assert len(identities) == len(loads) == 3
 
 
 def test_a_layer_that_nothing_needs_is_not_loaded(psconv, tmp_path):

@@ -68,6 +68,28 @@ CASES: dict[str, tuple[Network, Parallelism]] = {
     for height, width in ((1, 1), (1, 2), (3, 1), (2, 2), (3, 4))
 }
 
+# With rotations: words of one step and of several, last steps and last words that are padded.
+CASES |= {
+    f"{height}x{width} rotations": (
+        network(
+            conv("a", "input", 10, support="PS4_P4", relu=True),
+            conv("b", "a", 18, support="PS1_P9"),
+            conv("c", "b", 8, support="PS4_P4"),
+            conv("d", "c", 7, support="PS4_P4"),
+            channels=11,
+            height=height,
+            width=width,
+        ),
+        {
+            "a": {"Tb": 3, "fold": 5, "R": 4},
+            "b": {"fold": 2, "R": 9},
+            "c": {"To": 2, "fold": 3, "R": 2},
+            "d": {"R": 2},
+        },
+    )
+    for height, width in ((1, 1), (1, 2), (3, 4))
+}
+
 
 def made(
     net: Network, parallelism: Parallelism, streamed: Collection[str] | None = None, bits: int = 8
@@ -97,7 +119,8 @@ def shapes(draw) -> EngineShape:
     short = draw(st.integers(0, period - 1))
     return EngineShape(
         cin=period * Tb * sets - short,
-        cout=period * To * draw(st.integers(1, 2)),
+        cout=period * To * draw(st.integers(1, 2)) if To > 1 else draw(st.integers(1, 2 * period)),
+        R=draw(st.sampled_from([r for r in range(1, period + 1) if period % r == 0])),
         kernel=kernel,
         height=4,
         width=4,
@@ -247,7 +270,8 @@ def test_a_mix_with_weights_in_rom(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["1x2", *(pytest.param(name, marks=pytest.mark.slow) for name in CASES if name != "1x2")]
+    "name",
+    [name if name in ("1x2", "3x4 rotations") else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
 )
 def test_rtl_of_odd_shapes(name: str, tmp_path: Path) -> None:
     """Images of 1, 2, 3, 4 and 12 pixels: sums and windows are stored as many iterations before they are loaded."""
