@@ -208,8 +208,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     index_bits: None for our engine, hard-wired; else an indexed engine with this many bits of indices in all.
     resident: False where weights and indices are written into the engine once per image.
 
-    By the names of docs/reference/interfaces.md, with Tx = 1: pixels = Hout * Wout, turns = pixels * NB * steps and iterations =
-    turns * F, outputs = To * R:
+    By the names of docs/reference/interfaces.md, with Tx = 1: pixels = Hout * Wout, turns = pixels * NB * steps and
+    iterations = turns * F, outputs = To * R:
 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident
