@@ -8,7 +8,7 @@ are dense. Other sizes of image (Tiny ImageNet) differ in the input and in the l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -76,19 +76,34 @@ def apply_variant(network: Network, variant: str) -> Network:
 
 def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str = "dense") -> Network:
     """CIFAR ResNet18: 3x3 stem of `width` channels, four stages of two basic blocks, one last pooling."""
+    name = "resnet18" if width == 64 else f"resnet18_w{width}"
+    return _resnet(name, [2, 2, 2, 2], classes, image, width, variant)
+
+
+def resnet8(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
+    """ResNet-8 of MLPerf Tiny's image classification: 16 channels, three stages of one basic block each."""
+    return _resnet("resnet8", [1, 1, 1], classes, image, 16, variant)
+
+
+def resnet20(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
+    """CIFAR ResNet-20 (He et al., 2016) with 1x1 projections: 16 channels, three stages of three basic blocks each."""
+    return _resnet("resnet20", [3, 3, 3], classes, image, 16, variant)
+
+
+def _resnet(name: str, blocks: Sequence[int], classes: int, image: int, width: int, variant: str) -> Network:
+    """A stem of `width` channels and stages of so many basic blocks, each with twice the channels of the one before."""
     layers: list[Layer] = [_conv_bn("stem", INPUT, width, 3, relu=True)]
     source, channels = "stem", width
-    for stage in range(4):
-        for block in range(2):
-            name, stride, out = f"s{stage + 1}b{block + 1}", 2 if stage and not block else 1, width << stage
-            layers.append(_conv_bn(f"{name}_conv1", source, out, 3, stride=stride, relu=True))
-            layers.append(_conv_bn(f"{name}_conv2", f"{name}_conv1", out, 3))
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            prefix, stride, out = f"s{stage + 1}b{block + 1}", 2 if stage and not block else 1, width << stage
+            layers.append(_conv_bn(f"{prefix}_conv1", source, out, 3, stride=stride, relu=True))
+            layers.append(_conv_bn(f"{prefix}_conv2", f"{prefix}_conv1", out, 3))
             if stride != 1 or channels != out:
-                layers.append(_conv_bn(f"{name}_proj", source, out, 1, stride=stride))
-                source = f"{name}_proj"
-            layers.append(Add(name=f"{name}_add", inputs=[f"{name}_conv2", source], relu=True))
-            source, channels = f"{name}_add", out
-    name = "resnet18" if width == 64 else f"resnet18_w{width}"
+                layers.append(_conv_bn(f"{prefix}_proj", source, out, 1, stride=stride))
+                source = f"{prefix}_proj"
+            layers.append(Add(name=f"{prefix}_add", inputs=[f"{prefix}_conv2", source], relu=True))
+            source, channels = f"{prefix}_add", out
     return _finish(name, InputSpec(channels=3, height=image, width=image), layers, classes, variant)
 
 
@@ -179,6 +194,8 @@ def digits(variant: str = "dense") -> Network:
 
 _BUILDERS: dict[str, Callable[[Dataset], Network]] = {
     "resnet18": lambda data: resnet18(data.classes, data.image),
+    "resnet8": lambda data: resnet8(data.classes, data.image),
+    "resnet20": lambda data: resnet20(data.classes, data.image),
     "vgg16": lambda data: vgg16(data.classes, data.image),
     "mobilenet_v2": lambda data: mobilenet_v2(data.classes, data.image),
     "shufflenet": lambda data: shufflenet(data.classes, data.image),
