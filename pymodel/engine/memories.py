@@ -153,14 +153,22 @@ def _only_word(rom: str, words: Words | None) -> int | None:
 
 
 def _used_taps(shape: EngineShape, words: Words | None) -> list[int]:
-    """Numbers of the tap memories that the engine looks at: all, unless the weights are the same zeros in all words."""
+    """Numbers of the tap memories that the engine looks at: those of multipliers whose weights are not all always zero.
+
+    Of lanes that share a multiplier the first one's is looked at.
+    """
     numbers = range(shape.R * shape.elements)
     weights = _only_word("WEIGHT_ROM", words)
-    if weights is None:
+    if weights is None and shape.To % shape.packing == 0:
         return list(numbers)
     field = (1 << shape.weight_bits) - 1
-    lanes = (lane for lane in range(shape.lanes) if weights >> lane * shape.weight_bits & field)
-    used = {(lane // (shape.M * shape.To), lane % shape.M) for lane in lanes}  # rotation, multiplier of an output
+    used = {
+        (outputs[0] // shape.To, lanes[0])  # rotation, lane of an output
+        for outputs, multipliers in shape.packed_sums
+        for lanes in multipliers
+        if weights is None
+        or any(weights >> (output * shape.M + lane) * shape.weight_bits & field for output, lane in zip(outputs, lanes, strict=True))
+    }
     return [n for n in numbers if (n // shape.elements, n % shape.elements % shape.M) in used]
 
 
@@ -188,7 +196,7 @@ def totals(shape: EngineShape) -> Totals:
     """What all `memories` of an engine take, whatever its ROMs hold."""
     found = [(memory, 1) for memory in _but_taps(shape, None)]
     if shape.pieces > 1:  # many, all alike
-        found.append((tap_memory(shape, 0), shape.R * shape.elements))
+        found.append((tap_memory(shape, 0), len(_used_taps(shape, None))))
     return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
 
 

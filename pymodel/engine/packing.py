@@ -146,7 +146,7 @@ class EngineShape(Checked):
                 "raise fold, lower To or R, or use feed: windows"
             )
         _ = self.product_fields
-        if self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
+        if self._shares_rotations and self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
             raise ConfigError(
                 f"packing: must be {'1' if most == 1 else f'1 to {most}'} with To {self.To}, R {self.R}, fold {self.fold}, "
                 f"as no more output channels of a step share an activation, got {self.packing}; raise To or R"
@@ -188,7 +188,14 @@ class EngineShape(Checked):
     @property
     def multipliers(self) -> int:
         """Hardware multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
-        return sum(len(one.lanes) for one in self.packed_sums) if self.packing > 1 else self.lanes
+        if self._shares_rotations:
+            return sum(len(one.lanes) for one in self.packed_sums)
+        return self.lanes // self.packing
+
+    @property
+    def _shares_rotations(self) -> bool:
+        """Whether the To outputs of a rotation leave some over when they share multipliers: for other rotations."""
+        return self.To % self.packing > 0
 
     @property
     def packed_sums(self) -> tuple[PackedSum, ...]:

@@ -8,11 +8,12 @@ calibration.yaml keeps both.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from openhls.backend.storage import fifo_in_block
@@ -185,14 +186,14 @@ def _port(shape: EngineShape) -> Cost:
 
 def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
-    column = _column_bits(shape)
+    column, sharing = _column_bits(shape), _sharing(shape)
     carries = shape.NB * shape.fold > 1
     return {
         "engine": 1,
         "ring": _ring_bits(shape) if _moves(shape) else 0,  # loaded, or turned and held: a multiplexer for each
         "select": shape.R * shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
-        "adders": _adder_bits(shape),
-        "fields": _field_bits(shape),
+        "adders": _adder_bits(shape, sharing),
+        "fields": sharing.fields,
         "constants": shape.multipliers * shape.weight_bits * shape.in_bits * (shape.rom_words == 1),
         "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
         "pieces": shape.in_words.word_bits if shape.pieces > 1 else 0,  # a channel of each block of a beat
@@ -275,32 +276,57 @@ def in_blocks(shape: EngineShape) -> bool:
     return (bits if shape.packing > 1 else min(bits, shape.acc_bits)) >= DSP_PRODUCT_BITS
 
 
-def _fields_apart(shape: EngineShape) -> int:
-    """Fields of each output that are added once they are numbers of their own: products, or sums of a group's."""
-    return -(-shape.M // shape.product_fields.group)
+class _Sharing(NamedTuple):
+    """What packing takes. added: packed weights beyond the first of a multiplier. grouped: bits of the adders of packed
+    products. fields: bits of fields that are told apart from the ones above them. terms: outputs of a step by the
+    number of fields that are added once they are numbers of their own.
+    """
+
+    added: int
+    grouped: int
+    fields: int
+    terms: Mapping[int, int]
 
 
-def _adder_bits(shape: EngineShape) -> int:
+def _sharing(shape: EngineShape) -> _Sharing:
+    spacing, packing = shape.product_fields.spacing, shape.packing
+    if shape.To % packing == 0:  # all multipliers are alike
+        apart = -(-shape.M // shape.product_fields.group)
+        parts = shape.outputs // packing
+        return _Sharing(
+            shape.multipliers * (packing - 1),
+            (shape.M - apart) * parts * (packing * spacing + 1),
+            apart * parts * (packing - 1) * spacing,
+            {apart: shape.outputs},
+        )
+    sums = [(len(one.outputs), len(one.lanes)) for one in shape.packed_sums]
+    terms = Counter(output for one in shape.packed_sums for output in one.outputs)
+    return _Sharing(
+        sum((fields - 1) * multipliers for fields, multipliers in sums),
+        sum((multipliers - 1) * (fields * spacing + 1) for fields, multipliers in sums),
+        sum((fields - 1) * spacing for fields, _ in sums),
+        Counter(terms.values()),
+    )
+
+
+def _adder_bits(shape: EngineShape, sharing: _Sharing) -> int:
     """Adder bits of an engine: packed operands, groups of packed products, balanced trees over each output's fields.
 
     Also those of the multipliers themselves where no DSP block is one.
     """
     products = 0 if in_blocks(shape) else shape.multipliers * shape.weight_bits * shape.in_bits
-    spacing, packing = shape.product_fields.spacing, shape.packing
-    operands = shape.multipliers * (packing - 1) * (shape.weight_bits + 1)
-    groups = (shape.M - _fields_apart(shape)) * (shape.outputs // packing) * (packing * spacing + 1)
-    bits, terms, width = 0, _fields_apart(shape), spacing + 1
+    trees = sum(count * _tree_bits(terms, shape.product_fields.spacing + 1) for terms, count in sharing.terms.items())
+    return products + sharing.added * (shape.weight_bits + 1) + sharing.grouped + trees
+
+
+def _tree_bits(terms: int, width: int) -> int:
+    """Bits of the adders of a balanced tree over so many numbers."""
+    bits = 0
     while terms > 1:
         width += 1
         bits += terms // 2 * width
         terms -= terms // 2
-    return products + operands + groups + shape.outputs * bits
-
-
-def _field_bits(shape: EngineShape) -> int:
-    """Bits of the packed fields that are told apart from the ones above them."""
-    packing = shape.packing
-    return _fields_apart(shape) * (shape.outputs // packing) * (packing - 1) * shape.product_fields.spacing
+    return bits
 
 
 def _predict(model: Fit, features: Mapping[str, int]) -> int:

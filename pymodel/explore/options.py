@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 from pymodel.common.errors import ConfigError
 from pymodel.engine.cycles import feeder_sequences, pe_iterations, sequences
 from pymodel.engine.packing import EngineShape
+from pymodel.engine.products import most_products
 from pymodel.explore.costs import Cost, engine_cost, in_blocks
 
 MOST_MULTIPLIERS = 1 << 16  # of an engine, whatever a budget allows
@@ -42,19 +43,16 @@ class Parallelism(NamedTuple):
 class Option:
     """One way to build a layer. cycles: an image takes in steady state, iterations of the engine's slowest process.
 
-    lanes: multiply-accumulates in each cycle, `key.packing` of them in each hardware multiplier.
+    lanes: multiply-accumulates in each cycle, up to `key.packing` of them in each of the hardware multipliers (those of
+    scales aside).
     """
 
     key: Parallelism
     lanes: int
+    multipliers: int
     cycles: int
     cost: Cost
     groups: tuple[int, int]  # channels of its input and output words: what the units around it depend on
-
-    @property
-    def multipliers(self) -> int:
-        """Hardware multipliers, those of scales aside."""
-        return self.lanes // self.key.packing
 
     def trait(self, trait: Trait) -> Hashable:
         """Channels of the words that it reads or writes; or all that its cycles depend on, which packing is not."""
@@ -82,14 +80,15 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
         except ConfigError:
             return None
 
-    for To in _divisors(shape.cout):
-        packings = [q for q in (_divisors(To) if packing else [1]) if legal(Parallelism(To, 1, 1, q))]
-        rotations = _rotations(shape, To) if packings else []
-        for Tb in _divisors(shape.blocks) if packings else []:
-            for (lanes, same), R in product(_folds(shape.N * Tb), rotations):
-                for q in (q for q in packings if lanes * To * R // q <= multipliers):
+    most = most_products(shape.weight_bits, shape.in_bits, shape.multiplier_bits) if packing else 1
+    for To in (To for To in _divisors(shape.cout) if legal(Parallelism(To, 1, 1))):
+        for Tb, R in product(_divisors(shape.blocks), _rotations(shape, To)):
+            for lanes, same in _folds(shape.N * Tb):
+                together = To * R if same[0] == 1 else To  # outputs that may share a multiplier
+                for q in (q for q in range(1, min(most, together) + 1) if -(-lanes * To * R // q) <= multipliers):
                     for feed in feeds:
-                        yield from _first(legal(Parallelism(To, Tb, fold, q, feed, R)) for fold in same)
+                        found = _first(legal(Parallelism(To, Tb, fold, q, feed, R)) for fold in same)
+                        yield from (engine for engine in found if engine.multipliers <= multipliers)
 
 
 def _rotations(shape: EngineShape, To: int) -> list[int]:
@@ -135,7 +134,7 @@ def options(shape: EngineShape, multipliers: int, packing: bool = True, channels
             outputs[key.To, key.R] = sequences(engine)[-1].iterations
         cycles = max(feeders[key.Tb, key.feed], outputs[key.To, key.R], pe_iterations(engine))
         groups = engine.in_channels_per_beat, engine.out_channels_per_beat
-        found.append(Option(key, engine.lanes, cycles, engine_cost(engine), groups))
+        found.append(Option(key, engine.lanes, engine.multipliers, cycles, engine_cost(engine), groups))
     return found
 
 
