@@ -315,7 +315,7 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
         # With fewer rotations at once a window set takes a single step, too.
         if any(legal(shape, To=To, R=fewer) and fewer * To >= cout for fewer in range(1, R)):
             continue
-        for packing, feed in itertools.product(range(1, To + 1), (WINDOWS, CHANNELS)):
+        for packing, feed in itertools.product(range(1, To * R + 1), (WINDOWS, CHANNELS)):
             for fold in range(1, shape.N * Tb + 1):
                 engine = legal(shape, To=To, R=R, Tb=Tb, fold=fold, packing=packing, feed=feed)
                 if engine and (feed == WINDOWS or engine.pieces > 1):
@@ -356,11 +356,15 @@ def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel
         assert drawn not in found
         return
     feed = drawn.feed if engine.pieces > 1 else WINDOWS
-    # Of the rotations with which one step is all, the least, which has fewer lanes with nothing to do.
+    # Of the rotations with which one step is all, the least: the others have more lanes with nothing to do.
     alike = [R for R in range(1, drawn.R + 1) if engine.P % R == 0 and (R == drawn.R or R * engine.To >= cout)]
-    same = [key for key in found if key._replace(fold=0) == drawn._replace(fold=0, feed=feed, R=alike[0])]
-    least = [key for key in same if key.of(shape).lanes * drawn.R == engine.lanes * alike[0]]
-    assert len(least) == 1 and least[0].fold <= drawn.fold
+    same = drawn._replace(fold=0, feed=feed, R=alike[0])
+    packings = [drawn.packing] if alike[0] == drawn.R else range(1, drawn.packing + 1)
+    keys = [key for key in found if any(key._replace(fold=0) == same._replace(packing=q) for q in packings)]
+    least = [key.of(shape) for key in keys if key.of(shape).lanes * drawn.R == engine.lanes * alike[0]]
+    assert all(other.fold <= drawn.fold for other in least)
+    assert min(other.multipliers for other in least) <= engine.multipliers
+    assert len({other.packing for other in least}) == len(least)
 
 
 def test_the_limit_of_multipliers_holds():
@@ -379,7 +383,7 @@ def test_options_can_be_kept_out():
 
 
 def option(key, cycles, *cost, groups=(1, 1)):
-    return Option(Parallelism(*key), lanes=cost[0], cycles=cycles, cost=Cost(*cost), groups=groups)
+    return Option(Parallelism(*key), cost[0], cost[0], cycles, Cost(*cost), groups)
 
 
 def test_pareto_keeps_what_is_not_dominated_and_one_of_equals():
