@@ -101,9 +101,9 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
 
 
 def _packings(most: int, To: int, R: int, Tx: int, folds: Sequence[int]) -> list[int]:
-    """Products that may share a multiplier: those of To outputs, of pixels, of rotations where there is one fold."""
-    rotations = R > 1 and 1 in folds
-    return [q for q in range(1, most + 1) if q == 1 or To % q == 0 or Tx % q == 0 or rotations]
+    """Products that may share a multiplier: those of To outputs, of rotations where there is one fold, of pixels."""
+    together = To * R if 1 in folds else To
+    return [q for q in range(1, most + 1) if q <= together or Tx % q == 0]
 
 
 def _pixels(shape: EngineShape) -> list[int]:

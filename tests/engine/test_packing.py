@@ -255,7 +255,7 @@ def test_short_last_block_is_counted() -> None:
         ({"R": 0}, "R: "),
         ({"R": 2, "support": "dense"}, "R: must divide the period 1 of dense, got 2"),
         ({"R": 2, "lanes": 24}, r"lanes: must be ceil.24 / 1. \* 2 = 48 for PSD1_P16 with To 1, R 2, .* got 24"),
-        ({"R": 2, "packing": 2}, "packing: must divide To = 1, .* got 2"),
+        ({"To": 2, "cout": 32, "packing": 2, "multiplier_bits": 23}, "packing: must be 1 for 8-bit"),
         ({"R": 4, "feed": "channels"}, "feed: channels: .* at least the period 16, got 8 . 1; .* lower To or R"),
         ({"Tb": 3}, "Tb: must divide .* 2 blocks, got 3"),
         ({"fold": 0}, "fold: "),

@@ -26,7 +26,7 @@ from pymodel.engine.cycles import sequences
 from pymodel.engine.memories import Memory, half_blocks, memories, total_half_blocks, totals
 from pymodel.engine.packing import EngineShape
 from pymodel.explore.costs import Cost, calibration, engine_cost, fifo_cost, fit, lut_features, multiplier_blocks
-from pymodel.explore.network import Network, cheapest, conflicts, fastest, top_shapes
+from pymodel.explore.network import Network, cheapest, conflicts, fastest
 from pymodel.explore.options import CHANNELS, WINDOWS, Option, Parallelism, by_words, engines, options, pareto
 from pymodel.explore.solve import AXES, LANES, Price, Problem, minimise, total
 from pymodel.explore.streams import inner_half_blocks, streams_cost
@@ -36,9 +36,10 @@ from pymodel.network.topology import Conv, InputSpec
 from pymodel.network.topology import Network as Layers
 from pymodel.network.zoo import make_network
 from pymodel.top.cycles import slowest
-from pymodel.top.dataflow import build
+from pymodel.top.dataflow import Form, build
 from pymodel.top.memory import needed
 from scripts import calibrate_costs as calibrate
+from tests.helpers.choices import built, explored
 from tests.helpers.places import ROOT
 
 DIGITS = ROOT / "examples" / "digits" / "network.yaml"
@@ -58,14 +59,6 @@ def small_network(channels, supports, size=4):
     ]
     spec = InputSpec(channels=channels[0], height=size, width=size)
     return random_bundle(Layers(name="chain", input=spec, layers=layers, output=names[-1]), 0, 8, 8)
-
-
-def explored(bundle, multipliers=1 << 16, **only):
-    """A network with all its options; alike layers share theirs."""
-    shapes = top_shapes(bundle, 27)
-    found = {shape.model_dump_json(): shape for shape in shapes.values()}
-    found = {key: options(shape, multipliers, **only) for key, shape in found.items()}
-    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
 
 
 # Memories, multipliers: exact
@@ -289,7 +282,7 @@ SUPPORTS = st.sampled_from(["dense", "PS4_P4", "PSD2_P8"])
 
 
 def parallelism(engine):
-    return Parallelism(engine.To, engine.Tb, engine.fold, engine.packing, engine.feed, engine.R)
+    return Parallelism(engine.To, engine.Tb, engine.fold, engine.packing, engine.feed, engine.R, engine.Tx)
 
 
 def legal(shape, **parallelism):
@@ -303,7 +296,7 @@ def legal(shape, **parallelism):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 8), st.integers(1, 16), SUPPORTS, st.integers(1, 2), BITS, st.sampled_from([18, 27]))
 def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cout, support, stride, bits, multiplier):
-    """All of them are tried, all products that could share a multiplier and both feeds included."""
+    """All of them are tried, all products that could share a multiplier, both feeds, and pixels at once included."""
     shape = shape_of(
         cin, cout, 4, support, stride=stride, weight_bits=bits[0], in_bits=bits[1], multiplier_bits=multiplier
     )
@@ -315,11 +308,13 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
         # With fewer rotations at once a window set takes a single step, too.
         if any(legal(shape, To=To, R=fewer) and fewer * To >= cout for fewer in range(1, R)):
             continue
-        for packing, feed in itertools.product(range(1, To * R + 1), (WINDOWS, CHANNELS)):
+        for packing, feed, Tx in itertools.product(range(1, max(To * R, 4) + 1), (WINDOWS, CHANNELS), (1, 2, 4)):
             for fold in range(1, shape.N * Tb + 1):
-                engine = legal(shape, To=To, R=R, Tb=Tb, fold=fold, packing=packing, feed=feed)
+                if Tx > 1 and (fold > 1 or feed == CHANNELS):
+                    continue
+                engine = legal(shape, To=To, R=R, Tb=Tb, fold=fold, packing=packing, feed=feed, Tx=Tx)
                 if engine and (feed == WINDOWS or engine.pieces > 1):
-                    least.setdefault((To, R, Tb, packing, feed, engine.lanes), engine)
+                    least.setdefault((To, R, Tb, packing, feed, Tx, engine.lanes), engine)
     assert set(found) == {parallelism(engine) for engine in least.values()}
     for engine in least.values():
         option = found[parallelism(engine)]
@@ -382,8 +377,8 @@ def test_options_can_be_kept_out():
         assert any(option.key.feed == CHANNELS for option in found) == channels
 
 
-def option(key, cycles, *cost, groups=(1, 1)):
-    return Option(Parallelism(*key), cost[0], cost[0], cycles, Cost(*cost), groups)
+def option(key, cycles, *cost, words=((1, 1), (1, 1))):
+    return Option(Parallelism(*key), cost[0], cost[0], cycles, Cost(*cost), words)
 
 
 def test_pareto_keeps_what_is_not_dominated_and_one_of_equals():
@@ -391,7 +386,7 @@ def test_pareto_keeps_what_is_not_dominated_and_one_of_equals():
     c, d = option((1, 1, 3), 20, 2, 3, 9, 9), option((1, 1, 4), 20, 2, 2, 9, 9)
     assert pareto([a, b, c, d], 20) == [b]
     assert pareto([a, b, c, d], 10) == [a]
-    other = option((1, 1, 5), 20, 5, 5, 9, 9, groups=(2, 1))
+    other = option((1, 1, 5), 20, 5, 5, 9, 9, words=(Form(2, 1), Form(1, 1)))
     assert other in pareto([a, b, other], 20, by_words) and other not in pareto([a, b, other], 20)
 
 
@@ -405,7 +400,8 @@ layer_options = st.lists(st.tuples(st.integers(1, 6), costs, st.integers(1, 2)),
 def made(lists):
     return {
         f"l{at}": [
-            option((1, 1, k + 1), cycles, *cost, groups=(group, group)) for k, (cycles, cost, group) in enumerate(each)
+            option((1, 1, k + 1), cycles, *cost, words=(Form(group, 1),) * 2)
+            for k, (cycles, cost, group) in enumerate(each)
         ]
         for at, each in enumerate(lists)
     }
@@ -429,10 +425,7 @@ def exhaustive(layers, budget, interval, cuts=(), prices=()):
 
 
 def meets(choice, where):
-    return all(
-        choice[layer].groups[0] == value if trait == "reads" else choice[layer].groups[1] == value
-        for (layer, trait), value in where.items()
-    )
+    return all(choice[layer].words[0 if trait == "reads" else 1] == value for (layer, trait), value in where.items())
 
 
 budgets = st.fixed_dictionaries({}, optional={axis: st.integers(0, 25) for axis in AXES})
@@ -486,18 +479,6 @@ def test_the_solver_without_time_does_not_claim_a_proof():
 
 
 # Networks
-
-
-def built(network):
-    """Every choice with the cycles and the streams of the network as built, which do not depend on packing."""
-    known = {}
-    for picks in itertools.product(*network.options.values()):
-        key = tuple(option.key._replace(packing=1) for option in picks)
-        if key not in known:
-            dataflow = network.dataflow(dict(zip(network.options, picks, strict=True)))
-            known[key] = slowest(dataflow).iterations, streams_cost(dataflow)
-        cycles, streams = known[key]
-        yield picks, cycles, total(picks) + streams
 
 
 def within(cost, budget):
@@ -558,13 +539,13 @@ def test_the_few_options_of_an_interval_lead_to_the_same_choice(cin, middle, sup
 def test_units_between_engines_are_obeyed():
     """Words of 9 and 4 channels: a split to single channels between them, 576 iterations, slower than either engine."""
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))
-    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS)]
-    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS), (2, 9, 1, 1, WINDOWS))]
+    first = [o for o in everything.options["c0"] if o.key == Parallelism(9, 2, 1)]
+    second = [o for o in everything.options["c1"] if o.key in (Parallelism(2, 4, 1), Parallelism(2, 9, 1))]
     network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
     narrow, wide = sorted(second, key=lambda o: o.lanes)
     pair = {"c0": first[0], "c1": narrow}
     assert max(o.cycles for o in pair.values()) < 220 < network.interval(pair) == 16 * 36
-    assert conflicts(network.dataflow(pair), 220) == [{("c0", "writes"): 9, ("c1", "reads"): 4}]
+    assert conflicts(network.dataflow(pair), 220) == [{("c0", "writes"): Form(9, 1), ("c1", "reads"): Form(4, 1)}]
     assert cheapest(network, {}, 576, "DSP").choice["c1"] == narrow
     assert cheapest(network, {}, 575, "DSP").choice["c1"] == wide
     assert fastest(network, {"DSP": first[0].lanes + narrow.lanes}, "DSP").interval == 576
@@ -603,12 +584,12 @@ def test_the_best_use_of_multipliers_equals_exhaustive_search(cin, middle, cout,
 def test_the_interval_of_a_unit_between_engines_is_an_interval():
     """576 cycles are no engine's: the units of test_units_between_engines_are_obeyed; nothing else is as well used."""
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))
-    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS)]
-    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS), (2, 3, 4, 1, WINDOWS))]
+    first = [o for o in everything.options["c0"] if o.key == Parallelism(9, 2, 1)]
+    second = [o for o in everything.options["c1"] if o.key in (Parallelism(2, 4, 1), Parallelism(2, 3, 4))]
     network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
     best = most_utilised(network, {})
     assert (best.product, best.interval) == min(every_product(network, {}))
-    slow = replace(network, options={"c0": first, "c1": [o for o in second if o.key == (2, 4, 1, 1, WINDOWS)]})
+    slow = replace(network, options={"c0": first, "c1": [o for o in second if o.key == Parallelism(2, 4, 1)]})
     assert most_utilised(slow, {}).interval == 576 and most_utilised(slow, {}, 575) is None
 
 

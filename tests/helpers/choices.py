@@ -1,0 +1,34 @@
+"""Every choice of parallelism of a small network, one by one: what the solver is compared with."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from pymodel.explore.costs import Cost
+from pymodel.explore.network import Network, top_shapes
+from pymodel.explore.options import Option, options
+from pymodel.explore.solve import total
+from pymodel.explore.streams import streams_cost
+from pymodel.network.bundle import Bundle
+from pymodel.top.cycles import slowest
+
+
+def explored(bundle: Bundle, multipliers: int = 1 << 16, packing: bool = True, channels: bool = True) -> Network:
+    """A network with all its options; alike layers share theirs."""
+    shapes = top_shapes(bundle, 27)
+    distinct = {shape.model_dump_json(): shape for shape in shapes.values()}
+    found = {key: options(shape, multipliers, packing, channels) for key, shape in distinct.items()}
+    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
+
+
+def built(network: Network) -> Iterator[tuple[tuple[Option, ...], int, Cost]]:
+    """Every choice with the cycles and the streams of the network as built, which do not depend on packing."""
+    known: dict[object, tuple[int, Cost]] = {}
+    for picks in itertools.product(*network.options.values()):
+        key = tuple(option.key._replace(packing=1) for option in picks)
+        if key not in known:
+            dataflow = network.dataflow(dict(zip(network.options, picks, strict=True)))
+            known[key] = slowest(dataflow).iterations, streams_cost(dataflow)
+        cycles, streams = known[key]
+        yield picks, cycles, total(picks) + streams
