@@ -271,7 +271,9 @@ def test_which_weights_lie_in_ultra_ram():
 def test_the_hardware_depends_on_no_weight(name):
     bundle, dataflow = hardware(name)
     other = retrained(bundle, 1)
-    shapes = {name: loadable(engine_shape(other, name, s.To, s.Tb, s.fold, R=s.R)) for name, s in dataflow.shapes.items()}
+    shapes = {
+        name: loadable(engine_shape(other, name, s.To, s.Tb, s.fold, R=s.R)) for name, s in dataflow.shapes.items()
+    }
     assert cpp.render(dataflow, "n") == cpp.render(build(other, shapes, loaded=True), "n")
 
 
