@@ -246,7 +246,7 @@ class EngineShape(Checked):
 
     @property
     def steps(self) -> int:
-        """Steps, of `outputs` output channels each; the last one is padded where cout is not a multiple of R."""
+        """Steps, of `outputs` output channels each; the last one is padded where cout is not a multiple of them."""
         return -(-self.cout // self.outputs)
 
     @property
@@ -419,10 +419,9 @@ class EngineShape(Checked):
         Those from cout on are padding: weights, biases and scales of zero.
         """
         group, slot = np.divmod(np.arange(self.steps), self.slots)
-        first = group * self.P * self.To + slot * self.R
         rotation, output = np.divmod(np.arange(self.outputs), self.To)
-        found: Int64 = first[:, None] + output * self.P + rotation
-        return found
+        channels: Int64 = (group * self.P * self.To + slot * self.R)[:, None] + output * self.P + rotation
+        return channels
 
     @property
     def padded_cout(self) -> int:

@@ -176,7 +176,6 @@ SLOW = {
     ),
     "rotations_channels_of_a_period": dict(cin=8, cout=16, support="PS4_P4", R=4, feed="channels", stride=2),
     "rotations_channels_packed": dict(cin=16, cout=32, support="PSD4_P8", To=2, R=2, packing=2, feed="channels"),
-    "rotations_pointwise": dict(kernel=1, padding=0, support={"taps": [[0], [0], [0], [0]]}, cin=9, cout=7, R=2, Tb=3),
     "no_shift": dict(support="PS1_P9", cin=4, cout=4, weight_bits=2, in_bits=2, shift=0),
 }
 
