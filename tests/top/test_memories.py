@@ -14,6 +14,7 @@ from psconv.flow import run as flow
 from psconv.flow.config import load
 from psconv.flow.hls import compile_top
 from pymodel.common.errors import ConfigError
+from pymodel.engine.packing import EngineShape, unpack_weights
 from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.constants import needs_less, upper_bounds
 from pymodel.explore.costs import DSP_PRODUCT_BITS, multiplier_blocks
@@ -22,7 +23,7 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
 from pymodel.top import memory as network_memory
-from pymodel.top.dataflow import Dataflow, build
+from pymodel.top.dataflow import Dataflow, build, single
 from tests.helpers.places import EXAMPLES, FAULTS
 
 NETWORKS = FAULTS / "networks"
@@ -159,6 +160,25 @@ def test_memories_are_those_that_the_compiler_builds(seed: int, tmp_path: Path) 
         )
         most = multiplier_blocks(unit.shape)
         assert blocks <= most if layer not in dataflow.streamed and needs_less(unit) else blocks == most, layer
+
+
+@pytest.mark.parametrize(("R", "fold", "known"), [(2, 1, False), (4, 2, False), (2, 4, True)])
+def test_rings_in_memories_have_a_memory_for_each_place(R: int, fold: int, known: bool, tmp_path: Path) -> None:
+    """Rotations share places of the ring. known: all words of weights are one; lanes of zeros in it look at nothing."""
+    shape = EngineShape(
+        cin=4, cout=16, kernel=3, height=3, width=3, support="PS4_P4", R=R, fold=fold, feed="channels", acc_bits=24
+    )
+    rng = np.random.default_rng(R + fold)
+    if known:
+        values = rng.integers(1, 128, shape.lanes) * rng.integers(0, 2, shape.lanes)
+        word = int.from_bytes(values.astype(np.uint8).tobytes(), "little")
+        weights = unpack_weights([word] * shape.rom_words, shape)
+    else:
+        weights = rng.integers(-128, 128, (16, 4, 3, 3)) * shape.support.mask(16, 4)
+    dataflow = single("layer", shape, weights, np.arange(16))
+    rings = {key: count for key, count in built(compiled(dataflow, tmp_path)).items() if key[0] == "rings"}
+    assert rings == {key: count for key, count in named(dataflow).items() if key[0] == "rings"}
+    assert 0 < sum(rings.values()) < shape.R * shape.elements
 
 
 CONFIGURED = [
