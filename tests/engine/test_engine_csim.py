@@ -283,7 +283,7 @@ def random_layer(seed: int) -> dict[str, Any]:
             "R": one_of(*[n for n in range(2, period + 1) if period % n == 0]),
             "Tb": Tb,
             "fold": one_of(1, 2, 3, 5),
-            "packing": one_of(1, To),
+            "packing": one_of(1, 2, To),
             "feed": one_of("windows", "channels"),
             "engine": one_of("periodic", "periodic", "indexed"),
             "stride": one_of(1, 2),
