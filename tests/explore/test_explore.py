@@ -156,10 +156,7 @@ def test_block_rams_hold_all_bits(depth, width, written):
 def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
     record = calibration().measured[name]
     shape = EngineShape(**record["shape"])
-    if shape.rom_words > 1:
-        assert multiplier_blocks(shape) == record["DSP"]
-    else:  # weights are constants
-        assert multiplier_blocks(shape) > record["DSP"]
+    assert multiplier_blocks(shape) == record["DSP"]
     assert (total_half_blocks(memories(shape)) + inner_half_blocks(shape)) / 2 == record["BRAM"]
 
 
@@ -183,7 +180,7 @@ def test_the_calibration_has_rotations_of_all_kinds():
     for at in range(2, 6):
         assert {kind[at] for kind in found} == {False, True}
     assert {kind[-1] for kind in found} >= {3, 4, 8}
-    assert max(s.lanes for s in shapes) == 768 and min(s.rom_words for s in shapes) == 1
+    assert max(s.lanes for s in shapes) == 768
 
 
 @given(
@@ -233,6 +230,19 @@ def test_an_engine_that_the_calibration_has_not_seen(keys, tmp_path):
         assert abs(estimate / record[kind] - 1) * 100 <= 2 * error.unseen_worst_percent
 
 
+@pytest.mark.slow
+def test_a_single_word_of_weights_takes_adders_in_the_place_of_multipliers(tmp_path):
+    """16 -> 16 channels, all rotations at once: DSP blocks and flip-flops at most as many, look-up tables near."""
+    calibrate.ENGINES["constants"] = calibrate.layer_engine(16, 16, 8, "PSD1_P16", R=16)
+    try:
+        record = calibrate.measure("constants", tmp_path)
+    finally:
+        del calibrate.ENGINES["constants"]
+    cost = engine_cost(EngineShape(**record["shape"]))
+    assert 0 < record["DSP"] < cost.DSP == 384 and record["FF"] <= cost.FF
+    assert abs(cost.LUT / record["LUT"] - 1) * 100 <= 2 * calibration().LUT.unseen_worst_percent
+
+
 def test_the_coefficients_in_the_file_are_those_of_its_measurements_and_of_the_features_of_today():
     model = calibration()
     again = fit(model.measured, model.family)
@@ -256,7 +266,7 @@ def test_the_fit_finds_the_coefficients_that_made_the_counts_and_an_error_that_w
     found = fit(counted(per_feature), "none")["LUT"]
     assert found["coefficients"] == pytest.approx(per_feature, abs=0.01)
     assert found["worst_percent"] == found["mean_percent"] == found["unseen_worst_percent"] == 0
-    # One engine of 43 twice as large: by a fit to all the others it is half of what it should be.
+    # One engine twice as large: by a fit to all the others it is half of what it should be.
     records = counted(per_feature)
     records["stem"]["LUT"] *= 2
     found = fit(records, "none")["LUT"]
@@ -558,8 +568,8 @@ def test_the_few_options_of_an_interval_lead_to_the_same_choice(cin, middle, sup
 def test_units_between_engines_are_obeyed():
     """Words of 9 and 4 channels: a split to single channels between them, 576 iterations, slower than either engine."""
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))
-    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS)]
-    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS), (2, 9, 1, 1, WINDOWS))]
+    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS, 1)]
+    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS, 1), (2, 9, 1, 1, WINDOWS, 1))]
     network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
     narrow, wide = sorted(second, key=lambda o: o.lanes)
     pair = {"c0": first[0], "c1": narrow}
@@ -603,12 +613,12 @@ def test_the_best_use_of_multipliers_equals_exhaustive_search(cin, middle, cout,
 def test_the_pace_of_a_unit_between_engines_is_a_pace():
     """576 cycles are no engine's: the units of test_units_between_engines_are_obeyed; nothing else is as well used."""
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))
-    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS)]
-    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS), (2, 3, 4, 1, WINDOWS))]
+    first = [o for o in everything.options["c0"] if o.key == (9, 2, 1, 1, WINDOWS, 1)]
+    second = [o for o in everything.options["c1"] if o.key in ((2, 4, 1, 1, WINDOWS, 1), (2, 3, 4, 1, WINDOWS, 1))]
     network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
     best = most_utilised(network, {})
     assert (best.product, best.interval) == min(every_product(network, {}))
-    slow = replace(network, options={"c0": first, "c1": [o for o in second if o.key == (2, 4, 1, 1, WINDOWS)]})
+    slow = replace(network, options={"c0": first, "c1": [o for o in second if o.key == (2, 4, 1, 1, WINDOWS, 1)]})
     assert most_utilised(slow, {}).interval == 576 and most_utilised(slow, {}, 575) is None
 
 
