@@ -105,8 +105,6 @@ ENGINES = {
     "shared_p16_8": layer_engine(64, 64, 8, "PSD1_P16", R=8, packing=2),
     "shared_p8": layer_engine(32, 64, 16, "PSD2_P8", R=8, packing=2),
     "shared_4x4": layer_engine(32, 64, 16, "PSD1_P8", R=8, packing=3, **FOUR, activation_bits=4),
-    "constants_p16": layer_engine(16, 16, 16, "PSD1_P16", R=16),
-    "constants_p8": layer_engine(8, 8, 16, "PSD2_P8", R=8),
     "rotations_2_channels": layer_engine(32, 64, 16, "PSD1_P16", R=2, feed="channels"),
     "rotations_8_channels": layer_engine(64, 64, 8, "PSD2_P8", R=8, Tb=2, feed="channels"),
 }

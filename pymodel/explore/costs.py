@@ -38,6 +38,8 @@ DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
 _DSP_WIDE = 27  # bits of the wide side of a DSP48E2
 _DIRECT_WORDS = 64  # of a FIFO that needs no register: a LUT6 for each bit
 _SHALLOW = 4  # words of a FIFO of a few
+# Of a product by a constant that takes no DSP block, on average: 16 -> 16 channels, PSD1_P16, R = 16, random weights.
+_CONSTANT_LUTS = 9
 _STREAM_BITS = 10  # of a byte at a port: TDATA, TKEEP and TSTRB
 
 
@@ -113,7 +115,7 @@ def check_family(family: str) -> None:
 def engine_cost(shape: EngineShape) -> Cost:
     """What the engine of a shape takes on an UltraScale+ device, the streams between engines aside.
 
-    With a single word of weights at most so many DSP blocks: what is multiplied by a constant needs none.
+    With a single word of weights these are constants: it takes at most so many DSP blocks, and adders in their place.
     """
     model, known = calibration(), _known(shape)
     return Cost(
@@ -157,9 +159,10 @@ def fifo_cost(depth: int, width: int, direct: bool = True) -> Cost:
 def _known(shape: EngineShape) -> Cost:
     """What needs no fit: memories, FIFOs, and the registers of a history that is no memory."""
     memory, fifos = totals(shape), _fifos(shape)
+    constants = _CONSTANT_LUTS * shape.multipliers if shape.rom_words == 1 else 0
     return Cost(
         half_blocks=memory.half_blocks,
-        LUT=memory.luts + sum(fifo.LUT for fifo in fifos),
+        LUT=memory.luts + sum(fifo.LUT for fifo in fifos) + constants,
         FF=memory.registers + _history_registers(shape) + sum(fifo.FF for fifo in fifos),
     )
 
@@ -195,7 +198,6 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
         "select": shape.Tx * shape.R * shape.M * shape.in_bits * (shape.fold - 1),  # operands of the folds
         "adders": _adder_bits(shape),
         "fields": _field_bits(shape),
-        "constants": shape.multipliers * shape.weight_bits * shape.in_bits * (shape.rom_words == 1),
         "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
         "pieces": shape.in_words.word_bits if shape.pieces > 1 else 0,  # a channel of each block of a beat
         "sums": shape.Tx * shape.outputs * shape.acc_bits,
@@ -218,7 +220,7 @@ def ff_features(shape: EngineShape) -> dict[str, int]:
         "words": column + has_columns(shape) * shape.in_words.word_bits,
         "ring": _ring_bits(shape),
         "products": product,
-        "chosen": shape.multipliers * shape.in_bits if plain and (shape.pieces > 1 or shape.fold > 1) else 0,
+        "chosen": shape.multipliers * shape.in_bits if plain and not _from_ring(shape) else 0,
         "packed": 0 if plain else product,  # both operands: one is a sum
         "sums": shape.Tx * shape.outputs * shape.acc_bits,
         "group": shape.out_words.word_bits,
@@ -237,6 +239,11 @@ def _set_cycles(shape: EngineShape) -> int:
 def _moves(shape: EngineShape) -> bool:
     """Whether a lane takes more from the ring than what is loaded: it turns, or there are folds to choose from."""
     return (shape.slots > 1 and shape.steps > 1) or shape.fold > 1
+
+
+def _from_ring(shape: EngineShape) -> bool:
+    """Whether what is multiplied lies in the registers of a ring: not in a memory, of several folds, or of a stream."""
+    return shape.pieces == 1 and shape.fold == 1 and shape.steps > 1
 
 
 def _pauses(shape: EngineShape) -> int:

@@ -149,10 +149,7 @@ def test_block_rams_hold_all_bits(depth, width, written):
 def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
     record = calibration().measured[name]
     shape = EngineShape(**record["shape"])
-    if shape.rom_words > 1:
-        assert multiplier_blocks(shape) == record["DSP"]
-    else:  # weights are constants
-        assert multiplier_blocks(shape) > record["DSP"]
+    assert multiplier_blocks(shape) == record["DSP"]
     assert (total_half_blocks(memories(shape)) + inner_half_blocks(shape)) / 2 == record["BRAM"]
 
 
@@ -176,7 +173,7 @@ def test_the_calibration_has_rotations_of_all_kinds():
     for at in range(2, 6):
         assert {kind[at] for kind in found} == {False, True}
     assert {kind[-1] for kind in found} >= {3, 4, 8}
-    assert max(s.lanes for s in shapes) == 768 and min(s.rom_words for s in shapes) == 1
+    assert max(s.lanes for s in shapes) == 768
 
 
 @given(
@@ -226,6 +223,19 @@ def test_an_engine_that_the_calibration_has_not_seen(keys, tmp_path):
         assert abs(estimate / record[kind] - 1) * 100 <= 2 * error.unseen_worst_percent
 
 
+@pytest.mark.slow
+def test_a_single_word_of_weights_takes_adders_in_the_place_of_multipliers(tmp_path):
+    """16 -> 16 channels, all rotations at once: DSP blocks and flip-flops at most as many, look-up tables near."""
+    calibrate.ENGINES["constants"] = calibrate.layer_engine(16, 16, 8, "PSD1_P16", R=16)
+    try:
+        record = calibrate.measure("constants", tmp_path)
+    finally:
+        del calibrate.ENGINES["constants"]
+    cost = engine_cost(EngineShape(**record["shape"]))
+    assert 0 < record["DSP"] < cost.DSP == 384 and record["FF"] <= cost.FF
+    assert abs(cost.LUT / record["LUT"] - 1) * 100 <= 2 * calibration().LUT.unseen_worst_percent
+
+
 def test_the_coefficients_in_the_file_are_those_of_its_measurements_and_of_the_features_of_today():
     model = calibration()
     again = fit(model.measured, model.family)
@@ -249,7 +259,7 @@ def test_the_fit_finds_the_coefficients_that_made_the_counts_and_an_error_that_w
     found = fit(counted(per_feature), "none")["LUT"]
     assert found["coefficients"] == pytest.approx(per_feature, abs=0.01)
     assert found["worst_percent"] == found["mean_percent"] == found["unseen_worst_percent"] == 0
-    # One engine of 43 twice as large: by a fit to all the others it is half of what it should be.
+    # One engine twice as large: by a fit to all the others it is half of what it should be.
     records = counted(per_feature)
     records["stem"]["LUT"] *= 2
     found = fit(records, "none")["LUT"]
