@@ -106,6 +106,12 @@ ENGINES = {
     "shared_p8": layer_engine(32, 64, 16, "PSD2_P8", R=8, packing=2),
     "shared_4x4": layer_engine(32, 64, 16, "PSD1_P8", R=8, packing=3, **FOUR, activation_bits=4),
     "rotations_2_channels": layer_engine(32, 64, 16, "PSD1_P16", R=2, feed="channels"),
+    "pixels_2": layer_engine(32, 32, 16, "PSD1_P16", Tx=2, R=4),
+    "pixels_2_packed": layer_engine(16, 16, 16, "PSD1_P16", Tx=2, R=2, packing=2),
+    "pixels_4_still": layer_engine(32, 64, 16, "PSD2_P8", Tx=4, R=8, packing=2),
+    "pixels_2_stride": layer_engine(32, 64, 16, "PSD1_P16", Tx=2, R=2, stride=2),
+    "pixels_dense": layer_engine(16, 32, 16, "dense", Tx=2, To=4, Tb=4, packing=2),
+    "pixels_pointwise": layer_engine(64, 64, 16, "dense", Tx=4, To=2, Tb=8, packing=2, kernel=1, padding=0),
     "rotations_8_channels": layer_engine(64, 64, 8, "PSD2_P8", R=8, Tb=2, feed="channels"),
 }
 
