@@ -41,6 +41,7 @@ def layer_engine(
     support: str,
     To: int = 1,
     R: int = 1,
+    Tx: int = 1,
     Tb: int = 1,
     fold: int = 1,
     packing: int = 1,
@@ -48,7 +49,7 @@ def layer_engine(
     **keys: Any,
 ) -> Any:
     layer = {"in_channels": cin, "out_channels": cout, "height": 4, "width": size, "support": support, "relu": True}
-    parallelism = {"To": To, "R": R, "Tb": Tb, "fold": fold, "packing": packing, "feed": feed}
+    parallelism = {"To": To, "R": R, "Tx": Tx, "Tb": Tb, "fold": fold, "packing": packing, "feed": feed}
     return {"psconv": 1, "layer": layer | keys, "parallelism": parallelism}
 
 
