@@ -50,8 +50,8 @@ class Parallelism(Strict):
     )
     packing: Parallel = Field(
         1,
-        description="products that share one hardware multiplier, at most: of outputs that meet the same activation, or "
-        "of pixels, which meet the same weight; their packed operands must fit the target's multipliers",
+        description="products that share one hardware multiplier, at most: of outputs that meet the same activation, "
+        "or of pixels, which meet the same weight; their packed operands must fit the target's multipliers",
     )
     feed: Literal["windows", "channels"] = Field(
         "windows",

@@ -221,7 +221,7 @@ def ff_features(shape: EngineShape) -> dict[str, int]:
         "ring": _ring_bits(shape),
         "products": product,
         "chosen": shape.multipliers * shape.in_bits if plain and not _from_ring(shape) else 0,
-        "packed": 0 if plain else product,  # both operands: one is a sum
+        "packed": 0 if plain else _packed_multipliers(shape) * _product_bits(shape),  # both operands: one is a sum
         "sums": shape.Tx * shape.outputs * shape.acc_bits,
         "group": shape.out_words.word_bits,
     }
@@ -329,6 +329,13 @@ def _adders(shape: EngineShape) -> _Adders:
         fields={apart: every},
         apart_bits=apart * (every // packing) * (packing - 1) * spacing,
     )
+
+
+def _packed_multipliers(shape: EngineShape) -> int:
+    """Multipliers with several products: all, but where rotations share them."""
+    if shape.packs_pixels or shape.To % shape.packing == 0:
+        return shape.multipliers
+    return shape.Tx * sum(len(one.lanes) for one in shape.packed_sums if len(one.outputs) > 1)
 
 
 def _adder_bits(shape: EngineShape) -> int:
