@@ -26,7 +26,7 @@ _BENCH = "bench"  # instantiates the modules of a batch
 _BATCH = 12000  # characters of Verilog
 # Each adder as the cell that becomes a carry chain, before yosys merges the adders of a tree to one sum of many words:
 # that becomes compressors of two LUTs a bit where a chain has one.
-_CHAINS = """
+CHAINS = """
 (* techmap_celltype = "$add" *)
 module adder (A, B, Y);
   parameter A_SIGNED = 0;
@@ -188,7 +188,7 @@ def _cells(read: str, top: str, command: str, folder: Path) -> dict[str, dict[st
     are connected in an order that it does not expect (256x8x8->256, dense). It changes no cell.
     """
     if family_of(command).chains:
-        (folder / "chains.v").write_text(_CHAINS, encoding="utf-8")
+        (folder / "chains.v").write_text(CHAINS, encoding="utf-8")
         read += f"; hierarchy -check -top {top}; proc; opt_expr; opt_clean; wreduce; opt_clean; techmap -map chains.v"
     yosys(f"scratchpad -set abc9.verify 0; {read}; {command} -top {top}; tee -q -o stat.json stat -json", folder)
     modules = read_json(folder / "stat.json")["modules"]

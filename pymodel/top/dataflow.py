@@ -376,7 +376,7 @@ def _form(stream: Stream) -> Form:
 
 
 def forms(shape: EngineShape) -> tuple[Form, Form]:
-    """Those of the words that an engine takes and makes."""
+    """The forms of the words that an engine takes and makes."""
     return Form(shape.in_channels_per_beat, shape.Tx), Form(shape.out_channels_per_beat, shape.Tx)
 
 

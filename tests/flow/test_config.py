@@ -45,7 +45,7 @@ WRONG = {
     "Tb that does not divide": (layer() | {"parallelism": {"Tb": 2}}, ["Tb", "2"]),
     "packing that does not divide": (
         layer() | {"parallelism": {"packing": 2}},
-        ["parallelism", "packing: must divide To", "got 2"],
+        ["parallelism", "packing: must be 1 with To 1", "got 2"],
     ),
     "packing beyond the multiplier": (
         layer(out_channels=64) | {"parallelism": {"To": 4, "packing": 4}},

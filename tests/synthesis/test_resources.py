@@ -354,7 +354,7 @@ def test_a_tree_of_adders_takes_a_look_up_table_a_bit(tmp_path: Path) -> None:
 def test_carry_chains_are_the_sums_that_they_stand_for(tmp_path: Path) -> None:
     """Proved for all operands: of both signs, of unequal widths, with carries cut off, of one bit."""
     (tmp_path / "gold.sv").write_text(MIXED)
-    (tmp_path / "chains.v").write_text(resources._CHAINS)
+    (tmp_path / "chains.v").write_text(resources.CHAINS)
     script = (
         "read_verilog -sv gold.sv; proc; opt_expr; opt_clean; wreduce; opt_clean; copy gold gate; "
         "select -assert-min 5 gate/t:$add; techmap -map chains.v gate; select -assert-none gate/t:$add; "
@@ -362,7 +362,7 @@ def test_carry_chains_are_the_sums_that_they_stand_for(tmp_path: Path) -> None:
         "sat -verify -prove trigger 0 both"
     )
     yosys(script, tmp_path)
-    wrong = resources._CHAINS.replace(".CI(1'b0)", ".CI(1'b1)")
+    wrong = resources.CHAINS.replace(".CI(1'b0)", ".CI(1'b1)")
     (tmp_path / "chains.v").write_text(wrong)
     with pytest.raises(ConfigError):
         yosys(script, tmp_path)

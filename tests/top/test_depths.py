@@ -103,7 +103,7 @@ def test_streams_too_shallow_are_found(tmp_path: Path, monkeypatch: pytest.Monke
     depths.CAMPAIGN.check(SKIP, tmp_path)
     asked = network_cycles.occupancy
     monkeypatch.setattr(network_cycles, "occupancy", lambda *stream: max(asked(*stream) // 2, 1))
-    with pytest.raises(Fault, match="were promised"):
+    with pytest.raises(Fault, match="were expected"):
         depths.CAMPAIGN.check(SKIP, tmp_path)
 
 

@@ -165,13 +165,13 @@ def schedule(process: Process, control: Control, target: Target, clock_ns: float
         attempt.place_all(order)
         if constraints.satisfied(attempt.stage):
             break
-    chosen, plan = _patient(attempt, _finish(attempt), constraints, order)
+    chosen, plan = patient(attempt, _finish(attempt), constraints, order)
     for node, args in chosen.args.items():
         node.args = args
     return plan
 
 
-def _patient(
+def patient(
     attempt: _Attempt, plan: Plan, constraints: _MemoryConstraints, order: list[list[Node]]
 ) -> tuple[_Attempt, Plan]:
     """The same schedule, cycle for cycle, with later data from streams; the one that is given if there is none.

@@ -670,7 +670,7 @@ def test_later_data_change_no_cycle(name, monkeypatch):
             except HlsError:
                 continue
             with monkeypatch.context() as context:
-                context.setattr(scheduling, "_patient", lambda attempt, plan, *_: (attempt, plan))
+                context.setattr(scheduling, "patient", lambda attempt, plan, *_: (attempt, plan))
                 assert plan(make, clock_ns) == (False, found)
             seen[patient] += 1
     assert min(seen[True], seen[False]) > 5
