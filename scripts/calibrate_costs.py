@@ -99,9 +99,7 @@ ENGINES = {
     "rotations_4_p8": layer_engine(32, 48, 8, "PSD1_P8", R=4, Tb=2),
     "rotations_8_p8": layer_engine(32, 64, 16, "PSD2_P8", R=8),
     "rotations_8_p8_packed": layer_engine(64, 64, 8, "PSD1_P8", To=2, R=8, fold=2, packing=2),
-    "rotations_8_p8_4x4": layer_engine(
-        32, 64, 8, "PSD1_P8", To=4, R=8, packing=4, fold=2, **FOUR, activation_bits=4
-    ),
+    "rotations_8_p8_4x4": layer_engine(32, 64, 8, "PSD1_P8", To=4, R=8, packing=4, fold=2, **FOUR, activation_bits=4),
     "rotations_4_2x3": layer_engine(32, 32, 8, "PSD1_P16", R=4, weight_bits=2, activation_bits=3),
     "shared_p16": layer_engine(32, 64, 16, "PSD1_P16", R=16, packing=2),
     "shared_p16_8": layer_engine(64, 64, 8, "PSD1_P16", R=8, packing=2),

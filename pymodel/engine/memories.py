@@ -167,7 +167,10 @@ def _used_taps(shape: EngineShape, words: Words | None) -> list[int]:
         for outputs, multipliers in shape.packed_sums
         for lanes in multipliers
         if weights is None
-        or any(weights >> (output * shape.M + lane) * shape.weight_bits & field for output, lane in zip(outputs, lanes, strict=True))
+        or any(
+            weights >> (output * shape.M + lane) * shape.weight_bits & field
+            for output, lane in zip(outputs, lanes, strict=True)
+        )
     }
     return [n for n in numbers if (n // shape.elements, n % shape.elements % shape.M) in used]
 
