@@ -134,7 +134,7 @@ def test_memories_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_fifos_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
-    """Those that have a register and those that need none: flip-flops exact, look-up tables but for a few of control."""
+    """Those with a register and those that need none: flip-flops exact, look-up tables but for a few of control."""
     rng = np.random.default_rng([seed, 16])
     depth, width = int(2 ** rng.uniform(0, 6)), int(2 ** rng.uniform(2, 9))
     for direct in (False, True):
