@@ -117,7 +117,7 @@ def engine_cost(shape: EngineShape) -> Cost:
 
     With a single word of weights these are constants: it takes at most so many DSP blocks, and adders in their place.
     """
-    model, known = calibration(), _known(shape)
+    model, known = calibration(), known_cost(shape)
     return Cost(
         DSP=multiplier_blocks(shape),
         half_blocks=known.half_blocks,
@@ -129,6 +129,9 @@ def engine_cost(shape: EngineShape) -> Cost:
 def multiplier_blocks(shape: EngineShape) -> int:
     """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
     multipliers = shape.multipliers if in_blocks(shape) else 0
+    if _packed_multipliers(shape) < shape.multipliers:  # those of a single product may be too narrow
+        product = min(shape.in_bits + shape.weight_bits, shape.acc_bits)
+        multipliers = shape.multipliers if product >= DSP_PRODUCT_BITS else _packed_multipliers(shape)
     return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
 
 
@@ -156,7 +159,7 @@ def fifo_cost(depth: int, width: int, direct: bool = True) -> Cost:
     return Cost(LUT=Memory("fifo", words, width, True).luts + width + control, FF=width + count + 3 * pointer + 2)
 
 
-def _known(shape: EngineShape) -> Cost:
+def known_cost(shape: EngineShape) -> Cost:
     """What needs no fit: memories, FIFOs, and the registers of a history that is no memory."""
     memory, fifos = totals(shape), _fifos(shape)
     constants = _CONSTANT_LUTS * shape.multipliers if shape.rom_words == 1 else 0
@@ -182,7 +185,7 @@ def _fifos(shape: EngineShape) -> list[Cost]:
     return [fifo_cost(_SHALLOW if deep else 1, width) for width, deep in several if width]
 
 
-def _port(shape: EngineShape) -> Cost:
+def port_cost(shape: EngineShape) -> Cost:
     """What a layer of its own has more than an engine in a network: an output port, whose FIFO has a register."""
     data = shape.out_beat_bytes * _STREAM_BITS + 1
     return fifo_cost(_SHALLOW, data, direct=False) - fifo_cost(_SHALLOW, shape.out_words.word_bits)
@@ -372,15 +375,13 @@ def _predict(model: Fit, features: Mapping[str, int]) -> int:
 def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any]:
     """The content of calibration.yaml from measurements: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"}."""
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
-    totals = [
-        Cost(LUT=record["LUT"], FF=record["FF"]) - _port(shape)
-        for shape, record in zip(shapes, measured.values(), strict=True)
-    ]
-    known = [_known(shape) for shape in shapes]
+    luts = [record["LUT"] for record in measured.values()]
+    ffs = [record["FF"] for record in measured.values()]
+    known = [known_cost(shape) + port_cost(shape) for shape in shapes]
     return {
         "family": family,
-        "LUT": _fit([lut_features(shape) for shape in shapes], [c.LUT for c in totals], [c.LUT for c in known]),
-        "FF": _fit([ff_features(shape) for shape in shapes], [c.FF for c in totals], [c.FF for c in known]),
+        "LUT": _fit([lut_features(shape) for shape in shapes], luts, [cost.LUT for cost in known]),
+        "FF": _fit([ff_features(shape) for shape in shapes], ffs, [cost.FF for cost in known]),
         "measured": {name: dict(record) for name, record in measured.items()},
     }
 

@@ -87,7 +87,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             (
                 "zcu104; RTL in Verilator, every output value of every layer equal to the golden model's, every "
                 "image's "
-                "end where the model says. cycles_at_most: before compilation, as above. folding: To x Tb / fold.",
+                "end where the model says. cycles_at_most: before compilation, as above. folding: To x R x Tb / fold.",
             ),
         ),
     ]
@@ -161,6 +161,7 @@ def _layer(name: str, option: Option, shape: EngineShape, interval: int) -> dict
         "layer": name,
         "support": shape.support.name,
         "To": option.key.To,
+        "R": option.key.R,
         "Tb": option.key.Tb,
         "fold": option.key.fold,
         "multipliers": option.lanes,
@@ -237,7 +238,7 @@ def simulate(variant: str, multipliers: int, images: int, folder: Path) -> dict[
         "network": "digits",
         "variant": variant,
         "N": shapes[convs[0]].N,
-        "folding": ", ".join(f"{shapes[c].To}x{shapes[c].Tb}/{shapes[c].fold}" for c in convs),
+        "folding": ", ".join(f"{one.To}x{one.R}x{one.Tb}/{one.fold}" for one in map(shapes.__getitem__, convs)),
         "multipliers": dataflow.multipliers,
         "interval_model": model.least_interval,
         "interval_simulated": interval,

@@ -28,8 +28,8 @@ def test_a_network_of_the_papers(tmp_path):
 
 
 @pytest.mark.slow
-def test_37_nonzeros_over_several_blocks_as_rtl(tmp_path):
-    """simulate() itself compares RTL, golden model and cycle model. 28 multipliers, 37 folds over 2 and 4 blocks."""
+def test_37_nonzeros_over_several_folds_as_rtl(tmp_path):
+    """simulate() itself compares RTL, golden model and cycle model. 28 multipliers, 37 folds in each layer."""
     row = utilisation.simulate("PSD4_P8", 28, 3, tmp_path)
-    assert row["N"] == 37 and row["folding"] == "4x2/37, 4x4/37, 2x1/37"
+    assert row["N"] == 37 and row["folding"].count("/37") == 3
     assert row["interval_simulated"] == row["interval_model"] and row["least_3x3"] == 1.0
