@@ -73,11 +73,12 @@ template <class C> struct Nest {
 #pragma HLS INLINE
     const bool step_ends = last_fold(), set_ends = ends_block_set(), pixel_ends = ends_pixel();
     done = works && last();
-    count<G::ROM_WORDS>(address);
     count<C::FOLDS>(fold);
     count<C::STEPS>(step, step_ends);
     count<C::BLOCK_SETS>(block_set, set_ends);
-    count<G::PIXEL_SETS>(pixel, works && pixel_ends);
+    if (works && pixel_ends) ++pixel;  // no return to 0: the nest ends with the last one
+    ++address;
+    if (pixel_ends) address = 0;  // as the other counters: no comparison of its own
   }
 };
 
