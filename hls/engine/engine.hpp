@@ -17,8 +17,8 @@ namespace psconv {
 
 // With weights in ROMs.
 //
-// x: an image, pixel by pixel in rows, of each pixel its BLOCK_SETS words of type Beat.
-// y: the output image likewise, of each pixel its words of type Group.
+// x: an image, TX pixels by TX pixels in rows, of these their BLOCK_SETS words of type Beat.
+// y: the output image likewise, of TX pixels their words of type Group.
 //
 // \tparam C  configuration of the layer (geometry.hpp)
 // \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat

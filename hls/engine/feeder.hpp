@@ -13,9 +13,9 @@
 
 namespace psconv {
 
-// \tparam C          configuration (WindowGeometry), with WINDOW_DEPTH, and COLUMN_DEPTH where there are columns
-// \tparam PIXELS     whether windows are pixels as they come
-template <class C, bool PIXELS = C::KERNEL == 1 && (C::TX == 1 || C::STRIDE == 1)> struct Feeder {
+// \tparam C            configuration (WindowGeometry), with WINDOW_DEPTH, and COLUMN_DEPTH where there are columns
+// \tparam HAS_COLUMNS  whether windows are made of columns, else pixels are windows as they come
+template <class C, bool HAS_COLUMNS = WindowGeometry<C>::HAS_COLUMNS> struct Feeder {
   template <class X> static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     typename WindowGeometry<C>::ColumnStream column_words;
@@ -25,7 +25,7 @@ template <class C, bool PIXELS = C::KERNEL == 1 && (C::TX == 1 || C::STRIDE == 1
   }
 };
 
-template <class C> struct Feeder<C, true> {
+template <class C> struct Feeder<C, false> {
   template <class X> static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     pixels<C>(x, window_words);

@@ -31,8 +31,8 @@
 //   SCALE_BITS                         of an output channel's factor, unsigned; 0: there are none
 //   SHIFT RELU                         an output is a sum (times its factor) >> SHIFT, rounded half up and
 //                                      saturated, at zero with RELU
-//   WINDOW_DEPTH COLUMN_DEPTH          words in the streams in front of the processing element; COLUMN_DEPTH for
-//                                      KERNEL > 1
+//   WINDOW_DEPTH COLUMN_DEPTH          words in the streams in front of the processing element; COLUMN_DEPTH
+//                                      where there are columns (HAS_COLUMNS)
 //   SUMS_DEPTH                         words in the stream behind it, if weights are streamed
 //   ULTRA_WEIGHTS                      if weights are loaded: they lie in UltraRAM
 //   int variant(int lane), int tap(int lane)
@@ -91,6 +91,8 @@ template <class C> struct WindowGeometry {
   // each of the next ones they end STRIDE sets later.
   static constexpr int LAST = SPAN - 1 - C::PADDING;
   static constexpr int KEPT_COLUMNS = SPAN - (LAST % C::TX + 1);  // of the sets before the one that they end with
+  // Whether windows are made of columns; else a window is what a beat has of a pixel.
+  static constexpr bool HAS_COLUMNS = C::KERNEL > 1 || (C::TX > 1 && C::STRIDE > 1);
   // Sets of zeros to the left of the image.
   static constexpr int LEAD = (C::PADDING + C::TX - 1) / C::TX;
 

@@ -2,7 +2,7 @@
 //
 // The loop nest of the processing element:
 //
-//   for pixel in PIXELS
+//   for pixel in PIXEL_SETS
 //     for block_set in BLOCK_SETS
 //       for step in STEPS
 //         for fold in FOLDS
@@ -23,7 +23,7 @@ namespace psconv {
 template <class C> struct Nest {
   using G = Geometry<C>;
 
-  Index<G::PIXEL_SETS> pixel;
+  Index<G::PIXEL_SETS> pixel;  // or set of TX pixels
   Index<C::BLOCK_SETS> block_set;
   Index<C::STEPS> step;
   Index<C::FOLDS> fold;

@@ -4,7 +4,7 @@
 //
 // Each iteration is one weight word: LANES_PER_OUTPUT weights for each of the OUTPUTS of a step, which in the
 // periodic engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
-// pair has the same number of weights; the address of the word is a counter. Iterations of an image: PIXELS *
+// pair has the same number of weights; the address of the word is a counter. Iterations of an image: PIXEL_SETS *
 // BLOCK_SETS * STEPS * FOLDS.
 //
 // Where window sets come channel by channel, there are PERIOD iterations more for the first set of an image;

@@ -15,7 +15,7 @@ namespace psconv {
 // \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
 template <class C, class X> void pixels(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
   using G = WindowGeometry<C>;
-  static_assert(C::KERNEL == 1 && (C::TX == 1 || C::STRIDE == 1), "other windows need columns and windows");
+  static_assert(!G::HAS_COLUMNS, "other windows need columns and windows");
 
 rows:
   for (int row = 0; row < C::HEIGHT; ++row) {

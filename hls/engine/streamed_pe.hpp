@@ -7,7 +7,7 @@
 // multipliers and is stored again: the ring turns in memory, the lanes are wired to it as ever, and the
 // address is a counter. Sums of all pixels are carried in a RAM, too.
 //
-// Iterations of an image: PIXELS * BLOCK_SETS in which the windows come, then PIXELS * ROM_WORDS.
+// Iterations of an image: PIXEL_SETS * BLOCK_SETS in which the windows come, then PIXEL_SETS * ROM_WORDS.
 #ifndef PSCONV_STREAMED_PE_HPP
 #define PSCONV_STREAMED_PE_HPP
 
@@ -23,7 +23,7 @@ template <class C> struct Arrival {
   using G = Geometry<C>;
 
   Index<C::BLOCK_SETS> block_set;
-  Index<G::IMAGE_WINDOWS> address;  // block_set * PIXELS + pixel
+  Index<G::IMAGE_WINDOWS> address;  // block_set * PIXEL_SETS + pixel
   bool done;
 
   Arrival() : block_set(0), address(0), done(false) {
@@ -46,7 +46,7 @@ template <class C> struct Arrival {
 //   for step in STEPS
 //     for fold in FOLDS
 //       for block_set in BLOCK_SETS
-//         for pixel in PIXELS
+//         for pixel in PIXEL_SETS
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 template <class C> struct StreamedNest {
@@ -56,7 +56,7 @@ template <class C> struct StreamedNest {
   Index<C::FOLDS> fold;
   Index<C::BLOCK_SETS> block_set;
   Index<G::PIXEL_SETS> pixel;
-  Index<G::IMAGE_WINDOWS> address;  // block_set * PIXELS + pixel
+  Index<G::IMAGE_WINDOWS> address;  // block_set * PIXEL_SETS + pixel
   bool done;
 
   StreamedNest() : step(0), fold(0), block_set(0), pixel(0), address(0), done(false) {

@@ -166,7 +166,7 @@ def _words(shape: EngineShape) -> dict[str, int]:
         "weights": shape.rom_word_bits,
         "biases": shape.outputs * shape.bias_bits,
         "scales": shape.outputs * shape.scale_bits,
-        "sums": shape.Tx * shape.outputs * shape.acc_bits,
+        "sums": shape.sums_bits,
         "output word": 8 * shape.out_beat_bytes,
     }
 

@@ -241,7 +241,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     column = shape.kernel * shape.Tx * piece
     window, lines = shape.kernel * shape.span * piece, column - shape.Tx * piece
     history = kept_columns(shape) * shape.kernel * piece
-    sums, biases = shape.Tx * shape.outputs * shape.acc_bits, shape.outputs * shape.bias_bits
+    sums, biases = shape.sums_bits, shape.outputs * shape.bias_bits
     loads, ring_moves = sets * shape.NB, sets * shape.NB
     if index_bits is None and shape.slots > 1:
         ring_moves += turns - loads

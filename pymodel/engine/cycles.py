@@ -19,8 +19,7 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.engine.maxplus import Link, Orbit, Process, interval, settle
 from pymodel.engine.packing import EngineShape
-from pymodel.engine.windows import WindowShape, has_columns, last
-from pymodel.engine.windows import lead as leading_sets
+from pymodel.engine.windows import WindowShape, has_columns, last, leading_sets
 
 # The write stages that stream depths are sized for: a compiler that needs no more loses no cycle.
 FEEDER_STAGES = 6

@@ -124,14 +124,14 @@ def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Me
         Memory("groups", shape.out_beats, shape.out_words.word_bits, True),
     ]
     if shape.NB * shape.fold > 1:  # else each turn begins new sums
-        found.append(Memory("carried", sets, shape.Tx * shape.outputs * shape.acc_bits, True))
+        found.append(Memory("carried", sets, shape.sums_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 
 def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
     found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
     if shape.NB > 1:
-        found.append(Memory("carried", shape.steps, shape.Tx * shape.outputs * shape.acc_bits, True))
+        found.append(Memory("carried", shape.steps, shape.sums_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 

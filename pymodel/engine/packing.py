@@ -154,11 +154,7 @@ class EngineShape(Checked):
                 "raise fold, lower To or R, or use feed: windows"
             )
         _ = self.product_fields
-        if (
-            self.packing > 1
-            and not self.packs_pixels
-            and self.packing > (most := max(len(one.outputs) for one in self.packed_sums))
-        ):
+        if self.packs_rotations and self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
             raise ConfigError(
                 f"packing: must be {'1' if most == 1 else f'1 to {most}'} with To {self.To}, R {self.R}, "
                 f"fold {self.fold}, as no more output channels of a step share an activation, got {self.packing}; "
@@ -189,6 +185,11 @@ class EngineShape(Checked):
         return self.To * self.R
 
     @property
+    def sums_bits(self) -> int:
+        """Bits of the sums of a step: of all its output channels, of Tx pixels."""
+        return self.Tx * self.outputs * self.acc_bits
+
+    @property
     def M(self) -> int:
         """Lanes of each output channel of a step."""
         return -(-self.elements // self.fold)
@@ -201,9 +202,9 @@ class EngineShape(Checked):
     @property
     def multipliers(self) -> int:
         """Hardware multipliers of the engine, those of the scales (`scale_multipliers`) aside."""
-        if self.packing == 1 or self.packs_pixels:
-            return self.lanes // self.packing
-        return self.Tx * sum(len(one.lanes) for one in self.packed_sums)
+        if self.packs_rotations:
+            return self.Tx * sum(len(one.lanes) for one in self.packed_sums)
+        return self.lanes // self.packing
 
     @property
     def packs_pixels(self) -> bool:
@@ -211,7 +212,12 @@ class EngineShape(Checked):
 
         Outputs come first where they fill every multiplier, then pixels.
         """
-        return self.packing > 1 and self.To % self.packing != 0 and self.Tx % self.packing == 0
+        return self.To % self.packing > 0 and self.Tx % self.packing == 0
+
+    @property
+    def packs_rotations(self) -> bool:
+        """Whether neither outputs nor pixels fill every multiplier: then rotations share those where they can."""
+        return self.To % self.packing > 0 and not self.packs_pixels
 
     @property
     def packed_sums(self) -> tuple[PackedSum, ...]:
@@ -222,10 +228,12 @@ class EngineShape(Checked):
     @property
     def product_fields(self) -> Fields:
         """Where the products of a multiplier stand. Raises ConfigError where they do not fit (never once made)."""
-        packed, shared = self.weight_bits, self.in_bits
-        if self.packs_pixels:
-            packed, shared = shared, packed
-        return fields(self.packing, packed, shared, self.M, self.multiplier_bits)
+        return fields(self.packing, *self.operand_bits, self.M, self.multiplier_bits)
+
+    @property
+    def operand_bits(self) -> tuple[int, int]:
+        """Bits of what is packed in a multiplier, several side by side, and of what they share."""
+        return (self.in_bits, self.weight_bits) if self.packs_pixels else (self.weight_bits, self.in_bits)
 
     @property
     def scale_multipliers(self) -> int:
@@ -398,7 +406,7 @@ class EngineShape(Checked):
         """
         return {
             "windows": self.pixel_sets * self.NB * self.window_bits,
-            "sums": self.pixel_sets * self.Tx * self.outputs * self.acc_bits,
+            "sums": self.pixel_sets * self.sums_bits,
             "outputs": self.out_beats * self.out_words.word_bits,
         }
 

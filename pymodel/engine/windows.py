@@ -66,6 +66,6 @@ def kept_columns(shape: WindowShape) -> int:
     return span(shape) - (last(shape) % shape.Tx + 1)
 
 
-def lead(shape: WindowShape) -> int:
+def leading_sets(shape: WindowShape) -> int:
     """Sets of zeros to the left of the image."""
     return -(-shape.padding // shape.Tx)

@@ -179,7 +179,7 @@ def _fifos(shape: EngineShape) -> list[Cost]:
     several = [
         (_window_bits(shape), max(_REFILL, FEEDER_STAGES + shape.NB - 1) > cycles),
         (_column_bits(shape), _pauses(shape) >= cycles),
-        (shape.Tx * shape.outputs * shape.acc_bits, True),
+        (shape.sums_bits, True),
         (shape.out_words.word_bits, True),
     ]
     return [fifo_cost(_SHALLOW if deep else 1, width) for width, deep in several if width]
@@ -194,7 +194,7 @@ def port_cost(shape: EngineShape) -> Cost:
 def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
     column = _column_bits(shape)
-    carries = shape.NB * shape.fold > 1
+    carries, sums = shape.NB * shape.fold > 1, shape.sums_bits
     return {
         "engine": 1,
         "ring": _ring_bits(shape) if _moves(shape) else 0,  # loaded, or turned and held: a multiplexer for each
@@ -203,13 +203,9 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
         "fields": _field_bits(shape),
         "zeros": _padded_rows_bits(shape) + (column if _history_in_registers(shape) else 0),  # outside the image
         "pieces": shape.in_words.word_bits if shape.pieces > 1 else 0,  # a channel of each block of a beat
-        "sums": shape.Tx * shape.outputs * shape.acc_bits,
-        "carried": shape.Tx * shape.outputs * shape.acc_bits
-        if carries
-        else 0,  # from fold to fold, from block set to block set
-        "delayed": shape.Tx * shape.outputs * shape.acc_bits
-        if shape.packing > 1
-        else 0,  # until packed products are apart
+        "sums": sums,
+        "carried": sums * carries,  # from fold to fold, from block set to block set
+        "delayed": sums * (shape.packing > 1),  # until packed products are apart
         "group": shape.out_words.word_bits,
     }
 
@@ -225,7 +221,7 @@ def ff_features(shape: EngineShape) -> dict[str, int]:
         "products": product,
         "chosen": shape.multipliers * shape.in_bits if plain and not _from_ring(shape) else 0,
         "packed": 0 if plain else _packed_multipliers(shape) * _product_bits(shape),  # both operands: one is a sum
-        "sums": shape.Tx * shape.outputs * shape.acc_bits,
+        "sums": shape.sums_bits,
         "group": shape.out_words.word_bits,
     }
 
@@ -282,9 +278,7 @@ def _padded_rows_bits(shape: EngineShape) -> int:
 
 def _product_bits(shape: EngineShape) -> int:
     """Bits of one multiplier's product."""
-    packed, shared = shape.weight_bits, shape.in_bits
-    if shape.packs_pixels:
-        packed, shared = shared, packed
+    packed, shared = shape.operand_bits
     return shared + operand_bits(shape.packing, shape.product_fields.spacing, packed)
 
 
@@ -311,13 +305,13 @@ class _Adders:
 
 def _adders(shape: EngineShape) -> _Adders:
     spacing, packing, every = shape.product_fields.spacing, shape.packing, shape.Tx * shape.outputs
-    if packing > 1 and not shape.packs_pixels and shape.To % packing:  # rotations share where they can
+    if shape.packs_rotations:
         sums = shape.packed_sums
         shared = [one for one in sums if len(one.outputs) > 1]
         numbers = Counter(output for one in sums for output in one.outputs)
         return _Adders(
             packed=shape.Tx * sum(len(one.lanes) * (len(one.outputs) - 1) for one in shared),
-            packed_bits=shape.weight_bits + 1,
+            packed_bits=shape.operand_bits[0] + 1,
             grouped=shape.Tx * sum((len(one.lanes) - 1) * (len(one.outputs) * spacing + 1) for one in sums),
             fields={count: shape.Tx * outputs for count, outputs in Counter(numbers.values()).items()},
             apart_bits=shape.Tx * spacing * sum(len(one.outputs) - 1 for one in shared),
@@ -327,7 +321,7 @@ def _adders(shape: EngineShape) -> _Adders:
     activations = min(shape.R * shape.M, shape.positions) * shape.Tx
     return _Adders(
         packed=(activations // packing if shape.packs_pixels else shape.multipliers) * (packing - 1),
-        packed_bits=(shape.in_bits if shape.packs_pixels else shape.weight_bits) + 1,
+        packed_bits=shape.operand_bits[0] + 1,
         grouped=(shape.M - apart) * (every // packing) * (packing * spacing + 1),
         fields={apart: every},
         apart_bits=apart * (every // packing) * (packing - 1) * spacing,
@@ -336,7 +330,7 @@ def _adders(shape: EngineShape) -> _Adders:
 
 def _packed_multipliers(shape: EngineShape) -> int:
     """Multipliers with several products: all, but where rotations share them."""
-    if shape.packs_pixels or shape.To % shape.packing == 0:
+    if not shape.packs_rotations:
         return shape.multipliers
     return shape.Tx * sum(len(one.lanes) for one in shape.packed_sums if len(one.outputs) > 1)
 

@@ -133,7 +133,7 @@ class Layers:
             "Tx": Tx,
             "Tb": Tb,
             "fold": one_of(1, 1, 2, 3, 5, 24),
-            "packing": one_of(*[n for n in (1, 1, 2, 3, 4) if To % n == 0 or Tx % n == 0]),
+            "packing": one_of(1, 1, 2, 3, 4),
             "feed": one_of("windows", "windows", "channels"),
         }
         return {

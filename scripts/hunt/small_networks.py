@@ -258,12 +258,12 @@ class _Draft:
             "Tx": Tx,
             "Tb": self.one_of(*[n for n in (1, 2, 3, 4, 6) if blocks % n == 0]),
             "fold": self.one_of(1, 1, 2, 3, 8),
-            "packing": self.one_of(*[n for n in (1, 2) if To % n == 0 or Tx % n == 0]),
+            "packing": self.one_of(1, 2),
             "feed": self.one_of("windows", "windows", "windows", "channels"),
         }
         plain = {"To": 1, "R": 1, "Tx": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
         kept = {key: value for key, value in requested.items() if value != plain[key] and self.rng.integers(3)}
-        if kept.get("packing", 1) > 1 and kept.get("To", 1) % kept["packing"] and kept.get("Tx", 1) % kept["packing"]:
+        if kept.get("packing", 1) > max(kept.get(key, 1) for key in ("To", "R", "Tx")):
             del kept["packing"]
         if kept:
             self.parallelism[name] = kept
