@@ -30,6 +30,9 @@ from pymodel.top.packets import Packet
 
 Compiler = Literal["clang", "amd", "amd_clang"]
 
+# A program that is kept runs on another processor, too.
+_CLANG = (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline")
+
 # Plain C++ compilers know neither HLS pragmas nor what labels of loops are for.
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
 
@@ -127,7 +130,7 @@ def amd_include() -> Path | None:
 def compiler_command(compiler: Compiler) -> list[str]:
     """The start of a command that compiles C++ with the headers of `compiler`. Raises ConfigError."""
     if compiler == "clang":
-        return [*zig.COMPILER, "-fno-sanitize=all", f"-I{INCLUDE}"]
+        return [*_CLANG, f"-I{INCLUDE}"]
     if compiler in ("amd", "amd_clang"):
         include = amd_include()
         if include is None:
@@ -138,7 +141,7 @@ def compiler_command(compiler: Compiler) -> list[str]:
             return ["g++", "-Wno-maybe-uninitialized", "-Wno-uninitialized", *headers]
         # Their specialisations of std::complex clash with the one of clang's library, and nothing here needs them.
         skipped = ["-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__"]
-        return [*zig.COMPILER, "-fno-sanitize=all", *skipped, *headers]
+        return [*_CLANG, *skipped, *headers]
     raise ConfigError(f"compiler: must be one of clang, amd, amd_clang, got {compiler!r}")
 
 

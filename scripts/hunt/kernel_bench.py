@@ -56,7 +56,9 @@ def _run(command: Sequence[object], folder: Path, seconds: float = 120) -> str:
 def prepared() -> Path:
     """A folder with native.hpp.gch: AMD's headers."""
     version = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
-    key = hashlib.sha256(f"{version} {csim.amd_include()} {_NATIVE_HEADER}".encode()).hexdigest()[:16]
+    include = csim.amd_include()
+    since = (include / "ap_int.h").stat().st_mtime_ns if include else 0
+    key = hashlib.sha256(f"{version} {include} {since} {_NATIVE_HEADER}".encode()).hexdigest()[:16]
     target = cache_folder() / "hunt" / key
     if target.is_dir():
         return target

