@@ -25,12 +25,16 @@ ENGINES: dict[str, dict[str, Any]] = {
     "PSD1_P16 fed by channels, 24 lanes": BY_CHANNELS,
     "PSD1_P16, 48 lanes of 4 bits by two": PERIODIC
     | {"in_bits": 4, "weight_bits": 4, "out_bits": 4, "To": 2, "packing": 2},
+    "PSD1_P16 with R = 2, 48 lanes": PERIODIC | {"R": 2},
+    "PSD1_P16 with R = 4, 96 lanes": PERIODIC | {"R": 4},
     "dense, 24 lanes": DENSE,
 }
 SEEDS: dict[str, tuple[int, ...]] = {
     "PSD1_P16, 24 lanes": (1, 2, 3, 4),
     "PSD1_P16 fed by channels, 24 lanes": (1, 2),
     "PSD1_P16, 48 lanes of 4 bits by two": (1, 2),
+    "PSD1_P16 with R = 2, 48 lanes": (1, 2, 3),
+    "PSD1_P16 with R = 4, 96 lanes": (1, 2, 3),
     "dense, 24 lanes": (1,),
 }
 

@@ -36,9 +36,21 @@ def pieces_in(name: str) -> tuple[str, list[int]]:
     return base, [int(index.partition(".")[0]) for index in indices]
 
 
-def _uses(lines: list[str], name: str) -> list[int]:
-    pattern = re.compile(re.escape(name) + r"(?![-\w.$\"])")
-    return [i for i, line in enumerate(lines) if name in line and pattern.search(line)]
+class _Uses:
+    """In which lines each name stands; a line is looked at once, however often the text around it changes."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, frozenset[str]] = {}
+
+    def of(self, lines: list[str]) -> dict[str, list[int]]:
+        """Name -> the numbers of the lines that it stands in, in order."""
+        found: dict[str, list[int]] = {}
+        for number, line in enumerate(lines):
+            if line not in self.names:
+                self.names[line] = frozenset(re.findall(NAME, line))
+            for name in self.names[line]:
+                found.setdefault(name, []).append(number)
+        return found
 
 
 class Walks:
@@ -89,7 +101,7 @@ class Walks:
 def _split_use(line: str, name: str, type_: str, types: Types, count: int, walks: Walks) -> list[str] | None:
     """One line that uses the array -> the lines that use its pieces; None where that cannot be."""
     split_line = _split_constants(line, name, type_, types, count)
-    if not _uses([split_line], name):
+    if name not in re.findall(NAME, split_line):
         inner = _element(type_, types, 0)
         return None if _leaves_row(split_line) or walks.line_leaves(split_line, inner) else [split_line]
     line = split_line
@@ -211,13 +223,14 @@ def _is_aggregate(type_: str) -> bool:
 def split_arrays(text: str) -> str:
     """A printed module -> the same with every such array in pieces."""
     types = Types.of(text)
-    walks = Walks(text, types)
+    walks, all_uses = Walks(text, types), _Uses()
     while True:
         lines = text.split("\n")
+        uses_of = all_uses.of(lines)
         split_one = False
         for pattern, pieces in ((_ALLOCA, _pieces_of_alloca), (_GLOBAL, _pieces_of_global)):
             for match in pattern.finditer(text):
-                name, uses = match[1], _uses(lines, match[1])
+                name, uses = match[1], uses_of[match[1]]
                 type_ = match[2] if pattern is _ALLOCA else _type_of_global(match, lines, uses, types)
                 array = types.element(type_)
                 if not array or not _is_aggregate(array[1]):

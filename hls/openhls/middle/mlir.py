@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import io
 import re
+import sys
+from importlib.util import find_spec
+from types import ModuleType
 
 import pycde.circt as circt
 from pycde.circt import ir, passmanager
@@ -19,6 +22,12 @@ BINARY = ("add", "sub", "mul", "and", "or", "xor", "shl", "shru", "shrs", "divu"
 UNARY = ("parity",)
 STATEFUL = ("reg", "read", "write", "load", "store")
 _KEEP = "keep"  # an external module that keeps a value alive
+
+# Wherever the bindings wrap a type, an attribute or a place they look for the Python module of its dialect, and they
+# remember only what they found: a third of the time goes into not finding this one, which the package leaves out.
+_BUILTIN = f"{circt.__name__}.dialects.builtin"
+if find_spec(_BUILTIN) is None:
+    sys.modules[_BUILTIN] = ModuleType(_BUILTIN)
 
 
 class Session:
