@@ -16,7 +16,7 @@ import numpy as np
 
 from pymodel.common.arrays import Int8, Int64, UInt8
 from pymodel.common.errors import ConfigError
-from pymodel.datasets import cifar10, tiny_imagenet
+from pymodel.datasets import cifar10, own, tiny_imagenet
 from pymodel.network.formats import Format
 
 DATA_VARIABLE = "PSCONV_DATA"
@@ -60,7 +60,9 @@ class Dataset:
 def load_dataset(name: str, path: Path | None = None) -> Dataset:
     """Load a data set by name.
 
-    `path` says where cifar10 or tiny-imagenet lies; without it the environment variable PSCONV_DATA does.
+    `path` says where it lies; without it, for cifar10 and tiny-imagenet, the environment variable PSCONV_DATA does. The
+    name `folder` stands for a folder of the user's own, `npz` for a file (pymodel.datasets.own); such a set is called as
+    that folder or file is.
     Raises ConfigError for an unknown name, an unknown location and for missing or damaged files.
     """
     if name not in _LOADERS:
@@ -120,6 +122,27 @@ def _tiny_imagenet(path: Path | None) -> Dataset:
     )
 
 
+def _folder(path: Path | None) -> Dataset:
+    root = _own(path, "folder")
+    return _of_parts(root.resolve().name, own.load_folder(root))
+
+
+def _npz(path: Path | None) -> Dataset:
+    file = _own(path, "file")
+    return _of_parts(file.stem, own.load_npz(file))
+
+
+def _own(path: Path | None, what: str) -> Path:
+    if path is None:
+        raise ConfigError(f"data.path: must be the {what} with the images, got none")
+    return path.expanduser()
+
+
+def _of_parts(name: str, parts: own.Parts) -> Dataset:
+    classes, train, test = parts
+    return Dataset(name, classes, Split(*train), Split(*test), Format(bits=8, frac=7), zero_point=128)
+
+
 def _location(path: Path | None, name: str) -> Path:
     """Where the user said the data lies: the configuration's key first, then the environment."""
     if path is None and not os.environ.get(DATA_VARIABLE):
@@ -138,4 +161,6 @@ _LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
     "digits": _digits,
     "cifar10": _cifar10,
     "tiny-imagenet": _tiny_imagenet,
+    "folder": _folder,
+    "npz": _npz,
 }

@@ -37,16 +37,17 @@ class Dataset:
 
     name: str
     channels: int
-    image: int
+    height: int
+    width: int
     classes: int
 
 
 DATASETS = {
     dataset.name: dataset
     for dataset in (
-        Dataset("cifar10", 3, 32, 10),
-        Dataset("tiny-imagenet", 3, 64, 200),
-        Dataset("digits", 1, 8, 10),
+        Dataset("cifar10", 3, 32, 32, 10),
+        Dataset("tiny-imagenet", 3, 64, 64, 200),
+        Dataset("digits", 1, 8, 8, 10),
     )
 }
 
@@ -179,7 +180,7 @@ def shufflenet(classes: int = 10, image: int = 32, groups: int = 2, variant: str
     return _finish("shufflenet", InputSpec(channels=3, height=image, width=image), layers, classes, variant)
 
 
-def digits(variant: str = "dense") -> Network:
+def digits(variant: str = "dense", classes: int = 10) -> Network:
     """A residual network for 8x8 images of one channel, with one layer of each kind that engines meet."""
     layers: list[Layer] = [
         _conv_bn("conv1", INPUT, 16, 3, relu=True),
@@ -189,35 +190,40 @@ def digits(variant: str = "dense") -> Network:
         MaxPool(name="pool", input="add"),
         _conv_bn("conv4", "pool", 64, 3, stride=2, relu=True),
     ]
-    return _finish("digits", InputSpec(channels=1, height=8, width=8), layers, 10, variant)
+    return _finish("digits", InputSpec(channels=1, height=8, width=8), layers, classes, variant)
 
 
-_BUILDERS: dict[str, Callable[[Dataset], Network]] = {
-    "resnet18": lambda data: resnet18(data.classes, data.image),
-    "resnet8": lambda data: resnet8(data.classes, data.image),
-    "resnet20": lambda data: resnet20(data.classes, data.image),
-    "vgg16": lambda data: vgg16(data.classes, data.image),
-    "mobilenet_v2": lambda data: mobilenet_v2(data.classes, data.image),
-    "shufflenet": lambda data: shufflenet(data.classes, data.image),
-    "digits": lambda data: digits(),
+_BUILDERS: dict[str, Callable[..., Network]] = {
+    "resnet18": resnet18,
+    "resnet8": resnet8,
+    "resnet20": resnet20,
+    "vgg16": vgg16,
+    "mobilenet_v2": mobilenet_v2,
+    "shufflenet": shufflenet,
+    "digits": digits,
 }
 NETWORKS = tuple(_BUILDERS)
 
 
 @lru_cache
-def make_network(name: str, dataset: str, variant: str = "dense") -> Network:
-    """The network `name` for `dataset` with the support `variant` (see apply_variant).
+def make_network(name: str, dataset: str | Dataset, variant: str = "dense") -> Network:
+    """The network `name` for a data set, one of DATASETS or another, with the support `variant` (see apply_variant).
 
     Raises ConfigError for a name or a pair unknown.
     """
     if name not in _BUILDERS:
         raise ConfigError(f"network: must be one of {', '.join(NETWORKS)}, got {name!r}")
-    if dataset not in DATASETS:
-        raise ConfigError(f"dataset: must be one of {', '.join(DATASETS)}, got {dataset!r}")
-    if (name == "digits") != (dataset == "digits"):
-        fitting = ["digits"] if name == "digits" else [key for key in DATASETS if key != "digits"]
-        raise ConfigError(f"dataset: must be {' or '.join(fitting)} for network {name}, got {dataset!r}")
-    return apply_variant(_BUILDERS[name](DATASETS[dataset]), variant)
+    if isinstance(dataset, str):
+        if dataset not in DATASETS:
+            raise ConfigError(f"dataset: must be one of {', '.join(DATASETS)}, got {dataset!r}")
+        if (name == "digits") != (dataset == "digits"):
+            fitting = ["digits"] if name == "digits" else [key for key in DATASETS if key != "digits"]
+            raise ConfigError(f"dataset: must be {' or '.join(fitting)} for network {name}, got {dataset!r}")
+        dataset = DATASETS[dataset]
+    standard = _BUILDERS[name](classes=dataset.classes)
+    source = InputSpec(channels=dataset.channels, height=dataset.height, width=dataset.width)
+    network = Network(name=standard.name, input=source, layers=standard.layers, output=standard.output)
+    return apply_variant(network, variant)
 
 
 def _conv_bn(
