@@ -134,3 +134,60 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
   }
 }
 }  // broken_off
+
+// A body that asks what the loop's end asks: an optimiser may end the loop in the middle of it.
+namespace first_of_two {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  for (int i = 0; i < 2; ++i) {
+    const Word v = x.read();
+    if (i == 0) y.write(v);
+  }
+}
+}  // first_of_two
+
+namespace grid_of_two_rows {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  for (int row = 0; row < 2; ++row) {
+    for (int column = 0; column < 1; ++column) {
+      for (int b = 0; b < 1; ++b) {
+#pragma HLS PIPELINE II = 1
+        const Word v = x.read();
+        if (row % 2 == 0 && column % 2 == 0) y.write(v);
+      }
+    }
+  }
+}
+}  // grid_of_two_rows
+
+namespace all_but_the_last {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  for (int i = 0; i < 3; ++i) {
+    const Word v = x.read();
+    if (i != 2) y.write(v + i);
+  }
+}
+}  // all_but_the_last
+
+namespace one_or_the_other {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y, hls::stream<ap_uint<8>>& z) {
+  for (int i = 0; i < 4; i += 2) {
+    const Word v = x.read();
+    if (i == 0) {
+      y.write(v);
+    } else {
+      z.write(v);
+    }
+  }
+}
+}  // one_or_the_other
+
+namespace flag_of_the_end {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
+  bool done = false;
+  for (int i = 0; !done; ++i) {
+    const Word v = x.read();
+    done = i == 1;
+    if (!done) y.write(v);
+  }
+}
+}  // flag_of_the_end
