@@ -19,6 +19,7 @@ ORDER = (
     "pymodel.network",
     "pymodel.golden",
     "pymodel.nn",
+    "pymodel.frontend",
     "pymodel.engine",
     "pymodel.counts",
     "pymodel.top",
