@@ -73,7 +73,9 @@ OPS: dict[str, Op] = {
     "transpose": Op(1, "the axes in another order", {"axes": "axis of the input, for each axis of the result"}),
     "identity": Op(1, "the input itself: dropout in evaluation, a copy"),
     "unsupported": Op(
-        None, "what has no operation here; any number of inputs", {"problem": "what is wrong, and what to use instead"}
+        None,
+        "what has no operation here; any number of inputs",
+        {"problem": "what is wrong, and what to use instead; empty: it follows from one that is told"},
     ),
 }
 
