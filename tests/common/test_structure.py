@@ -33,6 +33,7 @@ ORDER = (
     "psconv.vendor",
     "psconv.report",
     "psconv.commands",
+    "psconv.api",
     "psconv.cli",
     "scripts",
 )
