@@ -10,6 +10,7 @@ import copy
 import linecache
 import logging
 import operator
+import sysconfig
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -116,14 +117,14 @@ def _quiet() -> Iterator[None]:
 def _failure(model: nn.Module, error: Exception) -> str:
     """Where in the model an error arose, and what it means."""
     modules = {id(module): name for name, module in model.named_modules()}
-    torch_home = str(Path(torch.__file__).parent)
+    others = (str(Path(torch.__file__).parent), sysconfig.get_path("stdlib"), __file__, "<")
     path, place = "", ""
     trace = error.__traceback__
     while trace:
         frame = trace.tb_frame
         owner, file = frame.f_locals.get("self"), frame.f_code.co_filename
         path = modules.get(id(owner), path)
-        if not file.startswith(torch_home) and file not in (__file__, "<string>"):
+        if not file.startswith(others):
             source = linecache.getline(file, trace.tb_lineno).strip()
             place = f"{Path(file).name}:{trace.tb_lineno}{f': {source}' if source else ''}"
         trace = trace.tb_next

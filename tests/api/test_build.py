@@ -47,7 +47,7 @@ print(result.interval, "psd1" in result._repr_html_().lower())
 def test_a_model_becomes_exact_rtl(tmp_path: Path) -> None:
     """As a program without a guard around what it does: workers must not run it again.
 
-    layer0 takes 4 * 4 * 8 / 2 steps of 9 products for 2 outputs, layer4 2 * 2 * 8 of its 16 nonzeros, layer8 3 * 8 of 1.
+    layer0 takes 4 * 4 * 8 / 2 steps of 9 products for 2 outputs, layer4 2 * 2 * 8 of its 16 nonzeros, layer8 3 * 8.
     """
     pytest.importorskip("torch")
     (tmp_path / "program.py").write_text(PROGRAM)
