@@ -232,7 +232,7 @@ class _Lowering:
                 raise _Refused("a border is built before a convolution or a pool alone: return the tensor without it")
             return value if value.order is None else self._image(value)
         except _Refused as problem:
-            self._tell(where, str(problem))
+            self._tell(where, f"is a result that {problem}" if str(problem).startswith("reads") else str(problem))
             return self._input()
 
     # Each of these lowers one operation.
@@ -431,6 +431,8 @@ class _Lowering:
 
     def reshape(self, node: Node) -> _Value:
         value = self._source(node)
+        if value.order is not None and value.shape == self._shape(value.layer) and len(node.shape) > 3:
+            value = self._image(value)  # a second shuffle begins: each is a layer
         order = None if value.order is None else value.order.reshape(node.shape)
         moved = value.moved if value.shape == node.shape else node.where
         return replace(value, shape=node.shape, order=order, moved=moved)

@@ -1,4 +1,4 @@
-"""Models that need keys which a topology has or has not: skipped where it has not."""
+"""What topologies have or have not: tests of models that need more are skipped where they have not."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ def _several() -> bool:
     return True
 
 
+CLIP = _takes(relu=True, clip=6.0)
+PADS = _takes(kernel=2, padding=[0, 0, 1, 1])  # that differ from side to side; even kernels
+OUTPUTS = _several()
+
 # Model of tests.helpers.models -> the mark of its tests.
 NEEDS = {
-    "mobilenet": pytest.mark.skipif(not _takes(relu=True, clip=6.0), reason="no clip in the topology"),
-    "same padding": pytest.mark.skipif(
-        not _takes(kernel=2, padding=[0, 0, 1, 1]), reason="no padding that differs from side to side, no even kernels"
-    ),
-    "two heads": pytest.mark.skipif(not _several(), reason="one output in the topology"),
+    "mobilenet": pytest.mark.skipif(not CLIP, reason="no clip in the topology"),
+    "same padding": pytest.mark.skipif(not PADS, reason="no padding that differs from side to side in the topology"),
+    "two heads": pytest.mark.skipif(not OUTPUTS, reason="one output in the topology"),
 }
