@@ -39,6 +39,8 @@ _NORM = "depends on each image, so it cannot be folded into weights: use nn.Batc
 _SEQUENCE = "sequences are not processed here: psconv builds networks of convolutions"
 _BATCH = "the images of a batch must stay along the first axis, each by itself"
 _NUMBERS = "constants must be one number, or one for each channel, [channels, 1, 1]"
+_SECOND = "its first result alone is built: leave return_indices as it is, False"
+_RANDOM = "an image must give the same result each time: random numbers belong to training"
 _SPLIT = "channels are never split here: use a convolution of its own for each part"
 # What to do about operations that have no form here, by what ATen calls them.
 ADVICE: dict[str, str] = {
@@ -52,6 +54,7 @@ ADVICE: dict[str, str] = {
     ),
     **dict.fromkeys("lstm gru rnn_tanh rnn_relu embedding scaled_dot_product_attention bmm".split(), _SEQUENCE),
     **dict.fromkeys("split split_with_sizes chunk slice select narrow unbind index index_select".split(), _SPLIT),
+    **dict.fromkeys("rand randn randint rand_like randn_like randint_like bernoulli normal".split(), _RANDOM),
     "conv1d": "only 2-d convolutions are built: use nn.Conv2d on images one row high",
     "conv3d": "only 2-d convolutions are built: use nn.Conv2d on each slice",
     "adaptive_max_pool2d": "its windows differ in size: use nn.MaxPool2d",
@@ -86,7 +89,10 @@ def trace(model: nn.Module, example: Sequence[int], name: str | None = None) -> 
             f"{title}: images must be [n, channels, rows, columns], or [n, features], "
             f"got [{', '.join(map(str, ('n', *example)))}]"
         )
-    model = copy.deepcopy(model).cpu().float().eval()
+    try:
+        model = copy.deepcopy(model).cpu().float().eval()
+    except Exception as error:  # of a module's own, or of tensors that are no parameters
+        raise ConfigError(f"{title}: cannot be copied, which is how it stays as it is: {error}") from error
     return _Reader(model, title, _exported(model, title, tuple(example)), tuple(example)).graph()
 
 
@@ -146,6 +152,7 @@ class _Reader:
         self.constants: dict[str, torch.Tensor] = {}  # by the name of the torch node
         self.names: dict[str, str] = {}  # torch node -> node of the graph
         self.nodes: list[Node] = []
+        self.unknown: set[str] = set()  # nodes that have been told of and have no shape: what reads them has none
 
     def graph(self) -> Graph:
         """The whole graph. Raises ConfigError where there is none."""
@@ -177,15 +184,19 @@ class _Reader:
     def _call(self, node: torch.fx.Node) -> None:
         """One operation: a constant, or a node of the graph."""
         inputs = [one for one in node.all_input_nodes if one.name not in self.constants]
-        if not inputs:
+        if not inputs and torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
             self._fold(node)
             return
         read, shape = tuple(self.names[one.name] for one in inputs), _shape(node)
-        if node.target is operator.getitem:  # of several results: the first is read, or all are of one told of already
-            if _operation(inputs[0]) in _FIRST and node.args[1] == 0:
+        if node.target is operator.getitem:  # one of several results
+            known = _operation(inputs[0]) in _FIRST
+            if known and node.args[1] == 0:
                 self.names[node.name] = read[0]
-            else:
-                self._add(node, "unsupported", read, shape or (1,), {"problem": ""})
+            else:  # what is not known has been told of
+                self._add(node, "unsupported", read, shape or (1,), {"problem": _SECOND if known else ""})
+            return
+        if self.unknown.intersection(read):
+            self._add(node, "unsupported", read, shape or (1,), {"problem": ""})
             return
         op = _operation(node)
         try:
@@ -197,6 +208,8 @@ class _Reader:
             translate(self, node, _arguments(node), shape)
         except _Refused as problem:
             self._add(node, "unsupported", read, shape or (1,), {"problem": str(problem)})
+            if shape is None and isinstance(node.meta.get("val"), torch.Tensor):
+                self.unknown.add(node.name)
 
     def _fold(self, node: torch.fx.Node) -> None:
         """What depends on parameters and constants alone is computed; anew each time, as nothing changes them."""
