@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -29,16 +30,71 @@ def train(
 
 
 def quantize(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN", help="folder of a training run")],
     out: Annotated[Path, typer.Option("--out", help="the bundle's .yaml file")],
+    run_dir: Annotated[
+        Path | None, typer.Argument(metavar="RUN", help="folder of a training run; or --model instead")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="FILE.py:NAME", help="a PyTorch model, or the function that returns one"),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", help="with --model: its state dict, by torch.save; none: those it comes with"),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration", help="with --model: .npz with `images` as the model takes them, some 100, and `labels`"
+        ),
+    ] = None,
     weight_bits: Annotated[int | None, number("--weight-bits", bounds.TENSOR_BITS)] = None,
     activation_bits: Annotated[int | None, number("--activation-bits", bounds.TENSOR_BITS)] = None,
-    qat: Annotated[bool | None, typer.Option("--qat/--no-qat", help="quantisation-aware training")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="continue after a kill")] = False,
+    output_bits: Annotated[int | None, number("--output-bits", bounds.TENSOR_BITS, "with --model")] = None,
+    per_channel: Annotated[
+        bool, typer.Option("--per-channel", help="with --model: an integer scale per output channel besides")
+    ] = False,
+    qat: Annotated[bool | None, typer.Option("--qat/--no-qat", help="with RUN: quantisation-aware training")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="with RUN: continue after a kill")] = False,
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Turns a trained network into a fixed-point bundle that golden model and engine run."""
+    """Turns a trained network into a fixed-point bundle that golden model and engine run.
+
+    A network that `psconv train` trained: psconv quantize runs/digits --out digits.yaml
+
+    A model of your own, any torch.nn.Module (docs/guide/own_network.md):
+
+    psconv quantize --model my_model.py:make_model --weights w.pt --calibration data.npz --out bundle.yaml
+
+    The scales of all tensors, the input's too, are those that lose least on the images. What cannot be built is
+    named, all of it, with what to use instead. With labels, the accuracies before and after are told.
+    """
+    if model is not None:
+        if run_dir is not None:
+            raise ConfigError(f"RUN: must be left out with --model, got {run_dir}")
+        _refuse_others("RUN", {"--qat": qat, "--resume": resume or None, "--set": sets})
+        _quantize_model(
+            model,
+            weights,
+            calibration,
+            out,
+            {"weight_bits": weight_bits, "activation_bits": activation_bits, "output_bits": output_bits},
+            per_channel,
+            as_json,
+        )
+        return
+    if run_dir is None:
+        raise ConfigError("quantize: must be given RUN, the folder of a training, or --model FILE.py:NAME")
+    _refuse_others(
+        "--model",
+        {
+            "--weights": weights,
+            "--calibration": calibration,
+            "--output-bits": output_bits,
+            "--per-channel": per_channel or None,
+        },
+    )
     with _torch():
         from pymodel.training.quantise import quantise
     result = quantise(
@@ -52,6 +108,31 @@ def quantize(
     )
     if result:  # none in the other processes of torchrun
         show.result("Bundle", result.to_json(), as_json)
+
+
+def _refuse_others(owner: str, given: dict[str, object]) -> None:
+    """Options that belong to the other way must be left out."""
+    if wrong := [option for option, value in given.items() if value is not None]:
+        raise ConfigError(f"{', '.join(wrong)}: must come with {owner} alone")
+
+
+def _quantize_model(
+    model: str,
+    weights: Path | None,
+    calibration: Path | None,
+    out: Path,
+    bits: dict[str, int | None],
+    per_channel: bool,
+    as_json: bool,
+) -> None:
+    if calibration is None:
+        raise ConfigError("--calibration: must be given with --model: an .npz with the array `images`")
+    with _torch():
+        from psconv.api.files import quantize_files
+    given = {name: value for name, value in bits.items() if value is not None}
+    with redirect_stdout(sys.stderr):  # what the user's own program prints
+        result = quantize_files(model, weights, calibration, out, given, per_channel)
+    show.result("Bundle", result.to_json(), as_json)
 
 
 def sweep(

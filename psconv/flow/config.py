@@ -143,12 +143,23 @@ class GeneratedNetwork(Strict):
 class Images(Strict):
     """What goes in."""
 
-    source: Literal["random", "digits"] = Field(
+    source: Literal["random", "digits", "file"] = Field(
         "random",
         description="`random`: the whole range of the input format; `digits`: test images of scikit-learn's "
-        "handwritten digits (a bundle for them)",
+        "handwritten digits (a bundle for them); `file`: those in `images.path`",
     )
-    count: int = bounds.IMAGES.field(2, description="images of the run")
+    path: FileName | None = Field(
+        None,
+        description="`file`: an .npz with the array `images` [n, C, H, W], integers of the input format or real "
+        "numbers that are rounded to it, and, where there are labels, `labels`, int [n]",
+    )
+    count: int = bounds.IMAGES.field(2, description="images of the run; of `digits` and `file` the first ones")
+
+    @model_validator(mode="after")
+    def _path_with_file(self) -> Images:
+        if (self.source == "file") != (self.path is not None):
+            raise ValueError("path: must be given with source: file, and only then")
+        return self
 
 
 class Stalls(Strict):

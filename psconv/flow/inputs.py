@@ -11,7 +11,9 @@ from psconv.flow.config import RunConfig
 from psconv.flow.generated import generated_bundle, random_images, require_outputs
 from pymodel.common.arrays import Int8, Int64
 from pymodel.common.errors import ConfigError, InternalError
+from pymodel.common.records import read_npz
 from pymodel.datasets.splits import load_dataset
+from pymodel.golden.model import as_input
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import INPUT
@@ -33,7 +35,7 @@ def load_inputs(config: RunConfig, path: Path) -> Inputs:
         bundle, images = generated_bundle(config.layer, config, path.parent)
         return Inputs(bundle, images, None)
     bundle = load_bundle(config, path)
-    return Inputs(bundle, *_images(config, bundle))
+    return Inputs(bundle, *_images(config, bundle, path.parent))
 
 
 def load_bundle(config: RunConfig, path: Path) -> Bundle:
@@ -50,12 +52,14 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
     return random_bundle(network, config.seed, requested.weight_bits, requested.activation_bits)
 
 
-def _images(config: RunConfig, bundle: Bundle) -> tuple[Int8, Int64 | None]:
+def _images(config: RunConfig, bundle: Bundle, folder: Path) -> tuple[Int8, Int64 | None]:
     count, form = config.images.count, bundle.formats[INPUT]
     require_outputs(bundle.network, count)
     if config.images.source == "random":
         rng = np.random.default_rng([config.seed, 1])
         return random_images(rng, form, (count, *bundle.network.input.shape)), None
+    if config.images.path is not None:
+        return _images_of_file(folder / config.images.path, count, bundle)
     data = load_dataset(config.images.source)
     if data.shape != bundle.network.input.shape:
         raise ConfigError(
@@ -72,3 +76,24 @@ def _images(config: RunConfig, bundle: Bundle) -> tuple[Int8, Int64 | None]:
             f"images.count: must be at most {len(data.test)}, the test images of {config.images.source}, got {count}"
         )
     return data.integers(data.test.images[:count]), data.test.labels[:count]
+
+
+def _images_of_file(path: Path, count: int, bundle: Bundle) -> tuple[Int8, Int64 | None]:
+    """The first images of an .npz file, and their labels where it has any. Raises ConfigError, naming the file."""
+    arrays = read_npz(path)
+    if "images" not in arrays:
+        raise ConfigError(f"{path}: must hold an array 'images', got {', '.join(sorted(arrays)) or 'none'}")
+    try:
+        images = as_input(bundle, arrays["images"][:count])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if count > len(images):
+        raise ConfigError(f"images.count: must be at most {len(images)}, the images of {path}, got {count}")
+    labels = arrays.get("labels")
+    if labels is None:
+        return images, None
+    if labels.dtype.kind not in "iu" or labels.shape != (len(arrays["images"]),):
+        raise ConfigError(
+            f"{path}: labels: must be integers [{len(arrays['images'])}], got {labels.dtype} {list(labels.shape)}"
+        )
+    return images, labels[:count].astype(np.int64)

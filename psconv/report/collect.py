@@ -69,7 +69,7 @@ def report(run: Run) -> RunReport:
             "provenance": {
                 "configuration": str(run.path),
                 "seed": str(settings.seed),
-                "images": f"{len(run.inputs.images)} ({run.config.images.source})",
+                "images": f"{len(run.inputs.images)} ({_source(run)})",
                 "golden model": f"convolutions by {native.describe()}",
                 "HLS": "open (embedded: clang, LLVM, CIRCT)",
                 "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -307,7 +307,7 @@ def _accuracy(run: Run) -> Accuracy | None:
         return int((scores.reshape(len(scores), -1).argmax(axis=1) == inputs.labels).sum())
 
     golden = model.run(bundle, inputs.images)
-    result = Accuracy(dataset=run.config.images.source, images=len(inputs.images), golden=hits(golden[last]))
+    result = Accuracy(dataset=_source(run), images=len(inputs.images), golden=hits(golden[last]))
     simulated = {design.layer: load_outputs(layout, design, "cosim") for design in run.designs}
     if any(len(y) != len(inputs.images) for y in simulated.values()):
         return result  # some RTL stopped before the last image
@@ -315,6 +315,11 @@ def _accuracy(run: Run) -> Accuracy | None:
     # The RTL of a design saw the golden model's inputs: its outputs count only if those before it led to the same.
     chained = all(np.array_equal(d.vectors(outputs).x, load_vectors(layout, d).x) for d in run.designs)
     return result.model_copy(update={"rtl": hits(outputs[last])}) if chained else result
+
+
+def _source(run: Run) -> str:
+    """Where the images come from, in a word."""
+    return run.config.images.path or run.config.images.source
 
 
 def _run_name(run: str) -> str:

@@ -57,11 +57,11 @@ def terminal_table(report: RunReport) -> list[RenderableType]:
     parts: list[RenderableType] = [table]
     for design in report.designs:
         parts += [Text(f"{design.name}: {error}", style="red") for error in design.errors]
-    parts += [Text(f"{name}: {value}") for name, value in _facts(report)]
+    parts += [Text(f"{name}: {value}") for name, value in facts(report)]
     return parts
 
 
-def _facts(report: RunReport) -> list[tuple[str, str]]:
+def facts(report: RunReport) -> list[tuple[str, str]]:
     """What the run comes to, in a few numbers."""
     layers = report.layers
     facts = [("Result", "every output value is exact" if report.ok else "FAILED")]
@@ -172,7 +172,7 @@ def _context(report: RunReport) -> dict[str, Any]:
         "columns": columns,
         "rows": [[column.value(row) for column in columns] for row in lines],
         "verdicts": [verdict(row) for row in lines],
-        "facts": _facts(report),
+        "facts": facts(report),
         "errors": [(design.name, error) for design in designs for error in design.errors],
         "stages": [(design.name, stage) for design in designs if len(design.layers) == 1 for stage in design.stages],
         "clocks": [(design.name, design.clock) for design in designs if design.clock],

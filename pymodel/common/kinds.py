@@ -49,7 +49,8 @@ _BY_SUFFIX = {
     ".v": ("Verilog", "a synthesis tool"),
     ".cpp": ("C++", "python -m openhls"),
     ".hpp": ("a header of C++", "python -m openhls, by -I"),
-    ".pt": ("weights of PyTorch", "psconv quantize, which is given its folder"),
+    ".pt": ("weights of PyTorch", "psconv quantize --weights; the folder of a training to psconv quantize"),
+    ".py": ("a Python program", "psconv quantize --model"),
     ".bin": ("beats of weights", "the hardware"),
 }
 

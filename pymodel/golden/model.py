@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from pymodel.common.arrays import Int8, Int64, Integers, Reals, UInt16
+from pymodel.common.arrays import Array, Int8, Int64, Integers, Reals, UInt16
 from pymodel.common.errors import ConfigError
 from pymodel.golden import ops
 from pymodel.golden.native import build
@@ -62,6 +62,24 @@ def run(
 def quantise_input(bundle: Bundle, images: Reals) -> Int8:
     """int8 images of the network's input format from real ones. Raises ConfigError for NaN."""
     return bundle.formats[INPUT].quantise(images).astype(np.int8)
+
+
+def as_input(bundle: Bundle, images: Array) -> Int8:
+    """int8 [n, C, H, W] from what a user has: integers are taken as they are, real numbers rounded to the input format.
+
+    images: [n, C, H, W] or, where H = W = 1, [n, C]. Raises ConfigError: another shape or type, NaN, out of range.
+    """
+    channels, *pixels = bundle.network.input.shape
+    images = np.asarray(images)
+    if pixels == [1, 1] and images.ndim == 2:
+        images = images[:, :, None, None]
+    if images.ndim != 4 or images.shape[1:] != (channels, *pixels):
+        wanted = ", ".join(map(str, (channels, *pixels)))
+        raise ConfigError(f"images: shape must be [n, {wanted}], got {list(images.shape)}")
+    if images.dtype.kind == "f":
+        return quantise_input(bundle, images)
+    bundle.formats[INPUT].check(images, "images")
+    return images.astype(np.int8)
 
 
 def predict(bundle: Bundle, images: Integers) -> Int64:

@@ -20,7 +20,7 @@ from torch import nn
 
 from pymodel.common.arrays import Bool
 from pymodel.common.errors import ConfigError
-from pymodel.network.supports import NAMED_KERNEL, make_support, thinned
+from pymodel.network.supports import NAMED_KERNEL, SupportSpec, make_support, thinned
 
 
 class MaskedSupport(Protocol):
@@ -30,7 +30,8 @@ class MaskedSupport(Protocol):
 
 
 class PSConv2d(nn.Conv2d):
-    """Drop-in for nn.Conv2d: the same arguments, plus `support` (a name such as "PSD1_P16", or an object).
+    """Drop-in for nn.Conv2d: the same arguments, plus `support`: a name such as "PSD1_P16", taps as files give them,
+    {"taps": [[0, 4, 8], [2]]}, or an object.
 
     weight: [out_channels, in_channels // groups, K, K]. The mask is a non-persistent buffer `pruned` (True
     off the support), so the state dict has the keys of nn.Conv2d and loads into the dense twin and back.
@@ -40,12 +41,12 @@ class PSConv2d(nn.Conv2d):
 
     pruned: torch.Tensor
 
-    def __init__(self, *args: Any, support: MaskedSupport | str = "dense", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, support: MaskedSupport | SupportSpec = "dense", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         height, width = self.kernel_size
         if height != width:
             raise ConfigError(f"kernel_size: must be square, got {height}x{width}")
-        self.support = make_support(support, height) if isinstance(support, str) else support
+        self.support = make_support(support, height) if isinstance(support, str | dict) else support
         mask = self.support.mask(self.out_channels, self.in_channels // self.groups)
         pruned = torch.from_numpy(~mask).to(self.weight.device)
         self.register_buffer("pruned", pruned, persistent=False)
@@ -99,20 +100,20 @@ def _clear_before_save(module: PSConv2d, _prefix: str, _keep_vars: bool) -> None
     module.clear_pruned()
 
 
-ConvRule = Callable[[str, nn.Conv2d], MaskedSupport | str | None]
+ConvRule = Callable[[str, nn.Conv2d], MaskedSupport | SupportSpec | None]
 """(qualified name, convolution) -> its support, or None to leave the convolution as it is."""
 
 
-def papers_rule(model: nn.Module, support: MaskedSupport | str) -> ConvRule:
+def papers_rule(model: nn.Module, support: MaskedSupport | SupportSpec) -> ConvRule:
     """The rule of the papers (supports.thinned): `support` where it is defined, the others stay as they are.
 
     Raises ConfigError for the name of no support.
     """
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
-    found = make_support(support, NAMED_KERNEL) if isinstance(support, str) else support
+    found = make_support(support, NAMED_KERNEL) if isinstance(support, str | dict) else support
     size = getattr(found, "kernel", NAMED_KERNEL)
 
-    def rule(name: str, conv: nn.Conv2d) -> MaskedSupport | str | None:
+    def rule(name: str, conv: nn.Conv2d) -> MaskedSupport | SupportSpec | None:
         return support if thinned(name == names[0], conv.kernel_size, conv.groups, size) else None
 
     return rule
@@ -134,7 +135,7 @@ def convert(model: nn.Module, rule: ConvRule) -> nn.Module:
     return model
 
 
-def _sparse_twin(conv: nn.Conv2d, support: MaskedSupport | str) -> PSConv2d:
+def _sparse_twin(conv: nn.Conv2d, support: MaskedSupport | SupportSpec) -> PSConv2d:
     twin = PSConv2d(
         conv.in_channels,
         conv.out_channels,

@@ -137,8 +137,9 @@ def to_fixed_point(network: NetworkModule, dataset: Dataset, config: TrainConfig
     return FixedPointNetwork(folded, formats, weight_formats, scales)
 
 
-def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, Note]) -> Bundle:
-    """The integers of a fixed-point network as a bundle. Raises ConfigError where they break its rules."""
+def export(fixed: FixedPointNetwork, dataset: Dataset | None, notes: dict[str, Note]) -> Bundle:
+    """The integers of a fixed-point network, trained on `dataset`, as a bundle. Raises ConfigError where they break its
+    rules."""
     weights, biases = {}, {}
     for name, module in fixed.layers.items():
         if isinstance(module, FixedConv | FixedLinear):
@@ -155,7 +156,7 @@ def export(fixed: FixedPointNetwork, dataset: Dataset, notes: dict[str, Note]) -
         weights=weights,
         biases=biases,
         scales={name: own.astype(np.uint16) for name, own in fixed.scales.items()},
-        dataset=dataset.name,
+        dataset=None if dataset is None else dataset.name,
         notes=notes,
     )
 

@@ -58,7 +58,7 @@ def test_a_file_in_the_way_is_named_and_kept(tmp_path: Path, psconv) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nonsense", "d"], "NAME: must be one of cifar10, digits, layers, networks, got 'nonsense'"),
+        (["nonsense", "d"], "NAME: must be one of cifar10, digits, layers, networks, own_network, got 'nonsense'"),
         (["digits"], "DIR: must be given: psconv init digits DIR"),
         (["digits", "."], "DIR: must not be the working directory, got .; name a folder in it, such as digits"),
     ],

@@ -19,6 +19,7 @@ ORDER = (
     "pymodel.network",
     "pymodel.golden",
     "pymodel.nn",
+    "pymodel.frontend",
     "pymodel.engine",
     "pymodel.counts",
     "pymodel.top",
@@ -32,6 +33,7 @@ ORDER = (
     "psconv.vendor",
     "psconv.report",
     "psconv.commands",
+    "psconv.api",
     "psconv.cli",
     "scripts",
 )
