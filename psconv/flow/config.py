@@ -143,22 +143,25 @@ class GeneratedNetwork(Strict):
 class Images(Strict):
     """What goes in."""
 
-    source: Literal["random", "digits", "file"] = Field(
+    source: Literal["random", "digits", "cifar10", "tiny-imagenet", "folder", "npz", "file"] = Field(
         "random",
-        description="`random`: the whole range of the input format; `digits`: test images of scikit-learn's "
-        "handwritten digits (a bundle for them); `file`: those in `images.path`",
+        description="`random`: the whole range of the input format; a data set as in a training's `data.dataset`: its "
+        "test images, for a bundle with its input; `file`: those in `images.path`",
     )
     path: FileName | None = Field(
         None,
-        description="`file`: an .npz with the array `images` [n, C, H, W], integers of the input format or real "
-        "numbers that are rounded to it, and, where there are labels, `labels`, int [n]",
+        description="where the data set lies (a training's `data.path`); `file`: an .npz with the array `images` "
+        "[n, C, H, W], integers of the input format or real numbers that are rounded to it, and, where there are "
+        "labels, `labels`, int [n]",
     )
-    count: int = bounds.IMAGES.field(2, description="images of the run; of `digits` and `file` the first ones")
+    count: int = bounds.IMAGES.field(2, description="images of the run; but for `random` the first ones")
 
     @model_validator(mode="after")
-    def _path_with_file(self) -> Images:
-        if (self.source == "file") != (self.path is not None):
-            raise ValueError("path: must be given with source: file, and only then")
+    def _path_where_needed(self) -> Images:
+        if self.source in ("folder", "npz", "file") and self.path is None:
+            raise ValueError(f"path: must be given with source: {self.source}, got none")
+        if self.source in ("random", "digits") and self.path is not None:
+            raise ValueError(f"path: must be left out with source: {self.source}, got {self.path}")
         return self
 
 

@@ -58,9 +58,10 @@ def _images(config: RunConfig, bundle: Bundle, folder: Path) -> tuple[Int8, Int6
     if config.images.source == "random":
         rng = np.random.default_rng([config.seed, 1])
         return random_images(rng, form, (count, *bundle.network.input.shape)), None
-    if config.images.path is not None:
-        return _images_of_file(folder / config.images.path, count, bundle)
-    data = load_dataset(config.images.source)
+    path = None if config.images.path is None else folder / config.images.path
+    if config.images.source == "file" and path is not None:
+        return _images_of_file(path, count, bundle)
+    data = load_dataset(config.images.source, path, "images")
     if data.shape != bundle.network.input.shape:
         raise ConfigError(
             f"images.source: must have images of {bundle.network.input.shape} as the network's input, "

@@ -50,7 +50,7 @@ def load_batches(root: Path) -> dict[str, Batch]:
         if (place / "data_batch_1.webp").is_file():
             return _read_mosaics(place)
     raise ConfigError(
-        f"data.path: {root}: no CIFAR-10 here; expected the folder {FOLDER}, the archive {ARCHIVE} "
+        f"{root}: no CIFAR-10 here; expected the folder {FOLDER}, the archive {ARCHIVE} "
         "or the mosaics data_batch_1.webp ... test_batch.webp"
     )
 

@@ -30,11 +30,11 @@ def load_folder(root: Path) -> Parts:
     grey, else red, green and blue. Raises ConfigError, naming the file, where one cannot be read or has another size.
     """
     if not root.is_dir():
-        raise ConfigError(f"data.path: {root}: must be a folder with a folder of images for each class")
+        raise ConfigError(f"{root}: must be a folder with a folder of images for each class")
     folders = [root / part for part in PARTS if (root / part).is_dir()] or [root]
     if len(folders) == 1 and folders[0] != root:
         missing = next(part for part in PARTS if root / part not in folders)
-        raise ConfigError(f"data.path: {root}: must have both {' and '.join(PARTS)}, or neither; {missing} is missing")
+        raise ConfigError(f"{root}: must have both {' and '.join(PARTS)}, or neither; {missing} is missing")
     classes = _classes(folders[0])
     named = [[(path, label) for label, name in enumerate(classes) for path in _files(f / name)] for f in folders]
     if len(folders) > 1 and (unknown := set(_classes(folders[1])) - set(classes)):

@@ -57,23 +57,23 @@ class Dataset:
         return (images.astype(np.int16) - self.zero_point).astype(np.int8)
 
 
-def load_dataset(name: str, path: Path | None = None) -> Dataset:
+def load_dataset(name: str, path: Path | None = None, key: str = "data") -> Dataset:
     """Load a data set by name.
 
     `path` says where it lies; without it, for cifar10 and tiny-imagenet, the environment variable PSCONV_DATA does. The
     name `folder` stands for a folder of the user's own, `npz` for a file (pymodel.datasets.own); such a set is called as
-    that folder or file is.
+    that folder or file is. key: of a configuration under which `path` stands, for messages.
     Raises ConfigError for an unknown name, an unknown location and for missing or damaged files.
     """
     if name not in _LOADERS:
         raise ConfigError(f"data.dataset: must be one of {', '.join(sorted(_LOADERS))}, got {name!r}")
-    return _LOADERS[name](path)
+    return _LOADERS[name](path, f"{key}.path")
 
 
-def _digits(path: Path | None) -> Dataset:
+def _digits(path: Path | None, key: str) -> Dataset:
     """scikit-learn's handwritten digits: 1,797 images of 8x8 pixels 0..16; a fixed split of 1,437 and 360."""
     if path is not None:
-        raise ConfigError(f"data.path: {path}: the digits come with scikit-learn; remove the key")
+        raise ConfigError(f"{key}: {path}: the digits come with scikit-learn; remove the key")
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -93,8 +93,8 @@ def _digits(path: Path | None) -> Dataset:
     )
 
 
-def _cifar10(path: Path | None) -> Dataset:
-    batches = cifar10.load_batches(_location(path, "cifar10"))
+def _cifar10(path: Path | None, key: str) -> Dataset:
+    batches = cifar10.load_batches(_location(path, "cifar10", key))
     images = {name: batch[0] for name, batch in batches.items()}
     labels = {name: batch[1] for name, batch in batches.items()}
     return Dataset(
@@ -110,8 +110,8 @@ def _cifar10(path: Path | None) -> Dataset:
     )
 
 
-def _tiny_imagenet(path: Path | None) -> Dataset:
-    content = tiny_imagenet.load_folder(_location(path, "tiny-imagenet"))
+def _tiny_imagenet(path: Path | None, key: str) -> Dataset:
+    content = tiny_imagenet.load_folder(_location(path, "tiny-imagenet", key))
     return Dataset(
         name="tiny-imagenet",
         classes=content.wnids,
@@ -122,19 +122,19 @@ def _tiny_imagenet(path: Path | None) -> Dataset:
     )
 
 
-def _folder(path: Path | None) -> Dataset:
-    root = _own(path, "folder")
+def _folder(path: Path | None, key: str) -> Dataset:
+    root = _own(path, "folder", key)
     return _of_parts(root.resolve().name, own.load_folder(root))
 
 
-def _npz(path: Path | None) -> Dataset:
-    file = _own(path, "file")
+def _npz(path: Path | None, key: str) -> Dataset:
+    file = _own(path, "file", key)
     return _of_parts(file.stem, own.load_npz(file))
 
 
-def _own(path: Path | None, what: str) -> Path:
+def _own(path: Path | None, what: str, key: str) -> Path:
     if path is None:
-        raise ConfigError(f"data.path: must be the {what} with the images, got none")
+        raise ConfigError(f"{key}: must be the {what} with the images, got none")
     return path.expanduser()
 
 
@@ -143,21 +143,21 @@ def _of_parts(name: str, parts: own.Parts) -> Dataset:
     return Dataset(name, classes, Split(*train), Split(*test), Format(bits=8, frac=7), zero_point=128)
 
 
-def _location(path: Path | None, name: str) -> Path:
+def _location(path: Path | None, name: str, key: str) -> Path:
     """Where the user said the data lies: the configuration's key first, then the environment."""
     if path is None and not os.environ.get(DATA_VARIABLE):
         raise ConfigError(
-            f"data.path: must be the folder of {name}, got none; give it here or in the environment variable "
+            f"{key}: must be the folder of {name}, got none; give it here or in the environment variable "
             f"{DATA_VARIABLE}"
         )
     root = Path(path if path is not None else os.environ[DATA_VARIABLE]).expanduser()
     if not root.exists():
-        source = "data.path" if path is not None else DATA_VARIABLE
+        source = key if path is not None else DATA_VARIABLE
         raise ConfigError(f"{source}: must be the folder of {name}, got {root}, which does not exist")
     return root
 
 
-_LOADERS: dict[str, Callable[[Path | None], Dataset]] = {
+_LOADERS: dict[str, Callable[[Path | None, str], Dataset]] = {
     "digits": _digits,
     "cifar10": _cifar10,
     "tiny-imagenet": _tiny_imagenet,

@@ -94,7 +94,7 @@ def test_a_folder_that_does_not_fit(change, message, tmp_path: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=re.escape(f"data.path: {tmp_path / 'none'}: must be a folder")):
+    with pytest.raises(ConfigError, match=re.escape(f"{tmp_path / 'none'}: must be a folder")):
         load_dataset("folder", tmp_path / "none")
     with pytest.raises(ConfigError, match=f"{tmp_path.name}: must hold a folder of images for each class, got none"):
         load_dataset("folder", tmp_path)
