@@ -159,9 +159,9 @@ def _whole(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Integers:
         case "maxpool":
             return ops.maxpool(x, layer.kernel, layer.stride, layer.padding)
         case "avgpool":
-            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding, out.bits)
+            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding)
         case "global_avgpool":
-            return ops.global_avgpool(x, out.bits)
+            return ops.global_avgpool(x)
         case "add":
             left, right = (bundle.formats[source].frac for source in layer.sources)
             return ops.add_residual(x, inputs[1], left, right, out.frac, out.bits, layer.relu)

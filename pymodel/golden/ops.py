@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import ConfigError
-from pymodel.network.formats import mean_scale, requantise
+from pymodel.network.formats import mean, requantise
 from pymodel.network.topology import window_positions
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
@@ -113,27 +113,16 @@ def maxpool(images: Integers, kernel: int, stride: int, padding: int = 0) -> Int
     return largest
 
 
-def avgpool(images: Integers, kernel: int, stride: int, padding: int, out_bits: int) -> Int64:
-    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout].
-
-    requantise(sum, shift, scale) with `mean_scale` of kernel**2. Raises ConfigError where there is none.
-    """
+def avgpool(images: Integers, kernel: int, stride: int, padding: int = 0) -> Int64:
+    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout], by `formats.mean`."""
     sums = _windows(images.astype(np.int64), kernel, stride, padding, 0).sum(axis=(4, 5))
-    return _mean(sums, kernel**2, "avgpool", out_bits)
+    return mean(sums, kernel**2)
 
 
-def global_avgpool(images: Integers, out_bits: int) -> Int64:
-    """Mean of each channel: int64 [n, c, 1, 1], as `avgpool` computes it.
-
-    Raises ConfigError where h * w has no `mean_scale`.
-    """
+def global_avgpool(images: Integers) -> Int64:
+    """Mean of each channel: int64 [n, c, 1, 1], by `formats.mean`."""
     sums = images.sum(axis=(2, 3), dtype=np.int64, keepdims=True)
-    return _mean(sums, images.shape[2] * images.shape[3], "global_avgpool", out_bits)
-
-
-def _mean(sums: Int64, count: int, what: str, out_bits: int) -> Int64:
-    scale, shift = mean_scale(count, what)
-    return requantise(sums, shift, out_bits, relu=False, scales=np.array(scale))
+    return mean(sums, images.shape[2] * images.shape[3])
 
 
 def add_residual(

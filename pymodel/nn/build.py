@@ -115,7 +115,8 @@ class GlobalAverage(nn.Module):
     """Mean of each channel, [n, C, 1, 1]."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean(dim=(2, 3), keepdim=True)
+        # Not `mean`, which multiplies by 1 / (h * w) on some devices: a half would not be one any more.
+        return x.sum(dim=(2, 3), keepdim=True) / (x.shape[2] * x.shape[3])
 
 
 def _module(layer: topology.Layer, source: topology.Shape) -> nn.Module:

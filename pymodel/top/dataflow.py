@@ -11,18 +11,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from pymodel.common.arrays import Integers
+import numpy as np
+
+from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import IN_PORT, OUT_PORT, identifiers
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
 from pymodel.network.bundle import Bundle
-from pymodel.network.topology import INPUT, AvgPool, Layer, Linear, MaxPool, Network, Weighted
+from pymodel.network.topology import INPUT, AvgPool, Concat, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.status import STATUS_BITS
 from pymodel.top.units import (
     AddUnit,
+    ConcatenateUnit,
     Control,
     EngineUnit,
     ForkUnit,
@@ -33,7 +36,9 @@ from pymodel.top.units import (
     PacketParserUnit,
     PoolUnit,
     Regroup,
+    ReluUnit,
     ResponseUnit,
+    ShuffleUnit,
     SplitPixelsUnit,
     SplitUnit,
     Stream,
@@ -50,16 +55,12 @@ NETWORK = "network"  # what the design of a whole network is called
 class Dataflow:
     """The units of a top from its input to its output, each after those that it reads.
 
-    top: the name of the C++ function and of the RTL's top module.
+    source: the input port. top: the name of the C++ function and of the RTL's top module.
     """
 
     units: list[Unit]
+    source: Stream
     top: str
-
-    @property
-    def source(self) -> Stream:
-        """The input port."""
-        return tensor(self.units[0].reads[0])
 
     @property
     def sink(self) -> Stream:
@@ -134,7 +135,7 @@ class Dataflow:
         found: dict[str, Stream] = {}
         for unit in self.units:
             for stream in unit.writes:
-                if isinstance(stream, Stream):
+                if isinstance(stream, Stream) and stream.whole:
                     found.setdefault(stream.layer, stream)
         return found
 
@@ -169,7 +170,7 @@ def single(
     """
     source, sink = Stream(IN_PORT, INPUT, shape.in_words), Stream(OUT_PORT, layer, shape.out_words)
     engine = EngineUnit("engine", layer, (source,), (sink,), shape, weights, bias, scales)
-    return Dataflow([engine], top_name(layer))
+    return Dataflow([engine], source, top_name(layer))
 
 
 def top_name(design: str) -> str:
@@ -209,15 +210,19 @@ class _Builder:
             raise ConfigError("network: input: must be read by a layer, got none")
         first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
         form = forms(self.shapes[first.name])[0] if first.name in self.shapes else Form(self.tensors[INPUT][0], 1)
-        self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, form)))
+        if self._flattens(first):
+            form = Form(math.gcd(form.group, self.tensors[INPUT][0]), 1)
+        source = Stream(IN_PORT, INPUT, self._words(INPUT, form))
+        self._distribute(replace(source, name="image") if self.loaded else source)
         for layer in self.layers:
             self._layer(layer)
         if self.loaded:
-            self._load_weights(self._words(INPUT, form))
-        return Dataflow(self.units, top_name(NETWORK))
+            self._load_weights(source)
+        return Dataflow(self.units, source, top_name(NETWORK))
 
-    def _load_weights(self, words: Words) -> None:
-        """Adds packet parser, loaders and response around the units."""
+    def _load_weights(self, source: Stream) -> None:
+        """Adds packet parser, loaders and response around the units, behind the input port."""
+        words = source.words
         bits, statuses = 8 * words.word_bytes, Control("statuses", STATUS_BITS)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
         if not engines:
@@ -237,12 +242,12 @@ class _Builder:
             )
             loaders.insert(0, loader)
             behind = (beats,)
-        image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
+        image = replace(source, name="image")
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
         parser = PacketParserUnit(
             "parser",
             INPUT,
-            (x,),
+            (source,),
             (*behind, image, statuses),
             identity(self.units),
             identity_beats(bits),
@@ -260,15 +265,13 @@ class _Builder:
         name, unit = layer.name, self.names[layer.name]
         if isinstance(layer, Weighted) and name in self.shapes:
             shape = self.shapes[name]
-            if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
-                size = "x".join(map(str, self.tensors[layer.input]))
-                raise ConfigError(
-                    f"layer {name}: input: must be one pixel for a fully connected layer in a network's top, "
-                    f"got {size}; pool before it"
-                )
             taken, made = forms(shape)
-            source, sink = self._source(layer.input, name, taken), self._output(name, made)
+            source, sink = self._source(layer.input, name), self._output(name, made)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+            if self._flattens(layer):
+                source, order = self._flattened(source)
+                weights = weights[:, order]
+            source = self._regrouped(source, taken)
             scales = self.bundle.scales.get(name)
             kind: type[EngineUnit] = EngineUnit
             ports: tuple[Control | WeightPort, ...] = ()
@@ -289,27 +292,67 @@ class _Builder:
             sink = self._output(name, _form(left))
             self.units.append(AddUnit(unit, name, (left, right), (sink,), (left_frac, right_frac, frac), layer.relu))
         elif isinstance(layer, MaxPool | AvgPool):
-            maximum = isinstance(layer, MaxPool)
-            if maximum and layer.padding:
-                raise ConfigError(f"layer {name}: padding: must be 0 for a maxpool in hardware, got {layer.padding}")
-            if not maximum:
-                _check_mean(name, layer.kernel**2)
             source = self._source(layer.input, name)
             both = Form(source.words.group, math.gcd(source.words.at_once, self.tensors[name][2]))
             source, sink = self._regrouped(source, both), self._output(name, both)
             window = layer.kernel, layer.stride, layer.padding
-            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, maximum))
+            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, isinstance(layer, MaxPool)))
         elif layer.op == "global_avgpool":
-            _check_mean(name, math.prod(self.tensors[layer.input][1:]))
             source = self._source(layer.input, name)
             sink = self._output(name, Form(source.words.group, 1))
             self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
+        elif layer.op == "relu":
+            source = self._source(layer.input, name)
+            self.units.append(ReluUnit(unit, name, (source,), (self._output(name, _form(source)),)))
+        elif layer.op == "concat":
+            self._concatenate(layer)
+        elif layer.op == "channel_shuffle":
+            source = self._source(layer.input, name)
+            whole = Form(source.words.channels, source.words.at_once)
+            source, sink = self._regrouped(source, whole), self._output(name, whole)
+            self.units.append(ShuffleUnit(unit, name, (source,), (sink,), layer.groups))
         else:
-            raise ConfigError(
-                f"layer {name}: op: must be one of conv, linear, add, maxpool, avgpool, global_avgpool in hardware, "
-                f"got {layer.op}"
-            )
+            raise ConfigError(f"layer {name}: engine: must be given for a {layer.op} in hardware, got none")
         self._distribute(tensor(self.units[-1].writes[0]))
+
+    def _concatenate(self, layer: Concat) -> None:
+        """The units of a concatenation: the first two inputs, and one more each time.
+
+        Its words are filled by every input, so that none ends in the middle of one; of those that can be so, the
+        narrowest ones that are as wide as the inputs' words, with which it is as fast as they come.
+        """
+        sources = [self._source(source, layer.name) for source in layer.inputs]
+        at_once = sources[0].words.at_once
+        common = math.gcd(*(source.words.channels for source in sources))
+        widest = max(source.words.group for source in sources)
+        group = next((n for n in range(widest, common) if common % n == 0), common)
+        form = Form(group, at_once)
+        joined, *others = [self._regrouped(source, form) for source in sources]
+        for at, other in enumerate(others):
+            last = at == len(others) - 1
+            name = self.names[layer.name] + ("" if last else f"_part{at + 1}")
+            both = replace(joined.words, channels=joined.words.channels + other.words.channels)
+            sink = self._output(layer.name, form) if last else Stream(name, layer.name, both, whole=False)
+            self.units.append(ConcatenateUnit(name, layer.name, (joined, other), (sink,)))
+            joined = sink
+
+    def _flattens(self, layer: Layer) -> bool:
+        """Whether a layer takes an image as the channels of one pixel."""
+        return isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1)
+
+    def _flattened(self, stream: Stream) -> tuple[Stream, Int64]:
+        """A tensor as one pixel, its words as they come: with words that are full.
+
+        Also int [C * H * W]: the place of each of that pixel's channels in the order channel, row, column.
+        """
+        words = stream.words
+        if words.channels % words.group:
+            stream = self._regrouped(stream, Form(math.gcd(words.channels, words.group), words.at_once))
+            words = stream.words
+        shape = words.per_pixel, words.group, words.height, words.width // words.at_once, words.at_once
+        order = np.arange(math.prod(shape)).reshape(shape).transpose(2, 3, 0, 4, 1).ravel()
+        flat = Words(words.channels * words.pixels, 1, 1, words.bits, words.fields)
+        return replace(stream, words=flat, whole=False), order
 
     def _output(self, layer: str, form: Form) -> Stream:
         port = layer == self.bundle.network.output and not self.loaded
@@ -318,7 +361,11 @@ class _Builder:
     def _distribute(self, stream: Stream) -> None:
         """Copies of a layer's output for its readers, in the words of its engines where they agree."""
         layer, readers = stream.layer, self.readers[stream.layer]
-        wanted = {forms(self.shapes[reader])[0] for reader in readers if reader in self.shapes}
+        wanted = {
+            forms(self.shapes[reader])[0]
+            for reader in readers
+            if reader in self.shapes and not self._flattens(self.bundle.network.layer(reader))
+        }
         if len(wanted) == 1:
             stream = self._regrouped(stream, wanted.pop())
         for at, reader in enumerate(readers[:-1]):
@@ -365,7 +412,8 @@ class _Builder:
         for kind, verb, wanted in steps:
             if wanted != _form(stream):
                 name = f"{origin}_as_{wanted.group}" + (f"x{wanted.at_once}" if wanted.at_once > 1 else "")
-                after = Stream(name, stream.layer, replace(stream.words, group=wanted.group, at_once=wanted.at_once))
+                words = replace(stream.words, group=wanted.group, at_once=wanted.at_once)
+                after = replace(stream, name=name, words=words)
                 self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))
                 stream = after
         return stream
@@ -378,13 +426,6 @@ def _form(stream: Stream) -> Form:
 def forms(shape: EngineShape) -> tuple[Form, Form]:
     """The forms of the words that an engine takes and makes."""
     return Form(shape.in_channels_per_beat, shape.Tx), Form(shape.out_channels_per_beat, shape.Tx)
-
-
-def _check_mean(name: str, count: int) -> None:
-    if count & (count - 1):
-        raise ConfigError(
-            f"layer {name}: the elements of a mean must be a power of two (2, 4, 8, ...) in hardware, got {count}"
-        )
 
 
 def needed_layers(network: Network) -> list[Layer]:

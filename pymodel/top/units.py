@@ -40,6 +40,7 @@ from pymodel.engine.maxplus import Link, Process
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, has_columns, kept_columns
 from pymodel.engine.words import Words
+from pymodel.network.formats import mean_scale
 from pymodel.top.status import Status
 
 _templates = templates(Path(__file__).with_name("templates"))
@@ -47,11 +48,15 @@ _templates = templates(Path(__file__).with_name("templates"))
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream between two units, or at a port. layer: whose output it carries, INPUT for the network's."""
+    """A stream between two units, or at a port. layer: whose output it carries, INPUT for the network's.
+
+    whole: it has that output as it is, not only its first channels, and not as one pixel.
+    """
 
     name: str
     layer: str
     words: Words
+    whole: bool = True
 
     @property
     def word_bits(self) -> int:
@@ -169,6 +174,22 @@ class Unit(ABC):
                 {stream.name: writes for stream in self.writes},
             )
         ]
+
+
+def _mean_constants(count: int, bits: int) -> list[Constant]:
+    """The members of a configuration that makes means of `count` integers of `bits` bits (mean.hpp); none for 0."""
+    scale, shift, doubled = mean_scale(count or 1, bits)
+    return [
+        *integers(
+            [
+                ("SHIFT", shift, "right shift from a sum, times the multiplier, to an output"),
+                ("MULTIPLIER_BITS", scale.bit_length(), "of the multiplier"),
+            ]
+        ),
+        ("long long", "MULTIPLIER", str(scale), "of a sum; 1: none"),
+        flag("DOUBLED", doubled, "of twice a sum and one"),
+        flag("RELU", False, "negative outputs stay"),
+    ]
 
 
 def _feeder_links(name: str, depths: Mapping[str, int]) -> dict[str, Link]:
@@ -360,8 +381,13 @@ class PoolUnit(Unit):
         """Bits of one tap of a pixel's word."""
         return self.in_words.group * self.in_words.bits
 
+    @property
+    def inverts_signs(self) -> bool:
+        """Whether the sign bits of activations are inverted in its feeder: zeros outside the image never win then."""
+        return self.maximum and self.padding > 0
+
     def constants(self) -> list[Constant]:
-        words, shift = self.in_words, (self.kernel**2).bit_length() - 1
+        words = self.in_words
         depth = self.feeder_depths.get("columns")
         columns = [("COLUMN_DEPTH", depth, "columns waiting for their windows")] if depth else []
         return [
@@ -381,12 +407,11 @@ class PoolUnit(Unit):
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", words.bits + (self.kernel**2 - 1).bit_length(), "of a window's sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
-                    ("SHIFT", 0 if self.maximum else shift, "right shift from a sum to an output"),
                     ("WINDOW_DEPTH", self.feeder_depths["windows"], "windows waiting"),
                     *columns,
                 ]
             ),
-            flag("RELU", False, "negative outputs stay"),
+            *_mean_constants(0 if self.maximum else self.kernel**2, words.bits),
             flag("MAXIMUM", self.maximum, "the largest element, else the mean"),
         ]
 
@@ -438,10 +463,9 @@ class GlobalAverageUnit(Unit):
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", self.sum_bits, "of a channel's sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
-                    ("SHIFT", words.pixels.bit_length() - 1, "right shift from a sum to an output"),
                 ]
             ),
-            flag("RELU", False, "negative outputs stay"),
+            *_mean_constants(words.pixels, words.bits),
         ]
 
     def processes(self, reload: bool = False) -> list[Process]:
@@ -482,6 +506,81 @@ class AddUnit(Unit):
             ),
             flag("RELU", self.relu, "negative outputs become zero"),
         ]
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        every = np.arange(self.out_words.count)
+        return self._single(len(every), every, every)
+
+
+@dataclass(frozen=True)
+class ReluUnit(Unit):
+    """ReLU as a layer of its own."""
+
+    function = "relu"
+    header = "relu.hpp"
+
+    def constants(self) -> list[Constant]:
+        words = self.in_words
+        return integers(
+            [
+                ("WORDS", words.count, "of an image"),
+                ("CHANNELS", words.fields, "of a word"),
+                ("BITS", words.bits, "of an activation"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        every = np.arange(self.out_words.count)
+        return self._single(len(every), every, every)
+
+
+@dataclass(frozen=True)
+class ConcatenateUnit(Unit):
+    """The channels of two tensors one after the other; those of the first fill its words."""
+
+    function = "concatenate"
+    header = "concatenate.hpp"
+
+    def constants(self) -> list[Constant]:
+        first, second = (tensor(stream).words for stream in self.reads)
+        return integers(
+            [
+                ("SETS", first.sets, "of pixels in a word"),
+                ("FIRST_GROUPS", first.per_pixel, "words of a set of the first input"),
+                ("SECOND_GROUPS", second.per_pixel, "words of a set of the second input"),
+                ("WORD_BITS", first.word_bits, "of a word"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        first, second = (tensor(stream).words.per_pixel for stream in self.reads)
+        sets = np.arange(self.in_words.sets)[:, None] * (first + second)
+        left, right = (sets + np.arange(first)).ravel(), (sets + first + np.arange(second)).ravel()
+        every = np.arange(self.out_words.count)
+        reads = dict(zip((stream.name for stream in self.reads), (left, right), strict=True))
+        return [Process(self.name, len(every), reads, {self.writes[0].name: every})]
+
+
+@dataclass(frozen=True)
+class ShuffleUnit(Unit):
+    """Channel shuffle: words of whole pixels, wired otherwise. groups: of channels."""
+
+    function = "shuffle"
+    header = "shuffle.hpp"
+
+    groups: int
+
+    def constants(self) -> list[Constant]:
+        words = self.in_words
+        return integers(
+            [
+                ("SETS", words.sets, "of TX pixels"),
+                ("TX", words.at_once, "neighbouring pixels in a word"),
+                ("CHANNELS", words.channels, "of a pixel, all in a word"),
+                ("BITS", words.bits, "of an activation"),
+                ("GROUPS", self.groups, "of channels"),
+            ]
+        )
 
     def processes(self, reload: bool = False) -> list[Process]:
         every = np.arange(self.out_words.count)

@@ -48,6 +48,12 @@ def requantised(sums: Int64, shift: int, bits: int, relu: bool, scales: Integers
     return kept
 
 
+def mean(sums: Int64, count: int) -> Int64:
+    """Sums over a number, to the nearest integer: a half more, rounded down."""
+    found: Int64 = np.floor_divide(sums * 2 + count, 2 * count)
+    return found
+
+
 def outputs(bundle: Bundle, x: Integers) -> dict[str, Int8]:
     """int8 [n, c, h, w] of every layer, by name; "input" is x itself."""
     found = {"input": x.astype(np.int8)}
@@ -77,13 +83,15 @@ def _output(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int64:
         return largest
     if layer.op == "avgpool":
         sums = patches(x, layer.kernel, layer.stride, layer.padding, 0).sum(axis=(0, 1))
-        return requantised(sums, _log2(layer.kernel**2), bits, False)
+        return mean(sums, layer.kernel**2)
     if layer.op == "global_avgpool":
         sums = x.sum(axis=(2, 3), keepdims=True)
-        return requantised(sums, _log2(x.shape[2] * x.shape[3]), bits, False)
+        return mean(sums, x.shape[2] * x.shape[3])
+    if layer.op == "relu":
+        return np.where(x > 0, x, 0)
+    if layer.op == "concat":
+        return np.concatenate([y.astype(np.int64) for y in inputs], axis=1)
+    if layer.op == "channel_shuffle":
+        size = x.shape[1] // layer.groups
+        return x[:, [channel % layer.groups * size + channel // layer.groups for channel in range(x.shape[1])]]
     raise NotImplementedError(f"{layer.op}: no campaign draws one")
-
-
-def _log2(count: int) -> int:
-    assert count & (count - 1) == 0, "means of other numbers of elements are no shifts; no campaign draws one"
-    return count.bit_length() - 1

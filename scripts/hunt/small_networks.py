@@ -129,7 +129,10 @@ def _drawn(rng: np.random.Generator) -> Case:
     size = [int(rng.choice([1, 2, 3, 4, 6, 8, 11, 16])), int(rng.integers(1, 10)), int(rng.integers(1, 10))]
     draft.shape = tuple(size)
     for _ in range(int(rng.integers(1, 5))):
-        ways = (draft.conv, draft.conv, draft.pool, draft.residual, draft.residual, draft.branches)
+        ways = (
+            *(draft.conv, draft.conv, draft.pool, draft.residual, draft.residual, draft.branches),
+            *(draft.concat, draft.shuffle, draft.relu),
+        )
         ways[int(rng.integers(len(ways)))]()
     draft.classifier()
     if not draft.layers:
@@ -209,8 +212,8 @@ class _Draft:
     def pool(self) -> None:
         channels, *size = self.shape
         op = self.one_of("maxpool", "avgpool")
-        kernel = self.one_of(1, 2, 2, 3) if op == "maxpool" else self.one_of(2, 2, 4)
-        padding = self.one_of(0, kernel // 2) if op == "avgpool" else 0
+        kernel = self.one_of(1, 2, 2, 3, 3, 4)
+        padding = self.one_of(0, kernel // 2)
         if min(size) + 2 * padding < kernel:
             return
         stride = self.one_of(1, 2, 2, 3)
@@ -239,13 +242,35 @@ class _Draft:
         right = left if self.rng.integers(5) == 0 else self.conv(like=like, kernel=self.one_of(1, 3))
         self.add("add", like, inputs=[left, right])
 
+    def concat(self) -> None:
+        """Two or three tensors of one size: paths from one, and that one too."""
+        start, shape = self.at, self.shape
+        found = [(start, shape[0])]
+        for _ in range(self.one_of(1, 1, 2)):
+            self.at, self.shape = start, shape
+            out = self.one_of(1, 2, 3, 4, 8)
+            found.append((self.conv(like=(out, *shape[1:])), out))
+        order = self.rng.permutation(len(found)).tolist()
+        if self.rng.integers(4) == 0:
+            order = [*order[1:], order[1]]
+        channels = sum(found[at][1] for at in order)
+        self.add("concat", (channels, *shape[1:]), inputs=[found[at][0] for at in order])
+
+    def shuffle(self) -> None:
+        channels = self.shape[0]
+        self.add(
+            "channel_shuffle", self.shape, groups=self.one_of(*[n for n in range(1, channels + 1) if channels % n == 0])
+        )
+
+    def relu(self) -> None:
+        self.add("relu", self.shape)
+
     def classifier(self) -> None:
-        """Nothing, or a mean over the image, or a fully connected layer on one pixel."""
-        pixels = self.shape[1] * self.shape[2]
-        if pixels & (pixels - 1) == 0 and self.rng.integers(2):
+        """Nothing, or a mean over the image, or a fully connected layer on all of it."""
+        if self.rng.integers(3) == 0:
             self.add("global_avgpool", (self.shape[0], 1, 1))
-        if self.shape[1:] == (1, 1) and self.rng.integers(2):
-            channels, out = self.shape[0], self.one_of(1, 3, 6, 10)
+        if self.rng.integers(3) == 0:
+            channels, out = math.prod(self.shape), self.one_of(1, 3, 6, 10)
             self._parallel(self.add("linear", (out, 1, 1), out_features=out), channels, out)
 
     def _parallel(self, name: str, blocks: int, outputs: int, period: int = 1, widths: int = 1) -> None:

@@ -101,6 +101,79 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
         network(conv("a", "input", 8, support="PS4_P4"), conv("b", "a", 5, support="PS4_P4"), height=3, width=4),
         {"a": {"feed": "channels"}, "b": {"feed": "channels", "fold": 2}},
     ),
+    "padded pools and means of any size": (
+        network(
+            conv("a", "input", 6),
+            {"op": "maxpool", "name": "largest", "input": "a", "kernel": 3, "stride": 2, "padding": 1},
+            {"op": "avgpool", "name": "mean", "input": "largest", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "avgpool", "name": "wide", "input": "mean", "kernel": 6, "stride": 1, "padding": 3},
+            {"op": "maxpool", "name": "overlapping", "input": "wide", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "global_avgpool", "name": "all", "input": "overlapping"},
+            {"op": "linear", "name": "fc", "input": "all", "out_features": 5},
+            height=7,
+            width=12,
+        ),
+        {"a": {"Tx": 2}},
+    ),
+    "inception": (
+        network(
+            conv("a", "input", 8, support="PS4_P4"),
+            conv("b", "a", 4, kernel=1, relu=True),
+            conv("c", "a", 12, support="PS4_P4"),
+            {"op": "maxpool", "name": "p", "input": "a", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "concat", "name": "all", "inputs": ["b", "c", "p", "b"]},
+            {"op": "relu", "name": "positive", "input": "all"},
+            conv("d", "positive", 3, kernel=1),
+            height=3,
+            width=4,
+        ),
+        {"b": {"Tx": 2, "To": 2}},
+    ),
+    "shuffled": (
+        network(
+            conv("a", "input", 10, support="PS4_P4"),
+            {"op": "relu", "name": "r", "input": "a"},
+            {"op": "concat", "name": "both", "inputs": ["r", "a"]},
+            {"op": "channel_shuffle", "name": "mixed", "input": "both", "groups": 4},
+            conv("b", "mixed", 6, support="PS4_P4"),
+            {"op": "channel_shuffle", "name": "again", "input": "b", "groups": 3},
+            {"op": "relu", "name": "end", "input": "again"},
+            height=3,
+            width=6,
+        ),
+        {"b": {"Tx": 3}},
+    ),
+    "flattened": (
+        network(
+            {"op": "linear", "name": "first", "input": "input", "out_features": 6, "relu": True},
+            {"op": "linear", "name": "last", "input": "first", "out_features": 3},
+            channels=6,
+            height=2,
+            width=3,
+        ),
+        {"first": {"Tb": 4}},
+    ),
+    "flattened words": (
+        network(
+            conv("a", "input", 10, support="PS4_P4", relu=True),
+            {"op": "linear", "name": "fc", "input": "a", "out_features": 7},
+            height=3,
+            width=4,
+        ),
+        {"a": {"Tx": 2}, "fc": {"Tb": 5, "fold": 2}},
+    ),
+    "one pixel pooled": (
+        network(
+            {"op": "relu", "name": "r", "input": "input"},
+            {"op": "maxpool", "name": "m", "input": "r", "kernel": 3, "stride": 2, "padding": 1},
+            {"op": "avgpool", "name": "p", "input": "r", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "concat", "name": "c", "inputs": ["m", "p", "input"]},
+            {"op": "global_avgpool", "name": "g", "input": "c"},
+            height=1,
+            width=1,
+        ),
+        {},
+    ),
 }
 
 
