@@ -90,14 +90,14 @@ rows:
         column = (column << G::ABOVE_BITS) | ap_uint<larger(G::ABOVE_BITS, 1)>(rows_above >> (t * G::ABOVE_BITS));
         rows_kept |= ap_uint<larger(G::LINES_BITS, 1)>(column >> G::PIECE_BITS) << (t * G::ABOVE_BITS);
       above:
-        for (int k = 0; k < C::PADDING; ++k) {
+        for (int k = 0; k < C::TOP; ++k) {
 #pragma HLS UNROLL
           if (r + k < C::KERNEL - 1) column.range((k + 1) * G::PIECE_BITS - 1, k * G::PIECE_BITS) = 0;
         }
         columns.range((t + 1) * G::COLUMN_BITS - 1, t * G::COLUMN_BITS) = column;
       }
       if (G::ABOVE) lines[at] = rows_kept;
-      if (ends_window<C>(r + C::PADDING, C::KERNEL - 1, C::OUT_HEIGHT)) column_words.write(columns);
+      if (ends_window<C>(r + C::TOP, C::KERNEL - 1, C::OUT_HEIGHT)) column_words.write(columns);
     }
   }
 }

@@ -11,7 +11,7 @@ namespace psconv {
 // Of a power of two of elements: a shift.
 //
 // \tparam C  configuration: OUT_BITS; MULTIPLIER of MULTIPLIER_BITS, 1 for a power of two; SHIFT; DOUBLED, whether the
-//            multiplier is for twice a sum and one; RELU, false
+//            multiplier is for twice a sum and one; RELU, false; LARGEST
 template <class C, bool MULTIPLIED = (C::MULTIPLIER > 1)> struct Mean {
   template <int W> static ap_int<C::OUT_BITS> of(const ap_int<W>& sum) {
 #pragma HLS INLINE

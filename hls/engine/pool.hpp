@@ -12,17 +12,12 @@
 
 namespace psconv {
 
-// Whether activations come with their sign bit inverted.
-//
-// \tparam C  configuration, as that of reduce
-template <class C> constexpr bool inverts_signs() { return C::MAXIMUM && C::PADDING > 0; }
-
 // Element `tap` of channel `channel` of the window of pixel t, column by column.
 template <class C>
 ap_int<C::IN_BITS> element(const typename WindowGeometry<C>::Window& window, int t, int tap, int channel) {
 #pragma HLS INLINE
   const ap_int<C::IN_BITS> value = field<C::IN_BITS>(window, (t * C::STRIDE * C::KERNEL + tap) * C::CHANNELS + channel);
-  return inverts_signs<C>() ? ap_int<C::IN_BITS>(value ^ ap_int<C::IN_BITS>(-(1 << (C::IN_BITS - 1)))) : value;
+  return C::INVERTS ? ap_int<C::IN_BITS>(value ^ ap_int<C::IN_BITS>(-(1 << (C::IN_BITS - 1)))) : value;
 }
 
 // Channel `channel` of the window of pixel t: its largest element.
@@ -88,7 +83,7 @@ template <class C, class X, class Y> void pool(hls::stream<X>& x, hls::stream<Y>
 #pragma HLS INLINE
   typename WindowGeometry<C>::WindowStream window_words;
 #pragma HLS STREAM variable = window_words depth = C::WINDOW_DEPTH
-  Feeder<C>::template run<inverts_signs<C>()>(x, window_words);
+  Feeder<C>::template run<C::INVERTS>(x, window_words);
   reduce<C>(window_words, y);
 }
 

@@ -54,6 +54,10 @@ class Format:
         """The real value of the integer 1."""
         return 2.0**-self.frac
 
+    def limits(self, relu: bool, clip: float | None = None) -> tuple[int, int]:
+        """The least and the greatest output: of a ReLU from 0, up to the real number `clip` where there is one."""
+        return 0 if relu else self.min, self.max if clip is None else int(self.quantise(np.array(clip)))
+
     def contains(self, array: Array) -> bool:
         """Whether every element is an integer of this format (an empty array is)."""
         array = np.asarray(array)
@@ -96,15 +100,18 @@ def check_range(array: Array, low: int, high: int, what: str) -> None:
         raise ConfigError(f"{what}: must be {low} to {high}, got {int(array[where])} at {index}")
 
 
-def requantise(acc: Integers, shift: int, out_bits: int, relu: bool, scales: Integers | None = None) -> Int64:
+def requantise(
+    acc: Integers, shift: int, out_bits: int, relu: bool, scales: Integers | None = None, high: int | None = None
+) -> Int64:
     """int64 array of `out_bits`-bit integers from accumulators (any integer array).
 
         p = acc * scale                             (p = acc where there are no scales)
         r = (p + (1 << (shift - 1))) >> shift       (arithmetic shift; r = p where shift is 0)
-        y = min(max(r, 0 if relu else -2**(out_bits - 1)), 2**(out_bits - 1) - 1)
+        y = min(max(r, 0 if relu else -2**(out_bits - 1)), high)
 
     Multiply, add half, shift right, saturate: rounding is to nearest, halves towards plus infinity. ReLU is
-    saturation at zero. shift = input.frac + weight.frac - output.frac, 0..31.
+    saturation at zero, from above at `high`: 2**(out_bits - 1) - 1 where it is None. shift = input.frac + weight.frac
+    - output.frac, 0..31.
 
     scales: integers 1..65535 that broadcast against acc, the scale of each element's output channel. A shift
     of its own for each channel is the special case scale = m << (shift - own shift), bit for bit.
@@ -123,7 +130,7 @@ def requantise(acc: Integers, shift: int, out_bits: int, relu: bool, scales: Int
         # The same number as in the formula, without a sum that could leave int64.
         rounded = (rounded >> shift) + ((rounded >> (shift - 1)) & 1)
     low = 0 if relu else -(1 << (out_bits - 1))
-    return np.clip(rounded, low, (1 << (out_bits - 1)) - 1)
+    return np.clip(rounded, low, (1 << (out_bits - 1)) - 1 if high is None else high)
 
 
 def check_shift(shift: int, what: str) -> None:

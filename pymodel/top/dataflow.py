@@ -63,9 +63,18 @@ class Dataflow:
     top: str
 
     @property
+    def sinks(self) -> list[Stream]:
+        """The output ports, in the order of the units."""
+        inside = {stream.name for unit in self.units for stream in unit.reads}
+        return [tensor(s) for unit in self.units for s in unit.writes if s.name not in inside]
+
+    @property
     def sink(self) -> Stream:
-        """The output port."""
-        return next(tensor(s) for unit in self.units for s in unit.writes if s.name == OUT_PORT)
+        """The output port. Raises ConfigError where there are several."""
+        sinks = self.sinks
+        if len(sinks) > 1:
+            raise ConfigError(f"network: output: must be one layer, got {', '.join(sink.layer for sink in sinks)}")
+        return sinks[0]
 
     @property
     def packet_parser(self) -> PacketParserUnit | None:
@@ -80,13 +89,19 @@ class Dataflow:
 
     @property
     def out_beats(self) -> int:
-        """Output beats of an image."""
-        return self.sink.words.count + (self.packet_parser is not None)
+        """Output beats of an image. Raises ConfigError as `sink` does."""
+        return self.sink_beats[self.sink.name]
+
+    @property
+    def sink_beats(self) -> dict[str, int]:
+        """Output beats of an image, by port."""
+        return {sink.name: sink.words.count + (self.packet_parser is not None) for sink in self.sinks}
 
     @property
     def streams(self) -> list[Stream | Control]:
         """The streams between two units."""
-        return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
+        ports = {sink.name for sink in self.sinks}
+        return [s for unit in self.units for s in unit.writes if s.name not in ports]
 
     @property
     def interval(self) -> int:
@@ -198,14 +213,17 @@ class _Builder:
             for source in layer.sources:
                 self.readers[source].append(layer.name)
         self.waiting: dict[tuple[str, str], list[Stream]] = {}  # (layer, reader) -> its copies of the output
+        self.ends = self._ends()
+
+    def _ends(self) -> dict[str, str]:
+        """The stream in which each output of the network ends, by layer: at a port, or at the response."""
+        outputs = self.bundle.network.outputs
+        if not self.loaded:
+            return {name: OUT_PORT if len(outputs) == 1 else f"{OUT_PORT}_{self.names[name]}" for name in outputs}
+        output = self.bundle.network.only_output("loaded weights")
+        return {output: self.names[output]}
 
     def run(self) -> Dataflow:
-        output = self.bundle.network.output
-        if self.readers[output]:
-            raise ConfigError(
-                f"layer {output}: the network's output must have no other reader in hardware, "
-                f"got {self.readers[output][0]}"
-            )
         if not self.readers[INPUT]:
             raise ConfigError("network: input: must be read by a layer, got none")
         first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
@@ -289,13 +307,14 @@ class _Builder:
             right = self._source(layer.inputs[1], name, _form(left))
             formats = self.bundle.formats
             left_frac, right_frac, frac = (formats[one].frac for one in (*layer.inputs, name))
-            sink = self._output(name, _form(left))
-            self.units.append(AddUnit(unit, name, (left, right), (sink,), (left_frac, right_frac, frac), layer.relu))
+            sink, largest = self._output(name, _form(left)), self.bundle.limits(name)[1]
+            fracs = left_frac, right_frac, frac
+            self.units.append(AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu, largest))
         elif isinstance(layer, MaxPool | AvgPool):
             source = self._source(layer.input, name)
             both = Form(source.words.group, math.gcd(source.words.at_once, self.tensors[name][2]))
             source, sink = self._regrouped(source, both), self._output(name, both)
-            window = layer.kernel, layer.stride, layer.padding
+            window = layer.kernel, layer.stride, layer.pads
             self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, isinstance(layer, MaxPool)))
         elif layer.op == "global_avgpool":
             source = self._source(layer.input, name)
@@ -303,7 +322,8 @@ class _Builder:
             self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
         elif layer.op == "relu":
             source = self._source(layer.input, name)
-            self.units.append(ReluUnit(unit, name, (source,), (self._output(name, _form(source)),)))
+            sink = self._output(name, _form(source))
+            self.units.append(ReluUnit(unit, name, (source,), (sink,), self.bundle.limits(name)[1]))
         elif layer.op == "concat":
             self._concatenate(layer)
         elif layer.op == "channel_shuffle":
@@ -355,11 +375,11 @@ class _Builder:
         return replace(stream, words=flat, whole=False), order
 
     def _output(self, layer: str, form: Form) -> Stream:
-        port = layer == self.bundle.network.output and not self.loaded
-        return Stream(OUT_PORT if port else self.names[layer], layer, self._words(layer, form))
+        ends = layer in self.ends and not self.readers[layer]
+        return Stream(self.ends[layer] if ends else self.names[layer], layer, self._words(layer, form))
 
     def _distribute(self, stream: Stream) -> None:
-        """Copies of a layer's output for its readers, in the words of its engines where they agree."""
+        """Copies of a layer's output for its readers, in the words of its engines where they agree; last for a port."""
         layer, readers = stream.layer, self.readers[stream.layer]
         wanted = {
             forms(self.shapes[reader])[0]
@@ -368,16 +388,21 @@ class _Builder:
         }
         if len(wanted) == 1:
             stream = self._regrouped(stream, wanted.pop())
-        for at, reader in enumerate(readers[:-1]):
+        if not readers:
+            return
+        names = [self._copy_name(layer, at) for at in range(len(readers))]
+        if layer in self.ends:
+            names.append(self.ends[layer])
+        copies = []
+        for at, name in enumerate(names[:-1]):
             number = "" if at == 0 else str(at + 1)
-            copy = replace(stream, name=self._copy_name(layer, at))
-            last = at == len(readers) - 2
-            rest = replace(stream, name=self._copy_name(layer, at + 1) if last else f"{self.names[layer]}_rest{number}")
+            copy = replace(stream, name=name)
+            rest = replace(stream, name=names[-1] if at == len(names) - 2 else f"{self.names[layer]}_rest{number}")
             self.units.append(ForkUnit(f"{self.names[layer]}_fork{number}", layer, (stream,), (copy, rest)))
-            self.waiting.setdefault((layer, reader), []).append(copy)
+            copies.append(copy)
             stream = rest
-        if readers:
-            self.waiting.setdefault((layer, readers[-1]), []).append(stream)
+        for reader, copy in zip(readers, [*copies, stream], strict=False):
+            self.waiting.setdefault((layer, reader), []).append(copy)
 
     def _copy_name(self, layer: str, at: int) -> str:
         """The name of the copy for the reader number `at`; one layer may read a tensor twice."""
@@ -430,7 +455,7 @@ def forms(shape: EngineShape) -> tuple[Form, Form]:
 
 def needed_layers(network: Network) -> list[Layer]:
     """The layers that the network's output depends on, in order: those that a network's top builds."""
-    wanted, needed = {network.output}, []
+    wanted, needed = {*network.outputs}, []
     for layer in reversed(network.layers):
         if layer.name in wanted:
             needed.append(layer)

@@ -41,6 +41,7 @@ from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, has_columns, kept_columns
 from pymodel.engine.words import Words
 from pymodel.network.formats import mean_scale
+from pymodel.network.topology import Padding
 from pymodel.top.status import Status
 
 _templates = templates(Path(__file__).with_name("templates"))
@@ -183,6 +184,7 @@ def _mean_constants(count: int, bits: int) -> list[Constant]:
         *integers(
             [
                 ("SHIFT", shift, "right shift from a sum, times the multiplier, to an output"),
+                ("LARGEST", (1 << (bits - 1)) - 1, "output"),
                 ("MULTIPLIER_BITS", scale.bit_length(), "of the multiplier"),
             ]
         ),
@@ -239,7 +241,8 @@ class EngineUnit(Unit):
 
     def computes(self) -> dict[str, Any]:
         # The others say how the same is computed.
-        return self.shape.model_dump(mode="json", exclude={"packing", "feed", "multiplier_bits", "ultra_weights"})
+        how = {"packing", "feed", "multiplier_bits", "ultra_weights"}
+        return self.shape.model_dump(mode="json", exclude=how, exclude_none=True)
 
     @property
     def feeder_depths(self) -> dict[str, int]:
@@ -338,7 +341,7 @@ class PoolUnit(Unit):
 
     kernel: int
     stride: int
-    padding: int
+    pads: Padding
     maximum: bool
     network_interval: int = 0
 
@@ -384,7 +387,7 @@ class PoolUnit(Unit):
     @property
     def inverts_signs(self) -> bool:
         """Whether the sign bits of activations are inverted in its feeder: zeros outside the image never win then."""
-        return self.maximum and self.padding > 0
+        return self.maximum and any(self.pads)
 
     def constants(self) -> list[Constant]:
         words = self.in_words
@@ -395,7 +398,8 @@ class PoolUnit(Unit):
                 [
                     ("KERNEL", self.kernel, "rows and columns of a window"),
                     ("STRIDE", self.stride, "input pixels from one output pixel to the next"),
-                    ("PADDING", self.padding, "rows and columns of zeros on each side"),
+                    ("TOP", self.pads.top, "rows of zeros above the image"),
+                    ("LEFT", self.pads.left, "columns of zeros to the left of it"),
                     ("HEIGHT", self.height, "rows of the input image"),
                     ("WIDTH", self.width, "columns of the input image"),
                     ("OUT_HEIGHT", self.hout, "rows of the output image"),
@@ -413,6 +417,7 @@ class PoolUnit(Unit):
             ),
             *_mean_constants(0 if self.maximum else self.kernel**2, words.bits),
             flag("MAXIMUM", self.maximum, "the largest element, else the mean"),
+            flag("INVERTS", self.inverts_signs, "sign bits in the feeder: zeros outside the image never win"),
         ]
 
     @property
@@ -476,13 +481,14 @@ class GlobalAverageUnit(Unit):
 
 @dataclass(frozen=True)
 class AddUnit(Unit):
-    """Residual addition. fracs: of the two inputs and of the output."""
+    """Residual addition. fracs: of the two inputs and of the output; largest: output."""
 
     function = "add"
     header = "add.hpp"
 
     fracs: tuple[int, int, int]
     relu: bool
+    largest: int
 
     def constants(self) -> list[Constant]:
         left, right = (tensor(stream).words for stream in self.reads)
@@ -502,6 +508,7 @@ class AddUnit(Unit):
                     ("SUM_BITS", max(widths) + 1, "of a sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
                     ("SHIFT", shifts[2], "right shift from a sum to an output"),
+                    ("LARGEST", self.largest, "output"),
                 ]
             ),
             flag("RELU", self.relu, "negative outputs become zero"),
@@ -514,10 +521,12 @@ class AddUnit(Unit):
 
 @dataclass(frozen=True)
 class ReluUnit(Unit):
-    """ReLU as a layer of its own."""
+    """ReLU as a layer of its own. largest: output."""
 
     function = "relu"
     header = "relu.hpp"
+
+    largest: int
 
     def constants(self) -> list[Constant]:
         words = self.in_words
@@ -526,6 +535,7 @@ class ReluUnit(Unit):
                 ("WORDS", words.count, "of an image"),
                 ("CHANNELS", words.fields, "of a word"),
                 ("BITS", words.bits, "of an activation"),
+                ("LARGEST", self.largest, "output"),
             ]
         )
 

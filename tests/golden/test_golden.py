@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -123,9 +124,12 @@ def test_convolutions_that_do_not_fit(images: tuple, weights: tuple, groups: int
 # Every operation, against loops over Python integers
 
 
-def rounded(total: Fraction, out: Format, relu: bool) -> int:
-    """Exact value, in units of the output format, rounded half up and saturated."""
-    return min(max((total + Fraction(1, 2)).__floor__(), 0 if relu else out.min), out.max)
+def rounded(total: Fraction, out: Format, relu: bool, clip: float | None = None) -> int:
+    """Exact value, in units of the output format, rounded half up and saturated; at `clip`, rounded likewise, too."""
+    most = (
+        out.max if clip is None else min(out.max, math.floor(Fraction(clip) * Fraction(2) ** out.frac + Fraction(1, 2)))
+    )
+    return min(max((total + Fraction(1, 2)).__floor__(), 0 if relu else out.min), most)
 
 
 def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray]:
@@ -144,8 +148,9 @@ def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray
         scales = [Fraction(int(own)) for own in bundle.scales.get(name, np.ones(y.shape[0], int))]
         for c, row, column in itertools.product(*map(range, y.shape)):
             if layer.op in ("conv", "maxpool", "avgpool"):
+                top, left = [layer.padding] * 2 if isinstance(layer.padding, int) else layer.padding[:2]
                 window = [
-                    (layer.stride * row + i - layer.padding, layer.stride * column + j - layer.padding)
+                    (layer.stride * row + i - top, layer.stride * column + j - left)
                     for i in range(layer.kernel)
                     for j in range(layer.kernel)
                 ]
@@ -158,11 +163,11 @@ def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray
                         for t, place in enumerate(window):
                             total += int(w[c, k].flat[t]) * at(x, first + k, *place, 0)
                     factor = unit * scales[c] * Fraction(2) ** -bundle.weight_formats[name].frac / scale[name]
-                    y[c, row, column] = rounded(total * factor, out, layer.relu)
+                    y[c, row, column] = rounded(total * factor, out, layer.relu, layer.clip)
                 case "linear":
                     total = sum(int(a) * int(b) for a, b in zip(bundle.weights[name][c], x.flat, strict=True))
                     factor = unit * scales[c] * Fraction(2) ** -bundle.weight_formats[name].frac / scale[name]
-                    y[c] = rounded((total + int(bundle.bias(name)[c])) * factor, out, layer.relu)
+                    y[c] = rounded((total + int(bundle.bias(name)[c])) * factor, out, layer.relu, layer.clip)
                 case "maxpool":
                     values = [at(x, c, *place, None) for place in window]
                     y[c, row, column] = max(value for value in values if value is not None)
@@ -173,9 +178,9 @@ def evaluate_by_loops(bundle: Bundle, image: np.ndarray) -> dict[str, np.ndarray
                     y[c] = rounded(Fraction(int(x[c].sum()), x[c].size), out, False)
                 case "add":
                     total = sum(int(tensors[s][c, row, column]) * scale[s] for s in layer.sources)
-                    y[c, row, column] = rounded(total / scale[name], out, layer.relu)
+                    y[c, row, column] = rounded(total / scale[name], out, layer.relu, layer.clip)
                 case "relu":
-                    y[c, row, column] = max(0, int(x[c, row, column]))
+                    y[c, row, column] = rounded(Fraction(int(x[c, row, column])), out, True, layer.clip)
                 case "concat":
                     parts = [plane for source in layer.sources for plane in tensors[source]]
                     y[c, row, column] = parts[c][row, column]

@@ -216,7 +216,7 @@ def test_accumulator_that_is_too_small() -> None:
 @pytest.mark.parametrize("bits", [2, 5, 8])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7, 9, 10, 12, 25, 36, 49, 63, 100, 196, 255, 257])
 def test_multipliers_of_means_are_exact(count: int, bits: int) -> None:
-    """Of every sum, by fractions."""
+    """They give the mean of every sum, by fractions."""
     scale, shift, doubled = mean_scale(count, bits)
     for total in range(-(count << (bits - 1)), count * ((1 << (bits - 1)) - 1) + 1):
         exact = math.floor(Fraction(total, count) + Fraction(1, 2))

@@ -22,10 +22,9 @@ from pymodel.top import cpp
 from pymodel.top import cycles as network_cycles
 from pymodel.top.cycles import slowest, stream_depths_between
 from pymodel.top.dataflow import build
+from pymodel.top.packets import loadable
 from pymodel.top.units import ConcatenateUnit, ForkUnit, GatherUnit, SplitUnit
 from tests.helpers.networks import DIGITS, NETWORKS, conv, made, network, some_images
-
-FLATTENING = ("first", "fc", "input", "a")  # layers of NETWORKS that take an image as one pixel, and what they read
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -37,12 +36,17 @@ def test_streams_connect_what_they_should(name: str) -> None:
         for stream in unit.reads:
             source = written.pop(stream.name)  # written once, before
             if stream != source:  # an image taken as one pixel
-                assert unit.layer in FLATTENING and replace(stream, words=source.words, whole=True) == source
+                assert replace(stream, words=source.words, whole=True) == source
                 assert (stream.words.count, stream.word_bits) == (source.words.count, source.word_bits)
         for stream in unit.writes:
             assert stream.name not in written
             written[stream.name] = stream
-    assert list(written) == ["y"]
+    outputs = bundle.network.outputs
+    names = {output: "y" if len(outputs) == 1 else f"y_{output}" for output in outputs}
+    assert {name: stream.layer for name, stream in written.items()} == {
+        name.replace("y_y_c", "y_l2_y_c"): output for output, name in names.items()
+    }
+    assert list(written.values()) == dataflow.sinks
     assert len({unit.name for unit in dataflow.units}) == len(dataflow.units)
     assert set(dataflow.probes) - {"input"} == {layer.name for layer in bundle.network.layers}
 
@@ -52,10 +56,13 @@ def test_cpp_is_the_golden_model(name: str, tmp_path: Path) -> None:
     bundle, dataflow = made(name)
     images = some_images(bundle, 3)
     cpp.write(tmp_path, dataflow, name)
-    expected = golden.run(bundle, images)[bundle.network.output]
-    assert len(np.unique(expected)) > 3  # not all saturated, not all zero
-    result = csim.run(csim.build(tmp_path), images, dataflow.source.words, dataflow.sink.words)
-    np.testing.assert_array_equal(result, expected)
+    expected = golden.run(bundle, images)
+    sinks = dataflow.sinks
+    found = csim.run_all(csim.build(tmp_path), images, dataflow.source.words, [sink.words for sink in sinks])
+    assert {sink.layer for sink in sinks} == set(bundle.network.outputs)
+    for sink, result in zip(sinks, found, strict=True):
+        assert len(np.unique(expected[sink.layer])) > 3  # not all saturated, not all zero
+        np.testing.assert_array_equal(result, expected[sink.layer])
 
 
 def test_additions_align_their_inputs(tmp_path: Path) -> None:
@@ -102,6 +109,23 @@ def test_words_of_a_concatenation_are_filled_by_every_input() -> None:
     _, dataflow = made("shuffled")  # 10 and 10 channels in words of 4
     (unit,) = (unit for unit in dataflow.units if isinstance(unit, ConcatenateUnit))
     assert (unit.out_words.group, unit.out_words.at_once) == (5, 1)
+
+
+def test_an_output_that_is_read_is_copied() -> None:
+    _, dataflow = made("outputs on the way")
+    forks = [unit for unit in dataflow.units if isinstance(unit, ForkUnit)]
+    ends = {stream.name for fork in forks for stream in fork.writes} & dataflow.sink_beats.keys()
+    assert ends == {"y_a", "y_l2_y_c"}  # b and f are read by no layer
+    with pytest.raises(ConfigError, match="network: output: must be one layer, got a, b, y_c, f"):
+        _ = dataflow.sink
+
+
+def test_loaded_weights_need_one_output() -> None:
+    net, _ = NETWORKS["outputs on the way"]
+    bundle = random_bundle(net, 0)
+    shapes = {name: loadable(engine_shape(bundle, name)) for name in bundle.weights}
+    with pytest.raises(ConfigError, match="output: must be one layer for loaded weights, got f, a, b, y_c"):
+        build(bundle, shapes, loaded=True)
 
 
 def test_a_layer_with_weights_has_an_engine() -> None:
