@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from rtl_tb.job import Job
 from rtl_tb.ports import Ports, Stream, parse_ports
 from rtl_tb.progress import Meter, Progress, write_progress
 from rtl_tb.result import CycleNumbers, Result
-from rtl_tb.scoreboard import Verdict, compare_beats, compare_words
+from rtl_tb.scoreboard import ProbeVerdict, Verdict, compare_beats, compare_words
 
 PERIOD_NS = 10
 _RESET_CYCLES = 8
@@ -43,10 +44,11 @@ _CHANCE = 2**32  # the components count chances in units of 1 / _CHANCE
 class Phase:
     """What one stretch between two resets produced.
 
-    beats, words: structured arrays (rtl_tb/records.py). moved: beats transferred, by stream.
+    beats, words: structured arrays (rtl_tb/records.py), by output stream and by probe. moved: beats transferred, by
+    stream.
     """
 
-    beats: Array
+    beats: dict[str, Array]
     words: dict[str, Array]
     first_in: int | None
     last_in: int | None
@@ -62,9 +64,10 @@ class Bench:
 
     def __init__(self, dut: SimHandleBase, job: Job, ports: Ports, folder: Path) -> None:
         self._dut, self._job, self._ports, self._folder = dut, job, ports, folder
-        self._in, self._out = ports.named(job.source, "in"), ports.stream("out")
+        self._in = ports.named(job.source, "in")
+        self._sinks = {name: ports.named(name, "out") for name in job.sinks}
         with np.load(job.data) as data:
-            self._expected = data["expected"]
+            self._expected = {name: data[f"expected_{name}"] for name in job.sinks}
             self._expected_words = {name: data[f"probe_{name}"] for name in job.probes}
         self._meter = Meter()
         self._records_read: dict[str, int] = defaultdict(int)  # by file
@@ -94,10 +97,18 @@ class Bench:
         return self._phase()
 
     def judge(self, phase: Phase, complete: bool) -> tuple[Verdict, dict[str, dict[str, object]]]:
-        """Compare what `phase` recorded with what was expected: output beats; words of the probed streams."""
-        last = phase.beats["last"] != 0 if "TLAST" in self._out.signals else None
-        layout = self._job.layouts[self._out.name]
-        verdict = compare_beats(self._out.name, self._expected, phase.beats["data"], last, layout, complete)
+        """Compare what `phase` recorded with what was expected: output beats; words of the probed streams.
+
+        The verdict is of all outputs together. Where there are several, each is among the probes as well.
+        """
+        outputs = {
+            name: self._judge_output(stream, phase.beats[name], complete) for name, stream in self._sinks.items()
+        }
+        verdict = Verdict(
+            sum(one.mismatch_count for one in outputs.values()),
+            [mismatch for one in outputs.values() for mismatch in one.mismatches],
+            [error for one in outputs.values() for error in one.errors],
+        )
         probes = {
             name: compare_words(name, expected, phase.words[name], self._job.layouts[name], complete)
             for name, expected in self._expected_words.items()
@@ -105,7 +116,19 @@ class Bench:
         # What goes wrong first inside explains what comes out.
         inner = [error for probe in probes.values() for error in probe.errors]
         verdict.errors = phase.errors + inner + verdict.errors
+        if len(outputs) > 1:
+            probes |= {
+                name: ProbeVerdict(
+                    len(phase.beats[name]), len(self._expected[name]), one.mismatch_count, errors=one.errors
+                )
+                for name, one in outputs.items()
+            }
         return verdict, {name: probe.as_dict() for name, probe in probes.items()}
+
+    def _judge_output(self, stream: Stream, beats: Array, complete: bool) -> Verdict:
+        last = beats["last"] != 0 if "TLAST" in stream.signals else None
+        layout = self._job.layouts[stream.name]
+        return compare_beats(stream.name, self._expected[stream.name], beats["data"], last, layout, complete)
 
     def protocol_errors(self) -> tuple[list[str], int]:
         """The first violations on each stream, in words, and how many there are."""
@@ -128,7 +151,7 @@ class Bench:
 
     def _phase(self) -> Phase:
         """The state of the halted run."""
-        source, sink = self._in.name, self._out.name
+        source, sink = self._in.name, self._job.sinks[0]
         end = self._get("cycle") - 1
         errors = []
         if self._get("stuck"):
@@ -138,7 +161,10 @@ class Bench:
             errors.append(watchdog.report(self._job.timeout_cycles, end, states, inner, levels))
         sent = self._get(f"{source}_moved")
         return Phase(
-            beats=self._new_records(records.sink(sink), records.sink_type(self._out.bytes)),
+            beats={
+                name: self._new_records(records.sink(name), records.sink_type(stream.bytes))
+                for name, stream in self._sinks.items()
+            },
             words={
                 name: self._new_records(records.probe(name), records.probe_type(words.shape[1]))
                 for name, words in self._expected_words.items()
@@ -168,16 +194,16 @@ class Bench:
         )
 
     def _progress(self) -> Progress:
-        streams = self._ports.streams
+        streams, sink = self._ports.streams, self._job.sinks[0]
         moved = {stream.name: self._get(f"{stream.name}_moved") for stream in streams}
         total = sum(self._total(stream) for stream in streams)
         return self._meter.measure(
-            self._get("cycle"), moved[self._out.name], len(self._expected), sum(moved.values()), total
+            self._get("cycle"), moved[sink], len(self._expected[sink]), sum(moved.values()), total
         )
 
     def _total(self, stream: Stream) -> int:
         """Beats that are to move on the stream."""
-        return self._job.beats[stream.name] if stream.direction == "in" else len(self._expected)
+        return self._job.beats[stream.name] if stream.direction == "in" else len(self._expected[stream.name])
 
     def _new_records(self, file: str, kind: np.dtype[np.void]) -> Array:
         """The records that came since the last call."""
@@ -195,28 +221,32 @@ class Bench:
         getattr(self._dut, name).value = value
 
 
-def cycles_of(phase: Phase, beats_per_image: int) -> CycleNumbers:
+def cycles_of(phase: Phase, beats_per_image: Mapping[str, int]) -> CycleNumbers:
     """Cycle numbers of the phase, the first whole cycle after its reset being 0 (that in which a process issues first).
 
-    `total` is from first_in to last_out, both included.
+    `total` is from first_in to last_out, both included. beats_per_image: by output stream; an image ends with the last
+    beat of all of them.
     """
-    out = phase.beats["cycle"].tolist()
+    out = sorted(cycle for beats in phase.beats.values() for cycle in beats["cycle"].tolist())
+    ends = [phase.beats[name]["cycle"].tolist()[count - 1 :: count] for name, count in beats_per_image.items()]
     total = out[-1] - phase.first_in + 1 if out and phase.first_in is not None else None
     return {
         "first_in": phase.first_in,
         "last_in": phase.last_in,
         "first_out": out[0] if out else None,
         "last_out": out[-1] if out else None,
-        "image_last": out[beats_per_image - 1 :: beats_per_image],
+        "image_last": [max(of_image) for of_image in zip(*ends, strict=False)],
         "total": total,
         "simulated": phase.end,
     }
 
 
-def write_result(folder: Path, result: Result, beats: Array) -> None:
-    """beats.npz first, result.json last: its presence says that both are whole."""
-    last = beats["last"] != 0
-    write_atomically(folder / "beats.npz", lambda target: np.savez(target, beats=beats["data"], last=last))
+def write_result(folder: Path, result: Result, beats: Mapping[str, Array]) -> None:
+    """beats.npz first, result.json last: its presence says that both are whole. beats: by output stream."""
+    first, *others = beats
+    arrays = {"beats": beats[first]["data"], "last": beats[first]["last"] != 0}
+    arrays |= {f"beats_{name}": beats[name]["data"] for name in others}
+    write_atomically(folder / "beats.npz", lambda target: np.savez(target, allow_pickle=False, **arrays))
     write_text(folder / "result.json", json.dumps(result, indent=1))
 
 
@@ -242,7 +272,7 @@ async def stream_in_order(dut: SimHandleBase) -> None:
         "mismatches": [asdict(mismatch) for mismatch in verdict.mismatches],
         "errors": errors,
         "protocol_errors": count,
-        "cycles": cycles_of(phase, job.layouts[ports.stream("out").name].beats),
+        "cycles": cycles_of(phase, {name: job.layouts[name].beats for name in job.sinks}),
         "moved": phase.moved,
         "stalls": phase.stalls,
         "probes": probes,

@@ -29,11 +29,11 @@ def render_top(ports: Ports, probes: Mapping[str, int], levels: Sequence[str] = 
 
     levels: streams with a FIFO in the design, whose words are counted: what comes in and has not gone out.
 
-    Raises ConfigError: no input stream, no output stream or several.
+    Raises ConfigError: no input stream, no output stream.
     """
-    ports.stream("out")
-    if not any(stream.direction == "in" for stream in ports.streams):
-        raise ConfigError(f"ports of {ports.top}: must have an input stream, got none")
+    for direction, what in (("in", "an input stream"), ("out", "an output stream")):
+        if not any(stream.direction == direction for stream in ports.streams):
+            raise ConfigError(f"ports of {ports.top}: must have {what}, got none")
     return _templates.get_template("bench_top.sv.j2").render(
         top=TOP, ports=ports, probes=dict(probes), levels=levels, records=records
     )

@@ -13,9 +13,11 @@ from rtl_tb.watchdog import Inner
 
 @dataclass(frozen=True)
 class Job:
-    """One run. `data` is an npz with the expected beats and words: `expected` and `probe_NAME`, uint8 [m, bytes].
+    """One run. `data` is an npz with the expected beats and words, uint8 [m, bytes]: `expected_NAME` of each output
+    stream and `probe_NAME`.
 
-    source: the input stream with the images. beats: by input stream, how many it sends. layouts: by stream or probe.
+    source: the input stream with the images. sinks: the output streams, the one that results tell of first. beats: by
+    input stream, how many it sends. layouts: by stream or probe.
     reset_after: beats of the stream reset_on after which reset is pulsed and everything starts again. The rest is as
     in rtl_tb.runner.simulate.
     """
@@ -23,6 +25,7 @@ class Job:
     ports: dict[str, object]
     data: str
     source: str
+    sinks: list[str]
     beats: dict[str, int]
     layouts: dict[str, Layout]
     probes: list[str]

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cocotb_tools.config
@@ -33,13 +33,13 @@ from rtl_tb.watchdog import Inner, longest_stall
 class SimResult:
     """Outcome of one run.
 
-    beats: uint8 [m, bytes], last: bool [m] (False without TLAST), as received.
+    beats: uint8 [m, bytes], last: bool [m] (False without TLAST), as received; extra_beats: of each extra output.
     cycles: first_in, last_in, first_out, last_out, image_last [per image], total (first_in to last_out, both
     included), simulated; numbered from 0, the first whole cycle after the reset. moved: beats transferred, by stream.
     stalls: cycles in which one side of a stream waited for the other.
-    mismatches: the first of mismatch_count. errors: everything that is wrong, in words; empty: the run is
-    right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict. seconds: build, run, and simulation,
-    which is the run without the start of Python in it.
+    mismatches: the first of mismatch_count, of all outputs. errors: everything that is wrong, in words; empty: the run
+    is right. probes: by stream, the fields of rtl_tb.scoreboard.ProbeVerdict; of outputs, too, where there are several.
+    seconds: build, run, and simulation, which is the run without the start of Python in it.
     """
 
     beats: UInt8
@@ -53,6 +53,7 @@ class SimResult:
     errors: list[str]
     seconds: dict[str, float]
     waves: Path | None
+    extra_beats: dict[str, UInt8] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -69,6 +70,7 @@ def simulate(
     out: Path,
     *,
     extra_inputs: Mapping[str, tuple[UInt8, Bool]] | None = None,
+    extra_outputs: Mapping[str, tuple[UInt8, int]] | None = None,
     seed: int = 1,
     idle: float = 0.0,
     backpressure: float = 0.0,
@@ -89,7 +91,8 @@ def simulate(
     rtl: Verilog files. ports: ports.json, parsed or not. beats_in: uint8 [n, bytes], byte 0 = TDATA[7:0].
     last_in: bool [n], TLAST of the input. expected: uint8 [m, bytes]. beats_per_image: output beats per
     image. out: folder of the run (result.json, beats.npz, sim.log, dump.vcd). extra_inputs: (beats, TLAST) of each
-    input stream other than that of the images, by name; it stalls by itself, with a seed of its own. idle,
+    input stream other than that of the images, by name; it stalls by itself, with a seed of its own. extra_outputs:
+    (expected beats, beats per image) of each output stream other than that of `expected`, by name. idle,
     backpressure: chance per cycle that the bench offers no beat, or takes none. timeout_cycles: cycles without a beat
     until the watchdog ends the run, besides those that such stalls may take. reset_after: pulse the reset after so
     many input beats, of the images or of the extra stream `reset_on`, then start again from the first. cache:
@@ -102,9 +105,9 @@ def simulate(
     inner: the streams of the design, by which the watchdog tells which process waits for whom; those with a producer
     have a FIFO NAME_fifo in the top, with ports push and popped.
 
-    For messages, by "in", "out" or the name of a probe: axes, names and sizes of the beats of an image, e.g.
-    {"out": [("row", 8), ("column", 8), ("group", 2)]}; fields, what the bits of a beat are (name, bits, count),
-    e.g. {"out": ("channel", 8, 16)}.
+    For messages, by "in", "out" or the name of a probe or an extra stream: axes, names and sizes of the beats of an
+    image, e.g. {"out": [("row", 8), ("column", 8), ("group", 2)]}; fields, what the bits of a beat are (name, bits,
+    count), e.g. {"out": ("channel", 8, 16)}.
 
     threads: of the simulator; more than one is for large designs only (docs/guide/benches.md). progress: called
     about once a second, and at the end.
@@ -113,7 +116,8 @@ def simulate(
     """
     ports = ports if isinstance(ports, Ports) else parse_ports(dict(ports))
     probes, extra_inputs = dict(probes or {}), dict(extra_inputs or {})
-    source, sink = ports.stream("in", extra_inputs), ports.stream("out")
+    extra_outputs = dict(extra_outputs or {})
+    source, sink = ports.stream("in", extra_inputs), ports.stream("out", extra_outputs)
     _check_arguments(source, sink, beats_in, last_in, expected, beats_per_image, idle, backpressure, timeout_cycles)
     images = int(last_in.sum())
     _check_probes(probes, images)
@@ -124,11 +128,18 @@ def simulate(
             raise ConfigError(
                 f"extra_inputs['{name}']: must have a packet for each of {images} images, got {int(last.sum())}"
             )
+    for name, (beats, per_image) in extra_outputs.items():
+        _check_beats(f"extra_outputs['{name}']", ports.named(name, "out"), beats)
+        if len(beats) != images * per_image:
+            raise ConfigError(
+                f"extra_outputs['{name}']: must be {images} images of {per_image} beats, got {len(beats)} beats"
+            )
     equal = bool((np.diff(np.flatnonzero(last_in), prepend=-1) * images == len(beats_in)).all())
     # Messages count the beats of input packets of different lengths from the first packet on.
     counts = {"in": len(beats_in) // images if equal else len(beats_in), "out": beats_per_image}
     counts |= {name: len(words) // images for name, words in probes.items()}
     counts |= {name: len(stream) // images for name, (stream, _) in extra_inputs.items()}
+    counts |= {name: per_image for name, (_, per_image) in extra_outputs.items()}
     layouts = _layouts(counts, axes or {}, fields or {})
     layouts |= {source.name: layouts.pop("in"), sink.name: layouts.pop("out")}
     reset_on = reset_on or source.name
@@ -153,12 +164,15 @@ def simulate(
     for name, (stream, last) in inputs.items():
         records.write_source(out / records.source(name), stream, last.astype(bool))
     data = out / "expected.npz"
+    outputs = {sink.name: expected} | {name: beats for name, (beats, _) in extra_outputs.items()}
     named = {f"probe_{name}": words for name, words in probes.items()}
-    np.savez(data, allow_pickle=False, expected=expected, **named)
+    named |= {f"expected_{name}": beats for name, beats in outputs.items()}
+    np.savez(data, allow_pickle=False, **named)
     job = Job(
         ports=ports.model_dump(mode="json"),
         data=str(data.resolve()),
         source=source.name,
+        sinks=list(outputs),
         beats={name: len(stream) for name, (stream, _) in inputs.items()},
         layouts=layouts,
         probes=list(probes),
@@ -181,6 +195,7 @@ def simulate(
     }
     with np.load(out / "beats.npz") as received:
         beats, last = received["beats"], received["last"]
+        extra_beats = {name: received[f"beats_{name}"] for name in extra_outputs}
     _remove_records(out, ports, probes)
     return SimResult(
         beats=beats,
@@ -194,6 +209,7 @@ def simulate(
         errors=result["errors"],
         seconds=seconds,
         waves=out / "dump.vcd" if waves else None,
+        extra_beats=extra_beats,
     )
 
 

@@ -28,9 +28,7 @@ class Place:
         return self.where.partition(":")[2]
 
 
-SOFTWARE_ONLY = ("relu", "concat", "channel_shuffle")  # ops that no hardware computes
 WEIGHTED = "layers with weights"
-BUILT = "layers that hardware computes"
 
 PLACES = (
     Place("shape", "pymodel.network.topology:Layer", "its class: keys, `out_shape`, an `op`; and its entry in `Layer`"),
@@ -50,10 +48,10 @@ PLACES = (
     Place("storage", "pymodel.counts.storage:network_storage", "bits of its weights, format by format", WEIGHTED),
     Place("traffic", "pymodel.counts.traffic:fitted_shape", "the engine whose traffic is counted", WEIGHTED),
     Place("engine", "pymodel.engine.shape_of:engine_shape", "the engine that computes it", WEIGHTED),
-    Place("hardware", "pymodel.top.dataflow:_Builder._layer", "its unit; or a refusal that names layer and op"),
-    Place("C++", "pymodel.top.units:Unit", "a unit's constants; its function is a header of `hls/engine`", BUILT),
-    Place("cycles", "pymodel.top.units:Unit.processes", "its processes as openhls schedules them", BUILT),
-    Place("memory", "pymodel.top.memory:memories_of", "its memories as openhls builds them", BUILT),
-    Place("campaigns", "scripts.hunt.integers:_output", "an independent answer for `python -m scripts hunt`", BUILT),
+    Place("hardware", "pymodel.top.dataflow:_Builder._layer", "its unit"),
+    Place("C++", "pymodel.top.units:Unit", "a unit's constants; its function is a header of `hls/engine`"),
+    Place("cycles", "pymodel.top.units:Unit.processes", "its processes as openhls schedules them"),
+    Place("memory", "pymodel.top.memory:memories_of", "its memories as openhls builds them"),
+    Place("campaigns", "scripts.hunt.integers:_output", "an independent answer for `python -m scripts hunt`"),
     Place("onnxruntime", "scripts.benchmarks.golden:onnx_session", "its form in ONNX, of layers that ResNet18 has"),
 )

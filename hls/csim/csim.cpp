@@ -16,6 +16,9 @@
 // OUTPUT WEIGHTS: the weight beats of the images, of each image those of one port after the other, as bytes
 // of TDATA. Where WEIGHTS ends before the images do, it is given again from its start.
 //
+// A network with several outputs (PSCONV_OUTPUTS) has a port for each; OUTPUT gets, of each image, the beats of one port
+// after the other.
+//
 // The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
 #include <cstdio>
 #include <cstdlib>
@@ -29,7 +32,16 @@
 using Bytes = std::vector<unsigned char>;
 
 static const int IN_BYTES = psconv::whole_bytes(INPUT_BITS) / 8;
-static const int OUT_BYTES = psconv::whole_bytes(OUTPUT_BITS) / 8;
+
+#ifdef PSCONV_OUTPUTS
+template <int BITS> using Output = psconv::AxiBeat<BITS>;
+static const int POSITION_BYTES = 1;  // beats have no one size: positions in y.dat are those of bytes
+#else
+#define PSCONV_OUTPUTS(PORT) PORT(y, OUTPUT_BITS, OUTPUT_WORDS)
+#define PSCONV_OUTPUT_ARGUMENTS y
+template <int> using Output = OutputBeat;
+static const int POSITION_BYTES = psconv::whole_bytes(OUTPUT_BITS) / 8;
+#endif
 
 static void fail(const std::string& message) {
   std::fprintf(stderr, "csim: %s\n", message.c_str());
@@ -59,10 +71,10 @@ static void send_weights(hls::stream<psconv::AxiBeat<BITS>>& port, int words, co
 }
 #endif
 
-template <int W> void check_sides(const ap_uint<W>&, bool, const std::string&) {}  // a word has none
-template <class Beat> void check_sides(const Beat& beat, bool last, const std::string& position) {
+template <int, int W> void check_sides(const ap_uint<W>&, bool, const std::string&) {}  // a word has none
+template <int BYTES, class Beat> void check_sides(const Beat& beat, bool last, const std::string& position) {
   if (beat.last.to_int() != int(last)) fail("TLAST is wrong at output beat " + position);
-  const ap_uint<OUT_BYTES> all = -1;
+  const ap_uint<BYTES> all = -1;
   if (beat.keep != all || beat.strb != all) fail("TKEEP or TSTRB is not all ones at output beat " + position);
 }
 
@@ -79,21 +91,27 @@ static int beats_at(const Bytes& input, std::size_t& at) {
   return beats;
 }
 
-static void append(Bytes& output, const OutputBeat& beat, bool last) {
-  check_sides(beat, last, std::to_string(output.size() / OUT_BYTES));
-  ap_uint<8 * OUT_BYTES> word = psconv::payload<8 * OUT_BYTES>(beat);
-  for (int i = 0; i < OUT_BYTES; ++i)
-    output.push_back(static_cast<unsigned char>(ap_uint<8>(word.range(8 * i + 7, 8 * i)).to_int()));
+// The beats of an image, its number `image`, that came out of one port.
+template <int BYTES, class Beat> static void append(Bytes& output, hls::stream<Beat>& y, int beats, int image) {
+  for (int n = 0; n < beats; ++n) {
+    if (y.empty()) fail("the top gave too few beats");
+    const Beat beat = y.read();
+    check_sides<BYTES>(beat, n == beats - 1, std::to_string(image * beats + n));
+    ap_uint<8 * BYTES> word = psconv::payload<8 * BYTES>(beat);
+    for (int i = 0; i < BYTES; ++i)
+      output.push_back(static_cast<unsigned char>(ap_uint<8>(word.range(8 * i + 7, 8 * i)).to_int()));
+  }
+  if (!y.empty()) fail("the top gave too many beats");
 }
 
 static void compare(const Bytes& output, const Bytes& expected) {
   if (output.size() != expected.size()) fail("y.dat has another number of output beats");
   for (std::size_t i = 0; i < output.size(); ++i) {
     if (output[i] != expected[i])
-      fail("output beat " + std::to_string(i / OUT_BYTES) + ", byte " + std::to_string(i % OUT_BYTES) + ": " +
+      fail("output beat " + std::to_string(i / POSITION_BYTES) + ", byte " + std::to_string(i % POSITION_BYTES) + ": " +
            std::to_string(int(output[i])) + " instead of " + std::to_string(int(expected[i])));
   }
-  std::printf("csim: %u output beats, all as expected\n", unsigned(output.size() / OUT_BYTES));
+  std::printf("csim: %u output beats, all as expected\n", unsigned(output.size() / POSITION_BYTES));
 }
 
 int main(int argc, char** argv) {
@@ -115,24 +133,23 @@ int main(int argc, char** argv) {
 
   Bytes output;
   hls::stream<InputBeat> x;  // no names: to Bambu the argument is a file to read from
-  hls::stream<OutputBeat> y;
-  for (std::size_t at = 0; at < input.size();) {
+#define PSCONV_SINK(name, bits, words) hls::stream<Output<bits>> name;
+  PSCONV_OUTPUTS(PSCONV_SINK)
+#define PSCONV_APPEND(name, bits, words) append<psconv::whole_bytes(bits) / 8>(output, name, words, image);
+  int image = 0;
+  for (std::size_t at = 0; at < input.size(); ++image) {
     const int beats = beats_at(input, at);
     for (int beat = 0; beat < beats; ++beat, at += IN_BYTES) send_bytes<IN_BYTES>(x, &input[at], beat == beats - 1);
 #ifdef PSCONV_WEIGHT_PORTS
     if (next_weight == weights.size()) next_weight = 0;
     PSCONV_WEIGHT_PORTS(PSCONV_SEND)
-    PSCONV_TOP(x, PSCONV_WEIGHT_PORTS(PSCONV_ARGUMENT) y);
+    PSCONV_TOP(x, PSCONV_WEIGHT_PORTS(PSCONV_ARGUMENT) PSCONV_OUTPUT_ARGUMENTS);
     PSCONV_WEIGHT_PORTS(PSCONV_EMPTY)
 #else
-    PSCONV_TOP(x, y);
+    PSCONV_TOP(x, PSCONV_OUTPUT_ARGUMENTS);
 #endif
     if (!x.empty()) fail("the top left input beats unread");
-    for (int beat = 0; beat < OUTPUT_WORDS; ++beat) {
-      if (y.empty()) fail("the top gave too few beats");
-      append(output, y.read(), beat == OUTPUT_WORDS - 1);
-    }
-    if (!y.empty()) fail("the top gave too many beats");
+    PSCONV_OUTPUTS(PSCONV_APPEND)
   }
 
   if (argc == 1) {

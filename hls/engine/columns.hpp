@@ -32,12 +32,29 @@ blocks:
   return pieces;
 }
 
+// A beat with the sign bits of its activations inverted, where INVERTS says so.
+template <class C, bool INVERTS> typename WindowGeometry<C>::Beat taken(typename WindowGeometry<C>::Beat beat) {
+#pragma HLS INLINE
+  if (INVERTS) {
+  signs:
+    for (int n = 0; n < C::TX * C::CHANNELS; ++n) {
+#pragma HLS UNROLL
+      const int sign = (n + 1) * C::IN_BITS - 1;
+      beat.range(sign, sign) = ap_uint<1>(beat >> sign) ^ ap_uint<1>(1);
+    }
+  }
+  return beat;
+}
+
 // x: an image, as that of engine.hpp.
 // column_words: of each row that ends a window its columns from the left, of each the pieces of its block sets.
 //
 // \tparam C  configuration (WindowGeometry)
+// \tparam INVERTS  whether the sign bits of activations are inverted on the way, so that a zero outside the image stands
+//                  for the smallest number
 // \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
-template <class C, class X> void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
+template <class C, bool INVERTS = false, class X>
+void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {
   using G = WindowGeometry<C>;
 
   ap_uint<stored_bits(larger(G::LINES_BITS, 1))> lines[G::ROW_PIECES];
@@ -55,7 +72,7 @@ rows:
       Pieces<C> pieces = 0;
       if (r < C::HEIGHT) {
         if (p == 0) {
-          beat = payload<G::BEAT_BITS>(x.read());
+          beat = taken<C, INVERTS>(payload<G::BEAT_BITS>(x.read()));
           pieces = pieces_of<C>(beat, 0);  // straight from the stream: the register has no multiplexer in front
         } else {
           pieces = pieces_of<C>(beat, p);
@@ -73,14 +90,14 @@ rows:
         column = (column << G::ABOVE_BITS) | ap_uint<larger(G::ABOVE_BITS, 1)>(rows_above >> (t * G::ABOVE_BITS));
         rows_kept |= ap_uint<larger(G::LINES_BITS, 1)>(column >> G::PIECE_BITS) << (t * G::ABOVE_BITS);
       above:
-        for (int k = 0; k < C::PADDING; ++k) {
+        for (int k = 0; k < C::TOP; ++k) {
 #pragma HLS UNROLL
           if (r + k < C::KERNEL - 1) column.range((k + 1) * G::PIECE_BITS - 1, k * G::PIECE_BITS) = 0;
         }
         columns.range((t + 1) * G::COLUMN_BITS - 1, t * G::COLUMN_BITS) = column;
       }
       if (G::ABOVE) lines[at] = rows_kept;
-      if (ends_window<C>(r + C::PADDING, C::KERNEL - 1, C::OUT_HEIGHT)) column_words.write(columns);
+      if (ends_window<C>(r + C::TOP, C::KERNEL - 1, C::OUT_HEIGHT)) column_words.write(columns);
     }
   }
 }

@@ -16,17 +16,20 @@ namespace psconv {
 // \tparam C            configuration (WindowGeometry), with WINDOW_DEPTH, and COLUMN_DEPTH where there are columns
 // \tparam HAS_COLUMNS  whether windows are made of columns, else pixels are windows as they come
 template <class C, bool HAS_COLUMNS = WindowGeometry<C>::HAS_COLUMNS> struct Feeder {
-  template <class X> static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
+  // INVERTS: as that of columns.
+  template <bool INVERTS = false, class X>
+  static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     typename WindowGeometry<C>::ColumnStream column_words;
 #pragma HLS STREAM variable = column_words depth = C::COLUMN_DEPTH
-    columns<C>(x, column_words);
+    columns<C, INVERTS>(x, column_words);
     windows<C>(column_words, window_words);
   }
 };
 
 template <class C> struct Feeder<C, false> {
-  template <class X> static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
+  template <bool INVERTS = false, class X>
+  static void run(hls::stream<X>& x, typename WindowGeometry<C>::WindowStream& window_words) {
 #pragma HLS INLINE
     pixels<C>(x, window_words);
   }

@@ -10,16 +10,18 @@ namespace psconv {
 
 // first, second: each gets all words of x.
 //
-// \tparam C  configuration: WORDS of an image, of WORD_BITS bits
-// \tparam X  AXI4-Stream beat, or ap_uint, that carries a word
-template <class C, class X>
-void fork(hls::stream<X>& x, hls::stream<ap_uint<C::WORD_BITS>>& first, hls::stream<ap_uint<C::WORD_BITS>>& second) {
+// \tparam C       configuration: WORDS of an image, of WORD_BITS bits
+// \tparam X       AXI4-Stream beat, or ap_uint, that carries a word
+// \tparam First   likewise of the first copy
+// \tparam Second  likewise of the second copy
+template <class C, class X, class First, class Second>
+void fork(hls::stream<X>& x, hls::stream<First>& first, hls::stream<Second>& second) {
 words:
   for (int word = 0; word < C::WORDS; ++word) {
 #pragma HLS PIPELINE II = 1
     const ap_uint<C::WORD_BITS> copy = payload<C::WORD_BITS>(x.read());
-    first.write(copy);
-    second.write(copy);
+    send(first, copy, word == C::WORDS - 1);
+    send(second, copy, word == C::WORDS - 1);
   }
 }
 

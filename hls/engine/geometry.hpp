@@ -5,8 +5,9 @@
 // Config: the template parameter C of an engine is a structure with these static constants and functions. psconv
 // generates it (config.hpp); example/layers.hpp is written by hand.
 //
-//   KERNEL STRIDE PADDING              rows and columns of a kernel; input pixels from one output pixel to the
-//                                      next; rows and columns of zeros on each side
+//   KERNEL STRIDE TOP LEFT             rows and columns of a kernel; input pixels from one output pixel to the
+//                                      next; rows of zeros above the image, columns of zeros to the left of it
+//                                      (below and to the right as many as the output image needs)
 //   HEIGHT WIDTH OUT_HEIGHT OUT_WIDTH  rows and columns of the input and of the output image
 //   TX                                 neighbouring pixels of a row at once, of the input and of the output; they
 //                                      divide WIDTH and OUT_WIDTH
@@ -29,8 +30,8 @@
 //                                      of an activation, a weight, a bias, a sum and an output, all signed
 //   INDEX_BITS                         of the index beside each weight; 0: periodic
 //   SCALE_BITS                         of an output channel's factor, unsigned; 0: there are none
-//   SHIFT RELU                         an output is a sum (times its factor) >> SHIFT, rounded half up and
-//                                      saturated, at zero with RELU
+//   SHIFT RELU LARGEST                 an output is a sum (times its factor) >> SHIFT, rounded half up and
+//                                      saturated, from below at zero with RELU, from above at LARGEST
 //   WINDOW_DEPTH COLUMN_DEPTH          words in the streams in front of the processing element; COLUMN_DEPTH
 //                                      where there are columns (HAS_COLUMNS)
 //   SUMS_DEPTH                         words in the stream behind it, if weights are streamed
@@ -82,19 +83,20 @@ constexpr int larger(int a, int b) { return a > b ? a : b; }
 //
 // \tparam C  configuration: KERNEL to TX, CHANNELS, BLOCK_SETS, PIECES, IN_BITS
 template <class C> struct WindowGeometry {
-  static_assert(C::KERNEL >= 1 && C::STRIDE >= 1 && C::PADDING < C::KERNEL, "PADDING is 0 .. KERNEL - 1");
+  static_assert(C::KERNEL >= 1 && C::STRIDE >= 1 && C::TOP < C::KERNEL && C::LEFT < C::KERNEL,
+                "padding is less than a kernel");
   static_assert(C::WIDTH % C::TX == 0 && C::OUT_WIDTH % C::TX == 0, "rows are whole sets of TX pixels");
 
   // The windows of TX output pixels side by side overlap: SPAN columns, KERNEL of them for each pixel.
   static constexpr int SPAN = (C::TX - 1) * C::STRIDE + C::KERNEL;
   // They end with column LAST of the image, which is in set LAST / TX, for the first output pixels of a row; for
   // each of the next ones they end STRIDE sets later.
-  static constexpr int LAST = SPAN - 1 - C::PADDING;
+  static constexpr int LAST = SPAN - 1 - C::LEFT;
   static constexpr int KEPT_COLUMNS = SPAN - (LAST % C::TX + 1);  // of the sets before the one that they end with
   // Whether windows are made of columns; else a window is what a beat has of a pixel.
   static constexpr bool HAS_COLUMNS = C::KERNEL > 1 || (C::TX > 1 && C::STRIDE > 1);
   // Sets of zeros to the left of the image.
-  static constexpr int LEAD = (C::PADDING + C::TX - 1) / C::TX;
+  static constexpr int LEAD = (C::LEFT + C::TX - 1) / C::TX;
 
   // Widths.
   static constexpr int BEAT_BITS = C::TX * C::CHANNELS * C::IN_BITS;
@@ -115,12 +117,12 @@ template <class C> struct WindowGeometry {
   static constexpr int OUT_ROW_SETS = C::OUT_WIDTH / C::TX;  // likewise of an output row
   static constexpr int ROW_PIECES = ROW_SETS * PIXEL_PIECES;
   static constexpr int BOTTOM = (C::OUT_HEIGHT - 1) * C::STRIDE + C::KERNEL;       // padded rows needed
-  static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::PADDING);              // from row 0 of the image
+  static constexpr int ROWS = larger(C::HEIGHT, BOTTOM - C::TOP);                  // from row 0 of the image
   static constexpr int RIGHT = LAST / C::TX + (OUT_ROW_SETS - 1) * C::STRIDE + 1;  // sets of pixels needed
   static constexpr int POSITIONS = LEAD + larger(ROW_SETS, RIGHT);                 // from the left padding
   static constexpr int PIXEL_SETS = C::OUT_HEIGHT * OUT_ROW_SETS;                  // of TX output pixels
   // Whether a window has a row of the image above its last.
-  static constexpr bool ABOVE = C::KERNEL > 1 && BOTTOM - C::PADDING > 1;
+  static constexpr bool ABOVE = C::KERNEL > 1 && BOTTOM - C::TOP > 1;
 
   using Beat = ap_uint<BEAT_BITS>;
   using Piece = ap_uint<PIECE_BITS>;

@@ -4,14 +4,13 @@
 #ifndef PSCONV_GLOBAL_AVERAGE_HPP
 #define PSCONV_GLOBAL_AVERAGE_HPP
 
-#include "requantise.hpp"
+#include "mean.hpp"
 
 namespace psconv {
 
 // x: SETS sets of TX pixels, each of GROUPS words of CHANNELS channels of each of its pixels. y: one pixel of them.
 //
-// \tparam C  configuration: SETS * TX, a power of two; TX, GROUPS, CHANNELS; IN_BITS, SUM_BITS, OUT_BITS; SHIFT, the
-//            logarithm of SETS * TX; RELU, false
+// \tparam C  configuration: SETS, TX, GROUPS, CHANNELS; IN_BITS, SUM_BITS; of a mean of SETS * TX elements (mean.hpp)
 // \tparam X  AXI4-Stream beat, or ap_uint, that carries a word of the input
 // \tparam Y  likewise of the output
 template <class C, class X, class Y> void global_average(hls::stream<X>& x, hls::stream<Y>& y) {
@@ -39,7 +38,7 @@ sets:
           sum += field<C::IN_BITS>(word, t * C::CHANNELS + c);
         }
         sums.range((c + 1) * C::SUM_BITS - 1, c * C::SUM_BITS) = sum;
-        means.range((c + 1) * C::OUT_BITS - 1, c * C::OUT_BITS) = requantise<C>(sum);
+        means.range((c + 1) * C::OUT_BITS - 1, c * C::OUT_BITS) = Mean<C>::of(sum);
       }
 
       if (set == C::SETS - 1) {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Pooling: the largest element, or the mean, of each channel of a window. The windows come from the feeder of
-// the convolution engine. Its zeros outside the image count in a mean, as they should; the largest element
-// needs PADDING = 0.
+// the convolution engine. Its zeros outside the image count in a mean, as they should. For the largest element of padded
+// windows the feeder moves activations with their sign bit inverted: then its zeros stand for the smallest number, and
+// never win against an element of the image, of which every window has one.
 #ifndef PSCONV_POOL_HPP
 #define PSCONV_POOL_HPP
 
 #include "feeder.hpp"
-#include "requantise.hpp"
+#include "mean.hpp"
 
 namespace psconv {
 
@@ -15,7 +16,8 @@ namespace psconv {
 template <class C>
 ap_int<C::IN_BITS> element(const typename WindowGeometry<C>::Window& window, int t, int tap, int channel) {
 #pragma HLS INLINE
-  return field<C::IN_BITS>(window, (t * C::STRIDE * C::KERNEL + tap) * C::CHANNELS + channel);
+  const ap_int<C::IN_BITS> value = field<C::IN_BITS>(window, (t * C::STRIDE * C::KERNEL + tap) * C::CHANNELS + channel);
+  return C::INVERTS ? ap_int<C::IN_BITS>(value ^ ap_int<C::IN_BITS>(-(1 << (C::IN_BITS - 1)))) : value;
 }
 
 // Channel `channel` of the window of pixel t: its largest element.
@@ -47,12 +49,11 @@ taps:
 
 // window_words: as a feeder writes them. y: the pooled image.
 //
-// \tparam C  configuration: that of a feeder (WindowGeometry), and SUM_BITS of a window's sum, OUT_BITS, SHIFT, RELU
-//            and MAXIMUM, whether an output is the largest element or the mean
+// \tparam C  configuration: that of a feeder (WindowGeometry), and MAXIMUM, whether an output is the largest element or
+//            the mean; SUM_BITS of a window's sum, and of a mean of KERNEL * KERNEL elements (mean.hpp)
 // \tparam Y  AXI4-Stream beat, or ap_uint, that carries a word of the output
 template <class C, class Y> void reduce(typename WindowGeometry<C>::WindowStream& window_words, hls::stream<Y>& y) {
   using G = WindowGeometry<C>;
-  static_assert(!C::MAXIMUM || C::PADDING == 0, "a zero outside the image could be the largest element");
 
 pixels:
   for (int pixel = 0; pixel < G::PIXEL_SETS; ++pixel) {
@@ -66,7 +67,7 @@ pixels:
 #pragma HLS UNROLL
         const int t = n / C::CHANNELS, c = n % C::CHANNELS;
         const ap_int<C::OUT_BITS> value = C::MAXIMUM ? ap_int<C::OUT_BITS>(window_maximum<C>(window, t, c))
-                                                     : requantise<C>(window_sum<C>(window, t, c));
+                                                     : Mean<C>::of(window_sum<C>(window, t, c));
         word.range((n + 1) * C::OUT_BITS - 1, n * C::OUT_BITS) = value;
       }
       send(y, word, pixel == G::PIXEL_SETS - 1 && b == C::BLOCK_SETS - 1);
@@ -82,7 +83,7 @@ template <class C, class X, class Y> void pool(hls::stream<X>& x, hls::stream<Y>
 #pragma HLS INLINE
   typename WindowGeometry<C>::WindowStream window_words;
 #pragma HLS STREAM variable = window_words depth = C::WINDOW_DEPTH
-  Feeder<C>::run(x, window_words);
+  Feeder<C>::template run<C::INVERTS>(x, window_words);
   reduce<C>(window_words, y);
 }
 

@@ -2,7 +2,7 @@
 //
 // Sums -> output activations. Defined in docs/reference/interfaces.md, "Numbers".
 //
-// \tparam C           configuration: SHIFT, RELU, OUT_BITS; of an engine (geometry.hpp) for Scales
+// \tparam C           configuration: SHIFT, RELU, LARGEST, OUT_BITS; of an engine (geometry.hpp) for Scales
 // \tparam SCALE_BITS  of a factor; 0: there are none
 // \tparam W           bits of a sum
 #ifndef PSCONV_REQUANTISE_HPP
@@ -41,11 +41,11 @@ template <class C> class Scales<C, 0> {
   }
 };
 
-// Add half, shift right, saturate; ReLU is saturation at zero.
+// Add half, shift right, saturate; ReLU is saturation at zero, and at LARGEST where it has an upper bound.
 template <class C, int W> ap_int<C::OUT_BITS> requantise(const ap_int<W>& sum) {
 #pragma HLS INLINE
-  const int largest = (1 << (C::OUT_BITS - 1)) - 1;
-  const int smallest = C::RELU ? 0 : -largest - 1;
+  const int largest = C::LARGEST;
+  const int smallest = C::RELU ? 0 : -(1 << (C::OUT_BITS - 1));
   const int shift = C::SHIFT;
   const int half = int((1LL << C::SHIFT) >> 1);
   using Rounded = ap_int<larger(W, C::SHIFT) + 1>;  // holds sum + half

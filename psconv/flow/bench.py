@@ -16,6 +16,7 @@ from psconv.common.sources import code
 from psconv.flow.design import Design, Vectors
 from psconv.flow.hls import Synthesised
 from psconv.flow.settings import SIMULATION_PACKAGES, Settings
+from pymodel.common.arrays import UInt8
 from pymodel.top import cycles
 from rtl_tb.ports import Ports
 from rtl_tb.progress import Progress
@@ -102,11 +103,13 @@ def run_bench(
     probes: of streams inside, which only RTL of the open flow has under known names.
     """
     dataflow, images = design.dataflow, len(vectors.x)
+    (layer, first), *others = design.sinks.items()
+    beats = dataflow.sink_beats
     packets = design.packets(vectors.x)
     probes = design.probes if rtl.inner else {}
     words = {stream.name: stream.words for stream in probes.values()}
     if dataflow.packet_parser is None:
-        words |= {"in": dataflow.source.words, "out": dataflow.sink.words}
+        words |= {"in": dataflow.source.words, "out": first.words} | {sink.name: sink.words for _, sink in others}
     out.mkdir(parents=True, exist_ok=True)
     for table in rtl.tables:
         shutil.copy2(table, out)
@@ -115,10 +118,13 @@ def run_bench(
         rtl.ports,
         np.concatenate([packet.beats for packet in packets]),
         np.concatenate([packet.last for packet in packets]),
-        design.output_beats(vectors.outputs[design.layer]),
-        dataflow.out_beats,
+        design.output_beats(layer, vectors.outputs[layer]),
+        beats[first.name],
         out,
         extra_inputs=design.extra_inputs(images),
+        extra_outputs={
+            sink.name: (design.output_beats(one, vectors.outputs[one]), beats[sink.name]) for one, sink in others
+        },
         seed=settings.seed if disturbance.seed is None else disturbance.seed,
         idle=disturbance.idle,
         backpressure=disturbance.backpressure,
@@ -133,6 +139,11 @@ def run_bench(
         probes={s.name: s.words.pack(vectors.outputs[layer], layer) for layer, s in probes.items()},
         progress=progress,
     )
+
+
+def beats_of(design: Design, result: SimResult, layer: str) -> UInt8:
+    """The beats that came out of the port of a layer, uint8 [m, bytes]."""
+    return result.extra_beats.get(design.sinks[layer].name, result.beats)
 
 
 def summary(result: SimResult) -> Summary:

@@ -87,6 +87,14 @@ def run(program: Path, images: Integers, source: Words, sink: Words, weights: Se
     after the other; for one image, which the others then get as well, or for image after image.
     Raises ConfigError: wrong images, a program that fails (missing, wrong number of beats, wrong TLAST, ...).
     """
+    (y,) = run_all(program, images, source, [sink], weights)
+    return y
+
+
+def run_all(
+    program: Path, images: Integers, source: Words, sinks: Sequence[Words], weights: Sequence[UInt8] = ()
+) -> list[Int8]:
+    """`run` of a network with several outputs: of each port, int8 [n, *sink]. sinks: in the order of the ports."""
     with tempfile.TemporaryDirectory(prefix="csim") as folder:
         given, made = Path(folder) / "x.bin", Path(folder) / "y.bin"
         source.pack(images, "input images").tofile(given)
@@ -97,9 +105,14 @@ def run(program: Path, images: Integers, source: Words, sink: Words, weights: Se
             command.append(str(beats))
         _execute(command, "C simulation failed")
         words = np.fromfile(made, np.uint8)
-    if words.size != len(images) * sink.count * sink.word_bytes:
+    sizes = [sink.count * sink.word_bytes for sink in sinks]
+    if words.size != len(images) * sum(sizes):
         raise ConfigError(f"C simulation: {program} is of another shape: it gave {words.size} bytes")
-    return sink.unpack(words.reshape(-1, sink.word_bytes), "output beats")
+    parts = np.split(words.reshape(len(images), -1), np.cumsum(sizes[:-1]), axis=1)
+    return [
+        sink.unpack(np.ascontiguousarray(part).reshape(-1, sink.word_bytes), "output beats")
+        for sink, part in zip(sinks, parts, strict=True)
+    ]
 
 
 def run_packets(program: Path, packets: Sequence[Packet], dataflow: Dataflow) -> UInt8:

@@ -15,7 +15,6 @@ from psconv.flow.config import RunConfig
 from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import Target
 from pymodel.common.arrays import Bool, Int8, Integers, UInt8
-from pymodel.common.identifiers import OUT_PORT
 from pymodel.engine.packing import EngineShape, pack_stream
 from pymodel.network.bundle import Bundle
 from pymodel.network.topology import INPUT
@@ -54,8 +53,13 @@ class Design:
     weights: UInt8 | None = None
 
     @property
+    def sinks(self) -> dict[str, Stream]:
+        """The output ports by the layer whose output comes out, in the order of the ports."""
+        return {sink.layer: sink for sink in self.dataflow.sinks}
+
+    @property
     def layer(self) -> str:
-        """The layer whose output comes out."""
+        """The layer whose output comes out. Raises ConfigError where there are several."""
         return self.dataflow.sink.layer
 
     @property
@@ -72,7 +76,8 @@ class Design:
     @property
     def probes(self) -> dict[str, Stream]:
         """The streams inside that carry the output of a layer, by layer."""
-        return {layer: stream for layer, stream in self.dataflow.probes.items() if stream.name != OUT_PORT}
+        ports = {sink.name for sink in self.dataflow.sinks}
+        return {layer: stream for layer, stream in self.dataflow.probes.items() if stream.name not in ports}
 
     @property
     def reloads(self) -> frozenset[int]:
@@ -92,7 +97,7 @@ class Design:
         """What goes in and must come out, from the output of every layer of the network and its input."""
         words = self.dataflow.source.words
         x = outputs[self.source].reshape(-1, words.channels, words.height, words.width)  # a row of features: one pixel
-        return Vectors(x, {layer: outputs[layer] for layer in (*self.probes, self.layer)})
+        return Vectors(x, {layer: outputs[layer] for layer in {**self.probes, **self.sinks}})
 
     def packets(self, x: Integers) -> list[Packet]:
         """The beats of images, int [n, C, H, W], with what comes before them."""
@@ -102,16 +107,17 @@ class Design:
         loads = [self.weights if at in self.reloads else None for at in range(len(x))]
         return [packet(self.dataflow, image, load) for image, load in zip(x, loads, strict=True)]
 
-    def output_beats(self, y: Integers) -> UInt8:
-        """The output beats for outputs, int [n, C, H, W]: uint8 [m, bytes]."""
+    def output_beats(self, layer: str, y: Integers) -> UInt8:
+        """The beats of the port of a layer for its outputs, int [n, C, H, W]: uint8 [m, bytes]."""
         if self.weights is None:
-            return self.dataflow.sink.words.pack(y, "outputs")
+            return self.sinks[layer].words.pack(y, "outputs")
         given = [Status.GOOD | (Status.RELOADED if at in self.reloads else 0) for at in range(len(y))]
         return responses(self.dataflow, y, given)
 
-    def outputs(self, beats: UInt8) -> Int8:
-        """int8 [n, C, H, W] of the whole images in output beats, uint8 [m, bytes]."""
-        count, words = self.dataflow.out_beats, self.dataflow.sink.words
+    def outputs(self, layer: str, beats: UInt8) -> Int8:
+        """int8 [n, C, H, W] of the whole images in beats of the port of a layer, uint8 [m, bytes]."""
+        sink = self.sinks[layer]
+        count, words = self.dataflow.sink_beats[sink.name], sink.words
         whole = beats[: len(beats) // count * count].reshape(-1, count, words.word_bytes)[:, : words.count]
         return words.unpack(whole.reshape(-1, words.word_bytes), "output beats")
 

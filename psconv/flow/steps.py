@@ -14,12 +14,12 @@ from psconv.common.fresh import Work, content_key, step, unless_fresh, versions
 from psconv.common.places import CSIM, ENGINE, INCLUDE
 from psconv.common.sources import code
 from psconv.flow import csim
-from psconv.flow.bench import Disturbance, Summary, run_bench, simulator, summary, synthesised
+from psconv.flow.bench import Disturbance, Summary, beats_of, run_bench, simulator, summary, synthesised
 from psconv.flow.design import Design
 from psconv.flow.hls import PORTS, SCHEDULE, Synthesised, compile_top
 from psconv.flow.inputs import Inputs
 from psconv.flow.settings import HLS_PACKAGES, SYNTHESIS_PACKAGES, Settings
-from psconv.flow.vectors import load_vectors, save_vectors
+from psconv.flow.vectors import load_vectors, output_keys, save_vectors
 from psconv.synthesis.place_route import place_and_route
 from psconv.synthesis.resources import seen_by_yosys, synthesise, synthesise_modules, trace_operands
 from pymodel.common.files import write_text
@@ -70,10 +70,11 @@ def csim_step(design: Design, settings: Settings) -> Work:
         unless_fresh(program, key, compiled)
         if design.weights is None:
             weights = list(design.streamed.values())
-            y = csim.run(program, x, dataflow.source.words, dataflow.sink.words, weights)
+            sinks = [sink.words for sink in design.sinks.values()]
+            found = csim.run_all(program, x, dataflow.source.words, sinks, weights)
         else:
-            y = design.outputs(csim.run_packets(program, design.packets(x), dataflow))
-        write_npz(result, y=y)
+            found = [design.outputs(design.layer, csim.run_packets(program, design.packets(x), dataflow))]
+        write_npz(result, **dict(zip(output_keys(design).values(), found, strict=True)))
 
     return Work(result, content_key(key, x, design.weights, *design.streamed.values()), make)
 
@@ -126,6 +127,8 @@ def cosim_step(design: Design, settings: Settings, progress: Callable[[Progress]
         settings.waves,
     )
 
+    keys = output_keys(design)
+
     def make() -> None:
         rtl, scratch = synthesised(folder, design), layout.build(design.name)
         free = run_bench(design, vectors, rtl, settings, scratch / "free", progress=progress)
@@ -136,7 +139,7 @@ def cosim_step(design: Design, settings: Settings, progress: Callable[[Progress]
             stalled = run_bench(design, few, rtl, settings, scratch / "stalled", disturbed, progress)
             record["stalled"] = {**summary(stalled), "images": images, "input": stalls.input, "output": stalls.output}
         write_json(figures, record)
-        write_npz(result, y=design.outputs(free.beats))
+        write_npz(result, **{key: design.outputs(layer, beats_of(design, free, layer)) for layer, key in keys.items()})
 
     return Work(result, key, make, (figures,))
 

@@ -39,7 +39,6 @@ from psconv.synthesis.resources import Resources
 from psconv.vendor.step import TOOLS, stored
 from pymodel.common.arrays import Int8
 from pymodel.common.errors import ConfigError
-from pymodel.common.identifiers import OUT_PORT
 from pymodel.common.records import read_json
 from pymodel.counts.storage import support_storage
 from pymodel.golden import model
@@ -98,7 +97,8 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
     resources: Resources = read_json(layout.resources(design.name))
     cycles = latency(dataflow, schedule, images, start, design.reloads)
     ends = [end - start for end in free["cycles"]["image_last"]]
-    csim = int((load_outputs(layout, design, "csim") != vectors.outputs[design.layer]).sum())
+    compiled = load_outputs(layout, design, "csim")
+    csim = sum(int((y != vectors.outputs[layer]).sum()) for layer, y in compiled.items())
     mismatches = {_run_name(run): one["mismatch_count"] for run, one in simulated.items()}
     depths = {stream["name"]: stream["depth"] for stream in schedule["streams"]}
     frames_per_second = 1e9 / (cycles.interval * settings.clock_ns)
@@ -123,7 +123,7 @@ def design_report(design: Design, settings: Settings) -> DesignReport:
         frames_per_second=frames_per_second,
         lanes=dataflow.lanes,
         multipliers=dataflow.multipliers,
-        utilisation=dataflow.macs * len(ends) / (dataflow.lanes * total),
+        utilisation=dataflow.macs * len(ends) / (dataflow.lanes * total) if dataflow.lanes else 0.0,
         resources=resources["total"],
         distinct_modules=resources.get("distinct"),
         modules=_modules(resources["modules"]) if design.engine else [],
@@ -190,10 +190,7 @@ def _layer(
         "name": layer,
         "elements": elements,
         "mismatches": {
-            _run_name(run): one["mismatch_count"]
-            if stream.name == OUT_PORT
-            else one["probes"][stream.name]["mismatch_count"]
-            for run, one in simulated.items()
+            _run_name(run): one["probes"].get(stream.name, one)["mismatch_count"] for run, one in simulated.items()
         },
         "resources": {kind: resources[kind] for kind in _KINDS},
         "busy": max(process.iterations for process in unit.processes()),
@@ -299,16 +296,16 @@ def _modules(modules: Mapping[str, Mapping[str, float]]) -> list[Module]:
 def _accuracy(run: Run) -> Accuracy | None:
     """Hits by the golden model and by the RTL: what came out of each design, carried on through the network."""
     inputs, layout = run.inputs, run.layout
-    if inputs.labels is None:
-        return None
-    bundle, last = inputs.bundle, inputs.bundle.network.output
+    if inputs.labels is None or len(inputs.bundle.network.outputs) > 1:
+        return None  # there is nothing to compare a class with
+    bundle, last = inputs.bundle, inputs.bundle.network.outputs[0]
 
     def hits(scores: Int8) -> int:
         return int((scores.reshape(len(scores), -1).argmax(axis=1) == inputs.labels).sum())
 
     golden = model.run(bundle, inputs.images)
     result = Accuracy(dataset=_source(run), images=len(inputs.images), golden=hits(golden[last]))
-    simulated = {design.layer: load_outputs(layout, design, "cosim") for design in run.designs}
+    simulated = {layer: y for one in run.designs for layer, y in load_outputs(layout, one, "cosim").items()}
     if any(len(y) != len(inputs.images) for y in simulated.values()):
         return result  # some RTL stopped before the last image
     outputs = model.run(bundle, inputs.images, simulated)

@@ -110,17 +110,22 @@ def calls(unit: Unit) -> dict[str, Any]:
         raise ConfigError(f"--hls bambu: layer {unit.layer}: weights: must be rom, got loaded or streamed")
     engine = isinstance(unit, EngineUnit)
     shape = unit.shape if isinstance(unit, EngineUnit) else unit
+    inverts = isinstance(unit, PoolUnit) and unit.inverts_signs
     columns, windows, sums = (f"{unit.name}_{name}" for name in ("column_words", "window_words", "sum_words"))
     geometry = f"psconv::{'Geometry' if engine else 'WindowGeometry'}<{config}>"
     feeder = (
-        [("columns", source, columns), ("windows", columns, windows)]
+        [(f"columns<{config}{', true' if inverts else ''}>", source, columns), (f"windows<{config}>", columns, windows)]
         if has_columns(shape)
-        else [("pixels", source, windows)]
+        else [(f"pixels<{config}>", source, windows)]
     )
-    rest = [("pe", windows, sums), ("output", sums, sink)] if engine else [("reduce", windows, sink)]
+    rest = (
+        [(f"pe<{config}>", windows, sums), (f"output<{config}>", sums, sink)]
+        if engine
+        else [(f"reduce<{config}>", windows, sink)]
+    )
     types = {columns: "ColumnStream", windows: "WindowStream", sums: "SumsStream"}
     between = [written for _, _, written in (*feeder, *rest) if written != sink]
     return {
         "streams": [{"type": f"{geometry}::{types[name]}", "name": name} for name in between],
-        "calls": [{"function": f"{name}<{config}>", "streams": f"{a}, {b}"} for name, a, b in (*feeder, *rest)],
+        "calls": [{"function": call, "streams": f"{a}, {b}"} for call, a, b in (*feeder, *rest)],
     }

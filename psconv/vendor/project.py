@@ -60,6 +60,8 @@ def contents(tool: str, design: Design, vectors: Vectors, target: Target, clock_
 
     Raises ConfigError for a target unknown to the tool, a design that it cannot take.
     """
+    if len(design.sinks) > 1:
+        raise ConfigError(f"--hls {tool}: network: output: must be one layer, got {', '.join(design.sinks)}")
     few = vectors.first(VECTOR_IMAGES)
     files = _files(tool, design, len(few.x), target, clock_ns)
     return Contents(files, _vectors(design, few))
@@ -72,7 +74,7 @@ def _vectors(design: Design, vectors: Vectors) -> dict[str, UInt8]:
         parts = [np.concatenate([_count(len(one.beats)), one.beats.ravel()]) for one in packets]
     else:
         parts = [one.beats.ravel() for one in packets]
-    found = {"x.dat": np.concatenate(parts), "y.dat": design.output_beats(vectors.outputs[design.layer])}
+    found = {"x.dat": np.concatenate(parts), "y.dat": design.output_beats(design.layer, vectors.outputs[design.layer])}
     if design.streamed:
         found["w.dat"] = np.concatenate([beats.ravel() for beats in design.streamed.values()])
     return found

@@ -374,7 +374,7 @@ def kept_tensors(network: Network, bits: Mapping[str, int], buffers: Buffers) ->
     return {
         layer.name
         for born, layer in enumerate(network.layers)
-        if layer.name != network.output and fits[born : last[layer.name] + 1].all()
+        if layer.name not in network.outputs and fits[born : last[layer.name] + 1].all()
     }
 
 
@@ -404,7 +404,7 @@ def _fit(
     height: int,
     width: int,
     stride: int,
-    padding: int,
+    padding: int | tuple[int, ...],
     support: Support,
     relu: bool,
     options: EngineOptions,

@@ -127,7 +127,8 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
     numbers = [
         ("KERNEL", shape.kernel, "rows and columns of a kernel"),
         ("STRIDE", shape.stride, "input pixels from one output pixel to the next"),
-        ("PADDING", shape.padding, "rows and columns of zeros on each side"),
+        ("TOP", shape.pads.top, "rows of zeros above the image"),
+        ("LEFT", shape.pads.left, "columns of zeros to the left of it"),
         ("HEIGHT", shape.height, "rows of the input image"),
         ("WIDTH", shape.width, "columns of the input image"),
         ("OUT_HEIGHT", shape.hout, "rows of the output image"),
@@ -154,6 +155,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("OUT_BITS", shape.out_bits, "of an output activation"),
         ("SCALE_BITS", shape.scale_bits, "of an output channel's scale; 0: there are none"),
         ("SHIFT", shape.shift, "right shift from a sum, times its scale, to an output"),
+        ("LARGEST", shape.limit, "output"),
         ("WINDOW_DEPTH", depths["windows"], "windows waiting for the processing element"),
     ]
     if "columns" in depths:

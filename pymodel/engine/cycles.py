@@ -195,7 +195,7 @@ def _least(enough: Callable[[int], bool]) -> int:
 def _columns(shape: WindowShape) -> Sequence:
     beats = shape.width // shape.Tx * shape.NB
     pieces = beats * shape.pieces
-    bottom = np.arange(shape.hout) * shape.stride - shape.padding + shape.kernel - 1
+    bottom = np.arange(shape.hout) * shape.stride - shape.pads.top + shape.kernel - 1
     return Sequence(
         process="columns",
         iterations=max(shape.height, int(bottom[-1]) + 1) * pieces,

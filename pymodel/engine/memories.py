@@ -196,7 +196,7 @@ def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:
     pieces = feeder.NB * feeder.pieces
     found = [Memory("history", pieces, kept_columns(feeder) * feeder.kernel * piece_bits, True)]
     # Padded rows up to the end of the last window, and of them those below row 0 of the image.
-    if feeder.kernel > 1 and (feeder.hout - 1) * feeder.stride + feeder.kernel - feeder.padding > 1:
+    if feeder.kernel > 1 and (feeder.hout - 1) * feeder.stride + feeder.kernel - feeder.pads.top > 1:
         above = feeder.Tx * (feeder.kernel - 1) * piece_bits
         found.append(Memory("lines", feeder.width // feeder.Tx * pieces, above, True))
     return [memory for memory in found if memory.depth > 1]

@@ -26,7 +26,7 @@ from pymodel.engine.windows import span
 from pymodel.engine.words import Words, check_shape, pack_fields, signed_fields
 from pymodel.network import formats
 from pymodel.network.supports import BlockSupport, Support, SupportSpec, check_support, make_support
-from pymodel.network.topology import window_positions
+from pymodel.network.topology import Padding, PaddingSpec, positions, written
 
 Size = Annotated[int, bounds.SIZE.field()]
 Parallel = Annotated[int, bounds.PARALLEL.field()]
@@ -41,9 +41,9 @@ class EngineShape(Checked):
 
     cin: Size
     cout: Size
-    kernel: int = bounds.KERNEL.field(description="K, odd")
+    kernel: int = bounds.KERNEL.field(description="K")
     stride: Size = 1
-    padding: int = bounds.PADDING.field(0, description="rows and columns of zeros on each side")
+    padding: PaddingSpec = 0
     height: Size = Field(description="rows of the input image")
     width: Size = Field(description="columns of the input image")
     support: Support | BlockSupport = Field(description='a Support, its name, or {"taps": [[...], ...]}')
@@ -68,6 +68,7 @@ class EngineShape(Checked):
     weight_bits: Bits = 8
     out_bits: Bits = 8
     relu: bool = False
+    largest: int | None = Field(None, description="output, where that is less than the greatest of its bits (ReLU6)")
     shift: int = bounds.SHIFT.field(0)
     acc_bits: int = bounds.ACCUMULATOR_BITS.field(
         description="accumulator width; formats.accumulator_bits proves the least"
@@ -117,14 +118,22 @@ class EngineShape(Checked):
     def _possible(self) -> EngineShape:
         if self.engine == "periodic" and not isinstance(self.support, Support):
             raise ConfigError(f"engine: must be indexed for {self.support.name}, which has no period, got periodic")
-        if self.padding > self.kernel - 1:
-            raise ConfigError(f"padding: must be 0 to {self.kernel - 1} with kernel {self.kernel}, got {self.padding}")
-        for name, size in (("height", self.height), ("width", self.width)):
-            if size + 2 * self.padding < self.kernel:
+        pads = self.pads
+        if max(pads) > self.kernel - 1:
+            raise ConfigError(
+                f"padding: must be 0 to {self.kernel - 1} with kernel {self.kernel}, got {written(self.padding)}"
+            )
+        for name, size, around in (("height", self.height, pads.rows), ("width", self.width, pads.columns)):
+            if size + around < self.kernel:
                 raise ConfigError(
-                    f"{name}: must be at least {self.kernel - 2 * self.padding} (kernel {self.kernel}, "
-                    f"padding {self.padding}), got {size}"
+                    f"{name}: must be at least {self.kernel - around} (kernel {self.kernel}, "
+                    f"padding {written(self.padding)}), got {size}"
                 )
+        if self.largest is not None and not (self.relu and 0 <= self.largest < 1 << (self.out_bits - 1)):
+            raise ConfigError(
+                f"largest: must be 0 to {(1 << (self.out_bits - 1)) - 1} with relu: true and out_bits {self.out_bits}, "
+                f"got {self.largest}"
+            )
         for name, size in (("width", self.width), ("output width", self.wout)):
             if size % self.Tx:
                 raise ConfigError(f"Tx: must divide the {name} {size}, got {self.Tx}")
@@ -288,14 +297,24 @@ class EngineShape(Checked):
         return -(-self.cout // (self.P * self.To))
 
     @property
+    def pads(self) -> Padding:
+        """Rows and columns of zeros around the image, side by side."""
+        return Padding.of(self.padding)
+
+    @property
     def hout(self) -> int:
         """Rows of the output image."""
-        return window_positions(self.height, self.kernel, self.stride, self.padding)
+        return positions((self.height, self.width), self.kernel, self.stride, self.pads)[0]
 
     @property
     def wout(self) -> int:
         """Columns of the output image."""
-        return window_positions(self.width, self.kernel, self.stride, self.padding)
+        return positions((self.height, self.width), self.kernel, self.stride, self.pads)[1]
+
+    @property
+    def limit(self) -> int:
+        """The largest output."""
+        return (1 << (self.out_bits - 1)) - 1 if self.largest is None else self.largest
 
     @property
     def pixel_sets(self) -> int:

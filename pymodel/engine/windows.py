@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from pymodel.network.topology import Padding
+
 
 class WindowShape(Protocol):
     """What the feeder of an engine or of a pooling depends on."""
@@ -19,7 +21,7 @@ class WindowShape(Protocol):
     def stride(self) -> int: ...
 
     @property
-    def padding(self) -> int: ...
+    def pads(self) -> Padding: ...
 
     @property
     def height(self) -> int: ...
@@ -58,7 +60,7 @@ def span(shape: WindowShape) -> int:
 
 def last(shape: WindowShape) -> int:
     """The image column that the windows of the first Tx output pixels of a row end with."""
-    return span(shape) - 1 - shape.padding
+    return span(shape) - 1 - shape.pads.left
 
 
 def kept_columns(shape: WindowShape) -> int:
@@ -68,4 +70,4 @@ def kept_columns(shape: WindowShape) -> int:
 
 def leading_sets(shape: WindowShape) -> int:
     """Sets of zeros to the left of the image."""
-    return -(-shape.padding // shape.Tx)
+    return -(-shape.pads.left // shape.Tx)

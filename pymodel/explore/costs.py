@@ -273,7 +273,7 @@ def _column_bits(shape: EngineShape) -> int:
 
 
 def _padded_rows_bits(shape: EngineShape) -> int:
-    return shape.Tx * shape.padding * shape.piece_bits
+    return shape.Tx * shape.pads.top * shape.piece_bits
 
 
 def _product_bits(shape: EngineShape) -> int:

@@ -83,11 +83,12 @@ def as_input(bundle: Bundle, images: Array) -> Int8:
 
 
 def predict(bundle: Bundle, images: Integers) -> Int64:
-    """Classes, int64 [n]: the largest score, the lowest class of equal ones. images: int [n, c, h, w]."""
-    scores = [
-        run(bundle, images[start : start + BATCH])[bundle.network.output]
-        for start in range(0, max(len(images), 1), BATCH)
-    ]
+    """Classes, int64 [n]: the largest score, the lowest class of equal ones. images: int [n, c, h, w].
+
+    Raises ConfigError where the network has several outputs.
+    """
+    output = bundle.network.only_output("classes")
+    scores = [run(bundle, images[start : start + BATCH])[output] for start in range(0, max(len(images), 1), BATCH)]
     best: Int64 = _flat(np.concatenate(scores)).argmax(axis=1)
     return best
 
@@ -128,7 +129,7 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[Int8], threads: int) -
             layer.stride,
             layer.padding,
             bundle.shift(layer.name),
-            (0 if layer.relu else out.min, out.max),
+            bundle.limits(layer.name),
             threads,
         )
     if isinstance(layer, Add):
@@ -136,7 +137,7 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[Int8], threads: int) -
         shifts = (max(fracs) - fracs[0], max(fracs) - fracs[1], max(fracs) - out.frac)
         if max(shifts) <= MAX_ADD_SHIFT:
             left, right = inputs
-            return add(native, left, right, shifts, (0 if layer.relu else out.min, out.max), threads)
+            return add(native, left, right, shifts, bundle.limits(layer.name), threads)
     return None
 
 
@@ -147,7 +148,7 @@ def _evaluate(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int8:
     if layer.op == "conv":
         weights, bias, scales = bundle.weights[name], bundle.bias(name), _of_channels(bundle.scales.get(name))
         for piece, acc in ops.conv2d_pieces(x, weights, bias, layer.stride, layer.padding, layer.groups):
-            result[piece] = requantise(acc, bundle.shift(name), out.bits, layer.relu, scales)
+            result[piece] = requantise(acc, bundle.shift(name), out.bits, layer.relu, scales, bundle.limits(name)[1])
     elif layer.op in _BY_CHANNEL:
         for part in _channels(x):
             result[part] = _whole(bundle, layer, [array[part] for array in inputs])
@@ -172,19 +173,20 @@ def _whole(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Integers:
     match layer.op:
         case "linear":
             acc = ops.linear(_flat(x), bundle.weights[name], bundle.bias(name))
-            y = requantise(acc, bundle.shift(name), out.bits, layer.relu, bundle.scales.get(name))
+            high = bundle.limits(name)[1]
+            y = requantise(acc, bundle.shift(name), out.bits, layer.relu, bundle.scales.get(name), high)
             return y[:, :, None, None]
         case "maxpool":
             return ops.maxpool(x, layer.kernel, layer.stride, layer.padding)
         case "avgpool":
-            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding, out.bits)
+            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding)
         case "global_avgpool":
-            return ops.global_avgpool(x, out.bits)
+            return ops.global_avgpool(x)
         case "add":
             left, right = (bundle.formats[source].frac for source in layer.sources)
-            return ops.add_residual(x, inputs[1], left, right, out.frac, out.bits, layer.relu)
+            return ops.add_residual(x, inputs[1], left, right, out.frac, out.bits, layer.relu, bundle.limits(name)[1])
         case "relu":
-            return np.maximum(x, 0)
+            return np.clip(x, *bundle.limits(name))
         case "concat":
             return np.concatenate(inputs, axis=1)
         case "channel_shuffle":

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import ConfigError
-from pymodel.network.formats import mean_scale, requantise
-from pymodel.network.topology import window_positions
+from pymodel.network.formats import mean, requantise
+from pymodel.network.topology import Padding, positions
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
 _FLOAT64_EXACT = 1 << 53
@@ -31,15 +31,15 @@ def conv2d(
     weights: Integers,
     bias: Integers | None = None,
     stride: int = 1,
-    padding: int = 0,
+    padding: int | tuple[int, ...] = 0,
     groups: int = 1,
 ) -> Int64:
     """Convolution (cross-correlation): exact int64 [n, cout, hout, wout].
 
-    images: int [n, cin, h, w]; weights: int [cout, cin / groups, K, K]; bias: int [cout] or None.
-    Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
+    images: int [n, cin, h, w]; weights: int [cout, cin / groups, K, K]; bias: int [cout] or None. padding: of all
+    sides, or (top, left, bottom, right). Raises ConfigError: shapes that do not fit, sums that could leave 64 bits.
     """
-    hout, wout = (window_positions(size, weights.shape[2], stride, padding) for size in images.shape[2:])
+    hout, wout = positions(images.shape, weights.shape[2], stride, Padding.of(padding))
     result = np.empty((len(images), len(weights), max(hout, 0), max(wout, 0)), np.int64)
     for piece, sums in conv2d_pieces(images, weights, bias, stride, padding, groups):
         result[piece] = sums
@@ -51,7 +51,7 @@ def conv2d_pieces(
     weights: Integers,
     bias: Integers | None = None,
     stride: int = 1,
-    padding: int = 0,
+    padding: int | tuple[int, ...] = 0,
     groups: int = 1,
 ) -> Iterator[tuple[Piece, Int64]]:
     """`conv2d` in pieces of a few rows or images, each with its place: large images leave no room for all sums."""
@@ -61,7 +61,8 @@ def conv2d_pieces(
         raise ConfigError(
             f"convolution: weights must fit {cin} input channels in {groups} groups, got {list(weights.shape)}"
         )
-    hout, wout = (window_positions(size, kernel, stride, padding) for size in (height, width))
+    pads = Padding.of(padding)
+    hout, wout = positions(images.shape, kernel, stride, pads)
     if hout < 1 or wout < 1:
         raise ConfigError(f"convolution: kernel must be at most the {height}x{width} image, got {kernel}x{kernel}")
 
@@ -70,8 +71,8 @@ def conv2d_pieces(
     offsets = None if bias is None else bias.astype(np.int64)[:, None, None]
     per_row = np.dtype(dtype).itemsize * cin * kernel * kernel * wout
     for some, rows in _pieces(count, hout, per_row):
-        part = _rows(images[some], rows, kernel, stride, padding).astype(dtype)
-        unrolled = _windows(part, kernel, stride, 0, 0).transpose(0, 1, 4, 5, 2, 3)
+        part = _rows(images[some], rows, kernel, stride, pads).astype(dtype)
+        unrolled = _windows(part, kernel, stride, Padding.of(0), 0).transpose(0, 1, 4, 5, 2, 3)
         unrolled = unrolled.reshape(len(part), groups, group_cin * kernel * kernel, -1)
         sums = (matrix @ unrolled).reshape(len(part), cout, -1, wout).astype(np.int64)
         yield (some, slice(None), rows), sums if offsets is None else sums + offsets
@@ -104,36 +105,25 @@ def exact_dtype(images: Integers, weights: Integers, bias: Integers | None = Non
     return np.int64
 
 
-def maxpool(images: Integers, kernel: int, stride: int, padding: int = 0) -> Integers:
+def maxpool(images: Integers, kernel: int, stride: int, padding: int | tuple[int, ...] = 0) -> Integers:
     """Largest element of each window: [n, c, hout, wout] of the type of images. Padding never wins."""
-    windows = _windows(images, kernel, stride, padding, np.iinfo(images.dtype).min)
+    windows = _windows(images, kernel, stride, Padding.of(padding), np.iinfo(images.dtype).min)
     largest = windows[..., 0, 0].copy()
     for row, column in np.ndindex(kernel, kernel):  # whole images at a time: far quicker than a maximum over short axes
         np.maximum(largest, windows[..., row, column], out=largest)
     return largest
 
 
-def avgpool(images: Integers, kernel: int, stride: int, padding: int, out_bits: int) -> Int64:
-    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout].
-
-    requantise(sum, shift, scale) with `mean_scale` of kernel**2. Raises ConfigError where there is none.
-    """
-    sums = _windows(images.astype(np.int64), kernel, stride, padding, 0).sum(axis=(4, 5))
-    return _mean(sums, kernel**2, "avgpool", out_bits)
+def avgpool(images: Integers, kernel: int, stride: int, padding: int | tuple[int, ...] = 0) -> Int64:
+    """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout], by `formats.mean`."""
+    sums = _windows(images.astype(np.int64), kernel, stride, Padding.of(padding), 0).sum(axis=(4, 5))
+    return mean(sums, kernel**2)
 
 
-def global_avgpool(images: Integers, out_bits: int) -> Int64:
-    """Mean of each channel: int64 [n, c, 1, 1], as `avgpool` computes it.
-
-    Raises ConfigError where h * w has no `mean_scale`.
-    """
+def global_avgpool(images: Integers) -> Int64:
+    """Mean of each channel: int64 [n, c, 1, 1], by `formats.mean`."""
     sums = images.sum(axis=(2, 3), dtype=np.int64, keepdims=True)
-    return _mean(sums, images.shape[2] * images.shape[3], "global_avgpool", out_bits)
-
-
-def _mean(sums: Int64, count: int, what: str, out_bits: int) -> Int64:
-    scale, shift = mean_scale(count, what)
-    return requantise(sums, shift, out_bits, relu=False, scales=np.array(scale))
+    return mean(sums, images.shape[2] * images.shape[3])
 
 
 def add_residual(
@@ -144,12 +134,13 @@ def add_residual(
     out_frac: int,
     out_bits: int,
     relu: bool,
+    high: int | None = None,
 ) -> Int64:
     """Residual addition, int64: both shifted left to the finer frac, added, requantised."""
     finest = max(left_frac, right_frac)
     aligned_left = left.astype(np.int64) << (finest - left_frac)
     aligned_right = right.astype(np.int64) << (finest - right_frac)
-    return requantise(aligned_left + aligned_right, finest - out_frac, out_bits, relu)
+    return requantise(aligned_left + aligned_right, finest - out_frac, out_bits, relu, high=high)
 
 
 def channel_shuffle(images: Integers, groups: int) -> Integers:
@@ -167,19 +158,19 @@ def _pieces(count: int, rows: int, per_row: int) -> Iterator[tuple[slice, slice]
             yield slice(start, start + some), slice(top, min(top + few, rows))
 
 
-def _rows(images: Integers, rows: slice, kernel: int, stride: int, padding: int) -> Integers:
+def _rows(images: Integers, rows: slice, kernel: int, stride: int, pads: Padding) -> Integers:
     """What the windows of these output rows read, zeros around the image included."""
-    first, last = rows.start * stride - padding, (rows.stop - 1) * stride - padding + kernel
+    first, last = rows.start * stride - pads.top, (rows.stop - 1) * stride - pads.top + kernel
     height = images.shape[2]
-    edges = ((0, 0), (0, 0), (max(0, -first), max(0, last - height)), (padding, padding))
+    edges = ((0, 0), (0, 0), (max(0, -first), max(0, last - height)), (pads.left, pads.right))
     inside = images[:, :, max(0, first) : last]
-    return np.pad(inside, edges) if padding else inside
+    return np.pad(inside, edges) if any(pads) else inside
 
 
-def _windows(images: NDArray[Number], kernel: int, stride: int, padding: int, fill: int) -> NDArray[Number]:
+def _windows(images: NDArray[Number], kernel: int, stride: int, pads: Padding, fill: int) -> NDArray[Number]:
     """View [n, c, hout, wout, kernel, kernel] of the windows of padded images."""
-    if padding:
-        edges = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+    if any(pads):
+        edges = ((0, 0), (0, 0), (pads.top, pads.bottom), (pads.left, pads.right))
         images = np.pad(images, edges, constant_values=fill)
     windows = np.lib.stride_tricks.sliding_window_view(images, (kernel, kernel), axis=(2, 3))
     return windows[:, :, ::stride, ::stride]

@@ -35,9 +35,9 @@ from pymodel.common.files import write_atomically, write_text
 from pymodel.common.kinds import BUNDLE, read_kind
 from pymodel.common.records import read_npz, yaml_text
 from pymodel.network import formats as fixed
-from pymodel.network.formats import Format, mean_scale
+from pymodel.network.formats import Format
 from pymodel.network.supports import check_support
-from pymodel.network.topology import INPUT, AvgPool, Conv, GlobalAvgPool, Layer, Network, Weighted
+from pymodel.network.topology import INPUT, Conv, Layer, Network, Rectified, Weighted
 
 SCHEMA = 1
 Note = str | int | float | bool
@@ -113,11 +113,11 @@ class Bundle:
                 f"layer {layer.name}: formats: must be {sources[0]}, the format of the input of a {layer.op}, "
                 f"got {self.formats[layer.name]}"
             )
-        if isinstance(layer, AvgPool):
-            mean_scale(layer.kernel**2, f"layer {layer.name}")
-        if isinstance(layer, GlobalAvgPool):
-            _, height, width = self.network.shapes()[layer.input]
-            mean_scale(height * width, f"layer {layer.name}")
+
+    def limits(self, name: str) -> tuple[int, int]:
+        """The least and the greatest output of a layer."""
+        layer, form = self.network.layer(name), self.formats[name]
+        return form.limits(layer.relu, layer.clip) if isinstance(layer, Rectified) else (form.min, form.max)
 
     def bias(self, name: str) -> Int32:
         """int32 [cout], zeros where the layer has none."""

@@ -9,6 +9,7 @@ per output channel on top of it:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import ConfigDict, StrictInt
@@ -17,7 +18,6 @@ from pymodel.common import bounds
 from pymodel.common.arrays import Array, Floats, Int64, Integers, Reals
 from pymodel.common.errors import ConfigError
 
-MAX_ODD_MEAN = 255  # see mean_scale; far more than the 9 elements of a 3x3 window
 MAX_FRAC = bounds.FRAC.largest
 MAX_SHIFT = bounds.SHIFT.largest
 MAX_ACC_BITS = bounds.ACCUMULATOR_BITS.largest
@@ -53,6 +53,10 @@ class Format:
     def scale(self) -> float:
         """The real value of the integer 1."""
         return 2.0**-self.frac
+
+    def limits(self, relu: bool, clip: float | None = None) -> tuple[int, int]:
+        """The least and the greatest output: of a ReLU from 0, up to the real number `clip` where there is one."""
+        return 0 if relu else self.min, self.max if clip is None else int(self.quantise(np.array(clip)))
 
     def contains(self, array: Array) -> bool:
         """Whether every element is an integer of this format (an empty array is)."""
@@ -96,15 +100,18 @@ def check_range(array: Array, low: int, high: int, what: str) -> None:
         raise ConfigError(f"{what}: must be {low} to {high}, got {int(array[where])} at {index}")
 
 
-def requantise(acc: Integers, shift: int, out_bits: int, relu: bool, scales: Integers | None = None) -> Int64:
+def requantise(
+    acc: Integers, shift: int, out_bits: int, relu: bool, scales: Integers | None = None, high: int | None = None
+) -> Int64:
     """int64 array of `out_bits`-bit integers from accumulators (any integer array).
 
         p = acc * scale                             (p = acc where there are no scales)
         r = (p + (1 << (shift - 1))) >> shift       (arithmetic shift; r = p where shift is 0)
-        y = min(max(r, 0 if relu else -2**(out_bits - 1)), 2**(out_bits - 1) - 1)
+        y = min(max(r, 0 if relu else -2**(out_bits - 1)), high)
 
     Multiply, add half, shift right, saturate: rounding is to nearest, halves towards plus infinity. ReLU is
-    saturation at zero. shift = input.frac + weight.frac - output.frac, 0..31.
+    saturation at zero, from above at `high`: 2**(out_bits - 1) - 1 where it is None. shift = input.frac + weight.frac
+    - output.frac, 0..31.
 
     scales: integers 1..65535 that broadcast against acc, the scale of each element's output channel. A shift
     of its own for each channel is the special case scale = m << (shift - own shift), bit for bit.
@@ -123,7 +130,7 @@ def requantise(acc: Integers, shift: int, out_bits: int, relu: bool, scales: Int
         # The same number as in the formula, without a sum that could leave int64.
         rounded = (rounded >> shift) + ((rounded >> (shift - 1)) & 1)
     low = 0 if relu else -(1 << (out_bits - 1))
-    return np.clip(rounded, low, (1 << (out_bits - 1)) - 1)
+    return np.clip(rounded, low, (1 << (out_bits - 1)) - 1 if high is None else high)
 
 
 def check_shift(shift: int, what: str) -> None:
@@ -164,18 +171,40 @@ def check_accumulator(weights: Integers, bias: Integers, in_bits: int, acc_bits:
         )
 
 
-def mean_scale(count: int, what: str) -> tuple[int, int]:
-    """(scale, shift) with which `requantise` makes a mean of a sum: 1 / count = scale * 2**-shift.
+def mean(sums: Integers, count: int) -> Int64:
+    """int64: sums of `count` elements over their number, to the nearest integer, halves towards plus infinity."""
+    doubled: Int64 = 2 * np.asarray(sums).astype(np.int64)
+    return (doubled + count) // (2 * count)
 
-    Exactly so for a power of two (scale 1). For an odd number the scale has SCALE_BITS bits and is the nearest: a mean
-    of integers of at most 8 bits is never near a half, so the result is the integer nearest to the true one. Raises
-    ConfigError, naming `what`, for other numbers and odd ones above MAX_ODD_MEAN.
+
+class MeanScale(NamedTuple):
+    """How hardware makes a `mean` without a division: (sum * scale + (1 << (shift - 1))) >> shift.
+
+    doubled: 2 * sum + 1 takes the place of the sum.
+    """
+
+    scale: int
+    shift: int
+    doubled: bool
+
+
+def mean_scale(count: int, bits: int) -> MeanScale:
+    """The narrowest multiplier that gives `mean` exactly for every sum of `count` integers of `bits` bits.
+
+    For a power of two the scale is 1 and the shift its logarithm. Otherwise let v / n be the mean: the sum over `count`
+    where that is odd, so that no mean is a half; 2 * sum + 1 over 2 * count where it is even, which rounds as the mean
+    does, and is never a half. It is 1 / (2 * n) from the nearest half at least, and 1 / n where n is even.
+    v * scale / 2**shift differs from v / n by |v| * |scale * n - 2**shift| / (n * 2**shift): where that is less, both
+    round alike.
     """
     if not count & (count - 1):
-        return 1, count.bit_length() - 1
-    if count % 2 == 0 or count > MAX_ODD_MEAN:
-        raise ConfigError(
-            f"{what}: the elements of a mean must be a power of two or an odd number up to {MAX_ODD_MEAN}, got {count}"
-        )
-    shift = SCALE_BITS + count.bit_length() - 1
-    return round((1 << shift) / count), shift
+        return MeanScale(1, count.bit_length() - 1, False)
+    doubled = count % 2 == 0
+    n = 2 * count if doubled else count
+    largest = (n << (bits - 1)) + doubled
+    shift = 1
+    while True:
+        scale = ((1 << (shift + 1)) + n) // (2 * n)
+        if largest * abs(scale * n - (1 << shift)) < 1 << (shift if doubled else shift - 1):
+            return MeanScale(scale, shift, doubled)
+        shift += 1

@@ -82,7 +82,7 @@ class Support:
 
     @classmethod
     def parse(cls, name: str, kernel: int) -> Support:
-        """The support called `name`: "dense" (any odd kernel; "pSC9" is its name in the papers, 3x3 only),
+        """The support called `name`: "dense" (any kernel; "pSC9" is its name in the papers, 3x3 only),
         or "PSn_Pp", "PSDn_Pp" with n = 1, 2, 4 taps and period p (3x3 only).
 
         Variant 0 of a PSD support is the full kernel; all else cycles through the tap sets of its size.
@@ -111,7 +111,7 @@ class Support:
 
     @classmethod
     def custom(cls, taps: Sequence[Sequence[int]], kernel: int) -> Support:
-        """A support from lists of taps, variant 0 first, for any odd kernel. 1x1 kernels are dense only."""
+        """A support from lists of taps, variant 0 first, for any kernel. 1x1 kernels are dense only."""
         if kernel == 1:
             raise ConfigError("support: must be dense for a 1x1 kernel, got a list of taps")
         rows = tuple(tuple(row) for row in taps)
@@ -368,5 +368,5 @@ def check_support(weights: Integers, support: AnySupport, what: str) -> None:
 
 
 def _check_kernel(name: str, kernel: int) -> None:
-    if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1 or kernel % 2 == 0:
-        raise ConfigError(f"support {name}: kernel size: must be odd (1, 3, 5, ...), got {kernel!r}")
+    if isinstance(kernel, bool) or not isinstance(kernel, int) or kernel < 1:
+        raise ConfigError(f"support {name}: kernel size: must be 1 or more, got {kernel!r}")

@@ -14,10 +14,14 @@ from pymodel.network.topology import INPUT, Network
 from pymodel.nn.psconv2d import PSConv2d
 
 Observer = Callable[[str, torch.Tensor], None]
+Around = tuple[int, int, int, int]  # left, right, top, bottom: torch's order
 
 
 class NetworkModule(nn.Module):
-    """A network as torch layers: real input [n, C, H, W] -> output [n, features of the output layer]."""
+    """A network as torch layers: real input [n, C, H, W] -> output [n, features of the output layer].
+
+    Where there are several output layers, the features of one after the other.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -38,7 +42,7 @@ class NetworkModule(nn.Module):
                 observe(layer.name, value)
             for name in self._released[layer.name]:
                 del values[name]
-        return values[self.network.output].flatten(1)
+        return torch.cat([values[output].flatten(1) for output in self.network.outputs], dim=1)
 
     def conv(self, name: str) -> nn.Conv2d:
         """The convolution of the layer called `name`. Raises ConfigError for a layer of another kind."""
@@ -58,26 +62,40 @@ class NetworkModule(nn.Module):
         return total
 
 
+class Rectifier(nn.Module):
+    """The ReLU at the end of a layer, with its upper bound, where the layer has them."""
+
+    def __init__(self, layer: topology.Rectified) -> None:
+        super().__init__()
+        self.relu, self.clip = layer.relu, layer.clip
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.clip is not None:
+            return x.clamp(0, self.clip)
+        return functional.relu(x) if self.relu else x
+
+
 class ConvBlock(nn.Module):
     """Convolution, then batch norm and ReLU where the layer has them."""
 
     def __init__(self, layer: topology.Conv, in_channels: int) -> None:
         super().__init__()
-        support = layer.make_support()
-        channels, window = (in_channels, layer.out_channels), (layer.kernel, layer.stride, layer.padding)
+        support, (own, self.around) = layer.make_support(), _padding_of(layer.pads)
+        channels, window = (in_channels, layer.out_channels), (layer.kernel, layer.stride, own)
         self.conv: nn.Conv2d = (
             nn.Conv2d(*channels, *window, groups=layer.groups, bias=layer.bias)
             if support.is_dense
             else PSConv2d(*channels, *window, groups=layer.groups, bias=layer.bias, support=support)
         )
         self.norm = nn.BatchNorm2d(layer.out_channels) if layer.batch_norm else None
-        self.relu = layer.relu
+        self.rectifier = Rectifier(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.conv(x)
+        x = self.conv(padded(x, self.around))
         if self.norm is not None:
             x = self.norm(x)
-        return functional.relu(x) if self.relu else x
+        rectified: torch.Tensor = self.rectifier(x)
+        return rectified
 
 
 class FullyConnected(nn.Module):
@@ -86,22 +104,23 @@ class FullyConnected(nn.Module):
     def __init__(self, layer: topology.Linear, in_features: int) -> None:
         super().__init__()
         self.linear = nn.Linear(in_features, layer.out_features, layer.bias)
-        self.relu = layer.relu
+        self.rectifier = Rectifier(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.linear(x.flatten(1))[:, :, None, None]
-        return functional.relu(x) if self.relu else x
+        rectified: torch.Tensor = self.rectifier(self.linear(x.flatten(1))[:, :, None, None])
+        return rectified
 
 
 class Addition(nn.Module):
     """The residual addition."""
 
-    def __init__(self, relu: bool) -> None:
+    def __init__(self, layer: topology.Add) -> None:
         super().__init__()
-        self.relu = relu
+        self.rectifier = Rectifier(layer)
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        return functional.relu(left + right) if self.relu else left + right
+        rectified: torch.Tensor = self.rectifier(left + right)
+        return rectified
 
 
 class Concatenation(nn.Module):
@@ -115,7 +134,8 @@ class GlobalAverage(nn.Module):
     """Mean of each channel, [n, C, 1, 1]."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.mean(dim=(2, 3), keepdim=True)
+        # Not `mean`, which multiplies by 1 / (h * w) on some devices: a half would not be one any more.
+        return x.sum(dim=(2, 3), keepdim=True) / (x.shape[2] * x.shape[3])
 
 
 def _module(layer: topology.Layer, source: topology.Shape) -> nn.Module:
@@ -125,20 +145,38 @@ def _module(layer: topology.Layer, source: topology.Shape) -> nn.Module:
         case topology.Linear():
             return FullyConnected(layer, source[0] * source[1] * source[2])
         case topology.MaxPool():
-            return nn.MaxPool2d(layer.kernel, layer.stride, layer.padding)
+            own, around = _padding_of(layer.pads, layer.kernel // 2)
+            largest = nn.MaxPool2d(layer.kernel, layer.stride, own)
+            return nn.Sequential(nn.ConstantPad2d(around, -torch.inf), largest) if any(around) else largest
         case topology.AvgPool():
-            return nn.AvgPool2d(layer.kernel, layer.stride, layer.padding)
+            own, around = _padding_of(layer.pads, layer.kernel // 2)
+            mean = nn.AvgPool2d(layer.kernel, layer.stride, own)
+            return nn.Sequential(nn.ZeroPad2d(around), mean) if any(around) else mean
         case topology.GlobalAvgPool():
             return GlobalAverage()
         case topology.Add():
-            return Addition(layer.relu)
+            return Addition(layer)
         case topology.Concat():
             return Concatenation()
         case topology.ChannelShuffle():
             return nn.ChannelShuffle(layer.groups)
         case topology.Relu():
-            return nn.ReLU()
+            return Rectifier(layer)
     raise ConfigError(f"layer {layer.name}: no torch module for {layer.op}")
+
+
+def padded(x: torch.Tensor, around: Around) -> torch.Tensor:
+    """Images with so many columns and rows of zeros around them."""
+    return functional.pad(x, around) if any(around) else x
+
+
+def _padding_of(pads: topology.Padding, most: int | None = None) -> tuple[tuple[int, int], Around]:
+    """(rows, columns) that a module of torch pads by itself, alike on both sides and by at most `most`; and what has to
+    be around its input where it cannot."""
+    itself = pads.top == pads.bottom and pads.left == pads.right
+    if itself and (most is None or max(pads) <= most):
+        return (pads.top, pads.left), (0, 0, 0, 0)
+    return (0, 0), (pads.left, pads.right, pads.top, pads.bottom)
 
 
 def _released_after(network: Network) -> dict[str, list[str]]:
@@ -146,7 +184,7 @@ def _released_after(network: Network) -> dict[str, list[str]]:
     last_use = {INPUT: network.layers[0].name} | {layer.name: layer.name for layer in network.layers}
     for layer in network.layers:
         last_use.update(dict.fromkeys(layer.sources, layer.name))
-    last_use[network.output] = ""  # the result stays
+    last_use |= dict.fromkeys(network.outputs, "")  # the result stays
     released: dict[str, list[str]] = {layer.name: [] for layer in network.layers}
     for tensor, reader in last_use.items():
         if reader:

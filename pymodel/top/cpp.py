@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pymodel.common.files import write_text
-from pymodel.common.identifiers import IN_PORT, OUT_PORT
+from pymodel.common.identifiers import IN_PORT
 from pymodel.common.templates import templates
 from pymodel.engine.cpp import render_header
 from pymodel.top.cycles import stream_depths_between
@@ -32,9 +33,10 @@ def render(dataflow: Dataflow, what: str, least_depth: int = 1) -> dict[str, str
         "what": what,
         "top": dataflow.top,
         "source": dataflow.source,
-        "sink": dataflow.sink,
+        "sinks": dataflow.sinks,
         "streamed": streamed,
     }
+    ports = {IN_PORT: "InputBeat"} | {sink.name: _beat(sink, dataflow) for sink in dataflow.sinks}
     widest = max(unit.widest for unit in dataflow.units)
     structs = [unit.struct(least_depth) for unit in dataflow.units]
     return {
@@ -44,8 +46,12 @@ def render(dataflow: Dataflow, what: str, least_depth: int = 1) -> dict[str, str
             **common,
             headers=sorted({unit.header for unit in dataflow.units}),
             joins=any(isinstance(unit, AddUnit) for unit in dataflow.units),
-            units=[_unit(unit) for unit in dataflow.units],
-            ports=[dataflow.source.name, *(engine.port.name for engine in streamed), dataflow.sink.name],
+            units=[_unit(unit, ports) for unit in dataflow.units],
+            ports=[
+                dataflow.source.name,
+                *(engine.port.name for engine in streamed),
+                *(sink.name for sink in dataflow.sinks),
+            ],
             streams=[
                 {"name": s.name, "bits": s.word_bits, "depth": max(depths[s.name], least_depth)}
                 for s in dataflow.streams
@@ -60,7 +66,8 @@ def write(folder: Path, dataflow: Dataflow, what: str) -> None:
         write_text(folder / file, text)
 
 
-def _unit(unit: Unit) -> dict[str, object]:
+def _unit(unit: Unit, ports: Mapping[str, str]) -> dict[str, object]:
+    """What the template has of a unit. ports: the types of beats of the images' and the outputs' ports, by name."""
     streams = [*unit.reads, *unit.writes]
     names = [f"in{at}" for at in range(len(unit.reads))] + [f"out{at}" for at in range(len(unit.writes))]
     return {
@@ -69,15 +76,19 @@ def _unit(unit: Unit) -> dict[str, object]:
         "config": unit.config,
         "dataflow": unit.dataflow,
         "arguments": ", ".join(
-            f"hls::stream<{_type(stream)}>& {name}" for stream, name in zip(streams, names, strict=True)
+            f"hls::stream<{_type(stream, ports)}>& {name}" for stream, name in zip(streams, names, strict=True)
         ),
         "parameters": ", ".join(names),
         "streams": ", ".join(stream.name for stream in streams),
     }
 
 
-def _type(stream: Stream | Control | WeightPort) -> str:
+def _beat(sink: Stream, dataflow: Dataflow) -> str:
+    """The type of the beats of an output port; a single one has a name."""
+    return "OutputBeat" if len(dataflow.sinks) == 1 else f"psconv::AxiBeat<{sink.word_bits}> "
+
+
+def _type(stream: Stream | Control | WeightPort, ports: Mapping[str, str]) -> str:
     if isinstance(stream, WeightPort):
         return f"psconv::AxiBeat<{stream.word_bits}> "
-    ports = {IN_PORT: "InputBeat", OUT_PORT: "OutputBeat"}
     return ports.get(stream.name, f"ap_uint<{stream.word_bits}> ")

@@ -14,7 +14,7 @@ import numpy as np
 
 from pymodel.common.arrays import Int64
 from pymodel.common.errors import ConfigError
-from pymodel.common.identifiers import IN_PORT, OUT_PORT
+from pymodel.common.identifiers import IN_PORT
 from pymodel.engine.cycles import STAGES, check_depth, lead, longest_silence
 from pymodel.engine.maxplus import Link, Orbit, Process, Timeline, interval, occupancy, settle, sink
 from pymodel.top.dataflow import Dataflow
@@ -91,18 +91,19 @@ def latency_at_most(dataflow: Dataflow, images: int) -> Cycles:
     the others.
     """
     chain, slow = processes(dataflow), slowest(dataflow)
-    links = links_of(dataflow, stream_depths_between(dataflow)) | {OUT_PORT: Link(dataflow.units[-1].out_stage, None)}
+    links = links_of(dataflow, stream_depths_between(dataflow))
+    for unit in dataflow.units:
+        links |= {s.name: Link(unit.out_stage, None) for s in unit.writes if s.name in dataflow.sink_beats}
     words = {stream: len(at) for process in chain for stream, at in process.writes.items()}
     reach = max(-(-(link.depth or 0) // words[stream]) for stream, link in links.items() if words[stream])
     simulated = reach + 3
-    beats = dataflow.out_beats
     while True:
-        lines = [Timeline([process] * simulated, lead=STAGES) for process in (*chain, sink(OUT_PORT, beats))]
+        lines = [Timeline([process] * simulated, lead=STAGES) for process in (*chain, *_sinks(dataflow))]
         settle(lines, links)
         if simulated >= images or all(_repeats(line, simulated, dataflow.interval, reach) for line in lines):
             break
         simulated *= 2
-    ends = lines[-1].times(OUT_PORT)[beats - 1 :: beats].tolist()
+    ends = _image_ends(dataflow, lines).tolist()
     ends += [ends[-1] + more * dataflow.interval for more in range(1, images - simulated + 1)]
     return Cycles(images, ends[images - 1] + 1, ends[:images], dataflow.interval, slow.iterations, slow.name)
 
@@ -127,7 +128,7 @@ def latency(
         images=images,
         total=int(ends[-1]) - start + 1,
         image_last=[int(end) - start for end in ends],
-        interval=interval([*_waiting_processes(dataflow), sink(OUT_PORT, dataflow.out_beats)], links),
+        interval=interval([*_waiting_processes(dataflow), *_sinks(dataflow)], links),
         least_interval=slow.iterations,
         bottleneck=slow.name,
     )
@@ -161,16 +162,28 @@ def _run(
         Timeline([(two if at in reloads else one) for at in range(images)], leads[one.name])
         for one, two in zip(chain, reloading, strict=True)
     ]
-    beats = dataflow.out_beats
-    end = Timeline([sink(OUT_PORT, beats)] * images)
+    ports = [Timeline([process] * images) for process in _sinks(dataflow)]
     first, one, two = next(
         line for line in zip(lines, chain, reloading, strict=True) if IN_PORT in line[0].process.reads
     )
     first.raise_to(IN_PORT, np.array([start]))
-    settle([*lines, end], links)
+    settle([*lines, *ports], links)
     taken = [len((two if at in reloads else one).reads[IN_PORT]) for at in range(images)]
     begins = first.times(IN_PORT)[np.cumsum([0, *taken[:-1]])]
-    return begins, end.times(OUT_PORT)[beats - 1 :: beats], links
+    return begins, _image_ends(dataflow, ports), links
+
+
+def _sinks(dataflow: Dataflow) -> list[Process]:
+    """What takes the beats of each output port as soon as they are there."""
+    return [sink(port, beats) for port, beats in dataflow.sink_beats.items()]
+
+
+def _image_ends(dataflow: Dataflow, lines: list[Timeline]) -> Int64:
+    """int64 [images]: when the last output beat of each image is delivered, at any port. lines: those of sinks too."""
+    readers = {stream: line for line in lines for stream in line.process.reads}
+    ends = [readers[port].times(port)[beats - 1 :: beats] for port, beats in dataflow.sink_beats.items()]
+    last: Int64 = np.stack(ends).max(axis=0)
+    return last
 
 
 def _scheduled(dataflow: Dataflow, schedule: Mapping[str, Any]) -> dict[str, Link]:

@@ -11,18 +11,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from pymodel.common.arrays import Integers
+import numpy as np
+
+from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import IN_PORT, OUT_PORT, identifiers
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
 from pymodel.network.bundle import Bundle
-from pymodel.network.topology import INPUT, AvgPool, Layer, Linear, MaxPool, Network, Weighted
+from pymodel.network.topology import INPUT, AvgPool, Concat, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
 from pymodel.top.status import STATUS_BITS
 from pymodel.top.units import (
     AddUnit,
+    ConcatenateUnit,
     Control,
     EngineUnit,
     ForkUnit,
@@ -33,7 +36,9 @@ from pymodel.top.units import (
     PacketParserUnit,
     PoolUnit,
     Regroup,
+    ReluUnit,
     ResponseUnit,
+    ShuffleUnit,
     SplitPixelsUnit,
     SplitUnit,
     Stream,
@@ -50,21 +55,26 @@ NETWORK = "network"  # what the design of a whole network is called
 class Dataflow:
     """The units of a top from its input to its output, each after those that it reads.
 
-    top: the name of the C++ function and of the RTL's top module.
+    source: the input port. top: the name of the C++ function and of the RTL's top module.
     """
 
     units: list[Unit]
+    source: Stream
     top: str
 
     @property
-    def source(self) -> Stream:
-        """The input port."""
-        return tensor(self.units[0].reads[0])
+    def sinks(self) -> list[Stream]:
+        """The output ports, in the order of the units."""
+        inside = {stream.name for unit in self.units for stream in unit.reads}
+        return [tensor(s) for unit in self.units for s in unit.writes if s.name not in inside]
 
     @property
     def sink(self) -> Stream:
-        """The output port."""
-        return next(tensor(s) for unit in self.units for s in unit.writes if s.name == OUT_PORT)
+        """The output port. Raises ConfigError where there are several."""
+        sinks = self.sinks
+        if len(sinks) > 1:
+            raise ConfigError(f"network: output: must be one layer, got {', '.join(sink.layer for sink in sinks)}")
+        return sinks[0]
 
     @property
     def packet_parser(self) -> PacketParserUnit | None:
@@ -79,13 +89,19 @@ class Dataflow:
 
     @property
     def out_beats(self) -> int:
-        """Output beats of an image."""
-        return self.sink.words.count + (self.packet_parser is not None)
+        """Output beats of an image. Raises ConfigError as `sink` does."""
+        return self.sink_beats[self.sink.name]
+
+    @property
+    def sink_beats(self) -> dict[str, int]:
+        """Output beats of an image, by port."""
+        return {sink.name: sink.words.count + (self.packet_parser is not None) for sink in self.sinks}
 
     @property
     def streams(self) -> list[Stream | Control]:
         """The streams between two units."""
-        return [s for unit in self.units for s in unit.writes if s.name != OUT_PORT]
+        ports = {sink.name for sink in self.sinks}
+        return [s for unit in self.units for s in unit.writes if s.name not in ports]
 
     @property
     def interval(self) -> int:
@@ -134,7 +150,7 @@ class Dataflow:
         found: dict[str, Stream] = {}
         for unit in self.units:
             for stream in unit.writes:
-                if isinstance(stream, Stream):
+                if isinstance(stream, Stream) and stream.whole:
                     found.setdefault(stream.layer, stream)
         return found
 
@@ -169,7 +185,7 @@ def single(
     """
     source, sink = Stream(IN_PORT, INPUT, shape.in_words), Stream(OUT_PORT, layer, shape.out_words)
     engine = EngineUnit("engine", layer, (source,), (sink,), shape, weights, bias, scales)
-    return Dataflow([engine], top_name(layer))
+    return Dataflow([engine], source, top_name(layer))
 
 
 def top_name(design: str) -> str:
@@ -197,27 +213,34 @@ class _Builder:
             for source in layer.sources:
                 self.readers[source].append(layer.name)
         self.waiting: dict[tuple[str, str], list[Stream]] = {}  # (layer, reader) -> its copies of the output
+        self.ends = self._ends()
+
+    def _ends(self) -> dict[str, str]:
+        """The stream in which each output of the network ends, by layer: at a port, or at the response."""
+        outputs = self.bundle.network.outputs
+        if not self.loaded:
+            return {name: OUT_PORT if len(outputs) == 1 else f"{OUT_PORT}_{self.names[name]}" for name in outputs}
+        output = self.bundle.network.only_output("loaded weights")
+        return {output: self.names[output]}
 
     def run(self) -> Dataflow:
-        output = self.bundle.network.output
-        if self.readers[output]:
-            raise ConfigError(
-                f"layer {output}: the network's output must have no other reader in hardware, "
-                f"got {self.readers[output][0]}"
-            )
         if not self.readers[INPUT]:
             raise ConfigError("network: input: must be read by a layer, got none")
         first = next(layer for layer in self.layers if layer.name == self.readers[INPUT][0])
         form = forms(self.shapes[first.name])[0] if first.name in self.shapes else Form(self.tensors[INPUT][0], 1)
-        self._distribute(Stream("image" if self.loaded else IN_PORT, INPUT, self._words(INPUT, form)))
+        if self._flattens(first):
+            form = Form(math.gcd(form.group, self.tensors[INPUT][0]), 1)
+        source = Stream(IN_PORT, INPUT, self._words(INPUT, form))
+        self._distribute(replace(source, name="image") if self.loaded else source)
         for layer in self.layers:
             self._layer(layer)
         if self.loaded:
-            self._load_weights(self._words(INPUT, form))
-        return Dataflow(self.units, top_name(NETWORK))
+            self._load_weights(source)
+        return Dataflow(self.units, source, top_name(NETWORK))
 
-    def _load_weights(self, words: Words) -> None:
-        """Adds packet parser, loaders and response around the units."""
+    def _load_weights(self, source: Stream) -> None:
+        """Adds packet parser, loaders and response around the units, behind the input port."""
+        words = source.words
         bits, statuses = 8 * words.word_bytes, Control("statuses", STATUS_BITS)
         engines = [unit for unit in self.units if isinstance(unit, EngineUnit)]
         if not engines:
@@ -237,12 +260,12 @@ class _Builder:
             )
             loaders.insert(0, loader)
             behind = (beats,)
-        image, x = Stream("image", INPUT, words), Stream(IN_PORT, INPUT, words)
+        image = replace(source, name="image")
         load_beats = loaders[0].own_beats + loaders[0].rest_beats
         parser = PacketParserUnit(
             "parser",
             INPUT,
-            (x,),
+            (source,),
             (*behind, image, statuses),
             identity(self.units),
             identity_beats(bits),
@@ -260,15 +283,13 @@ class _Builder:
         name, unit = layer.name, self.names[layer.name]
         if isinstance(layer, Weighted) and name in self.shapes:
             shape = self.shapes[name]
-            if isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1):
-                size = "x".join(map(str, self.tensors[layer.input]))
-                raise ConfigError(
-                    f"layer {name}: input: must be one pixel for a fully connected layer in a network's top, "
-                    f"got {size}; pool before it"
-                )
             taken, made = forms(shape)
-            source, sink = self._source(layer.input, name, taken), self._output(name, made)
+            source, sink = self._source(layer.input, name), self._output(name, made)
             weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+            if self._flattens(layer):
+                source, order = self._flattened(source)
+                weights = weights[:, order]
+            source = self._regrouped(source, taken)
             scales = self.bundle.scales.get(name)
             kind: type[EngineUnit] = EngineUnit
             ports: tuple[Control | WeightPort, ...] = ()
@@ -286,51 +307,102 @@ class _Builder:
             right = self._source(layer.inputs[1], name, _form(left))
             formats = self.bundle.formats
             left_frac, right_frac, frac = (formats[one].frac for one in (*layer.inputs, name))
-            sink = self._output(name, _form(left))
-            self.units.append(AddUnit(unit, name, (left, right), (sink,), (left_frac, right_frac, frac), layer.relu))
+            sink, largest = self._output(name, _form(left)), self.bundle.limits(name)[1]
+            fracs = left_frac, right_frac, frac
+            self.units.append(AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu, largest))
         elif isinstance(layer, MaxPool | AvgPool):
-            maximum = isinstance(layer, MaxPool)
-            if maximum and layer.padding:
-                raise ConfigError(f"layer {name}: padding: must be 0 for a maxpool in hardware, got {layer.padding}")
-            if not maximum:
-                _check_mean(name, layer.kernel**2)
             source = self._source(layer.input, name)
             both = Form(source.words.group, math.gcd(source.words.at_once, self.tensors[name][2]))
             source, sink = self._regrouped(source, both), self._output(name, both)
-            window = layer.kernel, layer.stride, layer.padding
-            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, maximum))
+            window = layer.kernel, layer.stride, layer.pads
+            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, isinstance(layer, MaxPool)))
         elif layer.op == "global_avgpool":
-            _check_mean(name, math.prod(self.tensors[layer.input][1:]))
             source = self._source(layer.input, name)
             sink = self._output(name, Form(source.words.group, 1))
             self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
+        elif layer.op == "relu":
+            source = self._source(layer.input, name)
+            sink = self._output(name, _form(source))
+            self.units.append(ReluUnit(unit, name, (source,), (sink,), self.bundle.limits(name)[1]))
+        elif layer.op == "concat":
+            self._concatenate(layer)
+        elif layer.op == "channel_shuffle":
+            source = self._source(layer.input, name)
+            whole = Form(source.words.channels, source.words.at_once)
+            source, sink = self._regrouped(source, whole), self._output(name, whole)
+            self.units.append(ShuffleUnit(unit, name, (source,), (sink,), layer.groups))
         else:
-            raise ConfigError(
-                f"layer {name}: op: must be one of conv, linear, add, maxpool, avgpool, global_avgpool in hardware, "
-                f"got {layer.op}"
-            )
+            raise ConfigError(f"layer {name}: engine: must be given for a {layer.op} in hardware, got none")
         self._distribute(tensor(self.units[-1].writes[0]))
 
+    def _concatenate(self, layer: Concat) -> None:
+        """The units of a concatenation: the first two inputs, and one more each time.
+
+        Its words are filled by every input, so that none ends in the middle of one; of those that can be so, the
+        narrowest ones that are as wide as the inputs' words, with which it is as fast as they come.
+        """
+        sources = [self._source(source, layer.name) for source in layer.inputs]
+        at_once = sources[0].words.at_once
+        common = math.gcd(*(source.words.channels for source in sources))
+        widest = max(source.words.group for source in sources)
+        group = next((n for n in range(widest, common) if common % n == 0), common)
+        form = Form(group, at_once)
+        joined, *others = [self._regrouped(source, form) for source in sources]
+        for at, other in enumerate(others):
+            last = at == len(others) - 1
+            name = self.names[layer.name] + ("" if last else f"_part{at + 1}")
+            both = replace(joined.words, channels=joined.words.channels + other.words.channels)
+            sink = self._output(layer.name, form) if last else Stream(name, layer.name, both, whole=False)
+            self.units.append(ConcatenateUnit(name, layer.name, (joined, other), (sink,)))
+            joined = sink
+
+    def _flattens(self, layer: Layer) -> bool:
+        """Whether a layer takes an image as the channels of one pixel."""
+        return isinstance(layer, Linear) and self.tensors[layer.input][1:] != (1, 1)
+
+    def _flattened(self, stream: Stream) -> tuple[Stream, Int64]:
+        """A tensor as one pixel, its words as they come: with words that are full.
+
+        Also int [C * H * W]: the place of each of that pixel's channels in the order channel, row, column.
+        """
+        words = stream.words
+        if words.channels % words.group:
+            stream = self._regrouped(stream, Form(math.gcd(words.channels, words.group), words.at_once))
+            words = stream.words
+        shape = words.per_pixel, words.group, words.height, words.width // words.at_once, words.at_once
+        order = np.arange(math.prod(shape)).reshape(shape).transpose(2, 3, 0, 4, 1).ravel()
+        flat = Words(words.channels * words.pixels, 1, 1, words.bits, words.fields)
+        return replace(stream, words=flat, whole=False), order
+
     def _output(self, layer: str, form: Form) -> Stream:
-        port = layer == self.bundle.network.output and not self.loaded
-        return Stream(OUT_PORT if port else self.names[layer], layer, self._words(layer, form))
+        ends = layer in self.ends and not self.readers[layer]
+        return Stream(self.ends[layer] if ends else self.names[layer], layer, self._words(layer, form))
 
     def _distribute(self, stream: Stream) -> None:
-        """Copies of a layer's output for its readers, in the words of its engines where they agree."""
+        """Copies of a layer's output for its readers, in the words of its engines where they agree; last for a port."""
         layer, readers = stream.layer, self.readers[stream.layer]
-        wanted = {forms(self.shapes[reader])[0] for reader in readers if reader in self.shapes}
+        wanted = {
+            forms(self.shapes[reader])[0]
+            for reader in readers
+            if reader in self.shapes and not self._flattens(self.bundle.network.layer(reader))
+        }
         if len(wanted) == 1:
             stream = self._regrouped(stream, wanted.pop())
-        for at, reader in enumerate(readers[:-1]):
+        if not readers:
+            return
+        names = [self._copy_name(layer, at) for at in range(len(readers))]
+        if layer in self.ends:
+            names.append(self.ends[layer])
+        copies = []
+        for at, name in enumerate(names[:-1]):
             number = "" if at == 0 else str(at + 1)
-            copy = replace(stream, name=self._copy_name(layer, at))
-            last = at == len(readers) - 2
-            rest = replace(stream, name=self._copy_name(layer, at + 1) if last else f"{self.names[layer]}_rest{number}")
+            copy = replace(stream, name=name)
+            rest = replace(stream, name=names[-1] if at == len(names) - 2 else f"{self.names[layer]}_rest{number}")
             self.units.append(ForkUnit(f"{self.names[layer]}_fork{number}", layer, (stream,), (copy, rest)))
-            self.waiting.setdefault((layer, reader), []).append(copy)
+            copies.append(copy)
             stream = rest
-        if readers:
-            self.waiting.setdefault((layer, readers[-1]), []).append(stream)
+        for reader, copy in zip(readers, [*copies, stream], strict=False):
+            self.waiting.setdefault((layer, reader), []).append(copy)
 
     def _copy_name(self, layer: str, at: int) -> str:
         """The name of the copy for the reader number `at`; one layer may read a tensor twice."""
@@ -365,7 +437,8 @@ class _Builder:
         for kind, verb, wanted in steps:
             if wanted != _form(stream):
                 name = f"{origin}_as_{wanted.group}" + (f"x{wanted.at_once}" if wanted.at_once > 1 else "")
-                after = Stream(name, stream.layer, replace(stream.words, group=wanted.group, at_once=wanted.at_once))
+                words = replace(stream.words, group=wanted.group, at_once=wanted.at_once)
+                after = replace(stream, name=name, words=words)
                 self.units.append(kind(f"{origin}_{verb}", stream.layer, (stream,), (after,)))
                 stream = after
         return stream
@@ -380,16 +453,9 @@ def forms(shape: EngineShape) -> tuple[Form, Form]:
     return Form(shape.in_channels_per_beat, shape.Tx), Form(shape.out_channels_per_beat, shape.Tx)
 
 
-def _check_mean(name: str, count: int) -> None:
-    if count & (count - 1):
-        raise ConfigError(
-            f"layer {name}: the elements of a mean must be a power of two (2, 4, 8, ...) in hardware, got {count}"
-        )
-
-
 def needed_layers(network: Network) -> list[Layer]:
     """The layers that the network's output depends on, in order: those that a network's top builds."""
-    wanted, needed = {network.output}, []
+    wanted, needed = {*network.outputs}, []
     for layer in reversed(network.layers):
         if layer.name in wanted:
             needed.append(layer)

@@ -95,7 +95,8 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
     that is too large for the accumulator.
     """
     size = dataflow.source.words.word_bytes
-    parts = [_engine_beats(engine.shape, bundle, layer, size) for layer, engine in check_fits(dataflow, bundle).items()]
+    own = check_fits(dataflow, bundle)
+    parts = [_engine_beats(engine.shape, own[layer], layer, size) for layer, engine in dataflow.engines.items()]
     beats = np.concatenate(parts)
     parser = packet_parser_of(dataflow)
     length = parser.identity_beats * size
@@ -104,7 +105,10 @@ def weight_beats(dataflow: Dataflow, bundle: Bundle) -> UInt8:
 
 
 def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
-    """The engines by layer. Raises ConfigError, naming the layer and what differs, for a bundle of another hardware."""
+    """The engines by layer, with the bundle's weights.
+
+    Raises ConfigError, naming the layer and what differs, for a bundle of another hardware.
+    """
     packet_parser_of(dataflow)
     layers = {layer.name for layer in needed_layers(bundle.network)}
     if differing := sorted(layers ^ {unit.layer for unit in dataflow.units} - {INPUT}):
@@ -114,10 +118,11 @@ def check_fits(dataflow: Dataflow, bundle: Bundle) -> Mapping[str, EngineUnit]:
     for name, engine in dataflow.engines.items():
         built = engine.shape
         shapes[name] = loadable(engine_shape(bundle, name, built.To, built.Tb, built.fold, R=built.R, Tx=built.Tx))
-    if found := difference(_computing(build(bundle, shapes, loaded=True)), _computing(dataflow)):
+    own = build(bundle, shapes, loaded=True)
+    if found := difference(_computing(own), _computing(dataflow)):
         unit, key, mine, built = found
         raise ConfigError(f"layer {unit.layer}: {key}: must be {built}, as in the hardware, got {mine} in the bundle")
-    return dataflow.engines
+    return own.engines
 
 
 def packet_parser_of(dataflow: Dataflow) -> PacketParserUnit:
@@ -146,9 +151,9 @@ def responses(dataflow: Dataflow, scores: Integers, given: Sequence[Status]) -> 
     return beats.reshape(-1, words.word_bytes)
 
 
-def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> UInt8:
-    weights = bundle.weights[layer].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
-    check_accumulator(weights, bundle.bias(layer), shape.in_bits, shape.acc_bits, f"layer {layer}")
+def _engine_beats(shape: EngineShape, own: EngineUnit, layer: str, size: int) -> UInt8:
+    """Beats of the weights and biases of `own` for the engine of a shape."""
+    check_accumulator(own.weights, own.bias, shape.in_bits, shape.acc_bits, f"layer {layer}")
     length = -(-shape.load_bits // (8 * size)) * size
-    octets = b"".join(word.to_bytes(length, "little") for word in pack_loads(weights, bundle.bias(layer), shape))
+    octets = b"".join(word.to_bytes(length, "little") for word in pack_loads(own.weights, own.bias, shape))
     return np.frombuffer(octets, np.uint8).reshape(-1, size)

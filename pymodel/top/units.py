@@ -40,6 +40,8 @@ from pymodel.engine.maxplus import Link, Process
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, has_columns, kept_columns
 from pymodel.engine.words import Words
+from pymodel.network.formats import mean_scale
+from pymodel.network.topology import Padding
 from pymodel.top.status import Status
 
 _templates = templates(Path(__file__).with_name("templates"))
@@ -47,11 +49,15 @@ _templates = templates(Path(__file__).with_name("templates"))
 
 @dataclass(frozen=True)
 class Stream:
-    """A stream between two units, or at a port. layer: whose output it carries, INPUT for the network's."""
+    """A stream between two units, or at a port. layer: whose output it carries, INPUT for the network's.
+
+    whole: it has that output as it is, not only its first channels, and not as one pixel.
+    """
 
     name: str
     layer: str
     words: Words
+    whole: bool = True
 
     @property
     def word_bits(self) -> int:
@@ -171,6 +177,23 @@ class Unit(ABC):
         ]
 
 
+def _mean_constants(count: int, bits: int) -> list[Constant]:
+    """The members of a configuration that makes means of `count` integers of `bits` bits (mean.hpp); none for 0."""
+    scale, shift, doubled = mean_scale(count or 1, bits)
+    return [
+        *integers(
+            [
+                ("SHIFT", shift, "right shift from a sum, times the multiplier, to an output"),
+                ("LARGEST", (1 << (bits - 1)) - 1, "output"),
+                ("MULTIPLIER_BITS", scale.bit_length(), "of the multiplier"),
+            ]
+        ),
+        ("long long", "MULTIPLIER", str(scale), "of a sum; 1: none"),
+        flag("DOUBLED", doubled, "of twice a sum and one"),
+        flag("RELU", False, "negative outputs stay"),
+    ]
+
+
 def _feeder_links(name: str, depths: Mapping[str, int]) -> dict[str, Link]:
     """The streams of a unit's feeders. depths: of "windows" and "columns"."""
     return {f"{name}_{words.removesuffix('s')}_words": Link(FEEDER_STAGES, depth) for words, depth in depths.items()}
@@ -218,7 +241,8 @@ class EngineUnit(Unit):
 
     def computes(self) -> dict[str, Any]:
         # The others say how the same is computed.
-        return self.shape.model_dump(mode="json", exclude={"packing", "feed", "multiplier_bits", "ultra_weights"})
+        how = {"packing", "feed", "multiplier_bits", "ultra_weights"}
+        return self.shape.model_dump(mode="json", exclude=how, exclude_none=True)
 
     @property
     def feeder_depths(self) -> dict[str, int]:
@@ -317,7 +341,7 @@ class PoolUnit(Unit):
 
     kernel: int
     stride: int
-    padding: int
+    pads: Padding
     maximum: bool
     network_interval: int = 0
 
@@ -360,8 +384,13 @@ class PoolUnit(Unit):
         """Bits of one tap of a pixel's word."""
         return self.in_words.group * self.in_words.bits
 
+    @property
+    def inverts_signs(self) -> bool:
+        """Whether the sign bits of activations are inverted in its feeder: zeros outside the image never win then."""
+        return self.maximum and any(self.pads)
+
     def constants(self) -> list[Constant]:
-        words, shift = self.in_words, (self.kernel**2).bit_length() - 1
+        words = self.in_words
         depth = self.feeder_depths.get("columns")
         columns = [("COLUMN_DEPTH", depth, "columns waiting for their windows")] if depth else []
         return [
@@ -369,7 +398,8 @@ class PoolUnit(Unit):
                 [
                     ("KERNEL", self.kernel, "rows and columns of a window"),
                     ("STRIDE", self.stride, "input pixels from one output pixel to the next"),
-                    ("PADDING", self.padding, "rows and columns of zeros on each side"),
+                    ("TOP", self.pads.top, "rows of zeros above the image"),
+                    ("LEFT", self.pads.left, "columns of zeros to the left of it"),
                     ("HEIGHT", self.height, "rows of the input image"),
                     ("WIDTH", self.width, "columns of the input image"),
                     ("OUT_HEIGHT", self.hout, "rows of the output image"),
@@ -381,13 +411,13 @@ class PoolUnit(Unit):
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", words.bits + (self.kernel**2 - 1).bit_length(), "of a window's sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
-                    ("SHIFT", 0 if self.maximum else shift, "right shift from a sum to an output"),
                     ("WINDOW_DEPTH", self.feeder_depths["windows"], "windows waiting"),
                     *columns,
                 ]
             ),
-            flag("RELU", False, "negative outputs stay"),
+            *_mean_constants(0 if self.maximum else self.kernel**2, words.bits),
             flag("MAXIMUM", self.maximum, "the largest element, else the mean"),
+            flag("INVERTS", self.inverts_signs, "sign bits in the feeder: zeros outside the image never win"),
         ]
 
     @property
@@ -438,10 +468,9 @@ class GlobalAverageUnit(Unit):
                     ("IN_BITS", words.bits, "of an input activation"),
                     ("SUM_BITS", self.sum_bits, "of a channel's sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
-                    ("SHIFT", words.pixels.bit_length() - 1, "right shift from a sum to an output"),
                 ]
             ),
-            flag("RELU", False, "negative outputs stay"),
+            *_mean_constants(words.pixels, words.bits),
         ]
 
     def processes(self, reload: bool = False) -> list[Process]:
@@ -452,13 +481,14 @@ class GlobalAverageUnit(Unit):
 
 @dataclass(frozen=True)
 class AddUnit(Unit):
-    """Residual addition. fracs: of the two inputs and of the output."""
+    """Residual addition. fracs: of the two inputs and of the output; largest: output."""
 
     function = "add"
     header = "add.hpp"
 
     fracs: tuple[int, int, int]
     relu: bool
+    largest: int
 
     def constants(self) -> list[Constant]:
         left, right = (tensor(stream).words for stream in self.reads)
@@ -478,10 +508,89 @@ class AddUnit(Unit):
                     ("SUM_BITS", max(widths) + 1, "of a sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
                     ("SHIFT", shifts[2], "right shift from a sum to an output"),
+                    ("LARGEST", self.largest, "output"),
                 ]
             ),
             flag("RELU", self.relu, "negative outputs become zero"),
         ]
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        every = np.arange(self.out_words.count)
+        return self._single(len(every), every, every)
+
+
+@dataclass(frozen=True)
+class ReluUnit(Unit):
+    """ReLU as a layer of its own. largest: output."""
+
+    function = "relu"
+    header = "relu.hpp"
+
+    largest: int
+
+    def constants(self) -> list[Constant]:
+        words = self.in_words
+        return integers(
+            [
+                ("WORDS", words.count, "of an image"),
+                ("CHANNELS", words.fields, "of a word"),
+                ("BITS", words.bits, "of an activation"),
+                ("LARGEST", self.largest, "output"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        every = np.arange(self.out_words.count)
+        return self._single(len(every), every, every)
+
+
+@dataclass(frozen=True)
+class ConcatenateUnit(Unit):
+    """The channels of two tensors one after the other; those of the first fill its words."""
+
+    function = "concatenate"
+    header = "concatenate.hpp"
+
+    def constants(self) -> list[Constant]:
+        first, second = (tensor(stream).words for stream in self.reads)
+        return integers(
+            [
+                ("SETS", first.sets, "of pixels in a word"),
+                ("FIRST_GROUPS", first.per_pixel, "words of a set of the first input"),
+                ("SECOND_GROUPS", second.per_pixel, "words of a set of the second input"),
+                ("WORD_BITS", first.word_bits, "of a word"),
+            ]
+        )
+
+    def processes(self, reload: bool = False) -> list[Process]:
+        first, second = (tensor(stream).words.per_pixel for stream in self.reads)
+        sets = np.arange(self.in_words.sets)[:, None] * (first + second)
+        left, right = (sets + np.arange(first)).ravel(), (sets + first + np.arange(second)).ravel()
+        every = np.arange(self.out_words.count)
+        reads = dict(zip((stream.name for stream in self.reads), (left, right), strict=True))
+        return [Process(self.name, len(every), reads, {self.writes[0].name: every})]
+
+
+@dataclass(frozen=True)
+class ShuffleUnit(Unit):
+    """Channel shuffle: words of whole pixels, wired otherwise. groups: of channels."""
+
+    function = "shuffle"
+    header = "shuffle.hpp"
+
+    groups: int
+
+    def constants(self) -> list[Constant]:
+        words = self.in_words
+        return integers(
+            [
+                ("SETS", words.sets, "of TX pixels"),
+                ("TX", words.at_once, "neighbouring pixels in a word"),
+                ("CHANNELS", words.channels, "of a pixel, all in a word"),
+                ("BITS", words.bits, "of an activation"),
+                ("GROUPS", self.groups, "of channels"),
+            ]
+        )
 
     def processes(self, reload: bool = False) -> list[Process]:
         every = np.arange(self.out_words.count)

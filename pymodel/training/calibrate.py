@@ -41,7 +41,7 @@ def calibrate(
     network = folded.network
     group = _shared_formats(network)
     samples = _collect(folded, images, group)
-    bits = dict.fromkeys(group.values(), activation_bits) | {group[network.output]: output_bits}
+    bits = dict.fromkeys(group.values(), activation_bits) | {group[output]: output_bits for output in network.outputs}
     chosen = {
         tensor: _format_of(f"layer {tensor}: outputs", np.concatenate(values), bits[tensor])
         for tensor, values in samples.items()

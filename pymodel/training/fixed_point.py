@@ -21,15 +21,15 @@ from torch.nn import functional
 
 from pymodel.common.arrays import Int64, Integers
 from pymodel.network.formats import Format
-from pymodel.network.topology import INPUT, Add, AvgPool, Conv, GlobalAvgPool, Linear
-from pymodel.nn.build import Addition, ConvBlock, FullyConnected, NetworkModule
+from pymodel.network.topology import INPUT, Add, AvgPool, Conv, GlobalAvgPool, Linear, Relu
+from pymodel.nn.build import Addition, ConvBlock, FullyConnected, NetworkModule, Rectifier, padded
 from pymodel.nn.psconv2d import PSConv2d
 
 
-def fake_quantise(real: torch.Tensor, form: Format, relu: bool = False) -> torch.Tensor:
-    """The value of `form` nearest to each element (halves upwards, saturating; at zero with `relu`)."""
-    low = 0 if relu else form.min
-    saturated = real.clamp(low * form.scale, form.max * form.scale)
+def fake_quantise(real: torch.Tensor, form: Format, relu: bool = False, clip: float | None = None) -> torch.Tensor:
+    """The value of `form` nearest to each element (halves upwards, saturating; at zero with `relu`, and at `clip`)."""
+    low, high = form.limits(relu, clip)
+    saturated = real.clamp(low * form.scale, high * form.scale)
     return _straight_through(saturated, form.frac)
 
 
@@ -65,14 +65,14 @@ class _Weighted(nn.Module, Generic[Core]):
     def __init__(
         self,
         core: Core,
-        relu: bool,
+        rectifier: Rectifier,
         source: Format,
         weight: Format,
         out: Format,
         scales: Int64 | None,
     ) -> None:
         super().__init__()
-        self.source, self.weight_format, self.out, self.relu = source, weight, out, relu
+        self.source, self.weight_format, self.out, self.rectifier = source, weight, out, rectifier
         self.core = core
         # Not in the state dict, which is the folded network's.
         self.register_buffer("scales", None if scales is None else torch.from_numpy(scales), persistent=False)
@@ -96,7 +96,7 @@ class _Weighted(nn.Module, Generic[Core]):
     def requantised(self, acc: torch.Tensor) -> torch.Tensor:
         """The layer's output from its accumulators, [n, c, h, w]."""
         scaled = acc if self.scales is None else acc * self.scales.view(-1, 1, 1)
-        return fake_quantise(scaled, self.out, self.relu)
+        return fake_quantise(scaled, self.out, self.rectifier.relu, self.rectifier.clip)
 
     @torch.no_grad()
     def integers(self) -> tuple[Int64, Int64 | None]:
@@ -109,11 +109,12 @@ class FixedConv(_Weighted[nn.Conv2d]):
     """ConvBlock (without batch norm) in fixed point."""
 
     def __init__(self, block: ConvBlock, source: Format, weight: Format, out: Format, scales: Int64 | None) -> None:
-        super().__init__(block.conv, block.relu, source, weight, out, scales)
+        super().__init__(block.conv, block.rectifier, source, weight, out, scales)
+        self.around = block.around
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.quantised(x.dtype)
-        conv = self.core
+        conv, x = self.core, padded(x, self.around)
         return self.requantised(functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups))
 
 
@@ -123,7 +124,7 @@ class FixedLinear(_Weighted[nn.Linear]):
     def __init__(
         self, block: FullyConnected, source: Format, weight: Format, out: Format, scales: Int64 | None
     ) -> None:
-        super().__init__(block.linear, block.relu, source, weight, out, scales)
+        super().__init__(block.linear, block.rectifier, source, weight, out, scales)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.quantised(x.dtype)
@@ -131,15 +132,16 @@ class FixedLinear(_Weighted[nn.Linear]):
 
 
 class Requantised(nn.Module):
-    """Any other layer whose results must be brought into a format: additions and averages."""
+    """Any other layer whose results must be brought into a format: additions, averages, ReLUs with an upper bound."""
 
     def __init__(self, inner: nn.Module, out: Format) -> None:
         super().__init__()
         self.inner, self.out = inner, out
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        relu = isinstance(self.inner, Addition) and self.inner.relu
-        return fake_quantise(self.inner(*inputs), self.out, relu)
+        rectifier = self.inner.rectifier if isinstance(self.inner, Addition) else self.inner
+        relu, clip = (rectifier.relu, rectifier.clip) if isinstance(rectifier, Rectifier) else (False, None)
+        return fake_quantise(self.inner(*inputs), self.out, relu, clip)
 
 
 class FixedPointNetwork(NetworkModule):
@@ -167,7 +169,7 @@ class FixedPointNetwork(NetworkModule):
                     self.layers[layer.name] = FixedConv(inner, source, weight, out, own)
                 elif isinstance(inner, FullyConnected):
                     self.layers[layer.name] = FixedLinear(inner, source, weight, out, own)
-            elif isinstance(layer, Add | AvgPool | GlobalAvgPool):
+            elif isinstance(layer, Add | AvgPool | GlobalAvgPool | Relu):
                 self.layers[layer.name] = Requantised(inner, out)
 
     @torch.no_grad()

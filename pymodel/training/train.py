@@ -146,6 +146,7 @@ class Trainer:
         _choose_algorithms(config.deterministic)
         if config.threads is not None:
             torch.set_num_threads(config.threads)
+        network.network.only_output("training, which is of a classifier")
         self.network = network
         self.model = process.place(network)
         self.optimiser = make_optimiser(self.network, config.optimiser)

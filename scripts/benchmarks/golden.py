@@ -30,7 +30,7 @@ from pymodel.golden.native import build
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import PAPER_VARIANTS
-from pymodel.network.topology import INPUT, Conv, Weighted
+from pymodel.network.topology import INPUT, Conv, Rectified, Weighted
 from pymodel.network.zoo import make_network
 from scripts.benchmarks.frame import Table
 
@@ -54,14 +54,16 @@ def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
     units = {name: constant(np.float32(form.scale)) for name, form in bundle.formats.items()}
     for layer in bundle.network.layers:
         name, sources = layer.name, layer.sources
+        if isinstance(layer, Rectified) and layer.clip is not None:
+            raise ValueError(f"layer: clip: must be left out in onnxruntime, got {layer.clip:g}")
         first, out = [sources[0], units[sources[0]], zero], [units[name], zero]
         match layer.op:
             case "conv" | "linear":
                 weights = bundle.weights[name].reshape(*bundle.network.weight_shape(layer)[:2], *_kernel(layer))
                 unit = constant(np.float32(bundle.weight_formats[name].scale))
                 inputs = [*first, constant(weights), unit, weight_zero, *out, constant(bundle.bias(name))]
-                stride, padding = (layer.stride, layer.padding) if layer.op == "conv" else (1, 0)
-                nodes.append(helper.make_node("QLinearConv", inputs, [name], strides=[stride] * 2, pads=[padding] * 4))
+                stride, pads = (layer.stride, list(layer.pads)) if layer.op == "conv" else (1, [0] * 4)
+                nodes.append(helper.make_node("QLinearConv", inputs, [name], strides=[stride] * 2, pads=pads))
             case "add":
                 inputs = [*first, sources[1], units[sources[1]], zero, *out]
                 nodes.append(helper.make_node("QLinearAdd", inputs, [name], domain="com.microsoft"))
@@ -78,7 +80,7 @@ def onnx_session(bundle: Bundle, threads: int) -> onnxruntime.InferenceSession:
         nodes,
         "network",
         [helper.make_tensor_value_info(INPUT, uint8, ["n", *bundle.network.input.shape])],
-        [helper.make_tensor_value_info(bundle.network.output, uint8, None)],
+        [helper.make_tensor_value_info(output, uint8, None) for output in bundle.network.outputs],
         constants,
     )
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]

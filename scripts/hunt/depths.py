@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pymodel.common.errors import ConfigError
-from pymodel.common.identifiers import OUT_PORT
 from pymodel.engine.cycles import FEEDER_STAGES, LEAST_STAGE, OPEN_DEPTH, STAGES
 from pymodel.top.cycles import latency, processes, slowest, stream_depths_between
 from pymodel.top.dataflow import Dataflow
@@ -73,7 +72,8 @@ def some_schedule(dataflow: Dataflow, seed: int) -> dict[str, Any]:
         for stream in process.writes:
             stage = (least, most, int(rng.integers(least, most + 1)))[late]
             writes.append({"stream": stream, "stage": stage})
-            if stream == OUT_PORT or (stream.endswith("_sum_words") and not process.name.endswith("streamed_pe")):
+            own = stream.endswith("_sum_words") and not process.name.endswith("streamed_pe")
+            if own or stream in dataflow.sink_beats:
                 depths[stream] = stage + OPEN_DEPTH
         entries.append(
             {

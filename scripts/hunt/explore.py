@@ -177,7 +177,7 @@ def _bundle(case: Case) -> Bundle:
 
 def _reached(network: Layers) -> set[str]:
     """The layers with weights from which a path leads to the output."""
-    todo, reached = [network.output], set()
+    todo, reached = [*network.outputs], set()
     while todo:
         name = todo.pop()
         if name != "input" and name not in reached:

@@ -6,6 +6,10 @@ is all.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
 import numpy as np
 
 from pymodel.common.arrays import Int8, Int64, Integers
@@ -13,7 +17,7 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.topology import Layer
 
 
-def convolution(x: Integers, weights: Integers, bias: Integers, stride: int, padding: int) -> Int64:
+def convolution(x: Integers, weights: Integers, bias: Integers, stride: int, padding: int | Sequence[int]) -> Int64:
     """Sums, int64 [n, cout, hout, wout], of x int [n, cin, h, w] and weights int [cout, cin, K, K]."""
     taps = patches(x, weights.shape[-1], stride, padding, 0)
     sums = np.zeros((len(x), len(weights), *taps.shape[-2:]), np.int64)
@@ -24,13 +28,17 @@ def convolution(x: Integers, weights: Integers, bias: Integers, stride: int, pad
     return sums + bias.astype(np.int64)[None, :, None, None]
 
 
-def patches(x: Integers, kernel: int, stride: int, padding: int, outside: int) -> Int64:
-    """int64 [K, K, n, c, hout, wout]: what each tap of the window meets at each place."""
+def patches(x: Integers, kernel: int, stride: int, padding: int | Sequence[int], outside: int) -> Int64:
+    """int64 [K, K, n, c, hout, wout]: what each tap of the window meets at each place.
+
+    padding: on each side, or of top, left, bottom, right.
+    """
     n, channels, height, width = x.shape
-    wide = np.full((n, channels, height + 2 * padding, width + 2 * padding), outside, np.int64)
-    wide[:, :, padding : padding + height, padding : padding + width] = x
-    rows = range(0, height + 2 * padding - kernel + 1, stride)
-    columns = range(0, width + 2 * padding - kernel + 1, stride)
+    top, left, bottom, right = [padding] * 4 if isinstance(padding, int) else padding
+    wide = np.full((n, channels, top + height + bottom, left + width + right), outside, np.int64)
+    wide[:, :, top : top + height, left : left + width] = x
+    rows = range(0, top + height + bottom - kernel + 1, stride)
+    columns = range(0, left + width + right - kernel + 1, stride)
     found = np.empty((kernel, kernel, n, channels, len(rows), len(columns)), np.int64)
     for row, column in np.ndindex(kernel, kernel):
         for at, y in enumerate(rows):
@@ -39,13 +47,33 @@ def patches(x: Integers, kernel: int, stride: int, padding: int, outside: int) -
     return found
 
 
-def requantised(sums: Int64, shift: int, bits: int, relu: bool, scales: Integers | None = None) -> Int64:
-    """Sums, times a scale for each channel, over 2**shift: half is added, rounded down, kept within `bits`."""
+def requantised(
+    sums: Int64, shift: int, bits: int, relu: bool, scales: Integers | None = None, most: int | None = None
+) -> Int64:
+    """Sums, times a scale for each channel, over 2**shift: half is added, rounded down, kept within `bits`.
+
+    most: the largest output; None: that of `bits`.
+    """
     if scales is not None:
         sums = sums * scales.astype(np.int64)[None, :, None, None]
     rounded = np.floor_divide(sums + (2**shift // 2), 2**shift)
-    kept: Int64 = np.clip(rounded, 0 if relu else -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    kept: Int64 = np.clip(rounded, 0 if relu else -(2 ** (bits - 1)), 2 ** (bits - 1) - 1 if most is None else most)
     return kept
+
+
+def most(layer: Layer, bits: int, frac: int) -> int:
+    """The largest output of a layer with or without an upper bound, in units of 2**-frac."""
+    greatest = (1 << (bits - 1)) - 1
+    clip = getattr(layer, "clip", None)
+    if clip is None:
+        return greatest
+    return min(greatest, math.floor(Fraction(clip) * Fraction(2) ** frac + Fraction(1, 2)))
+
+
+def mean(sums: Int64, count: int) -> Int64:
+    """Sums over a number, to the nearest integer: a half more, rounded down."""
+    found: Int64 = np.floor_divide(sums * 2 + count, 2 * count)
+    return found
 
 
 def outputs(bundle: Bundle, x: Integers) -> dict[str, Int8]:
@@ -58,6 +86,7 @@ def outputs(bundle: Bundle, x: Integers) -> dict[str, Int8]:
 
 def _output(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int64:
     x, bits, name = inputs[0].astype(np.int64), bundle.formats[layer.name].bits, layer.name
+    high = most(layer, bits, bundle.formats[name].frac)
     if layer.op in ("conv", "linear"):
         weights = bundle.weights[name]
         bias = bundle.biases.get(name, np.zeros(len(weights), np.int64))
@@ -66,24 +95,26 @@ def _output(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int64:
             sums = convolution(x.reshape(len(x), -1, 1, 1), weights.reshape(len(weights), -1, 1, 1), bias, 1, 0)
         else:
             sums = convolution(x, weights, bias, layer.stride, layer.padding)
-        return requantised(sums, shift, bits, layer.relu, bundle.scales.get(name))
+        return requantised(sums, shift, bits, layer.relu, bundle.scales.get(name), high)
     if layer.op == "add":
         fracs = [bundle.formats[source].frac for source in layer.inputs]
         fine = max(fracs)
         sums = sum(y.astype(np.int64) * 2 ** (fine - frac) for y, frac in zip(inputs, fracs, strict=True))
-        return requantised(sums, fine - bundle.formats[name].frac, bits, layer.relu)
+        return requantised(sums, fine - bundle.formats[name].frac, bits, layer.relu, most=high)
     if layer.op == "maxpool":
         largest: Int64 = patches(x, layer.kernel, layer.stride, layer.padding, -(2**7)).max(axis=(0, 1))
         return largest
     if layer.op == "avgpool":
         sums = patches(x, layer.kernel, layer.stride, layer.padding, 0).sum(axis=(0, 1))
-        return requantised(sums, _log2(layer.kernel**2), bits, False)
+        return mean(sums, layer.kernel**2)
     if layer.op == "global_avgpool":
         sums = x.sum(axis=(2, 3), keepdims=True)
-        return requantised(sums, _log2(x.shape[2] * x.shape[3]), bits, False)
+        return mean(sums, x.shape[2] * x.shape[3])
+    if layer.op == "relu":
+        return np.where(x > 0, np.where(x > high, high, x), 0)
+    if layer.op == "concat":
+        return np.concatenate([y.astype(np.int64) for y in inputs], axis=1)
+    if layer.op == "channel_shuffle":
+        size = x.shape[1] // layer.groups
+        return x[:, [channel % layer.groups * size + channel // layer.groups for channel in range(x.shape[1])]]
     raise NotImplementedError(f"{layer.op}: no campaign draws one")
-
-
-def _log2(count: int) -> int:
-    assert count & (count - 1) == 0, "means of other numbers of elements are no shifts; no campaign draws one"
-    return count.bit_length() - 1

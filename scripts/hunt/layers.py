@@ -125,7 +125,7 @@ class Layers:
             "weights": one_of("random", "random", "min", "max"),
             "bias": bool(rng.integers(4)),
         }
-        wout = window_positions(layer["width"], kernel, layer["stride"], layer["padding"])
+        wout = window_positions(layer["width"], kernel, layer["stride"], *[layer["padding"]] * 2)
         Tx = one_of(1, *[n for n in (1, 2, 3, 4) if layer["width"] % n == 0 and wout > 0 and wout % n == 0])
         parallelism = {
             "To": To,

@@ -46,7 +46,7 @@ def built(case: Case) -> tuple[Bundle, Dataflow]:
         "name": "hunted",
         "input": dict(zip(("channels", "height", "width"), case["input"], strict=True)),
         "layers": deepcopy(case["layers"]),
-        "output": case["layers"][-1]["name"],
+        "output": [*case.get("outputs", []), case["layers"][-1]["name"]],
     }
     network = Network(**spec)
     bundle = random_bundle(network, case["seed"], case["weight_bits"], case["activation_bits"])
@@ -89,8 +89,8 @@ def smaller(case: Case) -> Iterator[Case]:
             if "inputs" in layer:
                 layer["inputs"] = [new if source == old else source for source in layer["inputs"]]
         yield _checked(case, layers=rest)
-    for key, plain in (("weights", []), ("scaled", []), ("fracs", {}), ("parallelism", {})):
-        if case[key] != plain:
+    for key, plain in (("weights", []), ("scaled", []), ("fracs", {}), ("parallelism", {}), ("outputs", [])):
+        if case.get(key, plain) != plain:
             yield _checked(case, **{key: plain})
     for name, requested in case["parallelism"].items():
         yield _checked(case, parallelism={k: v for k, v in case["parallelism"].items() if k != name})
@@ -117,6 +117,8 @@ def _checked(case: Case, **changes: Any) -> Case:
     names = {layer["name"] for layer in changed["layers"]}
     changed["parallelism"] = {name: requested for name, requested in changed["parallelism"].items() if name in names}
     changed["fracs"] = {name: frac for name, frac in changed["fracs"].items() if name in names}
+    last = changed["layers"][-1]["name"]
+    changed["outputs"] = [name for name in changed.get("outputs", []) if name in names and name != last]
     changed["scaled"] = [name for name in changed["scaled"] if name in names]
     if changed["weights"] != "loaded":
         changed["weights"] = [name for name in changed["weights"] if name in names]
@@ -129,16 +131,21 @@ def _drawn(rng: np.random.Generator) -> Case:
     size = [int(rng.choice([1, 2, 3, 4, 6, 8, 11, 16])), int(rng.integers(1, 10)), int(rng.integers(1, 10))]
     draft.shape = tuple(size)
     for _ in range(int(rng.integers(1, 5))):
-        ways = (draft.conv, draft.conv, draft.pool, draft.residual, draft.residual, draft.branches)
+        ways = (
+            *(draft.conv, draft.conv, draft.pool, draft.residual, draft.residual, draft.branches),
+            *(draft.concat, draft.shuffle, draft.relu),
+        )
         ways[int(rng.integers(len(ways)))]()
     draft.classifier()
     if not draft.layers:
         draft.conv()
     names = [layer["name"] for layer in draft.layers if layer["op"] in ("conv", "linear")]
     weights = rng.choice(["rom", "rom", "rom", "loaded", "streamed", "some"])
+    inside = [layer["name"] for layer in draft.layers[:-1]] if weights != "loaded" and rng.integers(4) == 0 else []
     return {
         "input": size,
         "layers": draft.layers,
+        "outputs": [name for name in inside if rng.integers(3) == 0],
         "seed": int(rng.integers(1 << 16)),
         "parallelism": draft.parallelism,
         "weights": "loaded"
@@ -149,6 +156,22 @@ def _drawn(rng: np.random.Generator) -> Case:
         "scaled": [name for name in names if rng.integers(8) == 0 and weights != "loaded"],
         "fracs": draft.fracs,
     }
+
+
+def _padding(around: list[int]) -> int | list[int]:
+    return around[0] if len(set(around)) == 1 else around
+
+
+def _fits(size: list[int], kernel: int, around: list[int]) -> bool:
+    """Whether there is a place for a window on an image of height and width."""
+    top, left, bottom, right = around
+    return size[0] + top + bottom >= kernel and size[1] + left + right >= kernel
+
+
+def _positions(size: list[int], kernel: int, stride: int, around: list[int]) -> list[int]:
+    """Rows and columns of places of a window."""
+    top, left, bottom, right = around
+    return [(size[0] + top + bottom - kernel) // stride + 1, (size[1] + left + right - kernel) // stride + 1]
 
 
 class _Draft:
@@ -175,26 +198,26 @@ class _Draft:
     def conv(self, like: tuple[int, ...] | None = None, **fixed: Any) -> str:
         """A convolution; like: the shape that it is to give."""
         channels, *size = self.shape
-        kernel = fixed.get("kernel", self.one_of(1, 3, 3, 3, 5))
-        padding = kernel // 2 if like else int(self.rng.integers(kernel))
-        if min(size) + 2 * padding < kernel:
-            kernel, padding = 1, 0
+        kernel = fixed.get("kernel", self.one_of(1, 2, 3, 3, 3, 4, 5))
+        around = [kernel // 2, kernel // 2, (kernel - 1) // 2, (kernel - 1) // 2] if like else self.around(kernel - 1)
+        if not _fits(size, kernel, around):
+            kernel, around = 1, [0, 0, 0, 0]
         stride = 1 if like else self.one_of(1, 1, 2, 3)
         out = like[0] if like else self.one_of(1, 2, 3, 4, 5, 8, 9, 16, 18)
         support = self.one_of(*SUPPORTS) if kernel == 3 else "dense"
         if kernel > 1 and self.rng.integers(6) == 0:
             taps = [sorted(self.rng.choice(kernel**2, 2, replace=False).tolist()) for _ in range(self.one_of(2, 3))]
             support = {"taps": taps}
-        sizes = [(edge + 2 * padding - kernel) // stride + 1 for edge in size]
+        sizes = _positions(size, kernel, stride, around)
         name = self.add(
             "conv",
             (out, *sizes),
             out_channels=out,
             kernel=kernel,
             stride=stride,
-            padding=padding,
+            padding=_padding(around),
             support=support,
-            relu=bool(self.rng.integers(2)),
+            **self.rectified(),
             bias=bool(self.rng.integers(4)),
         )
         period = (
@@ -209,13 +232,13 @@ class _Draft:
     def pool(self) -> None:
         channels, *size = self.shape
         op = self.one_of("maxpool", "avgpool")
-        kernel = self.one_of(1, 2, 2, 3) if op == "maxpool" else self.one_of(2, 2, 4)
-        padding = self.one_of(0, kernel // 2) if op == "avgpool" else 0
-        if min(size) + 2 * padding < kernel:
+        kernel = self.one_of(1, 2, 2, 3, 3, 4)
+        around = self.one_of([0, 0, 0, 0], self.around(kernel // 2))
+        if not _fits(size, kernel, around):
             return
         stride = self.one_of(1, 2, 2, 3)
-        sizes = [(edge + 2 * padding - kernel) // stride + 1 for edge in size]
-        self.add(op, (channels, *sizes), kernel=kernel, stride=stride, padding=padding)
+        sizes = _positions(size, kernel, stride, around)
+        self.add(op, (channels, *sizes), kernel=kernel, stride=stride, padding=_padding(around))
 
     def residual(self) -> None:
         """A path of one to three convolutions, and the tensor before it, added."""
@@ -225,7 +248,7 @@ class _Draft:
         path = self.at
         if self.rng.integers(3) == 0:
             self.fracs[path] = 4 + self.one_of(-1, 1, 2)
-        self.add("add", shape, inputs=self.one_of([path, start], [start, path]), relu=bool(self.rng.integers(2)))
+        self.add("add", shape, inputs=self.one_of([path, start], [start, path]), **self.rectified())
 
     def branches(self) -> None:
         """Two paths from one tensor, added; or the tensor twice."""
@@ -239,13 +262,47 @@ class _Draft:
         right = left if self.rng.integers(5) == 0 else self.conv(like=like, kernel=self.one_of(1, 3))
         self.add("add", like, inputs=[left, right])
 
+    def concat(self) -> None:
+        """Two or three tensors of one size: paths from one, and that one too."""
+        start, shape = self.at, self.shape
+        found = [(start, shape[0])]
+        for _ in range(self.one_of(1, 1, 2)):
+            self.at, self.shape = start, shape
+            out = self.one_of(1, 2, 3, 4, 8)
+            found.append((self.conv(like=(out, *shape[1:])), out))
+        order = self.rng.permutation(len(found)).tolist()
+        if self.rng.integers(4) == 0:
+            order = [*order[1:], order[1]]
+        channels = sum(found[at][1] for at in order)
+        self.add("concat", (channels, *shape[1:]), inputs=[found[at][0] for at in order])
+
+    def shuffle(self) -> None:
+        channels = self.shape[0]
+        self.add(
+            "channel_shuffle", self.shape, groups=self.one_of(*[n for n in range(1, channels + 1) if channels % n == 0])
+        )
+
+    def relu(self) -> None:
+        clip = self.rectified().get("clip")
+        self.add("relu", self.shape, **({"clip": clip} if clip else {}))
+
+    def around(self, most: int) -> list[int]:
+        """Padding above, to the left, below and to the right: mostly the same."""
+        sides = self.rng.integers(0, most + 1, 4).tolist()
+        return sides if self.rng.integers(4) == 0 else [sides[0]] * 4
+
+    def rectified(self) -> dict[str, Any]:
+        """Whether a layer ends with a ReLU, and sometimes with what upper bound."""
+        relu = bool(self.rng.integers(2))
+        bounded = relu and self.rng.integers(4) == 0
+        return {"relu": relu} | ({"clip": float(self.one_of(0.5, 1.3, 4.0, 6.0, 20.0))} if bounded else {})
+
     def classifier(self) -> None:
-        """Nothing, or a mean over the image, or a fully connected layer on one pixel."""
-        pixels = self.shape[1] * self.shape[2]
-        if pixels & (pixels - 1) == 0 and self.rng.integers(2):
+        """Nothing, or a mean over the image, or a fully connected layer on all of it."""
+        if self.rng.integers(3) == 0:
             self.add("global_avgpool", (self.shape[0], 1, 1))
-        if self.shape[1:] == (1, 1) and self.rng.integers(2):
-            channels, out = self.shape[0], self.one_of(1, 3, 6, 10)
+        if self.rng.integers(3) == 0:
+            channels, out = math.prod(self.shape), self.one_of(1, 3, 6, 10)
             self._parallel(self.add("linear", (out, 1, 1), out_features=out), channels, out)
 
     def _parallel(self, name: str, blocks: int, outputs: int, period: int = 1, widths: int = 1) -> None:

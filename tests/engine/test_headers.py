@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from pymodel.network.formats import mean_scale
 from tests.engine.programs import configuration, run_header
 
 BITS = 5
+# Of a mean of a power of two of elements.
+MEAN = {"OUT_BITS": BITS, "MULTIPLIER": 1, "MULTIPLIER_BITS": 1, "DOUBLED": False, "RELU": False, "LARGEST": 15}
 
 
 def drawn(*shape: int, bits: int = BITS) -> np.ndarray:
@@ -24,7 +27,7 @@ def drawn(*shape: int, bits: int = BITS) -> np.ndarray:
 class Feeder:
     """An image of height x width pixels, `sets` words of `channels` each, of which `pieces` parts are moved.
 
-    at_once: pixels of a row in a word.
+    at_once: pixels of a row in a word. padding: on all sides, or of top, left, bottom, right.
     """
 
     height: int
@@ -32,25 +35,32 @@ class Feeder:
     channels: int = 2
     kernel: int = 3
     stride: int = 1
-    padding: int = 1
+    padding: int | tuple[int, int, int, int] = 1
     sets: int = 1
     pieces: int = 1
     at_once: int = 1
 
     @property
+    def around(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Rows above and below, columns to the left and right."""
+        top, left, bottom, right = [self.padding] * 4 if isinstance(self.padding, int) else self.padding
+        return (top, bottom), (left, right)
+
+    @property
     def out_height(self) -> int:
-        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+        return (self.height + sum(self.around[0]) - self.kernel) // self.stride + 1
 
     @property
     def out_width(self) -> int:
-        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+        return (self.width + sum(self.around[1]) - self.kernel) // self.stride + 1
 
     @property
     def config(self) -> dict[str, int]:
         return {
             "KERNEL": self.kernel,
             "STRIDE": self.stride,
-            "PADDING": self.padding,
+            "TOP": self.around[0][0],
+            "LEFT": self.around[1][0],
             "HEIGHT": self.height,
             "WIDTH": self.width,
             "OUT_HEIGHT": self.out_height,
@@ -76,11 +86,12 @@ class Feeder:
         """The image in its zeros, by pieces: [rows, columns, sets, pieces, channels of a piece]; piece p has each
         `pieces`-th channel from p on."""
         pieces = image.reshape(self.height, self.width, self.sets, -1, self.pieces).swapaxes(3, 4)
-        return np.pad(pieces, [(self.padding,) * 2] * 2 + [(0, 0)] * 3)
+        return np.pad(pieces, [*self.around, *[(0, 0)] * 3])
 
     def columns(self, image: np.ndarray) -> list[list[int]]:
         """The columns of the image for each output row, `at_once` a word, each from the top down."""
-        padded = self.padded(image)[:, self.padding : self.padding + self.width]
+        left = self.around[1][0]
+        padded = self.padded(image)[:, left : left + self.width]
         return [
             padded[row * self.stride : row * self.stride + self.kernel, x : x + self.at_once, b, p]
             .swapaxes(0, 1)
@@ -117,6 +128,11 @@ FEEDERS = {
     "two pixels, channel by channel": Feeder(3, 4, channels=4, sets=2, pieces=2, at_once=2),
     "a row at once": Feeder(3, 4, at_once=4),
     "two pixels, 1x1, stride 2": Feeder(4, 8, kernel=1, stride=2, padding=0, sets=2, at_once=2),
+    "4x4": Feeder(5, 6, kernel=4, padding=(1, 2, 3, 1)),
+    "below and to the right": Feeder(4, 6, kernel=2, padding=(0, 0, 1, 1), sets=2),
+    "above and to the left": Feeder(4, 5, padding=(2, 2, 0, 0), stride=2),
+    "to the right, two pixels, stride 2": Feeder(6, 8, padding=(0, 0, 1, 1), stride=2, at_once=2),
+    "6x6, to the left, two pixels": Feeder(2, 4, kernel=6, padding=(5, 5, 0, 0), at_once=2),
     "two pixels, 5x5, much padding": Feeder(3, 4, kernel=5, padding=2, at_once=2),
 }
 
@@ -161,6 +177,7 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int, rotations: int, st
         "INDEX_BITS": 0,
         "ACC_BITS": 16,
         "OUT_BITS": 8,
+        "LARGEST": 127,
         "BIAS_BITS": 8,
     }
     return configuration(constants, {"variant": [v for v, _ in lanes], "tap": [t for _, t in lanes]})
@@ -203,7 +220,7 @@ def test_nest(pixels: int, sets: int, steps: int, folds: int) -> None:
     feeder = Feeder(1, pixels, channels=1, kernel=1, padding=0, sets=sets)
     extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "ROTATIONS": 1, "TB": 1, "LANES_PER_OUTPUT": 1}
     extents |= {"FOLDS": folds, "STEPS": steps}
-    bits = {"WEIGHT_BITS": 4, "INDEX_BITS": 0, "ACC_BITS": 16, "OUT_BITS": 8, "BIAS_BITS": 8}
+    bits = {"WEIGHT_BITS": 4, "INDEX_BITS": 0, "ACC_BITS": 16, "OUT_BITS": 8, "LARGEST": 127, "BIAS_BITS": 8}
     expected = []
     for pixel, b, s, f in itertools.product(range(pixels), range(sets), range(steps), range(folds)):
         ends_set = s == steps - 1 and f == folds - 1
@@ -255,7 +272,7 @@ def test_pool(maximum: bool, padding: int, stride: int, at_once: int) -> None:
     width = 4 if at_once == 1 else 8
     feeder = replace(FEEDERS["2x2"], height=5, width=width, stride=stride, padding=padding, sets=2, at_once=at_once)
     image = feeder.image()
-    rest = {"SUM_BITS": BITS + 2, "OUT_BITS": BITS, "SHIFT": 0 if maximum else 2, "RELU": False, "MAXIMUM": maximum}
+    rest = {"SUM_BITS": BITS + 2, "SHIFT": 0 if maximum else 2, "MAXIMUM": maximum, "INVERTS": False} | MEAN
     one = replace(feeder, at_once=1)
     windows = np.array(one.windows(image)).reshape(-1, 4, feeder.channels)
     pixels = windows.max(1) if maximum else (windows.sum(1) + 2) >> 2
@@ -265,12 +282,68 @@ def test_pool(maximum: bool, padding: int, stride: int, at_once: int) -> None:
     assert made == expected.reshape(-1, at_once * feeder.channels).tolist()
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("padding", [1, (0, 0, 2, 2), (2, 1, 0, 1)])
+def test_padding_is_never_the_largest(padding: int | tuple[int, int, int, int], at_once: int) -> None:
+    """An image without a positive element, and one of the smallest numbers alone."""
+    feeder = Feeder(4, 8, padding=padding, stride=1, at_once=at_once, sets=2)
+    if feeder.out_width % at_once:
+        feeder = replace(feeder, padding=1)
+    rest = {"SUM_BITS": BITS + 2, "SHIFT": 0, "MAXIMUM": True, "INVERTS": True} | MEAN
+    for image in (np.minimum(feeder.image(), -1), np.full_like(feeder.image(), -16)):
+        wide = np.pad(image, [*feeder.around, (0, 0), (0, 0)], constant_values=-99)
+        windows = np.lib.stride_tricks.sliding_window_view(wide, (3, 3), axis=(0, 1))
+        expected = replace(feeder, height=feeder.out_height, width=feeder.out_width).beats(windows.max((-1, -2)))
+        made = run_header("pool", configuration(feeder.config | rest), feeder.beats(image))
+        assert made == expected.reshape(-1, at_once * feeder.channels).tolist()
+
+
+@pytest.mark.parametrize("count", [3, 6, 7, 9, 12, 25, 36])
+def test_means_of_any_number(count: int) -> None:
+    """Every sum, one at a time."""
+    scale, shift, doubled = mean_scale(count, BITS)
+    sums = np.arange(-16 * count, 15 * count + 1)
+    images = sums[:, None] // count + (np.arange(count) < (sums % count)[:, None])  # each a sum of that many
+    constants = {"SETS": count, "TX": 1, "GROUPS": len(sums), "CHANNELS": 1, "IN_BITS": BITS, "SHIFT": shift}
+    constants |= {"SUM_BITS": BITS + count.bit_length()} | MEAN
+    constants |= {"MULTIPLIER": scale, "MULTIPLIER_BITS": scale.bit_length(), "DOUBLED": doubled}
+    made = run_header("global_average", configuration(constants), images.T)
+    assert made == [[(2 * total + count) // (2 * count)] for total in sums.tolist()]
+
+
+@pytest.mark.parametrize("largest", [15, 6, 0])
+def test_relu(largest: int) -> None:
+    words = drawn(7, 3)
+    made = run_header("relu", configuration({"WORDS": 7, "CHANNELS": 3, "BITS": BITS, "LARGEST": largest}), words)
+    assert made == np.where(words < 0, 0, np.where(words > largest, largest, words)).tolist()
+
+
+@pytest.mark.parametrize(("groups", "at_once"), [(1, 1), (2, 1), (3, 2), (6, 1)])
+def test_shuffle(groups: int, at_once: int) -> None:
+    """Channel g * (6 / groups) + j goes to j * groups + g."""
+    words = drawn(4, at_once, 6)
+    expected = words.copy()
+    for g in range(groups):
+        for j in range(6 // groups):
+            expected[..., j * groups + g] = words[..., g * (6 // groups) + j]
+    constants = {"SETS": 4, "TX": at_once, "CHANNELS": 6, "BITS": BITS, "GROUPS": groups}
+    assert run_header("shuffle", configuration(constants), words) == expected.reshape(4, -1).tolist()
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 1), (3, 1), (2, 4)])
+def test_concatenate(first: int, second: int) -> None:
+    left, right = drawn(5, first, 2), drawn(5, second, 2)[::-1]
+    constants = {"SETS": 5, "FIRST_GROUPS": first, "SECOND_GROUPS": second, "WORD_BITS": 2 * BITS, "BITS": BITS}
+    made = run_header("concatenate", configuration(constants), np.concatenate([left.ravel(), right.ravel()]))
+    assert made == np.concatenate([left, right], axis=1).reshape(-1, 2).tolist()
+
+
 @pytest.mark.parametrize("at_once", [1, 2, 8])
 @pytest.mark.parametrize("groups", [1, 3])
 def test_global_average(groups: int, at_once: int) -> None:
     image = drawn(8 // at_once, groups, at_once, 2)
     constants = {"SETS": 8 // at_once, "TX": at_once, "GROUPS": groups, "CHANNELS": 2, "IN_BITS": BITS, "SHIFT": 3}
-    constants |= {"SUM_BITS": BITS + 3, "OUT_BITS": BITS, "RELU": False}
+    constants |= {"SUM_BITS": BITS + 3} | MEAN
     made = run_header("global_average", configuration(constants), image)
     assert made == ((image.sum((0, 2)) + 4) >> 3).tolist()
 
@@ -279,9 +352,9 @@ def test_global_average(groups: int, at_once: int) -> None:
 def test_add(relu: bool) -> None:
     left, right = drawn(6, 2, 3), drawn(6, 2, 3)[::-1]
     constants = {"PIXELS": 6, "GROUPS": 2, "CHANNELS": 3, "LEFT_BITS": BITS, "RIGHT_BITS": BITS, "LEFT_SHIFT": 2}
-    constants |= {"RIGHT_SHIFT": 0, "SUM_BITS": BITS + 3, "OUT_BITS": BITS, "SHIFT": 1, "RELU": relu}
+    constants |= {"RIGHT_SHIFT": 0, "SUM_BITS": BITS + 3, "OUT_BITS": BITS, "SHIFT": 1, "RELU": relu, "LARGEST": 11}
     sums = ((left << 2) + right + 1) >> 1
-    expected = sums.clip(0 if relu else -16, 15).reshape(-1, 3)
+    expected = sums.clip(0 if relu else -16, 11).reshape(-1, 3)
     made = run_header("add", configuration(constants), np.concatenate([left.ravel(), right.ravel()]))
     assert made == expected.tolist()
 
@@ -310,6 +383,7 @@ def test_output(To: int, rotations: int, steps: int, at_once: int) -> None:
         "ACC_BITS": 9,
         "BIAS_BITS": 8,
         "OUT_BITS": BITS,
+        "LARGEST": 15,
         "SCALE_BITS": 0,
         "SHIFT": 3,
         "RELU": False,

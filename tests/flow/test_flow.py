@@ -132,7 +132,7 @@ def run(path: Path, out: Path, simulators: Path):
     record = json.loads(this.layout.simulation(design.name).read_text())
     schedule = Synthesised(this.layout.synth(design.name)).schedule
     vectors = load_vectors(this.layout, design)
-    assert np.array_equal(load_outputs(this.layout, design, "cosim"), vectors.outputs[design.layer])
+    assert np.array_equal(load_outputs(this.layout, design, "cosim")[design.layer], vectors.outputs[design.layer])
     return record, schedule, design, vectors
 
 

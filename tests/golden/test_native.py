@@ -118,6 +118,25 @@ def test_convolution_equals_numpy(
 
 
 @pytest.mark.parametrize("native", NATIVES, ids=SETS)
+@pytest.mark.parametrize("padding", [(0, 0, 1, 1), (2, 1, 0, 3), (0, 3, 3, 0)])
+@pytest.mark.parametrize(("kernel", "stride", "count"), [(4, 1, 20), (4, 2, 3), (4, 3, 17)])
+def test_even_kernels_with_other_padding_on_each_side(
+    native: Native, kernel: int, stride: int, count: int, padding: tuple[int, int, int, int]
+) -> None:
+    rng = np.random.default_rng(kernel)
+    weights, mask, period = random_layer(rng, "dense", kernel, 7, 5, 8, extreme=False)
+    images = rng.integers(-128, 128, (count, 5, 6, 5)).astype(np.int8)
+    expected = requantise(ops.conv2d(images, weights, None, stride, padding), 9, 8, True, None, 100)
+    plan = make_plan(weights, mask, period, native.group)
+    none = np.zeros(7, np.int32)
+    result = convolution.convolve(native, plan, images, none, None, stride, padding, 9, (0, 100), 2)
+    assert np.array_equal(result, expected)
+    top, left, bottom, right = padding
+    wide = np.pad(images, [(0, 0), (0, 0), (top, bottom), (left, right)])
+    assert np.array_equal(result, requantise(ops.conv2d(wide, weights, None, stride), 9, 8, True, None, 100))
+
+
+@pytest.mark.parametrize("native", NATIVES, ids=SETS)
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 def test_exact_sums_equal_onnxruntime(native: Native, kernel: int) -> None:
     """Where a sum lies among the sums that occur: saturated to -1..0 after a threshold is taken off."""

@@ -33,6 +33,13 @@ layers:
 - {op: avgpool, name: n, input: h, kernel: 4, stride: 1, padding: 2}
 - {op: conv, name: o, input: h, out_channels: 4, kernel: 3}
 - {op: global_avgpool, name: p, input: o}
+- {op: conv, name: q, input: h, out_channels: 6, kernel: 4, padding: [1, 3, 0, 2], stride: 2, relu: true, clip: 1.3}
+- {op: maxpool, name: r, input: h, kernel: 3, stride: 2, padding: [2, 0, 1, 1]}
+- {op: avgpool, name: s, input: c, kernel: 3, stride: 1, padding: [0, 2, 1, 0]}
+- {op: relu, name: t, input: c, clip: 0.7}
+- {op: linear, name: u, input: t, out_features: 3, relu: true, clip: 6.0}
+- {op: add, name: v, inputs: [a, c], relu: true, clip: 0.4}
+- {op: conv, name: w, input: h, out_channels: 8, kernel: 2, padding: [0, 0, 1, 1], groups: 2, relu: true, clip: 6.0}
 output: l
 """
 

@@ -28,9 +28,12 @@ def conv(name: str, source: str, out: int, kernel: int = 3, **more) -> dict:
     }
 
 
-def network(*layers: dict, channels: int = 3, height: int = 6, width: int = 5) -> Network:
+def network(
+    *layers: dict, channels: int = 3, height: int = 6, width: int = 5, output: str | list[str] | None = None
+) -> Network:
+    """output: the last layer's where None."""
     size = {"channels": channels, "height": height, "width": width}
-    return Network(name="net", input=size, layers=list(layers), output=layers[-1]["name"])
+    return Network(name="net", input=size, layers=list(layers), output=output or layers[-1]["name"])
 
 
 # Every kind of unit, join and change of words; images that are not square; one pixel.
@@ -100,6 +103,114 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
     "channel by channel": (
         network(conv("a", "input", 8, support="PS4_P4"), conv("b", "a", 5, support="PS4_P4"), height=3, width=4),
         {"a": {"feed": "channels"}, "b": {"feed": "channels", "fold": 2}},
+    ),
+    "padded pools and means of any size": (
+        network(
+            conv("a", "input", 6),
+            {"op": "maxpool", "name": "largest", "input": "a", "kernel": 3, "stride": 2, "padding": 1},
+            {"op": "avgpool", "name": "mean", "input": "largest", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "avgpool", "name": "wide", "input": "mean", "kernel": 6, "stride": 1, "padding": 3},
+            {"op": "maxpool", "name": "overlapping", "input": "wide", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "global_avgpool", "name": "all", "input": "overlapping"},
+            {"op": "linear", "name": "fc", "input": "all", "out_features": 5},
+            height=7,
+            width=12,
+        ),
+        {"a": {"Tx": 2}},
+    ),
+    "inception": (
+        network(
+            conv("a", "input", 8, support="PS4_P4"),
+            conv("b", "a", 4, kernel=1, relu=True),
+            conv("c", "a", 12, support="PS4_P4"),
+            {"op": "maxpool", "name": "p", "input": "a", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "concat", "name": "all", "inputs": ["b", "c", "p", "b"]},
+            {"op": "relu", "name": "positive", "input": "all"},
+            conv("d", "positive", 3, kernel=1),
+            height=3,
+            width=4,
+        ),
+        {"b": {"Tx": 2, "To": 2}},
+    ),
+    "shuffled": (
+        network(
+            conv("a", "input", 10, support="PS4_P4"),
+            {"op": "relu", "name": "r", "input": "a"},
+            {"op": "concat", "name": "both", "inputs": ["r", "a"]},
+            {"op": "channel_shuffle", "name": "mixed", "input": "both", "groups": 4},
+            conv("b", "mixed", 6, support="PS4_P4"),
+            {"op": "channel_shuffle", "name": "again", "input": "b", "groups": 3},
+            {"op": "relu", "name": "end", "input": "again"},
+            height=3,
+            width=6,
+        ),
+        {"b": {"Tx": 3}},
+    ),
+    "flattened": (
+        network(
+            {"op": "linear", "name": "first", "input": "input", "out_features": 6, "relu": True},
+            {"op": "linear", "name": "last", "input": "first", "out_features": 3},
+            channels=6,
+            height=2,
+            width=3,
+        ),
+        {"first": {"Tb": 4}},
+    ),
+    "flattened words": (
+        network(
+            conv("a", "input", 10, support="PS4_P4", relu=True),
+            {"op": "linear", "name": "fc", "input": "a", "out_features": 7},
+            height=3,
+            width=4,
+        ),
+        {"a": {"Tx": 2}, "fc": {"Tb": 5, "fold": 2}},
+    ),
+    "even kernels, padding of each side": (
+        network(
+            conv("a", "input", 6, kernel=4) | {"padding": [1, 2, 2, 1], "relu": True, "clip": 6.0},
+            conv("b", "a", 6, kernel=2, stride=2) | {"padding": [0, 0, 1, 1]},
+            {"op": "maxpool", "name": "m", "input": "a", "kernel": 3, "padding": [0, 0, 2, 1]},
+            {"op": "add", "name": "s", "inputs": ["b", "m"], "relu": True, "clip": 5.0},
+            {"op": "avgpool", "name": "p", "input": "s", "kernel": 2, "stride": 1, "padding": [1, 0, 0, 1]},
+            {"op": "relu", "name": "r", "input": "p", "clip": 3.0},
+            conv("c", "r", 5, support={"taps": [[0, 8], [4]]}) | {"padding": [2, 0, 0, 2]},
+            {"op": "linear", "name": "fc", "input": "c", "out_features": 4, "relu": True, "clip": 7.0},
+            height=5,
+            width=8,
+        ),
+        {"a": {"Tx": 2}, "b": {"Tx": 2}, "c": {"feed": "channels"}, "fc": {"Tb": 5, "fold": 2}},
+    ),
+    "ReLU6 and nothing else": (
+        network(
+            conv("a", "input", 24, kernel=2) | {"padding": [1, 1, 0, 0], "relu": True, "clip": 6.0}, height=1, width=1
+        ),
+        {},
+    ),
+    "outputs on the way": (
+        network(
+            conv("a", "input", 8, support="PS4_P4", relu=True),
+            conv("b", "a", 4, kernel=1, stride=2),
+            conv("y_c", "a", 6, kernel=1),
+            {"op": "maxpool", "name": "d", "input": "y_c"},
+            {"op": "add", "name": "e", "inputs": ["d", "d"]},
+            conv("f", "e", 3, kernel=1),
+            height=4,
+            width=6,
+            output=["f", "a", "b", "y_c"],
+        ),
+        {"a": {"Tx": 2}},
+    ),
+    "one pixel pooled": (
+        network(
+            {"op": "relu", "name": "r", "input": "input"},
+            {"op": "maxpool", "name": "m", "input": "r", "kernel": 3, "stride": 2, "padding": 1},
+            {"op": "avgpool", "name": "p", "input": "r", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "concat", "name": "c", "inputs": ["m", "p", "input"]},
+            {"op": "global_avgpool", "name": "g", "input": "c"},
+            height=1,
+            width=1,
+        ),
+        {},
     ),
 }
 

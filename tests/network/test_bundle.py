@@ -19,7 +19,6 @@ from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format, accumulator_bits
-from pymodel.network.topology import Network
 from pymodel.network.zoo import digits, mobilenet_v2
 
 
@@ -277,13 +276,6 @@ def test_wrong_arrays(saved: Path, name: str, array: np.ndarray | None, says: st
     put_npz(saved, buffer.getvalue())
     with pytest.raises(ConfigError, match=says):
         Bundle.load(saved)
-
-
-def test_layers_of_pixels_that_no_scale_averages() -> None:
-    layers = [{"op": "global_avgpool", "name": "g", "input": "input"}]
-    network = Network(name="n", input={"channels": 1, "height": 3, "width": 2}, layers=layers, output="g")
-    with pytest.raises(ConfigError, match="layer g: the elements of a mean .*, got 6"):
-        Bundle(network, {"input": Format(8, 0), "g": Format(8, 0)}, {}, {}, {})
 
 
 def test_engine_shapes() -> None:

@@ -1,6 +1,7 @@
 """Formats, requantisation against a definition on Python's big integers, accumulator proof against search."""
 
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -15,6 +16,8 @@ from pymodel.network.formats import (
     accumulator_bound,
     check_accumulator,
     check_range,
+    mean,
+    mean_scale,
     requantise,
 )
 
@@ -208,3 +211,34 @@ def test_accumulator_that_is_too_small() -> None:
     check_accumulator(weights, bias, 4, needed, "conv1")
     with pytest.raises(ConfigError, match=f"conv1: accumulator_bits: must be at least {needed} .*, got {needed - 1}"):
         check_accumulator(weights, bias, 4, needed - 1, "conv1")
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7, 9, 10, 12, 25, 36, 49, 63, 100, 196, 255, 257])
+def test_multipliers_of_means_are_exact(count: int, bits: int) -> None:
+    """They give the mean of every sum, by fractions."""
+    scale, shift, doubled = mean_scale(count, bits)
+    for total in range(-(count << (bits - 1)), count * ((1 << (bits - 1)) - 1) + 1):
+        exact = math.floor(Fraction(total, count) + Fraction(1, 2))
+        assert int(mean(np.array(total), count)) == exact
+        value = 2 * total + 1 if doubled else total
+        assert (value * scale + (1 << shift >> 1)) >> shift == exact, total
+
+
+@pytest.mark.parametrize("count", [3 << 4, 1001, 12544, 50176, 65535, 10**6 + 2])
+def test_multipliers_of_means_of_many(count: int) -> None:
+    """Sums beside each half, and the extremes."""
+    scale, shift, doubled = mean_scale(count, 8)
+    assert scale.bit_length() < 32
+    sums = {-128 * count, 127 * count}
+    for twice in range(-255, 255, 2):
+        at = twice * count // 2
+        sums |= {at - 1, at, at + 1}
+    for total in sums:
+        value = 2 * total + 1 if doubled else total
+        assert (value * scale + (1 << shift >> 1)) >> shift == math.floor(Fraction(total, count) + Fraction(1, 2))
+
+
+def test_a_mean_of_a_power_of_two_is_a_shift() -> None:
+    assert mean_scale(64, 8) == (1, 6, False)
+    assert mean_scale(1, 8) == (1, 0, False)

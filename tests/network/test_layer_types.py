@@ -32,7 +32,7 @@ from pymodel.top import cycles, memory
 from pymodel.top.dataflow import Dataflow, build
 from scripts.benchmarks.golden import onnx_session
 from scripts.hunt import integers
-from scripts.layer_places import BUILT, PLACES, SOFTWARE_ONLY, WEIGHTED, Place
+from scripts.layer_places import PLACES, WEIGHTED, Place
 from tests.helpers.networks import conv, network, some_images
 from tests.helpers.places import ROOT
 
@@ -47,21 +47,24 @@ SAMPLES: dict[str, list[dict[str, Any]]] = {
         {"op": "global_avgpool", "name": "mean", "input": "a"},
         {"op": "linear", "name": "tested", "input": "mean", "out_features": 5, "relu": True},
     ],
-    "maxpool": [A, {"op": "maxpool", "name": "tested", "input": "a"}],
-    "avgpool": [A, {"op": "avgpool", "name": "tested", "input": "a"}],
+    "maxpool": [A, B, {"op": "maxpool", "name": "tested", "input": "b", "kernel": 3, "padding": 1}],
+    "avgpool": [A, {"op": "avgpool", "name": "tested", "input": "a", "kernel": 3, "padding": 1}],
     "global_avgpool": [A, {"op": "global_avgpool", "name": "tested", "input": "a"}],
     "add": [A, B, {"op": "add", "name": "tested", "inputs": ["b", "a"], "relu": True}],
     "relu": [A, B, {"op": "relu", "name": "tested", "input": "b"}],
     "concat": [A, B, {"op": "concat", "name": "tested", "inputs": ["b", "a"]}],
     "channel_shuffle": [A, {"op": "channel_shuffle", "name": "tested", "input": "a", "groups": 2}],
 }
-# All that hardware computes, as one top: compiled once.
+# All of them as one top: compiled once.
 TOP = network(
     conv("conv", INPUT, 4, support="PS4_P4", relu=True),
     {"op": "maxpool", "name": "maxpool", "input": "conv"},
     {"op": "avgpool", "name": "avgpool", "input": "conv"},
     {"op": "add", "name": "add", "inputs": ["maxpool", "avgpool"]},
-    {"op": "global_avgpool", "name": "global_avgpool", "input": "add"},
+    {"op": "relu", "name": "relu", "input": "add"},
+    {"op": "concat", "name": "concat", "inputs": ["add", "relu"]},
+    {"op": "channel_shuffle", "name": "channel_shuffle", "input": "concat", "groups": 2},
+    {"op": "global_avgpool", "name": "global_avgpool", "input": "channel_shuffle"},
     {"op": "linear", "name": "linear", "input": "global_avgpool", "out_features": 3},
     channels=4,
     height=4,
@@ -256,10 +259,6 @@ def engine(case: Case) -> None:
 
 def hardware(case: Case) -> None:
     shapes = {layer.name: engine_shape(case.bundle, layer.name) for layer in case.bundle.network.weighted_layers()}
-    if case.op in SOFTWARE_ONLY:
-        with pytest.raises(ConfigError, match=f"layer tested: op: must be .* in hardware, got {case.op}"):
-            build(case.bundle, shapes)
-        return
     unit = build(case.bundle, shapes).layers["tested"]
     words = unit.out_words
     assert (words.channels, words.height, words.width) == case.network.shapes()["tested"]
@@ -332,9 +331,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
 
 def concerns(place: Place, op: str) -> bool:
     """Whether layers of this op need something there."""
-    if place.of == WEIGHTED:
-        return hasattr(TYPES[op], "weight_shape")
-    return place.of != BUILT or op not in SOFTWARE_ONLY
+    return place.of != WEIGHTED or hasattr(TYPES[op], "weight_shape")
 
 
 @pytest.fixture(scope="module")
@@ -368,7 +365,7 @@ def test_a_layer_has_all_that_layers_have(
 def test_every_place_is_tried_and_there() -> None:
     assert list(CHECKS) == [place.rule for place in PLACES]
     assert set(SAMPLES) == set(TYPES)
-    assert {layer.op for layer in TOP.layers} == set(TYPES) - set(SOFTWARE_ONLY)
+    assert {layer.op for layer in TOP.layers} == set(TYPES)
     for place in PLACES:
         if place.file.startswith("pymodel/nn") or place.file.startswith("pymodel/training"):
             pytest.importorskip("torch")

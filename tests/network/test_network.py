@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import yaml
 
 from pymodel.common.errors import ConfigError
 from pymodel.network.supports import PAPER_VARIANTS, UnstructuredSupport
@@ -99,7 +100,15 @@ def _changed(index: int | None, **change: object) -> dict:
         (1, {"op": None}, "op"),
         (1, {"out_channels": None}, "Conv conv2: out_channels"),
         (1, {"out_channels": "32"}, "Conv conv2: out_channels"),
-        (1, {"kernel": 2, "support": "dense"}, "conv2.*odd"),
+        (1, {"kernel": 2}, "conv2.*support: must be dense or .* for 2x2 kernels, got 'PSD1_P16'"),
+        (1, {"padding": [1, 1, 1]}, r"Conv conv2: padding: must be an integer of .*, or four, .*, got \[1, 1, 1\]"),
+        (1, {"padding": [0, 0, 0, -1]}, "Conv conv2: padding: must be"),
+        (1, {"padding": 1.0}, "Conv conv2: padding: must be .*, got 1.0"),
+        (1, {"padding": [0, 0, 0, 3]}, r"padding: must be 0 to 2 with kernel 3, got \[0, 0, 0, 3\]"),
+        (1, {"clip": 0.0}, "Conv conv2: clip"),
+        (1, {"clip": "6"}, "Conv conv2: clip"),
+        (2, {"clip": 6.0}, "Conv conv3: clip: must be left out without relu: true, got 6"),
+        (4, {"clip": 6.0}, "MaxPool pool: clip: unknown key"),
         (1, {"kernel": 5, "support": "dense", "padding": 5}, "padding: must be 0 to 4 with kernel 5, got 5"),
         (1, {"kernel": 15, "support": "dense"}, "layer conv2: kernel: must be at most .*, got 15"),
         (1, {"stride": 0}, "Conv conv2: stride"),
@@ -118,6 +127,10 @@ def _changed(index: int | None, **change: object) -> dict:
         (4, {"padding": 2}, "padding: must be 0 to 1 with kernel 2, got 2"),
         (None, {"output": "nope"}, "output: must be one of the layers, got 'nope'"),
         (None, {"output": "input"}, "output"),
+        (None, {"output": ["fc", "nope"]}, "output: must be one of the layers, got 'nope'"),
+        (None, {"output": ["fc", "conv1", "fc"]}, "output: must name each layer once, got 'fc' twice"),
+        (None, {"output": []}, "output: must be the name of a layer, or a list of names, got none"),
+        (None, {"output": ["fc", 3]}, "output"),
         (None, {"layers": []}, "layers"),
         (None, {"extra": 1}, "extra: unknown key"),
         (None, {"input": {"channels": 0, "height": 8, "width": 8}}, "input.channels"),
@@ -126,6 +139,40 @@ def _changed(index: int | None, **change: object) -> dict:
 def test_refusals_name_the_layer(index: int | None, change: dict, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         Network(**_changed(index, **change))
+
+
+def test_padding_of_each_side() -> None:
+    """Shapes as ONNX defines them; files have a number where all sides are the same."""
+    source = {"channels": 2, "height": 5, "width": 7}
+    layers = [
+        {"op": "conv", "name": "a", "input": "input", "out_channels": 3, "kernel": 4, "padding": [1, 2, 0, 3]},
+        {"op": "maxpool", "name": "b", "input": "a", "kernel": 2, "stride": 2, "padding": [0, 0, 1, 1]},
+        {"op": "avgpool", "name": "c", "input": "b", "kernel": 3, "stride": 1, "padding": [1, 1, 1, 1]},
+        {"op": "relu", "name": "d", "input": "c", "clip": 6.0},
+    ]
+    made = Network(name="n", input=source, layers=layers, output="d")
+    assert made.shapes() == {"input": (2, 5, 7), "a": (3, 3, 9), "b": (3, 2, 5), "c": (3, 2, 5), "d": (3, 2, 5)}
+    assert made.layer("a").pads == (1, 2, 0, 3) and made.layer("c").pads == (1, 1, 1, 1)
+    assert made.layer("a").pads.rows == 1 and made.layer("a").pads.columns == 5
+    spec = made.spec()
+    assert [layer.get("padding") for layer in spec["layers"]] == [[1, 2, 0, 3], [0, 0, 1, 1], 1, None]
+    assert spec["layers"][3] == {"op": "relu", "name": "d", "input": "c", "clip": 6.0}
+    assert yaml.safe_load(yaml.safe_dump(spec)) == spec and Network(**spec) == made
+    layers[0]["padding"] = [0, 0, 3, 3]
+    assert Network(name="n", input=source, layers=layers, output="d") != made
+
+
+def test_several_outputs() -> None:
+    spec = digits().spec()
+    several = Network(**spec | {"output": ["fc", "pool"]})
+    assert several.outputs == ("fc", "pool") and several.spec()["output"] == ["fc", "pool"]
+    assert Network(**several.spec()) == several == Network(**several.model_dump())
+    assert several.dense_twin().outputs == ("fc", "pool")
+    with pytest.raises(ConfigError, match="output: must be one layer for a test, got fc, pool"):
+        several.only_output("a test")
+    one = Network(**spec | {"output": ["fc"]})
+    assert one == digits() and one.spec()["output"] == "fc" and one.outputs == ("fc",)
+    assert one.only_output("a test") == "fc"
 
 
 def test_shuffle_and_concat_shapes() -> None:

@@ -139,7 +139,7 @@ def test_unknown_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kernel"),
-    [("PSD1_P16", 1), ("PSD1_P16", 5), ("pSC9", 1), ("pSC4", 5), ("dense", 2), ("dense", 0)],
+    [("PSD1_P16", 1), ("PSD1_P16", 5), ("pSC9", 1), ("pSC4", 5), ("PS4_P4", 2), ("dense", 0)],
 )
 def test_names_for_other_kernels(name: str, kernel: int) -> None:
     with pytest.raises(ConfigError):

@@ -46,28 +46,28 @@ def every_operation() -> Network:
         name="every_operation",
         input=InputSpec(channels=3, height=8, width=8),
         layers=[
-            Conv(name="a", input="input", out_channels=8, kernel=3, padding=1, batch_norm=True, relu=True),
+            Conv(name="a", input="input", out_channels=8, kernel=3, padding=1, batch_norm=True, relu=True, clip=1.3),
             Conv(name="b", input="a", out_channels=8, kernel=3, padding=1, support="PSD4_P8", batch_norm=True),
-            Conv(name="grouped", input="b", out_channels=8, kernel=3, padding=2, stride=2, groups=4),
-            MaxPool(name="pooled", input="b", kernel=3, stride=2, padding=1),
+            Conv(name="grouped", input="b", out_channels=8, kernel=4, padding=[2, 1, 0, 3], stride=2, groups=4),
+            MaxPool(name="pooled", input="b", kernel=3, stride=2, padding=[0, 0, 1, 1]),
             AvgPool(name="mean", input="a"),
             Concat(name="joined", inputs=["pooled", "mean"]),
             ChannelShuffle(name="mixed", input="joined", groups=2),
-            Relu(name="positive", input="mixed"),
+            Relu(name="positive", input="mixed", clip=0.8),
             Conv(name="c", input="positive", out_channels=8, kernel=1, support="dense", bias=False),
-            Add(name="sum", inputs=["c", "pooled"], relu=True),
+            Add(name="sum", inputs=["c", "pooled"], relu=True, clip=1.1),
             Conv(
                 name="custom",
                 input="sum",
                 out_channels=8,
                 kernel=3,
-                padding=1,
+                padding=[2, 0, 1, 1],
                 support={"taps": [[0, 4], [2], [1, 7, 8]]},
                 batch_norm=True,
                 relu=True,
             ),
             GlobalAvgPool(name="average", input="custom"),
-            Linear(name="hidden", input="average", out_features=6, relu=True),
+            Linear(name="hidden", input="average", out_features=6, relu=True, clip=0.9),
             Linear(name="scores", input="hidden", out_features=5),
         ],
         output="scores",
@@ -104,12 +104,15 @@ def config(**quantise: int) -> TrainConfig:
     shift=st.integers(0, 31),
     bits=st.integers(2, 8),
     relu=st.booleans(),
+    most=st.integers(0, 127),
 )
-def test_fake_quantise_is_requantise(acc: list[int], shift: int, bits: int, relu: bool) -> None:
+def test_fake_quantise_is_requantise(acc: list[int], shift: int, bits: int, relu: bool, most: int) -> None:
     form = Format(bits, 3)
     real = torch.tensor(acc, dtype=torch.float64) * 2.0 ** -(3 + shift)
     integers = (fake_quantise(real, form, relu) * 2.0**form.frac).numpy()
     assert np.array_equal(integers, requantise(np.array(acc), shift, bits, relu))
+    clipped = (fake_quantise(real, form, True, (most + 0.49) / 8) * 2.0**form.frac).numpy()
+    assert np.array_equal(clipped, requantise(np.array(acc), shift, bits, True, high=min(most, form.max)))
 
 
 def test_gradient_passes_rounding_and_stops_at_saturation() -> None:

@@ -30,13 +30,13 @@ static const ap_uint<20> FIRST_WEIGHTS[4] = {0x62271, 0xb54c8, 0x5cf86, 0xf94a5}
 static const ap_int<15> FIRST_BIASES[4] = {10, -20, 30, 0};
 
 struct FirstLayer {
-  static constexpr int KERNEL = 3, STRIDE = 1, PADDING = 1;
+  static constexpr int KERNEL = 3, STRIDE = 1, TOP = 1, LEFT = 1;
   static constexpr int HEIGHT = 4, WIDTH = 4, OUT_HEIGHT = 4, OUT_WIDTH = 4;
   static constexpr int TX = 1, PERIOD = 4, NONZEROS = 5, CHANNELS = 4;
   static constexpr int TO = 1, ROTATIONS = 1, TB = 1, FOLDS = 1, LANES_PER_OUTPUT = 5, PACKING = 1, SPACING = 11;
   static constexpr int BLOCK_SETS = 1, PIECES = 1, STEPS = 4;
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
-  static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 3;
+  static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 3, LARGEST = 127;
   static constexpr int WINDOW_DEPTH = 2, COLUMN_DEPTH = 3;
   static constexpr bool PACKS_PIXELS = false, RELU = true;
 
@@ -67,13 +67,13 @@ static const ap_uint<16> SECOND_WEIGHTS[2] = {0xcdc5, 0xf7c3};
 static const ap_int<15> SECOND_BIASES[2] = {5, -5};
 
 struct SecondLayer {
-  static constexpr int KERNEL = 1, STRIDE = 1, PADDING = 0;
+  static constexpr int KERNEL = 1, STRIDE = 1, TOP = 0, LEFT = 0;
   static constexpr int HEIGHT = 4, WIDTH = 4, OUT_HEIGHT = 4, OUT_WIDTH = 4;
   static constexpr int TX = 1, PERIOD = 1, NONZEROS = 1, CHANNELS = 4;
   static constexpr int TO = 1, ROTATIONS = 1, TB = 4, FOLDS = 1, LANES_PER_OUTPUT = 4, PACKING = 1, SPACING = 11;
   static constexpr int BLOCK_SETS = 1, PIECES = 1, STEPS = 2;
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
-  static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 4;
+  static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 4, LARGEST = 127;
   static constexpr int WINDOW_DEPTH = 4;
   static constexpr bool PACKS_PIXELS = false, RELU = false;
 

@@ -47,8 +47,9 @@ struct Tile {
 };
 
 struct Layer {
-    int64_t height, width, cout, hout, wout, kernel, stride, padding;
-    int64_t columns;                // of one phase of the padded input: ceil((width + 2 padding) / stride)
+    int64_t height, width, cout, hout, wout, kernel, stride;
+    int64_t top, left;              // rows and columns of padding before the image
+    int64_t columns;                // of one phase of the padded input: ceil((width + left + right) / stride)
     int64_t groups, tiles, places;  // lengths of the arrays below
     const int32_t* channel;         // of each group, as many as a cell has; -1: none, never the first
     const Tile* tile;

@@ -17,7 +17,7 @@ import numpy as np
 from pymodel.common.arrays import Int8, Integers
 from pymodel.golden.native.build import Native
 from pymodel.golden.native.plan import Plan
-from pymodel.network.topology import window_positions
+from pymodel.network.topology import Padding, positions
 
 MAX_ADD_SHIFT = 22  # 2 * 128 * 2**22 and the rounding are an int32
 LINE = 64  # bytes of a cache line: no two threads write to one, but for few at the ends of their parts
@@ -38,7 +38,8 @@ class _Layer(ctypes.Structure):
                 "wout",
                 "kernel",
                 "stride",
-                "padding",
+                "top",
+                "left",
                 "columns",
                 "groups",
                 "tiles",
@@ -63,22 +64,23 @@ def convolve(
     bias: Integers,
     scales: Integers | None,
     stride: int,
-    padding: int,
+    padding: int | tuple[int, ...],
     shift: int,
     saturation: tuple[int, int],
     threads: int = 1,
 ) -> Int8:
     """Convolution and pymodel.network.formats.requantise: exactly: int8 [n, cout, hout, wout].
 
-    images: int8 [n, cin, h, w]; bias, scales: int [cout]; saturation: lowest and highest output. The plan has
-    `native.group` channels in a group; `plan_of` proves that the sums fit.
-    Raises MemoryError.
+    images: int8 [n, cin, h, w]; bias, scales: int [cout]; padding: of all sides, or (top, left, bottom, right);
+    saturation: lowest and highest output. The plan has `native.group` channels in a group; `plan_of` proves that the
+    sums fit. Raises MemoryError.
     """
     cout, _, kernel, _ = plan.shape
     inner = _images_last(images)
     _, height, width, count = inner.shape
-    columns = -(-(width + 2 * padding) // stride)
-    hout, wout = (window_positions(size, kernel, stride, padding) for size in (height, width))
+    pads = Padding.of(padding)
+    columns = -(-(width + pads.columns) // stride)
+    hout, wout = positions((height, width), kernel, stride, pads)
     arrays = {
         "channel": plan.channels,
         "tile": plan.tiles,
@@ -97,7 +99,8 @@ def convolve(
         wout=wout,
         kernel=kernel,
         stride=stride,
-        padding=padding,
+        top=pads.top,
+        left=pads.left,
         columns=columns,
         groups=len(plan.channels),
         tiles=len(plan.tiles),

@@ -70,7 +70,7 @@ PSCONV_TARGET static void interleave(const int8_t* const (&rows)[GROUP], Cell* _
 PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t images, int64_t begin, int64_t count,
                                    int64_t row, int64_t place, void* cells) {
     Cell* packed = (Cell*)cells;
-    const int64_t inner = row - layer.padding, phases = layer.stride, columns = layer.columns;
+    const int64_t inner = row - layer.top, phases = layer.stride, columns = layer.columns;
     if (inner < 0 || inner >= layer.height) return;  // zero ever since the buffer was made, for it is never elsewhere
     const bool contiguous = phases == 1 && count == images;
     for (int64_t group = 0; group < layer.groups; ++group) {
@@ -82,11 +82,11 @@ PSCONV_TARGET static void pack_row(const Layer& layer, const int8_t* x, int64_t 
         }
         Cell* out = packed + (place * layer.groups + group) * phases * columns * count;
         if (contiguous) {
-            interleave(rows, out + layer.padding * count, layer.width * count);
+            interleave(rows, out + layer.left * count, layer.width * count);
             continue;
         }
         for (int64_t column = 0; column < layer.width; ++column) {
-            const int64_t at = column + layer.padding;
+            const int64_t at = column + layer.left;
             interleave(rows, out + (at % phases * columns + at / phases) * count, count);
             for (const int8_t*& from : rows) from += images;
         }

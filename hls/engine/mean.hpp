@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sums -> means, to the nearest integer, halves upwards. Defined in docs/reference/interfaces.md, "Numbers".
+#ifndef PSCONV_MEAN_HPP
+#define PSCONV_MEAN_HPP
+
+#include "requantise.hpp"
+
+namespace psconv {
+
+// Of a power of two of elements: a shift.
+//
+// \tparam C  configuration: OUT_BITS; MULTIPLIER of MULTIPLIER_BITS, 1 for a power of two; SHIFT; DOUBLED, whether the
+//            multiplier is for twice a sum and one; RELU, false; LARGEST
+template <class C, bool MULTIPLIED = (C::MULTIPLIER > 1)> struct Mean {
+  template <int W> static ap_int<C::OUT_BITS> of(const ap_int<W>& sum) {
+#pragma HLS INLINE
+    return requantise<C>(sum);
+  }
+};
+
+// Of any other number. A mean never saturates: its elements have OUT_BITS.
+template <class C> struct Mean<C, true> {
+  template <int W> static ap_int<C::OUT_BITS> of(const ap_int<W>& sum) {
+#pragma HLS INLINE
+    using Product = ap_int<W + C::MULTIPLIER_BITS + 2>;
+    const ap_int<W + 1> value = C::DOUBLED ? ap_int<W + 1>((ap_int<W + 1>(sum) << 1) | 1) : ap_int<W + 1>(sum);
+    const Product product = value * ap_uint<C::MULTIPLIER_BITS>(C::MULTIPLIER);
+    const Product half = Product(1) << (C::SHIFT - 1);
+    return ap_int<C::OUT_BITS>(Product(product + half) >> C::SHIFT);
+  }
+};
+
+}  // namespace psconv
+
+#endif
