@@ -116,6 +116,8 @@ def _pixels(shape: EngineShape) -> list[int]:
 
 def _rotations(shape: EngineShape, To: int) -> list[int]:
     """Rotations at once that have work: of those with which one step is all, the least."""
+    if shape.channelwise:
+        return _divisors(shape.cin)
     found = _divisors(shape.P)
     return [R for R in found if all(r * To < shape.cout for r in found if r < R)]
 

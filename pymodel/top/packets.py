@@ -147,7 +147,7 @@ def responses(dataflow: Dataflow, scores: Integers, given: Sequence[Status]) -> 
 
 
 def _engine_beats(shape: EngineShape, bundle: Bundle, layer: str, size: int) -> UInt8:
-    weights = bundle.weights[layer].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+    weights = bundle.weights[layer].reshape(shape.weight_shape)
     check_accumulator(weights, bundle.bias(layer), shape.in_bits, shape.acc_bits, f"layer {layer}")
     length = -(-shape.load_bits // (8 * size)) * size
     octets = b"".join(word.to_bytes(length, "little") for word in pack_loads(weights, bundle.bias(layer), shape))
