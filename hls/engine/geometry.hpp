@@ -17,7 +17,11 @@
 //                                      of the ring, that is neighbouring output channels, a divisor of PERIOD; blocks
 //                                      of input channels. OUTPUTS = TO * ROTATIONS are the outputs of a step
 //   CHANNELS                           PERIOD * TB, of each pixel of an input beat
-//   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / OUTPUTS, rounded up
+//   ROUNDS                             groups of channels, one after the other; 1: all channels are one group
+//   BLOCK_SETS STEPS                   input channels / CHANNELS; output channels / OUTPUTS, rounded up; of all rounds,
+//                                      which share them equally
+//   CHANNELWISE                        whether each output channel has an input channel of its own. PERIOD = ROTATIONS
+//                                      such input channels are then a block, and a round
 //   FOLDS                              iterations that share the work of a step
 //   LANES_PER_OUTPUT                   weights of each of OUTPUTS in an iteration: NONZEROS * TB / FOLDS,
 //                                      rounded up
@@ -38,7 +42,8 @@
 //   ULTRA_WEIGHTS                      if weights are loaded: they lie in UltraRAM
 //   int variant(int lane), int tap(int lane)
 //                                      of the NONZEROS weights, in the order of the kernel variants and in each
-//                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0
+//                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0. CHANNELWISE: of one
+//                                      kernel
 //   PACKED_SUMS, int sum_begin(int sum), int sum_output(int sum, int field), int multiplier_lane(int m, int field)
 //                                      if PACKING > 1 and not PACKS_PIXELS: sums of packed products. Sum `sum` is
 //                                      over multipliers sum_begin(sum) .. sum_begin(sum + 1) - 1, up to 2^(SPACING -
@@ -46,7 +51,8 @@
 //                                      for none; of multiplier m and a field the lane of that output. All of a
 //                                      multiplier meet one activation
 //   ap_uint<ROM_BITS> weights(int address)
-//                                      word (block_set * STEPS + step) * FOLDS + fold: the weight of output k of
+//                                      word (block_set * STEPS + step) * FOLDS + fold, of each round in turn with
+//                                      its own block sets and steps: the weight of output k of
 //                                      OUTPUTS and element fold * LANES_PER_OUTPUT + j in field
 //                                      k * LANES_PER_OUTPUT + j.
 //                                      Element e is lane e % NONZEROS of block e / NONZEROS; what there is no
@@ -68,7 +74,9 @@
 //   Sums    TX * OUTPUTS accumulators: output k of pixel t at bits (t * OUTPUTS + k) * ACC_BITS
 //
 // Output k of a step is output channel (step / SLOTS * TO + k % TO) * PERIOD + step % SLOTS * ROTATIONS + k / TO,
-// with SLOTS = PERIOD / ROTATIONS. Those beyond the last output channel have weights, biases and scales of zero.
+// with SLOTS = PERIOD / ROTATIONS. CHANNELWISE it is one of the TO * SLOTS output channels of input channel
+// k / TO of the round: number step % SLOTS * TO + k % TO, with SLOTS = STEPS / ROUNDS. Those beyond the last output
+// channel have weights, biases and scales of zero.
 #ifndef PSCONV_GEOMETRY_HPP
 #define PSCONV_GEOMETRY_HPP
 
@@ -137,32 +145,42 @@ template <class C> struct WindowGeometry {
 // \tparam C  its configuration
 template <class C> struct Geometry : WindowGeometry<C> {
   static_assert(C::CHANNELS == C::PERIOD * C::TB, "a beat has the channels of one block set");
-  static_assert(C::PIECES == 1 || (C::PIECES == C::PERIOD && C::STEPS * C::FOLDS >= C::PIECES),
+  static_assert(C::BLOCK_SETS % C::ROUNDS == 0 && C::STEPS % C::ROUNDS == 0, "rounds are alike");
+
+  static constexpr int ROUND_SETS = C::BLOCK_SETS / C::ROUNDS;  // block sets of a round
+  static constexpr int ROUND_STEPS = C::STEPS / C::ROUNDS;      // steps of a round
+
+  static_assert(C::PIECES == 1 || (C::PIECES == C::PERIOD && ROUND_STEPS * C::FOLDS >= C::PIECES),
                 "a window set is there in pieces before the one at work is done with");
   static_assert(C::PERIOD % C::ROTATIONS == 0, "the ring is back at its start after whole steps");
+  static_assert(!C::CHANNELWISE || (C::PERIOD == C::ROTATIONS && C::TB == 1 && ROUND_SETS == 1 && C::PIECES == 1),
+                "CHANNELWISE a round has ROTATIONS input channels, all of them at once");
 
-  static constexpr int OUTPUTS = C::TO * C::ROTATIONS;    // of a step
-  static constexpr int SLOTS = C::PERIOD / C::ROTATIONS;  // steps of an output word
+  static constexpr int OUTPUTS = C::TO * C::ROTATIONS;                                   // of a step
+  static constexpr int SLOTS = C::CHANNELWISE ? ROUND_STEPS : C::PERIOD / C::ROTATIONS;  // steps of an output word
+  static constexpr int SLICES = C::CHANNELWISE ? C::ROTATIONS : C::TO;                   // of it, for each pixel
 
-  static_assert(C::TO == 1 || C::STEPS % SLOTS == 0, "TO > 1 needs whole output words");
+  static_assert((C::TO == 1 && C::ROUNDS == 1) || C::STEPS % SLOTS == 0, "TO > 1, or rounds, need whole output words");
 
   static constexpr int SUMS_BITS = C::TX * OUTPUTS * C::ACC_BITS;
-  static constexpr int GROUP_BITS = C::TX * C::TO * C::PERIOD * C::OUT_BITS;  // one output word
-  static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;               // output words of a pixel
-  static constexpr int WEIGHTS = OUTPUTS * C::LANES_PER_OUTPUT;               // of an iteration, for all TX pixels
+  static constexpr int SLICE_BITS = OUTPUTS / SLICES * SLOTS * C::OUT_BITS;  // neighbouring channels of an output word
+  static constexpr int GROUP_BITS = C::TX * SLICES * SLICE_BITS;             // one output word
+  static constexpr int GROUPS = (C::STEPS + SLOTS - 1) / SLOTS;              // output words of a pixel
+  static constexpr int WEIGHTS = OUTPUTS * C::LANES_PER_OUTPUT;              // of an iteration, for all TX pixels
   static constexpr int WEIGHTS_BITS = WEIGHTS * C::WEIGHT_BITS;  // of a ROM word; above them are the indices
   static constexpr int ROM_BITS = WEIGHTS_BITS + WEIGHTS * C::INDEX_BITS;
   static constexpr int ELEMENTS = C::TB * C::NONZEROS;  // products of an output channel and a block set
-  static constexpr int ROM_WORDS = C::BLOCK_SETS * C::STEPS * C::FOLDS;
+  static constexpr int ROM_WORDS = C::BLOCK_SETS * ROUND_STEPS * C::FOLDS;
 
   // Of the processing element for an image: a ROM word each, and those that take the first window set in.
   static constexpr int ITERATIONS = WindowGeometry<C>::PIXEL_SETS * ROM_WORDS + (C::PIECES > 1 ? C::PIECES : 0);
 
   // Iterations from the last fold of a step to its first fold in the next block set.
-  static constexpr int CARRY = (C::STEPS - 1) * C::FOLDS + 1;
+  static constexpr int CARRY = (ROUND_STEPS - 1) * C::FOLDS + 1;
 
-  // Where weights are streamed: windows that are held, and iterations that work on them.
+  // Where weights are streamed: windows that are held, of them those of a round, and iterations that work on them.
   static constexpr int IMAGE_WINDOWS = WindowGeometry<C>::PIXEL_SETS * C::BLOCK_SETS;
+  static constexpr int ROUND_WINDOWS = WindowGeometry<C>::PIXEL_SETS * ROUND_SETS;
   static constexpr int STREAMED_ITERATIONS = WindowGeometry<C>::PIXEL_SETS * ROM_WORDS;
 
   // There the output goes over its words once a step to fill them, and then once to send each of a pixel's.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sums -> output words: requantises, and packs the PERIOD * TO channels of a group, which arrive in SLOTS
-// steps.
+// Sums -> output words: requantises, and packs the channels of a group, which arrive in SLOTS steps.
 #ifndef PSCONV_OUTPUT_HPP
 #define PSCONV_OUTPUT_HPP
 
@@ -9,9 +8,9 @@
 
 namespace psconv {
 
-// Output k of TO gives channels k * PERIOD .. (k + 1) * PERIOD - 1 of a beat, ROTATIONS of them a step: they come in
-// at the top one after the other and move down by ROTATIONS channels a step.
-template <class C> using Channels = ap_uint<C::PERIOD * C::OUT_BITS>[C::TX * C::TO];
+// A slice of a word is neighbouring channels that one output gives, of its rotations and steps, or CHANNELWISE those
+// of an input channel: they come in at the top one after the other and move down by as many as a step has.
+template <class C> using Channels = ap_uint<Geometry<C>::SLICE_BITS>[C::TX * Geometry<C>::SLICES];
 
 // Takes in the sums of step s.
 template <class C> void shift_in_outputs(Channels<C>& channels, const typename Geometry<C>::Sums& sums, int s) {
@@ -21,7 +20,7 @@ outputs:
   for (int n = 0; n < C::TX * Geometry<C>::OUTPUTS; ++n) {
 #pragma HLS UNROLL
     const int k = n % Geometry<C>::OUTPUTS;
-    const int slice = n / Geometry<C>::OUTPUTS * C::TO + k % C::TO;  // of pixel t those of its TO outputs
+    const int slice = n / Geometry<C>::OUTPUTS * Geometry<C>::SLICES + (C::CHANNELWISE ? k / C::TO : k % C::TO);
     channels[slice] = shift_in(channels[slice], requantise<C>(scales.times(field<C::ACC_BITS>(sums, n), k)));
   }
 }
@@ -29,14 +28,14 @@ outputs:
 // The word of a group. A last group of fewer steps is moved down the rest of the way at once.
 template <class C> typename Geometry<C>::Group pack_group(const Channels<C>& channels, bool last_step) {
 #pragma HLS INLINE
-  using One = ap_uint<C::PERIOD * C::OUT_BITS>;
   using G = Geometry<C>;
+  using One = ap_uint<G::SLICE_BITS>;
   const int idle_bits = (G::SLOTS - C::STEPS % G::SLOTS) % G::SLOTS * C::ROTATIONS * C::OUT_BITS;
   typename Geometry<C>::Group group = 0;
-  for (int k = 0; k < C::TX * C::TO; ++k) {
+  for (int k = 0; k < C::TX * G::SLICES; ++k) {
 #pragma HLS UNROLL
     const One placed = last_step ? One(channels[k] >> idle_bits) : channels[k];
-    group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS) = placed;
+    group.range((k + 1) * G::SLICE_BITS - 1, k * G::SLICE_BITS) = placed;
   }
   return group;
 }
@@ -44,9 +43,10 @@ template <class C> typename Geometry<C>::Group pack_group(const Channels<C>& cha
 // The channels of a word, the inverse of `pack_group` before the last step.
 template <class C> void unpack_group(Channels<C>& channels, const typename Geometry<C>::Group& group) {
 #pragma HLS INLINE
-  for (int k = 0; k < C::TX * C::TO; ++k) {
+  using G = Geometry<C>;
+  for (int k = 0; k < C::TX * G::SLICES; ++k) {
 #pragma HLS UNROLL
-    channels[k] = group.range((k + 1) * C::PERIOD * C::OUT_BITS - 1, k * C::PERIOD * C::OUT_BITS);
+    channels[k] = group.range((k + 1) * G::SLICE_BITS - 1, k * G::SLICE_BITS);
   }
 }
 

@@ -5,7 +5,7 @@
 // Each iteration is one weight word: LANES_PER_OUTPUT weights for each of the OUTPUTS of a step, which in the
 // periodic engine share the ring's operands. Every multiplier has work in every iteration, as every (filter, block)
 // pair has the same number of weights; the address of the word is a counter. Iterations of an image: PIXEL_SETS *
-// BLOCK_SETS * STEPS * FOLDS.
+// ROM_WORDS.
 //
 // Where window sets come channel by channel, there are PERIOD iterations more for the first set of an image;
 // where new weights are loaded, ROM_WORDS iterations more.
@@ -24,7 +24,7 @@
 namespace psconv {
 
 // Sums from one block set to the next, by steps; vanish if there is one set.
-template <class C> using Carried = ap_uint<stored_bits(Geometry<C>::SUMS_BITS)>[C::STEPS];
+template <class C> using Carried = ap_uint<stored_bits(Geometry<C>::SUMS_BITS)>[Geometry<C>::ROUND_STEPS];
 
 // An iteration: a weight word meets the ring, and the sums of its step go on or out.
 template <class C, class Weights>
@@ -32,7 +32,7 @@ void multiply_accumulate(const Weights& weights, const Nest<C>& nest, const Ring
                          Carried<C>& carried, typename Geometry<C>::SumsStream& sum_words) {
 #pragma HLS INLINE
   const typename Geometry<C>::Weights word = weights.weights(nest.address);
-  const typename Geometry<C>::Biases biases = weights.biases(nest.step);
+  const typename Geometry<C>::Biases biases = weights.biases(nest.pixel_step());
   if (nest.first_fold()) {
     if (nest.first_block_set()) {
       begin_with_biases<C>(sums, biases);

@@ -26,10 +26,11 @@ template <class C> int activation_of(int tap, int t) {
   return tap / C::KERNEL * Geometry<C>::SPAN + tap % C::KERNEL + t * C::STRIDE;
 }
 
-// Where the ring holds what a lane works on for an output channel that is `rotation` after the step's first.
+// Where the ring holds what a lane works on for an output channel that is `rotation` after the step's first, or
+// CHANNELWISE for those of input channel `rotation`.
 template <class C> int place(int lane, int rotation) {
 #pragma HLS INLINE
-  return (C::variant(lane) + C::PERIOD - rotation) % C::PERIOD;
+  return C::CHANNELWISE ? (rotation + 1) % C::PERIOD : (C::variant(lane) + C::PERIOD - rotation) % C::PERIOD;
 }
 
 // Channel i goes to position i + rotated_by. A window lists its taps column by column.

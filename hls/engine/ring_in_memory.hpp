@@ -99,9 +99,7 @@ template <class C> struct Prefetch {
     const bool last_channel = channel == C::PERIOD - 1;
     const bool set_ends = filling ? last_channel : nest.ends_block_set();
     // Whether another set comes after the one that has just come: one is at work meanwhile.
-    const bool two_follow = C::BLOCK_SETS == 1 ? nest.pixel != G::PIXEL_SETS - 2
-                                               : nest.pixel != G::PIXEL_SETS - 1 || nest.block_set != C::BLOCK_SETS - 2;
-    const bool another = filling ? G::PIXEL_SETS * C::BLOCK_SETS > 1 : two_follow;
+    const bool another = filling ? G::PIXEL_SETS * C::BLOCK_SETS > 1 : !nest.last_block_set_but_one();
     if (last_channel) active = false;
     count<C::PERIOD>(channel);
     if (set_ends) {

@@ -41,11 +41,44 @@ template <class C> struct Arrival {
   }
 };
 
+// The windows that the nest goes over: those of a round once for each fold of its steps, then those of the next.
+//
+// \tparam C        configuration of an engine (geometry.hpp)
+// \tparam SEVERAL  whether there are several rounds
+template <class C, bool SEVERAL = (C::ROUNDS > 1)> struct RoundWindows {
+  using G = Geometry<C>;
+
+  Index<G::ROUND_STEPS> step;  // of the round
+
+  RoundWindows() : step(0) {
+#pragma HLS INLINE
+  }
+  void next(Index<G::IMAGE_WINDOWS>& address, bool fold_ends, bool step_ends) {
+#pragma HLS INLINE
+    const bool round_ends = step_ends && step == G::ROUND_STEPS - 1;
+    if (fold_ends && !round_ends) {
+      address -= G::ROUND_WINDOWS - 1;
+    } else {
+      count<G::IMAGE_WINDOWS>(address);
+    }
+    count<G::ROUND_STEPS>(step, step_ends);
+  }
+};
+
+template <class C> struct RoundWindows<C, false> {
+  using G = Geometry<C>;
+
+  void next(Index<G::IMAGE_WINDOWS>& address, bool, bool) {
+#pragma HLS INLINE
+    count<G::IMAGE_WINDOWS>(address);
+  }
+};
+
 // Where the nest is:
 //
-//   for step in STEPS
+//   for step in STEPS, of all rounds
 //     for fold in FOLDS
-//       for block_set in BLOCK_SETS
+//       for block_set in ROUND_SETS
 //         for pixel in PIXEL_SETS
 //
 // \tparam C  configuration of an engine (geometry.hpp)
@@ -54,10 +87,11 @@ template <class C> struct StreamedNest {
 
   Index<C::STEPS> step;
   Index<C::FOLDS> fold;
-  Index<C::BLOCK_SETS> block_set;
+  Index<G::ROUND_SETS> block_set;  // of the round
   Index<G::PIXEL_SETS> pixel;
-  Index<G::IMAGE_WINDOWS> address;  // block_set * PIXEL_SETS + pixel
+  Index<G::IMAGE_WINDOWS> address;  // (round * ROUND_SETS + block_set) * PIXEL_SETS + pixel
   bool done;
+  RoundWindows<C> windows;
 
   StreamedNest() : step(0), fold(0), block_set(0), pixel(0), address(0), done(false) {
 #pragma HLS INLINE
@@ -78,23 +112,23 @@ template <class C> struct StreamedNest {
   // Whether they end here.
   bool ends_sums() const {
 #pragma HLS INLINE
-    return last_fold() && block_set == C::BLOCK_SETS - 1;
+    return last_fold() && block_set == G::ROUND_SETS - 1;
   }
   void next() {
 #pragma HLS INLINE
     const bool set_ends = pixel == G::PIXEL_SETS - 1;
-    const bool fold_ends = set_ends && block_set == C::BLOCK_SETS - 1;
+    const bool fold_ends = set_ends && block_set == G::ROUND_SETS - 1;
     const bool step_ends = fold_ends && last_fold();
     done = step_ends && step == C::STEPS - 1;
-    count<G::IMAGE_WINDOWS>(address);
+    windows.next(address, fold_ends, step_ends);
     count<G::PIXEL_SETS>(pixel);
-    count<C::BLOCK_SETS>(block_set, set_ends);
+    count<G::ROUND_SETS>(block_set, set_ends);
     count<C::FOLDS>(fold, fold_ends);
     count<C::STEPS>(step, step_ends);
   }
 };
 
-// weight_words: word (step * FOLDS + fold) * BLOCK_SETS + block_set, each once an image.
+// weight_words: word (step * FOLDS + fold) * ROUND_SETS + block_set, each once an image.
 // sum_words: in each step those of all pixels, one after the other.
 //
 // \tparam C           configuration of an engine (geometry.hpp)
@@ -121,7 +155,7 @@ words:
   for (StreamedNest<C> nest; !nest.done; nest.next()) {
 #pragma HLS PIPELINE II = 1
 #pragma HLS LOOP_TRIPCOUNT min = G::STREAMED_ITERATIONS max = G::STREAMED_ITERATIONS
-#pragma HLS DEPENDENCE variable = windows inter RAW distance = G::IMAGE_WINDOWS true
+#pragma HLS DEPENDENCE variable = windows inter RAW distance = G::ROUND_WINDOWS true
 #pragma HLS DEPENDENCE variable = carried inter RAW distance = G::PIXEL_SETS true
     if (nest.first_pixel()) word = payload<G::ROM_BITS>(weight_words.read());
     const typename G::Window window = windows[nest.address];

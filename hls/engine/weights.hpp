@@ -32,7 +32,7 @@ template <class C> struct LoadedWeights {
 
 // Whether an iteration takes a weight word, in place of its work. They come in the order of a pixel's
 // iterations. Above a word stand the biases of its step, which count in the first fold of a
-// step of the first block set.
+// step of a round's first block set.
 template <class C> bool reload(LoadedWeights<C>& loaded, const Nest<C>& nest) {
 #pragma HLS INLINE
   const bool reloads = loaded.reloading;
@@ -40,7 +40,7 @@ template <class C> bool reload(LoadedWeights<C>& loaded, const Nest<C>& nest) {
     const typename Geometry<C>::Load word = loaded.load_words.read();
     loaded.weight_ram[nest.address] = word;
     if (nest.first_block_set() && nest.first_fold()) {
-      loaded.bias_ram[nest.step] = upper<Geometry<C>::OUTPUTS * C::BIAS_BITS>(word);
+      loaded.bias_ram[nest.pixel_step()] = upper<Geometry<C>::OUTPUTS * C::BIAS_BITS>(word);
     }
     loaded.reloading = !nest.ends_pixel();
   }

@@ -69,7 +69,7 @@ def traffic_rows(
     """
     rows = []
     for variant, traffic in _traffics(network, dataset, variants, setting or Setting()):
-        engines = [(layer.engines, layer.engine) for layer in traffic.layers if layer.engine]
+        engines = [layer.engine for layer in traffic.layers if layer.engine]
         dram = {part: traffic.total(f"dram_{part}_bits") for part in ("weight", "index", "activation")}
         rows.append(
             {
@@ -78,9 +78,9 @@ def traffic_rows(
                 **{f"dram_{part}_bits": bits for part, bits in dram.items()},
                 "dram_bits": traffic.total("dram_bits"),
                 "tensor_buffer_bits": traffic.total("buffer_activation_bits"),
-                "engine_memory_bits": sum(count * engine.memory_bits for count, engine in engines),
-                "register_bits": sum(count * engine.register_bits for count, engine in engines),
-                "gathered_bits": sum(count * engine.gathered_bits for count, engine in engines),
+                "engine_memory_bits": sum(engine.memory_bits for engine in engines),
+                "register_bits": sum(engine.register_bits for engine in engines),
+                "gathered_bits": sum(engine.gathered_bits for engine in engines),
                 "products": traffic.total("products"),
             }
         )

@@ -31,18 +31,22 @@ class Parallelism(Strict):
 
     To: Parallel = Field(
         1,
-        description="output channels at once: o, o + P, o + 2P, ...; more than 1 needs Cout to be a multiple of P * To",
+        description="output channels at once: o, o + P, o + 2P, ...; more than 1 needs Cout (of a group) to be a "
+        "multiple of P * To. In a depthwise convolution: outputs of a channel at once, a divisor of Cout / Cin",
     )
     R: Parallel = Field(
         1,
         description="rotations of the window ring at once: R neighbouring output channels, beside each of the To; must "
-        "divide P, and with R = P the ring stands still",
+        "divide P, and with R = P the ring stands still. In a depthwise convolution: channels at once, 1 to Cin",
     )
     Tx: Parallel = Field(
         1,
         description="neighbouring pixels of a row at once, of the input and of the output; must divide both widths",
     )
-    Tb: Parallel = Field(1, description="blocks of P input channels at once; must divide ceil(Cin / P)")
+    Tb: Parallel = Field(
+        1,
+        description="blocks of P input channels (of a group) at once; must divide ceil(Cin / P); 1 in a depthwise one",
+    )
     fold: Parallel = Field(
         1,
         description="cycles that share the N * Tb products of a step: ceil(N * Tb / fold) lanes for each of To * R "
@@ -84,6 +88,11 @@ class LayerConfig(Strict):
     kernel: Annotated[int, Odd] = bounds.LAYER_KERNEL.field(3, description="K, rows and columns of a kernel; odd")
     stride: int = bounds.LAYER_STRIDE.field(1, description="input pixels from one output pixel to the next")
     padding: int = bounds.LAYER_PADDING.field(1, description="rows and columns of zeros on each side, at most K - 1")
+    groups: Size = Field(
+        1,
+        description="groups of in_channels / groups input and out_channels / groups output channels, each with weights "
+        "of its own; must divide both. As many as input channels: a depthwise convolution",
+    )
     support: str | dict[str, list[list[int]]] = Field(
         "dense",
         description="`dense`, `PSn_Pp`, `PSDn_Pp` (n = 1, 2, 4), or `{taps: [[0, 4], [2], ...]}`: one tap list per "
@@ -115,8 +124,8 @@ class LayerConfig(Strict):
     )
     weights: FileName = Field(
         "random",
-        description="`random`, `min` (all -2^(w-1)), `max`, or an .npz with the arrays `weight` [Cout, Cin, K, K] and, "
-        "if `bias`, `bias` [Cout]",
+        description="`random`, `min` (all -2^(w-1)), `max`, or an .npz with the arrays `weight` [Cout, Cin / groups, "
+        "K, K] and, if `bias`, `bias` [Cout]",
     )
     bias: bool = Field(True, description="whether outputs have a bias")
 

@@ -147,6 +147,6 @@ def make_designs(config: RunConfig, bundle: Bundle, target: Target) -> list[Desi
 
 def layer_design(bundle: Bundle, name: str, shape: EngineShape) -> Design:
     """The engine of one layer of a bundle. Raises ConfigError where the weights do not fit it."""
-    weights = bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+    weights = bundle.weights[name].reshape(shape.weight_shape)
     dataflow = single(name, shape, weights, bundle.bias(name), bundle.scales.get(name))
     return Design(name, f"layer {name} of {bundle.network.name}", dataflow, bundle.network.layer(name).sources[0])

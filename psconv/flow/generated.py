@@ -57,6 +57,7 @@ def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tup
         kernel=layer.kernel,
         stride=layer.stride,
         padding=layer.padding,
+        groups=layer.groups,
         relu=layer.relu,
         support=support.spec(),
         bias=layer.bias,
@@ -79,7 +80,7 @@ def generated_bundle(layer: LayerConfig, config: RunConfig, folder: Path) -> tup
         factor = 1 if scales is None else scales.astype(np.int64)[:, None, None]
         largest = max(
             int(np.abs(sums * factor).max())
-            for _, sums in ops.conv2d_pieces(images, weights, bias, layer.stride, layer.padding)
+            for _, sums in ops.conv2d_pieces(images, weights, bias, layer.stride, layer.padding, layer.groups)
         )
         shift = min(max(0, largest.bit_length() - layer.output_bits), MAX_SHIFT)
     else:
@@ -104,7 +105,7 @@ def _scales(layer: LayerConfig, rng: np.random.Generator) -> UInt16 | None:
 
 
 def _weights(layer: LayerConfig, shape: tuple[int, ...], rng: np.random.Generator, folder: Path) -> tuple[Int8, Int32]:
-    """int8 [cout, cin, K, K], zero off the support, and int32 [cout]."""
+    """int8 [cout, cin / groups, K, K], zero off the support, and int32 [cout]."""
     form, support = Format(layer.weight_bits, 0), layer.engine_support
     reach = 1 << (layer.weight_bits + layer.activation_bits - 2)
     bias = rng.integers(-reach, reach + 1, shape[0]) * int(layer.bias)

@@ -200,7 +200,7 @@ def _layer(
         size = f"→{out.channels}x{out.height}x{out.width}"
         return LayerReport(shape=size, variant=unit.function, lanes=0, **common)
     shape = unit.shape
-    storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)
+    storage = support_storage(shape.support, *shape.weight_shape[:2], shape.weight_bits)
     return LayerReport(
         shape=shape.summary,
         variant=shape.support.name,

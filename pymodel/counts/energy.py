@@ -162,10 +162,10 @@ def layer_energy(layer: LayerTraffic, options: EngineOptions, buffer_bits: int, 
     if layer.engine:
         for memory in layer.engine.memories.values():
             energy = memory.bits * costs.memory.per_bit(memory.capacity_bits)
-            parts[memory.part] += layer.engines * energy
+            parts[memory.part] += energy
         for registers in layer.engine.registers.values():
-            parts[registers.part] += layer.engines * registers.bits * costs.register_pj_per_bit
-        parts["activations"] += layer.engines * layer.engine.gathered_bits * costs.register_file_pj_per_bit
+            parts[registers.part] += registers.bits * costs.register_pj_per_bit
+        parts["activations"] += layer.engine.gathered_bits * costs.register_file_pj_per_bit
         mac = costs.multiply_accumulate(options.weight_bits, options.activation_bits)
         parts["macs"] = layer.products * mac
     return Energy(**parts)

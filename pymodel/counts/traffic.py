@@ -114,8 +114,7 @@ class LayerTraffic:
 
     dram_weight_bits, dram_index_bits: read from DRAM, 0 where they stay on chip.
     dram_activation_bits: read and written. buffer_activation_bits: the same for tensors kept on chip.
-    engines: how many equal engine runs the layer takes: the groups of a grouped convolution, 0 without weights.
-    engine: one of them; None without weights.
+    engine: None without weights.
     """
 
     name: str
@@ -124,7 +123,6 @@ class LayerTraffic:
     dram_index_bits: int
     dram_activation_bits: int
     buffer_activation_bits: int
-    engines: int
     engine: EngineTraffic | None
 
     @property
@@ -133,7 +131,7 @@ class LayerTraffic:
 
     @property
     def products(self) -> int:
-        return self.engines * self.engine.products if self.engine else 0
+        return self.engine.products if self.engine else 0
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,7 @@ def network_traffic(
       weights, indices   the layer's Storage in `form`, once; nothing for layers kept in the weight buffer
       activations        each tensor not kept: written once, read once by every layer that reads it; the
                          network's input is always read, its output always written
-    Raises ConfigError: a format unknown or impossible for this network, a sparse grouped convolution.
+    Raises ConfigError: a format unknown or impossible for this network, groups that a support's period does not divide.
     """
     options, buffers = options or EngineOptions(), buffers or Buffers()
     if form not in FORMATS:
@@ -181,10 +179,9 @@ def network_traffic(
         dram = sum(tensors[name] for name, on_chip in moved if not on_chip)
         weights = stored.get(layer.name, Storage(0, 0))
         streamed = Storage(0, 0) if layer.name in resident else weights
-        engines, engine = 0, None
+        engine = None
         if isinstance(layer, Conv | Linear):
-            engines = layer.groups if isinstance(layer, Conv) else 1
-            index_bits = -(-weights.index_bits // engines) if form in INDEXED else None
+            index_bits = weights.index_bits if form in INDEXED else None
             shape = fitted_shape(network, layer, form, options)
             engine = engine_traffic(shape, index_bits, resident=not streamed.bits)
         layers.append(
@@ -195,7 +192,6 @@ def network_traffic(
                 dram_index_bits=streamed.index_bits,
                 dram_activation_bits=dram,
                 buffer_activation_bits=sum(tensors[name] for name, on_chip in moved if on_chip),
-                engines=engines,
                 engine=engine,
             )
         )
@@ -208,8 +204,8 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     index_bits: None for our engine, hard-wired; else an indexed engine with this many bits of indices in all.
     resident: False where weights and indices are written into the engine once per image.
 
-    By the names of docs/reference/interfaces.md, with Tx = 1: pixels = Hout * Wout, turns = pixels * NB * steps and
-    iterations = turns * F, outputs = To * R:
+    By the names of docs/reference/interfaces.md, with Tx = 1 and one group: pixels = Hout * Wout, turns = pixels * NB *
+    steps and iterations = turns * F, outputs = To * R (of several groups all NB and steps of a pixel, sums of one):
 
     memory    capacity               read                            written
     weights   ROM words * word       pixels * capacity               capacity, if not resident
@@ -235,7 +231,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     gathered_bits, of an indexed engine: in_bits for each product. Products: iterations * multipliers.
     """
     runs = {sequence.process: sequence for sequence in sequences(shape)}
-    sets, turns = shape.pixel_sets, shape.pixel_sets * shape.NB * shape.steps
+    sets, turns = shape.pixel_sets, shape.pixel_sets * shape.NB * shape.round_steps
     iterations = turns * shape.fold
     piece, pieces = shape.piece_bits, shape.NB * shape.pieces
     column = shape.kernel * shape.Tx * piece
@@ -243,7 +239,7 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
     history = kept_columns(shape) * shape.kernel * piece
     sums, biases = shape.sums_bits, shape.outputs * shape.bias_bits
     loads, ring_moves = sets * shape.NB, sets * shape.NB
-    if index_bits is None and shape.slots > 1:
+    if index_bits is None and shape.P > shape.R:
         ring_moves += turns - loads
 
     memories: dict[str, Memory] = {}
@@ -269,9 +265,9 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
             stored("history", "activations", pieces * history, moved, moved)
         else:
             clocked("history", "activations", moved)
-    if shape.NB > 1:
+    if shape.round_sets > 1:
         moved = (turns - sets * shape.steps) * sums
-        stored("sums", "sums", shape.steps * sums, moved, moved)
+        stored("sums", "sums", shape.round_steps * sums, moved, moved)
     clocked("windows", "activations", loads * shape.pieces * window)
     if shape.pieces > 1:
         operands = ring_places(shape) * shape.in_bits
@@ -292,15 +288,15 @@ def engine_traffic(shape: EngineShape, index_bits: int | None = None, resident: 
 
 def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: EngineOptions) -> EngineShape:
     """The fastest engine of a layer with R = 1 and at most `options.multipliers` multipliers; of equals the smallest,
-    then the one with most blocks at once (it carries the fewest sums over).
+    then the one with most blocks at once (it carries the fewest sums over). In groups of one input channel R is free.
 
     For counts on paper, of every network and format alike: each layer by itself, every engine with the same number of
     multipliers, none shared. What a chip holds, packing and rings in memories decide nothing here; a network that is to
     be built is laid out by pymodel.explore, or by hand in a run's configuration.
 
-    Of a grouped convolution: the engine of one group. A fully connected layer is a 1x1 convolution of one
-    pixel. An indexed engine takes any support: for an unstructured one it is counted with the same taps in every
-    kernel, for a mask with the same number of weights, rounded up, in every filter. Raises ConfigError.
+    A fully connected layer is a 1x1 convolution of one pixel. An indexed engine takes any support: for an unstructured
+    one it is counted with the same taps in every kernel, for a mask with the same number of weights, rounded up, in
+    every filter. Raises ConfigError.
     """
     source = network.shapes()[layer.input]
     if isinstance(layer, Linear):
@@ -323,23 +319,22 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
         if form not in INDEXED:
             raise ConfigError(f"layer {layer.name}: {support.name} has no period: use one of {', '.join(INDEXED)}")
         support = _balanced(support, *layer.weight_shape(source)[:2])
-    if layer.groups > 1 and not support.is_dense:
-        raise ConfigError(
-            f"layer {layer.name}: groups: {layer.groups} with support {support.name}; "
-            f"engines run grouped convolutions with the dense support only"
+    try:
+        return _fit(
+            cin=source[0],
+            cout=layer.out_channels,
+            kernel=layer.kernel,
+            height=source[1],
+            width=source[2],
+            stride=layer.stride,
+            padding=layer.padding,
+            support=support,
+            relu=layer.relu,
+            options=options,
+            groups=layer.groups,
         )
-    return _fit(
-        cin=source[0] // layer.groups,
-        cout=layer.out_channels // layer.groups,
-        kernel=layer.kernel,
-        height=source[1],
-        width=source[2],
-        stride=layer.stride,
-        padding=layer.padding,
-        support=support,
-        relu=layer.relu,
-        options=options,
-    )
+    except ConfigError as error:
+        raise ConfigError(f"layer {layer.name}: {error}") from error
 
 
 class _Counted(Support):
@@ -408,17 +403,20 @@ def _fit(
     support: Support,
     relu: bool,
     options: EngineOptions,
+    groups: int = 1,
 ) -> EngineShape:
-    blocks = -(-cin // support.period)
+    channelwise = groups == cin > 1
+    blocks = -(-cin // groups // support.period)
     choices = []
-    outputs = range(1, min(cout, options.multipliers) + 1)
-    for To in (To for To in outputs if To == 1 or cout % (support.period * To) == 0):
+    outputs = [To for To in range(1, cout // groups + 1) if To == 1 or cout // groups % (support.period * To) == 0]
+    at_once = [R for R in range(1, cin + 1) if cin % R == 0] if channelwise else [1]
+    for To, R in ((To, R) for To in outputs for R in at_once if To * R <= options.multipliers):
         for Tb in (Tb for Tb in range(1, blocks + 1) if blocks % Tb == 0):
             elements = support.nonzeros * Tb
-            fold = -(-elements // (options.multipliers // To))
-            cycles = blocks // Tb * (cout // To) * fold
-            choices.append((cycles, -(-elements // fold) * To, -Tb, To, fold))
-    _, _, minus_Tb, To, fold = min(choices)
+            fold = -(-elements // (options.multipliers // (To * R)))
+            cycles = blocks // Tb * (cout // To) * fold // R
+            choices.append((cycles, -(-elements // fold) * To * R, -Tb, To, fold, R))
+    _, _, minus_Tb, To, fold, R = min(choices)
     products = blocks * support.nonzeros  # of one output, padding included
     largest = products << (options.weight_bits + options.activation_bits - 2)
     return EngineShape(
@@ -430,7 +428,9 @@ def _fit(
         height=height,
         width=width,
         support=support,
+        groups=groups,
         To=To,
+        R=R,
         Tb=-minus_Tb,
         fold=fold,
         in_bits=options.activation_bits,

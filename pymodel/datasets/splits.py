@@ -60,9 +60,9 @@ class Dataset:
 def load_dataset(name: str, path: Path | None = None, key: str = "data") -> Dataset:
     """Load a data set by name.
 
-    `path` says where it lies; without it, for cifar10 and tiny-imagenet, the environment variable PSCONV_DATA does. The
-    name `folder` stands for a folder of the user's own, `npz` for a file (pymodel.datasets.own); such a set is called as
-    that folder or file is. key: of a configuration under which `path` stands, for messages.
+    `path` says where it lies; without it, for cifar10 and tiny-imagenet, the environment variable PSCONV_DATA does.
+    The name `folder` stands for a folder of the user's own, `npz` for a file (pymodel.datasets.own); such a set is
+    called as that folder or file is. key: of a configuration under which `path` stands, for messages.
     Raises ConfigError for an unknown name, an unknown location and for missing or damaged files.
     """
     if name not in _LOADERS:

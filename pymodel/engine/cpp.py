@@ -45,7 +45,7 @@ def engine_struct(
 ) -> str:
     """C++ text of an engine's configuration, a structure and its tables; `prefix` stands before their names.
 
-    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits. streamed: the
+    weights: int [cout, cin / groups, K, K]; bias, scales (where the shape has scale_bits): int [cout]. streamed: the
     weights come by a port, and are in no table. least_depth: of the streams inside, for a tool to whose FIFOs the cycle
     model does not apply. Raises ConfigError: arrays that do not fit the shape, formats, support or accumulators.
     """
@@ -144,9 +144,10 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         ("LANES_PER_OUTPUT", shape.M, "of each output of a step: NONZEROS * TB / FOLDS, rounded up"),
         ("PACKING", shape.packing, "products that share a multiplier, at most"),
         ("SPACING", shape.product_fields.spacing, "bits from one of these products to the next"),
-        ("BLOCK_SETS", shape.NB, "sets of TB blocks"),
+        ("ROUNDS", shape.rounds, "groups, one after the other, or sets of PERIOD of them"),
+        ("BLOCK_SETS", shape.NB, "sets of TB blocks, of all rounds"),
         ("PIECES", shape.pieces, "of a beat and a window set: PERIOD if fed channel by channel"),
-        ("STEPS", shape.steps, "sets of TO * ROTATIONS output channels"),
+        ("STEPS", shape.steps, "sets of TO * ROTATIONS output channels, of all rounds"),
         ("IN_BITS", shape.in_bits, "of an input activation"),
         ("WEIGHT_BITS", shape.weight_bits, "of a weight"),
         ("INDEX_BITS", shape.index_bits, "of the index beside a weight; 0: the ring chooses the operands"),
@@ -162,8 +163,12 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         numbers.append(("COLUMN_DEPTH", depths["columns"], "columns waiting for their windows"))
     if streamed:
         numbers.append(("SUMS_DEPTH", STREAMED_SUMS_DEPTH, "sums waiting while an image is sent"))
-    packs = flag("PACKS_PIXELS", shape.packs_pixels, "products of a multiplier share a weight, else an activation")
-    return [*integers(numbers), packs, flag("RELU", shape.relu, "negative outputs become zero")]
+    return [
+        *integers(numbers),
+        flag("CHANNELWISE", shape.channelwise, "each output channel has an input channel of its own, else a block"),
+        flag("PACKS_PIXELS", shape.packs_pixels, "products of a multiplier share a weight, else an activation"),
+        flag("RELU", shape.relu, "negative outputs become zero"),
+    ]
 
 
 def _rom(words: list[int], bits: int) -> str:

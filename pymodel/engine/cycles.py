@@ -241,10 +241,10 @@ def _pe_fill(shape: EngineShape) -> int:
 
 
 def _pe(shape: EngineShape) -> Sequence:
-    turn = shape.steps * shape.fold
+    turn = shape.round_steps * shape.fold
     sets = np.arange(shape.pixel_sets * shape.NB) * turn
-    last_set = sets[shape.NB - 1 :: shape.NB]
-    last_fold = np.arange(shape.steps) * shape.fold + shape.fold - 1
+    last_set = sets[shape.round_sets - 1 :: shape.round_sets]
+    last_fold = np.arange(shape.round_steps) * shape.fold + shape.fold - 1
     fill = _pe_fill(shape)
     taken = np.concatenate([[0], fill + sets[:-1]]) if fill else sets
     return Sequence(
@@ -269,7 +269,7 @@ def _output(shape: EngineShape) -> Sequence:
 
 def _streamed_pe(shape: EngineShape) -> Sequence:
     words = shape.pixel_sets * shape.NB
-    pixels, turn = np.arange(shape.pixel_sets), shape.fold * words
+    pixels, turn = np.arange(shape.pixel_sets), shape.fold * shape.pixel_sets * shape.round_sets
     last_set = words + np.arange(1, shape.steps + 1) * turn - len(pixels)
     return Sequence(
         process="streamed_pe",

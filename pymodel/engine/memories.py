@@ -123,15 +123,15 @@ def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Me
         Memory("windows", sets * shape.NB, shape.window_bits, True),
         Memory("groups", shape.out_beats, shape.out_words.word_bits, True),
     ]
-    if shape.NB * shape.fold > 1:  # else each turn begins new sums
+    if shape.round_sets * shape.fold > 1:  # else each turn begins new sums
         found.append(Memory("carried", sets, shape.sums_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 
 def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
     found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
-    if shape.NB > 1:
-        found.append(Memory("carried", shape.steps, shape.sums_bits, True))
+    if shape.round_sets > 1:
+        found.append(Memory("carried", shape.round_steps, shape.sums_bits, True))
     return _needed(found, words) + _around(shape, words)
 
 

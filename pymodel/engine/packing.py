@@ -47,11 +47,14 @@ class EngineShape(Checked):
     height: Size = Field(description="rows of the input image")
     width: Size = Field(description="columns of the input image")
     support: Support | BlockSupport = Field(description='a Support, its name, or {"taps": [[...], ...]}')
+    groups: Size = Field(1, description="groups, each of cin / groups input and cout / groups output channels")
     engine: Literal["periodic", "indexed"] = Field(
         "periodic", description="operands by the ring, or by an index beside each weight"
     )
     To: Parallel = Field(1, description="output channels at once that are P apart and share a place of the ring")
-    R: Parallel = Field(1, description="rotations at once: neighbouring output channels; must divide P")
+    R: Parallel = Field(
+        1, description="rotations at once: neighbouring output channels; must divide P. Channelwise: channels at once"
+    )
     Tx: Parallel = Field(1, description="neighbouring pixels of a row at once; must divide both widths")
     Tb: Parallel = Field(1, description="blocks of P input channels at once")
     fold: Parallel = Field(1, description="F, cycles in which the multipliers work off one step")
@@ -137,17 +140,19 @@ class EngineShape(Checked):
         for name, size in (("width", self.width), ("output width", self.wout)):
             if size % self.Tx:
                 raise ConfigError(f"Tx: must divide the {name} {size}, got {self.Tx}")
+        self._check_groups()
         if self.P % self.R:
             raise ConfigError(f"R: must divide the period {self.P} of {self.support.name}, got {self.R}")
-        if self.To > 1 and self.cout % (self.P * self.To):
+        of_group = " / groups" if self.groups > 1 else ""
+        if self.To > 1 and not self.channelwise and self.group_cout % (self.P * self.To):
             raise ConfigError(
-                f"To: period * To = {self.P} * {self.To} = {self.P * self.To} must divide cout, "
-                f"got To {self.To} with cout {self.cout}"
+                f"To: period * To = {self.P} * {self.To} = {self.P * self.To} must divide cout{of_group}, "
+                f"got To {self.To} with cout{of_group} {self.group_cout}"
             )
         if self.blocks % self.Tb:
             raise ConfigError(
-                f"Tb: must divide the ceil(cin / period) = ceil({self.cin} / {self.P}) = {self.blocks} blocks, "
-                f"got {self.Tb}"
+                f"Tb: must divide the ceil(cin{of_group} / period) = ceil({self.group_cin} / {self.P}) = {self.blocks} "
+                f"blocks, got {self.Tb}"
             )
         if self.fold > self.elements:
             raise ConfigError(f"fold: must be 1 to N * Tb = {self.elements}, got {self.fold}")
@@ -157,10 +162,10 @@ class EngineShape(Checked):
             )
         if self.feed == "channels" and self.engine == "indexed":
             raise ConfigError("feed: must be windows with engine: indexed, which has no ring, got channels")
-        if self.steps * self.fold < self.pieces:
+        if self.round_steps * self.fold < self.pieces:
             raise ConfigError(
-                f"feed: channels: steps * fold must be at least the period {self.P}, got {self.steps} * {self.fold}; "
-                "raise fold, lower To or R, or use feed: windows"
+                f"feed: channels: steps * fold must be at least the period {self.P}, got {self.round_steps} * "
+                f"{self.fold}; raise fold, lower To or R, or use feed: windows"
             )
         _ = self.product_fields
         if self.packs_rotations and self.packing > (most := max(len(one.outputs) for one in self.packed_sums)):
@@ -171,12 +176,61 @@ class EngineShape(Checked):
             )
         return self
 
+    def _check_groups(self) -> None:
+        """Raises ConfigError where groups do not fit the channels, the support or the parallelism."""
+        period = self.support.period
+        for name, size in (("cin", self.cin), ("cout", self.cout)):
+            if size % self.groups:
+                raise ConfigError(f"groups: must divide {name} {size}, got {self.groups}")
+            if not self.channelwise and self.groups > 1 and size // self.groups % period:
+                raise ConfigError(
+                    f"support: its period must divide {name} / groups = {size // self.groups}, got {period} of "
+                    f"{self.support.name}"
+                )
+        if not self.channelwise:
+            return
+        where = "in groups of one input channel"
+        for name, given, right in (("engine", self.engine, "periodic"), ("feed", self.feed, "windows")):
+            if given != right:
+                raise ConfigError(f"{name}: must be {right} {where}, got {given}")
+        if period > 1:
+            raise ConfigError(f"support: its period must be 1 {where}, got {period} of {self.support.name}")
+        if self.R > self.cin:
+            raise ConfigError(f"R: must be 1 to cin = {self.cin} {where}, got {self.R}")
+        if self.Tb > 1:
+            raise ConfigError(f"Tb: must be 1 {where}, got {self.Tb}; R is their number at once")
+        if self.group_cout % self.To:
+            raise ConfigError(f"To: must divide cout / groups = {self.group_cout} {where}, got {self.To}")
+
     # Of the support and its folding
 
     @property
+    def channelwise(self) -> bool:
+        """Whether each output channel has one input channel: depthwise convolutions, and those with a multiplier.
+
+        R input channels and their outputs are at work at once, which are a block and stand for the rotations.
+        """
+        return self.groups > 1 and self.groups == self.cin
+
+    @property
+    def group_cin(self) -> int:
+        """Input channels of a group, and of a filter."""
+        return self.cin // self.groups
+
+    @property
+    def group_cout(self) -> int:
+        """Output channels of a group."""
+        return self.cout // self.groups
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """The shape of the array of weights: [cout, cin / groups, K, K]."""
+        return self.cout, self.group_cin, self.kernel, self.kernel
+
+    @property
     def P(self) -> int:
-        """Period of the support."""
-        return self.support.period
+        """Input channels of a block: the period of the support, or those that a channelwise engine has at work."""
+        return self.R if self.channelwise else self.support.period
 
     @property
     def N(self) -> int:
@@ -231,8 +285,8 @@ class EngineShape(Checked):
     @property
     def packed_sums(self) -> tuple[PackedSum, ...]:
         """Which products share a multiplier, and which of these are added before they are taken apart."""
-        group = self.product_fields.group
-        return packed_sums(self.support, self.To, self.R, self.Tb, self.fold, self.packing, group)
+        group, apart = self.product_fields.group, self.channelwise
+        return packed_sums(self.support, self.To, self.R, self.Tb, self.fold, self.packing, group, apart)
 
     @property
     def product_fields(self) -> Fields:
@@ -252,24 +306,39 @@ class EngineShape(Checked):
     # Of the loop nest
 
     @property
-    def blocks(self) -> int:
-        """Blocks of P input channels, the last one padded where cin is not a multiple of P."""
-        return -(-self.cin // self.P)
+    def rounds(self) -> int:
+        """Rounds of a pixel: its groups one after the other, or of a channelwise engine R of them at a time."""
+        return -(-self.cin // self.R) if self.channelwise else self.groups
 
     @property
-    def NB(self) -> int:
-        """Block sets of Tb blocks."""
+    def blocks(self) -> int:
+        """Blocks of P input channels in a round, the last one padded where they are not a multiple of P."""
+        return 1 if self.channelwise else -(-self.group_cin // self.P)
+
+    @property
+    def round_sets(self) -> int:
+        """Block sets of Tb blocks in a round."""
         return self.blocks // self.Tb
 
     @property
+    def NB(self) -> int:
+        """Block sets of all rounds: words of an input pixel."""
+        return self.rounds * self.round_sets
+
+    @property
+    def round_steps(self) -> int:
+        """Steps of a round, of `outputs` output channels each, the last one padded where these are not a multiple."""
+        return -(-self.group_cout // (self.To if self.channelwise else self.outputs))
+
+    @property
     def steps(self) -> int:
-        """Steps, of `outputs` output channels each; the last one is padded where cout is not a multiple of them."""
-        return -(-self.cout // self.outputs)
+        """Steps of all rounds."""
+        return self.rounds * self.round_steps
 
     @property
     def slots(self) -> int:
-        """Steps of a group of output channels, after which the ring is back at its start."""
-        return self.P // self.R
+        """Steps of an output word, after which the ring is back at its start."""
+        return self.round_steps if self.channelwise else self.P // self.R
 
     @property
     def pieces(self) -> int:
@@ -290,11 +359,6 @@ class EngineShape(Checked):
     def piece_bits(self) -> int:
         """Bits of one tap of a piece: of a pixel of an input beat, or of its part."""
         return self.in_channels_per_beat * self.in_bits // self.pieces
-
-    @property
-    def groups(self) -> int:
-        """Groups of P * To output channels, one output beat each."""
-        return -(-self.cout // (self.P * self.To))
 
     @property
     def pads(self) -> Padding:
@@ -325,12 +389,13 @@ class EngineShape(Checked):
     def summary(self) -> str:
         """The layer in words: channels, image, kernel, stride."""
         stride = f"/{self.stride}" if self.stride > 1 else ""
-        return f"{self.cin}x{self.height}x{self.width}→{self.cout} {self.kernel}x{self.kernel}{stride}"
+        groups = f" in {self.groups} groups" if self.groups > 1 else ""
+        return f"{self.cin}x{self.height}x{self.width}→{self.cout} {self.kernel}x{self.kernel}{stride}{groups}"
 
     @property
     def macs(self) -> int:
         """Useful multiply-accumulates of an image: output pixels * weights of the support."""
-        return self.hout * self.wout * self.support.weights(self.cout, self.cin)
+        return self.hout * self.wout * self.support.weights(self.cout, self.group_cin)
 
     # Of the streams
 
@@ -340,7 +405,7 @@ class EngineShape(Checked):
 
     @property
     def out_channels_per_beat(self) -> int:
-        return self.P * self.To
+        return self.outputs * self.slots
 
     @property
     def in_words(self) -> Words:
@@ -385,7 +450,7 @@ class EngineShape(Checked):
     @property
     def rom_words(self) -> int:
         """Words of the weight ROM."""
-        return self.NB * self.steps * self.fold
+        return self.NB * self.round_steps * self.fold
 
     @property
     def positions(self) -> int:
@@ -432,7 +497,7 @@ class EngineShape(Checked):
     @property
     def weight_bits_stored(self) -> int:
         """Bits of the weights of the support."""
-        return self.support.weights(self.cout, self.cin) * self.weight_bits
+        return self.support.weights(self.cout, self.group_cin) * self.weight_bits
 
     @property
     def padding_bits(self) -> int:
@@ -445,9 +510,14 @@ class EngineShape(Checked):
 
         Those from cout on are padding: weights, biases and scales of zero.
         """
-        group, slot = np.divmod(np.arange(self.steps), self.slots)
+        word, slot = np.divmod(np.arange(self.steps), self.slots)
         rotation, output = np.divmod(np.arange(self.outputs), self.To)
-        channels: Int64 = (group * self.P * self.To + slot * self.R)[:, None] + output * self.P + rotation
+        first = (word * self.out_channels_per_beat)[:, None]
+        channels: Int64
+        if self.channelwise:  # those of an input channel are neighbours
+            channels = first + rotation * self.group_cout + slot[:, None] * self.To + output
+        else:
+            channels = first + slot[:, None] * self.R + output * self.P + rotation
         return channels
 
     @property
@@ -478,7 +548,7 @@ def pack_indices(shape: EngineShape) -> list[int]:
 
 
 def unpack_indices(words: list[int], shape: EngineShape) -> Int64:
-    """int64 [NB, steps, outputs, E], index of each element: the inverse of `pack_indices`.
+    """int64 [NB, round_steps, outputs, E], index of each element: the inverse of `pack_indices`.
 
     Raises ConfigError: wrong number of words, a word too wide.
     """
@@ -497,37 +567,40 @@ def pack_weights(weights: Integers, shape: EngineShape) -> list[int]:
 def lane_weights(weights: Integers, shape: EngineShape) -> Int64:
     """int [rom_words, word_weights]: the weight of each lane of a pixel at each address of the ROM.
 
-    weights: int [cout, cin, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
+    weights: int [cout, cin / groups, K, K]. Raises ConfigError: wrong shape, out of range, nonzero off the support.
     """
-    check_shape(weights, (shape.cout, shape.cin, shape.kernel, shape.kernel), "weights")
+    check_shape(weights, shape.weight_shape, "weights")
     formats.check_range(weights, *_range(shape.weight_bits), f"weights ({shape.weight_bits} bits)")
     check_support(weights, shape.support, "weights")
     output, channel, tap = _weight_of_element(shape)
-    flat = np.asarray(weights).reshape(shape.cout, shape.cin, -1)
-    least = np.minimum(output, shape.cout - 1), np.minimum(channel, shape.cin - 1), tap
+    flat = np.asarray(weights).reshape(shape.cout, shape.group_cin, -1)
+    least = np.minimum(output, shape.cout - 1), np.minimum(channel, shape.group_cin - 1), tap
     return _by_address(np.where(_inside(output, channel, shape), flat[least], 0), shape)
 
 
 def pack_loads(weights: Integers, bias: Integers, shape: EngineShape) -> list[int]:
     """What an engine with its weights in RAM is loaded with: `rom_words` integers of `load_bits`.
 
-    Each is a word of the weight ROM; above it, in the first word of each step of the first block set, the bias word of
-    that step. Raises ConfigError as `pack_weights` and `pack_bias` do.
+    Each is a word of the weight ROM; above it, in the first word of each step of a round's first block set, the bias
+    word of that step. Raises ConfigError as `pack_weights` and `pack_bias` do.
     """
     words, biases = pack_rom(weights, shape), pack_bias(bias, shape)
-    for step, word in enumerate(biases):
-        words[step * shape.fold] |= word << shape.rom_word_bits
+    first = np.arange(shape.rom_words).reshape(shape.rounds, shape.round_sets, shape.round_steps, shape.fold)[
+        :, 0, :, 0
+    ]
+    for address, word in zip(first.ravel().tolist(), biases, strict=True):
+        words[address] |= word << shape.rom_word_bits
     return words
 
 
 def stream_order(shape: EngineShape) -> Int64:
     """int [rom_words]: the ROM address of each word of an engine's weight stream.
 
-    Word (s * F + f) * NB + b is that of step s, fold f and block set b: with block sets inside folds each turn of the
-    engine's windows is one fold of a step.
+    Of each round word (s * F + f) * NB + b is that of step s, fold f and block set b of NB in a round: with block sets
+    inside folds each turn of the engine's windows is one fold of a step.
     """
-    addresses = np.arange(shape.rom_words).reshape(shape.NB, shape.steps * shape.fold)
-    return addresses.T.ravel()
+    addresses = np.arange(shape.rom_words).reshape(shape.rounds, shape.round_sets, shape.round_steps * shape.fold)
+    return addresses.swapaxes(1, 2).ravel()
 
 
 def pack_stream(weights: Integers, shape: EngineShape) -> UInt8:
@@ -541,7 +614,7 @@ def pack_stream(weights: Integers, shape: EngineShape) -> UInt8:
 
 
 def unpack_stream(beats: UInt8, shape: EngineShape) -> Int8:
-    """int8 [cout, cin, K, K], the inverse of `pack_stream`. Raises ConfigError as `unpack_weights` does."""
+    """int8 [cout, cin / groups, K, K], the inverse of `pack_stream`. Raises ConfigError as `unpack_weights` does."""
     check_shape(beats, (shape.rom_words, shape.stream_beat_bytes), "weight beats")
     words = [0] * shape.rom_words
     for at, beat in zip(stream_order(shape), beats, strict=True):
@@ -550,7 +623,7 @@ def unpack_stream(beats: UInt8, shape: EngineShape) -> Int8:
 
 
 def unpack_weights(words: list[int], shape: EngineShape) -> Int8:
-    """int8 [cout, cin, K, K], the inverse of `pack_weights`.
+    """int8 [cout, cin / groups, K, K], the inverse of `pack_weights`.
 
     Raises ConfigError: wrong number of words, a word too wide, padding that is not zero.
     """
@@ -560,9 +633,9 @@ def unpack_weights(words: list[int], shape: EngineShape) -> Int8:
     inside = _inside(output, channel, shape)
     if values[..., shape.elements :].any() or values[..., : shape.elements][~inside].any():
         raise ConfigError("weight ROM: padding fields must be zero")
-    weights = np.zeros((shape.cout, shape.cin, shape.kernel**2), np.int8)
+    weights = np.zeros((shape.cout, shape.group_cin, shape.kernel**2), np.int8)
     weights[output[inside], channel[inside], tap[inside]] = values[..., : shape.elements][inside]
-    return weights.reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+    return weights.reshape(shape.weight_shape)
 
 
 def pack_bias(bias: Integers, shape: EngineShape) -> list[int]:
@@ -602,40 +675,41 @@ def _by_step(values: Integers, shape: EngineShape) -> Int64:
 
 
 def _weight_of_element(shape: EngineShape) -> tuple[Int64, Int64, Int64]:
-    """(output, input channel, tap) of each element, all [NB, steps, outputs, E]; what is not `_inside` is padding.
+    """(output, input channel of its group, tap) of each element, all [NB, round_steps, outputs, E].
 
-    Element e = tb * N + its number in the block.
+    What is not `_inside` is padding. Element e = tb * N + its number in the block.
     """
     position, taps = _positions(shape), shape.kernel**2
-    block = np.arange(shape.NB)[:, None] * shape.Tb + np.arange(shape.elements) // shape.N
-    channel = block[:, None, None, :] * shape.P + position // taps
-    output = np.broadcast_to(shape.step_outputs[None, :, :, None], position.shape)
-    return output, channel, position % taps
+    block = np.arange(shape.NB)[:, None] % shape.round_sets * shape.Tb + np.arange(shape.elements) // shape.N
+    channel = block[:, None, None, :] * shape.support.period + position // taps
+    output = shape.step_outputs.reshape(shape.rounds, shape.round_steps, shape.outputs, 1)
+    output = np.repeat(output, shape.round_sets, axis=0)
+    return np.broadcast_to(output, position.shape), channel, position % taps
 
 
 def _inside(output: Int64, channel: Int64, shape: EngineShape) -> Bool:
-    """Whether the layer has these output and input channels: the others are padding."""
-    return (output < shape.cout) & (channel < shape.cin)
+    """Whether the layer has these output channels and input channels of their groups: the others are padding."""
+    return (output < shape.cout) & (channel < shape.group_cin)
 
 
 def _positions(shape: EngineShape) -> Int64:
-    """int [NB, steps, outputs, E]: where in its block each element's weight is."""
+    """int [NB, round_steps, outputs, E]: where in its block each element's weight is."""
     found = shape.support.positions(shape.padded_cout, shape.blocks)[shape.step_outputs]  # [steps, outputs, blocks, N]
-    found = found.reshape(shape.steps, shape.outputs, shape.NB, shape.elements)
-    return found.transpose(2, 0, 1, 3)
+    found = found.reshape(shape.rounds, shape.round_steps, shape.outputs, shape.round_sets, shape.elements)
+    return found.transpose(0, 3, 1, 2, 4).reshape(shape.NB, shape.round_steps, shape.outputs, shape.elements)
 
 
 def _by_address(values: Int64, shape: EngineShape) -> Int64:
-    """[NB, steps, outputs, E] -> [words, word_weights]: lane j in fold f has element f * M + j, zero beyond."""
+    """[NB, round_steps, outputs, E] -> [words, word_weights]: lane j in fold f has element f * M + j, zero beyond."""
     values = np.pad(values, [(0, 0)] * 3 + [(0, shape.fold * shape.M - shape.elements)])
-    values = values.reshape(shape.NB, shape.steps, shape.outputs, shape.fold, shape.M)
+    values = values.reshape(shape.NB, shape.round_steps, shape.outputs, shape.fold, shape.M)
     return values.transpose(0, 1, 3, 2, 4).reshape(shape.rom_words, -1)
 
 
 def _by_element(values: Int64, shape: EngineShape) -> Int64:
-    """[words, word_weights] -> [NB, steps, outputs, fold * M], the inverse of `_by_address`, padding left in."""
-    values = values.reshape(shape.NB, shape.steps, shape.fold, shape.outputs, shape.M).transpose(0, 1, 3, 2, 4)
-    return values.reshape(shape.NB, shape.steps, shape.outputs, -1)
+    """[words, word_weights] -> [NB, round_steps, outputs, fold * M], the inverse of `_by_address`, padding left in."""
+    values = values.reshape(shape.NB, shape.round_steps, shape.fold, shape.outputs, shape.M).transpose(0, 1, 3, 2, 4)
+    return values.reshape(shape.NB, shape.round_steps, shape.outputs, -1)
 
 
 def _to_words(values: Integers, bits: int) -> list[int]:

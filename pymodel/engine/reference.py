@@ -15,10 +15,10 @@ def conv_layer(
 ) -> Int8:
     """Output of one engine: int8 [n, cout, hout, wout].
 
-    images: int [n, cin, height, width]; weights: int [cout, cin, K, K]; bias, scales: int [cout].
+    images: int [n, cin, height, width]; weights: int [cout, cin / groups, K, K]; bias, scales: int [cout].
     Raises ConfigError: an accumulator that is too small.
     """
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "layer")
     factors = None if scales is None else scales[:, None, None]
-    acc = ops.conv2d(images, weights, bias, shape.stride, shape.padding)
+    acc = ops.conv2d(images, weights, bias, shape.stride, shape.padding, shape.groups)
     return requantise(acc, shape.shift, shape.out_bits, shape.relu, factors, shape.limit).astype(np.int8)

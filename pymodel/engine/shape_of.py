@@ -22,8 +22,6 @@ def engine_shape(bundle: Bundle, name: str, To: int = 1, Tb: int = 1, fold: int 
     channels, height, width = bundle.network.shapes()[layer.sources[0]]
     common: dict[str, Any] = {"To": To, "Tb": Tb, "fold": fold} | more
     if isinstance(layer, Conv):
-        if layer.groups != 1:
-            raise ConfigError(f"layer {name}: groups: must be 1 in an engine, got {layer.groups}")
         support = layer.make_support()
         if not isinstance(support, Support):
             raise ConfigError(f"layer {name}: support: must be periodic, got {support.name}, which is unstructured")
@@ -36,6 +34,7 @@ def engine_shape(bundle: Bundle, name: str, To: int = 1, Tb: int = 1, fold: int 
             "stride": layer.stride,
             "padding": layer.padding,
             "support": support,
+            "groups": layer.groups,
         }
     elif isinstance(layer, Linear):
         common |= {

@@ -32,11 +32,18 @@ class PackedSum(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def packed_sums(
-    support: Support | BlockSupport, To: int, R: int, Tb: int, fold: int, packing: int, group: int
+    support: Support | BlockSupport,
+    To: int,
+    R: int,
+    Tb: int,
+    fold: int,
+    packing: int,
+    group: int,
+    channelwise: bool = False,
 ) -> tuple[PackedSum, ...]:
     """The multipliers of an engine, `packing` products in each where so many share an activation.
 
-    To, R, Tb, fold, packing: of an EngineShape. group: products that a field holds the sum of.
+    To, R, Tb, fold, packing, channelwise: of an EngineShape. group: products that a field holds the sum of.
     """
     lanes = -(-support.nonzeros * Tb // fold)
     found: dict[tuple[int, ...], list[tuple[int, ...]]] = defaultdict(list)
@@ -50,7 +57,8 @@ def packed_sums(
     if apart:
         places: dict[tuple[int, ...], list[Product]] = defaultdict(list)
         for product in apart:
-            places[_places(support, To, fold, lanes, product)].append(product)
+            own = fold > 1 or channelwise  # activations of its own for each rotation, as far as is looked for here
+            places[_places(support, To, lanes, product, own)].append(product)
         for chosen in _chosen(list(places.values()), packing):
             found[tuple(output for output, _ in chosen)].append(tuple(lane for _, lane in chosen))
     return tuple(PackedSum(outputs, part) for outputs in sorted(found) for part in _batches(found[outputs], group))
@@ -61,14 +69,14 @@ def _batches(items: Sequence[_T], size: int) -> Iterator[tuple[_T, ...]]:
         yield tuple(items[start : start + size])
 
 
-def _places(support: Support | BlockSupport, To: int, fold: int, lanes: int, product: Product) -> tuple[int, ...]:
+def _places(support: Support | BlockSupport, To: int, lanes: int, product: Product, own: bool) -> tuple[int, ...]:
     """What tells the activations of a lane in all folds: equal for lanes that share them.
 
-    A lane of several folds reads other activations than any lane of another rotation, as far as is looked for here.
+    own: whether no lane of another rotation shares them.
     """
     output, lane = product
     rotation = output // To
-    if fold > 1 or not isinstance(support, Support):
+    if own or not isinstance(support, Support):
         return rotation, lane
     block, element = divmod(lane, support.nonzeros)
     variant, tap = support.elements()[element]

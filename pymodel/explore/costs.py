@@ -194,7 +194,7 @@ def port_cost(shape: EngineShape) -> Cost:
 def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
     column = _column_bits(shape)
-    carries, sums = shape.NB * shape.fold > 1, shape.sums_bits
+    carries, sums = shape.round_sets * shape.fold > 1, shape.sums_bits
     return {
         "engine": 1,
         "ring": _ring_bits(shape) if _moves(shape) else 0,  # loaded, or turned and held: a multiplexer for each
@@ -232,17 +232,17 @@ _REFILL = FEEDER_STAGES + 2
 
 def _set_cycles(shape: EngineShape) -> int:
     """Cycles that a window set lasts; none where the next one comes meanwhile, in pieces that have to wait."""
-    return shape.steps * shape.fold if shape.pieces == 1 else 0
+    return shape.round_steps * shape.fold if shape.pieces == 1 else 0
 
 
 def _moves(shape: EngineShape) -> bool:
     """Whether a lane takes more from the ring than what is loaded: it turns, or there are folds to choose from."""
-    return (shape.slots > 1 and shape.steps > 1) or shape.fold > 1
+    return (shape.P > shape.R and shape.round_steps > 1) or shape.fold > 1
 
 
 def _from_ring(shape: EngineShape) -> bool:
     """Whether what is multiplied lies in the registers of a ring: not in a memory, of several folds, or of a stream."""
-    return shape.pieces == 1 and shape.fold == 1 and shape.steps > 1
+    return shape.pieces == 1 and shape.fold == 1 and shape.round_steps > 1
 
 
 def _pauses(shape: EngineShape) -> int:
@@ -265,7 +265,7 @@ def _window_bits(shape: EngineShape) -> int:
 
 def _ring_bits(shape: EngineShape) -> int:
     """Registers of the window ring; 0 where it lies in memories or each window set is used for one cycle."""
-    return _window_bits(shape) if shape.pieces == 1 and shape.steps * shape.fold > 1 else 0
+    return _window_bits(shape) if shape.pieces == 1 and shape.round_steps * shape.fold > 1 else 0
 
 
 def _column_bits(shape: EngineShape) -> int:

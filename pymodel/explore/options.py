@@ -115,9 +115,11 @@ def _pixels(shape: EngineShape) -> list[int]:
 
 
 def _rotations(shape: EngineShape, To: int) -> list[int]:
-    """Rotations at once that have work: of those with which one step is all, the least."""
+    """Rotations at once that have work: of those with which one step is all, the least. Channelwise: whole rounds."""
+    if shape.channelwise:
+        return _divisors(shape.cin)
     found = _divisors(shape.P)
-    return [R for R in found if all(r * To < shape.cout for r in found if r < R)]
+    return [R for R in found if all(r * To < shape.group_cout for r in found if r < R)]
 
 
 def _divisors(number: int) -> list[int]:
@@ -146,12 +148,13 @@ def most_multipliers(shape: EngineShape, blocks: float | None) -> int:
 
 def options(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> list[Option]:
     """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored."""
-    feeders: dict[tuple[int, str, int], int] = {}  # the feeder depends on Tb, feed and Tx alone
+    # The feeder depends on the channels of a word, on feed and Tx alone.
+    feeders: dict[tuple[int, str, int], int] = {}
     outputs: dict[tuple[int, int, int], int] = {}  # and the output process on To, R and Tx: one engine tells for all
     found = []
     for engine in engines(shape, multipliers, packing, channels):
         key = Parallelism(*(getattr(engine, name) for name in Parallelism._fields))
-        feeder, output = (key.Tb, key.feed, key.Tx), (key.To, key.R, key.Tx)
+        feeder, output = (engine.in_channels_per_beat, key.feed, key.Tx), (key.To, key.R, key.Tx)
         if feeder not in feeders:
             feeders[feeder] = max(sequence.iterations for sequence in feeder_sequences(engine))
         if output not in outputs:

@@ -181,7 +181,7 @@ def single(
 ) -> Dataflow:
     """The engine of one layer by itself, with its weights in ROM.
 
-    weights: int [cout, cin, K, K]; bias: int [cout]; scales: int [cout] where the shape has scale_bits.
+    weights: int [cout, cin / groups, K, K]; bias, scales (where the shape has scale_bits): int [cout].
     """
     source, sink = Stream(IN_PORT, INPUT, shape.in_words), Stream(OUT_PORT, layer, shape.out_words)
     engine = EngineUnit("engine", layer, (source,), (sink,), shape, weights, bias, scales)
@@ -285,7 +285,7 @@ class _Builder:
             shape = self.shapes[name]
             taken, made = forms(shape)
             source, sink = self._source(layer.input, name), self._output(name, made)
-            weights = self.bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, shape.kernel)
+            weights = self.bundle.weights[name].reshape(shape.weight_shape)
             if self._flattens(layer):
                 source, order = self._flattened(source)
                 weights = weights[:, order]

@@ -62,7 +62,7 @@ def weights(dataflow: Dataflow) -> dict[str, int]:
     """What the weights take: nonzero ones, zeros that fill folds and short blocks, supports (wiring: no memory)."""
     found: Counter[str] = Counter(nonzero=0, padding=0, supports=0)
     for shape in dataflow.shapes.values():
-        storage = support_storage(shape.support, shape.cout, shape.cin, shape.weight_bits)["periodic"]
+        storage = support_storage(shape.support, *shape.weight_shape[:2], shape.weight_bits)["periodic"]
         found.update(nonzero=storage.weight_bits, padding=shape.padding_bits, supports=storage.index_bits)
     return dict(found)
 

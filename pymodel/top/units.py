@@ -205,7 +205,7 @@ def _feeder_streams(shape: WindowShape) -> list[str]:
 
 @dataclass(frozen=True)
 class EngineUnit(Unit):
-    """A convolution or fully connected layer. weights: int [cout, cin, K, K]; bias, scales: int [cout].
+    """A convolution or fully connected layer. weights: int [cout, cin / groups, K, K]; bias, scales: int [cout].
 
     Where its weights are loaded it also reads reload requests and load words from its loader.
     """
@@ -240,8 +240,10 @@ class EngineUnit(Unit):
         return header.engine_constants(self.shape)
 
     def computes(self) -> dict[str, Any]:
-        # The others say how the same is computed.
-        how = {"packing", "feed", "multiplier_bits", "ultra_weights"}
+        # The others say how the same is computed. A network without groups keeps the number that it had before those.
+        how = {"packing", "feed", "multiplier_bits", "ultra_weights"} | (
+            {"groups"} if self.shape.groups == 1 else set()
+        )
         return self.shape.model_dump(mode="json", exclude=how, exclude_none=True)
 
     @property

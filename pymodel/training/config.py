@@ -36,8 +36,8 @@ class Data(Strict):
     """Which images."""
 
     dataset: Literal["digits", "cifar10", "tiny-imagenet", "folder", "npz"] = Field(
-        description="`digits` comes with scikit-learn; `folder`, `npz`: your own, a folder of images for each class or a "
-        "file of arrays"
+        description="`digits` comes with scikit-learn; `folder`, `npz`: your own, a folder of images for each class or "
+        "a file of arrays"
     )
     path: FileName | None = Field(
         None, description="where the data set lies; none: the environment variable PSCONV_DATA"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pymodel.common.errors import ConfigError
 from pymodel.datasets.splits import Dataset
-from pymodel.network.topology import Network
 from pymodel.network import zoo
+from pymodel.network.topology import Network
 from pymodel.network.zoo import make_network, resnet18
 from pymodel.training.config import NetworkChoice
 

@@ -16,7 +16,7 @@ BENCHMARKS = {
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "clock": "Fmax of engines on an ECP5 after place and route, and the critical paths in lines of C++",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
-    "width": "look-up tables a lane, from one rotation of the ring to a period of them, and with several pixels at once",
+    "width": "look-up tables a lane, from one rotation of the ring to a period of them, and of several pixels",
     "tools": "compile time, simulators and the steps' caches for layers of ResNet18, against the aims",
     "growth": "time and cells against lanes, weights, pixels and batch, with exponents and plots",
     "utilisation": "how much of the multipliers' time is useful, per layer and over whole networks, fill included",

@@ -60,8 +60,8 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     calls = [(support, parallelism, folder) for support, parallelism in CASES]
     rows = in_workers(measure, calls, lambda at: progress(f"{CASES[at][0]} {CASES[at][1]}"))
     notes = (
-        "64 to 64 channels, 8 x 8 pixels, int8, feed: windows, 3.33 ns, feeder and port included; yosys for UltraScale+. "
-        "cycles: of 2 images, equal to the model's; every output value equal to the golden model's in C simulation and "
-        "RTL.",
+        "64 to 64 channels, 8 x 8 pixels, int8, feed: windows, 3.33 ns, feeder and port included; yosys for "
+        "UltraScale+. cycles: of 2 images, equal to the model's; every output value equal to the golden model's in C "
+        "simulation and RTL.",
     )
     return [Table("Engines of one layer, from narrow to wide", rows, notes)]

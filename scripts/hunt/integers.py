@@ -17,14 +17,17 @@ from pymodel.network.bundle import Bundle
 from pymodel.network.topology import Layer
 
 
-def convolution(x: Integers, weights: Integers, bias: Integers, stride: int, padding: int | Sequence[int]) -> Int64:
-    """Sums, int64 [n, cout, hout, wout], of x int [n, cin, h, w] and weights int [cout, cin, K, K]."""
+def convolution(
+    x: Integers, weights: Integers, bias: Integers, stride: int, padding: int | Sequence[int], groups: int = 1
+) -> Int64:
+    """Sums, int64 [n, cout, hout, wout], of x int [n, cin, h, w] and weights int [cout, cin / groups, K, K]."""
     taps = patches(x, weights.shape[-1], stride, padding, 0)
     sums = np.zeros((len(x), len(weights), *taps.shape[-2:]), np.int64)
+    first = np.arange(len(weights)) // (len(weights) // groups) * weights.shape[1]  # input channel of each filter
     for row, column in np.ndindex(weights.shape[2:]):
         for channel in range(weights.shape[1]):
             w = weights[:, channel, row, column].astype(np.int64)
-            sums += w[None, :, None, None] * taps[row, column, :, channel][:, None]
+            sums += w[None, :, None, None] * taps[row, column][:, first + channel]
     return sums + bias.astype(np.int64)[None, :, None, None]
 
 
@@ -94,7 +97,7 @@ def _output(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int64:
         if layer.op == "linear":
             sums = convolution(x.reshape(len(x), -1, 1, 1), weights.reshape(len(weights), -1, 1, 1), bias, 1, 0)
         else:
-            sums = convolution(x, weights, bias, layer.stride, layer.padding)
+            sums = convolution(x, weights, bias, layer.stride, layer.padding, layer.groups)
         return requantised(sums, shift, bits, layer.relu, bundle.scales.get(name), high)
     if layer.op == "add":
         fracs = [bundle.formats[source].frac for source in layer.inputs]

@@ -34,6 +34,7 @@ PLAIN = {
     "kernel": 3,
     "stride": 1,
     "padding": 1,
+    "groups": 1,
     "support": "dense",
     "engine": "periodic",
     "relu": False,
@@ -105,15 +106,16 @@ class Layers:
             }
         period = _period(support)
         To, Tb = one_of(1, 1, 2, 3, 4), one_of(1, 1, 2, 3)
-        blocks, groups = int(rng.integers(1, 4)), int(rng.integers(1, 4))
+        blocks, words = int(rng.integers(1, 4)), int(rng.integers(1, 4))
         layer = {
             "in_channels": max(1, period * Tb * blocks - one_of(0, int(rng.integers(period)))),
-            "out_channels": period * To * groups if To > 1 else int(rng.integers(1, 2 * period + 8)),
+            "out_channels": period * To * words if To > 1 else int(rng.integers(1, 2 * period + 8)),
             "height": one_of(*self.sizes),
             "width": one_of(*self.sizes),
             "kernel": kernel,
             "stride": one_of(1, 1, 2),
             "padding": int(rng.integers(kernel)),
+            "groups": 1,
             "support": support,
             "engine": one_of("periodic", "periodic", "periodic", "indexed"),
             "relu": bool(rng.integers(2)),
@@ -136,6 +138,18 @@ class Layers:
             "packing": one_of(1, 1, 2, 3, 4),
             "feed": one_of("windows", "windows", "channels"),
         }
+        kind = one_of("ungrouped", "ungrouped", "grouped", "channelwise")
+        if kind == "grouped":
+            groups = one_of(2, 3)
+            layer |= {
+                "groups": groups,
+                "in_channels": groups * period * Tb * blocks,
+                "out_channels": groups * period * To * words,
+            }
+        elif kind == "channelwise" and period == 1:
+            channels = one_of(2, 3, 4, 7, 8, 12)
+            layer |= {"groups": channels, "in_channels": channels, "out_channels": channels * To * one_of(1, 1, 2)}
+            parallelism |= {"R": int(rng.integers(1, channels + 1)), "Tb": 1}
         return {
             "psconv": 1,
             "layer": layer,

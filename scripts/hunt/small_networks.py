@@ -105,6 +105,10 @@ def smaller(case: Case) -> Iterator[Case]:
             fewer = deepcopy(layers)
             fewer[at]["out_channels"] = channels // 2
             yield _checked(case, layers=fewer)
+        if layer.get("groups", 1) > 1:
+            whole = deepcopy(layers)
+            whole[at]["groups"] = 1
+            yield _checked(case, layers=whole)
         if layer.get("support", "dense") != "dense":
             dense = deepcopy(layers)
             dense[at]["support"] = "dense"
@@ -174,6 +178,12 @@ def _positions(size: list[int], kernel: int, stride: int, around: list[int]) -> 
     return [(size[0] + top + bottom - kernel) // stride + 1, (size[1] + left + right - kernel) // stride + 1]
 
 
+def _period(support: Any) -> int:
+    if isinstance(support, dict):
+        return len(support["taps"])
+    return int(support.split("_P")[1]) if "_P" in support else 1
+
+
 class _Draft:
     """A network as it grows; `at` is the tensor at its end, of that shape."""
 
@@ -208,6 +218,14 @@ class _Draft:
         if kernel > 1 and self.rng.integers(6) == 0:
             taps = [sorted(self.rng.choice(kernel**2, 2, replace=False).tolist()) for _ in range(self.one_of(2, 3))]
             support = {"taps": taps}
+        groups = 1
+        if self.rng.integers(3) == 0:
+            both = math.gcd(channels, out)
+            groups = self.one_of(both, *[n for n in range(1, both + 1) if both % n == 0])
+        own = groups == channels > 1  # an input channel of its own for each output channel
+        if own or (groups > 1 and (channels // groups % _period(support) or out // groups % _period(support))):
+            support = "dense"
+        period = _period(support)
         sizes = _positions(size, kernel, stride, around)
         name = self.add(
             "conv",
@@ -216,17 +234,19 @@ class _Draft:
             kernel=kernel,
             stride=stride,
             padding=_padding(around),
+            groups=groups,
             support=support,
             **self.rectified(),
             bias=bool(self.rng.integers(4)),
         )
-        period = (
-            int(support.split("_P")[1])
-            if isinstance(support, str) and "_P" in support
-            else (len(support["taps"]) if isinstance(support, dict) else 1)
+        widths, outputs = math.gcd(size[-1], sizes[-1]), out // groups
+        self._parallel(
+            name,
+            1 if own else -(-channels // groups // period),
+            outputs // period if outputs % period == 0 else 1,
+            channels if own else period,
+            widths,
         )
-        widths = math.gcd(size[-1], sizes[-1])
-        self._parallel(name, -(-channels // period), out // period if out % period == 0 else 1, period, widths)
         return name
 
     def pool(self) -> None:

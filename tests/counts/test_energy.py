@@ -33,7 +33,6 @@ LAYER = LayerTraffic(
     640,
     6_400,
     1_000,
-    2,
     EngineTraffic(
         memories={
             "weights": Memory("weights", "weights", 8 * KIB, 640, 64),
@@ -68,11 +67,11 @@ def test_layer_by_hand() -> None:
     assert energy.dram_weights == pytest.approx(1000 * 1300)
     assert energy.dram_indices == pytest.approx(10 * 1300)
     assert energy.dram_activations == pytest.approx(100 * 1300)
-    assert energy.weights == pytest.approx(2 * 11 * 10)
-    assert energy.indices == pytest.approx(2 * 2 * 10)  # below the smallest published memory: its cost
-    assert energy.activations == pytest.approx(1000 / 64 * 20 + 2 * (2 * 20 + 1000 * 0.1 / 32 + 80 * 0.3 / 8))
-    assert energy.sums == pytest.approx(2 * (100 + 320 * 0.1 / 32))
-    assert energy.macs == pytest.approx(20 * COSTS.multiply_accumulate(8, 8))
+    assert energy.weights == pytest.approx(11 * 10)
+    assert energy.indices == pytest.approx(2 * 10)  # below the smallest published memory: its cost
+    assert energy.activations == pytest.approx(1000 / 64 * 20 + 2 * 20 + 1000 * 0.1 / 32 + 80 * 0.3 / 8)
+    assert energy.sums == pytest.approx(100 + 320 * 0.1 / 32)
+    assert energy.macs == pytest.approx(10 * COSTS.multiply_accumulate(8, 8))
     assert energy.total == pytest.approx(sum(astuple(energy)))
     assert energy.total == pytest.approx(energy.dram + energy.on_chip + energy.macs)
 
@@ -98,7 +97,7 @@ def test_every_engine_has_an_energy(engine: str, feed: str) -> None:
     )
     traffic = engine_traffic(shape, 1000 if engine == "indexed" else None)
     assert ("taps" in traffic.memories) == (feed == "channels")
-    energy = layer_energy(LayerTraffic("layer", "conv", 0, 0, 0, 0, 1, traffic), EngineOptions(), KIB, COSTS)
+    energy = layer_energy(LayerTraffic("layer", "conv", 0, 0, 0, 0, traffic), EngineOptions(), KIB, COSTS)
     memories = sum(m.bits * COSTS.memory.per_bit(m.capacity_bits) for m in traffic.memories.values())
     registers = traffic.register_bits * COSTS.register_pj_per_bit
     gathered = traffic.gathered_bits * COSTS.register_file_pj_per_bit
@@ -107,12 +106,12 @@ def test_every_engine_has_an_energy(engine: str, feed: str) -> None:
 
 
 def test_a_layer_without_weights_moves_activations_only() -> None:
-    pool = LayerTraffic("pool", "maxpool", 0, 0, 640, 64, 0, None)
+    pool = LayerTraffic("pool", "maxpool", 0, 0, 640, 64, None)
     energy = layer_energy(pool, EngineOptions(), 8 * KIB, COSTS)
     assert energy == Energy(dram_activations=13_000, activations=10)
 
 
-COUNTS = ("dram_weight_bits", "dram_index_bits", "dram_activation_bits", "buffer_activation_bits", "engines")
+COUNTS = ("dram_weight_bits", "dram_index_bits", "dram_activation_bits", "buffer_activation_bits")
 
 
 @given(st.sampled_from(COUNTS), st.integers(1, 10**9))

@@ -116,9 +116,13 @@ def run_loops(shape: EngineShape) -> Counter[str]:
         for _ in range(shape.hout):
             for _ in range(max(shape.padding + shape.width, right) * shape.NB):
                 bits["history written"] += (taps - shape.kernel) * beat
-    for _ in range(shape.hout * shape.wout):
-        for b in range(shape.NB):
-            for s in range(shape.steps):
+    channelwise = shape.groups == shape.cin > 1
+    rounds = -(-shape.cin // shape.R) if channelwise else shape.groups
+    sets, steps = shape.NB // rounds, shape.steps // rounds
+    word = (shape.R * shape.cout // shape.cin if channelwise else shape.P * shape.To) * shape.out_bits
+    for _ in range(shape.hout * shape.wout * rounds):
+        for b in range(sets):
+            for s in range(steps):
                 for f in range(shape.fold):
                     if f == 0 and s == 0:
                         bits["windows"] += taps * beat
@@ -127,11 +131,11 @@ def run_loops(shape: EngineShape) -> Counter[str]:
                     bits["weights read"] += shape.M * shape.To * shape.R * shape.weight_bits
                     bits["biases read"] += shape.To * shape.R * shape.bias_bits
                     bits["sums read"] += sums * (b > 0 and f == 0)
-                    bits["sums written"] += sums * (b < shape.NB - 1 and f == shape.fold - 1)
+                    bits["sums written"] += sums * (b < sets - 1 and f == shape.fold - 1)
                     bits["sum registers"] += sums * (shape.fold > 1)
-                    bits["sum registers"] += sums * (b == shape.NB - 1 and f == shape.fold - 1)
+                    bits["sum registers"] += sums * (b == sets - 1 and f == shape.fold - 1)
                     bits["products"] += shape.M * shape.To * shape.R
-                bits["output"] += shape.P * shape.To * shape.out_bits * (b == shape.NB - 1)
+                bits["output"] += word * (b == sets - 1)
     return bits
 
 
@@ -142,13 +146,20 @@ def shapes(draw: st.DrawFn) -> EngineShape:
     period = {"dense": 1, "PS1_P9": 9, "PS4_P4": 4, "PSD2_P8": 8}.get(str(support), 2)
     Tb, To = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     size = st.integers(max(1, kernel - 2), 6)
+    R, groups = draw(st.sampled_from([r for r in range(1, period + 1) if period % r == 0])), draw(st.integers(1, 3))
+    cin = groups * period * Tb * draw(st.integers(1, 3))
+    if groups == cin > 1:
+        R = draw(st.integers(1, cin))
+    elif groups == 1 and Tb == 1:
+        cin -= draw(st.integers(0, period - 1))
     return EngineShape(
-        cin=period * Tb * draw(st.integers(1, 3)) - (draw(st.integers(0, period - 1)) if Tb == 1 else 0),
-        cout=period * To * draw(st.integers(1, 2)),
+        cin=cin,
+        cout=groups * period * To * draw(st.integers(1, 2)),
+        groups=groups,
         kernel=kernel,
         support=support,
         To=To,
-        R=draw(st.sampled_from([r for r in range(1, period + 1) if period % r == 0])),
+        R=R,
         Tb=Tb,
         fold=draw(st.integers(1, 3 if period > 1 or kernel > 1 else Tb)),
         stride=draw(st.integers(1, 3)),
@@ -190,6 +201,8 @@ RTL = {
     "rotations": {"support": "PS4_P4", "R": 2},
     "rotations of the ring in memories": {"support": "PSD1_P8", "R": 2, "fold": 2, "feed": "channels"},
     "1x1": {"support": "dense", "kernel": 1, "padding": 0, "Tb": 4},
+    "groups": {"support": "PS4_P4", "cin": 16, "groups": 2},
+    "depthwise": {"support": "dense", "groups": 8, "R": 4},
 }
 
 
@@ -198,8 +211,8 @@ def test_memories_are_those_of_the_rtl(changes: dict[str, object], tmp_path: Pat
     """The compiler's memories have the capacities and the ports' widths that traffic is computed from."""
     shape = small_shape(**{"cin": 8, "cout": 8, "acc_bits": 22, **changes})
     rng = np.random.default_rng(1)
-    weights = rng.integers(-128, 128, (8, shape.cin, shape.kernel, shape.kernel))
-    weights *= shape.support.mask(8, shape.cin)
+    weights = rng.integers(-128, 128, (8, shape.cin // shape.groups, shape.kernel, shape.kernel))
+    weights *= shape.support.mask(*weights.shape[:2])
     compile_top(single("layer", shape, weights, np.arange(-99, -91)), tmp_path)
     schedule = Synthesised(tmp_path).schedule
     names = {"engine_WEIGHT_ROM": "weights", "engine_BIAS_ROM": "biases", "carried": "sums"}
@@ -291,12 +304,36 @@ def test_products_are_those_of_complexity(variant: str) -> None:
     assert counts.macs <= wide <= 1.05 * counts.macs
 
 
-def test_grouped_convolution_is_one_engine_run_per_group() -> None:
+def test_multipliers_of_depthwise_convolutions_are_all_busy() -> None:
     network = make_network("mobilenet_v2", "cifar10")
-    layers = {layer.name: layer for layer in network_traffic(network, "dense", EngineOptions(multipliers=9)).layers}
-    assert (layers["s2b1_depth"].engines, layers["s2b1_depth"].products) == (96, 96 * 9 * 32 * 32)
-    assert layers["s2b1_expand"].engines == 1
-    assert sum(layer.products for layer in layers.values()) >= complexity(network).macs
+    layer = network.layer("s2b1_depth")
+    for multipliers, R in ((9, 1), (72, 8), (108, 12)):  # 96 channels, nine products each
+        options = EngineOptions(multipliers=multipliers)
+        shape = fitted_shape(network, layer, "dense", options)
+        assert (shape.R, shape.lanes, shape.NB * shape.round_steps * shape.fold) == (R, multipliers, 96 // R)
+        traffic = {one.name: one for one in network_traffic(network, "dense", options).layers}[layer.name]
+        assert traffic.products == 96 * 9 * 32 * 32
+        engine = traffic.engine
+        assert "sums" not in engine.memories and "ring" in engine.registers
+        assert engine.memories["weights"].capacity_bits == 96 * 9 * 8
+        assert engine.memories["weights"].read_bits == 32 * 32 * 96 * 9 * 8
+    layers = network_traffic(network, "dense", EngineOptions(multipliers=9)).layers
+    assert sum(layer.products for layer in layers) >= complexity(network).macs
+
+
+def test_groups_read_the_weights_of_their_own_channels() -> None:
+    """ShuffleNet's pointwise convolutions in two groups: half the weights, and half the products, of one of one."""
+    network = make_network("shufflenet", "cifar10")
+    (name, *_) = [layer.name for layer in network.layers if isinstance(layer, Conv) and layer.groups == 2]
+    whole = network.map_convs(lambda conv: Conv(**(conv.model_dump() | {"groups": 1})) if conv.name == name else conv)
+    options = EngineOptions(multipliers=1)
+    halves, both = (
+        {layer.name: layer for layer in network_traffic(each, "dense", options).layers}[name]
+        for each in (network, whole)
+    )
+    mine, other = halves.engine.memories["weights"], both.engine.memories["weights"]
+    assert (2 * mine.capacity_bits, 2 * mine.read_bits) == (other.capacity_bits, other.read_bits)
+    assert 2 * halves.products == both.products
 
 
 variants = st.sampled_from(["PSD1_P16", "PSD4_P8", "PSD2_P16", "PS4_P4", "PS2_P6", "PS1_P9", "pSC4", "pSC1"])

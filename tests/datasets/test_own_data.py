@@ -49,8 +49,8 @@ def test_a_folder_that_says_what_is_for_testing(tmp_path: Path) -> None:
     train, test = write(tmp_path / "train", 3, channels=1), write(tmp_path / "test", 2, channels=1)
     found = load_dataset("folder", tmp_path)
     assert found.shape == (1, 6, 5)
-    assert np.array_equal(found.train.images, np.stack(sum(train.values(), [])))
-    assert np.array_equal(found.test.images, np.stack(sum(test.values(), [])))
+    assert np.array_equal(found.train.images, np.stack([image for images in train.values() for image in images]))
+    assert np.array_equal(found.test.images, np.stack([image for images in test.values() for image in images]))
     assert found.test.labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
@@ -72,7 +72,10 @@ def test_jpeg(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda root: save(root / "bee" / "001.png", pixels(0, size=(6, 4))), r"bee/001.png: must have the 6 rows and 5"),
+        (
+            lambda root: save(root / "bee" / "001.png", pixels(0, size=(6, 4))),
+            r"bee/001.png: must have the 6 rows and 5",
+        ),
         (lambda root: (root / "bee" / "001.png").write_bytes(b"no image"), r"bee/001.png: not a readable image"),
         (
             lambda root: (root / "cow" / "002.png").write_bytes((root / "cow" / "001.png").read_bytes()[:60]),

@@ -10,6 +10,8 @@ int main() {
   for (psconv::Nest<Config> nest; !nest.done; nest.next()) {
     std::printf("%d %d %d %d %d ", int(nest.pixel), int(nest.block_set), int(nest.step), int(nest.fold),
                 int(nest.address));
-    std::printf("%d %d %d %d\n", nest.begins_block_set(), nest.ends_block_set(), nest.ends_pixel(), nest.last());
+    std::printf("%d ", nest.first_block_set() ? int(nest.pixel_step()) : -1);
+    std::printf("%d %d %d %d ", nest.begins_block_set(), nest.ends_block_set(), nest.ends_pixel(), nest.last());
+    std::printf("%d\n", nest.last_block_set_but_one());
   }
 }

@@ -44,12 +44,12 @@ def make_layer(seed: int, images: int = 2, weights: str = "random", **changes: A
     }
     rng = np.random.default_rng(seed)
     least = -(1 << (layer["weight_bits"] - 1))
-    size = (layer["cout"], layer["cin"], layer["kernel"], layer["kernel"])
+    size = (layer["cout"], layer["cin"] // layer.get("groups", 1), layer["kernel"], layer["kernel"])
     values = np.full(size, least) if weights == "least" else rng.integers(least, -least, size)
     support = layer["support"]
     if not isinstance(support, BlockSupport):
         support = make_support(support, layer["kernel"])
-    values = values * support.mask(layer["cout"], layer["cin"])
+    values = values * support.mask(*size[:2])
     bias = rng.integers(-2000, 2001, layer["cout"])
     shape = EngineShape(**layer, acc_bits=accumulator_bits(values, bias, layer["in_bits"]))
     low = -(1 << (shape.in_bits - 1))
@@ -108,7 +108,29 @@ FAST |= {
     "rotations_channels": dict(cin=12, cout=11, support="PS4_P4", R=2, Tb=3, fold=2, feed="channels", images=3),
     "rotations_indexed": dict(cin=9, cout=7, engine="indexed", support=BlockSupport(3, 4, 9, 2), R=4, fold=2),
 }
+# Groups one after the other: with several block sets and steps, a ring in memories, folds, packed rotations, an index.
+FAST |= {
+    "groups": dict(cin=12, cout=18, groups=3, support="dense", To=2, Tb=2, fold=5, stride=2, height=7, relu=True),
+    "groups_pointwise": dict(cin=12, cout=8, groups=2, kernel=1, padding=0, support="dense", Tb=3, To=2, stride=2),
+    "groups_periodic": dict(cin=32, cout=32, groups=2, support="PS4_P4", To=2, R=2, Tb=2, Tx=2, width=6, packing=2),
+    "groups_channels": dict(cin=36, cout=18, groups=2, support="PS1_P9", fold=2, feed="channels", images=3),
+    "groups_channels_of_one_set": dict(cin=18, cout=27, groups=3, support="PS2_P3", feed="channels", Tb=2),
+    "groups_indexed": dict(cin=20, cout=30, groups=5, engine="indexed", support=BlockSupport(3, 2, 7), fold=2),
+}
+# Channels of their own: all degrees, a short last round, one and several outputs of a channel, at once and in steps.
+FAST |= {
+    "depthwise": dict(cin=8, cout=8, groups=8, support="dense", R=4, relu=True, height=7, width=9),
+    "depthwise_folded": dict(cin=7, cout=7, groups=7, support="dense", R=3, fold=2, stride=2, kernel=5, padding=2),
+    "depthwise_pixels": dict(cin=5, cout=5, groups=5, support="dense", R=5, Tx=2, packing=2, width=6, images=3),
+    "depthwise_pointwise": dict(cin=9, cout=9, groups=9, kernel=1, padding=0, support="dense", R=4, stride=2),
+    "depthwise_cross": dict(cin=6, cout=6, groups=6, support={"taps": [[1, 3, 4, 5, 7]]}, R=2, fold=3, padding=2),
+    "multiplied_at_once": dict(cin=5, cout=10, groups=5, support="dense", R=2, To=2, packing=2, shift=10),
+    "multiplied_in_steps": dict(cin=5, cout=20, groups=5, support="dense", R=2, To=2, fold=4, Tx=2, width=4),
+}
 FAST_AMD = (
+    "groups",
+    "groups_channels",
+    "multiplied_in_steps",
     "rotations_to_2_packed",
     "rotations_channels",
     "channels_period_9",

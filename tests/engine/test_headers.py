@@ -170,6 +170,8 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int, rotations: int, st
         "TO": 1,
         "ROTATIONS": rotations,
         "TB": blocks,
+        "ROUNDS": 1,
+        "CHANNELWISE": False,
         "FOLDS": folds,
         "LANES_PER_OUTPUT": -(-len(lanes) * blocks // folds),
         "STEPS": steps,
@@ -215,18 +217,34 @@ def test_ring(blocks: int, folds: int, rotations: int, in_memory: bool, pixels: 
             assert elements[: 6 * blocks] == expected, (output, copy)
 
 
-@pytest.mark.parametrize(("pixels", "sets", "steps", "folds"), [(3, 2, 4, 3), (2, 1, 1, 1), (1, 3, 2, 1), (1, 1, 1, 1)])
-def test_nest(pixels: int, sets: int, steps: int, folds: int) -> None:
-    feeder = Feeder(1, pixels, channels=1, kernel=1, padding=0, sets=sets)
+@pytest.mark.parametrize(
+    ("pixels", "rounds", "sets", "steps", "folds"),
+    [
+        (3, 1, 2, 4, 3),
+        (2, 1, 1, 1, 1),
+        (1, 1, 3, 2, 1),
+        (1, 1, 1, 1, 1),
+        (2, 3, 2, 4, 3),
+        (2, 3, 1, 2, 1),
+        (1, 2, 1, 1, 1),
+    ],
+)
+def test_nest(pixels: int, rounds: int, sets: int, steps: int, folds: int) -> None:
+    """Sets and steps of a round; where the sums of a step begin it says its number among those of the pixel."""
+    feeder = Feeder(1, pixels, channels=1, kernel=1, padding=0, sets=rounds * sets)
     extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "ROTATIONS": 1, "TB": 1, "LANES_PER_OUTPUT": 1}
-    extents |= {"FOLDS": folds, "STEPS": steps}
+    extents |= {"FOLDS": folds, "STEPS": rounds * steps, "ROUNDS": rounds, "CHANNELWISE": False}
     bits = {"WEIGHT_BITS": 4, "INDEX_BITS": 0, "ACC_BITS": 16, "OUT_BITS": 8, "LARGEST": 127, "BIAS_BITS": 8}
     expected = []
-    for pixel, b, s, f in itertools.product(range(pixels), range(sets), range(steps), range(folds)):
+    extent = (pixels, rounds, sets, steps, folds)
+    last_set_but_one = pixels * rounds * sets - 2
+    for pixel, g, b, s, f in itertools.product(*map(range, extent)):
         ends_set = s == steps - 1 and f == folds - 1
-        ends_pixel = ends_set and b == sets - 1
+        ends_pixel = ends_set and b == sets - 1 and g == rounds - 1
         flags = [s == f == 0, ends_set, ends_pixel, ends_pixel and pixel == pixels - 1]
-        expected.append([pixel, b, s, f, (b * steps + s) * folds + f, *map(int, flags)])
+        flags.append((pixel * rounds + g) * sets + b == last_set_but_one)
+        address, begun = ((g * sets + b) * steps + s) * folds + f, g * steps + s if b == 0 else -1
+        expected.append([pixel, b, s, f, address, begun, *map(int, flags)])
     assert run_header("nest", configuration(feeder.config | extents | bits)) == expected
 
 
@@ -375,6 +393,8 @@ def test_output(To: int, rotations: int, steps: int, at_once: int) -> None:
         "TO": To,
         "ROTATIONS": rotations,
         "TB": 1,
+        "ROUNDS": 1,
+        "CHANNELWISE": False,
         "FOLDS": 1,
         "LANES_PER_OUTPUT": 1,
         "STEPS": steps,
@@ -395,4 +415,36 @@ def test_output(To: int, rotations: int, steps: int, at_once: int) -> None:
     )  # [pixels, at_once, steps, ..]
     groups = by_pixel.reshape(pixels, at_once, -1, period, To).transpose(0, 2, 1, 4, 3)
     expected = groups.reshape(-1, at_once * To * period)
+    assert run_header("output", configuration(constants), sums) == expected.tolist()
+
+
+@pytest.mark.parametrize(("rotations", "To", "steps"), [(3, 1, 1), (2, 2, 1), (2, 1, 3), (1, 2, 2)])
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_output_channelwise(rotations: int, To: int, steps: int, at_once: int) -> None:
+    """The outputs of an input channel are neighbours, whatever steps they come in; a word has all rotations."""
+    pixels, rounds = 2, 2
+    feeder = Feeder(1, pixels * at_once, channels=rotations, kernel=1, padding=0, at_once=at_once, sets=rounds)
+    sums = drawn(pixels, rounds, steps, at_once, rotations, To, bits=9)
+    constants = feeder.config | {
+        "PERIOD": rotations,
+        "NONZEROS": 1,
+        "TO": To,
+        "ROTATIONS": rotations,
+        "TB": 1,
+        "ROUNDS": rounds,
+        "CHANNELWISE": True,
+        "FOLDS": 1,
+        "LANES_PER_OUTPUT": 1,
+        "STEPS": rounds * steps,
+        "WEIGHT_BITS": 4,
+        "INDEX_BITS": 0,
+        "ACC_BITS": 9,
+        "BIAS_BITS": 8,
+        "OUT_BITS": BITS,
+        "SCALE_BITS": 0,
+        "SHIFT": 3,
+        "RELU": False,
+    }
+    values = ((sums + 4) >> 3).clip(-16, 15)
+    expected = values.transpose(0, 1, 3, 4, 2, 5).reshape(pixels * rounds, -1)  # rotation, step, output of a step
     assert run_header("output", configuration(constants), sums) == expected.tolist()

@@ -1,6 +1,7 @@
 """Packing against a field-by-field reading of docs/reference/interfaces.md, and round trips."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ BASE = {
     "support": "PSD1_P16",
     "acc_bits": 24,
 }
+
+DEPTHWISE = {"groups": 16, "cin": 16, "support": "dense"}
 
 
 @st.composite
@@ -57,6 +60,15 @@ def shapes(draw: st.DrawFn) -> EngineShape:
     )
     rotations = draw(st.sampled_from([r for r in range(1, probe.P + 1) if probe.P % r == 0]))
     cout = draw(st.integers(1, 2)) * probe.P * to if to > 1 else draw(st.integers(1, 20))
+    kind, groups = draw(st.sampled_from(["ungrouped", "grouped", "channelwise"])), 1
+    if kind == "channelwise" and probe.P == 1:
+        groups = cin = draw(st.integers(2, 7))
+        cout, rotations, tb = cin * to * draw(st.integers(1, 2)), draw(st.integers(1, cin)), 1
+    elif kind != "ungrouped":
+        groups = draw(st.integers(2, 3))
+        cin, cout = groups * probe.P * tb * draw(st.integers(1, 2)), groups * probe.P * to * draw(st.integers(1, 2))
+        if cin == groups:  # one input channel each
+            cin *= 2
     padding = draw(st.integers(0, kernel - 1))
     smallest = max(1, kernel - 2 * padding)
     return EngineShape(
@@ -64,6 +76,7 @@ def shapes(draw: st.DrawFn) -> EngineShape:
         cout=cout,
         kernel=kernel,
         support=support,
+        groups=groups,
         To=to,
         R=rotations,
         Tb=tb,
@@ -84,8 +97,8 @@ def random_integers(seed: int, bits: int, size: tuple[int, ...]) -> np.ndarray:
 
 
 def random_weights(seed: int, shape: EngineShape) -> np.ndarray:
-    size = (shape.cout, shape.cin, shape.kernel, shape.kernel)
-    return random_integers(seed, shape.weight_bits, size) * shape.support.mask(shape.cout, shape.cin)
+    size = (shape.cout, shape.cin // shape.groups, shape.kernel, shape.kernel)
+    return random_integers(seed, shape.weight_bits, size) * shape.support.mask(*size[:2])
 
 
 def field(word: int, index: int, bits: int) -> int:
@@ -93,17 +106,28 @@ def field(word: int, index: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
+def channelwise(shape: EngineShape) -> bool:
+    return shape.cin == shape.groups > 1
+
+
+def rounds_of(shape: EngineShape) -> int:
+    """Rounds of a pixel, as docs/reference/interfaces.md counts them."""
+    return math.ceil(shape.cin / shape.R) if channelwise(shape) else shape.groups
+
+
 def steps_of(shape: EngineShape) -> int:
-    """Steps of a pixel, as docs/reference/interfaces.md counts them."""
-    return math.ceil(shape.cout / (shape.To * shape.R))
+    """Steps of a round, as docs/reference/interfaces.md counts them."""
+    return math.ceil(shape.cout // shape.groups / (shape.To * (1 if channelwise(shape) else shape.R)))
 
 
-def output_of(shape: EngineShape, s: int, n: int) -> int:
-    """Output channel n of step s, as docs/reference/interfaces.md numbers them; from cout on it is padding."""
-    P, To, R = shape.P, shape.To, shape.R
-    group, slot = divmod(s, P // R)
+def output_of(shape: EngineShape, g: int, s: int, n: int) -> int:
+    """Output channel n of step s of round g, as docs/reference/interfaces.md numbers them; from cout on padding."""
+    P, To, R, of_group = shape.support.period, shape.To, shape.R, shape.cout // shape.groups
     r, k = divmod(n, To)
-    return (group * To + k) * P + slot * R + r
+    if channelwise(shape):
+        return (g * R + r) * of_group + s * To + k
+    word, slot = divmod(s, P // R)
+    return g * of_group + (word * To + k) * P + slot * R + r
 
 
 @settings(deadline=None, max_examples=100)
@@ -111,24 +135,24 @@ def output_of(shape: EngineShape, s: int, n: int) -> int:
 def test_rom_word_by_word(shape: EngineShape, seed: int) -> None:
     weights = random_weights(seed, shape)
     words = pack_weights(weights, shape)
-    p, f, m, n = shape.P, shape.fold, shape.M, shape.N
+    p, f, m, n = shape.support.period, shape.fold, shape.M, shape.N
     elements, steps, outputs = shape.support.elements(), steps_of(shape), shape.To * shape.R
-    assert len(words) == shape.NB * steps * f
+    group_cin = shape.cin // shape.groups
+    sets = math.ceil(group_cin / p) // shape.Tb
+    assert len(words) == rounds_of(shape) * sets * steps * f
     assert all(0 <= word < 1 << (m * outputs * shape.weight_bits) for word in words)
-    for b in range(shape.NB):
-        for s in range(steps):
-            for fold in range(f):
-                word = words[(b * steps + s) * f + fold]
-                for k in range(outputs):
-                    o = output_of(shape, s, k)
-                    for j in range(m):
-                        element, expected = fold * m + j, 0
-                        if element < n * shape.Tb and o < shape.cout:
-                            (v, t), tb = elements[element % n], element // n
-                            i = (b * shape.Tb + tb) * p + (v - o - 1) % p
-                            if i < shape.cin:
-                                expected = weights[o, i].flat[t]
-                        assert field(word, k * m + j, shape.weight_bits) == expected
+    for g, b, s, fold in product(range(rounds_of(shape)), range(sets), range(steps), range(f)):
+        word = words[((g * sets + b) * steps + s) * f + fold]
+        for k in range(outputs):
+            o = output_of(shape, g, s, k)
+            for j in range(m):
+                element, expected = fold * m + j, 0
+                if element < n * shape.Tb and o < shape.cout:
+                    (v, t), tb = elements[element % n], element // n
+                    i = (b * shape.Tb + tb) * p + (v - o - 1) % p
+                    if i < group_cin:
+                        expected = weights[o, i].flat[t]
+                assert field(word, k * m + j, shape.weight_bits) == expected
 
 
 @settings(deadline=None, max_examples=100)
@@ -139,11 +163,12 @@ def test_biases_and_scales_word_by_word(shape: EngineShape, bits: int, seed: int
     scales = np.random.default_rng(seed).integers(1, 1 << bits, shape.cout)
     outputs = shape.To * shape.R
     biases, words = pack_bias(bias, shape), pack_scales(scales, shape)
-    assert len(words) == len(biases) == steps_of(shape)
-    for s, (bias_word, word) in enumerate(zip(biases, words, strict=True)):
+    rounds, steps = rounds_of(shape), steps_of(shape)
+    assert len(words) == len(biases) == rounds * steps
+    for (g, s), bias_word, word in zip(product(range(rounds), range(steps)), biases, words, strict=True):
         assert 0 <= word < 1 << (outputs * bits) and 0 <= bias_word < 1 << (outputs * shape.bias_bits)
         for k in range(outputs):
-            o = output_of(shape, s, k)
+            o = output_of(shape, g, s, k)
             assert word >> (k * bits) & ((1 << bits) - 1) == (scales[o] if o < shape.cout else 0)
             assert field(bias_word, k, shape.bias_bits) == (bias[o] if o < shape.cout else 0)
     for wrong in (0, 1 << bits):
@@ -169,7 +194,7 @@ def test_round_trips(shape: EngineShape, seed: int) -> None:
 def test_input_beats_channel_by_channel(shape: EngineShape, seed: int) -> None:
     images = random_integers(seed, shape.in_bits, (2, shape.cin, shape.height, shape.width))
     beats = shape.in_words.pack(images, "input images")
-    per_beat = shape.P * shape.Tb
+    per_beat = shape.R if channelwise(shape) else shape.support.period * shape.Tb
     assert beats.shape == (2 * shape.in_beats, -(-per_beat * shape.in_bits // 8))
     position = 0
     for image in images:
@@ -189,19 +214,21 @@ def test_input_beats_channel_by_channel(shape: EngineShape, seed: int) -> None:
 @settings(deadline=None)
 @given(shapes())
 def test_counts(shape: EngineShape) -> None:
-    weights = int(shape.support.mask(shape.cout, shape.cin).sum())
+    weights = int(shape.support.mask(shape.cout, shape.cin // shape.groups).sum())
     assert shape.macs == shape.hout * shape.wout * weights
     assert shape.weight_bits_stored == weights * shape.weight_bits
     assert shape.padding_bits == shape.rom_words * shape.rom_word_bits - shape.weight_bits_stored >= 0
     outputs = shape.To * shape.R
     if shape.cin % shape.P == 0 and shape.elements % shape.fold == 0 and shape.cout % outputs == 0:
         assert shape.padding_bits == 0
-    # Every output channel is made exactly once, and less than a step of what is no output channel.
+    # Every output channel is made exactly once, and less than a step, or a round, of what is no output channel.
     assert sorted(shape.step_outputs.flat) == list(range(shape.padded_cout))
-    assert shape.cout <= shape.padded_cout < shape.cout + outputs
-    assert shape.step_outputs.shape == (shape.steps, outputs)
+    most = outputs * steps_of(shape) if channelwise(shape) else outputs
+    assert shape.cout <= shape.padded_cout < shape.cout + most
+    assert shape.step_outputs.shape == (shape.steps, outputs) == (rounds_of(shape) * steps_of(shape), outputs)
     # All channels of an output word are made in the steps between two words.
-    assert shape.groups == -(-shape.steps // (shape.P // shape.R))
+    between = steps_of(shape) if channelwise(shape) else shape.support.period // shape.R
+    assert shape.out_words.per_pixel == -(-shape.steps // between)
     assert EngineShape(**shape.model_dump()) == shape
     assert EngineShape.model_validate_json(shape.model_dump_json()) == shape
 
@@ -218,7 +245,8 @@ def test_the_ring_stands_still_where_a_step_has_a_period_of_outputs() -> None:
     """64 -> 64 channels, PSD1_P16: 16 rotations of 24 lanes, the whole period in each of 4 steps."""
     size = {"cin": 64, "cout": 64, "height": 32, "width": 32}
     shape = EngineShape(**{**BASE, **size, "R": 16, "lanes": 384})
-    assert (shape.outputs, shape.M, shape.lanes, shape.slots, shape.steps, shape.groups) == (16, 24, 384, 1, 4, 4)
+    assert (shape.outputs, shape.M, shape.lanes, shape.slots, shape.steps) == (16, 24, 384, 1, 4)
+    assert shape.out_words.per_pixel == 4
     assert shape.hout * shape.wout * shape.NB * shape.steps * shape.fold == 16_384
     assert shape.macs == 16_384 * 384 and shape.padding_bits == 0
     assert shape.step_outputs.tolist() == [[*range(16 * step, 16 * step + 16)] for step in range(4)]
@@ -272,6 +300,20 @@ def test_short_last_block_is_counted() -> None:
         ({"feed": "rows"}, "feed"),
         ({"feed": "channels", "cout": 15}, "feed: channels: .* at least the period 16, got 15 . 1"),
         ({"feed": "channels", "engine": "indexed"}, "feed: must be windows with engine: indexed, .* got channels"),
+        ({"groups": 3}, "groups: must divide cin 20, got 3"),
+        ({"groups": 5, "support": "dense"}, "groups: must divide cout 32, got 5"),
+        ({"groups": 2}, "support: its period must divide cin / groups = 10, got 16 of PSD1_P16"),
+        ({"groups": 4, "cin": 64}, "support: its period must divide cout / groups = 8, got 16 of PSD1_P16"),
+        ({"groups": 2, "cin": 64, "To": 2}, "To: .* 32 must divide cout / groups, got To 2 with cout / groups 16"),
+        ({"groups": 2, "cin": 64, "Tb": 3}, "Tb: must divide the ceil.cin / groups / period. = .* 2 blocks, got 3"),
+        ({"groups": 16, "cin": 16}, "support: its period must be 1 in groups of one input channel, got 16 of PSD1_P16"),
+        (DEPTHWISE | {"R": 17}, "R: must be 1 to cin = 16 in groups of one input channel, got 17"),
+        (DEPTHWISE | {"Tb": 2}, "Tb: must be 1 in groups of one input channel, got 2; R is their number at once"),
+        (DEPTHWISE | {"To": 3}, "To: must divide cout / groups = 2 in groups of one input channel, got 3"),
+        (DEPTHWISE | {"feed": "channels"}, "feed: must be windows in groups of one input channel, got channels"),
+        (DEPTHWISE | {"engine": "indexed"}, "engine: must be periodic in groups of one input channel, got indexed"),
+        (DEPTHWISE | {"fold": 10}, "fold: must be 1 to N .* 9, got 10"),
+        (DEPTHWISE | {"R": 4, "packing": 2}, "packing: must be 1 with To 1, R 4, .* got 2"),
         ({"lanes": True}, "lanes"),
         ({"lans": 24}, "lans: unknown key"),
         ({"padding": 3}, "padding: must be 0 to 2 with kernel 3, got 3"),

@@ -306,6 +306,16 @@ def test_a_ring_that_stands_still_takes_no_multiplexers():
     assert lut_features(dense)["ring"] == 0
 
 
+@pytest.mark.parametrize("R", [1, 4, 12])
+def test_a_depthwise_layer_takes_nine_multipliers_for_each_channel_at_once(R):
+    shape = shape_of(12, 12, 8, groups=12, R=R)
+    assert engine_cost(shape).DSP == shape.multipliers == 9 * R
+    features = lut_features(shape)
+    assert (features["ring"], features["select"], features["carried"]) == (0, 0, 0)
+    folded = shape_of(12, 12, 8, groups=12, R=R, fold=3)
+    assert engine_cost(folded).DSP == 3 * R and lut_features(folded)["select"] == 3 * R * 8 * 2
+
+
 # Options
 
 
@@ -353,6 +363,24 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
         assert option.cycles == max(sequence.iterations for sequence in sequences(engine))
         assert (option.lanes, option.multipliers) == (engine.lanes, engine.multipliers)
         assert option.cost == engine_cost(engine)
+
+
+@pytest.mark.parametrize(("groups", "cout", "Rs"), [(6, 12, [1, 2, 3, 6]), (3, 12, [1]), (2, 4, [1])])
+def test_options_of_groups(groups, cout, Rs):
+    """What divides the channels of a group; of depthwise layers the words have R channels, and R = 1, 2, 3, 6."""
+    shape = shape_of(6, cout, 4, groups=groups)
+    found = {option.key: option for option in options(shape, 1 << 16)}
+    keys = {
+        (To, R, Tb)
+        for To, R, Tb in itertools.product(range(1, cout + 1), Rs, range(1, 7))
+        if legal(shape, To=To, R=R, Tb=Tb)
+    }
+    assert {(key.To, key.R, key.Tb) for key in found} == keys and len(keys) >= 4
+    for key, option in found.items():
+        engine = legal(shape, **key._asdict())
+        assert option.cycles == max(sequence.iterations for sequence in sequences(engine))
+        assert (option.lanes, option.cost) == (engine.lanes, engine_cost(engine))
+        assert engine.lanes * option.cycles >= shape.macs
 
 
 @settings(max_examples=200, deadline=None)

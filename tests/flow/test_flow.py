@@ -42,6 +42,14 @@ CORNERS = {
         {"fold": 5},
     ),
     "fold of one output channel": ({"in_channels": 2, "out_channels": 1, "height": 1, "width": 1}, {"fold": 3}),
+    "groups of two block sets": (
+        {"in_channels": 16, "out_channels": 8, "height": 3, "width": 4, "support": "PS4_P4", "groups": 2},
+        {"R": 2, "fold": 2},
+    ),
+    "depthwise, two of four outputs of a channel at once": (
+        {"in_channels": 5, "out_channels": 20, "height": 4, "width": 3, "groups": 5},
+        {"R": 2, "To": 2, "fold": 3},
+    ),
     "two products in a multiplier, folded": (
         {"in_channels": 8, "out_channels": 16, "height": 4, "width": 4, "support": "PSD1_P8"},
         {"To": 2, "fold": 2, "packing": 2},

@@ -212,6 +212,31 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
         ),
         {},
     ),
+    "inverted residual": (  # of MobileNetV2
+        network(
+            conv("a", "input", 6, relu=True),
+            conv("expand", "a", 12, kernel=1, relu=True),
+            conv("depth", "expand", 12, groups=12, relu=True),
+            conv("project", "depth", 6, kernel=1),
+            {"op": "add", "name": "sum", "inputs": ["project", "a"]},
+            conv("b", "sum", 12, groups=6, stride=2),
+        ),
+        {
+            "expand": {"To": 2, "Tb": 3},
+            "depth": {"R": 4, "fold": 2},
+            "project": {"Tb": 6},
+            "b": {"R": 4, "fold": 3},
+        },
+    ),
+    "groups": (  # as ShuffleNet's, and a periodic support in each
+        network(
+            conv("a", "input", 8, relu=True),
+            conv("c", "a", 12, kernel=1, groups=2, relu=True),
+            conv("d", "c", 24, groups=3, support="PS4_P4", relu=True),
+            conv("e", "d", 6, kernel=1, groups=2, stride=2),
+        ),
+        {"a": {"To": 2}, "c": {"To": 3, "Tb": 2}, "d": {"R": 2, "fold": 3}, "e": {"Tb": 4, "To": 3}},
+    ),
 }
 
 

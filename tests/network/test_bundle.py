@@ -298,12 +298,12 @@ def test_engine_shapes() -> None:
         engine_shape(make_bundle("pSC4"), "conv2")
 
 
-def test_grouped_convolutions_have_no_engine() -> None:
+def test_grouped_convolutions_have_engines_of_their_own() -> None:
     network = mobilenet_v2().folded()
     weights = {la.name: np.zeros(network.weight_shape(la), np.int8) for la in network.weighted_layers()}
     biases = {name: np.zeros(len(array), np.int32) for name, array in weights.items()}
     formats = {name: Format(8, 0) for name in network.shapes()}
     bundle = Bundle(network, formats, dict.fromkeys(weights, Format(8, 0)), weights, biases)
     assert engine_shape(bundle, "s1b1_expand").lanes == 1
-    with pytest.raises(ConfigError, match="groups"):
-        engine_shape(bundle, "s1b1_depth")
+    depth = engine_shape(bundle, "s1b1_depth")
+    assert (depth.groups, depth.cin, depth.cout, depth.macs) == (32, 32, 32, 32 * 32 * 32 * 9)

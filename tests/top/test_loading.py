@@ -194,7 +194,7 @@ def test_rtl_answers_as_the_c_simulation(story, computed, rtl, tmp_path, stall, 
     assert result.ok, result.errors
 
 
-@pytest.mark.parametrize("name", ["one pixel", "channel by channel", "rotations"])
+@pytest.mark.parametrize("name", ["one pixel", "channel by channel", "rotations", "groups"])
 def test_cycles_with_weights_between_images(name, tmp_path):
     """Weights reach an engine when it is done with the image before: the model knows when."""
     bundle, dataflow = hardware(name)
@@ -280,15 +280,18 @@ def test_the_hardware_depends_on_no_weight(name):
     assert cpp.render(dataflow, "n") == cpp.render(build(other, shapes, loaded=True), "n")
 
 
-@pytest.mark.parametrize("name", ["residual", "rotations"])
+@pytest.mark.parametrize("name", ["residual", "rotations", "inverted residual", "groups"])
 def test_load_words_hold_weights_and_biases(name):
     bundle, dataflow = hardware(name)
     for name, shape in dataflow.shapes.items():
-        kernels = bundle.weights[name].reshape(shape.cout, shape.cin, shape.kernel, -1)
+        kernels = bundle.weights[name].reshape(shape.cout, shape.cin // shape.groups, shape.kernel, -1)
         words = pack_loads(kernels, bundle.bias(name), shape)
         weights = unpack_weights([word % (1 << shape.rom_word_bits) for word in words], shape)
         np.testing.assert_array_equal(weights.reshape(bundle.weights[name].shape), bundle.weights[name])
-        biases = [words[step * shape.fold] >> shape.rom_word_bits for step in range(shape.steps)]
+        rounds = shape.rounds
+        every = np.array(words, object).reshape(rounds, shape.NB // rounds, shape.steps // rounds, shape.fold)
+        first = every[:, 0, :, 0].ravel()
+        biases = [word >> shape.rom_word_bits for word in first]
         np.testing.assert_array_equal(unpack_bias(biases, shape), bundle.bias(name))
 
 

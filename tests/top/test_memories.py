@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,9 @@ def random_network(rng: np.random.Generator) -> Network:
                 "padding": int(rng.integers(0, kernel)),
                 "bias": bool(rng.integers(2)),
             }
-            if kernel == 3 and rng.integers(2):
+            if source != "input" and rng.integers(3) == 0:
+                layer["groups"] = math.gcd(layer["out_channels"], layers[-1].get("out_channels", 1))
+            elif kernel == 3 and rng.integers(2):
                 layer["support"] = str(rng.choice(["PS4_P4", "PS2_P6"]))
         elif kind == "pool":
             layer = {

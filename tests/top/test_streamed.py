@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -117,10 +118,18 @@ def shapes(draw) -> EngineShape:
     To = draw(st.integers(1, 3))
     Tb, sets = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     short = draw(st.integers(0, period - 1))
+    R, groups = draw(st.sampled_from([r for r in range(1, period + 1) if period % r == 0])), draw(st.integers(1, 3))
+    cin = period * Tb * sets - short if groups == 1 else groups * period * Tb * sets
+    cout = period * To * draw(st.integers(1, 2)) if To > 1 else draw(st.integers(1, 2 * period))
+    if groups > 1:
+        cout = groups * period * To * draw(st.integers(1, 2))
+    if groups == cin > 1:
+        R = draw(st.integers(1, cin))
     return EngineShape(
-        cin=period * Tb * sets - short,
-        cout=period * To * draw(st.integers(1, 2)) if To > 1 else draw(st.integers(1, 2 * period)),
-        R=draw(st.sampled_from([r for r in range(1, period + 1) if period % r == 0])),
+        cin=cin,
+        cout=cout,
+        groups=groups,
+        R=R,
         kernel=kernel,
         height=4,
         width=4,
@@ -138,16 +147,16 @@ def shapes(draw) -> EngineShape:
 @settings(max_examples=60, deadline=None)
 def test_weight_beats_come_back_and_are_the_rom_turned_round(shape: EngineShape, seed: int) -> None:
     rng, reach = np.random.default_rng(seed), 1 << (shape.weight_bits - 1)
-    weights = rng.integers(-reach, reach, (shape.cout, shape.cin, shape.kernel, shape.kernel))
-    weights *= shape.support.mask(shape.cout, shape.cin)
+    weights = rng.integers(-reach, reach, (shape.cout, shape.cin // shape.groups, shape.kernel, shape.kernel))
+    weights *= shape.support.mask(*weights.shape[:2])
     stream, rom = pack_stream(weights, shape), pack_rom(weights, shape)
     np.testing.assert_array_equal(unpack_stream(stream, shape), weights)
     at = iter(stream)
-    for step in range(shape.steps):
-        for fold in range(shape.fold):
-            for block in range(shape.NB):
-                word = rom[(block * shape.steps + step) * shape.fold + fold]
-                assert int.from_bytes(next(at).tobytes(), "little") == word
+    rounds = -(-shape.cin // shape.R) if shape.groups == shape.cin > 1 else shape.groups
+    sets, steps = shape.NB // rounds, shape.steps // rounds
+    for g, step, fold, block in itertools.product(range(rounds), range(steps), range(shape.fold), range(sets)):
+        word = rom[((g * sets + block) * steps + step) * shape.fold + fold]
+        assert int.from_bytes(next(at).tobytes(), "little") == word
     assert next(at, None) is None
 
 

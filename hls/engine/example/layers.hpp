@@ -34,11 +34,11 @@ struct FirstLayer {
   static constexpr int HEIGHT = 4, WIDTH = 4, OUT_HEIGHT = 4, OUT_WIDTH = 4;
   static constexpr int TX = 1, PERIOD = 4, NONZEROS = 5, CHANNELS = 4;
   static constexpr int TO = 1, ROTATIONS = 1, TB = 1, FOLDS = 1, LANES_PER_OUTPUT = 5, PACKING = 1, SPACING = 11;
-  static constexpr int BLOCK_SETS = 1, PIECES = 1, STEPS = 4;
+  static constexpr int ROUNDS = 1, BLOCK_SETS = 1, PIECES = 1, STEPS = 4;
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
   static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 3, LARGEST = 127;
   static constexpr int WINDOW_DEPTH = 2, COLUMN_DEPTH = 3;
-  static constexpr bool PACKS_PIXELS = false, RELU = true;
+  static constexpr bool CHANNELWISE = false, PACKS_PIXELS = false, RELU = true;
 
   static int variant(int element) {
 #pragma HLS INLINE
@@ -71,11 +71,11 @@ struct SecondLayer {
   static constexpr int HEIGHT = 4, WIDTH = 4, OUT_HEIGHT = 4, OUT_WIDTH = 4;
   static constexpr int TX = 1, PERIOD = 1, NONZEROS = 1, CHANNELS = 4;
   static constexpr int TO = 1, ROTATIONS = 1, TB = 4, FOLDS = 1, LANES_PER_OUTPUT = 4, PACKING = 1, SPACING = 11;
-  static constexpr int BLOCK_SETS = 1, PIECES = 1, STEPS = 2;
+  static constexpr int ROUNDS = 1, BLOCK_SETS = 1, PIECES = 1, STEPS = 2;
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
   static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 4, LARGEST = 127;
   static constexpr int WINDOW_DEPTH = 4;
-  static constexpr bool PACKS_PIXELS = false, RELU = false;
+  static constexpr bool CHANNELWISE = false, PACKS_PIXELS = false, RELU = false;
 
   static int variant(int) {
 #pragma HLS INLINE

@@ -42,8 +42,8 @@ _UNROLL = (
     "loop_unroll",
     "sccp",
 )
-# No simplify_cfg between a simplified condition and loop_rotate: where the body asks what the loop's end asks, it ends the
-# loop in the middle, and the rotation makes a second copy of all that is before: of a read, say.
+# No simplify_cfg between a simplified condition and loop_rotate: where the body asks what the loop's end asks, it ends
+# the loop in the middle, and the rotation makes a second copy of all that is before: of a read, say.
 _CLEAN = (
     "sroa",
     "instruction_combine",

@@ -116,7 +116,9 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
 
 def test_what_is_kept_outlives_the_installation_it_was_made_with(tmp_path, monkeypatch):
     """Another environment had Verilator, was the first to fill the user's cache, and is gone or has been renewed."""
-    monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(cache_home() / "zig"))  # the one that there is: it takes long to make
+    monkeypatch.setenv(
+        "ZIG_GLOBAL_CACHE_DIR", str(cache_home() / "zig")
+    )  # the one that there is: it takes long to make
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     installed, other = tools.verilator(), tmp_path / "other" / "verilator"
     shutil.copytree(installed, other)
