@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -73,7 +75,8 @@ class QuantisedModel(nn.Module):
         """Real images, any; rounded to the input's format first."""
         network = self.fixed.network
         entering = fake_quantise(x.reshape(len(x), *network.input.shape), self.fixed.formats[INPUT])
-        names = network.outputs
+        output: Any = network.output
+        names = [output] if isinstance(output, str) else list(output)
         found: dict[str, torch.Tensor] = {}
 
         def observe(name: str, value: torch.Tensor) -> None:

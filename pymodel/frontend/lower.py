@@ -73,7 +73,8 @@ class _Value:
 class _Draft:
     """A layer that later nodes may still change. shape: of its output, (channels, rows, columns).
 
-    kind: None, where it stands for what cannot be built, so that the rest can be looked at.
+    kind: None, where it stands for what cannot be built, so that the rest can be looked at. norm: whether it is a batch
+    norm that found no layer before it: a weight and a bias for each channel.
     """
 
     kind: type[BaseModel] | None
@@ -83,6 +84,7 @@ class _Draft:
     keys: dict[str, Any] = field(default_factory=dict)
     weight: Floats | None = None
     bias: Floats | None = None
+    norm: bool = False
 
 
 class _Refused(Exception):
@@ -255,6 +257,12 @@ class _Lowering:
             "groups": attributes["groups"],
         } | ({} if support is None else {"support": support})
         bias = node.arrays.get("bias")
+        if norm := self._norm_before(source, any(pads)):
+            gain, offset = (
+                np.repeat(one.reshape(attributes["groups"], 1, -1), len(weight) // attributes["groups"], axis=1)
+                for one in norm
+            )
+            weight, bias, source = self._absorbed(source, weight, bias, gain, offset)
         return self._emit(
             node, topology.Conv, (len(weight), rows, columns), source, keys=keys, weight=weight, bias=bias
         )
@@ -275,6 +283,9 @@ class _Lowering:
         keys = {"out_features": len(weight)}
         source = replace(value, order=None)
         bias = node.arrays.get("bias")
+        if norm := self._norm_before(source, False):
+            gain, offset = (np.repeat(one, size // len(one)) for one in norm)
+            weight, bias, source = self._absorbed(source, weight, bias, gain, offset)
         return self._emit(node, topology.Linear, (len(weight), 1, 1), source, keys=keys, weight=weight, bias=bias)
 
     def batch_norm(self, node: Node) -> _Value:
@@ -292,7 +303,28 @@ class _Lowering:
         source = self._image(value)
         keys = {"out_channels": own[0], "kernel": 1, "groups": own[0]}
         weight = gain.reshape(-1, 1, 1, 1)
-        return self._emit(node, topology.Conv, own, source, keys=keys, weight=weight, bias=offset)
+        return self._emit(node, topology.Conv, own, source, keys=keys, weight=weight, bias=offset, norm=True)
+
+    def _norm_before(self, source: _Value, bordered: bool) -> tuple[Floats, Floats] | None:
+        """(gain, offset) of a batch norm that this reads alone, and that can go into the weights behind it.
+
+        Zeros around the image are not what the norm would make of zeros, unless it has no offset.
+        """
+        draft = self.drafts.get(source.layer)
+        if draft is None or not draft.norm or not source.sole or "relu" in draft.keys:
+            return None
+        assert draft.weight is not None and draft.bias is not None
+        return None if bordered and draft.bias.any() else (draft.weight.ravel(), draft.bias)
+
+    def _absorbed(
+        self, source: _Value, weight: Floats, bias: Floats | None, gain: Floats, offset: Floats
+    ) -> tuple[Floats, Floats | None, _Value]:
+        """Weights, biases and input without the batch norm before them. gain, offset: of each input of an output."""
+        draft = self.drafts.pop(source.layer)
+        rest = [1] * (weight.ndim - 2)
+        gain, offset = (one.reshape(-1, weight.shape[1], *rest) for one in (gain, offset))
+        shift = (weight * offset).reshape(len(weight), -1).sum(axis=1)
+        return weight * gain, shift if bias is None else bias + shift, draft.reads[0]
 
     def relu(self, node: Node) -> _Value:
         return self._limited(node, None)

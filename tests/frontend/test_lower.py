@@ -125,6 +125,37 @@ def test_what_others_read_stays_as_it_is() -> None:
     assert [layer.name for layer in found.network.layers][2:4] == ["twice", "twice_2"]
 
 
+class NormFirst(nn.Module):
+    """Batch norm before layers: into their weights, unless zeros lie around what it makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.BatchNorm2d(4)
+        self.grouped = nn.Conv2d(4, 6, 3, groups=2, bias=False)
+        self.pool = nn.MaxPool2d(2)
+        self.second = nn.BatchNorm2d(6)
+        self.padded = nn.Conv2d(6, 2, 3, padding=1)
+        self.third = nn.BatchNorm2d(2)
+        self.fc = nn.Linear(2 * 3 * 1, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.second(self.pool(self.grouped(self.first(x))))
+        x = self.third(self.pool(self.padded(x)))
+        return self.fc(x.permute(0, 2, 3, 1).flatten(1))
+
+
+def test_a_norm_goes_into_the_layer_behind_it() -> None:
+    model = NormFirst().eval()
+    for norm in (model.first, model.second, model.third):
+        nn.init.normal_(norm.running_mean)
+        nn.init.uniform_(norm.running_var, 0.5, 2)
+    found = lowered(model, (4, 14, 6))
+    images = torch.randn(3, 4, 14, 6)
+    torch.testing.assert_close(results(found, images)[0], model(images), rtol=1e-4, atol=1e-5)
+    names = [layer.name for layer in found.network.layers]
+    assert names == ["grouped", "pool", "second", "padded", "pool_2", "fc"]
+
+
 def test_the_model_itself_is_not_changed() -> None:
     model, shape = made("resnet")
     model.train()
