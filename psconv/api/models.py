@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -75,8 +73,7 @@ class QuantisedModel(nn.Module):
         """Real images, any; rounded to the input's format first."""
         network = self.fixed.network
         entering = fake_quantise(x.reshape(len(x), *network.input.shape), self.fixed.formats[INPUT])
-        output: Any = network.output
-        names = [output] if isinstance(output, str) else list(output)
+        names = network.outputs
         found: dict[str, torch.Tensor] = {}
 
         def observe(name: str, value: torch.Tensor) -> None:
