@@ -34,7 +34,8 @@
 //                                      of an activation, a weight, a bias, a sum and an output, all signed
 //   INDEX_BITS                         of the index beside each weight; 0: periodic
 //   SCALE_BITS                         of an output channel's factor, unsigned; 0: there are none
-//   SHIFT RELU LARGEST                 an output is a sum (times its factor) >> SHIFT, rounded half up and
+//   HALVES_TO_EVEN                     whether a sum between two outputs goes to the even one, else up
+//   SHIFT RELU LARGEST                 an output is a sum (times its factor) >> SHIFT, rounded and
 //                                      saturated, from below at zero with RELU, from above at LARGEST
 //   WINDOW_DEPTH COLUMN_DEPTH          words in the streams in front of the processing element; COLUMN_DEPTH
 //                                      where there are columns (HAS_COLUMNS)

@@ -11,7 +11,7 @@ namespace psconv {
 // Of a power of two of elements: a shift.
 //
 // \tparam C  configuration: OUT_BITS; MULTIPLIER of MULTIPLIER_BITS, 1 for a power of two; SHIFT; DOUBLED, whether the
-//            multiplier is for twice a sum and one; RELU, false; LARGEST
+//            multiplier is for twice a sum and one; RELU, false; LARGEST, HALVES_TO_EVEN
 template <class C, bool MULTIPLIED = (C::MULTIPLIER > 1)> struct Mean {
   template <int W> static ap_int<C::OUT_BITS> of(const ap_int<W>& sum) {
 #pragma HLS INLINE
@@ -19,8 +19,11 @@ template <class C, bool MULTIPLIED = (C::MULTIPLIER > 1)> struct Mean {
   }
 };
 
-// Of any other number. A mean never saturates: its elements have OUT_BITS.
+// Of any other number. A mean never saturates: its elements have OUT_BITS. That of an odd number is never a half; a half
+// of an even one goes up.
 template <class C> struct Mean<C, true> {
+  static_assert(!C::HALVES_TO_EVEN || !C::DOUBLED, "no halves, or halves that go up");
+
   template <int W> static ap_int<C::OUT_BITS> of(const ap_int<W>& sum) {
 #pragma HLS INLINE
     using Product = ap_int<W + C::MULTIPLIER_BITS + 2>;

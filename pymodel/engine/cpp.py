@@ -168,6 +168,7 @@ def engine_constants(shape: EngineShape, streamed: bool = False, least_depth: in
         flag("CHANNELWISE", shape.channelwise, "each output channel has an input channel of its own, else a block"),
         flag("PACKS_PIXELS", shape.packs_pixels, "products of a multiplier share a weight, else an activation"),
         flag("RELU", shape.relu, "negative outputs become zero"),
+        flag("HALVES_TO_EVEN", shape.rounding == "half_even", "between two outputs, else up"),
     ]
 
 

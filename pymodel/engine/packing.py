@@ -72,6 +72,7 @@ class EngineShape(Checked):
     out_bits: Bits = 8
     relu: bool = False
     largest: int | None = Field(None, description="output, where that is less than the greatest of its bits (ReLU6)")
+    rounding: formats.Rounding = Field("half_up", description="of halves between two outputs")
     shift: int = bounds.SHIFT.field(0)
     acc_bits: int = bounds.ACCUMULATOR_BITS.field(
         description="accumulator width; formats.accumulator_bits proves the least"

@@ -21,4 +21,6 @@ def conv_layer(
     check_accumulator(weights, bias, shape.in_bits, shape.acc_bits, "layer")
     factors = None if scales is None else scales[:, None, None]
     acc = ops.conv2d(images, weights, bias, shape.stride, shape.padding, shape.groups)
-    return requantise(acc, shape.shift, shape.out_bits, shape.relu, factors, shape.limit).astype(np.int8)
+    return requantise(acc, shape.shift, shape.out_bits, shape.relu, factors, shape.limit, shape.rounding).astype(
+        np.int8
+    )

@@ -55,6 +55,7 @@ def engine_shape(bundle: Bundle, name: str, To: int = 1, Tb: int = 1, fold: int 
             out_bits=bundle.formats[name].bits,
             relu=layer.relu,
             largest=None if layer.clip is None else bundle.limits(name)[1],
+            rounding=bundle.rounding,
             shift=bundle.shift(name),
             acc_bits=bundle.acc_bits(name),
             scale_bits=int(bundle.scales[name].max()).bit_length() if name in bundle.scales else 0,

@@ -131,13 +131,14 @@ def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[Int8], threads: int) -
             bundle.shift(layer.name),
             bundle.limits(layer.name),
             threads,
+            bundle.rounding,
         )
     if isinstance(layer, Add):
         fracs = [bundle.formats[source].frac for source in layer.sources]
         shifts = (max(fracs) - fracs[0], max(fracs) - fracs[1], max(fracs) - out.frac)
         if max(shifts) <= MAX_ADD_SHIFT:
             left, right = inputs
-            return add(native, left, right, shifts, bundle.limits(layer.name), threads)
+            return add(native, left, right, shifts, bundle.limits(layer.name), threads, bundle.rounding)
     return None
 
 
@@ -148,7 +149,8 @@ def _evaluate(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int8:
     if layer.op == "conv":
         weights, bias, scales = bundle.weights[name], bundle.bias(name), _of_channels(bundle.scales.get(name))
         for piece, acc in ops.conv2d_pieces(x, weights, bias, layer.stride, layer.padding, layer.groups):
-            result[piece] = requantise(acc, bundle.shift(name), out.bits, layer.relu, scales, bundle.limits(name)[1])
+            high = bundle.limits(name)[1]
+            result[piece] = requantise(acc, bundle.shift(name), out.bits, layer.relu, scales, high, bundle.rounding)
     elif layer.op in _BY_CHANNEL:
         for part in _channels(x):
             result[part] = _whole(bundle, layer, [array[part] for array in inputs])
@@ -169,22 +171,23 @@ def _channels(x: Int8) -> Iterator[tuple[slice, slice]]:
 
 def _whole(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Integers:
     """The output of one layer that is no convolution, or of some of its channels, in its output format."""
-    name, out, x = layer.name, bundle.formats[layer.name], inputs[0]
+    name, out, x, rounding = layer.name, bundle.formats[layer.name], inputs[0], bundle.rounding
     match layer.op:
         case "linear":
             acc = ops.linear(_flat(x), bundle.weights[name], bundle.bias(name))
             high = bundle.limits(name)[1]
-            y = requantise(acc, bundle.shift(name), out.bits, layer.relu, bundle.scales.get(name), high)
+            y = requantise(acc, bundle.shift(name), out.bits, layer.relu, bundle.scales.get(name), high, rounding)
             return y[:, :, None, None]
         case "maxpool":
             return ops.maxpool(x, layer.kernel, layer.stride, layer.padding)
         case "avgpool":
-            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding)
+            return ops.avgpool(x, layer.kernel, layer.stride, layer.padding, rounding)
         case "global_avgpool":
-            return ops.global_avgpool(x)
+            return ops.global_avgpool(x, rounding)
         case "add":
             left, right = (bundle.formats[source].frac for source in layer.sources)
-            return ops.add_residual(x, inputs[1], left, right, out.frac, out.bits, layer.relu, bundle.limits(name)[1])
+            high = bundle.limits(name)[1]
+            return ops.add_residual(x, inputs[1], left, right, out.frac, out.bits, layer.relu, high, rounding)
         case "relu":
             return np.clip(x, *bundle.limits(name))
         case "concat":

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pymodel.common.arrays import Int64, Integers
 from pymodel.common.errors import ConfigError
-from pymodel.network.formats import mean, requantise
+from pymodel.network.formats import Rounding, mean, requantise
 from pymodel.network.topology import Padding, positions
 
 _FLOAT32_EXACT = 1 << 24  # every integer of at most this magnitude is a float32
@@ -114,16 +114,22 @@ def maxpool(images: Integers, kernel: int, stride: int, padding: int | tuple[int
     return largest
 
 
-def avgpool(images: Integers, kernel: int, stride: int, padding: int | tuple[int, ...] = 0) -> Int64:
+def avgpool(
+    images: Integers,
+    kernel: int,
+    stride: int,
+    padding: int | tuple[int, ...] = 0,
+    rounding: Rounding = "half_up",
+) -> Int64:
     """Mean of each window, padding counted as zeros: int64 [n, c, hout, wout], by `formats.mean`."""
     sums = _windows(images.astype(np.int64), kernel, stride, Padding.of(padding), 0).sum(axis=(4, 5))
-    return mean(sums, kernel**2)
+    return mean(sums, kernel**2, rounding)
 
 
-def global_avgpool(images: Integers) -> Int64:
+def global_avgpool(images: Integers, rounding: Rounding = "half_up") -> Int64:
     """Mean of each channel: int64 [n, c, 1, 1], by `formats.mean`."""
     sums = images.sum(axis=(2, 3), dtype=np.int64, keepdims=True)
-    return mean(sums, images.shape[2] * images.shape[3])
+    return mean(sums, images.shape[2] * images.shape[3], rounding)
 
 
 def add_residual(
@@ -135,12 +141,13 @@ def add_residual(
     out_bits: int,
     relu: bool,
     high: int | None = None,
+    rounding: Rounding = "half_up",
 ) -> Int64:
     """Residual addition, int64: both shifted left to the finer frac, added, requantised."""
     finest = max(left_frac, right_frac)
     aligned_left = left.astype(np.int64) << (finest - left_frac)
     aligned_right = right.astype(np.int64) << (finest - right_frac)
-    return requantise(aligned_left + aligned_right, finest - out_frac, out_bits, relu, high=high)
+    return requantise(aligned_left + aligned_right, finest - out_frac, out_bits, relu, high=high, rounding=rounding)
 
 
 def channel_shuffle(images: Integers, groups: int) -> Integers:

@@ -5,6 +5,7 @@
     formats: {input: {bits: 8, frac: 4}, conv1: ...}    of the input and of every layer's output
     weight_formats: {conv1: {bits: 8, frac: 7}, ...}    of every convolution and fully connected layer
     accumulator_bits: {conv1: 20, ...}                  optional: engines get the proved minimum otherwise
+    rounding: half_even               optional: halves go up (half_up) otherwise (pymodel.network.formats.requantise)
     dataset: digits                   optional
     notes: {test_accuracy: 0.98}      optional, free
     arrays: {file: NAME.npz, sha256: ...}
@@ -58,6 +59,7 @@ class Bundle:
     biases: dict[str, Int32]
     scales: dict[str, UInt16] = field(default_factory=dict)
     accumulator_bits: dict[str, int] = field(default_factory=dict)
+    rounding: fixed.Rounding = "half_up"
     dataset: str | None = None
     notes: dict[str, Note] = field(default_factory=dict)
 
@@ -152,6 +154,7 @@ class Bundle:
             "formats": _formats_dump(self.formats),
             "weight_formats": _formats_dump(self.weight_formats),
             "accumulator_bits": self.accumulator_bits,
+            **({} if self.rounding == "half_up" else {"rounding": self.rounding}),
             "dataset": self.dataset,
             "notes": self.notes,
             "arrays": {"file": f"{path.stem}.npz", "sha256": hashlib.sha256(packed).hexdigest()},
@@ -180,6 +183,7 @@ class Bundle:
                 biases=kinds["bias"],
                 scales=kinds["scale"],
                 accumulator_bits=file.accumulator_bits,
+                rounding=file.rounding,
                 dataset=file.dataset,
                 notes=file.notes,
             )
@@ -206,6 +210,7 @@ class _BundleFile(Strict):
     formats: dict[str, Format]
     weight_formats: dict[str, Format]
     accumulator_bits: dict[str, int] = {}
+    rounding: fixed.Rounding = "half_up"
     dataset: str | None = None
     notes: dict[str, Note] = {}
     arrays: _Arrays

@@ -9,7 +9,7 @@ per output channel on top of it:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import ConfigDict, StrictInt
@@ -22,6 +22,8 @@ MAX_FRAC = bounds.FRAC.largest
 MAX_SHIFT = bounds.SHIFT.largest
 MAX_ACC_BITS = bounds.ACCUMULATOR_BITS.largest
 SCALE_BITS = bounds.SCALE_BITS.largest
+Rounding = Literal["half_up", "half_even"]
+"""Where a number halfway between two integers goes: up, or to the even one."""
 BIAS_BITS = bounds.BIAS_BITS
 
 
@@ -101,7 +103,13 @@ def check_range(array: Array, low: int, high: int, what: str) -> None:
 
 
 def requantise(
-    acc: Integers, shift: int, out_bits: int, relu: bool, scales: Integers | None = None, high: int | None = None
+    acc: Integers,
+    shift: int,
+    out_bits: int,
+    relu: bool,
+    scales: Integers | None = None,
+    high: int | None = None,
+    rounding: Rounding = "half_up",
 ) -> Int64:
     """int64 array of `out_bits`-bit integers from accumulators (any integer array).
 
@@ -109,7 +117,8 @@ def requantise(
         r = (p + (1 << (shift - 1))) >> shift       (arithmetic shift; r = p where shift is 0)
         y = min(max(r, 0 if relu else -2**(out_bits - 1)), high)
 
-    Multiply, add half, shift right, saturate: rounding is to nearest, halves towards plus infinity. ReLU is
+    Multiply, add half, shift right, saturate: rounding is to nearest, halves towards plus infinity; with `half_even`
+    a half goes to the even one of its neighbours, as in ONNX: r is one less where it is odd and p is halfway. ReLU is
     saturation at zero, from above at `high`: 2**(out_bits - 1) - 1 where it is None. shift = input.frac + weight.frac
     - output.frac, 0..31.
 
@@ -128,7 +137,10 @@ def requantise(
         rounded = rounded * np.asarray(scales).astype(np.int64)
     if shift:
         # The same number as in the formula, without a sum that could leave int64.
+        halves = (rounded & ((1 << shift) - 1)) == 1 << (shift - 1)
         rounded = (rounded >> shift) + ((rounded >> (shift - 1)) & 1)
+        if rounding == "half_even":
+            rounded -= halves & rounded
     low = 0 if relu else -(1 << (out_bits - 1))
     return np.clip(rounded, low, (1 << (out_bits - 1)) - 1 if high is None else high)
 
@@ -171,10 +183,13 @@ def check_accumulator(weights: Integers, bias: Integers, in_bits: int, acc_bits:
         )
 
 
-def mean(sums: Integers, count: int) -> Int64:
-    """int64: sums of `count` elements over their number, to the nearest integer, halves towards plus infinity."""
-    doubled: Int64 = 2 * np.asarray(sums).astype(np.int64)
-    return (doubled + count) // (2 * count)
+def mean(sums: Integers, count: int, rounding: Rounding = "half_up") -> Int64:
+    """int64: sums of `count` elements over their number, to the nearest integer, halves as `requantise` rounds them."""
+    doubled: Int64 = 2 * np.asarray(sums).astype(np.int64) + count
+    rounded: Int64 = doubled // (2 * count)
+    if rounding == "half_even":
+        rounded -= (doubled % (2 * count) == 0) & rounded
+    return rounded
 
 
 class MeanScale(NamedTuple):

@@ -14,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pymodel.common.arrays import Int64, Integers
+from pymodel.common.bounds import TENSOR_BITS
 from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import IN_PORT, OUT_PORT, identifiers
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.words import Words
 from pymodel.network.bundle import Bundle
+from pymodel.network.formats import mean_scale
 from pymodel.network.topology import INPUT, AvgPool, Concat, Layer, Linear, MaxPool, Network, Weighted
 from pymodel.top.check_sum import check_beats
 from pymodel.top.identity import identity, identity_beats
@@ -309,17 +311,22 @@ class _Builder:
             left_frac, right_frac, frac = (formats[one].frac for one in (*layer.inputs, name))
             sink, largest = self._output(name, _form(left)), self.bundle.limits(name)[1]
             fracs = left_frac, right_frac, frac
-            self.units.append(AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu, largest))
+            self.units.append(
+                AddUnit(unit, name, (left, right), (sink,), fracs, layer.relu, largest, self.bundle.rounding)
+            )
         elif isinstance(layer, MaxPool | AvgPool):
             source = self._source(layer.input, name)
             both = Form(source.words.group, math.gcd(source.words.at_once, self.tensors[name][2]))
             source, sink = self._regrouped(source, both), self._output(name, both)
-            window = layer.kernel, layer.stride, layer.pads
-            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, isinstance(layer, MaxPool)))
+            window, maximum = (layer.kernel, layer.stride, layer.pads), isinstance(layer, MaxPool)
+            if not maximum:
+                self._check_mean(name, layer.kernel**2)
+            self.units.append(PoolUnit(unit, name, (source,), (sink,), *window, maximum, self.bundle.rounding))
         elif layer.op == "global_avgpool":
             source = self._source(layer.input, name)
             sink = self._output(name, Form(source.words.group, 1))
-            self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,)))
+            self._check_mean(name, math.prod(self.tensors[layer.input][1:]))
+            self.units.append(GlobalAverageUnit(unit, name, (source,), (sink,), self.bundle.rounding))
         elif layer.op == "relu":
             source = self._source(layer.input, name)
             sink = self._output(name, _form(source))
@@ -355,6 +362,13 @@ class _Builder:
             sink = self._output(layer.name, form) if last else Stream(name, layer.name, both, whole=False)
             self.units.append(ConcatenateUnit(name, layer.name, (joined, other), (sink,)))
             joined = sink
+
+    def _check_mean(self, name: str, count: int) -> None:
+        if self.bundle.rounding == "half_even" and mean_scale(count, TENSOR_BITS.largest).doubled:
+            raise ConfigError(
+                f"layer {name}: the elements of a mean must be odd or a power of two in hardware with rounding: "
+                f"half_even, got {count}"
+            )
 
     def _flattens(self, layer: Layer) -> bool:
         """Whether a layer takes an image as the channels of one pixel."""

@@ -40,7 +40,7 @@ from pymodel.engine.maxplus import Link, Process
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, has_columns, kept_columns
 from pymodel.engine.words import Words
-from pymodel.network.formats import mean_scale
+from pymodel.network.formats import Rounding, mean_scale
 from pymodel.network.topology import Padding
 from pymodel.top.status import Status
 
@@ -177,7 +177,7 @@ class Unit(ABC):
         ]
 
 
-def _mean_constants(count: int, bits: int) -> list[Constant]:
+def _mean_constants(count: int, bits: int, rounding: Rounding) -> list[Constant]:
     """The members of a configuration that makes means of `count` integers of `bits` bits (mean.hpp); none for 0."""
     scale, shift, doubled = mean_scale(count or 1, bits)
     return [
@@ -191,7 +191,12 @@ def _mean_constants(count: int, bits: int) -> list[Constant]:
         ("long long", "MULTIPLIER", str(scale), "of a sum; 1: none"),
         flag("DOUBLED", doubled, "of twice a sum and one"),
         flag("RELU", False, "negative outputs stay"),
+        _halves(rounding),
     ]
+
+
+def _halves(rounding: Rounding) -> Constant:
+    return flag("HALVES_TO_EVEN", rounding == "half_even", "between two outputs, else up")
 
 
 def _feeder_links(name: str, depths: Mapping[str, int]) -> dict[str, Link]:
@@ -240,10 +245,9 @@ class EngineUnit(Unit):
         return header.engine_constants(self.shape)
 
     def computes(self) -> dict[str, Any]:
-        # The others say how the same is computed. A network without groups keeps the number that it had before those.
-        how = {"packing", "feed", "multiplier_bits", "ultra_weights"} | (
-            {"groups"} if self.shape.groups == 1 else set()
-        )
+        # The others say how the same is computed. A network with none of these keeps the number that it had before.
+        how = {"packing", "feed", "multiplier_bits", "ultra_weights"}
+        how |= {key for key, value in (("groups", 1), ("rounding", "half_up")) if getattr(self.shape, key) == value}
         return self.shape.model_dump(mode="json", exclude=how, exclude_none=True)
 
     @property
@@ -345,6 +349,7 @@ class PoolUnit(Unit):
     stride: int
     pads: Padding
     maximum: bool
+    rounding: Rounding = "half_up"
     network_interval: int = 0
 
     @property
@@ -417,7 +422,7 @@ class PoolUnit(Unit):
                     *columns,
                 ]
             ),
-            *_mean_constants(0 if self.maximum else self.kernel**2, words.bits),
+            *_mean_constants(0 if self.maximum else self.kernel**2, words.bits, self.rounding),
             flag("MAXIMUM", self.maximum, "the largest element, else the mean"),
             flag("INVERTS", self.inverts_signs, "sign bits in the feeder: zeros outside the image never win"),
         ]
@@ -448,6 +453,8 @@ class GlobalAverageUnit(Unit):
     function = "global_average"
     header = "global_average.hpp"
 
+    rounding: Rounding = "half_up"
+
     @property
     def sum_bits(self) -> int:
         """Bits of the sum of a channel."""
@@ -472,7 +479,7 @@ class GlobalAverageUnit(Unit):
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
                 ]
             ),
-            *_mean_constants(words.pixels, words.bits),
+            *_mean_constants(words.pixels, words.bits, self.rounding),
         ]
 
     def processes(self, reload: bool = False) -> list[Process]:
@@ -491,6 +498,7 @@ class AddUnit(Unit):
     fracs: tuple[int, int, int]
     relu: bool
     largest: int
+    rounding: Rounding = "half_up"
 
     def constants(self) -> list[Constant]:
         left, right = (tensor(stream).words for stream in self.reads)
@@ -514,6 +522,7 @@ class AddUnit(Unit):
                 ]
             ),
             flag("RELU", self.relu, "negative outputs become zero"),
+            _halves(self.rounding),
         ]
 
     def processes(self, reload: bool = False) -> list[Process]:

@@ -51,15 +51,23 @@ def patches(x: Integers, kernel: int, stride: int, padding: int | Sequence[int],
 
 
 def requantised(
-    sums: Int64, shift: int, bits: int, relu: bool, scales: Integers | None = None, most: int | None = None
+    sums: Int64,
+    shift: int,
+    bits: int,
+    relu: bool,
+    scales: Integers | None = None,
+    most: int | None = None,
+    to_even: bool = False,
 ) -> Int64:
     """Sums, times a scale for each channel, over 2**shift: half is added, rounded down, kept within `bits`.
 
-    most: the largest output; None: that of `bits`.
+    most: the largest output; None: that of `bits`. to_even: what is halfway goes to the even integer.
     """
     if scales is not None:
         sums = sums * scales.astype(np.int64)[None, :, None, None]
     rounded = np.floor_divide(sums + (2**shift // 2), 2**shift)
+    if to_even:
+        rounded = np.rint(sums / 2**shift).astype(np.int64)
     kept: Int64 = np.clip(rounded, 0 if relu else -(2 ** (bits - 1)), 2 ** (bits - 1) - 1 if most is None else most)
     return kept
 
@@ -73,8 +81,11 @@ def most(layer: Layer, bits: int, frac: int) -> int:
     return min(greatest, math.floor(Fraction(clip) * Fraction(2) ** frac + Fraction(1, 2)))
 
 
-def mean(sums: Int64, count: int) -> Int64:
+def mean(sums: Int64, count: int, to_even: bool = False) -> Int64:
     """Sums over a number, to the nearest integer: a half more, rounded down."""
+    if to_even:
+        nearest: Int64 = np.rint(sums / count).astype(np.int64)
+        return nearest
     found: Int64 = np.floor_divide(sums * 2 + count, 2 * count)
     return found
 
@@ -89,7 +100,7 @@ def outputs(bundle: Bundle, x: Integers) -> dict[str, Int8]:
 
 def _output(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int64:
     x, bits, name = inputs[0].astype(np.int64), bundle.formats[layer.name].bits, layer.name
-    high = most(layer, bits, bundle.formats[name].frac)
+    high, to_even = most(layer, bits, bundle.formats[name].frac), bundle.rounding == "half_even"
     if layer.op in ("conv", "linear"):
         weights = bundle.weights[name]
         bias = bundle.biases.get(name, np.zeros(len(weights), np.int64))
@@ -98,21 +109,21 @@ def _output(bundle: Bundle, layer: Layer, inputs: list[Int8]) -> Int64:
             sums = convolution(x.reshape(len(x), -1, 1, 1), weights.reshape(len(weights), -1, 1, 1), bias, 1, 0)
         else:
             sums = convolution(x, weights, bias, layer.stride, layer.padding, layer.groups)
-        return requantised(sums, shift, bits, layer.relu, bundle.scales.get(name), high)
+        return requantised(sums, shift, bits, layer.relu, bundle.scales.get(name), high, to_even)
     if layer.op == "add":
         fracs = [bundle.formats[source].frac for source in layer.inputs]
         fine = max(fracs)
         sums = sum(y.astype(np.int64) * 2 ** (fine - frac) for y, frac in zip(inputs, fracs, strict=True))
-        return requantised(sums, fine - bundle.formats[name].frac, bits, layer.relu, most=high)
+        return requantised(sums, fine - bundle.formats[name].frac, bits, layer.relu, most=high, to_even=to_even)
     if layer.op == "maxpool":
         largest: Int64 = patches(x, layer.kernel, layer.stride, layer.padding, -(2**7)).max(axis=(0, 1))
         return largest
     if layer.op == "avgpool":
         sums = patches(x, layer.kernel, layer.stride, layer.padding, 0).sum(axis=(0, 1))
-        return mean(sums, layer.kernel**2)
+        return mean(sums, layer.kernel**2, to_even)
     if layer.op == "global_avgpool":
         sums = x.sum(axis=(2, 3), keepdims=True)
-        return mean(sums, x.shape[2] * x.shape[3])
+        return mean(sums, x.shape[2] * x.shape[3], to_even)
     if layer.op == "relu":
         return np.where(x > 0, np.where(x > high, high, x), 0)
     if layer.op == "concat":

@@ -13,7 +13,15 @@ from tests.engine.programs import configuration, run_header
 
 BITS = 5
 # Of a mean of a power of two of elements.
-MEAN = {"OUT_BITS": BITS, "MULTIPLIER": 1, "MULTIPLIER_BITS": 1, "DOUBLED": False, "RELU": False, "LARGEST": 15}
+MEAN = {
+    "OUT_BITS": BITS,
+    "MULTIPLIER": 1,
+    "MULTIPLIER_BITS": 1,
+    "DOUBLED": False,
+    "RELU": False,
+    "LARGEST": 15,
+    "HALVES_TO_EVEN": False,
+}
 
 
 def drawn(*shape: int, bits: int = BITS) -> np.ndarray:
@@ -180,6 +188,7 @@ def engine(feeder: Feeder, taps: list[list[int]], folds: int, rotations: int, st
         "ACC_BITS": 16,
         "OUT_BITS": 8,
         "LARGEST": 127,
+        "HALVES_TO_EVEN": False,
         "BIAS_BITS": 8,
     }
     return configuration(constants, {"variant": [v for v, _ in lanes], "tap": [t for _, t in lanes]})
@@ -234,7 +243,15 @@ def test_nest(pixels: int, rounds: int, sets: int, steps: int, folds: int) -> No
     feeder = Feeder(1, pixels, channels=1, kernel=1, padding=0, sets=rounds * sets)
     extents = {"PERIOD": 1, "NONZEROS": 1, "TO": 1, "ROTATIONS": 1, "TB": 1, "LANES_PER_OUTPUT": 1}
     extents |= {"FOLDS": folds, "STEPS": rounds * steps, "ROUNDS": rounds, "CHANNELWISE": False}
-    bits = {"WEIGHT_BITS": 4, "INDEX_BITS": 0, "ACC_BITS": 16, "OUT_BITS": 8, "LARGEST": 127, "BIAS_BITS": 8}
+    bits = {
+        "WEIGHT_BITS": 4,
+        "INDEX_BITS": 0,
+        "ACC_BITS": 16,
+        "OUT_BITS": 8,
+        "LARGEST": 127,
+        "HALVES_TO_EVEN": False,
+        "BIAS_BITS": 8,
+    }
     expected = []
     extent = (pixels, rounds, sets, steps, folds)
     last_set_but_one = pixels * rounds * sets - 2
@@ -370,7 +387,15 @@ def test_global_average(groups: int, at_once: int) -> None:
 def test_add(relu: bool) -> None:
     left, right = drawn(6, 2, 3), drawn(6, 2, 3)[::-1]
     constants = {"PIXELS": 6, "GROUPS": 2, "CHANNELS": 3, "LEFT_BITS": BITS, "RIGHT_BITS": BITS, "LEFT_SHIFT": 2}
-    constants |= {"RIGHT_SHIFT": 0, "SUM_BITS": BITS + 3, "OUT_BITS": BITS, "SHIFT": 1, "RELU": relu, "LARGEST": 11}
+    constants |= {
+        "RIGHT_SHIFT": 0,
+        "SUM_BITS": BITS + 3,
+        "OUT_BITS": BITS,
+        "SHIFT": 1,
+        "RELU": relu,
+        "LARGEST": 11,
+        "HALVES_TO_EVEN": False,
+    }
     sums = ((left << 2) + right + 1) >> 1
     expected = sums.clip(0 if relu else -16, 11).reshape(-1, 3)
     made = run_header("add", configuration(constants), np.concatenate([left.ravel(), right.ravel()]))
@@ -404,6 +429,7 @@ def test_output(To: int, rotations: int, steps: int, at_once: int) -> None:
         "BIAS_BITS": 8,
         "OUT_BITS": BITS,
         "LARGEST": 15,
+        "HALVES_TO_EVEN": False,
         "SCALE_BITS": 0,
         "SHIFT": 3,
         "RELU": False,

@@ -37,6 +37,7 @@ struct FirstLayer {
   static constexpr int ROUNDS = 1, BLOCK_SETS = 1, PIECES = 1, STEPS = 4;
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
   static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 3, LARGEST = 127;
+  static constexpr bool HALVES_TO_EVEN = false;
   static constexpr int WINDOW_DEPTH = 2, COLUMN_DEPTH = 3;
   static constexpr bool CHANNELWISE = false, PACKS_PIXELS = false, RELU = true;
 
@@ -74,6 +75,7 @@ struct SecondLayer {
   static constexpr int ROUNDS = 1, BLOCK_SETS = 1, PIECES = 1, STEPS = 2;
   static constexpr int IN_BITS = 8, WEIGHT_BITS = 4, INDEX_BITS = 0, BIAS_BITS = 15, ACC_BITS = 15;
   static constexpr int OUT_BITS = 8, SCALE_BITS = 0, SHIFT = 4, LARGEST = 127;
+  static constexpr bool HALVES_TO_EVEN = false;
   static constexpr int WINDOW_DEPTH = 4;
   static constexpr bool CHANNELWISE = false, PACKS_PIXELS = false, RELU = false;
 

@@ -56,11 +56,11 @@ struct Layer {
     const int32_t* position;  // of places, counted from the cell of the window's first row, column and image; one image
     const void* weights;      // cells
     const int32_t *bias, *scale;  // by output channel; scale null: none
-    int32_t shift, low, high;
+    int32_t shift, low, high, even;  // even: 1 where halves go to the even neighbour and there is a shift, else 0
 };
 
 struct Addition {
-    int32_t left, right, shift, low, high;  // shifts left of both, right of the sum; saturation
+    int32_t left, right, shift, low, high, even;  // shifts left of both, right of the sum; saturation; as a Layer's
 };
 
 }  // extern "C"

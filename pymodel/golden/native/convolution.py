@@ -17,6 +17,7 @@ import numpy as np
 from pymodel.common.arrays import Int8, Integers
 from pymodel.golden.native.build import Native
 from pymodel.golden.native.plan import Plan
+from pymodel.network.formats import Rounding
 from pymodel.network.topology import Padding, positions
 
 MAX_ADD_SHIFT = 22  # 2 * 128 * 2**22 and the rounding are an int32
@@ -47,14 +48,14 @@ class _Layer(ctypes.Structure):
             )
         ),
         *((name, ctypes.c_void_p) for name in ("channel", "tile", "position", "weights", "bias", "scale")),
-        *((name, ctypes.c_int32) for name in ("shift", "low", "high")),
+        *((name, ctypes.c_int32) for name in ("shift", "low", "high", "even")),
     ]
 
 
 class _Addition(ctypes.Structure):
     """`Addition` of convolution.cpp."""
 
-    _fields_ = [(name, ctypes.c_int32) for name in ("left", "right", "shift", "low", "high")]
+    _fields_ = [(name, ctypes.c_int32) for name in ("left", "right", "shift", "low", "high", "even")]
 
 
 def convolve(
@@ -68,6 +69,7 @@ def convolve(
     shift: int,
     saturation: tuple[int, int],
     threads: int = 1,
+    rounding: Rounding = "half_up",
 ) -> Int8:
     """Convolution and pymodel.network.formats.requantise: exactly: int8 [n, cout, hout, wout].
 
@@ -108,6 +110,7 @@ def convolve(
         shift=shift,
         low=saturation[0],
         high=saturation[1],
+        even=_to_even(rounding, shift),
         **{name: array.ctypes.data for name, array in arrays.items()},
     )
     out = np.empty((cout, hout, wout, count), np.int8)
@@ -139,6 +142,7 @@ def add(
     shifts: tuple[int, int, int],
     saturation: tuple[int, int],
     threads: int = 1,
+    rounding: Rounding = "half_up",
 ) -> Int8:
     """Residual addition: int8 of the shape of left and right, int8 [n, c, h, w].
 
@@ -146,7 +150,7 @@ def add(
     """
     one, two = _images_last(left), _images_last(right)
     out = np.empty(one.shape, np.int8)
-    addition = _Addition(*shifts, *saturation)
+    addition = _Addition(*shifts, *saturation, _to_even(rounding, shifts[2]))
 
     def part(begin: int, end: int) -> None:
         native.library.psconv_add(
@@ -161,6 +165,10 @@ def add(
 
     _side_by_side(part, parts_of(out.size, _WORTH_A_THREAD, threads))
     return _images_first(out)
+
+
+def _to_even(rounding: Rounding, shift: int) -> bool:
+    return rounding == "half_even" and shift > 0
 
 
 def parts_of(count: int, grain: int, most: int) -> list[tuple[int, int]]:

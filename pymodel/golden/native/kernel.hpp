@@ -41,16 +41,16 @@ static constexpr DotProducts dot_products_of[TILE][WIDE] = {
 template <int VECTORS>
 PSCONV_TARGET static void requantise(const int32_t* sums, int8_t* __restrict out, const Layer& layer,
                                      int32_t scale) {
-    const int32_t shift = layer.shift, low = layer.low, high = layer.high;
+    const int32_t shift = layer.shift, low = layer.low, high = layer.high, even = layer.even;
     const int64_t half = shift ? int64_t{1} << (shift - 1) : 0;
     if (scale) {
         for (int64_t i = 0; i < VECTORS * LANES; ++i) {
-            const int64_t rounded = (int64_t{sums[i]} * scale + half) >> shift;
+            const int64_t sum = int64_t{sums[i]} * scale, rounded = (sum + half - even + (sum >> shift & even)) >> shift;
             out[i] = int8_t(rounded < low ? low : rounded > high ? high : rounded);
         }
     } else {
         for (int64_t i = 0; i < VECTORS * LANES; ++i) {
-            const int32_t rounded = (sums[i] + int32_t(half)) >> shift;
+            const int32_t sum = sums[i], rounded = (sum + int32_t(half) - even + (sum >> shift & even)) >> shift;
             out[i] = int8_t(rounded < low ? low : rounded > high ? high : rounded);
         }
     }
@@ -125,8 +125,9 @@ PSCONV_TARGET static void add(const int8_t* left, const int8_t* right, int8_t* _
                               Addition to) {
     const int32_t half = to.shift ? 1 << (to.shift - 1) : 0, by_left = 1 << to.left, by_right = 1 << to.right;
     for (int64_t i = 0; i < count; ++i) {
-        const int32_t sum = (left[i] * by_left + right[i] * by_right + half) >> to.shift;
-        out[i] = int8_t(sum < to.low ? to.low : sum > to.high ? to.high : sum);
+        const int32_t sum = left[i] * by_left + right[i] * by_right;
+        const int32_t rounded = (sum + half - to.even + (sum >> to.shift & to.even)) >> to.shift;
+        out[i] = int8_t(rounded < to.low ? to.low : rounded > to.high ? to.high : rounded);
     }
 }
 
