@@ -8,21 +8,19 @@
 
 namespace psconv {
 
-// first, second, y: of each of SETS sets of pixels FIRST_GROUPS, SECOND_GROUPS and the sum of both words. The words of
+// first, second, y: of each of SETS sets of pixels FIRST_GROUPS words, the rest of GROUPS, and GROUPS. The words of
 // `first` are full: its channels are a multiple of theirs.
 //
-// \tparam C       configuration: SETS, FIRST_GROUPS, SECOND_GROUPS; WORD_BITS of a word
+// \tparam C       configuration: SETS, FIRST_GROUPS, GROUPS; WORD_BITS of a word
 // \tparam First   AXI4-Stream beat, or ap_uint, that carries a word of the first input
 // \tparam Second  likewise of the second input
 // \tparam Y       likewise of the output
 template <class C, class First, class Second, class Y>
 void concatenate(hls::stream<First>& first, hls::stream<Second>& second, hls::stream<Y>& y) {
-  const int groups = C::FIRST_GROUPS + C::SECOND_GROUPS;
-
 sets:
   for (int set = 0; set < C::SETS; ++set) {
   groups:
-    for (int g = 0; g < groups; ++g) {
+    for (int g = 0; g < C::GROUPS; ++g) {
 #pragma HLS PIPELINE II = 1
       ap_uint<C::WORD_BITS> word = 0;
       if (g < C::FIRST_GROUPS) {
@@ -30,7 +28,7 @@ sets:
       } else {
         word = payload<C::WORD_BITS>(second.read());
       }
-      send(y, word, set == C::SETS - 1 && g == groups - 1);
+      send(y, word, set == C::SETS - 1 && g == C::GROUPS - 1);
     }
   }
 }

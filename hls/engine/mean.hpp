@@ -19,18 +19,18 @@ template <class C, bool MULTIPLIED = (C::MULTIPLIER > 1)> struct Mean {
   }
 };
 
-// Of any other number. A mean never saturates: its elements have OUT_BITS. That of an odd number is never a half; a half
-// of an even one goes up.
+// Of any other number. A mean never saturates: its elements have OUT_BITS. (2 * sum + 1) * MULTIPLIER is made of the sum
+// alone, the narrowest operand that there is. The mean of an odd number is never a half; a half of an even one goes up.
 template <class C> struct Mean<C, true> {
   static_assert(!C::HALVES_TO_EVEN || !C::DOUBLED, "no halves, or halves that go up");
 
   template <int W> static ap_int<C::OUT_BITS> of(const ap_int<W>& sum) {
 #pragma HLS INLINE
     using Product = ap_int<W + C::MULTIPLIER_BITS + 2>;
-    const ap_int<W + 1> value = C::DOUBLED ? ap_int<W + 1>((ap_int<W + 1>(sum) << 1) | 1) : ap_int<W + 1>(sum);
-    const Product product = value * ap_uint<C::MULTIPLIER_BITS>(C::MULTIPLIER);
     const Product half = Product(1) << (C::SHIFT - 1);
-    return ap_int<C::OUT_BITS>(Product(product + half) >> C::SHIFT);
+    const Product product = sum * ap_uint<C::MULTIPLIER_BITS + 1>(C::DOUBLED ? 2 * C::MULTIPLIER : C::MULTIPLIER);
+    const Product offset = half + Product(C::DOUBLED ? C::MULTIPLIER : 0);
+    return ap_int<C::OUT_BITS>(Product(product + offset) >> C::SHIFT);
   }
 };
 

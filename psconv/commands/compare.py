@@ -20,6 +20,7 @@ from pymodel.common.records import read_json, read_npz
 
 AXES = ("image", "channel", "row", "column")
 MAX_LISTED = 20
+_ONE, _SEVERAL = "y", "y_"  # what the output of a design is called, or begins with where there are several
 _MAX_BARS = 41  # entries of a histogram
 
 
@@ -107,9 +108,9 @@ class Comparison:
 def compare(a: Path, b: Path) -> Comparison:
     """Compare array `y` of two .npz files, or of the files of equal name in two folders.
 
-    Of a folder in a run's OUT only the files of the layers (or network) that OUT is of now are compared. A layer that
+    A network with several outputs has an array `y_LAYER` of each, which is compared as NAME: LAYER. Of a folder in a run's OUT only the files of the layers (or network) that OUT is of now are compared. A layer that
     only one side has, and arrays of different shape, are differences. Raises ConfigError when a path does not exist,
-    holds no .npz file, or a file has no integer array y of one to four axes.
+    holds no .npz file, or a file has no such array, or another than of integers with one to four axes.
     """
     a, b = Path(a), Path(b)
     if a.is_file() != b.is_file() and a.exists() and b.exists():
@@ -123,9 +124,16 @@ def compare(a: Path, b: Path) -> Comparison:
         if name not in left or name not in right:
             result.layers.append(LayerComparison(name, problem=f"missing in {b if name in left else a}"))
             continue
-        layer, places = _compare_arrays(name, _load(left[name]), _load(right[name]))
-        result.layers.append(layer)
-        result.differences += places[: MAX_LISTED - len(result.differences)]
+        ours, others = _load(left[name]), _load(right[name])
+        for key in sorted(ours.keys() | others.keys()):
+            what = name + (f": {key.removeprefix(_SEVERAL)}" if key != _ONE else "")
+            if key not in ours or key not in others:
+                missing = right[name] if key in ours else left[name]
+                result.layers.append(LayerComparison(what, problem=f"no array {key} in {missing}"))
+                continue
+            layer, places = _compare_arrays(what, ours[key], others[key])
+            result.layers.append(layer)
+            result.differences += places[: MAX_LISTED - len(result.differences)]
     return result
 
 
@@ -173,13 +181,15 @@ def _strays(files: Mapping[str, Path], folder: Path) -> list[str]:
     return sorted(name for name in files if name not in designs) if isinstance(designs, list) else []
 
 
-def _load(path: Path) -> Integers:
+def _load(path: Path) -> dict[str, Integers]:
+    """The outputs in a file by the names of their arrays: y, or those that begin with y_."""
     arrays = read_npz(path)
-    if "y" not in arrays:
+    found = {name: array for name, array in arrays.items() if name == _ONE or name.startswith(_SEVERAL)}
+    if not found:
         raise ConfigError(f"{path}: must hold an array 'y', got {', '.join(sorted(arrays)) or 'none'}")
-    array = arrays["y"]
-    if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
-        raise ConfigError(
-            f"{path}: y: must be integers with 1 to {len(AXES)} axes, got {array.dtype} {list(array.shape)}"
-        )
-    return array
+    for name, array in found.items():
+        if array.dtype.kind not in "iu" or not 1 <= array.ndim <= len(AXES):
+            raise ConfigError(
+                f"{path}: {name}: must be integers with 1 to {len(AXES)} axes, got {array.dtype} {list(array.shape)}"
+            )
+    return found

@@ -18,10 +18,12 @@ from pymodel.engine.windows import WindowShape, span
 from pymodel.explore.costs import Cost, fifo_cost
 from pymodel.explore.options import Trait
 from pymodel.explore.solve import Combination, Price
+from pymodel.network.formats import mean_scale
 from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import Dataflow, forms
-from pymodel.top.units import EngineUnit, PoolUnit, Unit, tensor
+from pymodel.top.units import EngineUnit, GlobalAverageUnit, PoolUnit, Unit, tensor
 
+_UNSIGNED_BITS = 17  # of the narrow side of a DSP48E2, without its sign
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
 
 
@@ -61,17 +63,17 @@ def regions(dataflow: Dataflow) -> Iterator[Region]:
 
 
 def streams_cost(dataflow: Dataflow) -> Cost:
-    """What the streams between and inside the units take, and the poolings' line buffers.
+    """What the streams between and inside the units take, the poolings' line buffers and the multipliers of means.
 
-    Block RAM exactly, from the depths of the cycle model; look-up tables and flip-flops of FIFOs as estimates, those of
-    additions, poolings and regroupings not at all.
+    DSP blocks and block RAM exactly, the latter from the depths of the cycle model; look-up tables and flip-flops of
+    FIFOs as estimates, those of additions, poolings and regroupings not at all.
     """
     depths = stream_depths_between(dataflow)
     cost = Cost()
     for unit in dataflow.units:
         engine = isinstance(unit, EngineUnit)
         inside = inner_half_blocks(unit.shape) if isinstance(unit, EngineUnit) else _pool_half_blocks(unit)
-        cost += Cost(half_blocks=inside)
+        cost += Cost(DSP=_mean_blocks(unit), half_blocks=inside)
         for stream in unit.writes:
             if stream.name in depths:
                 fifo = fifo_cost(depths[stream.name], stream.word_bits)
@@ -87,7 +89,7 @@ def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
     for region in regions(dataflow):
         cost = Cost()
         for unit in region.units:
-            cost += Cost(half_blocks=_line_half_blocks(unit))
+            cost += Cost(DSP=_mean_blocks(unit), half_blocks=_line_half_blocks(unit))
             for stream in unit.writes:
                 if stream.name in between:
                     cost += _least_fifo(tensor(stream).words.count, stream.word_bits, interval)
@@ -104,6 +106,18 @@ def _feeder_half_blocks(depths: Mapping[str, int], shape: WindowShape, bits: int
     """RAMB18 of a feeder's streams of columns and windows; bits: of one tap."""
     taps = {"columns": shape.kernel * shape.Tx, "windows": shape.kernel * span(shape)}
     return sum(fifo_cost(depth, bits * taps[name]).half_blocks for name, depth in depths.items())
+
+
+def _mean_blocks(unit: Unit) -> int:
+    """DSP blocks of the means that a unit makes: a multiplier for each channel of a word but where a shift does it."""
+    if isinstance(unit, GlobalAverageUnit):
+        count = unit.in_words.pixels
+    elif isinstance(unit, PoolUnit) and not unit.maximum:
+        count = unit.kernel**2
+    else:
+        return 0
+    scale = mean_scale(count, unit.in_words.bits).scale
+    return 0 if scale == 1 else unit.out_words.fields * -(-scale.bit_length() // _UNSIGNED_BITS)
 
 
 def _line_half_blocks(unit: Unit) -> int:

@@ -568,7 +568,7 @@ class ConcatenateUnit(Unit):
             [
                 ("SETS", first.sets, "of pixels in a word"),
                 ("FIRST_GROUPS", first.per_pixel, "words of a set of the first input"),
-                ("SECOND_GROUPS", second.per_pixel, "words of a set of the second input"),
+                ("GROUPS", first.per_pixel + second.per_pixel, "words of a set of both"),
                 ("WORD_BITS", first.word_bits, "of a word"),
             ]
         )

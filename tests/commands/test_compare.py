@@ -53,6 +53,24 @@ def test_the_place_and_both_values_are_named(tmp_path: Path) -> None:
     assert "image 1, channel 2, row 3, column 4: 0 against -128" in console.export_text()
 
 
+def test_each_output_of_several_is_compared(tmp_path: Path) -> None:
+    y = np.arange(24).reshape(2, 3, 2, 2)
+    wrong = y.copy()
+    wrong[1, 0, 0, 1] += 5
+    np.savez(tmp_path / "a.npz", x=y, y_head=y, y_tail=y, y_more=y)
+    np.savez(tmp_path / "b.npz", x=wrong, y_head=y, y_tail=wrong)
+    result = compare(tmp_path / "a.npz", tmp_path / "b.npz")
+    assert [(layer.name, layer.differing) for layer in result.layers] == [
+        ("a: head", 0),
+        ("a: more", 0),
+        ("a: tail", 1),
+    ]
+    assert result.layers[1].problem == f"no array y_more in {tmp_path / 'b.npz'}"
+    assert [(d.layer, tuple(d.place.values()), d.a, d.b) for d in result.differences] == [
+        ("a: tail", (1, 0, 0, 1), 13, 18)
+    ]
+
+
 def test_small_types_do_not_wrap(tmp_path: Path) -> None:
     a = np.full((1, 1, 1, 1), -128, np.int8)
     b = np.full((1, 1, 1, 1), 127, np.int8)

@@ -368,7 +368,7 @@ def test_shuffle(groups: int, at_once: int) -> None:
 @pytest.mark.parametrize(("first", "second"), [(1, 1), (3, 1), (2, 4)])
 def test_concatenate(first: int, second: int) -> None:
     left, right = drawn(5, first, 2), drawn(5, second, 2)[::-1]
-    constants = {"SETS": 5, "FIRST_GROUPS": first, "SECOND_GROUPS": second, "WORD_BITS": 2 * BITS, "BITS": BITS}
+    constants = {"SETS": 5, "FIRST_GROUPS": first, "GROUPS": first + second, "WORD_BITS": 2 * BITS, "BITS": BITS}
     made = run_header("concatenate", configuration(constants), np.concatenate([left.ravel(), right.ravel()]))
     assert made == np.concatenate([left, right], axis=1).reshape(-1, 2).tolist()
 

@@ -317,6 +317,11 @@ def test_short_last_block_is_counted() -> None:
         ({"lanes": True}, "lanes"),
         ({"lans": 24}, "lans: unknown key"),
         ({"padding": 3}, "padding: must be 0 to 2 with kernel 3, got 3"),
+        ({"padding": [0, 0, 0, 3]}, r"padding: must be 0 to 2 with kernel 3, got \[0, 0, 0, 3\]"),
+        ({"padding": [1, 1]}, r"padding: must be an integer of .*, or four, .* got \[1, 1\]"),
+        ({"padding": [0, 1, 1, 1], "height": 1}, "height: must be at least 2 .*, got 1"),
+        ({"largest": 96}, "largest: must be 0 to 127 with relu: true and out_bits 8, got 96"),
+        ({"largest": 128, "relu": True}, "largest: must be 0 to 127 with relu: true .* got 128"),
         ({"padding": 0, "height": 2}, "height: must be at least 3 .*, got 2"),
         ({"padding": 0, "width": 2}, "width: must be at least 3 .*, got 2"),
         ({"height": -1}, "height"),
@@ -390,3 +395,13 @@ def test_padding_of_output_beats_must_be_zero() -> None:
     beats[0, 5] = 1
     with pytest.raises(ConfigError, match="padding"):
         shape.out_words.unpack(beats, "output beats")
+
+
+def test_padding_of_each_side_and_an_upper_bound() -> None:
+    """A shape and what is written of it; without a bound of its own the largest output is that of its bits."""
+    shape = EngineShape(**{**BASE, "padding": [0, 2, 1, 1], "relu": True, "largest": 96, "height": 5, "width": 7})
+    assert (shape.hout, shape.wout, shape.pads, shape.limit) == (4, 8, (0, 2, 1, 1), 96)
+    assert EngineShape(**shape.model_dump()) == shape and shape.model_dump()["padding"] == [0, 2, 1, 1]
+    plain = EngineShape(**{**BASE, "padding": [1, 1, 1, 1]})
+    assert plain == EngineShape(**{**BASE, "padding": 1}) and plain.padding == 1
+    assert plain.limit == 127 and plain.largest is None

@@ -49,6 +49,7 @@ from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import Form, build
 from pymodel.top.memory import needed
 from scripts import calibrate_costs as calibrate
+from tests.helpers import networks
 from tests.helpers.choices import built, explored
 from tests.helpers.places import ROOT
 
@@ -852,3 +853,12 @@ def test_a_cluster_computes_the_same():
         shapes = [shape_of(4, 8, 4), shape_of(8, 4, 4)]
         calls = [(shape, 64) for shape in shapes]
         assert explore.evaluate(options, calls, cluster.scheduler_address) == [options(*call) for call in calls]
+
+
+def test_multipliers_of_means_are_counted() -> None:
+    """One for each channel of a word; none where a mean is a shift. yosys counts as many of this network."""
+    _, dataflow = networks.made("padded pools and means of any size")
+    # A mean of 9 of two pixels at once, one of 36 of one pixel, one of 35 pixels; maxima have none.
+    assert streams_cost(dataflow).DSP == 2 + 1 + 1
+    _, dataflow = networks.made("pools")  # means of 4 and of 8
+    assert streams_cost(dataflow).DSP == 0

@@ -341,3 +341,15 @@ def test_means_are_the_nearest_integers(count: int) -> None:
     images[:, 0, 0] += np.arange(count) < (sums % count)[:, None]  # of 8 bits, with each possible sum
     means = ops.global_avgpool(images)[:, 0, 0, 0]
     assert means.tolist() == [(2 * int(total) + count) // (2 * count) for total in sums]
+
+
+def test_classes_are_of_one_output() -> None:
+    bundle = random_bundle(digits().folded(), 1)
+    several = dataclasses.replace(bundle, network=Network(**bundle.network.spec() | {"output": ["fc", "pool"]}))
+    images = random_images(bundle, 2, 0)
+    ours, theirs = golden.run(several, images), golden.run(bundle, images)
+    assert all(np.array_equal(ours[name], y) for name, y in theirs.items())
+    with pytest.raises(ConfigError, match="output: must be one layer for classes, got fc, pool"):
+        golden.predict(several, images)
+    with pytest.raises(ConfigError, match="output: must be one layer for classes, got fc, pool"):
+        golden.accuracy(several, images, np.zeros(2, int))

@@ -124,6 +124,42 @@ def test_each_defect_is_named(fifo, fault: str, options: dict, message: str) -> 
     assert any(re.search(message, error) for error in result.errors), result.errors
 
 
+@pytest.mark.parametrize("fault", ["sound", "flip", "drop"])
+def test_every_output_of_several_is_compared(fault: str, cache: Path, tmp_path: Path) -> None:
+    """An image ends with the last beat of both; what is wrong with one is told by its name, of that one alone."""
+    files, top = [*FIFO, RTL / "axis_fork.sv"], "axis_fork"
+    ports = vendor_ports("open", top, {"x": "in", "y": "out", "z": "out"}, elaborated_ports(files, top))
+    ports = ports.model_copy(update={"tie": {"fault": FAULTS.index(fault)}})
+    beats = np.random.default_rng(5).integers(0, 256, (IMAGES * BEATS, 2), dtype=np.uint8)
+    last = np.arange(len(beats)) % BEATS == BEATS - 1
+    other = np.ascontiguousarray(beats[:, ::-1])
+
+    def run(**options) -> SimResult:
+        options = {"extra_outputs": {"z": (other, BEATS)}, "timeout_cycles": 200} | options
+        return simulate(files, ports, beats, last, beats, BEATS, tmp_path, cache=cache, **options)
+
+    result = run()
+    wrong = {"sound": 0, "flip": 1}.get(fault)
+    assert result.ok == (fault == "sound"), result.errors
+    assert result.probes["y"]["mismatch_count"] == 0 and result.beats.tolist() == beats.tolist()
+    if wrong is not None:
+        assert result.mismatch_count == result.probes["z"]["mismatch_count"] == wrong
+        assert int((result.extra_beats["z"] != other).any(axis=1).sum()) == wrong
+    if fault != "sound":
+        assert any(re.search(r"z: 1 (wrong|beat).* at image 0, beat 21", error) for error in result.errors), (
+            result.errors
+        )
+        return
+    first = result.cycles["first_in"]
+    assert result.cycles["image_last"] == [first + BEATS * (i + 1) for i in range(IMAGES)]
+    assert result.cycles["total"] == IMAGES * BEATS + 1
+    assert run(idle=0.3, backpressure=0.5, reset_after=BEATS + 5, seed=2).ok
+    with pytest.raises(ConfigError, match=r"extra_outputs\['z'\]: must be 3 images of 31 beats, got 96 beats"):
+        run(extra_outputs={"z": (other, BEATS - 1)})
+    with pytest.raises(ConfigError, match="must have one stream of direction 'out', got y, z"):
+        run(extra_outputs={})
+
+
 def test_reset_that_resets_nothing_is_found(fifo) -> None:
     assert not fifo("no_reset", reset_after=BEATS + 5, backpressure=0.5).ok
 

@@ -342,3 +342,25 @@ def test_fracs_are_lowered_until_every_shift_is_possible(per_channel: bool) -> N
     assert isinstance(fixed, FixedPointNetwork) and isinstance(bundle, Bundle)
     assert_identical(fixed, bundle, np.arange(-128, 128).reshape(-1, 1, 2, 2))
     assert golden.predict(bundle, np.zeros((1, 1, 2, 2), np.int8)).shape == (1,)
+
+
+def test_a_network_with_several_outputs_is_quantised() -> None:
+    """All outputs have the bits of outputs; the module gives their features one after the other."""
+    whole = every_operation()
+    network = Network(**whole.spec() | {"output": ["scores", "hidden", "custom"]})
+    module, dataset = random_network(network, 1), random_dataset(network, 1)
+    fixed = to_fixed_point(module, dataset, config(activation_bits=6, output_bits=8))
+    bundle = export(fixed, dataset, {})
+    assert {name: bundle.formats[name].bits for name in ("scores", "hidden", "custom", "sum")} == {
+        "scores": 8,
+        "hidden": 8,
+        "custom": 8,
+        "sum": 6,
+    }
+    images = dataset.integers(dataset.test.images[:3])
+    assert_identical(fixed, bundle, images)
+    outputs = golden.run(bundle, images)
+    with torch.no_grad():
+        found = fixed(torch.from_numpy(bundle.formats["input"].real(images))).numpy()
+    parts = [bundle.formats[name].real(outputs[name]).reshape(3, -1) for name in network.outputs]
+    assert np.array_equal(found, np.concatenate(parts, axis=1))

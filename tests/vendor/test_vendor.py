@@ -26,14 +26,15 @@ from psconv.flow.vectors import load_vectors, save_vectors
 from psconv.report.render import render_html, render_markdown
 from psconv.report.schema import parse_report
 from psconv.synthesis.targets import known_targets, load_target
-from psconv.vendor import step, tools
-from psconv.vendor.bambu_sources import UNUSED, bambu_header, bambu_source
+from psconv.vendor import project, step, tools
+from psconv.vendor.bambu_sources import UNUSED, bambu_header, bambu_source, calls
 from psconv.vendor.records import ToolReport
 from pymodel.common.errors import ConfigError
 from pymodel.engine import cpp as header
 from pymodel.engine.cycles import pe_iterations
 from pymodel.engine.packing import EngineShape
-from tests.helpers import tcl
+from pymodel.golden import model as golden
+from tests.helpers import designs, networks, tcl
 from tests.helpers.places import EXAMPLES, ROOT, TESTS
 from tests.helpers.reports import design_of, run_of
 
@@ -367,6 +368,27 @@ def test_bambus_sources_with_bambus_headers(layer: dict, tmp_path: Path) -> None
     program = compiled(folder, ["g++", "-w", f"-I{os.environ['BAMBU_AC_TYPES']}"], "c++14")
     done = subprocess.run([program], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0 and "all as expected" in done.stdout, done.stderr
+
+
+def test_padded_maxima_for_bambu() -> None:
+    """Their feeder inverts signs, and only theirs."""
+    _, dataflow = networks.made("padded pools and means of any size")
+    found = {unit.name: [call["function"] for call in calls(unit)["calls"]] for unit in dataflow.units}
+    assert found["largest"] == ["columns<largest_config, true>", "windows<largest_config>", "reduce<largest_config>"]
+    assert found["mean"] == ["columns<mean_config>", "windows<mean_config>", "reduce<mean_config>"]
+    assert found["a"] == ["columns<a_config>", "windows<a_config>", "pe<a_config>", "output<a_config>"]
+    _, dataflow = networks.made("shuffled")
+    both = next(unit for unit in dataflow.units if unit.name == "both")
+    assert [call["function"] for call in calls(both)["calls"]] == ["concatenate<both_config>"]
+
+
+@pytest.mark.parametrize("tool", step.TOOLS)
+def test_several_outputs_are_refused(tool: str) -> None:
+    bundle, dataflow = networks.made("outputs on the way")
+    design = designs.design_of(dataflow)
+    vectors = design.vectors(golden.run(bundle, networks.some_images(bundle, 1)))
+    with pytest.raises(ConfigError, match=f"--hls {tool}: network: output: must be one layer, got a, b, y_c, f"):
+        project.contents(tool, design, vectors, load_target("zcu104"), 3.333)
 
 
 def test_pragmas_for_bambu() -> None:
