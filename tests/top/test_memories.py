@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
 from pymodel.top import memory as network_memory
 from pymodel.top.dataflow import Dataflow, build, single
+from tests.helpers.networks import made as of_small_network
 from tests.helpers.places import EXAMPLES, FAULTS
 
 NETWORKS = FAULTS / "networks"
@@ -65,9 +65,7 @@ def random_network(rng: np.random.Generator) -> Network:
                 "padding": int(rng.integers(0, kernel)),
                 "bias": bool(rng.integers(2)),
             }
-            if source != "input" and rng.integers(3) == 0:
-                layer["groups"] = math.gcd(layer["out_channels"], layers[-1].get("out_channels", 1))
-            elif kernel == 3 and rng.integers(2):
+            if kernel == 3 and rng.integers(2):
                 layer["support"] = str(rng.choice(["PS4_P4", "PS2_P6"]))
         elif kind == "pool":
             layer = {
@@ -152,8 +150,18 @@ def named(dataflow: Dataflow) -> Counter[tuple[str, int, int]]:
 @pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 60))])
 def test_memories_are_those_that_the_compiler_builds(seed: int, tmp_path: Path) -> None:
     """And multipliers are those of the cost model, or fewer in the engines of which it says so."""
-    dataflow = random_dataflow(seed)
-    schedule = compiled(dataflow, tmp_path)
+    check_memories(random_dataflow(seed), tmp_path)
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("name", ["inverted residual", "groups"])
+def test_memories_of_groups_are_those_that_the_compiler_builds(name: str, streams: bool, tmp_path: Path) -> None:
+    bundle, dataflow = of_small_network(name)
+    check_memories(build(bundle, dataflow.shapes, streamed=dataflow.shapes if streams else ()), tmp_path)
+
+
+def check_memories(dataflow: Dataflow, folder: Path) -> None:
+    schedule = compiled(dataflow, folder)
     assert built(schedule) == named(dataflow)
     processes = {process["name"]: process for process in schedule["processes"]}
     for layer, unit in dataflow.engines.items():

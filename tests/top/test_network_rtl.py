@@ -44,6 +44,21 @@ def test_layers_and_cycles_are_as_predicted(built) -> None:
     assert model.interval == model.least_interval == np.diff(model.image_last)[-1]
 
 
+@pytest.mark.parametrize("name", ["inverted residual", "groups"])
+def test_groups_are_exact_and_take_the_cycles_of_the_model(name: str, tmp_path: Path) -> None:
+    """Depthwise and grouped convolutions between others: every layer, every image's end, and with stalls."""
+    bundle, dataflow = made(name)
+    built = Built.of(dataflow, bundle, some_images(bundle, IMAGES), tmp_path)
+    result = built.simulated("free")
+    assert result.ok, result.errors
+    start = result.cycles["first_in"]
+    model = latency(dataflow, built.schedule, IMAGES, start)
+    assert [end - start for end in result.cycles["image_last"]] == model.image_last
+    assert model.interval == model.least_interval
+    stalled = built.simulated("stalled", idle=0.4, backpressure=0.4)
+    assert stalled.ok, stalled.errors
+
+
 @pytest.mark.parametrize(("idle", "backpressure"), [(0.5, 0.0), (0.0, 0.7), (0.4, 0.4)])
 def test_stalls_change_nothing_but_time(built, idle: float, backpressure: float) -> None:
     for seed in (1, 2):
