@@ -35,6 +35,8 @@ LISTED = "convolution, batch norm, ReLU, clamp at 0, pooling, linear, +, concate
 _RELU = "has no fixed-point form here: use nn.ReLU or nn.ReLU6"
 _RESIZE = "images are never made larger here: leave it to the program that reads the outputs"
 _SCORES = "has no fixed-point form here: return the scores before it, whose largest is the same"
+_LARGEST = "the program that reads the scores finds the largest: return the scores"
+_CHOICE = "elements are never chosen by what they hold, but by nn.ReLU and nn.MaxPool2d"
 _NORM = "depends on each image, so it cannot be folded into weights: use nn.BatchNorm2d"
 _SEQUENCE = "sequences are not processed here: psconv builds networks of convolutions"
 _BATCH = "the images of a batch must stay along the first axis, each by itself"
@@ -55,6 +57,8 @@ ADVICE: dict[str, str] = {
     **dict.fromkeys("lstm gru rnn_tanh rnn_relu embedding scaled_dot_product_attention bmm".split(), _SEQUENCE),
     **dict.fromkeys("split split_with_sizes chunk slice select narrow unbind index index_select".split(), _SPLIT),
     **dict.fromkeys("rand randn randint rand_like randn_like randint_like bernoulli normal".split(), _RANDOM),
+    **dict.fromkeys("argmax max topk sort argsort".split(), _LARGEST),
+    **dict.fromkeys("gt ge lt le eq ne where masked_fill nonzero".split(), _CHOICE),
     "conv1d": "only 2-d convolutions are built: use nn.Conv2d on images one row high",
     "conv3d": "only 2-d convolutions are built: use nn.Conv2d on each slice",
     "adaptive_max_pool2d": "its windows differ in size: use nn.MaxPool2d",
@@ -380,6 +384,9 @@ class _Reader:
             raise _Refused("nothing is divided by a tensor here")
         self._arithmetic(node, a, shape, lambda one, other: one / other)
 
+    def subtract_from(self, node: torch.fx.Node, a: Arguments, shape: Shape) -> None:
+        self._affine(node, a["self"], a["other"], shape, lambda one, other: other - a["alpha"] * one)
+
     def negate(self, node: torch.fx.Node, a: Arguments, shape: Shape) -> None:
         self._affine(node, a["self"], -1.0, shape, lambda one, other: one * other)
 
@@ -474,6 +481,7 @@ _TRANSLATIONS: dict[str, Callable[[_Reader, torch.fx.Node, Arguments, Shape], No
     "mean": _Reader.mean,
     "add": _Reader.add,
     "sub": _Reader.subtract,
+    "rsub": _Reader.subtract_from,
     "mul": _Reader.multiply,
     "div": _Reader.divide,
     "neg": _Reader.negate,
@@ -506,13 +514,14 @@ def _arguments(node: torch.fx.Node) -> Arguments:
 
 
 def _shape(node: Any) -> Shape | None:
-    """The shape of a tensor without its batch; None where its first axis is not that, or it is no tensor."""
+    """The shape of a tensor without its batch; None where its first axis is not that, its size is a tensor's, or it is
+    none."""
     value = node.meta.get("val")
     if isinstance(value, tuple | list) and _operation(node) in _FIRST:
         value = value[0]
-    if not isinstance(value, torch.Tensor) or value.dim() < 2 or value.shape[0] != BATCH:
+    if not isinstance(value, torch.Tensor) or not all(isinstance(size, int) for size in value.shape):
         return None
-    return tuple(int(size) for size in value.shape[1:])
+    return tuple(value.shape[1:]) if value.dim() > 1 and value.shape[0] == BATCH else None
 
 
 def _line(node: torch.fx.Node) -> str:

@@ -156,6 +156,27 @@ def test_a_norm_goes_into_the_layer_behind_it() -> None:
     assert names == ["grouped", "pool", "second", "padded", "pool_2", "fc"]
 
 
+class ByHand(nn.Module):
+    """Numbers for all channels, for each, from the left and from the right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("each", torch.tensor([[[1.0]], [[-2.0]], [[0.5]]]))
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(1 - (x * self.each) / 4)
+        return -(2 + x - self.each) * 3
+
+
+def test_arithmetic_with_constants_goes_into_weights() -> None:
+    model = ByHand().eval()
+    found = lowered(model, (3, 5, 4))
+    images = torch.randn(2, 3, 5, 4)
+    torch.testing.assert_close(results(found, images)[0], model(images))
+    assert [layer.name for layer in found.network.layers] == ["conv"]
+
+
 def test_the_model_itself_is_not_changed() -> None:
     model, shape = made("resnet")
     model.train()
