@@ -57,7 +57,8 @@ def built(case: Case) -> tuple[Bundle, Dataflow]:
         weight_formats[name] = Format(form.bits, form.frac + SCALED)
         scales[name] = rng.integers(1 << (SCALED - 1), 1 << (SCALED + 1), len(bundle.weights[name])).astype(np.uint16)
     formats = bundle.formats | {name: Format(case["activation_bits"], frac) for name, frac in case["fracs"].items()}
-    bundle = replace(bundle, formats=formats, weight_formats=weight_formats, scales=scales)
+    rounding = case.get("rounding", "half_up")
+    bundle = replace(bundle, formats=formats, weight_formats=weight_formats, scales=scales, rounding=rounding)
     loaded = case["weights"] == "loaded"
     shapes: dict[str, EngineShape] = {}
     for layer in bundle.network.weighted_layers():
@@ -89,7 +90,14 @@ def smaller(case: Case) -> Iterator[Case]:
             if "inputs" in layer:
                 layer["inputs"] = [new if source == old else source for source in layer["inputs"]]
         yield _checked(case, layers=rest)
-    for key, plain in (("weights", []), ("scaled", []), ("fracs", {}), ("parallelism", {}), ("outputs", [])):
+    for key, plain in (
+        ("weights", []),
+        ("scaled", []),
+        ("fracs", {}),
+        ("parallelism", {}),
+        ("outputs", []),
+        ("rounding", "half_up"),
+    ):
         if case.get(key, plain) != plain:
             yield _checked(case, **{key: plain})
     for name, requested in case["parallelism"].items():
@@ -159,6 +167,7 @@ def _drawn(rng: np.random.Generator) -> Case:
         "weight_bits": int(rng.integers(2, 9)),
         "scaled": [name for name in names if rng.integers(8) == 0 and weights != "loaded"],
         "fracs": draft.fracs,
+        "rounding": str(rng.choice(["half_up", "half_even"])),
     }
 
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from pymodel.golden.native.build import INSTRUCTION_SETS, Native
 from pymodel.golden.native.plan import Plan, group_channels, make_plan, plan_of
 from pymodel.network import random_bundle as generate
 from pymodel.network.bundle import Bundle
-from pymodel.network.formats import Format, requantise
+from pymodel.network.formats import Format, Rounding, requantise
 from pymodel.network.supports import PAPER_VARIANTS, Support, make_support
 from pymodel.network.topology import Network
 from pymodel.network.zoo import digits, make_network
@@ -110,10 +111,14 @@ def test_convolution_equals_numpy(
     scales = rng.integers(1, 1 << 16, cout).astype(np.uint16) if seed % 2 else None
     shift, bits, relu = int(rng.integers(0, 32 if seed % 2 else 16)), int(rng.integers(2, 9)), bool(rng.integers(2))
     sums = ops.conv2d(images, weights, bias, stride, padding)
-    expected = requantise(sums, shift, bits, relu, None if scales is None else scales[:, None, None])
+    rounding: Rounding = "half_even" if seed % 7 < 3 else "half_up"
+    factors = None if scales is None else scales[:, None, None]
+    expected = requantise(sums, shift, bits, relu, factors, rounding=rounding)
     saturation = (0 if relu else -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
     plan = make_plan(weights, mask, period, native.group)
-    result = convolution.convolve(native, plan, images, bias, scales, stride, padding, shift, saturation, threads)
+    result = convolution.convolve(
+        native, plan, images, bias, scales, stride, padding, shift, saturation, threads, rounding
+    )
     assert result.dtype == np.int8 and np.array_equal(result, expected)
 
 
@@ -189,9 +194,10 @@ def test_addition_equals_numpy(
 ) -> None:
     rng = np.random.default_rng(seed)
     one, two = (rng.choice([-128, 127, 3, -1], (seed % 7, 3, 5, 4)).astype(np.int8) for _ in range(2))
-    expected = requantise((one.astype(int) << left) + (two.astype(int) << right), shift, bits, relu)
+    rounding: Rounding = "half_even" if seed % 2 else "half_up"
+    expected = requantise((one.astype(int) << left) + (two.astype(int) << right), shift, bits, relu, rounding=rounding)
     saturation = (0 if relu else -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    assert np.array_equal(convolution.add(native, one, two, (left, right, shift), saturation), expected)
+    assert np.array_equal(convolution.add(native, one, two, (left, right, shift), saturation, 1, rounding), expected)
 
 
 @pytest.mark.parametrize("native", NATIVES, ids=SETS)
@@ -248,6 +254,8 @@ def outputs_by(
 @pytest.mark.parametrize("switch", SETS)
 def test_networks_equal_numpy(switch: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = random_bundle(Network(**yaml.safe_load(EVERY_OP)), seed)
+    if seed % 2:
+        bundle = replace(bundle, rounding="half_even")
     images = random_images(bundle, 37, seed)
     expected = outputs_by(bundle, images, "off", monkeypatch)
     called = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from pymodel.engine.shape_of import engine_shape
 from pymodel.network.bundle import Bundle
+from pymodel.network.formats import Rounding
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
 from pymodel.top.dataflow import Dataflow, build
@@ -180,6 +182,20 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
         ),
         {"a": {"Tx": 2}, "b": {"Tx": 2}, "c": {"feed": "channels"}, "fc": {"Tb": 5, "fold": 2}},
     ),
+    "sums that are halves": (
+        network(
+            conv("a", "input", 8, support="PS4_P4"),
+            conv("b", "a", 8, kernel=1, relu=True),
+            {"op": "add", "name": "s", "inputs": ["a", "b"]},
+            {"op": "avgpool", "name": "p", "input": "s"},
+            {"op": "avgpool", "name": "q", "input": "p", "kernel": 3, "stride": 1, "padding": 1},
+            {"op": "global_avgpool", "name": "g", "input": "q"},
+            {"op": "linear", "name": "fc", "input": "g", "out_features": 4},
+            height=4,
+            width=8,
+        ),
+        {"a": {"To": 2}},
+    ),
     "ReLU6 and nothing else": (
         network(
             conv("a", "input", 24, kernel=2) | {"padding": [1, 1, 0, 0], "relu": True, "clip": 6.0}, height=1, width=1
@@ -240,9 +256,9 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
 }
 
 
-def made(name: str) -> tuple[Bundle, Dataflow]:
+def made(name: str, rounding: Rounding = "half_up") -> tuple[Bundle, Dataflow]:
     net, parallelism = NETWORKS[name]
-    bundle = random_bundle(net, seed=3)
+    bundle = replace(random_bundle(net, seed=3), rounding=rounding)
     shapes = {
         layer.name: engine_shape(bundle, layer.name, **parallelism.get(layer.name, {}))
         for layer in bundle.network.weighted_layers()

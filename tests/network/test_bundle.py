@@ -66,6 +66,15 @@ def test_round_trip(saved: Path) -> None:
         assert np.array_equal(tensor, golden.run(two, images)[name])
 
 
+def test_rounding_round_trip(saved: Path) -> None:
+    assert "rounding" not in saved.read_text() and Bundle.load(saved).rounding == "half_up"
+    dataclasses.replace(make_bundle(), rounding="half_even").save(saved)
+    assert Bundle.load(saved).rounding == "half_even"
+    saved.write_text(saved.read_text().replace("half_even", "half_down"))
+    with pytest.raises(ConfigError, match="net.yaml: rounding: .*'half_up' or 'half_even'"):
+        Bundle.load(saved)
+
+
 def test_scales_round_trip(saved: Path) -> None:
     plain, rng = Bundle.load(saved), np.random.default_rng(0)
     scales = {"conv2": rng.integers(1, 1 << 12, 32).astype(np.uint16), "fc": np.full(10, 65535, np.uint16)}

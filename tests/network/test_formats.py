@@ -37,6 +37,19 @@ def test_requantise_is_the_definition(acc: list[int], shift: int, bits: int, rel
     assert requantise(np.array(acc, np.int64), shift, bits, relu).tolist() == expected
 
 
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=1), st.integers(0, 31), st.integers(0, 12))
+def test_halves_to_even_as_pythons_round(numbers: list[int], shift: int, zeros: int) -> None:
+    """Of numbers that end in so many zeros, of which many are halves."""
+    acc = [(number >> zeros) << zeros for number in numbers]
+    expected = [min(max(round(Fraction(a, 2**shift)), -128), 127) for a in acc]
+    assert requantise(np.array(acc), shift, 8, False, rounding="half_even").tolist() == expected
+
+
+@given(st.lists(st.integers(-(2**20), 2**20), min_size=1), st.integers(1, 300))
+def test_means_with_halves_to_even_are_pythons_round(sums: list[int], count: int) -> None:
+    assert mean(np.array(sums), count, "half_even").tolist() == [round(Fraction(total, count)) for total in sums]
+
+
 @given(st.integers(-300, 300), st.integers(1, 31), st.sampled_from([-1, 0, 1]), st.integers(2, 8), st.booleans())
 def test_requantise_near_halves(whole: int, shift: int, off: int, bits: int, relu: bool) -> None:
     acc = whole * 2**shift + 2 ** (shift - 1) + off

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from pymodel.common.errors import ConfigError
+from pymodel.network.formats import Rounding
 from pymodel.top import memory
 from pymodel.top.cycles import check, latency, latency_at_most
 from tests.helpers.designs import Built
@@ -15,21 +17,22 @@ IMAGES = 3
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "rounding"),
     [
-        "padded pools and means of any size",
-        "inception",
-        "shuffled",
-        "flattened",
-        "flattened words",
-        "one pixel pooled",
-        "even kernels, padding of each side",
-        "ReLU6 and nothing else",
-        "outputs on the way",
+        ("sums that are halves", "half_even"),
+        ("padded pools and means of any size", "half_up"),
+        ("inception", "half_up"),
+        ("shuffled", "half_up"),
+        ("flattened", "half_up"),
+        ("flattened words", "half_up"),
+        ("one pixel pooled", "half_up"),
+        ("even kernels, padding of each side", "half_up"),
+        ("ReLU6 and nothing else", "half_up"),
+        ("outputs on the way", "half_up"),
     ],
 )
-def test_a_network_is_exact(name: str, tmp_path: Path) -> None:
-    bundle, dataflow = made(name)
+def test_a_network_is_exact(name: str, rounding: Rounding, tmp_path: Path) -> None:
+    bundle, dataflow = made(name, rounding)
     built = Built.of(dataflow, bundle, some_images(bundle, IMAGES), tmp_path)
     check(dataflow, built.schedule)
     result = built.simulated("free")
@@ -48,3 +51,8 @@ def test_a_network_is_exact(name: str, tmp_path: Path) -> None:
     for seed, (idle, backpressure) in enumerate([(0.5, 0.0), (0.0, 0.7), (0.4, 0.4)]):
         stalled = built.simulated("stalled", idle=idle, backpressure=backpressure, seed=seed)
         assert stalled.ok, stalled.errors
+
+
+def test_a_mean_whose_halves_would_go_to_even_has_no_unit() -> None:
+    with pytest.raises(ConfigError, match="layer wide: the elements of a mean must be odd or a power of two .* got 36"):
+        made("padded pools and means of any size", "half_even")
