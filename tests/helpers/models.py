@@ -59,7 +59,7 @@ class VGG(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Of ResNet: the ReLU object is called twice, once in place on a convolution, once on the sum."""
+    """A block of ResNet: the ReLU object is called twice, once in place on a convolution, once on the sum."""
 
     def __init__(self, channels: int, out: int, stride: int = 1) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class ResNet(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Of MobileNetV2: expand, depthwise, project, all with ReLU6 but the last."""
+    """A block of MobileNetV2: expand, depthwise, project, all with ReLU6 but the last."""
 
     def __init__(self, channels: int, out: int, stride: int, expand: int) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ def mobilenet() -> nn.Module:
 
 
 class Fire(nn.Module):
-    """Of SqueezeNet."""
+    """A module of SqueezeNet."""
 
     def __init__(self, channels: int, squeeze: int, expand: int) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def channel_shuffle(x: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 class ShuffleUnit(nn.Module):
-    """Of ShuffleNet: grouped 1x1, shuffle, depthwise, grouped 1x1, added."""
+    """A unit of ShuffleNet: grouped 1x1, shuffle, depthwise, grouped 1x1, added."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
