@@ -54,7 +54,7 @@ class BuildResult:
 
     @property
     def cycles(self) -> int:
-        """Cycles of the co-simulation of all images, from the first beat in to the last beat out, of all designs."""
+        """Cycles of the co-simulation of all images, first beat in to last beat out; of all designs together."""
         return sum(design.cycles_sim for design in self.report.designs)
 
     @property

@@ -101,7 +101,7 @@ class Bundle(on_disk.Bundle):
     def _only_output(self, what: str) -> str:
         names = self.output_names
         if len(names) > 1:
-            raise ConfigError(f"{what}: output: must be one layer, got {', '.join(names)}; use run")
+            raise ConfigError(f"{what}: the network must have one output, got {', '.join(names)}; use run")
         return names[0]
 
     def _outputs(self, images: Array) -> Iterator[dict[str, Int8]]:

@@ -137,7 +137,7 @@ def mobilenet() -> nn.Module:
 
 
 class Fire(nn.Module):
-    """A block of SqueezeNet."""
+    """A module of SqueezeNet."""
 
     def __init__(self, channels: int, squeeze: int, expand: int) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def channel_shuffle(x: torch.Tensor, groups: int) -> torch.Tensor:
 
 
 class ShuffleUnit(nn.Module):
-    """A block of ShuffleNet: grouped 1x1, shuffle, depthwise, grouped 1x1, added."""
+    """A unit of ShuffleNet: grouped 1x1, shuffle, depthwise, grouped 1x1, added."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
