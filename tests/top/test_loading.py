@@ -427,12 +427,18 @@ def test_formats_are_part_of_what_is_computed(tensor):
         assert identity != hardware.packet_parser.identity
 
 
+def test_identities_are_for_ever():
+    """Those of networks as they were built before padding of each side and upper bounds of ReLUs: hardware keeps its
+    number."""
+    assert [hardware(name)[1].packet_parser.identity for name in ("residual", "pools")] == [0xF244D5EB, 0x31593D30]
+
+
 def test_padding_on_the_other_side_is_another_network():
     """All sizes are the same."""
     above, below = ({"padding": [1, 1, 0, 0], "kernel": 3}, {"padding": [0, 0, 1, 1], "kernel": 3})
     one, other = (random_bundle(everything(largest=side, mean=side), 1) for side in (above, below))
     assert one.network.shapes() == other.network.shapes()
-    with pytest.raises(ConfigError, match="layer (largest|mean): TOP: must be 1, as in the hardware, got 0"):
+    with pytest.raises(ConfigError, match="layer (largest|mean): PADDING: must be 1, as in the hardware, got 0"):
         weight_beats(built_to_load(one), other)
 
 
