@@ -88,6 +88,10 @@ def tensor(stream: Stream | Control | WeightPort) -> Stream:
     return stream
 
 
+# Constants that follow from others.
+_IMPLIED = frozenset(["MULTIPLIER", "MULTIPLIER_BITS", "DOUBLED", "INVERTS"])
+
+
 @dataclass(frozen=True)
 class Unit(ABC):
     """One unit: its name, the layer that it belongs to, the streams that it reads and writes, tensors first to last."""
@@ -130,8 +134,12 @@ class Unit(ABC):
         """The members of its configuration."""
 
     def computes(self) -> dict[str, Any]:
-        """What its output depends on beside its input, by name; neither weights nor depths of streams."""
-        return {name: value for _, name, value, _ in self.constants() if not name.endswith("_DEPTH")}
+        """What its output depends on beside its input, by name; neither weights nor depths of streams.
+
+        Identities are of these: a network with nothing new keeps the number that it had before.
+        """
+        found = {name: value for _, name, value, _ in self.constants() if not name.endswith("_DEPTH")}
+        return {name: value for name, value in found.items() if name not in _IMPLIED}
 
     @abstractmethod
     def processes(self, reload: bool = False) -> list[Process]:
@@ -175,6 +183,12 @@ class Unit(ABC):
                 {stream.name: writes for stream in self.writes},
             )
         ]
+
+
+def _less_plain(facts: dict[str, Any], bits: int) -> dict[str, Any]:
+    """What a unit computes without a largest output that is the greatest of its bits, and without halves that go up."""
+    plain = {("LARGEST", str((1 << (bits - 1)) - 1)), ("HALVES_TO_EVEN", "false")}
+    return {name: value for name, value in facts.items() if (name, value) not in plain}
 
 
 def _mean_constants(count: int, bits: int, rounding: Rounding) -> list[Constant]:
@@ -427,6 +441,13 @@ class PoolUnit(Unit):
             flag("INVERTS", self.inverts_signs, "sign bits in the feeder: zeros outside the image never win"),
         ]
 
+    def computes(self) -> dict[str, Any]:
+        found = _less_plain(super().computes(), self.out_words.bits)
+        if found["TOP"] == found["LEFT"]:
+            found["PADDING"] = found.pop("TOP")
+            del found["LEFT"]
+        return found
+
     @property
     def feeder_depths(self) -> dict[str, int]:
         """The least depths of its streams of columns and windows with which it keeps its interval."""
@@ -482,6 +503,9 @@ class GlobalAverageUnit(Unit):
             *_mean_constants(words.pixels, words.bits, self.rounding),
         ]
 
+    def computes(self) -> dict[str, Any]:
+        return _less_plain(super().computes(), self.out_words.bits)
+
     def processes(self, reload: bool = False) -> list[Process]:
         words = self.in_words
         every = np.arange(words.count)
@@ -524,6 +548,9 @@ class AddUnit(Unit):
             flag("RELU", self.relu, "negative outputs become zero"),
             _halves(self.rounding),
         ]
+
+    def computes(self) -> dict[str, Any]:
+        return _less_plain(super().computes(), self.out_words.bits)
 
     def processes(self, reload: bool = False) -> list[Process]:
         every = np.arange(self.out_words.count)

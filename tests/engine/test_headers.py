@@ -141,6 +141,8 @@ FEEDERS = {
     "above and to the left": Feeder(4, 5, padding=(2, 2, 0, 0), stride=2),
     "to the right, two pixels, stride 2": Feeder(6, 8, padding=(0, 0, 1, 1), stride=2, at_once=2),
     "6x6, to the left, two pixels": Feeder(2, 4, kernel=6, padding=(5, 5, 0, 0), at_once=2),
+    "stride beyond the kernel": Feeder(8, 9, kernel=2, stride=3, padding=(0, 1, 0, 1), sets=2),
+    "stride beyond the kernel, two pixels": Feeder(5, 12, kernel=2, stride=3, padding=0, at_once=2),
     "two pixels, 5x5, much padding": Feeder(3, 4, kernel=5, padding=2, at_once=2),
 }
 

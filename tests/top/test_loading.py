@@ -393,6 +393,10 @@ CHANGED = [
     ("b", {"stride": 2}),
     ("b", {"support": "dense"}),
     ("fc", {"out_features": 6}),
+    ("a", {"clip": 3.0}),
+    ("sum", {"clip": 3.0}),
+    ("a", {"padding": [2, 1, 0, 1]}),
+    ("largest", {"padding": [1, 1, 0, 0]}),
 ]
 
 
@@ -424,6 +428,37 @@ def test_formats_are_part_of_what_is_computed(tensor):
         with pytest.raises(ConfigError, match="layer .* in the bundle"):
             weight_beats(hardware, other)
         assert identity != hardware.packet_parser.identity
+
+
+def test_identities_are_for_ever():
+    """Those of networks as they were built before padding of each side and upper bounds of ReLUs: hardware keeps its
+    number."""
+    assert [hardware(name)[1].packet_parser.identity for name in ("residual", "pools")] == [0xF244D5EB, 0x31593D30]
+
+
+def test_padding_on_the_other_side_is_another_network():
+    """All sizes are the same."""
+    above, below = ({"padding": [1, 1, 0, 0], "kernel": 3}, {"padding": [0, 0, 1, 1], "kernel": 3})
+    one, other = (random_bundle(everything(largest=side, mean=side), 1) for side in (above, below))
+    assert one.network.shapes() == other.network.shapes()
+    with pytest.raises(ConfigError, match="layer (largest|mean): PADDING: must be 1, as in the hardware, got 0"):
+        weight_beats(built_to_load(one), other)
+
+
+def test_an_image_is_taken_as_one_pixel(tmp_path: Path) -> None:
+    """Loaded weights of a fully connected layer come in the order of the words of its image, whoever's they are."""
+    bundle, dataflow = hardware("flattened words")
+    images, other = some_images(bundle, 3), retrained(bundle, 8)
+    packets = [
+        packet(dataflow, images[0], weight_beats(dataflow, bundle)),
+        packet(dataflow, images[1], weight_beats(dataflow, other)),
+        packet(dataflow, images[2]),
+    ]
+    cpp.write(tmp_path, dataflow, "flattened")
+    found = csim.run_packets(csim.build(tmp_path), packets, dataflow)
+    scores = np.concatenate([golden.run(bundle, images[:1])["fc"], golden.run(other, images[1:])["fc"]])
+    expected = responses(dataflow, scores, [GOOD | NEW, GOOD | NEW, GOOD])
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
 
 def test_what_makes_no_difference_is_taken():
