@@ -294,8 +294,9 @@ def fitted_shape(network: Network, layer: Conv | Linear, form: str, options: Eng
     multipliers, none shared. What a chip holds, packing and rings in memories decide nothing here; a network that is to
     be built is laid out by pymodel.explore, or by hand in a run's configuration.
 
-    A fully connected layer is a 1x1 convolution of one pixel. An indexed engine takes any support: for an unstructured one it is counted with the same taps in every
-    kernel, for a mask with the same number of weights, rounded up, in every filter. Raises ConfigError.
+    A fully connected layer is a 1x1 convolution of one pixel. An indexed engine takes any support: for an unstructured
+    one it is counted with the same taps in every kernel, for a mask with the same number of weights, rounded up, in
+    every filter. Raises ConfigError.
     """
     source = network.shapes()[layer.input]
     if isinstance(layer, Linear):
