@@ -24,7 +24,10 @@ def make_shape(**changes: Any) -> EngineShape:
 def engine_dataflow(shape: EngineShape) -> Dataflow:
     """The engine by itself; its weights are zeros."""
     return single(
-        "layer", shape, np.zeros((shape.cout, shape.cin, shape.kernel, shape.kernel), int), np.zeros(shape.cout)
+        "layer",
+        shape,
+        np.zeros((shape.cout, shape.cin // shape.groups, shape.kernel, shape.kernel), int),
+        np.zeros(shape.cout),
     )
 
 
@@ -90,19 +93,23 @@ def accesses(shape: EngineShape) -> dict[str, list[tuple[bool, bool]]]:
             for _ in pieces
         ]
     pixels = range(shape.hout * shape.wout)
+    channelwise = shape.groups == shape.cin > 1
+    rounds = -(-shape.cin // shape.R) if channelwise else shape.groups
+    block_sets, steps = shape.NB // rounds, shape.steps // rounds
     nests["pe"] = [
-        (step == f == 0, b == shape.NB - 1 and f == shape.fold - 1)
+        (step == f == 0, b == block_sets - 1 and f == shape.fold - 1)
         for _ in pixels
-        for b in range(shape.NB)
-        for step in range(shape.steps)
+        for _ in range(rounds)
+        for b in range(block_sets)
+        for step in range(steps)
         for f in range(shape.fold)
     ]
     if shape.pieces > 1:  # the first set before all work, each other one from the beginning of the set before
-        sets, turn = len(pixels) * shape.NB, shape.steps * shape.fold
+        sets, turn = len(pixels) * shape.NB, steps * shape.fold
         ahead = [n // turn < sets - 1 and n % turn < shape.pieces for n in range(sets * turn)]
         writes = [write for _, write in nests["pe"]]
         nests["pe"] = [(True, False)] * shape.pieces + list(zip(ahead, writes, strict=True))
-    per_word = shape.P // shape.R
+    per_word = steps if channelwise else shape.P // shape.R
     nests["output"] = [
         (True, step == shape.steps - 1 or step % per_word == per_word - 1)
         for _ in pixels

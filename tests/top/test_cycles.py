@@ -38,6 +38,12 @@ def small_shapes(draw: st.DrawFn) -> EngineShape:
         "fold": draw(st.integers(1, 4)),
         "feed": draw(st.sampled_from(["windows", "channels"])),
     }
+    groups, period = draw(st.integers(1, 4)), int(support.split("_P")[1]) if support != "dense" else 1
+    if groups > 1 and period < 9:
+        of_group = {"cin": period * draw(st.integers(1, 2)), "cout": period * draw(st.sampled_from([1, 2, 4]))}
+        layer |= {"groups": groups} | {name: groups * size for name, size in of_group.items()}
+        if of_group["cin"] == 1:  # channelwise
+            layer |= {"R": draw(st.integers(1, groups)), "Tb": 1, "feed": "windows"}
     try:
         return EngineShape(**layer, acc_bits=24)
     except ConfigError:
