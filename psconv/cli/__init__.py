@@ -16,7 +16,7 @@ import typer
 from openhls import HlsError
 
 from psconv import __version__
-from psconv.cli import counts, flow, hardware, init, show, training
+from psconv.cli import counts, flow, hardware, init, onnx, show, training
 from psconv.vendor.tools import ToolMissing
 from pymodel.common.errors import told
 
@@ -62,6 +62,8 @@ for command in (
     training.sweep,
 ):
     app.command()(command)
+app.command("import")(onnx.import_onnx)
+app.command("export")(onnx.export_onnx)
 
 
 def main(commands: typer.Typer = app) -> None:

@@ -89,6 +89,7 @@ FRAMES_PER_SECOND = Bounds(1e-6, 1e12)
 BUDGET = Bounds(0, 10**9)
 TENSOR_BITS = Bounds(2, 8)  # of a weight or an activation
 CLIP = Bounds(0, 1e30, above=True)  # of a ReLU's real output
+FINER_BITS = Bounds(0, TENSOR_BITS.high - TENSOR_BITS.low)
 FRAC = Bounds(-64, 64)  # of a format; far beyond use, and 2.0**-frac stays a normal number
 BIAS_BITS = 32
 SCALE_BITS = Bounds(0, 16)  # of an output channel's scale: unsigned, it fits the 18-bit port of a DSP block; 0: none

@@ -20,6 +20,7 @@ from typing import Any, TypeGuard, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 NEEDS_TORCH = "needs PyTorch: pip install 'psconv[train]'"
+NEEDS_ONNX = "needs the package onnx: pip install 'psconv[onnx]'"
 TRACEBACK = "PSCONV_TRACEBACK"  # environment: an internal error comes with its traceback
 MEMORY_ENDED = (
     "memory ended. Fewer images (images.count), a smaller layer or one layer at a time (top: layers) need less; so do "

@@ -38,6 +38,7 @@ _WINDOW = {
     "pads": "(top, left, bottom, right): rows and columns more on each side",
     "dilation": "(rows, columns) from one tap to the next",
 }
+_STEP = "[out]: of weights that were quantised, what an output channel's are integers times"
 _POOL = {"kernel": "(rows, columns) of a window", **_WINDOW, "ceil": "whether a last, cut-off position counts"}
 
 OPS: dict[str, Op] = {
@@ -50,9 +51,9 @@ OPS: dict[str, Op] = {
             "support": "the support in the form files use (pymodel.network.supports); None: dense",
         },
         {"weight": "[out, in / groups, rows, columns]"},
-        {"bias": "[out]"},
+        {"bias": "[out]", "step": _STEP},
     ),
-    "linear": Op(1, "weight @ x + bias of a vector", {}, {"weight": "[out, in]"}, {"bias": "[out]"}),
+    "linear": Op(1, "weight @ x + bias of a vector", {}, {"weight": "[out, in]"}, {"bias": "[out]", "step": _STEP}),
     "batch_norm": Op(
         1,
         "scale * (x - mean) / sqrt(variance + epsilon) + shift of each channel of an image, or feature of a vector",
@@ -71,6 +72,7 @@ OPS: dict[str, Op] = {
     "pad": Op(1, "an image with a border", {"pads": _WINDOW["pads"], "value": "real: what the border holds"}),
     "reshape": Op(1, "the same elements in the same order, in the node's shape; flatten and squeeze are this too"),
     "transpose": Op(1, "the axes in another order", {"axes": "axis of the input, for each axis of the result"}),
+    "quantise": Op(1, "the nearest of the numbers that a quantiser has", {"quantiser": "a Quantiser"}),
     "identity": Op(1, "the input itself: dropout in evaluation, a copy"),
     "unsupported": Op(
         None,

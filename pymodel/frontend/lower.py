@@ -22,12 +22,14 @@ from pymodel.common.arrays import Floats, Int64
 from pymodel.common.errors import ConfigError
 from pymodel.frontend import graph as graphs
 from pymodel.frontend.graph import Graph, Node
+from pymodel.frontend.quantiser import Quantiser, power_of_two, same
 from pymodel.network import topology
 from pymodel.network.supports import Support, make_support
 from pymodel.network.topology import INPUT, InputSpec, Network
 
 Pads = tuple[int, int, int, int]  # top, left, bottom, right
 NO_PADS: Pads = (0, 0, 0, 0)
+FINE = 64  # the integer weight of a batch norm that is a layer of its own: its shift is an integer as fine as that
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +39,10 @@ class FloatNetwork:
     weights: float64 [cout, cin / groups, K, K] or [out, in], biases: float64 [cout], by layer; biases lacks layers
     without one. output_shapes: what the program that the network comes from gives for each output, without the batch;
     elements are in the order of the layer's own (channels, rows, columns). where: what a message calls each layer.
+
+    Of a network that was quantised already: steps, float64 [cout] by layer, is what its weights are integers times;
+    quantisers, of INPUT and by layer, the numbers that its output can be. Layers that move numbers have those of what
+    they read. aligned: additions, and what about them is not exactly what the network says.
     """
 
     network: Network
@@ -44,6 +50,9 @@ class FloatNetwork:
     biases: dict[str, Floats]
     output_shapes: tuple[graphs.Shape, ...]
     where: dict[str, str]
+    steps: dict[str, Floats] = field(default_factory=dict)
+    quantisers: dict[str, Quantiser] = field(default_factory=dict)
+    aligned: dict[str, str] = field(default_factory=dict)
 
 
 def lower(graph: Graph) -> FloatNetwork:
@@ -84,6 +93,8 @@ class _Draft:
     keys: dict[str, Any] = field(default_factory=dict)
     weight: Floats | None = None
     bias: Floats | None = None
+    step: Floats | None = None
+    quantiser: Quantiser | None = None
     norm: bool = False
 
 
@@ -98,6 +109,8 @@ class _Lowering:
         self.problems: list[tuple[str, str]] = []  # where, what
         self.values: dict[str, _Value] = {}
         self.shuffles: dict[tuple[str, int], str] = {}
+        self.entering: Quantiser | None = None  # of the images
+        self.aligned: dict[str, str] = {}
         shape = graph.input_shape
         self.input: topology.Shape = (shape[0], shape[1], shape[2]) if len(shape) == 3 else (math.prod(shape), 1, 1)
 
@@ -115,6 +128,7 @@ class _Lowering:
             self.values[node.name] = replace(value, sole=value.sole and self.uses[node.name] == 1)
         places = {node.name: node.where for node in needed}
         outputs = [self._output(name, places.get(name, "forward")) for name in self.graph.outputs]
+        self._check_quantised(outputs)
         layers = [self._layer(name, draft) for name, draft in self.drafts.items()]
         if self.problems:
             raise ConfigError(self._told())
@@ -141,6 +155,9 @@ class _Lowering:
             biases={name: draft.bias for name, draft in self.drafts.items() if draft.bias is not None},
             output_shapes=tuple(value.shape for value in outputs),
             where=where,
+            steps={name: draft.step for name, draft in self.drafts.items() if draft.step is not None},
+            quantisers=self._quantisers(),
+            aligned=self.aligned,
         )
 
     def _tell(self, where: str, problem: str) -> None:
@@ -256,16 +273,15 @@ class _Lowering:
             "padding": _padding(pads),
             "groups": attributes["groups"],
         } | ({} if support is None else {"support": support})
-        bias = node.arrays.get("bias")
-        if norm := self._norm_before(source, any(pads)):
+        bias, step = node.arrays.get("bias"), node.arrays.get("step")
+        if norm := self._norm_before(source, any(pads), step is not None):
             gain, offset = (
                 np.repeat(one.reshape(attributes["groups"], 1, -1), len(weight) // attributes["groups"], axis=1)
                 for one in norm
             )
             weight, bias, source = self._absorbed(source, weight, bias, gain, offset)
-        return self._emit(
-            node, topology.Conv, (len(weight), rows, columns), source, keys=keys, weight=weight, bias=bias
-        )
+        shape = (len(weight), rows, columns)
+        return self._emit(node, topology.Conv, shape, source, keys=keys, weight=weight, bias=bias, step=step)
 
     def linear(self, node: Node) -> _Value:
         value, weight = self._source(node), node.arrays["weight"]
@@ -282,11 +298,12 @@ class _Lowering:
             weight = reordered
         keys = {"out_features": len(weight)}
         source = replace(value, order=None)
-        bias = node.arrays.get("bias")
-        if norm := self._norm_before(source, False):
+        bias, step = node.arrays.get("bias"), node.arrays.get("step")
+        if norm := self._norm_before(source, False, step is not None):
             gain, offset = (np.repeat(one, size // len(one)) for one in norm)
             weight, bias, source = self._absorbed(source, weight, bias, gain, offset)
-        return self._emit(node, topology.Linear, (len(weight), 1, 1), source, keys=keys, weight=weight, bias=bias)
+        shape = (len(weight), 1, 1)
+        return self._emit(node, topology.Linear, shape, source, keys=keys, weight=weight, bias=bias, step=step)
 
     def batch_norm(self, node: Node) -> _Value:
         value, a = self._source(node), node.arrays
@@ -294,24 +311,29 @@ class _Lowering:
         offset = a["shift"] - a["mean"] * gain
         draft = self.drafts.get(value.layer)
         own = self._shape(value.layer)
-        foldable = draft is not None and draft.weight is not None and "relu" not in draft.keys
+        foldable = draft and draft.weight is not None and "relu" not in draft.keys and draft.quantiser is None
         if draft and foldable and value.sole and value.order is None and value.shape[0] == own[0]:
             assert draft.weight is not None
             draft.weight = draft.weight * gain.reshape(-1, *[1] * (draft.weight.ndim - 1))
             draft.bias = offset if draft.bias is None else draft.bias * gain + offset
+            draft.step = None if draft.step is None else draft.step * gain
             return replace(value, shape=node.shape)
         source = self._image(value)
         keys = {"out_channels": own[0], "kernel": 1, "groups": own[0]}
         weight = gain.reshape(-1, 1, 1, 1)
-        return self._emit(node, topology.Conv, own, source, keys=keys, weight=weight, bias=offset, norm=True)
+        more: dict[str, Any] = {"weight": weight, "bias": offset, "step": gain / FINE, "norm": True}
+        return self._emit(node, topology.Conv, own, source, keys=keys, **more)
 
-    def _norm_before(self, source: _Value, bordered: bool) -> tuple[Floats, Floats] | None:
+    def _norm_before(self, source: _Value, bordered: bool, quantised: bool) -> tuple[Floats, Floats] | None:
         """(gain, offset) of a batch norm that this reads alone, and that can go into the weights behind it.
 
-        Zeros around the image are not what the norm would make of zeros, unless it has no offset.
+        Zeros around the image are not what the norm would make of zeros, unless it has no offset. Weights that are
+        quantised stay what they are.
         """
         draft = self.drafts.get(source.layer)
         if draft is None or not draft.norm or not source.sole or "relu" in draft.keys:
+            return None
+        if quantised or draft.quantiser is not None:
             return None
         assert draft.weight is not None and draft.bias is not None
         return None if bordered and draft.bias.any() else (draft.weight.ravel(), draft.bias)
@@ -343,7 +365,7 @@ class _Lowering:
         """ReLU, and an upper bound where there is one: in the layer that it reads, where that is read by it alone."""
         value = self._source(node)
         draft = self._limits(value)
-        if draft is not None:
+        if draft is not None and (draft.quantiser is None or clip is None):
             draft.keys["relu"] = True
             bounds = [bound for bound in (clip, draft.keys.get("clip")) if bound is not None]
             if bounds:
@@ -357,7 +379,8 @@ class _Lowering:
     def _limits(self, value: _Value) -> _Draft | None:
         """The layer that can take in a ReLU behind a value; None where there is none.
 
-        The largest of a window, limited, is the largest of limited elements: a ReLU goes before a pool.
+        The largest of a window, limited, is the largest of limited elements: a ReLU goes before a pool. So it does
+        before a quantiser, of which 0 is a number.
         """
         draft = self.drafts.get(value.layer)
         if draft is None or not value.sole:
@@ -480,12 +503,208 @@ class _Lowering:
     def identity(self, node: Node) -> _Value:
         return self.values[node.inputs[0]]
 
+    # What a network that was quantised already has besides.
+
+    def quantise(self, node: Node) -> _Value:
+        """Where the numbers that are there are among the quantiser's it does nothing; a layer whose sums nothing else
+        reads rounds to them; else it takes a layer of its own."""
+        value, quantiser = self.values[node.inputs[0]], node.attributes["quantiser"]
+        _check_built(quantiser)
+        grid = self._grid(value.layer)
+        if grid is not None:
+            if not quantiser.holds(grid, self._not_negative(value.layer)):
+                return self._requantised(node, self._source(node), quantiser)
+        elif not value.sole:
+            raise _Refused("what it reads is read besides, before it is rounded or rounded otherwise: quantise it once")
+        elif value.layer == INPUT:
+            self.entering = quantiser
+        else:
+            self._settle(node, value, quantiser)
+        return replace(value, shape=node.shape)
+
+    def _grid(self, layer: str) -> Quantiser | None:
+        """The numbers that a layer's output can be, where it has been quantised."""
+        if layer == INPUT:
+            return self.entering
+        draft = self.drafts[layer]
+        if draft.quantiser is not None or draft.kind not in _MOVING:
+            return draft.quantiser
+        grids = [self._grid(value.layer) for value in draft.reads]
+        first = grids[0]
+        alike = first is not None and all(grid is not None and first.one_format(grid) for grid in grids)
+        return first if alike else None
+
+    def _settle(self, node: Node, value: _Value, quantiser: Quantiser) -> None:
+        """Makes a layer that was not quantised so far, or those that it moves numbers of, round to a quantiser's."""
+        draft = self.drafts[value.layer]
+        if draft.kind is None:
+            return
+        if draft.kind in (topology.MaxPool, topology.ChannelShuffle):  # rounded before or after: the same
+            self._settle_source(node, value, draft, 0, quantiser)
+            return
+        if draft.kind is topology.Concat:
+            for at in range(len(draft.reads)):
+                self._settle_source(node, value, draft, at, quantiser)
+            return
+        if draft.kind in (topology.AvgPool, topology.GlobalAvgPool):
+            self._settle_mean(value.layer, quantiser)
+        elif draft.kind is topology.Add:
+            self._align(node, value.layer, quantiser)
+        elif draft.kind is topology.Relu:
+            raise _Refused("the ReLU that it reads has a source that is read besides: quantise that")
+        if not quantiser.signed and draft.kind is not topology.AvgPool and draft.kind is not topology.GlobalAvgPool:
+            draft.keys["relu"] = True
+        _check_narrow(quantiser, self._not_negative(value.layer))
+        draft.quantiser = draft.quantiser or quantiser
+
+    def _settle_source(self, node: Node, value: _Value, draft: _Draft, at: int, quantiser: Quantiser) -> None:
+        """One of the tensors that a layer which moves numbers reads."""
+        source = draft.reads[at]
+        grid = self._grid(source.layer)
+        if grid is None and source.layer != INPUT and source.sole:
+            self._settle(node, source, quantiser)
+        elif grid is None:
+            raise _Refused("what it reads is read besides, before it is rounded or rounded otherwise: quantise it once")
+        elif not grid.one_format(quantiser):
+            self._reread(value.layer, at, self._requantised(node, source, quantiser))
+
+    def _reread(self, layer: str, at: int, value: _Value) -> None:
+        """A layer, the last so far of what leads to it, reads something else that was made after it."""
+        draft = self.drafts.pop(layer)
+        draft.reads = (*draft.reads[:at], value, *draft.reads[at + 1 :])
+        self.drafts[layer] = draft
+
+    def _requantised(self, node: Node, value: _Value, quantiser: Quantiser) -> _Value:
+        """A layer of its own that rounds integers to others: a depthwise convolution of 1x1 ones."""
+        draft, reads = self.drafts.get(value.layer), replace(value, order=None)
+        own = self._shape(value.layer)
+        keys: dict[str, Any] = {"out_channels": own[0], "kernel": 1, "groups": own[0]}
+        if draft and draft.kind is topology.Relu and value.sole:  # it takes that in
+            reads, keys = draft.reads[0], keys | {"relu": True} | draft.keys
+            del self.drafts[value.layer]
+        if not quantiser.signed:
+            keys["relu"] = True
+        _check_narrow(quantiser, "relu" in keys or self._not_negative(reads.layer))
+        ones = np.ones((own[0], 1, 1, 1))
+        layer = self._emit(
+            node, topology.Conv, own, reads, keys=keys, weight=ones, step=ones[:, 0, 0, 0], quantiser=quantiser
+        )
+        return replace(layer, order=value.order, moved=value.moved, shape=value.shape)
+
+    def _settle_mean(self, layer: str, quantiser: Quantiser) -> None:
+        """A mean in the format of what it reads stays one; else it is a convolution of ones."""
+        draft = self.drafts[layer]
+        source = draft.reads[0]
+        grid, (channels, rows, columns) = self._grid(source.layer), self._shape(source.layer)
+        if grid is None:
+            raise _Refused(f"the mean before it reads {source.layer} before that is quantised: quantise it")
+        kernel = draft.keys.get("kernel", rows)
+        count = kernel**2 if "kernel" in draft.keys else rows * columns
+        if same(grid.scale, quantiser.scale) and quantiser.holds(grid, self._not_negative(source.layer)):
+            draft.quantiser = replace(grid, rounding=quantiser.rounding)
+            return
+        if count != kernel**2:
+            raise _Refused(
+                f"the mean of {rows}x{columns} before it is rounded to another scale: that is built of square images "
+                "alone; give it the scale of what it reads"
+            )
+        draft.kind = topology.Conv
+        draft.keys = {"out_channels": channels, "groups": channels, **draft.keys, "kernel": kernel}
+        draft.weight = np.full((channels, 1, kernel, kernel), 1 / count)
+        draft.step = np.full(channels, 1 / count)
+
+    def _align(self, node: Node, layer: str, quantiser: Quantiser) -> None:
+        """An addition shifts its inputs, so their scales and its own must be powers of two apart: others are rounded
+        to one that is, by the layer that makes them where nothing else reads that, else by a layer of its own. And it
+        never shifts its sum to the left: one input has a scale as fine as its own."""
+        for at, value in enumerate(self.drafts[layer].reads):
+            grid, draft = self._grid(value.layer), self.drafts.get(value.layer)
+            if grid is None:
+                raise _Refused(f"the addition before it reads {value.layer} before that is quantised: quantise it")
+            if power_of_two(grid.scale / quantiser.scale) is not None:
+                continue
+            reach = max(-grid.low, grid.high) * grid.scale
+            steps = math.ceil(math.log2(reach / (127 * quantiser.scale)) - 1e-6)
+            self.aligned[layer] = (
+                "inputs are rounded to scales that are powers of two from its own: it only shifts (power-of-two "
+                "scales, or one scale for both inputs and the sum, are exact)"
+            )
+            near = replace(quantiser, bits=8, signed=True, narrow=False, scale=quantiser.scale * 2.0**steps)
+            if draft and draft.weight is not None and draft.quantiser is not None and value.sole:
+                draft.quantiser = near
+            else:
+                self._reread(layer, at, self._requantised(node, value, near))
+        reads = self.drafts[layer].reads
+        if any(grid.scale <= quantiser.scale or same(grid.scale, quantiser.scale) for grid in map(self._known, reads)):
+            return
+        fine = Quantiser(8, True, False, quantiser.scale, quantiser.rounding)  # the sum has the finest scale it reads
+        for at, value in enumerate(reads):
+            if fine.holds(self._known(value), self._not_negative(value.layer)):
+                self._reread(layer, at, self._requantised(node, value, fine))
+                return
+        raise _Refused(
+            "the addition before it is rounded to a finer scale than that of both its inputs, which 8 bits of that "
+            "scale do not hold: give it the scale of an input"
+        )
+
+    def _known(self, value: _Value) -> Quantiser:
+        """The numbers of a value that has been quantised."""
+        grid = self._grid(value.layer)
+        assert grid is not None
+        return grid
+
+    def _quantisers(self) -> dict[str, Quantiser]:
+        """Of INPUT and of the layers that have one."""
+        return {name: grid for name in (INPUT, *self.drafts) if (grid := self._grid(name)) is not None}
+
+    def _check_quantised(self, outputs: list[_Value]) -> None:
+        """Of a network that is quantised at all, what computes must read integers."""
+        if self.entering is None and not any(draft.quantiser for draft in self.drafts.values()):
+            return
+        told = set()
+        for draft in self.drafts.values():
+            for value in draft.reads:
+                read = self.drafts.get(value.layer)
+                if self._grid(value.layer) is None and value.layer not in told and (read is None or read.kind):
+                    told.add(value.layer)
+                    what = "the images" if read is None else f"{value.layer}, of {read.where},"
+                    self._tell(draft.where, f"reads {what} before they are quantised: put a quantiser between")
+        for value in outputs:
+            draft_out = self.drafts.get(value.layer)
+            if draft_out and draft_out.kind and draft_out.weight is None and self._grid(value.layer) is None:
+                self._tell(draft_out.where, "gives a result that is not quantised: put a quantiser behind it")
+
     def unsupported(self, node: Node) -> _Value:
         self._tell(node.where, node.attributes["problem"])
         return self._stand_in(node)
 
 
 _LOWERINGS: Mapping[str, Callable[[_Lowering, Node], _Value]] = {op: getattr(_Lowering, op) for op in graphs.OPS}
+
+
+_MOVING = (topology.MaxPool, topology.ChannelShuffle, topology.Concat, topology.Relu)  # numbers stay what they are
+
+
+def _check_built(quantiser: Quantiser) -> None:
+    """Raises _Refused where no format has a quantiser's numbers."""
+    most = 8 if quantiser.signed else 7
+    if not 2 <= quantiser.bits + (not quantiser.signed) or quantiser.bits > most:
+        kind = "signed" if quantiser.signed else "unsigned"
+        raise _Refused(
+            f"activations have 2 to 8 bits with a sign, which unsigned ones have besides, so up to 7: got "
+            f"{quantiser.bits} {kind} bits: use 7 unsigned bits (brevitas: bit_width=7), or 8 signed ones"
+        )
+    if quantiser.narrow and not quantiser.signed:
+        raise _Refused("the greatest integer of unsigned activations must be used: leave narrow_range out")
+
+
+def _check_narrow(quantiser: Quantiser, not_negative: bool) -> None:
+    """Raises _Refused where a quantiser has a least integer that no format has."""
+    if quantiser.narrow and quantiser.signed and not not_negative:
+        raise _Refused(
+            f"the least integer of {quantiser.bits} bits must be used: leave narrow_range out for activations "
+            "(that of weights may stay)"
+        )
 
 
 def _needed(graph: Graph) -> list[Node]:

@@ -45,6 +45,8 @@ COMMANDS = [
     "explore",
     "fits",
     "pack-weights",
+    "import",
+    "export",
 ]
 
 
