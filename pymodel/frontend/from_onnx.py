@@ -94,6 +94,7 @@ class _Reader:
     def __init__(self, file: OnnxFile, title: str) -> None:
         self.file, self.title = file, title
         self.names: dict[str, str] = {file.input: INPUT}  # tensor -> node of the graph
+        self.quantised: dict[tuple[str, Quantiser], str] = {}  # (tensor, quantiser) -> node of the graph
         self.integers: dict[str, Quantiser] = {}  # tensors of QuantizeLinear, not yet real again
         self.makers = {name: node for node in file.nodes for name in node.output}
         self.nodes: list[Node] = []
@@ -419,7 +420,12 @@ class _Reader:
     def _quantise(self, node: NodeProto, shape: Shape, quantiser: Quantiser, source: str | None = None) -> None:
         source, rounding = self._rounded(source or node.input[0], quantiser.scale)
         quantiser = replace(quantiser, rounding=rounding)
+        known = self.quantised.get((source, quantiser))  # some programs write one for each reader
+        if known is not None:
+            self.names[node.output[0]] = known
+            return
         self._add(node, "quantise", (self._input(source),), shape, {"quantiser": quantiser})
+        self.quantised[source, quantiser] = self.names[node.output[0]]
 
     def _limited(self, name: str, scale: float) -> tuple[str, int]:
         """(tensor, bits): what a QuantizeLinear reads behind limits of fewer bits than its 8, as `to_onnx` has them."""

@@ -72,6 +72,42 @@ def test_powers_of_two_and_integer_biases_are_exact() -> None:
     assert (deviation.values, deviation.different) == (2000, 0)
 
 
+def test_a_quantiser_for_each_reader_is_one() -> None:
+    """Some programs write one before each convolution and addition."""
+    model = halves_up(of_file("w4_integer_bias"))
+    quant = next(node for node in model.graph.node if node.op_type == "Quant" and node.output[0] == "_symbolic_3")
+    readers = [(node, at) for node in model.graph.node for at, name in enumerate(node.input) if name == quant.output[0]]
+    assert len(readers) == 2
+    for number, (reader, at) in enumerate(readers[1:]):
+        copy = helper.make_node("Quant", quant.input, [f"copy_{number}"], domain=quant.domain, name=f"copy_{number}")
+        copy.attribute.extend(quant.attribute)
+        model.graph.node.insert(list(model.graph.node).index(quant) + 1, copy)
+        reader.input[at] = copy.output[0]
+    found = read(model)
+    (deviation,) = found.deviations(sample(found, 20))
+    assert deviation.different == 0
+    assert len(found.imported.bundle.network.layers) == len(
+        read(of_file("w4_integer_bias")).imported.bundle.network.layers
+    )
+
+
+@pytest.mark.parametrize("name", ["w4_powers", "w4_integer_bias", "w6_real"])
+def test_files_are_run_as_qonnxs_executor_runs_them(name: str) -> None:
+    """What deviations are measured against is what QONNX itself computes."""
+    pytest.importorskip("qonnx", reason="QONNX's executor")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    model = of_file(name)
+    images = np.random.default_rng(0).uniform(-1, 1, (5, 1, 8, 8))
+    (ours,) = onnx_run.runner(model)(images)
+    wrapped = ModelWrapper(model).transform(InferShapes())
+    for image, own in zip(images, ours, strict=True):
+        (expected,) = execute_onnx(wrapped, {"x": image[None].astype(np.float32)}).values()
+        np.testing.assert_allclose(own, expected[0], rtol=1e-6, atol=1e-6)
+
+
 def test_formats_are_the_quantisers() -> None:
     """4 unsigned bits behind a ReLU are 5 signed ones of which no half is used."""
     found = read(of_file("w4_integer_bias"))
