@@ -654,11 +654,11 @@ class _Lowering:
         return grid
 
     def _quantisers(self) -> dict[str, Quantiser]:
-        """Of INPUT and of the layers that have one."""
+        """The numbers of INPUT and of each layer that has been quantised."""
         return {name: grid for name in (INPUT, *self.drafts) if (grid := self._grid(name)) is not None}
 
     def _check_quantised(self, outputs: list[_Value]) -> None:
-        """Of a network that is quantised at all, what computes must read integers."""
+        """Whatever computes in a network that is quantised at all must read integers. Problems are told."""
         if self.entering is None and not any(draft.quantiser for draft in self.drafts.values()):
             return
         told = set()

@@ -26,7 +26,7 @@ _PASSES = 8  # shapes that are computed from shapes need one more each
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """Of a constant that was quantised. sizes: float64 of its shape, what 1 stands for. where: the quantising node."""
+    """A quantised constant's scale. sizes: float64 of its shape, what 1 stands for. where: the quantising node."""
 
     sizes: Floats
     where: str

@@ -24,8 +24,8 @@ Run = Callable[[Floats], list[Floats]]
 
 @dataclass(frozen=True)
 class Deviation:
-    """Of one output of a bundle from the file, in last places. values: compared. different: of them. largest: of all
-    differences."""
+    """How far one output of a bundle is from the file's, in last places. values: compared. different: of them. largest:
+    of all differences."""
 
     output: str
     values: int

@@ -49,7 +49,7 @@ class Imported:
 
 @dataclass(frozen=True, eq=False)
 class _Integers:
-    """Of one layer. exact: what is not exactly the file's."""
+    """One layer in integers. rounded: what is not exactly the file's."""
 
     weights: Int64
     bits: int
@@ -198,7 +198,7 @@ def _scales(ratios: Floats) -> tuple[UInt16 | None, int]:
 
 
 def _bits(weights: Int64) -> int:
-    """Of the narrowest format of all weights. Raises ConfigError."""
+    """The bits of the narrowest format of all weights. Raises ConfigError."""
     for bits in range(2, 9):
         form = Format(bits, 0)
         if form.contains(weights):

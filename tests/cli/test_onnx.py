@@ -22,7 +22,7 @@ SHOWN = {"bundle", "kind", "layers", "weights", "rounding", "supports", "rounded
 
 @pytest.fixture
 def digits(tmp_path: Path) -> Path:
-    """Those that the files' networks were not trained on."""
+    """Images that the files' networks were not trained on."""
     data = load_digits()
     images = (data.images[1400:, None] / 16).astype(np.float32)
     np.savez(tmp_path / "digits.npz", images=images, labels=data.target[1400:])
@@ -31,7 +31,7 @@ def digits(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("name", "lost"), [("w4_powers", 0.03), ("w4_integer_bias", 0.03), ("w6_real", 0.015)])
 def test_accuracy_is_the_files(name: str, lost: float, digits: Path, tmp_path: Path) -> None:
-    """Of brevitas' networks on 397 digits; what is lost is where halves are rounded upwards, not to even."""
+    """brevitas' networks on 397 digits; what is lost is where halves are rounded upwards, not to even."""
     result = import_onnx(FILES / f"{name}.onnx", tmp_path / "b.yaml", digits)
     assert result.file_accuracy is not None and result.fixed_accuracy is not None
     assert result.file_accuracy > 0.85

@@ -76,7 +76,7 @@ def integers(bundle: Bundle, real: np.ndarray, name: str) -> np.ndarray:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("name", every_layer(EVERY_OP))
 def test_onnxruntime_gives_the_golden_models_integers(name: str, level: str) -> None:
-    """Of every layer, with and without scales, formats of 2 to 8 bits."""
+    """Every layer, with and without scales, formats of 2 to 8 bits."""
     for seed in range(4):
         bundle = bundle_of(name, seed)
         images = random_images(bundle, 8, seed)
