@@ -124,8 +124,8 @@ class LayerConfig(Strict):
     )
     weights: FileName = Field(
         "random",
-        description="`random`, `min` (all -2^(w-1)), `max`, or an .npz with the arrays `weight` [Cout, Cin / groups, K, "
-        "K] and, if `bias`, `bias` [Cout]",
+        description="`random`, `min` (all -2^(w-1)), `max`, or an .npz with the arrays `weight` [Cout, Cin / groups, "
+        "K, K] and, if `bias`, `bias` [Cout]",
     )
     bias: bool = Field(True, description="whether outputs have a bias")
 

@@ -215,7 +215,7 @@ class EngineShape(Checked):
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        """Of the array of weights: [cout, cin / groups, K, K]."""
+        """The shape of the array of weights: [cout, cin / groups, K, K]."""
         return self.cout, self.group_cin, self.kernel, self.kernel
 
     @property
