@@ -83,7 +83,7 @@ class Layers:
             if value != PARALLEL[key]:
                 yield _with(case, parallelism={key: PARALLEL[key]})
         for key, plain in PLAIN.items():
-            if layer[key] != plain:
+            if layer.get(key, plain) != plain:
                 yield _with(case, layer={key: plain})
         for key in ("in_channels", "out_channels", "height", "width"):
             for less in sorted({1, layer[key] // 2, layer[key] - 1} - {0, layer[key]}):
