@@ -110,8 +110,8 @@ def compare(a: Path, b: Path) -> Comparison:
 
     A network with several outputs has an array `y_LAYER` of each, which is compared as NAME: LAYER. Of a folder in a
     run's OUT only the files of the layers (or network) that OUT is of now are compared. A layer that only one side has,
-    and arrays of different shape, are differences. Raises ConfigError when a path does not exist, holds no .npz file, or
-    a file has no such array, or another than of integers with one to four axes.
+    and arrays of different shape, are differences. Raises ConfigError when a path does not exist, holds no .npz file,
+    or a file has no such array, or another than of integers with one to four axes.
     """
     a, b = Path(a), Path(b)
     if a.is_file() != b.is_file() and a.exists() and b.exists():
