@@ -33,19 +33,13 @@ class Bundle(on_disk.Bundle):
         """Writes `path`, which ends in .yaml, and the .npz file beside it. Raises ConfigError for another name."""
         super().save(Path(path))
 
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """The layers whose outputs are the network's."""
-        output: Any = self.network.output
-        return (output,) if isinstance(output, str) else tuple(output)
-
     def run(self, images: Array) -> dict[str, Int8]:
         """Outputs in integers by layer, int8 [n, channels, rows, columns], or [n, features] of one pixel.
 
         Raises ConfigError: images of another shape, integers out of the input's range, NaN.
         """
         pieces = list(self._outputs(images))
-        return {name: _flat(np.concatenate([piece[name] for piece in pieces])) for name in self.output_names}
+        return {name: _flat(np.concatenate([piece[name] for piece in pieces])) for name in self.network.outputs}
 
     def predict(self, images: Array) -> Int8:
         """`run` of a network with one output: the integers that the hardware gives, int8.
@@ -99,7 +93,7 @@ class Bundle(on_disk.Bundle):
         return "\n".join((network.name, *lines, said))
 
     def _only_output(self, what: str) -> str:
-        names = self.output_names
+        names = self.network.outputs
         if len(names) > 1:
             raise ConfigError(f"{what}: the network must have one output, got {', '.join(names)}; use run")
         return names[0]

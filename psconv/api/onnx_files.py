@@ -167,9 +167,7 @@ def _identical(bundle: Any, model: Any) -> int | None:
     rng = np.random.default_rng(0)
     images = rng.integers(form.min, form.max + 1, (CHECKED, *bundle.network.input.shape))
     expected = golden.run(bundle, images)
-    output: Any = bundle.network.output
-    names = [output] if isinstance(output, str) else list(output)
-    for name, real in zip(names, onnx_run.runner(model)(form.real(images)), strict=True):
+    for name, real in zip(bundle.network.outputs, onnx_run.runner(model)(form.real(images)), strict=True):
         ours = np.ldexp(real.astype(np.float64), bundle.formats[name].frac).reshape(expected[name].shape)
         if not np.array_equal(ours, expected[name]):
             raise AssertionError(f"layer {name}: the exported file does not give the golden model's integers")
@@ -210,9 +208,7 @@ def _quantised(
     """A network that was quantised, compared with its file."""
     entering = lowered.quantisers[INPUT]
     images = onnx_run.sample(entering, shape, COMPARED) if given.images is None else given.images[:COMPARED]
-    output: Any = lowered.network.output
-    names = [output] if isinstance(output, str) else list(output)
-    reaches = {name: float(np.abs(real).max()) for name, real in zip(names, run(images), strict=True)}
+    reaches = {name: float(np.abs(real).max()) for name, real in zip(lowered.network.outputs, run(images), strict=True)}
     found = to_bundle(lowered, reaches, finer)
     rounded = [f"{name}: {what}" for name, all_of in found.rounded.items() for what in all_of]
     deviations = onnx_run.deviations(run, found, lowered.quantisers, images, entering)

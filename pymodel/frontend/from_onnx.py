@@ -19,7 +19,8 @@ from pymodel.common.errors import ConfigError
 from pymodel.frontend import onnx_file
 from pymodel.frontend.graph import INPUT, Graph, Node, Shape
 from pymodel.frontend.onnx_file import OnnxFile, attributes, where
-from pymodel.frontend.quantiser import Quantiser, Rounding, same
+from pymodel.frontend.quantiser import Quantiser, same
+from pymodel.network.formats import Rounding
 
 if TYPE_CHECKING:
     from onnx import NodeProto

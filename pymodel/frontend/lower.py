@@ -178,9 +178,6 @@ class _Lowering:
         sources = [value.layer for value in draft.reads]
         keys |= {"inputs": sources} if "inputs" in draft.kind.model_fields else {"input": sources[0]}
         keys |= draft.keys
-        if unknown := sorted(keys.keys() - draft.kind.model_fields.keys()):
-            self._tell(draft.where, f"needs {unknown[0]} = {keys[unknown[0]]}, which no {draft.kind.__name__} has")
-            return None
         try:
             return draft.kind(name=name, **keys)
         except ConfigError as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from pymodel.frontend.lower import FloatNetwork
 from pymodel.frontend.quantiser import Quantiser, power_of_two
 from pymodel.frontend.quantiser import rounded as nearest
 from pymodel.network.bundle import Bundle, Note
-from pymodel.network.formats import BIAS_BITS, MAX_SHIFT, SCALE_BITS, Format
+from pymodel.network.formats import BIAS_BITS, MAX_SHIFT, SCALE_BITS, Format, Rounding
 from pymodel.network.topology import INPUT, Network
 
 OUTPUT_BITS = 8  # of outputs that the file does not quantise
@@ -44,7 +44,7 @@ class Imported:
     bundle: Bundle
     scales: dict[str, float]
     rounded: dict[str, list[str]]
-    rounding: str
+    rounding: Rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,27 +80,23 @@ def to_bundle(lowered: FloatNetwork, ranges: Mapping[str, float], finer: int = 0
             problems.append(f"{lowered.where[layer.name]}: {error}")
     if problems:
         raise ConfigError("\n".join((f"{network.name}: cannot be built:", *(f"  {problem}" for problem in problems))))
-    rounding = next(iter(modes), "half_even")
+    rounding: Rounding = next(iter(modes), "half_even")
     weight_formats = {}
     for name, own in found.items():
         frac = own.shift + formats[name].frac - formats[network.weighted_layer(name).input].frac
         weight_formats[name] = Format(own.bits, frac)
-    # A bundle rounds as its file does; where bundles know one way alone, that is told.
-    as_file: dict[str, Any] = {"rounding": rounding} if "rounding" in {one.name for one in fields(Bundle)} else {}
     bundle = Bundle(
-        **as_file,
         network=network,
         formats=formats,
         weight_formats=weight_formats,
         weights={name: own.weights.astype(np.int8) for name, own in found.items()},
         biases={name: own.bias for name, own in found.items() if network.weighted_layer(name).bias},
         scales={name: own.scales for name, own in found.items() if own.scales is not None},
+        rounding=rounding,
         notes=_notes(scales, network),
     )
     rounded = {name: own.rounded for name, own in found.items() if own.rounded}
     rounded |= {name: [what] for name, what in lowered.aligned.items()}
-    if rounding != getattr(bundle, "rounding", "half_up"):
-        rounded[network.name] = ["halves are rounded to the even integer in the file, upwards in the bundle"]
     return Imported(bundle, scales, rounded, rounding)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from pymodel.common.arrays import Floats
+from pymodel.network.formats import Rounding
 
-Rounding = Literal["half_even", "half_up"]
 _SAME = 1e-6  # two scales that files give as float32 are one, or one a multiple of the other, to this fraction
 
 

@@ -21,10 +21,9 @@ from pymodel.frontend.from_onnx import graph_of, read_graph  # noqa: E402
 from pymodel.frontend.lower import FloatNetwork, lower  # noqa: E402
 from pymodel.frontend.module import to_module  # noqa: E402
 from tests.helpers.models import MODELS, made  # noqa: E402
-from tests.helpers.topology_keys import NEEDS  # noqa: E402
 
 FILES = Path(__file__).parent / "files"
-NAMES = [pytest.param(name, marks=NEEDS.get(name, ())) for name in MODELS]
+NAMES = list(MODELS)
 
 
 def exported(name: str, opset: int, folder: Path) -> Path:

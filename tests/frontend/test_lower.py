@@ -16,9 +16,8 @@ from pymodel.frontend.module import to_module  # noqa: E402
 from pymodel.network.supports import MaskSupport, Support  # noqa: E402
 from pymodel.network.topology import Conv, Network  # noqa: E402
 from tests.helpers.models import MODELS, SegmentationHead, made  # noqa: E402
-from tests.helpers.topology_keys import NEEDS  # noqa: E402
 
-NAMES = [pytest.param(name, marks=NEEDS.get(name, ())) for name in MODELS]
+NAMES = list(MODELS)
 
 
 def lowered(model: nn.Module, shape: tuple[int, ...]) -> FloatNetwork:

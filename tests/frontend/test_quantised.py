@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,10 @@ from pymodel.frontend.from_onnx import graph_of  # noqa: E402
 from pymodel.frontend.lower import FloatNetwork, lower  # noqa: E402
 from pymodel.frontend.quantised import Imported, integers_of, to_bundle  # noqa: E402
 from pymodel.golden import model as golden  # noqa: E402
-from pymodel.network.bundle import Bundle  # noqa: E402
 from pymodel.network.formats import Format  # noqa: E402
 from tests.helpers.onnx_models import halves_up  # noqa: E402
 
 FILES = Path(__file__).parent / "files"
-ROUNDS_AS_FILES = "rounding" in {one.name for one in fields(Bundle)}
 MODES = {
     "as it is": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "fused": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -119,44 +117,12 @@ def test_formats_are_the_quantisers() -> None:
     assert bundle.network.layer("r2").groups == 8  # of the sum's 8 bits to 4: a layer of its own
 
 
-@pytest.mark.skipif(not ROUNDS_AS_FILES, reason="bundles round halves upwards alone")
 def test_a_bundle_rounds_as_its_file_does() -> None:
     """brevitas' network as it is, halves to even, on all that its input holds: every integer of its output."""
     found = read(of_file("w4_integer_bias"))
     assert found.imported.rounded == {} and found.imported.rounding == "half_even"
     (deviation,) = found.deviations(sample(found, 200))
     assert (deviation.values, deviation.different) == (2000, 0)
-
-
-@pytest.mark.skipif(ROUNDS_AS_FILES, reason="bundles round as their files do")
-def test_halves_to_even_differ_by_roundings_alone() -> None:
-    """What is not exact is where sums lie midway; every layer by itself, on the file's own numbers, is off by one."""
-    found = read(of_file("w4_integer_bias"))
-    images = sample(found, 50)
-    tensors = every_quantiser(found.model, images)
-    integers = integers_of(images, found.lowered.quantisers["input"])
-    given = {name: (tensors[name] / found.imported.scales[name]).round().astype(np.int8) for name in tensors}
-    different = 0
-    for name, expected in given.items():
-        before = {key: value for key, value in given.items() if key != name}
-        ours = golden.run(found.imported.bundle, integers, before)[name]
-        off = np.abs(ours.astype(int) - expected)
-        assert off.max() <= 1, name
-        different += int((off > 0).sum())
-    assert different > 0  # there are halves
-
-
-def every_quantiser(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What the quantisers of activations but those of the addition give, real, by layer."""
-    makers = {node.output[0]: node.op_type for node in model.graph.node}
-    quants = [node for node in model.graph.node if node.op_type == "Quant"]
-    found = [node.output[0] for node in quants if makers.get(node.input[0]) in ("Conv", "Gemm", "Relu")]
-    changed = onnx.ModelProto()
-    changed.CopyFrom(model)
-    del changed.graph.output[:]
-    changed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in found)
-    results = dict(zip(("c1", "c2", "r2", "c3", "fc"), onnx_run.runner(changed)(images), strict=True))
-    return {name: real.reshape(*real.shape[:2], *(real.shape[2:] or (1, 1))) for name, real in results.items()}
 
 
 def test_batch_norm_goes_into_scales_and_biases() -> None:

@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional
 
 from pymodel.frontend.graph import INPUT, Graph, Node
-from tests.helpers.topology_keys import CLIP, PADS
 
 
 def evaluate(graph: Graph, images: torch.Tensor) -> list[torch.Tensor]:
@@ -98,10 +97,8 @@ class _Random:
         getattr(self, str(self.rng.choice(steps)))(str(self.pick(3)))
 
     def pads(self, most: int) -> tuple[int, int, int, int]:
-        if PADS:
-            top, left, bottom, right = (int(one) for one in self.rng.integers(0, most + 1, 4))
-            return top, left, bottom, right
-        return (int(self.rng.integers(0, most + 1)),) * 4
+        top, left, bottom, right = (int(one) for one in self.rng.integers(0, most + 1, 4))
+        return top, left, bottom, right
 
     def conv(self, source: str) -> None:
         channels, *sizes = self.shapes[source]
@@ -145,7 +142,7 @@ class _Random:
     def limit(self, source: str) -> None:
         vector = self.pick(1)
         source = vector if vector and self.rng.random() < 0.3 else source
-        if CLIP and self.rng.random() < 0.4:
+        if self.rng.random() < 0.4:
             self.add("clip", [source], self.shapes[source], low=0.0, high=float(self.rng.uniform(0.5, 2)))
         else:
             self.add("relu", [source], self.shapes[source])

@@ -39,7 +39,7 @@ def test_requantise_is_the_definition(acc: list[int], shift: int, bits: int, rel
 
 @given(st.lists(st.integers(-(2**40), 2**40), min_size=1), st.integers(0, 31), st.integers(0, 12))
 def test_halves_to_even_as_pythons_round(numbers: list[int], shift: int, zeros: int) -> None:
-    """Of numbers that end in so many zeros, of which many are halves."""
+    """Numbers that end in so many zeros, of which many are halves."""
     acc = [(number >> zeros) << zeros for number in numbers]
     expected = [min(max(round(Fraction(a, 2**shift)), -128), 127) for a in acc]
     assert requantise(np.array(acc), shift, 8, False, rounding="half_even").tolist() == expected

@@ -431,8 +431,7 @@ def test_formats_are_part_of_what_is_computed(tensor):
 
 
 def test_identities_are_for_ever():
-    """Those of networks as they were built before padding of each side and upper bounds of ReLUs: hardware keeps its
-    number."""
+    """Identities as they were before padding of each side and upper bounds of ReLUs: hardware keeps its number."""
     assert [hardware(name)[1].packet_parser.identity for name in ("residual", "pools")] == [0xF244D5EB, 0x31593D30]
 
 
