@@ -62,8 +62,9 @@ def written(padding: int | tuple[int, ...]) -> int | list[int]:
     return padding if isinstance(padding, int) else list(padding)
 
 
+_Side = Annotated[int, bounds.PADDING.field()]
 PaddingSpec = Annotated[
-    int | tuple[int, ...],
+    _Side | tuple[_Side, ...],
     BeforeValidator(_padding),
     PlainSerializer(written),
     Field(description="rows and columns around the image: of all sides, or [top, left, bottom, right]"),

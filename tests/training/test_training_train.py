@@ -453,3 +453,4 @@ class _Cifar:
 
     name = "cifar10"
     classes = tuple(range(10))
+    shape = (3, 32, 32)
