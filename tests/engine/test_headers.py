@@ -469,6 +469,8 @@ def test_output_channelwise(rotations: int, To: int, steps: int, at_once: int) -
         "ACC_BITS": 9,
         "BIAS_BITS": 8,
         "OUT_BITS": BITS,
+        "LARGEST": 15,
+        "HALVES_TO_EVEN": False,
         "SCALE_BITS": 0,
         "SHIFT": 3,
         "RELU": False,
