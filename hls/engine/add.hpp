@@ -11,7 +11,8 @@ namespace psconv {
 // left, right, y: PIXELS pixels of GROUPS words of CHANNELS channels.
 //
 // \tparam C      configuration: PIXELS, GROUPS, CHANNELS; LEFT_BITS and RIGHT_BITS of an operand, LEFT_SHIFT and
-//                RIGHT_SHIFT to the common scale, SUM_BITS there; OUT_BITS, SHIFT, RELU, LARGEST, HALVES_TO_EVEN of an output
+//                RIGHT_SHIFT to the common scale, SUM_BITS there; OUT_BITS, SHIFT, RELU, LARGEST, HALVES_TO_EVEN of an
+//                output
 // \tparam Left   AXI4-Stream beat, or ap_uint, that carries a word of the left operand
 // \tparam Right  likewise of the right operand
 // \tparam Y      likewise of the output

@@ -50,8 +50,8 @@ template <class C, bool INVERTS> typename WindowGeometry<C>::Beat taken(typename
 // column_words: of each row that ends a window its columns from the left, of each the pieces of its block sets.
 //
 // \tparam C  configuration (WindowGeometry)
-// \tparam INVERTS  whether the sign bits of activations are inverted on the way, so that a zero outside the image stands
-//                  for the smallest number
+// \tparam INVERTS  whether the sign bits of activations are inverted on the way, so that a zero outside the image
+//                  stands for the smallest number
 // \tparam X  AXI4-Stream beat, or ap_uint, that carries a Beat
 template <class C, bool INVERTS = false, class X>
 void columns(hls::stream<X>& x, typename WindowGeometry<C>::ColumnStream& column_words) {

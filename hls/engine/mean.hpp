@@ -19,8 +19,9 @@ template <class C, bool MULTIPLIED = (C::MULTIPLIER > 1)> struct Mean {
   }
 };
 
-// Of any other number. A mean never saturates: its elements have OUT_BITS. (2 * sum + 1) * MULTIPLIER is made of the sum
-// alone, the narrowest operand that there is. The mean of an odd number is never a half; a half of an even one goes up.
+// Of any other number. A mean never saturates: its elements have OUT_BITS. (2 * sum + 1) * MULTIPLIER is made of the
+// sum alone, the narrowest operand that there is. The mean of an odd number is never a half; a half of an even one goes
+// up.
 template <class C> struct Mean<C, true> {
   static_assert(!C::HALVES_TO_EVEN || !C::DOUBLED, "no halves, or halves that go up");
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Pooling: the largest element, or the mean, of each channel of a window. The windows come from the feeder of
-// the convolution engine. Its zeros outside the image count in a mean, as they should. For the largest element of padded
-// windows the feeder moves activations with their sign bit inverted: then its zeros stand for the smallest number, and
-// never win against an element of the image, of which every window has one.
+// the convolution engine. Its zeros outside the image count in a mean, as they should. For the largest element of
+// padded windows the feeder moves activations with their sign bit inverted: then its zeros stand for the smallest
+// number, and never win against an element of the image, of which every window has one.
 #ifndef PSCONV_POOL_HPP
 #define PSCONV_POOL_HPP
 

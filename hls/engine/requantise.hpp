@@ -2,7 +2,8 @@
 //
 // Sums -> output activations. Defined in docs/reference/interfaces.md, "Numbers".
 //
-// \tparam C           configuration: SHIFT, RELU, LARGEST, OUT_BITS, HALVES_TO_EVEN; of an engine (geometry.hpp) for Scales
+// \tparam C           configuration: SHIFT, RELU, LARGEST, OUT_BITS, HALVES_TO_EVEN; of an engine (geometry.hpp) for
+//                     Scales
 // \tparam SCALE_BITS  of a factor; 0: there are none
 // \tparam W           bits of a sum
 #ifndef PSCONV_REQUANTISE_HPP

@@ -108,7 +108,7 @@ def run_all(
     sizes = [sink.count * sink.word_bytes for sink in sinks]
     if words.size != len(images) * sum(sizes):
         raise ConfigError(f"C simulation: {program} is of another shape: it gave {words.size} bytes")
-    parts = np.split(words.reshape(len(images), -1), np.cumsum(sizes[:-1]), axis=1)
+    parts = np.split(words.reshape(len(images), sum(sizes)), np.cumsum(sizes[:-1]), axis=1)
     return [
         sink.unpack(np.ascontiguousarray(part).reshape(-1, sink.word_bytes), "output beats")
         for sink, part in zip(sinks, parts, strict=True)

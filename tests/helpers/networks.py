@@ -176,7 +176,7 @@ NETWORKS: dict[str, tuple[Network, dict[str, dict[str, Any]]]] = {
             {"op": "avgpool", "name": "p", "input": "s", "kernel": 2, "stride": 1, "padding": [1, 0, 0, 1]},
             {"op": "relu", "name": "r", "input": "p", "clip": 3.0},
             conv("c", "r", 5, support={"taps": [[0, 8], [4]]}) | {"padding": [2, 0, 0, 2]},
-            {"op": "linear", "name": "fc", "input": "c", "out_features": 4, "relu": True, "clip": 7.0},
+            {"op": "linear", "name": "fc", "input": "c", "out_features": 24, "relu": True, "clip": 7.0},
             height=5,
             width=8,
         ),

@@ -164,15 +164,20 @@ def test_weight_beats_come_back_and_are_the_rom_turned_round(shape: EngineShape,
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NETWORKS if not name.startswith(("three readers", "channel by channel"))]
+    "name", [name for name in NETWORKS if not name.startswith(("three readers", "channel by channel", "even kernels"))]
 )
 def test_cpp_is_the_golden_model(name: str, tmp_path: Path) -> None:
     bundle, dataflow = made(*NETWORKS[name])
     images = some_images(bundle, 3)
     cpp.write(tmp_path, dataflow, name)
     program = csim.build(tmp_path)
-    result = csim.run(program, images, dataflow.source.words, dataflow.sink.words, beats(dataflow))
-    np.testing.assert_array_equal(result, golden.run(bundle, images)[bundle.network.output])
+    words = [sink.words for sink in dataflow.sinks]
+    found, expected = (
+        csim.run_all(program, images, dataflow.source.words, words, beats(dataflow)),
+        golden.run(bundle, images),
+    )
+    for sink, result in zip(dataflow.sinks, found, strict=True):
+        np.testing.assert_array_equal(result, expected[sink.layer])
 
 
 @pytest.mark.skipif(csim.amd_include() is None, reason="the hls4ml package is not installed")
