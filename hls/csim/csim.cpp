@@ -16,8 +16,8 @@
 // OUTPUT WEIGHTS: the weight beats of the images, of each image those of one port after the other, as bytes
 // of TDATA. Where WEIGHTS ends before the images do, it is given again from its start.
 //
-// A network with several outputs (PSCONV_OUTPUTS) has a port for each; OUTPUT gets, of each image, the beats of one port
-// after the other.
+// A network with several outputs (PSCONV_OUTPUTS) has a port for each; OUTPUT gets, of each image, the beats of one
+// port after the other.
 //
 // The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
 #include <cstdio>
