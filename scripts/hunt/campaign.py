@@ -37,6 +37,10 @@ class Campaign(Protocol):
     aim: int  # cases that docs/measurements/hunt.md promises
     seconds: float  # of processors that one case may take before it is called a hang; ten times as many by the clock
 
+    def prepare(self) -> None:
+        """Compiles, once, what all cases share, so that it counts in the time of none. Here: there is nothing."""
+        return
+
     def draw(self, rng: np.random.Generator) -> Case:
         """A random case; all that is random about it comes from `rng`."""
 

@@ -13,13 +13,13 @@ from pymodel.engine.cycles import FEEDER_STAGES, LEAST_STAGE, OPEN_DEPTH, STAGES
 from pymodel.top.cycles import latency, processes, slowest, stream_depths_between
 from pymodel.top.dataflow import Dataflow
 from scripts.hunt import small_networks
-from scripts.hunt.campaign import Case, Fault
+from scripts.hunt.campaign import Campaign, Case, Fault
 
 MOST_EVENTS = 150_000  # of all processes and images: seconds at most
 FEEDERS = ("_columns", "_windows", "_pixels")
 
 
-class Depths:
+class Depths(Campaign):
     """Networks as RTL with random write stages, in the cycle model, for many images."""
 
     name = "depths"

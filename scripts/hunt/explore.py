@@ -29,7 +29,7 @@ from pymodel.network.topology import Conv, Shape, Weighted
 from pymodel.network.topology import Network as Layers
 from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import build
-from scripts.hunt.campaign import Case, Declined, Fault
+from scripts.hunt.campaign import Campaign, Case, Declined, Fault
 
 _SUPPORTS = ("dense", "PS1_P2", "PS4_P4", "PSD2_P3", "PS2_P6")
 _CHOICES = 160  # of a network at most, of all that its layers' options make
@@ -47,7 +47,7 @@ class Priced:
         return all(self.amounts[kind] <= most for kind, most in limits.items())
 
 
-class Explore:
+class Explore(Campaign):
     name = "explore"
     help = "optimum and feasibility of the chosen parallelism against all choices of tiny networks, streams included"
     aim = 2000

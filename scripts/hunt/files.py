@@ -34,7 +34,7 @@ from pymodel.counts.energy import COSTS_FILE
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import make_support
 from pymodel.network.topology import Network
-from scripts.hunt.campaign import Case, Fault
+from scripts.hunt.campaign import Campaign, Case, Fault
 from scripts.places import ROOT
 
 _MESSAGE = 3000  # characters of one that somebody reads
@@ -626,7 +626,7 @@ def _twice(node: yaml.Node | None) -> bool:
     return isinstance(node, yaml.SequenceNode) and any(map(_twice, node.value))
 
 
-class Files:
+class Files(Campaign):
     """Damaged files of every kind that psconv reads."""
 
     name = "files"

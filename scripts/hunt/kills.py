@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 
 from pymodel.common.records import read_yaml
-from scripts.hunt.campaign import Case, Fault
+from scripts.hunt.campaign import Campaign, Case, Fault
 from scripts.hunt.processes import VARIABLE, left
 from scripts.places import ROOT
 
@@ -64,7 +64,7 @@ class Undisturbed:
     seconds: float
 
 
-class Kills:
+class Kills(Campaign):
     """The campaign. Undisturbed runs are kept for the cases that come after in the same process."""
 
     name = "kills"

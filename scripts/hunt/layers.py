@@ -28,7 +28,7 @@ from pymodel.network.topology import window_positions
 from pymodel.top import cycles
 from scripts.designs import engine_of
 from scripts.hunt import integers
-from scripts.hunt.campaign import Case, Declined, Fault
+from scripts.hunt.campaign import Campaign, Case, Declined, Fault
 
 PLAIN = {
     "kernel": 3,
@@ -49,7 +49,7 @@ PLAIN = {
 PARALLEL = {"To": 1, "R": 1, "Tx": 1, "Tb": 1, "fold": 1, "packing": 1, "feed": "windows"}
 
 
-class Layers:
+class Layers(Campaign):
     """Layers in the golden model, and their weights packed and unpacked. A case is a configuration of `psconv run`."""
 
     name = "layers"

@@ -23,13 +23,13 @@ from pymodel.top.dataflow import NETWORK, Dataflow
 from pymodel.top.packets import weight_beats
 from rtl_tb.runner import SimResult
 from scripts.hunt import integers, small_networks
-from scripts.hunt.campaign import Case, Fault
+from scripts.hunt.campaign import Campaign, Case, Fault
 
 MOST_CYCLES = 20_000  # of a simulation without stalls: seconds
 MOST_PROCESSES, MOST_LANES = 28, 64  # that HLS and Verilator compile in less than a minute
 
 
-class Networks:
+class Networks(Campaign):
     """Networks as RTL beside integers of their own and the cycle model."""
 
     name = "networks"

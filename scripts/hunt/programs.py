@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from openhls import HlsError, compile_hls
+from openhls.simulation import tools
 from openhls.simulation.rtl import SimulationError
 
 from psconv.common.places import INCLUDE
 from scripts.hunt import kernel_bench, kernels
-from scripts.hunt.campaign import Case, Declined, Fault
+from scripts.hunt.campaign import Campaign, Case, Declined, Fault
 
 RUNS = 3  # calls of a kernel: static words outlive the first
 CLOCKS = {"xcup": (3.33, 5.0, 8.0, 15.0, 30.0), "ecp5": (10.0, 20.0, 50.0, 100.0)}  # ns
@@ -26,13 +27,17 @@ REASONS = (
 )
 
 
-class Programs:
+class Programs(Campaign):
     """A case: target and clock in ns, seeds of words and stalls, the kernel."""
 
     name = "programs"
     help = "random C++ kernels: compiled with AMD's headers and run, against openhls' RTL under random stalls"
     aim = 1000
     seconds = 120.0
+
+    def prepare(self) -> None:
+        kernel_bench.prepared()
+        tools.prepared()
 
     def draw(self, rng: np.random.Generator) -> Case:
         target = "xcup" if rng.random() < 0.7 else "ecp5"

@@ -10,6 +10,7 @@ from importlib import import_module
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, TypeVar
 
 from psconv.common.fresh import content_key
 from pymodel.common.errors import ConfigError
@@ -19,6 +20,8 @@ from scripts.hunt.campaign import Campaign, Case
 from scripts.hunt.judge import Worker, drawn
 from scripts.hunt.log import FAULTS, Log, Outcome
 from scripts.places import ROOT
+
+T = TypeVar("T")
 
 _LOOK_SECONDS = 0.02
 _SMALLER_SECONDS = 120.0  # that making a fault small may take, beside the case that is at work
@@ -61,6 +64,7 @@ def hunt(campaign: Campaign, request: Hunt, say: Callable[[str], None]) -> Log:
     if log.stale:
         say(f"{campaign.name}: the program has changed since {log.stale} cases were judged: they are judged again")
     start, told = time.monotonic(), time.monotonic()
+    _apart(campaign.prepare)
     # The workers live in a folder of this hunt, so that two hunts in one folder do not meet.
     workers = [
         Worker(campaign, request.out / "work" / f"{campaign.name}_{request.seed}", at) for at in range(request.jobs)
@@ -130,7 +134,7 @@ def _indices(log: Log, request: Hunt) -> Iterator[int]:
 
 def _fault(campaign: Campaign, request: Hunt, worker: Worker, outcome: Outcome) -> str:
     """Makes the case of a fault small, writes it, and says how to repeat it."""
-    case, least = _drawn_apart(campaign, request.seed, outcome.index), outcome
+    case, least = _apart(drawn, campaign, request.seed, outcome.index), outcome
     if outcome.verdict != "hang":
         case, least = _smallest(campaign, worker, case, outcome)
     path = request.out / "faults" / f"{campaign.name}_{request.seed}_{outcome.index}.json"
@@ -148,10 +152,10 @@ def _fault(campaign: Campaign, request: Hunt, worker: Worker, outcome: Outcome) 
     return f"{campaign.name} {outcome.index}: {least.verdict}: {least.text}\n  python -m scripts hunt --case {path}"
 
 
-def _drawn_apart(campaign: Campaign, seed: int, index: int) -> Case:
-    """A case, drawn in a process that ends: this one stays without threads, for those that are forked from it."""
+def _apart(function: Callable[..., T], *args: Any) -> T:
+    """Its result, from a process that ends: this one stays without threads, for those that are forked from it."""
     with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        return pool.submit(drawn, campaign, seed, index).result()
+        return pool.submit(function, *args).result()
 
 
 def _smallest(campaign: Campaign, worker: Worker, case: Case, outcome: Outcome) -> tuple[Case, Outcome]:

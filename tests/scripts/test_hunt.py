@@ -14,13 +14,13 @@ import pytest
 from pymodel.common.errors import ConfigError
 from scripts import hunt
 from scripts.hunt import runner
-from scripts.hunt.campaign import Declined, Fault
+from scripts.hunt.campaign import Campaign, Declined, Fault
 from scripts.hunt.judge import judge
 from scripts.hunt.log import Log
 from tests.helpers.places import FOUND
 
 
-class Numbers:
+class Numbers(Campaign):
     """Numbers from 0 to 99, of which some are met with each of the outcomes."""
 
     name, help, aim, seconds = "numbers", "numbers", 5, 0.5
@@ -51,6 +51,19 @@ class Numbers:
     def smaller(self, case: dict):
         yield {"number": case["number"] // 2}
         yield {"number": case["number"] - 1}
+
+
+class Prepared(Numbers):
+    """Numbers that share what takes longer than a case may."""
+
+    def prepare(self) -> None:
+        ends = time.process_time() + 2 * self.seconds
+        while time.process_time() < ends:
+            pass
+        Path("prepared").touch()
+
+    def check(self, case: dict, folder: Path) -> None:
+        assert Path("prepared").exists()
 
 
 def run(tmp_path: Path, seed: int = 1, cases: int = 60, jobs: int = 2) -> tuple[Log, list[str]]:
@@ -96,6 +109,12 @@ def test_a_case_that_others_keep_from_the_processors_is_no_hang(tmp_path):
     slow = Numbers()
     slow.slow = 4 * slow.seconds
     assert runner.repeat(slow, {"number": 5}, tmp_path).verdict == "good"
+
+
+def test_what_all_cases_share_counts_in_the_time_of_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log = runner.hunt(Prepared(), runner.Hunt(1, 2, None, 1, tmp_path), lambda text: None)
+    assert [outcome.verdict for outcome in log.outcomes.values()] == ["good", "good"]
 
 
 def test_a_hunt_goes_on_where_it_was_stopped(tmp_path):
