@@ -173,20 +173,41 @@ def _used_taps(shape: EngineShape, words: Words | None) -> list[int]:
 
 def _wired(shape: EngineShape) -> list[tuple[int, int, int, int]]:
     """What each element is wired to, rotation by rotation of each pixel: (block, position in the ring, row, column)."""
-    assert isinstance(shape.support, Support), "an engine without a ring has no memories in its place"
-    elements = [(variant, *divmod(tap, shape.kernel)) for variant, tap in shape.support.elements()]
+    support = _ring_of(shape)
     return [
-        (block, (variant - rotation) % shape.P, row, column + pixel * shape.stride)
+        (block, *place)
         for pixel in range(shape.Tx)
         for rotation in range(shape.R)
         for block in range(shape.Tb)
-        for variant, row, column in elements
+        for place in _rotation(support, shape.P, rotation, pixel * shape.stride)
     ]
+
+
+def _rotation(support: Support, P: int, rotation: int, column: int) -> list[tuple[int, int, int]]:
+    """What the elements of a block are wired to in one rotation of the pixel that begins at a column."""
+    return [
+        ((variant - rotation) % P, tap // support.kernel, column + tap % support.kernel)
+        for variant, tap in support.elements()
+    ]
+
+
+def _ring_of(shape: EngineShape) -> Support:
+    assert isinstance(shape.support, Support), "an engine without a ring has no memories in its place"
+    return shape.support
 
 
 def ring_places(shape: EngineShape) -> int:
     """Activations of the ring that lanes are wired to; lanes of several rotations and pixels may share one."""
-    return len(set(_wired(shape)))
+    return shape.Tb * _block_places(_ring_of(shape), shape.P, shape.R, shape.Tx, shape.stride)
+
+
+@cache
+def _block_places(support: Support, P: int, R: int, Tx: int, stride: int) -> int:
+    """Those of one block."""
+    columns = [pixel * stride for pixel in range(Tx)]
+    return len(
+        {place for rotation in range(R) for column in columns for place in _rotation(support, P, rotation, column)}
+    )
 
 
 def feeder_memories(feeder: WindowShape, piece_bits: int) -> list[Memory]:

@@ -13,6 +13,7 @@ hls/engine/products.hpp does it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from pymodel.common.errors import ConfigError
 
@@ -42,6 +43,7 @@ def most_products(weight_bits: int, activation_bits: int, multiplier_bits: int) 
     return 1 + max(0, multiplier_bits - weight_bits - 1) // least
 
 
+@cache
 def fields(products: int, weight_bits: int, activation_bits: int, lanes: int, multiplier_bits: int) -> Fields:
     """The fields that hold sums of as many products as possible, up to the `lanes` products that there are to add.
 

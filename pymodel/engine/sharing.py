@@ -8,7 +8,7 @@ further on. docs/reference/engine.md, "Several products in one multiplier".
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple, TypeVar
@@ -56,9 +56,10 @@ def packed_sums(
         apart += [(output, lane) for output in outputs[whole:] for lane in range(lanes)]
     if apart:
         places: dict[tuple[int, ...], list[Product]] = defaultdict(list)
-        for product in apart:
-            own = fold > 1 or channelwise  # activations of its own for each rotation, as far as is looked for here
-            places[_places(support, To, lanes, product, own)].append(product)
+        own = fold > 1 or channelwise  # activations of its own for each rotation, as far as is looked for here
+        place = _own_place if own or not isinstance(support, Support) else _places(support)
+        for output, lane in apart:
+            places[place(output // To, lane)].append((output, lane))
         for chosen in _chosen(list(places.values()), packing):
             found[tuple(output for output, _ in chosen)].append(tuple(lane for _, lane in chosen))
     return tuple(PackedSum(outputs, part) for outputs in sorted(found) for part in _batches(found[outputs], group))
@@ -69,18 +70,21 @@ def _batches(items: Sequence[_T], size: int) -> Iterator[tuple[_T, ...]]:
         yield tuple(items[start : start + size])
 
 
-def _places(support: Support | BlockSupport, To: int, lanes: int, product: Product, own: bool) -> tuple[int, ...]:
-    """What tells the activations of a lane in all folds: equal for lanes that share them.
+def _own_place(rotation: int, lane: int) -> tuple[int, ...]:
+    """What tells the activations of a lane where no other rotation has a lane that shares them."""
+    return rotation, lane
 
-    own: whether no lane of another rotation shares them.
-    """
-    output, lane = product
-    rotation = output // To
-    if own or not isinstance(support, Support):
-        return rotation, lane
-    block, element = divmod(lane, support.nonzeros)
-    variant, tap = support.elements()[element]
-    return block, (variant - rotation) % support.period, tap
+
+def _places(support: Support) -> Callable[[int, int], tuple[int, ...]]:
+    """The same where lanes of several rotations meet in the ring: equal for those that share an activation."""
+    elements = support.elements()
+
+    def place(rotation: int, lane: int) -> tuple[int, ...]:
+        block, element = divmod(lane, len(elements))
+        variant, tap = elements[element]
+        return block, (variant - rotation) % support.period, tap
+
+    return place
 
 
 def _chosen(places: Sequence[Sequence[Product]], packing: int) -> Iterable[tuple[Product, ...]]:
@@ -91,12 +95,14 @@ def _chosen(places: Sequence[Sequence[Product]], packing: int) -> Iterable[tuple
     met = Counter(pair for products in places for pair in combinations([output for output, _ in products], 2))
     for products in places:
         left = sorted(products)
-        while left:
+        while len(left) > packing:
             first = max(
-                combinations(left, 2) if len(left) > 1 else [(left[0],)],
-                key=lambda pair: (met[tuple(output for output, _ in pair)], [-output for output, _ in pair]),
+                combinations(left, 2),
+                key=lambda pair: (met[pair[0][0], pair[1][0]], [-output for output, _ in pair]),
             )
             more = [product for product in left if product not in first][: packing - len(first)]
             chosen = tuple(sorted([*first, *more]))
             left = [product for product in left if product not in chosen]
             yield chosen
+        if left:
+            yield tuple(left)
