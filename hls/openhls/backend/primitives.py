@@ -15,6 +15,7 @@ from openhls.backend.storage import fifo_in_block
 _FRONT = 4  # words between a FIFO's block memory and its output register: cycles from a pop to the word that follows
 _UNCHECKED = ", no_rw_check"  # yosys need not make the old word of an edge that writes the same one
 _CONSTANT_BITS = 32768  # of one literal; Verilator takes up to 65536
+_WIDE = 512  # bits of a word of which Verilator's C++ for the loop has more lines than for its words one by one
 
 
 def address_bits(depth: int) -> int:
@@ -48,12 +49,16 @@ def _clocked(statements: Iterable[str], enable: str | None = None) -> str:
 
 
 def _contents(words: Sequence[int] | None, width: int, memory: str = "mem") -> str:
-    """The words as a few long constants that loops copy into `memory`.
+    """The words as a few long constants that loops copy into `memory`; wide words one by one.
 
-    An assignment per word takes Verilator's C++ compiler several times as long, and so do unrolled loops.
+    An assignment per narrow word takes Verilator's C++ compiler several times as long, and so do unrolled loops. Of a wide
+    word the loop has a statement for each 32 bits.
     """
     if words is None:
         return ""
+    if width > _WIDE:
+        lines = [f"    {memory}[{at}] = {width}'h{word:x};\n" for at, word in enumerate(words)]
+        return "".join(["  initial begin\n", *lines, "  end\n"])
     pragma = "    // verilator unroll_disable\n"
     if not any(words):
         return f"  initial begin\n{pragma}    for (int k = 0; k < {len(words)}; k++) {memory}[k] = '0;\n  end\n"

@@ -142,3 +142,22 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<short>& y) {
   for (int i = 0; i < 4; ++i) y.write(d[i]);
 }
 }  // small_table
+
+namespace constants_of_wide_words {
+void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<64>>& y) {
+  // clang-format off
+  static const ap_uint<640> d[5] = {
+    ap_uint<640>("0x6b0d549b6f03675a1600a35a099950d836f675cc81e74ef5e8e25d940ed904759531985d5d9dc9f81818e811892f902bd23f0824128b2f330c5c7fd0a6a3a4506513270e269e0d37f2a74de452e6b438", 16),
+    ap_uint<640>("0x0cb1e29c658cda1495e60af593bd04cf0fd630f1f29d0da9953f48f1a09f76b5a170b33839263059f28c105d1fb17c2390c192cfd3ac94af0f21ddb66cad4a268d116ece1738f7d93d9c172411e20b8f", 16),
+    ap_uint<640>("0x923a736994e3bf911a61dbe22e44158bae97ba94d0eda82f8f6d05584ef8aa38922766581e27a1c08a6a63ec24ede6a46b4cb2424a23d5962217beaddbc496cb8e81973e0becd7b03898d190f9ebdacc", 16),
+    ap_uint<640>("0xec66a78795e761d17731af10506bf2efc6f877186d76b07e881ed162ae2eb1547f15052434b9b5df9e7769b10f4205b4907a70c31012f037b64ce4228c38fb2918f135d25f557203301850c5a38fd547", 16),
+    ap_uint<640>("0x9be4bcfc49b64a0872e6cc3ababced2057ee05cde00902c77ebff206867347214cdd2055930d6eaf14f4733f3e7d1bfbc7a2ea20b2f14c942e05319acb5c74273f98e2774cbd87ad5c90a9587403e430", 16),
+  };
+  // clang-format on
+  for (int i = 0; i < 12; ++i) {
+    Word v = x.read();
+    ap_uint<640> w = d[v % 5];
+    y.write(w(63, 0) ^ w(639, 576) ^ w(351, 288));
+  }
+}
+}  // constants_of_wide_words
