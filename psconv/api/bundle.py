@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,32 @@ class Bundle(on_disk.Bundle):
         given = golden.as_input(self, numbers(images))
         for start in range(0, max(len(given), 1), golden.BATCH):
             yield golden.run(self, given[start : start + golden.BATCH])
+
+
+@dataclass(frozen=True)
+class Written:
+    """A bundle in a file, as commands tell of it. weights: of all layers, nonzero or not."""
+
+    bundle: str
+    layers: int
+    weights: int
+    nonzero_weights: int
+    input_format: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def facts(bundle: Bundle, path: Path) -> dict[str, Any]:
+    """The fields of `Written`."""
+    written = Written(
+        bundle=str(path),
+        layers=len(bundle.network.layers),
+        weights=sum(weights.size for weights in bundle.weights.values()),
+        nonzero_weights=sum(int(np.count_nonzero(weights)) for weights in bundle.weights.values()),
+        input_format=str_of(bundle.formats[INPUT]),
+    )
+    return written.to_json()
 
 
 def load(path: Path | str) -> Bundle:

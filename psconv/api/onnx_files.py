@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from psconv.api.bundle import Bundle, str_of
+from psconv.api.bundle import Bundle, Written, facts
 from pymodel.common import bounds
 from pymodel.common.arrays import Array, Floats
 from pymodel.common.errors import NEEDS_TORCH, ConfigError
@@ -29,7 +29,7 @@ CHECKED = 4  # images on which an exported file is compared with its bundle
 
 
 @dataclass(frozen=True)
-class ImportResult:
+class ImportResult(Written):
     """What an import came to.
 
     kind: float, QONNX or QDQ. supports: of layers whose weights are largely zero. rounded: by layer, what of a
@@ -38,12 +38,7 @@ class ImportResult:
     images, where these have labels: file_accuracy is the file's own.
     """
 
-    bundle: str
     kind: str
-    layers: int
-    weights: int
-    nonzero_weights: int
-    input_format: str
     input_scale: float
     rounding: str
     supports: list[str]
@@ -52,9 +47,6 @@ class ImportResult:
     deviations: list[dict[str, Any]]
     file_accuracy: float | None
     fixed_accuracy: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -116,12 +108,8 @@ def import_onnx(
         entering = given.images if kind == "float" else integers_of(given.images, lowered.quantisers[INPUT])
         fixed_accuracy = bundle.evaluate(entering.reshape(-1, *bundle.network.input.shape), given.labels)
     return ImportResult(
-        bundle=str(out),
+        **facts(bundle, out),
         kind=kind,
-        layers=len(bundle.network.layers),
-        weights=sum(weights.size for weights in bundle.weights.values()),
-        nonzero_weights=sum(int(np.count_nonzero(weights)) for weights in bundle.weights.values()),
-        input_format=str_of(bundle.formats[INPUT]),
         input_scale=made.scale,
         rounding=made.rounding,
         supports=[str(one) for one in pruned],

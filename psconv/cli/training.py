@@ -23,10 +23,16 @@ def train(
     sets: Sets = None,
     as_json: Json = False,
 ) -> None:
-    """Trains a pSConv network in PyTorch (needs the package's `train` extra)."""
+    """Trains a pSConv network in PyTorch (needs the package's `train` extra).
+
+    In the file, `network: {name: resnet18, variant: PSD1_P16}` is one of ours; with `python: my_model.py:make_model` in
+    place of the name, it is a module of your own, whose convolutions get the support (docs/guide/own_network.md).
+    """
     with _torch():
         from pymodel.training import train as training
-    show.result("Training", training.train(config, out, resume, tuple(sets or ())).to_json(), as_json)
+    with redirect_stdout(sys.stderr):  # what the user's own program prints
+        result = training.train(config, out, resume, tuple(sets or ()))
+    show.result("Training", result.to_json(), as_json)
 
 
 def quantize(
@@ -97,15 +103,16 @@ def quantize(
     )
     with _torch():
         from pymodel.training.quantise import quantise
-    result = quantise(
-        run_dir,
-        out,
-        weight_bits=weight_bits,
-        activation_bits=activation_bits,
-        qat=qat,
-        resume=resume,
-        overrides=tuple(sets or ()),
-    )
+    with redirect_stdout(sys.stderr):  # what the user's own program prints
+        result = quantise(
+            run_dir,
+            out,
+            weight_bits=weight_bits,
+            activation_bits=activation_bits,
+            qat=qat,
+            resume=resume,
+            overrides=tuple(sets or ()),
+        )
     if result:  # none in the other processes of torchrun
         show.result("Bundle", result.to_json(), as_json)
 
@@ -146,7 +153,8 @@ def sweep(
     """Trains, quantises and judges several variants of a network, side by side."""
     with _torch():
         from pymodel.training import sweep as sweeping
-    result = sweeping.sweep(config, out, tuple(variants), results, tuple(sets or ()))
+    with redirect_stdout(sys.stderr):  # what the user's own program prints
+        result = sweeping.sweep(config, out, tuple(variants), results, tuple(sets or ()))
     if result:
         show.result("Sweep", result.to_json(), as_json)
 

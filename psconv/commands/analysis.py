@@ -5,7 +5,7 @@ Everything is computed from the definitions in pymodel (storage, traffic, energy
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from psconv.common.tables import Row
 from pymodel.counts.energy import PARTS, Costs, Energy, network_energy
 from pymodel.counts.storage import FORMATS, Storage, network_storage, total
 from pymodel.counts.traffic import Buffers, EngineOptions, Traffic, network_traffic
-from pymodel.network.supports import PAPER_VARIANTS
-from pymodel.nn.variants import make_network
+from pymodel.nn.variants import Family
 
 MIB = 8 * 2**20  # bits
 UJ = 1e6  # pJ
@@ -30,17 +29,15 @@ class Setting:
     costs: Costs = field(default_factory=Costs.load)
 
 
-def storage_rows(
-    network: str, dataset: str, variants: Sequence[str] = PAPER_VARIANTS, weight_bits: int = 8
-) -> list[Row]:
+def storage_rows(family: Family, weight_bits: int = 8) -> list[Row]:
     """Bits of all weights and indices, for each variant and format.
 
     bits_per_weight: all bits over the weights that may be nonzero. of_dense, of_periodic: all bits over those
     of the dense network, and of the periodic format (None where there is none). Raises ConfigError.
     """
-    rows, dense = [], total(network_storage(make_network(network, dataset), weight_bits))["dense"]
-    for variant in variants:
-        storage = total(network_storage(make_network(network, dataset, variant), weight_bits))
+    rows, dense = [], total(network_storage(family.dense, weight_bits))["dense"]
+    for variant, network in family.networks.items():
+        storage = total(network_storage(network, weight_bits))
         weights = min(part.weight_bits for part in storage.values()) // weight_bits
         for form in FORMATS:
             if form in storage:
@@ -60,15 +57,13 @@ def storage_rows(
     return rows
 
 
-def traffic_rows(
-    network: str, dataset: str, variants: Sequence[str] = PAPER_VARIANTS, setting: Setting | None = None
-) -> list[Row]:
+def traffic_rows(family: Family, setting: Setting | None = None) -> list[Row]:
     """Bits moved for one image, for each variant and format: DRAM, on-chip memory ports, registers.
 
     Raises ConfigError.
     """
     rows = []
-    for variant, traffic in _traffics(network, dataset, variants, setting or Setting()):
+    for variant, traffic in _traffics(family, setting or Setting()):
         engines = [layer.engine for layer in traffic.layers if layer.engine]
         dram = {part: traffic.total(f"dram_{part}_bits") for part in ("weight", "index", "activation")}
         rows.append(
@@ -87,9 +82,7 @@ def traffic_rows(
     return rows
 
 
-def energy_rows(
-    network: str, dataset: str, variants: Sequence[str] = PAPER_VARIANTS, setting: Setting | None = None
-) -> list[Row]:
+def energy_rows(family: Family, setting: Setting | None = None) -> list[Row]:
     """Energy of one image in uJ, for each variant and format, split as `pymodel.counts.energy.Energy` says.
 
     of_dense: over the dense network's. of_periodic: over the periodic format's (None where there is none).
@@ -97,12 +90,9 @@ def energy_rows(
     """
     setting = setting or Setting()
     energies = {
-        (variant, traffic.form): _sum(traffic, setting.costs)
-        for variant, traffic in _traffics(network, dataset, variants, setting)
+        (variant, traffic.form): _sum(traffic, setting.costs) for variant, traffic in _traffics(family, setting)
     }
-    dense = _sum(
-        network_traffic(make_network(network, dataset), "dense", setting.options, setting.buffers), setting.costs
-    )
+    dense = _sum(network_traffic(family.dense, "dense", setting.options, setting.buffers), setting.costs)
     return [
         {
             "variant": variant,
@@ -116,19 +106,17 @@ def energy_rows(
     ]
 
 
-def layer_energy_rows(network: str, dataset: str, variant: str, form: str, setting: Setting | None = None) -> list[Row]:
+def layer_energy_rows(family: Family, variant: str, form: str, setting: Setting | None = None) -> list[Row]:
     """Energy of one image in uJ layer by layer, for one variant in one format. Raises ConfigError."""
     setting = setting or Setting()
-    traffic = network_traffic(make_network(network, dataset, variant), form, setting.options, setting.buffers)
+    traffic = network_traffic(family.networks[variant], form, setting.options, setting.buffers)
     return [
         {"layer": layer, **_parts(energy), "total_uJ": energy.total / UJ}
         for layer, energy in network_energy(traffic, setting.costs).items()
     ]
 
 
-def periodicity_rows(
-    network: str, dataset: str, variants: Sequence[str] = PAPER_VARIANTS, setting: Setting | None = None
-) -> list[Row]:
+def periodicity_rows(family: Family, setting: Setting | None = None) -> list[Row]:
     """The papers' argument: how many times as much the other formats take as the periodic one.
 
     One row for each variant with a period and each other format: storage, DRAM bits and energy of one image,
@@ -136,11 +124,10 @@ def periodicity_rows(
     """
     setting = setting or Setting()
     stored = {
-        (row["variant"], row["format"]): row["of_periodic"]
-        for row in storage_rows(network, dataset, variants, setting.options.weight_bits)
+        (row["variant"], row["format"]): row["of_periodic"] for row in storage_rows(family, setting.options.weight_bits)
     }
     dram, energy = {}, {}
-    for variant, traffic in _traffics(network, dataset, variants, setting, with_dense=True):
+    for variant, traffic in _traffics(family, setting, with_dense=True):
         dram[variant, traffic.form] = traffic.total("dram_bits")
         energy[variant, traffic.form] = _sum(traffic, setting.costs).total
     return [
@@ -156,39 +143,32 @@ def periodicity_rows(
     ]
 
 
-def plot_storage(
-    network: str, dataset: str, folder: Path, variants: Sequence[str] = PAPER_VARIANTS, weight_bits: int = 8
-) -> list[Path]:
+def plot_storage(family: Family, folder: Path, weight_bits: int = 8) -> list[Path]:
     """Writes folder/storage.svg and .png: bits by variant and format; returns their paths.
 
     Raises ConfigError.
     """
-    rows = storage_rows(network, dataset, variants, weight_bits)
-    figure = plots.storage_bars(rows, f"{network}, {dataset}: stored bits, {weight_bits}-bit weights")
+    rows = storage_rows(family, weight_bits)
+    figure = plots.storage_bars(rows, f"{family.title}: stored bits, {weight_bits}-bit weights")
     return plots.write(figure, folder / "storage")
 
 
-def plot_energy(
-    network: str, dataset: str, folder: Path, variants: Sequence[str] = PAPER_VARIANTS, setting: Setting | None = None
-) -> list[Path]:
+def plot_energy(family: Family, folder: Path, setting: Setting | None = None) -> list[Path]:
     """Writes folder/energy.svg and .png: energy split by variant and format; returns their paths.
 
     Raises ConfigError.
     """
     setting = setting or Setting()
-    rows = energy_rows(network, dataset, variants, setting)
-    title = f"{network}, {dataset}: energy of an image ({setting.costs.name}; a model)"
+    rows = energy_rows(family, setting)
+    title = f"{family.title}: energy of an image ({setting.costs.name}; a model)"
     figure = plots.energy_bars(rows, title)
     return plots.write(figure, folder / "energy")
 
 
-def _traffics(
-    network: str, dataset: str, variants: Sequence[str], setting: Setting, with_dense: bool = False
-) -> Iterator[tuple[str, Traffic]]:
+def _traffics(family: Family, setting: Setting, with_dense: bool = False) -> Iterator[tuple[str, Traffic]]:
     """Each variant in each format it has. A sparse network in the dense format is the dense network: it comes
     with `with_dense` only, and a network without masks, equal in all formats, in the dense format only."""
-    for variant in variants:
-        made = make_network(network, dataset, variant)
+    for variant, made in family.networks.items():
         storage = network_storage(made, setting.options.weight_bits)
         possible = total(storage)
         sparse = possible["dense"] != possible["bitmap"]

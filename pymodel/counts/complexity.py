@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pymodel.network.supports import PAPER_VARIANTS
 from pymodel.network.topology import Conv, Linear, Network
-from pymodel.nn.variants import make_network
+from pymodel.nn.variants import Family
 
 
 @dataclass(frozen=True)
@@ -106,10 +105,9 @@ def complexity(network: Network, origin: Network | None = None) -> Complexity:
     return Complexity(network.name, layers, complexity(origin) if origin else None)
 
 
-def compare_variants(name: str, dataset: str, variants: tuple[str, ...] = PAPER_VARIANTS) -> dict[str, Complexity]:
-    """The counts of network `name` for `dataset` under each variant. Raises ConfigError for unknown names."""
-    dense = make_network(name, dataset)
-    return {variant: complexity(make_network(name, dataset, variant), dense) for variant in variants}
+def compare_variants(family: Family) -> dict[str, Complexity]:
+    """The counts of a network under each variant."""
+    return {variant: complexity(network, family.dense) for variant, network in family.networks.items()}
 
 
 def _layer(network: Network, layer: Conv | Linear) -> LayerComplexity:

@@ -51,16 +51,6 @@ class NetworkModule(nn.Module):
             raise ConfigError(f"layer {name}: op: must be conv, got {self.network.layer(name).op}")
         return block.conv
 
-    def nonzero_weights(self) -> int:
-        """Weights of convolutions and linear layers that may be nonzero."""
-        total = 0
-        for module in self.modules():
-            if isinstance(module, PSConv2d):
-                total += int((~module.pruned).sum())
-            elif isinstance(module, nn.Conv2d | nn.Linear):
-                total += module.weight.numel()
-        return total
-
 
 class Rectifier(nn.Module):
     """The ReLU at the end of a layer, with its upper bound, where the layer has them."""
@@ -136,6 +126,17 @@ class GlobalAverage(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # Not `mean`, which multiplies by 1 / (h * w) on some devices: a half would not be one any more.
         return x.sum(dim=(2, 3), keepdim=True) / (x.shape[2] * x.shape[3])
+
+
+def nonzero_weights(model: nn.Module) -> int:
+    """Weights of a model's convolutions and linear layers that may be nonzero."""
+    total = 0
+    for module in model.modules():
+        if isinstance(module, PSConv2d):
+            total += int((~module.pruned).sum())
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            total += module.weight.numel()
+    return total
 
 
 def _module(layer: topology.Layer, source: topology.Shape) -> nn.Module:

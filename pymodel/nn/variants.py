@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pymodel.common.errors import NEEDS_TORCH, ConfigError
 from pymodel.network import zoo
+from pymodel.network.supports import PAPER_VARIANTS
 from pymodel.network.topology import Network
+
+AS_IT_IS = "as it is"  # the variant of a network that none was chosen for
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A network under some variants. title: of tables. dense: what they are compared with. networks: by variant."""
+
+    title: str
+    dense: Network
+    networks: Mapping[str, Network]
+
+
+def family(name: str, dataset: str, variants: Sequence[str] = PAPER_VARIANTS) -> Family:
+    """The network `name` for `dataset` under variants (see `make_network`). Raises ConfigError."""
+    networks = {variant: make_network(name, dataset, variant) for variant in variants}
+    return Family(f"{name}, {dataset}", make_network(name, dataset), networks)
+
+
+def family_of(network: Network, variants: Sequence[str] = ()) -> Family:
+    """Any network, as it is or with its dense twin under variants. Raises ConfigError."""
+    dense = network.dense_twin()
+    networks = {variant: _under(dense, variant) for variant in variants} or {AS_IT_IS: network}
+    return Family(network.name, dense, networks)
 
 
 @lru_cache
@@ -16,9 +43,13 @@ def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0)
 
     Raises ConfigError for a name or a pair unknown, and where a baseline finds no PyTorch.
     """
+    return _under(zoo.make_network(name, dataset), variant, seed)
+
+
+def _under(dense: Network, variant: str, seed: int = 0) -> Network:
+    """A dense network under a variant."""
     if "@" not in variant:
-        return zoo.make_network(name, dataset, variant)
-    dense = zoo.make_network(name, dataset)
+        return zoo.apply_variant(dense, variant)
     try:
         from pymodel.nn.baselines import compressed
     except ModuleNotFoundError as error:

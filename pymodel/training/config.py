@@ -46,14 +46,39 @@ class Data(Strict):
 
 
 class NetworkChoice(Strict):
-    """Which network, by the names of pymodel.network.zoo."""
+    """Which network: by the names of pymodel.network.zoo, or a module of one's own."""
 
-    name: str = Field(description="see pymodel/network/zoo.py: `resnet18`, `vgg16`, ...")
+    name: str | None = Field(
+        None, description="see pymodel/network/zoo.py: `resnet18`, `vgg16`, ... Exactly one of `name` and `python`"
+    )
+    python: FileName | None = Field(
+        None,
+        description="or your own, `FILE.py:NAME`: a torch.nn.Module, or the function that returns one. FILE is looked "
+        "for beside this file",
+    )
     variant: str = Field(
         "dense",
-        description="support of 3x3 convolutions but the first and grouped ones; or a baseline: `SynFlow@PSD1_P16`",
+        description="support of 3x3 convolutions but the first and grouped ones; or, with `name`, a baseline: "
+        "`SynFlow@PSD1_P16`. `dense` leaves a module of your own as it is",
+    )
+    rule: dict[str, str | dict[str, list[list[int]]]] = Field(
+        {},
+        description="`python`: instead of `variant`, supports by the path of a convolution, in which `*` stands for "
+        "anything: `{layer1.*: PSD4_P8, layer2.*: PSD1_P16}`; the first that fits counts, the others stay as they are",
     )
     width: Width | None = Field(None, description="`resnet18`: channels of the first stage; none: 64")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> NetworkChoice:
+        if (self.name is None) == (self.python is None):
+            raise ValueError("name, python: exactly one must be given")
+        if self.rule and self.python is None:
+            raise ValueError(f"rule: must be left out with name: {self.name}; it is of a module of your own")
+        if self.rule and self.variant != "dense":
+            raise ValueError(f"variant: must be left out with rule, got {self.variant}")
+        if self.python is not None and "@" in self.variant:
+            raise ValueError(f"variant: must be a support with python, got the baseline {self.variant}")
+        return self
 
 
 class Optimiser(Strict):
@@ -150,7 +175,11 @@ def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:
     Raises ConfigError for an unreadable file, an unknown key or a value out of range.
     """
     content = overridden(read_kind(path, TRAINING), overrides)
-    return validated(TrainConfig, content, " ".join((str(path), *(f"--set {one}" for one in overrides))))
+    config = validated(TrainConfig, content, " ".join((str(path), *(f"--set {one}" for one in overrides))))
+    if config.network.python is None:
+        return config
+    place = str((path.parent / config.network.python).resolve())  # as it is found from the run's folder, too
+    return config.model_copy(update={"network": config.network.model_copy(update={"python": place})})
 
 
 def overridden(content: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from pymodel.common.arrays import Integers
 from pymodel.common.errors import ConfigError, validated
 from pymodel.common.records import json_text, read_json
 from pymodel.datasets.splits import Dataset, load_dataset
+from pymodel.frontend.from_torch import trace
+from pymodel.frontend.lower import lower
+from pymodel.frontend.module import to_module
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle, Note, check_name
 from pymodel.network.formats import BIAS_BITS, check_range
@@ -26,6 +29,7 @@ from pymodel.training.config import Schedule, TrainConfig, overridden
 from pymodel.training.distributed import is_main, joined
 from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
 from pymodel.training.fold import fold_batch_norm
+from pymodel.training.network import Trainable, own_network, variant_of
 from pymodel.training.train import Trainer, identity, kept, load_topology, run_file
 
 IDENTITY_IMAGES = 64
@@ -73,13 +77,26 @@ def quantise(
     config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     before = _float_accuracy(run_dir)
-    network = NetworkModule(load_topology(run_dir))
-    checkpoint.load_weights(network, run_dir / "model.pt")
+    network = _trained(config, dataset, run_dir)
     with locked(out.parent, out.name) if is_main() else nullcontext():
         fixed = to_fixed_point(network.eval(), dataset, config)
         if config.quantise.qat:
             _train_on(fixed, dataset, config, run_dir, resume)
         return _exported(fixed, dataset, config, before, out) if is_main() else None
+
+
+def _trained(config: TrainConfig, dataset: Dataset, run_dir: Path) -> NetworkModule:
+    """The network in `run_dir` with its weights; of a module of the user's own what it is in hardware."""
+    topology, weights = load_topology(run_dir), run_dir / "model.pt"
+    if config.network.python is None:
+        network = NetworkModule(topology)
+        checkpoint.load_weights(network, weights)
+        return network
+    own = own_network(config, dataset)
+    if own.network != topology:
+        raise ConfigError(f"network.python: {config.network.python}: is not the module that was trained in {run_dir}")
+    checkpoint.load_weights(own.module, weights)
+    return to_module(lower(trace(own.module, dataset.shape)))
 
 
 def _exported(
@@ -93,7 +110,7 @@ def _exported(
     result = QuantiseResult(
         name=config.name,
         dataset=dataset.name,
-        variant=config.network.variant,
+        variant=variant_of(config.network, bundle.network),
         weight_bits=config.quantise.weight_bits,
         activation_bits=config.quantise.activation_bits,
         per_channel=config.quantise.per_channel,
@@ -198,7 +215,8 @@ def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, r
     """Quantisation-aware training, in place: a training run of its own, with a log and checkpoints."""
     out = qat_folder(run_dir, config)
     with kept(out), joined(config.device) as process:
-        Trainer(qat_plan(config), dataset, process, out, fixed, resume).run()
+        subject = Trainable(fixed, fixed.network, variant_of(config.network, fixed.network))
+        Trainer(qat_plan(config), dataset, process, out, subject, resume).run()
 
 
 def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) -> TrainConfig:

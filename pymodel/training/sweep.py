@@ -18,10 +18,9 @@ from pymodel.common.records import read_json, write_json
 from pymodel.counts.complexity import complexity
 from pymodel.datasets.splits import load_dataset
 from pymodel.network.bundle import Bundle
-from pymodel.nn.baselines import initialised
 from pymodel.training.config import load_config
 from pymodel.training.distributed import is_main, world
-from pymodel.training.network import dense_network
+from pymodel.training.network import trainable
 from pymodel.training.quantise import quantise
 from pymodel.training.train import begun, load_topology, train
 
@@ -106,7 +105,7 @@ def _check(config_path: Path, folder: Path, variant: str, overrides: tuple[str, 
     """Raises ConfigError for a variant that is unknown or cannot be built, or whose folder holds another training."""
     config = load_config(config_path, _of(variant, overrides))
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
-    network = initialised(dense_network(config.network, dataset), variant, config.seed).network
+    network = trainable(config, dataset).network
     if (folder / "checkpoint.pt").exists():
         begun(config, folder, network, world())
 

@@ -29,14 +29,13 @@ from pymodel.common.kinds import TRAINING, of_mapping, wrong
 from pymodel.common.records import read_json, reading, write_json
 from pymodel.datasets.splits import Dataset, Split, load_dataset
 from pymodel.network.topology import Network
-from pymodel.nn.baselines import initialised
-from pymodel.nn.build import NetworkModule
+from pymodel.nn.build import nonzero_weights
 from pymodel.training import checkpoint
 from pymodel.training.augment import augment
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.distributed import Process, is_main, joined
 from pymodel.training.monitor import EpochRecord, Monitor, write_log, write_plot
-from pymodel.training.network import dense_network
+from pymodel.training.network import Trainable, trainable
 from pymodel.training.optimiser import make_optimiser, set_learning_rate
 
 EVALUATION_BATCH = 500
@@ -48,6 +47,7 @@ class _Purpose(IntEnum):
 
     ORDER = 0
     AUGMENT = 1
+    MODULE = 2  # what a module of the user's own draws in its forward, such as dropout
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
     config = load_config(config_path, overrides)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     with kept(out), joined(config.device) as process:
-        network = initialised(dense_network(config.network, dataset), config.network.variant, config.seed)
-        return Trainer(config, dataset, process, out, network, resume).run()
+        return Trainer(config, dataset, process, out, trainable(config, dataset), resume).run()
 
 
 @contextmanager
@@ -119,7 +118,7 @@ class _DeviceSplit:
 
 
 class Trainer:
-    """One training run of `network` in the folder `out`: optimiser, position, the loop that advances them.
+    """One training run of `subject` in the folder `out`: optimiser, position, the loop that advances them.
 
     Raises ConfigError where the folder holds a training and `resume` is not set, or holds another one.
     """
@@ -130,7 +129,7 @@ class Trainer:
         dataset: Dataset,
         process: Process,
         out: Path,
-        network: NetworkModule,
+        subject: Trainable,
         resume: bool = False,
     ) -> None:
         self.config, self.dataset, self.process, self.out = config, dataset, process, out
@@ -146,9 +145,9 @@ class Trainer:
         _choose_algorithms(config.deterministic)
         if config.threads is not None:
             torch.set_num_threads(config.threads)
-        network.network.only_output("training, which is of a classifier")
-        self.network = network
-        self.model = process.place(network)
+        subject.network.only_output("training, which is of a classifier")
+        self.subject, self.network = subject, subject.module
+        self.model = process.place(subject.module, subject.memory_format)
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.precision = _precision(config, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
@@ -171,7 +170,7 @@ class Trainer:
         if process.is_main:
             out.mkdir(parents=True, exist_ok=True)
             write_json(out / "config.json", config.model_dump(mode="json"))
-            write_json(out / "network.json", network.network.spec())
+            write_json(out / "network.json", subject.network.spec())
 
     @property
     def seconds(self) -> float:
@@ -216,6 +215,7 @@ class Trainer:
             self._generator(_Purpose.AUGMENT, self.epoch, self.step, self.process.rank),
         )
         labels = self.train_split.labels[chosen]
+        torch.manual_seed(self._seed(_Purpose.MODULE, self.epoch, self.step, self.process.rank))
         self.optimiser.zero_grad(set_to_none=True)
         with self._autocast():
             logits = self.runnable(self._real(pixels))
@@ -303,7 +303,7 @@ class Trainer:
 
     def _restore(self) -> None:
         """Go on from the checkpoint. Raises ConfigError where it belongs to another configuration."""
-        state = begun(self.config, self.out, self.network.network, self.process.world, self.device)
+        state = begun(self.config, self.out, self.subject.network, self.process.world, self.device)
         path = self.out / "checkpoint.pt"
         with reading(path, "train anew in another folder"):
             self._restore_from(path, state)
@@ -319,20 +319,20 @@ class Trainer:
 
     @property
     def _title(self) -> str:
-        return f"{self.config.name} {self.config.network.variant}"
+        return f"{self.config.name} {self.subject.variant}"
 
     def _finish(self) -> TrainResult:
         last = self.history[-1]
         result = TrainResult(
             name=self.config.name,
             dataset=self.dataset.name,
-            network=self.config.network.name,
-            variant=self.config.network.variant,
+            network=self.config.network.name or self.subject.network.name,
+            variant=self.subject.variant,
             epochs=self.epoch,
             test_accuracy=last["test_accuracy"],
             train_accuracy=last["train_accuracy"],
             train_loss=last["train_loss"],
-            weights=self.network.nonzero_weights(),
+            weights=nonzero_weights(self.network),
             seconds=round(last["seconds"], 1),
             device=_device_name(self.device, self.process.world),
             run_dir=str(self.out),
@@ -349,11 +349,14 @@ class Trainer:
     def _real(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels as the real values that the fixed-point input stands for."""
         real = (pixels.float() - self.dataset.zero_point) * self.dataset.input_format.scale
-        return real.contiguous(memory_format=torch.channels_last)
+        return real.contiguous(memory_format=self.subject.memory_format)
 
     def _generator(self, purpose: _Purpose, *position: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self._seed(purpose, *position))
+
+    def _seed(self, purpose: _Purpose, *position: int) -> int:
         words = np.random.SeedSequence([self.config.seed, purpose, *position]).generate_state(1, np.uint64)
-        return torch.Generator().manual_seed(int(words[0]))
+        return int(words[0])
 
     def _autocast(self) -> torch.autocast:
         enabled = self.precision != torch.float32
@@ -370,8 +373,9 @@ def _choose_algorithms(deterministic: bool) -> None:
 
 
 def identity(config: TrainConfig) -> dict[str, Any]:
-    """A configuration as far as it decides the result: the data may move."""
-    return config.model_dump(mode="json", exclude={"data": {"path"}})
+    """A configuration as far as it decides the result: the data may move, and the user's own file, whose network is
+    compared."""
+    return config.model_dump(mode="json", exclude={"data": {"path"}, "network": {"python"}})
 
 
 def begun(

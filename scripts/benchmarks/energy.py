@@ -14,6 +14,7 @@ from psconv.common.tables import Row
 from pymodel.counts.energy import Costs
 from pymodel.counts.traffic import Buffers, EngineOptions
 from pymodel.network.supports import PAPER_VARIANTS
+from pymodel.nn.variants import family
 from scripts.benchmarks.frame import Table
 
 PACKAGES = ("numpy", "torch")
@@ -32,9 +33,9 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
         periodic = [v for v in PAPER_VARIANTS if v.startswith("PS")]
         tables.append(Table(f"Over the periodic format: {network}", _gains(network, periodic, Setting())))
     progress("split")
-    tables.append(Table("uJ of an image: resnet18", _split(energy_rows("resnet18", DATASET, SPLIT))))
+    tables.append(Table("uJ of an image: resnet18", _split(energy_rows(family("resnet18", DATASET, SPLIT)))))
     progress("baselines")
-    rows = energy_rows("resnet18", DATASET, BASELINES)
+    rows = energy_rows(family("resnet18", DATASET, BASELINES))
     ours = next(row["total_uJ"] for row in rows if row["format"] == "periodic")
     beside = [
         parts | {"of dense": round(row["of_dense"], 2), "over PSD1_P16": round(row["total_uJ"] / ours, 2)}
@@ -48,7 +49,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
 
 def _gains(network: str, variants: Sequence[str], setting: Setting) -> list[Row]:
     rows: dict[str, Row] = {}
-    for row in periodicity_rows(network, DATASET, variants, setting):
+    for row in periodicity_rows(family(network, DATASET, variants), setting):
         ratios = " / ".join(f"{row[part]:.2f}" for part in ("storage", "dram", "energy"))
         rows.setdefault(row["variant"], {"variant": row["variant"]})[FORMATS[row["format"]]] = ratios
     return [{"variant": row["variant"]} | {name: row[name] for name in FORMATS.values()} for row in rows.values()]
@@ -83,11 +84,11 @@ def _assumptions() -> list[dict[str, Any]]:
         "288 multipliers": Setting(EngineOptions(multipliers=288)),
         "4-bit weights": Setting(EngineOptions(weight_bits=4)),
     }
-    rows = []
+    rows, counted = [], family("resnet18", DATASET, ("PSD1_P16",))
     for name, setting in settings.items():
-        energies = energy_rows("resnet18", DATASET, ("PSD1_P16",), setting)
+        energies = energy_rows(counted, setting)
         total = next(row["total_uJ"] for row in energies if row["format"] == "periodic")
-        gains = {row["format"]: row["energy"] for row in periodicity_rows("resnet18", DATASET, ("PSD1_P16",), setting)}
+        gains = {row["format"]: row["energy"] for row in periodicity_rows(counted, setting)}
         rows.append(
             {
                 "changed": name,

@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="quantises PyTorch models")
 
-from psconv.api.files import load_model, load_weights  # noqa: E402
 from psconv.api.models import quantize  # noqa: E402
+from pymodel.frontend.user_file import load_model, load_weights  # noqa: E402
 from pymodel.network.bundle import Bundle  # noqa: E402
 
 MODEL = """

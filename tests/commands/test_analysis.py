@@ -24,6 +24,7 @@ from pymodel.counts.energy import PARTS, Energy, network_energy
 from pymodel.counts.storage import FORMATS
 from pymodel.counts.traffic import Buffers, EngineOptions, network_traffic
 from pymodel.network.zoo import make_network
+from pymodel.nn.variants import family
 
 DIGITS = ("digits", "digits")
 SMALL = ("dense", "PSD1_P16", "PS1_P9", "pSC1")
@@ -36,7 +37,7 @@ def by_key(rows: list[dict]) -> dict[tuple[str, str], dict]:
 
 
 def test_storage_rows_by_hand() -> None:
-    rows = by_key(storage_rows("resnet18", "cifar10", ("dense", "PSD1_P16", "pSC1")))
+    rows = by_key(storage_rows(family("resnet18", "cifar10", ("dense", "PSD1_P16", "pSC1"))))
     weights = complexity(make_network("resnet18", "cifar10", "PSD1_P16")).total("weights")
     ours = rows["PSD1_P16", "periodic"]
     assert (ours["weight_bits"], ours["index_bits"]) == (8 * weights, 16 * 144)
@@ -50,7 +51,7 @@ def test_storage_rows_by_hand() -> None:
 
 def test_energy_rows_are_the_models_sums() -> None:
     setting = Setting(EngineOptions(multipliers=24, weight_bits=4), Buffers(weights_kib=2, activations_kib=3))
-    rows = by_key(energy_rows(*DIGITS, SMALL, setting))
+    rows = by_key(energy_rows(family(*DIGITS, SMALL), setting))
     assert set(rows) == {
         ("dense", "dense"),
         *((variant, form) for variant in SMALL[1:3] for form in FORMATS[1:]),
@@ -63,7 +64,7 @@ def test_energy_rows_are_the_models_sums() -> None:
         assert row["total_uJ"] == pytest.approx(energy.total / 1e6)
         assert row["total_uJ"] == pytest.approx(sum(row[f"{part}_uJ"] for part in PARTS))
         assert row["of_dense"] == pytest.approx(row["total_uJ"] / dense)
-        layers = layer_energy_rows(*DIGITS, variant, form, setting)
+        layers = layer_energy_rows(family(*DIGITS, SMALL), variant, form, setting)
         assert sum(layer["total_uJ"] for layer in layers) == pytest.approx(row["total_uJ"])
     assert rows["PS1_P9", "csr"]["of_periodic"] == pytest.approx(
         rows["PS1_P9", "csr"]["total_uJ"] / rows["PS1_P9", "periodic"]["total_uJ"]
@@ -72,7 +73,7 @@ def test_energy_rows_are_the_models_sums() -> None:
 
 
 def test_traffic_rows_add_up() -> None:
-    for row in traffic_rows(*DIGITS, SMALL):
+    for row in traffic_rows(family(*DIGITS, SMALL)):
         assert row["dram_bits"] == sum(row[f"dram_{part}_bits"] for part in ("weight", "index", "activation"))
         assert (row["gathered_bits"] == 0) == (row["format"] in ("dense", "periodic"))
 
@@ -80,10 +81,10 @@ def test_traffic_rows_add_up() -> None:
 def test_the_papers_argument_holds() -> None:
     """No index per weight: at equal weights every other format stores, moves and spends more."""
     variants = ("dense", "PSD1_P16", "PSD4_P8", "PS1_P9", "pSC1")
-    rows = by_key(periodicity_rows("resnet18", "cifar10", variants))
+    rows = by_key(periodicity_rows(family("resnet18", "cifar10", variants)))
     assert {variant for variant, _ in rows} == set(variants[1:4])
     assert {form for _, form in rows} == set(FORMATS) - {"periodic"}
-    stored = by_key(storage_rows("resnet18", "cifar10", variants))
+    stored = by_key(storage_rows(family("resnet18", "cifar10", variants)))
     for key, row in rows.items():
         assert min(row["storage"], row["dram"], row["energy"]) > 1
         assert row["storage"] == stored[key]["of_periodic"]
@@ -93,33 +94,34 @@ def test_the_papers_argument_holds() -> None:
 
 
 def test_rows_are_json() -> None:
-    for rows in (storage_rows(*DIGITS), energy_rows(*DIGITS), traffic_rows(*DIGITS), periodicity_rows(*DIGITS)):
+    for function in (storage_rows, energy_rows, traffic_rows, periodicity_rows):
+        rows = function(family(*DIGITS))
         assert rows and json.loads(json.dumps(rows, allow_nan=False)) == rows
         assert len({tuple(row) for row in rows}) == 1
 
 
 def test_refusals() -> None:
-    for function in (storage_rows, energy_rows, traffic_rows, periodicity_rows):
-        with pytest.raises(ConfigError, match="lenet"):
-            function("lenet", "cifar10")
-        with pytest.raises(ConfigError, match="PSD3_P8"):
-            function(*DIGITS, ("PSD3_P8",))
+    with pytest.raises(ConfigError, match="lenet"):
+        family("lenet", "cifar10")
+    with pytest.raises(ConfigError, match="PSD3_P8"):
+        family(*DIGITS, ("PSD3_P8",))
 
 
 def test_plots_show_every_row(tmp_path: Path) -> None:
-    storage, energy = plot_storage(*DIGITS, tmp_path / "new", SMALL), plot_energy(*DIGITS, tmp_path / "new", SMALL)
+    small = family(*DIGITS, SMALL)
+    storage, energy = plot_storage(small, tmp_path / "new"), plot_energy(small, tmp_path / "new")
     assert [path.name for path in storage + energy] == ["storage.svg", "storage.png", "energy.svg", "energy.png"]
     for svg, png in (storage, energy):
         ElementTree.parse(svg)
         assert png.read_bytes().startswith(b"\x89PNG")
     text = energy[0].read_text()
     assert all(variant in text for variant in SMALL) and "a model" in text
-    again = plot_energy(*DIGITS, tmp_path / "again", SMALL)
+    again = plot_energy(small, tmp_path / "again")
     assert [path.read_bytes() for path in again] == [path.read_bytes() for path in energy]
 
 
 def test_bars_are_as_long_as_the_rows_say() -> None:
-    rows = energy_rows(*DIGITS, SMALL)
+    rows = energy_rows(family(*DIGITS, SMALL))
     axes = plots.energy_bars(rows, "energy").axes[0]
     ends = [0.0] * len(rows)
     for bars in axes.containers:
@@ -127,7 +129,7 @@ def test_bars_are_as_long_as_the_rows_say() -> None:
             ends[at] = max(ends[at], bar.get_x() + bar.get_width())
     assert ends == pytest.approx([row["total_uJ"] for row in rows])
 
-    rows = storage_rows(*DIGITS, SMALL)
+    rows = storage_rows(family(*DIGITS, SMALL))
     axes = plots.storage_bars(rows, "storage").axes[0]
     heights = sum(bar.get_height() for bars in axes.containers for bar in bars)
     assert heights == pytest.approx(sum(row["weight_bits"] + row["index_bits"] for row in rows) / 1e6)

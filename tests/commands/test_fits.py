@@ -10,6 +10,7 @@ import yaml
 
 from psconv.synthesis.targets import lacking, verdict
 from pymodel.counts.complexity import compare_variants
+from pymodel.nn.variants import family
 from tests.helpers.places import EXAMPLES
 
 BUDGET = {"LUT": 100, "DSP": 2, "BRAM": 3, "URAM": 0}
@@ -28,7 +29,7 @@ def test_resnet18_and_its_dense_twin(psconv) -> None:
     found = json.loads(out)
     sparse, dense = found["candidates"]
     assert code == 0 and found["cycles"] == 262144 and found["budget"]["BRAM"] == 312
-    counts = compare_variants("resnet18", "cifar10", ("PSD1_P16", "dense"))
+    counts = compare_variants(family("resnet18", "cifar10", ("PSD1_P16", "dense")))
     assert sparse["weight_bits"] == 8 * counts["PSD1_P16"].total("weights")
     assert dense["weight_bits"] == 8 * counts["dense"].total("weights") > found["block_and_ultra_ram_bits"]
     assert (sparse["DSP"], dense["DSP"]) == (380, 2120) and not sparse["fits"] and not dense["fits"]

@@ -8,6 +8,7 @@ from pymodel.counts.complexity import compare_variants, complexity
 from pymodel.counts.storage import Storage, mask_storage, network_storage, support_storage, total
 from pymodel.network.supports import Support, UnstructuredSupport
 from pymodel.network.zoo import make_network
+from pymodel.nn.variants import family
 
 # (cin, cout, output side) of ResNet18's and VGG16's 3x3 convolutions on CIFAR-10, the first one left out.
 RESNET_3X3 = [
@@ -155,7 +156,7 @@ PLOTTED = {
 @pytest.mark.parametrize("plot", PLOTTED, ids=" ".join)
 def test_plotted_flops(plot: tuple[str, str]) -> None:
     assert set(PLOTTED[plot]) == set(TAPS)
-    for variant, counts in compare_variants(*plot).items():
+    for variant, counts in compare_variants(family(*plot)).items():
         # This one marker contradicts the authors' other plot: VGG16 has four times the MACs at twice the image side.
         odd = (*plot, variant) == ("vgg16", "tiny-imagenet", "PSD2_P16")
         assert counts.macs == pytest.approx(PLOTTED[plot][variant] * 1e9, rel=0.014 if odd else 0.01), variant
@@ -235,7 +236,7 @@ def test_grouped_weights_are_counted_per_group() -> None:
 
 
 def test_all_variants_and_json() -> None:
-    table = compare_variants("digits", "digits")
+    table = compare_variants(family("digits", "digits"))
     assert next(iter(table)) == "dense"
     assert set(table) == set(TAPS)
     for counts in table.values():
@@ -243,7 +244,7 @@ def test_all_variants_and_json() -> None:
         assert data["weights"] == sum(layer["weights"] for layer in data["layers"])
         assert data["reduction"]["macs"] == counts.total("dense_macs") / counts.macs
     with pytest.raises(ConfigError):
-        compare_variants("digits", "digits", ("PSD7_P1",))
+        compare_variants(family("digits", "digits", ("PSD7_P1",)))
 
 
 def test_storage_by_hand() -> None:

@@ -25,7 +25,7 @@ from pymodel.nn.baselines import initialised  # noqa: E402
 from pymodel.nn.build import NetworkModule  # noqa: E402
 from pymodel.nn.lowrank import choose_ranks, low_rank  # noqa: E402
 from pymodel.nn.synflow import synflow_masks  # noqa: E402
-from pymodel.nn.variants import make_network  # noqa: E402
+from pymodel.nn.variants import family, make_network  # noqa: E402
 from pymodel.training.config import Optimiser  # noqa: E402
 from pymodel.training.optimiser import make_optimiser  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402
@@ -211,7 +211,7 @@ def test_a_run_with_other_masks_is_not_resumed(tmp_path: Path) -> None:
 
 def test_counted_beside_the_support() -> None:
     names = ("PSD1_P16", *BASELINES)
-    sparse, synflow_, svd = compare_variants("digits", "digits", names).values()
+    sparse, synflow_, svd = compare_variants(family("digits", "digits", names)).values()
     assert sparse.reduction("weights") == synflow_.reduction("weights")
     assert svd.reduction("weights") == pytest.approx(sparse.reduction("weights"), rel=0.05)
     assert svd.origin.macs == sparse.total("dense_macs")

@@ -27,7 +27,7 @@ from pymodel.golden import model as golden  # noqa: E402
 from pymodel.network.bundle import Bundle  # noqa: E402
 from pymodel.network.zoo import NETWORKS, make_network  # noqa: E402
 from pymodel.nn.baselines import initialised  # noqa: E402
-from pymodel.nn.build import NetworkModule  # noqa: E402
+from pymodel.nn.build import NetworkModule, nonzero_weights  # noqa: E402
 from pymodel.training.augment import augment  # noqa: E402
 from pymodel.training.config import NetworkChoice, Schedule, load_config  # noqa: E402
 from pymodel.training.network import dense_network  # noqa: E402
@@ -438,7 +438,7 @@ def test_modules_follow_the_topology(name: str) -> None:
             torch.randn(1, *network.input.shape), lambda layer, value: seen.update({layer: tuple(value.shape[1:])})
         )
     assert seen == shapes and result.shape == (1, 10)
-    assert module.nonzero_weights() == complexity(network).total("weights")
+    assert nonzero_weights(module) == complexity(network).total("weights")
 
 
 def test_narrow_resnet() -> None:
