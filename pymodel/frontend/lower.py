@@ -18,17 +18,17 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from pymodel.common.arrays import Floats, Int64
+from pymodel.common.arrays import Floats
 from pymodel.common.errors import ConfigError
 from pymodel.frontend import graph as graphs
+from pymodel.frontend.drafts import NO_PADS, Draft, Pads, Refused, Value, moved_by, sizes
 from pymodel.frontend.graph import Graph, Node
-from pymodel.frontend.quantiser import Quantiser, power_of_two, same
+from pymodel.frontend.quantiser import Quantiser
+from pymodel.frontend.quantising import Quantising
 from pymodel.network import topology
 from pymodel.network.supports import Support, make_support
 from pymodel.network.topology import INPUT, InputSpec, Network
 
-Pads = tuple[int, int, int, int]  # top, left, bottom, right
-NO_PADS: Pads = (0, 0, 0, 0)
 FINE = 64  # the integer weight of a batch norm that is a layer of its own: its shift is an integer as fine as that
 
 
@@ -60,69 +60,16 @@ def lower(graph: Graph) -> FloatNetwork:
     return _Lowering(graph).run()
 
 
-@dataclass(frozen=True, eq=False)
-class _Value:
-    """A tensor of the graph: elements of a layer's output.
-
-    shape: the graph's. order: int, of that shape: which element of the layer's output, flattened, each is; None: all of
-    them as they come. pads: a border that the tensor has besides, of zeros or `border`. sole: whether nothing else
-    reads the layer's output or anything between it and this. moved: the last node that moved elements.
-    """
-
-    layer: str
-    shape: graphs.Shape
-    order: Int64 | None = None
-    pads: Pads = NO_PADS
-    border: float = 0.0
-    sole: bool = True
-    moved: str = ""
-
-
-@dataclass(eq=False)
-class _Draft:
-    """A layer that later nodes may still change. shape: of its output, (channels, rows, columns).
-
-    kind: None, where it stands for what cannot be built, so that the rest can be looked at. norm: whether it is a batch
-    norm that found no layer before it: a weight and a bias for each channel.
-    """
-
-    kind: type[BaseModel] | None
-    where: str
-    shape: topology.Shape
-    reads: tuple[_Value, ...]
-    keys: dict[str, Any] = field(default_factory=dict)
-    weight: Floats | None = None
-    bias: Floats | None = None
-    step: Floats | None = None
-    quantiser: Quantiser | None = None
-    norm: bool = False
-
-
-class _Refused(Exception):
-    """A node that cannot be built: what is wrong, and what to use instead."""
-
-
-class _Lowering:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.drafts: dict[str, _Draft] = {}
-        self.problems: list[tuple[str, str]] = []  # where, what
-        self.values: dict[str, _Value] = {}
-        self.shuffles: dict[tuple[str, int], str] = {}
-        self.entering: Quantiser | None = None  # of the images
-        self.aligned: dict[str, str] = {}
-        shape = graph.input_shape
-        self.input: topology.Shape = (shape[0], shape[1], shape[2]) if len(shape) == 3 else (math.prod(shape), 1, 1)
-
+class _Lowering(Quantising):
     def run(self) -> FloatNetwork:
         """The whole network. Raises ConfigError."""
         needed = _needed(self.graph)
         self.uses = Counter(name for node in needed for name in node.inputs) + Counter(self.graph.outputs)
-        self.values[graphs.INPUT] = _Value(INPUT, self.graph.input_shape, sole=self.uses[graphs.INPUT] == 1)
+        self.values[graphs.INPUT] = Value(INPUT, self.graph.input_shape, sole=self.uses[graphs.INPUT] == 1)
         for node in needed:
             try:
                 value = _LOWERINGS[node.op](self, node)
-            except _Refused as problem:
+            except Refused as problem:
                 self._tell(node.where, str(problem))
                 value = self._stand_in(node)
             self.values[node.name] = replace(value, sole=value.sole and self.uses[node.name] == 1)
@@ -134,7 +81,7 @@ class _Lowering:
             raise ConfigError(self._told())
         return self._network([layer for layer in layers if layer is not None], outputs)
 
-    def _network(self, layers: list[Any], outputs: list[_Value]) -> FloatNetwork:
+    def _network(self, layers: list[Any], outputs: list[Value]) -> FloatNetwork:
         names = [value.layer for value in outputs]
         channels, height, width = self.input
         where = {name: draft.where for name, draft in self.drafts.items()}
@@ -160,17 +107,13 @@ class _Lowering:
             aligned=self.aligned,
         )
 
-    def _tell(self, where: str, problem: str) -> None:
-        if problem:
-            self.problems.append((where, problem))
-
     def _told(self) -> str:
         places = {node.where: at for at, node in reversed(list(enumerate(self.graph.nodes)))}
         ordered = sorted(self.problems, key=lambda problem: places.get(problem[0], len(places)))
         told = dict.fromkeys(f"{where}: {problem}" for where, problem in ordered)  # a module called twice: once
         return "\n".join((f"{self.graph.name}: cannot be built:", *(f"  {problem}" for problem in told)))
 
-    def _layer(self, name: str, draft: _Draft) -> Any:
+    def _layer(self, name: str, draft: Draft) -> Any:
         """The topology's layer of a draft; None, and a problem, where the topology has none."""
         if draft.kind is None:
             return None
@@ -184,80 +127,26 @@ class _Lowering:
             self._tell(draft.where, str(error).removeprefix(f"{draft.kind.__name__} {name}: "))
             return None
 
-    def _stand_in(self, node: Node) -> _Value:
-        """What later nodes read instead of a node that cannot be built; never part of a network."""
-        shape = node.shape if len(node.shape) == 3 else (math.prod(node.shape), 1, 1)
-        name = self._name(f"{node.path or node.op}_unknown")
-        self.drafts[name] = _Draft(None, node.where, (shape[0], shape[1], shape[2]), (self._input(),))
-        return _Value(name, node.shape)
-
-    def _input(self) -> _Value:
-        return self.values[graphs.INPUT]
-
-    def _name(self, path: str) -> str:
-        """A layer's name from the path of a module: an identifier that no other layer has."""
-        plain = re.sub(r"\W+", "_", path, flags=re.ASCII).strip("_") or "layer"
-        plain = (plain if plain[0].isalpha() else f"layer{plain}")[:56]
-        taken = {INPUT, *self.drafts}
-        numbered = (f"{plain}_{number}" for number in range(2, len(taken) + 3))
-        return plain if plain not in taken else next(name for name in numbered if name not in taken)
-
-    def _emit(self, node: Node, kind: type[BaseModel], shape: topology.Shape, *reads: _Value, **more: Any) -> _Value:
-        """A new layer, and the value that is all of its output in the node's shape."""
-        name = self._name(node.path or node.op)
-        self.drafts[name] = _Draft(kind, node.where, shape, reads, **more)
-        return _Value(name, node.shape)
-
-    def _shape(self, layer: str) -> topology.Shape:
-        return self.input if layer == INPUT else self.drafts[layer].shape
-
-    def _source(self, node: Node, at: int = 0) -> _Value:
-        """An input of a node, which has no border. Raises _Refused."""
-        value = self.values[node.inputs[at]]
-        if value.pads != NO_PADS:
-            raise _Refused("a border is built before a convolution or a pool alone: pad there")
-        return value
-
-    def _image(self, value: _Value) -> _Value:
-        """A value as all of a layer's output, (channels, rows, columns). Raises _Refused where it is none.
-
-        Channels in the order of a shuffle take a layer of their own.
-        """
-        shape = self._shape(value.layer)
-        if value.shape != shape and not (shape[1:] == (1, 1) and value.shape == shape[:1]):
-            raise _Refused(_moved(value, f"{_sizes(value.shape)} from {_sizes(shape)}"))
-        if value.order is None:
-            return value
-        groups = _shuffle_groups(value.order, shape)
-        if groups is None:
-            raise _Refused(_moved(value, "an order of elements that no channel shuffle gives"))
-        if (value.layer, groups) not in self.shuffles:
-            name = self._name(f"{value.layer}_shuffle" if value.layer != INPUT else "shuffle")
-            source = replace(value, order=None)
-            self.drafts[name] = _Draft(topology.ChannelShuffle, value.moved, shape, (source,), {"groups": groups})
-            self.shuffles[value.layer, groups] = name
-        return _Value(self.shuffles[value.layer, groups], value.shape, sole=False)
-
-    def _output(self, name: str, where: str) -> _Value:
+    def _output(self, name: str, where: str) -> Value:
         """The value that is a result. Problems are told, as of `where`."""
         try:
             value = self.values[name]
             if value.layer == INPUT:
-                raise _Refused("a result must be computed from the images, got the images themselves")
+                raise Refused("a result must be computed from the images, got the images themselves")
             if value.pads != NO_PADS:
-                raise _Refused("a border is built before a convolution or a pool alone: return the tensor without it")
+                raise Refused("a border is built before a convolution or a pool alone: return the tensor without it")
             return value if value.order is None else self._image(value)
-        except _Refused as problem:
+        except Refused as problem:
             self._tell(where, f"is a result that {problem}" if str(problem).startswith("reads") else str(problem))
             return self._input()
 
     # Each of these lowers one operation.
 
-    def conv2d(self, node: Node) -> _Value:
+    def conv2d(self, node: Node) -> Value:
         value = self.values[node.inputs[0]]
         source = self._image(replace(value, pads=NO_PADS))
         if value.border != 0 and value.pads != NO_PADS:
-            raise _Refused(f"what lies around an image must be zeros, got {value.border:g}: pad with zeros")
+            raise Refused(f"what lies around an image must be zeros, got {value.border:g}: pad with zeros")
         stride = _same(node, "stride")
         attributes = node.attributes
         weight, support, (above, left, below, right) = _square(node)
@@ -280,15 +169,15 @@ class _Lowering:
         shape = (len(weight), rows, columns)
         return self._emit(node, topology.Conv, shape, source, keys=keys, weight=weight, bias=bias, step=step)
 
-    def linear(self, node: Node) -> _Value:
+    def linear(self, node: Node) -> Value:
         value, weight = self._source(node), node.arrays["weight"]
         size = math.prod(self._shape(value.layer))
         if len(value.shape) != 1:
-            raise _Refused(
-                f"must read vectors, got {_sizes(value.shape)}: flatten before it, or use nn.Conv2d with a kernel of 1"
+            raise Refused(
+                f"must read vectors, got {sizes(value.shape)}: flatten before it, or use nn.Conv2d with a kernel of 1"
             )
         if value.shape != (size,):
-            raise _Refused(_moved(value, "a part of a layer's output"))
+            raise Refused(moved_by(value, "a part of a layer's output"))
         if value.order is not None:  # its columns in the order in which the layer gives the elements
             reordered = np.empty_like(weight)
             reordered[:, value.order] = weight
@@ -302,7 +191,7 @@ class _Lowering:
         shape = (len(weight), 1, 1)
         return self._emit(node, topology.Linear, shape, source, keys=keys, weight=weight, bias=bias, step=step)
 
-    def batch_norm(self, node: Node) -> _Value:
+    def batch_norm(self, node: Node) -> Value:
         value, a = self._source(node), node.arrays
         gain = a["scale"] / np.sqrt(a["variance"] + node.attributes["epsilon"])
         offset = a["shift"] - a["mean"] * gain
@@ -321,7 +210,7 @@ class _Lowering:
         more: dict[str, Any] = {"weight": weight, "bias": offset, "step": gain / FINE, "norm": True}
         return self._emit(node, topology.Conv, own, source, keys=keys, **more)
 
-    def _norm_before(self, source: _Value, bordered: bool, quantised: bool) -> tuple[Floats, Floats] | None:
+    def _norm_before(self, source: Value, bordered: bool, quantised: bool) -> tuple[Floats, Floats] | None:
         """(gain, offset) of a batch norm that this reads alone, and that can go into the weights behind it.
 
         Zeros around the image are not what the norm would make of zeros, unless it has no offset. Weights that are
@@ -336,8 +225,8 @@ class _Lowering:
         return None if bordered and draft.bias.any() else (draft.weight.ravel(), draft.bias)
 
     def _absorbed(
-        self, source: _Value, weight: Floats, bias: Floats | None, gain: Floats, offset: Floats
-    ) -> tuple[Floats, Floats | None, _Value]:
+        self, source: Value, weight: Floats, bias: Floats | None, gain: Floats, offset: Floats
+    ) -> tuple[Floats, Floats | None, Value]:
         """Weights, biases and input without the batch norm before them. gain, offset: of each input of an output."""
         draft = self.drafts.pop(source.layer)
         rest = [1] * (weight.ndim - 2)
@@ -345,20 +234,20 @@ class _Lowering:
         shift = (weight * offset).reshape(len(weight), -1).sum(axis=1)
         return weight * gain, shift if bias is None else bias + shift, draft.reads[0]
 
-    def relu(self, node: Node) -> _Value:
+    def relu(self, node: Node) -> Value:
         return self._limited(node, None)
 
-    def clip(self, node: Node) -> _Value:
+    def clip(self, node: Node) -> Value:
         low, high = node.attributes["low"], node.attributes["high"]
         value = self._source(node)
         if low != 0 and not ((low is None or low < 0) and self._not_negative(value.layer)):
             shown = "nothing" if low is None else f"{low:g}"
-            raise _Refused(f"its lower bound must be 0, got {shown}: use nn.ReLU6, nn.Hardtanh(0, x) or clamp(0, x)")
+            raise Refused(f"its lower bound must be 0, got {shown}: use nn.ReLU6, nn.Hardtanh(0, x) or clamp(0, x)")
         if high is not None and high <= 0:
-            raise _Refused(f"its upper bound must be more than 0, got {high:g}")
+            raise Refused(f"its upper bound must be more than 0, got {high:g}")
         return self._limited(node, None if high is None or math.isinf(high) else float(high))
 
-    def _limited(self, node: Node, clip: float | None) -> _Value:
+    def _limited(self, node: Node, clip: float | None) -> Value:
         """ReLU, and an upper bound where there is one: in the layer that it reads, where that is read by it alone."""
         value = self._source(node)
         draft = self._limits(value)
@@ -373,7 +262,7 @@ class _Lowering:
         layer = self._emit(node, topology.Relu, own, replace(value, order=None), keys=keys)
         return replace(layer, order=value.order, moved=value.moved)
 
-    def _limits(self, value: _Value) -> _Draft | None:
+    def _limits(self, value: Value) -> Draft | None:
         """The layer that can take in a ReLU behind a value; None where there is none.
 
         The largest of a window, limited, is the largest of limited elements: a ReLU goes before a pool. So it does
@@ -386,34 +275,25 @@ class _Lowering:
             return draft
         return self._limits(draft.reads[0]) if draft.kind is topology.MaxPool else None
 
-    def _not_negative(self, layer: str) -> bool:
-        draft = self.drafts.get(layer)
-        if draft is None:
-            return False
-        if draft.kind is topology.Relu or draft.keys.get("relu"):
-            return True
-        passing = (topology.MaxPool, topology.AvgPool, topology.GlobalAvgPool, topology.ChannelShuffle, topology.Concat)
-        return draft.kind in passing and all(self._not_negative(value.layer) for value in draft.reads)
-
-    def max_pool2d(self, node: Node) -> _Value:
+    def max_pool2d(self, node: Node) -> Value:
         value = self.values[node.inputs[0]]
         border = value.pads != NO_PADS and value.border > -math.inf
         if border and not (value.border <= 0 and self._not_negative(value.layer)):
-            raise _Refused(
+            raise Refused(
                 f"the border of {value.border:g} before it can be larger than the image: use its own padding instead"
             )
         source = self._image(replace(value, pads=NO_PADS))
         kernel, stride = _same(node, "kernel"), _same(node, "stride")
         pads = [own + more for own, more in zip(node.attributes["pads"], value.pads, strict=True)]
         if _same(node, "dilation") != 1:
-            raise _Refused("its dilation must be 1")
+            raise Refused("its dilation must be 1")
         for axis in (0, 1):  # a last position that is cut off reads beyond the image, which never wins
             covered = (node.shape[1 + axis] - 1) * stride + kernel
             there = self._shape(source.layer)[1 + axis] + pads[axis] + pads[axis + 2]
             pads[axis + 2] += max(0, covered - there)
         return self._pool(node, topology.MaxPool, source, kernel, stride, pads)
 
-    def avg_pool2d(self, node: Node) -> _Value:
+    def avg_pool2d(self, node: Node) -> Value:
         value = self.values[node.inputs[0]]
         source = self._image(replace(value, pads=NO_PADS))
         own = self._shape(source.layer)
@@ -422,66 +302,66 @@ class _Lowering:
         if not any(pads) and kernel == own[1:]:
             return self.global_avg_pool(node)
         if any(value.pads) and value.border != 0:
-            raise _Refused(f"what lies around an image must be zeros, got {value.border:g}: pad with zeros")
+            raise Refused(f"what lies around an image must be zeros, got {value.border:g}: pad with zeros")
         if any(node.attributes["pads"]) and not node.attributes["count_pads"]:
-            raise _Refused("padding counts as zeros here: leave count_include_pad as it is, True, or pad nothing")
+            raise Refused("padding counts as zeros here: leave count_include_pad as it is, True, or pad nothing")
         size, stride = _same(node, "kernel"), _same(node, "stride")
         for axis in (0, 1):
             there = own[1 + axis] + pads[axis] + pads[axis + 2]
             if (there - size) // stride + 1 != node.shape[1 + axis]:
-                raise _Refused("its last window is cut off: leave ceil_mode as it is, False")
+                raise Refused("its last window is cut off: leave ceil_mode as it is, False")
         if size == 1 and stride == 1 and not any(pads):
             return replace(source, sole=value.sole)
         return self._pool(node, topology.AvgPool, source, size, stride, pads)
 
     def _pool(
-        self, node: Node, kind: type[BaseModel], source: _Value, kernel: int, stride: int, pads: list[int]
-    ) -> _Value:
+        self, node: Node, kind: type[BaseModel], source: Value, kernel: int, stride: int, pads: list[int]
+    ) -> Value:
         keys = {"kernel": kernel, "stride": stride, "padding": _padding(pads)}
         channels, rows, columns = node.shape
         return self._emit(node, kind, (channels, rows, columns), source, keys=keys)
 
-    def global_avg_pool(self, node: Node) -> _Value:
+    def global_avg_pool(self, node: Node) -> Value:
         source = self._image(self._source(node))
         own = self._shape(source.layer)
         if own[1:] == (1, 1):
             return replace(source, shape=node.shape)
         return self._emit(node, topology.GlobalAvgPool, (own[0], 1, 1), source)
 
-    def add(self, node: Node) -> _Value:
+    def add(self, node: Node) -> Value:
         left, right = self._source(node), self._source(node, 1)
         one, other = self._shape(left.layer), self._shape(right.layer)
         if one != other or not _alike(left, right):
             left, right = self._image(left), self._image(right)
             one, other = self._shape(left.layer), self._shape(right.layer)
         if one != other:
-            raise _Refused(f"tensors that are added must have one shape, got {_sizes(one)} and {_sizes(other)}")
+            raise Refused(f"tensors that are added must have one shape, got {sizes(one)} and {sizes(other)}")
         plain = (replace(left, order=None), replace(right, order=None))
         return replace(self._emit(node, topology.Add, one, *plain), order=left.order, moved=left.moved)
 
-    def concat(self, node: Node) -> _Value:
+    def concat(self, node: Node) -> Value:
         values = [self._source(node, at) for at in range(len(node.inputs))]
         if node.attributes["axis"] != 0:
-            raise _Refused("tensors are joined along their channels alone: concatenate along dim=1")
+            raise Refused("tensors are joined along their channels alone: concatenate along dim=1")
         if len(node.shape) == 3 or any(value.order is not None for value in values):
             values = [self._image(value) for value in values]
         shapes = [self._shape(value.layer) for value in values]
         if len({shape[1:] for shape in shapes}) > 1:
-            raise _Refused(f"must have one height and width, got {', '.join(map(_sizes, shapes))}")
+            raise Refused(f"must have one height and width, got {', '.join(map(sizes, shapes))}")
         total = sum(shape[0] for shape in shapes)
         return self._emit(node, topology.Concat, (total, *shapes[0][1:]), *values)
 
-    def pad(self, node: Node) -> _Value:
+    def pad(self, node: Node) -> Value:
         value, pads = self.values[node.inputs[0]], node.attributes["pads"]
         border = float(node.attributes["value"])
         if not any(pads):
             return value
         if value.pads != NO_PADS and value.border != border:
-            raise _Refused("borders of two values around one image cannot be built")
+            raise Refused("borders of two values around one image cannot be built")
         top, left, bottom, right = (own + more for own, more in zip(value.pads, pads, strict=True))
         return replace(value, pads=(top, left, bottom, right), border=border)
 
-    def reshape(self, node: Node) -> _Value:
+    def reshape(self, node: Node) -> Value:
         value = self._source(node)
         if value.order is not None and value.shape == self._shape(value.layer) and len(node.shape) > 3:
             value = self._image(value)  # a second shuffle begins: each is a layer
@@ -489,7 +369,7 @@ class _Lowering:
         moved = value.moved if value.shape == node.shape else node.where
         return replace(value, shape=node.shape, order=order, moved=moved)
 
-    def transpose(self, node: Node) -> _Value:
+    def transpose(self, node: Node) -> Value:
         value = self._source(node)
         order = np.arange(math.prod(value.shape)).reshape(value.shape) if value.order is None else value.order
         order = order.transpose(node.attributes["axes"])
@@ -497,211 +377,15 @@ class _Lowering:
             return replace(value, shape=node.shape, order=None)
         return replace(value, shape=node.shape, order=order, moved=node.where)
 
-    def identity(self, node: Node) -> _Value:
+    def identity(self, node: Node) -> Value:
         return self.values[node.inputs[0]]
 
-    # What a network that was quantised already has besides.
-
-    def quantise(self, node: Node) -> _Value:
-        """Where the numbers that are there are among the quantiser's it does nothing; a layer whose sums nothing else
-        reads rounds to them; else it takes a layer of its own."""
-        value, quantiser = self.values[node.inputs[0]], node.attributes["quantiser"]
-        _check_built(quantiser)
-        grid = self._grid(value.layer)
-        if grid is not None:
-            if not quantiser.holds(grid, self._not_negative(value.layer)):
-                return self._requantised(node, self._source(node), quantiser)
-        elif not value.sole:
-            raise _Refused("what it reads is read besides, before it is rounded or rounded otherwise: quantise it once")
-        elif value.layer == INPUT:
-            self.entering = quantiser
-        else:
-            self._settle(node, value, quantiser)
-        return replace(value, shape=node.shape)
-
-    def _grid(self, layer: str) -> Quantiser | None:
-        """The numbers that a layer's output can be, where it has been quantised."""
-        if layer == INPUT:
-            return self.entering
-        draft = self.drafts[layer]
-        if draft.quantiser is not None or draft.kind not in _MOVING:
-            return draft.quantiser
-        grids = [self._grid(value.layer) for value in draft.reads]
-        first = grids[0]
-        alike = first is not None and all(grid is not None and first.one_format(grid) for grid in grids)
-        return first if alike else None
-
-    def _settle(self, node: Node, value: _Value, quantiser: Quantiser) -> None:
-        """Makes a layer that was not quantised so far, or those that it moves numbers of, round to a quantiser's."""
-        draft = self.drafts[value.layer]
-        if draft.kind is None:
-            return
-        if draft.kind in (topology.MaxPool, topology.ChannelShuffle):  # rounded before or after: the same
-            self._settle_source(node, value, draft, 0, quantiser)
-            return
-        if draft.kind is topology.Concat:
-            for at in range(len(draft.reads)):
-                self._settle_source(node, value, draft, at, quantiser)
-            return
-        if draft.kind in (topology.AvgPool, topology.GlobalAvgPool):
-            self._settle_mean(value.layer, quantiser)
-        elif draft.kind is topology.Add:
-            self._align(node, value.layer, quantiser)
-        elif draft.kind is topology.Relu:
-            raise _Refused("the ReLU that it reads has a source that is read besides: quantise that")
-        if not quantiser.signed and draft.kind is not topology.AvgPool and draft.kind is not topology.GlobalAvgPool:
-            draft.keys["relu"] = True
-        _check_narrow(quantiser, self._not_negative(value.layer))
-        draft.quantiser = draft.quantiser or quantiser
-
-    def _settle_source(self, node: Node, value: _Value, draft: _Draft, at: int, quantiser: Quantiser) -> None:
-        """One of the tensors that a layer which moves numbers reads."""
-        source = draft.reads[at]
-        grid = self._grid(source.layer)
-        if grid is None and source.layer != INPUT and source.sole:
-            self._settle(node, source, quantiser)
-        elif grid is None:
-            raise _Refused("what it reads is read besides, before it is rounded or rounded otherwise: quantise it once")
-        elif not grid.one_format(quantiser):
-            self._reread(value.layer, at, self._requantised(node, source, quantiser))
-
-    def _reread(self, layer: str, at: int, value: _Value) -> None:
-        """A layer, the last so far of what leads to it, reads something else that was made after it."""
-        draft = self.drafts.pop(layer)
-        draft.reads = (*draft.reads[:at], value, *draft.reads[at + 1 :])
-        self.drafts[layer] = draft
-
-    def _requantised(self, node: Node, value: _Value, quantiser: Quantiser) -> _Value:
-        """A layer of its own that rounds integers to others: a depthwise convolution of 1x1 ones."""
-        draft, reads = self.drafts.get(value.layer), replace(value, order=None)
-        own = self._shape(value.layer)
-        keys: dict[str, Any] = {"out_channels": own[0], "kernel": 1, "groups": own[0]}
-        if draft and draft.kind is topology.Relu and value.sole:  # it takes that in
-            reads, keys = draft.reads[0], keys | {"relu": True} | draft.keys
-            del self.drafts[value.layer]
-        if not quantiser.signed:
-            keys["relu"] = True
-        _check_narrow(quantiser, "relu" in keys or self._not_negative(reads.layer))
-        ones = np.ones((own[0], 1, 1, 1))
-        layer = self._emit(
-            node, topology.Conv, own, reads, keys=keys, weight=ones, step=ones[:, 0, 0, 0], quantiser=quantiser
-        )
-        return replace(layer, order=value.order, moved=value.moved, shape=value.shape)
-
-    def _settle_mean(self, layer: str, quantiser: Quantiser) -> None:
-        """A mean in the format of what it reads stays one; else it is a convolution of ones."""
-        draft = self.drafts[layer]
-        source = draft.reads[0]
-        grid, (channels, rows, columns) = self._grid(source.layer), self._shape(source.layer)
-        if grid is None:
-            raise _Refused(f"the mean before it reads {source.layer} before that is quantised: quantise it")
-        kernel = draft.keys.get("kernel", rows)
-        count = kernel**2 if "kernel" in draft.keys else rows * columns
-        if same(grid.scale, quantiser.scale) and quantiser.holds(grid, self._not_negative(source.layer)):
-            draft.quantiser = replace(grid, rounding=quantiser.rounding)
-            return
-        if count != kernel**2:
-            raise _Refused(
-                f"the mean of {rows}x{columns} before it is rounded to another scale: that is built of square images "
-                "alone; give it the scale of what it reads"
-            )
-        draft.kind = topology.Conv
-        draft.keys = {"out_channels": channels, "groups": channels, **draft.keys, "kernel": kernel}
-        draft.weight = np.full((channels, 1, kernel, kernel), 1 / count)
-        draft.step = np.full(channels, 1 / count)
-
-    def _align(self, node: Node, layer: str, quantiser: Quantiser) -> None:
-        """An addition shifts its inputs, so their scales and its own must be powers of two apart: others are rounded
-        to one that is, by the layer that makes them where nothing else reads that, else by a layer of its own. And it
-        never shifts its sum to the left: one input has a scale as fine as its own."""
-        for at, value in enumerate(self.drafts[layer].reads):
-            grid, draft = self._grid(value.layer), self.drafts.get(value.layer)
-            if grid is None:
-                raise _Refused(f"the addition before it reads {value.layer} before that is quantised: quantise it")
-            if power_of_two(grid.scale / quantiser.scale) is not None:
-                continue
-            reach = max(-grid.low, grid.high) * grid.scale
-            steps = math.ceil(math.log2(reach / (127 * quantiser.scale)) - 1e-6)
-            self.aligned[layer] = (
-                "inputs are rounded to scales that are powers of two from its own: it only shifts (power-of-two "
-                "scales, or one scale for both inputs and the sum, are exact)"
-            )
-            near = replace(quantiser, bits=8, signed=True, narrow=False, scale=quantiser.scale * 2.0**steps)
-            if draft and draft.weight is not None and draft.quantiser is not None and value.sole:
-                draft.quantiser = near
-            else:
-                self._reread(layer, at, self._requantised(node, value, near))
-        reads = self.drafts[layer].reads
-        if any(grid.scale <= quantiser.scale or same(grid.scale, quantiser.scale) for grid in map(self._known, reads)):
-            return
-        fine = Quantiser(8, True, False, quantiser.scale, quantiser.rounding)  # the sum has the finest scale it reads
-        for at, value in enumerate(reads):
-            if fine.holds(self._known(value), self._not_negative(value.layer)):
-                self._reread(layer, at, self._requantised(node, value, fine))
-                return
-        raise _Refused(
-            "the addition before it is rounded to a finer scale than that of both its inputs, which 8 bits of that "
-            "scale do not hold: give it the scale of an input"
-        )
-
-    def _known(self, value: _Value) -> Quantiser:
-        """The numbers of a value that has been quantised."""
-        grid = self._grid(value.layer)
-        assert grid is not None
-        return grid
-
-    def _quantisers(self) -> dict[str, Quantiser]:
-        """The numbers of INPUT and of each layer that has been quantised."""
-        return {name: grid for name in (INPUT, *self.drafts) if (grid := self._grid(name)) is not None}
-
-    def _check_quantised(self, outputs: list[_Value]) -> None:
-        """Whatever computes in a network that is quantised at all must read integers. Problems are told."""
-        if self.entering is None and not any(draft.quantiser for draft in self.drafts.values()):
-            return
-        told = set()
-        for draft in self.drafts.values():
-            for value in draft.reads:
-                read = self.drafts.get(value.layer)
-                if self._grid(value.layer) is None and value.layer not in told and (read is None or read.kind):
-                    told.add(value.layer)
-                    what = "the images" if read is None else f"{value.layer}, of {read.where},"
-                    self._tell(draft.where, f"reads {what} before they are quantised: put a quantiser between")
-        for value in outputs:
-            draft_out = self.drafts.get(value.layer)
-            if draft_out and draft_out.kind and draft_out.weight is None and self._grid(value.layer) is None:
-                self._tell(draft_out.where, "gives a result that is not quantised: put a quantiser behind it")
-
-    def unsupported(self, node: Node) -> _Value:
+    def unsupported(self, node: Node) -> Value:
         self._tell(node.where, node.attributes["problem"])
         return self._stand_in(node)
 
 
-_LOWERINGS: Mapping[str, Callable[[_Lowering, Node], _Value]] = {op: getattr(_Lowering, op) for op in graphs.OPS}
-
-
-_MOVING = (topology.MaxPool, topology.ChannelShuffle, topology.Concat, topology.Relu)  # numbers stay what they are
-
-
-def _check_built(quantiser: Quantiser) -> None:
-    """Raises _Refused where no format has a quantiser's numbers."""
-    most = 8 if quantiser.signed else 7
-    if not 2 <= quantiser.bits + (not quantiser.signed) or quantiser.bits > most:
-        kind = "signed" if quantiser.signed else "unsigned"
-        raise _Refused(
-            f"activations have 2 to 8 bits with a sign, which unsigned ones have besides, so up to 7: got "
-            f"{quantiser.bits} {kind} bits: use 7 unsigned bits (brevitas: bit_width=7), or 8 signed ones"
-        )
-    if quantiser.narrow and not quantiser.signed:
-        raise _Refused("the greatest integer of unsigned activations must be used: leave narrow_range out")
-
-
-def _check_narrow(quantiser: Quantiser, not_negative: bool) -> None:
-    """Raises _Refused where a quantiser has a least integer that no format has."""
-    if quantiser.narrow and quantiser.signed and not not_negative:
-        raise _Refused(
-            f"the least integer of {quantiser.bits} bits must be used: leave narrow_range out for activations "
-            "(that of weights may stay)"
-        )
+_LOWERINGS: Mapping[str, Callable[[_Lowering, Node], Value]] = {op: getattr(_Lowering, op) for op in graphs.OPS}
 
 
 def _needed(graph: Graph) -> list[Node]:
@@ -735,7 +419,7 @@ def _square(node: Node) -> tuple[Floats, Any, Pads]:
     if spec is not None:
         support = make_support(spec, rows)
         if not isinstance(support, Support):
-            raise _Refused(f"a support {support.name} needs square kernels without dilation")
+            raise Refused(f"a support {support.name} needs square kernels without dilation")
         taps = [list(own) for own in support.taps]
     square = np.zeros((*weight.shape[:2], kernel * kernel))
     square[..., place] = weight.reshape(*weight.shape[:2], -1)
@@ -745,10 +429,10 @@ def _square(node: Node) -> tuple[Floats, Any, Pads]:
 
 
 def _same(node: Node, key: str) -> int:
-    """An attribute of rows and columns that must be the same. Raises _Refused."""
+    """An attribute of rows and columns that must be the same. Raises Refused."""
     rows, columns = node.attributes[key]
     if rows != columns:
-        raise _Refused(f"its {key} must be the same for rows and columns, got {rows} and {columns}")
+        raise Refused(f"its {key} must be the same for rows and columns, got {rows} and {columns}")
     return int(rows)
 
 
@@ -757,30 +441,8 @@ def _padding(pads: list[int]) -> int | list[int]:
     return pads[0] if len(set(pads)) == 1 else pads
 
 
-def _alike(left: _Value, right: _Value) -> bool:
+def _alike(left: Value, right: Value) -> bool:
     """Whether two values hold their layers' elements in one order."""
     if left.shape != right.shape or (left.order is None) != (right.order is None):
         return False
     return left.order is None or right.order is None or bool((left.order == right.order).all())
-
-
-def _shuffle_groups(order: Int64, shape: topology.Shape) -> int | None:
-    """The groups of the channel shuffle that puts elements into this order; None where there is none."""
-    channels, height, width = shape
-    pixels = order.reshape(channels, -1)
-    first = pixels[:, 0] // (height * width)
-    if not (pixels == first[:, None] * (height * width) + np.arange(height * width)).all():
-        return None
-    for groups in range(2, channels):
-        if channels % groups == 0 and (np.arange(channels).reshape(groups, -1).T.ravel() == first).all():
-            return groups
-    return None
-
-
-def _moved(value: _Value, what: str) -> str:
-    by = f" by {value.moved}" if value.moved else ""
-    return f"reads {what}{by}: only flattening and channel shuffles move elements here"
-
-
-def _sizes(shape: graphs.Shape) -> str:
-    return "x".join(map(str, shape))
