@@ -39,10 +39,14 @@ def explore(
     ] = None,
     device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
-    minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT or FF")] = "DSP",
+    minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT, FF or URAM")] = "DSP",
     maximise: Annotated[str | None, typer.Option(help="utilisation: of the lanes, at --fps or more")] = None,
     packing: Annotated[bool, typer.Option(help="outputs may share multipliers")] = True,
     channels: Annotated[bool, typer.Option(help="rings may lie in memories (feed: channels)")] = True,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="rom or loaded; none: as configured, or loaded where nothing fits with ROMs"),
+    ] = None,
     clock: Clock = None,
     points: Annotated[int, number("--points", bounds.POINTS, "of the frontier")] = 8,
     out: Annotated[Path | None, typer.Option("--out", help="folder for the configuration and the plot")] = None,
@@ -56,7 +60,7 @@ def explore(
     if out:
         show.keep(out)
     request = exploration.Request(
-        fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask, packing, channels
+        fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask, packing, channels, weights
     )
     with show.status(console, "explore"):
         found = exploration.explore(config, request)
@@ -70,6 +74,8 @@ def explore(
     show.table(f"Frontier, engines and streams together: {where}", found.rows, console, False)
     show.table("Chosen, engines and streams together", [found.summary], console, False)
     show.table("Its layers", found.layers, console, False)
+    for limit in found.limits:
+        console.print(f"No faster: {limit}")
     console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/guide/explore.md)")
     for path in written:
         console.print(f"Written: {path}")

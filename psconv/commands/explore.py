@@ -13,7 +13,7 @@ from openhls.backend.targets import least_period
 from psconv.common import plots
 from psconv.common.parallel import Arguments, Result, in_workers
 from psconv.common.tables import Row
-from psconv.flow.config import load
+from psconv.flow.config import RunConfig, load
 from psconv.flow.inputs import load_bundle
 from psconv.synthesis.targets import Target, load_target
 from pymodel.common.bounds import BUDGET
@@ -23,6 +23,7 @@ from pymodel.common.records import read_yaml, yaml_text
 from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
 from pymodel.explore.fitted import Fitted, fitted
+from pymodel.explore.limits import limits, no_faster
 from pymodel.explore.network import QUICK, UNLIMITED, Network, cheapest, fastest, top_shapes
 from pymodel.explore.options import Option, Parallelism, most_multipliers, options
 from pymodel.explore.rates import cycles_at, rate
@@ -31,6 +32,7 @@ from pymodel.explore.utilisation import lanes
 from pymodel.network.bundle import Bundle
 
 UTILISATION = "utilisation"
+ROM, LOADED = "rom", "loaded"  # the configuration's `weights`
 NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
 
 
@@ -39,7 +41,8 @@ class Request:
     """What is requested of the search. fps: frame rate to reach; None: the highest. budget: changes to the device's.
 
     maximise: UTILISATION: of the lanes, at `fps` or more; None: the frame rate, or nothing where one is given.
-    packing, channels: whether lanes may share multipliers, and rings lie in memories (feed: channels).
+    packing, channels: whether lanes may share multipliers, and rings lie in memories (feed: channels). weights: rom or
+    loaded; None: as the configuration says, or, where it says nothing, loaded where no choice fits with ROMs.
     """
 
     fps: float | None
@@ -52,6 +55,7 @@ class Request:
     dask: str | None = None
     packing: bool = True
     channels: bool = True
+    weights: str | None = None
 
     def command(self, config: Path) -> str:
         """The command line that asks for it, as far as the choice depends on it."""
@@ -61,6 +65,7 @@ class Request:
             "--clock": self.clock_ns,
             "--minimise": self.minimise,
             "--maximise": self.maximise,
+            "--weights": self.weights,
         }
         words = [f"{key} {value}" for key, value in options.items() if value is not None]
         words += [f"--budget {change}" for change in self.budget]
@@ -81,6 +86,8 @@ class Exploration:
     best: Fitted
     macs: dict[str, int]
     upper_bounds: list[str]  # layers that may take less
+    weights: str  # where they are: rom or loaded
+    limits: list[str]  # why the choice is no faster, where the highest rate was asked for
 
     def fps(self, interval: int) -> Decimal:
         return rate(interval, self.clock_ns)
@@ -88,10 +95,11 @@ class Exploration:
     @property
     def layers(self) -> list[Row]:
         """The choice, a row for each layer. utilisation: of its lanes at the interval of the network."""
+        loaded = self.weights == LOADED
         return [
             {
                 "layer": name,
-                **o.key._asdict(),
+                **{key: value for key, value in o.key._asdict().items() if key != "ultra_weights" or loaded},
                 "lanes": o.lanes,
                 "cycles": o.cycles,
                 "utilisation": round(self.macs[name] / (o.lanes * self.best.interval), 4),
@@ -140,8 +148,10 @@ class Exploration:
             "clock_ns": self.clock_ns,
             "budget": self.budget,
             "minimise": self.minimise,
+            "weights": self.weights,
             "exact": list(EXACT),
             "upper_bounds": self.upper_bounds,
+            "limits": self.limits,
             "estimates": {
                 kind: {"unseen_mean_percent": fit.unseen_mean_percent}
                 for kind, fit in (("LUT", model.LUT), ("FF", model.FF))
@@ -160,7 +170,7 @@ def explore(path: Path, request: Request) -> Exploration:
         raise ConfigError(f"{path}: layer: must be left out, explore balances the layers of a bundle or a network")
     if config.weights == "streamed" or any(one.weights == "streamed" for one in config.layers.values()):
         raise ConfigError(
-            f"{path}: weights: must be rom, got streamed; explore knows the costs of engines with weights in ROM only"
+            f"{path}: weights: must be rom or loaded, got streamed; explore knows no costs of weights from outside"
         )
     if request.minimise not in AXES:
         raise ConfigError(f"--minimise: must be one of {', '.join(AXES)}, got {request.minimise!r}")
@@ -182,17 +192,40 @@ def explore(path: Path, request: Request) -> Exploration:
         bundle = load_bundle(config, path)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    network = explored(bundle, path, budget, request.dask, request.packing, request.channels, max(target.multiplier))
     interval = None if request.fps is None else cycles_at(request.fps, clock_ns)
     if interval == 0:
         raise ConfigError(f"--fps: must be at most one frame per clock cycle of {clock_ns:g} ns, got {request.fps:g}")
-    best = fitted(network, budget, request.minimise, interval, utilised=request.maximise == UTILISATION)
+    refused: list[str] = []
+    for weights in _places(config, request):
+        try:
+            network = explored(bundle, path, budget, request, max(target.multiplier), weights == LOADED)
+        except ConfigError as error:
+            if not refused:
+                raise
+            raise ConfigError(f"{refused[0]}; with weights: {weights}: {error}") from error
+        best = fitted(network, budget, request.minimise, interval, utilised=request.maximise == UTILISATION)
+        if best is not None:
+            break
+        refused.append(_why_not(network, budget, interval, target, request.fps))
     if best is None:
-        raise ConfigError(_why_not(network, budget, interval, target, request.fps))
+        loaded = [f"with weights: {LOADED}: {one}" for one in refused[1:] if one != refused[0]]
+        raise ConfigError("; ".join([*refused[:1], *loaded]))
     macs = {name: shape.macs for name, shape in network.shapes.items()}
-    less = upper_bounds(network.dataflow(best.answer.chosen))
-    found = Exploration(network.bundle.network.name, target, clock_ns, budget, request.minimise, [], best, macs, less)
+    slow = limits(network, best.answer, budget) if interval is None and request.maximise is None else []
+    less = [] if network.loaded else upper_bounds(network.dataflow(best.answer.chosen))
+    found = Exploration(
+        network.bundle.network.name, target, clock_ns, budget, request.minimise, [], best, macs, less, weights, slow
+    )
     return replace(found, rows=_frontier(network, found, request))
+
+
+def _places(config: RunConfig, request: Request) -> tuple[str, ...]:
+    """Where weights may be, in the order in which it is tried."""
+    if request.weights is not None:
+        if request.weights not in (ROM, LOADED):
+            raise ConfigError(f"--weights: must be {ROM} or {LOADED}, got {request.weights!r}")
+        return (request.weights,)
+    return (config.weights,) if "weights" in config.model_fields_set else (ROM, LOADED)
 
 
 def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
@@ -224,7 +257,9 @@ def write_config(found: Exploration, path: Path, out: Path, request: Request) ->
     if "bundle" in data:
         data["bundle"] = os.path.relpath(path.parent / data["bundle"], out)
     data |= {"top": "network", "target": found.target.name, "clock_ns": found.clock_ns}
-    keys = (*Parallelism._fields, "lanes")
+    keys = [key for key in (*Parallelism._fields, "lanes") if key != "ultra_weights" or found.weights == LOADED]
+    if found.weights == LOADED:
+        data["weights"] = LOADED
     data["layers"] = {row["layer"]: {key: row[key] for key in keys} for row in found.layers}
     summary = ", ".join(f"{key} {value}" for key, value in found.summary.items())
     text = f"# Chosen by: {request.command(path)}\n# {summary}\n{yaml_text(data, width=118)}"
@@ -262,17 +297,16 @@ def explored(
     bundle: Bundle,
     path: Path,
     budget: Mapping[str, float],
-    dask: str | None,
-    packing: bool,
-    channels: bool,
+    request: Request,
     multiplier_bits: int,
+    loaded: bool = False,
 ) -> Network:
     """The options of each engine of a bundle's top, which `path` configures. Raises ConfigError.
 
-    packing, channels: as in `Request`. multiplier_bits: as in EngineShape, of the device.
+    multiplier_bits: as in EngineShape, of the device. loaded: with weights in RAM.
     """
     try:
-        shapes = top_shapes(bundle, multiplier_bits)
+        shapes = top_shapes(bundle, multiplier_bits, loaded)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not shapes:
@@ -280,8 +314,10 @@ def explored(
             f"{path}: must have a layer with weights in the network's top, got none; there is nothing to choose"
         )
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
-    calls = [(shape, most_multipliers(shape, budget.get("DSP")), packing, channels) for shape in distinct]
-    lists = evaluate(options, calls, dask)
+    calls = [
+        (shape, most_multipliers(shape, budget.get("DSP")), request.packing, request.channels) for shape in distinct
+    ]
+    lists = evaluate(options, calls, request.dask)
     found: dict[str, list[Option]] = {
         shape.model_dump_json(): each for shape, each in zip(distinct, lists, strict=True)
     }
@@ -290,7 +326,7 @@ def explored(
             raise ConfigError(
                 f"{path}: layer {name}: no engine has {most_multipliers(shape, budget.get('DSP'))} multipliers or fewer"
             )
-    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
+    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()}, loaded)
 
 
 def _frontier(network: Network, found: Exploration, request: Request) -> list[Row]:
@@ -358,9 +394,17 @@ def _why_not(
     for kind in AXES:
         least = cheapest(network, {}, cycles, kind, ties=False, engines_alone=True)
         if least.choice is None:
-            return (
-                f"no folding of {name} reaches {fps:,.10g} frames/s ({interval:,} cycles per image) with "
-                "multipliers for all that the budget has"
+            slow = [
+                f"layer {layer}: {no_faster(network.shapes[layer], found)}"
+                for layer, found in network.options.items()
+                if min(option.cycles for option in found) > cycles
+            ]
+            return "; ".join(
+                (
+                    f"no folding of {name} reaches {fps:,.10g} frames/s ({interval:,} cycles per image) with "
+                    "multipliers for all that the budget has",
+                    *slow,
+                )
             )
         if kind in budget and least.bound > budget[kind]:
             reasons.append(f"{kind}: {least.bound:,g} at least, {budget[kind]:,g} there")

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from psconv.commands.explore import explored
+from psconv.commands.explore import Request, explored
 from psconv.common.tables import Row
-from psconv.flow.config import load
+from psconv.flow.config import RunConfig, load
 from psconv.flow.inputs import load_bundle
 from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import Target, lacking, load_target, verdict
@@ -116,22 +116,35 @@ def fits(path: Path, device: str | None = None) -> Fits:
     check_family(target.family)
     try:
         bundle = load_bundle(config, path)
-        shapes = engine_shapes(config.model_copy(update={"weights": "rom"}), bundle, target)
+        shapes = engine_shapes(_with_roms(config), bundle, target)
         own = build(bundle, shapes)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     interval = slowest(own).iterations
     here = sum(map(engine_cost, own.shapes.values()), streams_cost(own))
     found = [Candidate(config.network.variant if config.network else "as configured", _stored_bits(own), here)]
-    packing = any(shape.packing > 1 for shape in own.shapes.values())
-    channels = any(shape.pieces > 1 for shape in own.shapes.values())
-    network = explored(dense_twin(bundle, config.seed), path, {}, None, packing, channels, max(target.multiplier))
+    request = Request(
+        fps=None,
+        minimise="DSP",
+        budget=(),
+        packing=any(shape.packing > 1 for shape in own.shapes.values()),
+        channels=any(shape.pieces > 1 for shape in own.shapes.values()),
+    )
+    network = explored(dense_twin(bundle, config.seed), path, {}, request, max(target.multiplier))
     answer = cheapest(network, {}, interval, "DSP")
     if answer.choice is None:
         raise ConfigError(f"{path}: no folding of the dense network takes {interval:,} cycles for an image")
     dense = network.dataflow(answer.choice)
     found.append(Candidate("dense", _stored_bits(dense), answer.cost))
     return Fits(bundle.network.name, target, interval, found, upper_bounds(own))
+
+
+def _with_roms(config: RunConfig) -> RunConfig:
+    """The same run with all weights in ROM."""
+    layers = {
+        name: one.model_copy(update={"weights": None, "ultra_weights": None}) for name, one in config.layers.items()
+    }
+    return config.model_copy(update={"weights": "rom", "layers": layers})
 
 
 def _stored_bits(dataflow: Dataflow) -> int:

@@ -76,6 +76,10 @@ class LayerSettings(Parallelism):
         description="where this layer's weights are; none: as `weights` says. Needs `top: network`; not with "
         "`weights: loaded`",
     )
+    ultra_weights: bool | None = Field(
+        None,
+        description="with `weights: loaded`: whether they lie in UltraRAM; none: where that spares enough block RAM",
+    )
 
 
 class LayerConfig(Strict):
@@ -233,6 +237,11 @@ class RunConfig(Strict):
         for name, layer in self.layers.items():
             if layer.weights == "streamed" and self.top != "network":
                 raise ValueError(f"top: must be network for layers.{name}.weights: streamed, got {self.top}")
+            if layer.ultra_weights is not None and self.weights != "loaded":
+                raise ValueError(
+                    f"layers.{name}.ultra_weights: must be left out with weights: {self.weights}, got "
+                    f"{str(layer.ultra_weights).lower()}; only weights that are loaded can lie there"
+                )
             if layer.weights and self.weights == "loaded":
                 raise ValueError(
                     f"layers.{name}.weights: must be left out with weights: loaded, got {layer.weights}; "

@@ -49,5 +49,13 @@ def engine_shapes(config: RunConfig, bundle: Bundle, target: Target | None = Non
             raise ConfigError(f"{key}: {device.name}: {error}") from error
         shapes[name] = loadable(shape) if config.weights == "loaded" else shape
     if config.weights == "loaded":
-        return in_ultra_ram(shapes, device.budgets.URAM)
+        chosen = {
+            name: one.ultra_weights
+            for name, one in config.layers.items()
+            if name in shapes and one.ultra_weights is not None
+        }
+        if any(chosen.values()) and not device.budgets.URAM:
+            name = next(name for name, ultra in chosen.items() if ultra)
+            raise ConfigError(f"layers.{name}.ultra_weights: must be false for {device.name}, which has no UltraRAM")
+        return in_ultra_ram(shapes, device.budgets.URAM, chosen)
     return shapes

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from openhls.backend.storage import array_in_block
 
@@ -26,20 +26,29 @@ _BYTE = 9  # bits with a write enable of their own
 _LONG_COLUMN = 32  # bits of which no two random ones are the same
 
 
+Style = Literal["distributed", "ultra"]
+
+
 @dataclass(frozen=True)
 class Memory:
-    """`depth` words of `width` bits. written: a RAM, else a ROM."""
+    """`depth` words of `width` bits. written: a RAM, else a ROM. style: what the C++ asks for; none: by its size."""
 
     name: str
     depth: int
     width: int
     written: bool
+    style: Style | None = None
 
     @property
     def block(self) -> bool:
         """Whether it lies in block RAM."""
-        inside: bool = array_in_block(self.depth, self.width)
+        inside: bool = self.style is None and array_in_block(self.depth, self.width)
         return inside
+
+    @property
+    def ultras(self) -> int:
+        """UltraRAMs that it takes."""
+        return ultra_blocks(self.depth, self.width) if self.style == "ultra" else 0
 
     @property
     def half_blocks(self) -> int:
@@ -51,6 +60,8 @@ class Memory:
         """Look-up tables of a distributed memory: RAM32M16 or RAM64M8 (8 LUTs), or LUT6s for each column of a ROM."""
         if self.block:
             return 0
+        if self.style == "ultra":  # multiplexers join rows, up to four in a look-up table
+            return self.width * -(-(-(-self.depth // _ULTRA_WORDS) - 1) // 3)
         if not self.written:
             return self._columns * -(-self.depth // 64)
         bits = 14 if self.depth <= 32 else 7
@@ -60,7 +71,7 @@ class Memory:
     def registers(self) -> int:
         """Flip-flops behind it; a RAM in block RAM has its own."""
         if self.written:
-            return 0 if self.block else self.width
+            return 0 if self.block or self.style == "ultra" else self.width
         return self._columns
 
     @property
@@ -73,11 +84,12 @@ class Memory:
 
 
 class Totals(NamedTuple):
-    """What the memories of an engine take: RAMB18s, look-up tables used as memory, flip-flops behind them."""
+    """What the memories of an engine take: RAMB18, look-up tables used as memory, flip-flops behind them, UltraRAM."""
 
     half_blocks: int
     luts: int
     registers: int
+    ultras: int
 
 
 @cache
@@ -129,6 +141,13 @@ def streamed_memories(shape: EngineShape, words: Words | None = None) -> list[Me
 
 
 def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
+    if shape.loaded:
+        found = [
+            Memory("weights", shape.rom_words, shape.rom_word_bits, True, "ultra" if shape.ultra_weights else None)
+        ]
+        if shape.round_sets > 1:
+            found.append(Memory("carried", shape.round_steps, shape.sums_bits, True, "distributed"))
+        return _needed(found, words) + _around(shape, words)
     found = [Memory("WEIGHT_ROM", shape.rom_words, shape.rom_word_bits, False)]
     if shape.round_sets > 1:
         found.append(Memory("carried", shape.round_steps, shape.sums_bits, True))
@@ -137,7 +156,8 @@ def _but_taps(shape: EngineShape, words: Words | None) -> list[Memory]:
 
 def _around(shape: EngineShape, words: Words | None) -> list[Memory]:
     """Memories of the feeder and of the output stage; every engine has them."""
-    found = [Memory("BIAS_ROM", shape.steps, shape.outputs * shape.bias_bits, False)]
+    biases = ("biases", True) if shape.loaded else ("BIAS_ROM", False)
+    found = [Memory(biases[0], shape.steps, shape.outputs * shape.bias_bits, biases[1])]
     if shape.scale_bits:
         found.append(Memory("SCALE_ROM", shape.steps, shape.outputs * shape.scale_bits, False))
     return _needed(found, words) + feeder_memories(shape, shape.piece_bits)

@@ -81,6 +81,7 @@ class EngineShape(Checked):
         0, description="width of the output channels' scales; 0: there are none, and no multipliers for them"
     )
 
+    loaded: bool = Field(False, description="weights and biases lie in RAM and are loaded, not in ROM")
     ultra_weights: bool = Field(False, description="weights that are loaded lie in UltraRAM, not in block RAM")
 
     @model_validator(mode="wrap")

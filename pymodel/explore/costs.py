@@ -45,12 +45,13 @@ _STREAM_BITS = 10  # of a byte at a port: TDATA, TKEEP and TSTRB
 
 @dataclass(frozen=True)
 class Cost:
-    """Resources. half_blocks: RAMB18, of which a block RAM (36 kbit) is two. A ROM is never URAM."""
+    """Resources. half_blocks: RAMB18, of which a block RAM (36 kbit) is two. URAM: weights that are loaded, no ROM."""
 
     DSP: int = 0
     half_blocks: int = 0
     LUT: int = 0
     FF: int = 0
+    URAM: int = 0
 
     @property
     def BRAM(self) -> float:
@@ -68,12 +69,12 @@ class Cost:
         return Cost(*map(max, self.vector, other.vector))
 
     @property
-    def vector(self) -> tuple[int, int, int, int]:
+    def vector(self) -> tuple[int, int, int, int, int]:
         """The integers that the solver works with."""
-        return self.DSP, self.half_blocks, self.LUT, self.FF
+        return self.DSP, self.half_blocks, self.LUT, self.FF, self.URAM
 
     def to_json(self) -> dict[str, float]:
-        return {"DSP": self.DSP, "BRAM": self.BRAM, "LUT": self.LUT, "FF": self.FF, "URAM": 0}
+        return {"DSP": self.DSP, "BRAM": self.BRAM, "LUT": self.LUT, "FF": self.FF, "URAM": self.URAM}
 
 
 class Fit(Strict):
@@ -123,6 +124,7 @@ def engine_cost(shape: EngineShape) -> Cost:
         half_blocks=known.half_blocks,
         LUT=_predict(model.LUT, lut_features(shape)) + known.LUT,
         FF=_predict(model.FF, ff_features(shape)) + known.FF,
+        URAM=known.URAM,
     )
 
 
@@ -162,11 +164,12 @@ def fifo_cost(depth: int, width: int, direct: bool = True) -> Cost:
 def known_cost(shape: EngineShape) -> Cost:
     """What needs no fit: memories, FIFOs, and the registers of a history that is no memory."""
     memory, fifos = totals(shape), _fifos(shape)
-    constants = _CONSTANT_LUTS * shape.multipliers if shape.rom_words == 1 else 0
+    constants = _CONSTANT_LUTS * shape.multipliers if shape.rom_words == 1 and not shape.loaded else 0
     return Cost(
         half_blocks=memory.half_blocks,
         LUT=memory.luts + sum(fifo.LUT for fifo in fifos) + constants,
         FF=memory.registers + _history_registers(shape) + sum(fifo.FF for fifo in fifos),
+        URAM=memory.ultras,
     )
 
 

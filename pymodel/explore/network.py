@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pymodel.common.errors import ConfigError
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.costs import Cost
@@ -23,6 +24,7 @@ from pymodel.explore.streams import inner_half_blocks, least_prices, regions, st
 from pymodel.network.bundle import Bundle
 from pymodel.top.cycles import processes, slowest
 from pymodel.top.dataflow import Dataflow, build
+from pymodel.top.packets import loadable
 
 _KEEPS = 4  # of a search that found nothing: each keeps at least as much free as the one before it
 UNLIMITED = 1 << 62  # cycles per image: slower than any network, whatever stands between its engines
@@ -48,11 +50,15 @@ QUICK = Effort(rounds=100, columns=1 << 15, accesses=1 << 18, least=1)  # for on
 
 @dataclass(frozen=True)
 class Network:
-    """A bundle, and of each engine of its top the shape, its parallelism left open, and the options."""
+    """A bundle, and of each engine of its top the shape, its parallelism left open, and the options.
+
+    loaded: its weights are in RAM, and the shapes those of `pymodel.top.packets`.
+    """
 
     bundle: Bundle
     shapes: Mapping[str, EngineShape]
     options: Mapping[str, Sequence[Option]]
+    loaded: bool = False
     _streams: dict[tuple[Hashable, ...], Streams] = field(default_factory=dict, compare=False, repr=False)
 
     def at(self, interval: int) -> Network:
@@ -63,7 +69,8 @@ class Network:
 
     def dataflow(self, choice: Mapping[str, Option]) -> Dataflow:
         """The network with its layers built so."""
-        return build(self.bundle, {name: option.key.of(self.shapes[name]) for name, option in choice.items()})
+        shapes = {name: option.key.of(self.shapes[name]) for name, option in choice.items()}
+        return build(self.bundle, shapes, self.loaded)
 
     def interval(self, choice: Mapping[str, Option]) -> int:
         """Cycles between two images in steady state."""
@@ -105,16 +112,27 @@ class Fastest:
         return self.interval == self.bound
 
 
-def top_shapes(bundle: Bundle, multiplier_bits: int) -> dict[str, EngineShape]:
+def top_shapes(bundle: Bundle, multiplier_bits: int, loaded: bool = False) -> dict[str, EngineShape]:
     """The shape of each engine that the top of a bundle has, its parallelism left open.
 
-    Layers that the output does not depend on have none. multiplier_bits: as in EngineShape. Raises ConfigError.
+    Layers that the output does not depend on have none. multiplier_bits: as in EngineShape. loaded: with weights in
+    RAM. Raises ConfigError.
     """
     shapes = {
         layer.name: engine_shape(bundle, layer.name, multiplier_bits=multiplier_bits)
         for layer in bundle.network.weighted_layers()
     }
-    return build(bundle, shapes).shapes
+    if loaded:
+        shapes = {name: _loadable(name, shape) for name, shape in shapes.items()}
+    return build(bundle, shapes, loaded).shapes
+
+
+def _loadable(name: str, shape: EngineShape) -> EngineShape:
+    """`loadable`; what it raises names the layer."""
+    try:
+        return loadable(shape)
+    except ConfigError as error:
+        raise ConfigError(f"layer {name}: {error}") from error
 
 
 def cheapest(

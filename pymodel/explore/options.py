@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 
 from pymodel.common.errors import ConfigError
 from pymodel.engine.cycles import feeder_sequences, pe_iterations, sequences
+from pymodel.engine.memories import Memory
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import most_products
 from pymodel.explore.costs import Cost, engine_cost, in_blocks
@@ -36,6 +37,7 @@ class Parallelism(NamedTuple):
     feed: str = WINDOWS
     R: int = 1
     Tx: int = 1
+    ultra_weights: bool = False
 
     def of(self, shape: EngineShape) -> EngineShape:
         """The engine of a shape with this parallelism, which must be legal."""
@@ -58,9 +60,10 @@ class Option:
     words: tuple[Form, Form]
 
     def trait(self, trait: Trait) -> Hashable:
-        """The form of the words that it reads or writes; or all that its cycles depend on, which packing is not."""
+        """The form of the words that it reads or writes; or all that its cycles depend on: neither packing nor where
+        weights lie."""
         if trait == "timing":
-            return self.key._replace(packing=1)
+            return self.key._replace(packing=1, ultra_weights=False)
         return self.words[0 if trait == "reads" else 1]
 
 
@@ -160,8 +163,17 @@ def options(shape: EngineShape, multipliers: int, packing: bool = True, channels
         if output not in outputs:
             outputs[output] = sequences(engine)[-1].iterations
         cycles = max(feeders[feeder], outputs[output], pe_iterations(engine))
-        found.append(Option(key, engine.lanes, engine.multipliers, cycles, engine_cost(engine), forms(engine)))
+        for place in _places(engine):
+            own = key._replace(ultra_weights=place.ultra_weights)
+            found.append(Option(own, engine.lanes, engine.multipliers, cycles, engine_cost(place), forms(engine)))
     return found
+
+
+def _places(engine: EngineShape) -> list[EngineShape]:
+    """An engine with its weights in block RAM; and with them in UltraRAM, where they are loaded and fill a block."""
+    if not (engine.loaded and Memory("weights", engine.rom_words, engine.rom_word_bits, True).block):
+        return [engine]
+    return [engine, engine.model_copy(update={"ultra_weights": True})]
 
 
 def pareto(

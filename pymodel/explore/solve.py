@@ -20,7 +20,7 @@ from pymodel.common.errors import InternalError
 from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, Trait, pareto
 
-AXES = ("DSP", "BRAM", "LUT", "FF")  # of Cost.vector
+AXES = ("DSP", "BRAM", "LUT", "FF", "URAM")  # of Cost.vector
 LANES = "lanes"  # what the utilisation is of: no resource, but it can be minimised like one
 Combination = Mapping[tuple[str, Trait], Hashable]  # (layer, trait of its option) -> what that is
 
@@ -131,7 +131,7 @@ def minimise(problem: Problem, interval: int, resource: str, ties: bool = True) 
         return Answer(None, float("inf"), True)
     program = _Program(layers, problem)
     best: Answer | None = None
-    others = [axis for axis in AXES if axis != resource]
+    others = [axis for axis in AXES if axis != resource and program.takes(axis)]
     for axis in (resource, *(others if ties else ())):
         chosen, bound, proved = program.least(axis)
         if chosen is None:
@@ -170,6 +170,10 @@ class _Program:
     def __init__(self, layers: Mapping[str, Sequence[Option]], problem: Problem):
         self.seconds = problem.seconds
         self.flat = [(name, option) for name, found in layers.items() for option in found]
+        costliest = Cost()
+        for price in problem.prices:
+            costliest = costliest.most(price.cost)
+        self.priced = {axis for axis, most in zip(AXES, costliest.vector, strict=True) if most}
         self.parts = {part: at for at, part in enumerate(dict.fromkeys(price.part for price in problem.prices))}
         self.rows: list[Floats] = []
         self.lower: list[float] = []
@@ -210,6 +214,10 @@ class _Program:
     def limit(self, axis: str, most: int) -> None:
         """At most so much of a resource (BRAM in halves)."""
         self._add(self._amounts(axis), -np.inf, most)
+
+    def takes(self, axis: str) -> bool:
+        """Whether anything takes of a resource."""
+        return any(amount(option.cost, {"": option}, axis) for _, option in self.flat) or axis in self.priced
 
     def _amounts(self, axis: str) -> Floats:
         row = self._row([amount(option.cost, {"": option}, axis) for _, option in self.flat])

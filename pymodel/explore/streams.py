@@ -21,7 +21,7 @@ from pymodel.explore.solve import Combination, Price
 from pymodel.network.formats import mean_scale
 from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import Dataflow, forms
-from pymodel.top.units import EngineUnit, GlobalAverageUnit, PoolUnit, Unit, tensor
+from pymodel.top.units import EngineUnit, GlobalAverageUnit, LoaderUnit, PoolUnit, Stream, Unit
 
 _UNSIGNED_BITS = 17  # of the narrow side of a DSP48E2, without its sign
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
@@ -44,22 +44,30 @@ class Region:
 
 
 def regions(dataflow: Dataflow) -> Iterator[Region]:
-    """The regions between the engines, in order."""
-    left = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit)]
+    """The regions between the engines, in order.
+
+    What brings weights to the engines is in none: it works before an image, and so connects what images do not.
+    """
+    left = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit | LoaderUnit)]
     while left:
         units, streams, found = list[Unit](), set[str](), left[:1]
         while found:
             units += found
             left = [unit for unit in left if unit not in found]
-            streams |= {stream.name for unit in found for stream in (*unit.reads, *unit.writes)}
-            found = [unit for unit in left if streams & {stream.name for stream in (*unit.reads, *unit.writes)}]
+            streams |= set().union(*map(_tensors, found))
+            found = [unit for unit in left if streams & _tensors(unit)]
         where: dict[tuple[str, Trait], Hashable] = {}
         for layer, engine in dataflow.engines.items():
-            if streams & {stream.name for stream in engine.reads}:
+            if streams & {stream.name for stream in engine.reads if isinstance(stream, Stream)}:
                 where[layer, "reads"] = forms(engine.shape)[0]
             if streams & {stream.name for stream in engine.writes}:
                 where[layer, "writes"] = forms(engine.shape)[1]
         yield Region(tuple(units), where)
+
+
+def _tensors(unit: Unit) -> set[str]:
+    """The streams of a unit that carry elements of an image."""
+    return {stream.name for stream in (*unit.reads, *unit.writes) if isinstance(stream, Stream)}
 
 
 def streams_cost(dataflow: Dataflow) -> Cost:
@@ -91,8 +99,8 @@ def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
         for unit in region.units:
             cost += Cost(DSP=_mean_blocks(unit), half_blocks=_line_half_blocks(unit))
             for stream in unit.writes:
-                if stream.name in between:
-                    cost += _least_fifo(tensor(stream).words.count, stream.word_bits, interval)
+                if stream.name in between and isinstance(stream, Stream):
+                    cost += _least_fifo(stream.words.count, stream.word_bits, interval)
         found.append(Price(tuple(sorted(region.where)), region.where, cost))
     return found
 

@@ -28,7 +28,7 @@ _SPARED = 3  # an UltraRAM holds as much as eight block RAMs
 
 
 def loadable(shape: EngineShape) -> EngineShape:
-    """The same engine with accumulators for any weights of its format, and biases as large as their products.
+    """The same engine with its weights in RAM: accumulators for any of its format, biases as large as their products.
 
     Raises ConfigError where that takes more than MAX_ACC_BITS.
     """
@@ -36,22 +36,32 @@ def loadable(shape: EngineShape) -> EngineShape:
     bits = (2 * products).bit_length() + 1
     if bits > MAX_ACC_BITS:
         raise ConfigError(f"accumulator for any weights: must have at most {MAX_ACC_BITS} bits, got {bits}")
-    return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits})
+    return EngineShape.model_validate(shape.model_dump() | {"support": shape.support, "acc_bits": bits, "loaded": True})
 
 
-def in_ultra_ram(shapes: Mapping[str, EngineShape], ultras: int) -> dict[str, EngineShape]:
+def in_ultra_ram(
+    shapes: Mapping[str, EngineShape], ultras: int, chosen: Mapping[str, bool] | None = None
+) -> dict[str, EngineShape]:
     """The engines on a device with so many UltraRAMs, by layer: which weights lie there, which in block RAM.
 
     In UltraRAM: those for each of which at least `_SPARED` block RAMs (36 kbit) are spared, those first that spare the
-    most, as long as there are any left.
+    most, as long as there are any left. chosen: by layer, where that is decided already.
     """
+    chosen = chosen or {}
     spared = {}
+    for layer in chosen:
+        if chosen[layer]:
+            ultras -= ultra_blocks(shapes[layer].rom_words, shapes[layer].rom_word_bits)
     for layer, shape in shapes.items():
+        if layer in chosen:
+            continue
         words = shape.rom_words, shape.rom_word_bits
         block, ultra = Memory("weights", *words, True).half_blocks / 2, ultra_blocks(*words)
         if block >= _SPARED * ultra:
             spared[layer] = block / ultra, ultra
-    found = dict(shapes)
+    found = {
+        layer: shape.model_copy(update={"ultra_weights": chosen.get(layer, False)}) for layer, shape in shapes.items()
+    }
     for layer, (_, ultra) in sorted(spared.items(), key=lambda item: -item[1][0]):
         if ultra <= ultras:
             ultras -= ultra

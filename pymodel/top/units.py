@@ -260,7 +260,7 @@ class EngineUnit(Unit):
 
     def computes(self) -> dict[str, Any]:
         # The others say how the same is computed. A network with none of these keeps the number that it had before.
-        how = {"packing", "feed", "multiplier_bits", "ultra_weights"}
+        how = {"packing", "feed", "multiplier_bits", "loaded", "ultra_weights"}
         how |= {key for key, value in (("groups", 1), ("rounding", "half_up")) if getattr(self.shape, key) == value}
         return self.shape.model_dump(mode="json", exclude=how, exclude_none=True)
 

@@ -204,10 +204,12 @@ def test_the_calibration_has_rotations_of_all_kinds():
     st.sampled_from([WINDOWS, CHANNELS]),
 )
 def test_what_memories_take_is_the_sum_over_them(support, Tb, size, feed):
-    shape = shape_of(32, 64, size, support, Tb=Tb, feed=feed)
-    assert totals(shape) == tuple(
-        sum(getattr(memory, what) for memory in memories(shape)) for what in ("half_blocks", "luts", "registers")
-    )
+    kinds = ("half_blocks", "luts", "registers", "ultras")
+    for weights in ({}, {"loaded": True}, {"loaded": True, "ultra_weights": True}):
+        shape = shape_of(32, 64, size, support, Tb=Tb, feed=feed, **weights)
+        found = totals(shape)
+        assert found == tuple(sum(getattr(memory, what) for memory in memories(shape)) for what in kinds)
+        assert bool(found.ultras) == ("ultra_weights" in weights)
 
 
 @pytest.mark.slow
@@ -455,7 +457,7 @@ def test_pareto_keeps_what_is_not_dominated_and_one_of_equals():
 # The solver against exhaustive search
 
 
-costs = st.tuples(*[st.integers(0, 9)] * 4)
+costs = st.tuples(*[st.integers(0, 9)] * len(AXES))
 layer_options = st.lists(st.tuples(st.integers(1, 6), costs, st.integers(1, 2)), min_size=1, max_size=5)
 
 
@@ -479,7 +481,7 @@ def exhaustive(layers, budget, interval, cuts=(), prices=()):
         for price in prices:
             if meets(choice, price.where):
                 parts[price.part] = [
-                    max(pair) for pair in zip(parts.get(price.part, (0,) * 4), price.cost.vector, strict=True)
+                    max(pair) for pair in zip(parts.get(price.part, (0,) * len(AXES)), price.cost.vector, strict=True)
                 ]
         vector = tuple(map(sum, zip(total(picks).vector, *parts.values(), strict=True)))
         if all(vector[AXES.index(kind)] <= most * (2 if kind == "BRAM" else 1) for kind, most in budget.items()):
@@ -493,7 +495,7 @@ def meets(choice, where):
 budgets = st.fixed_dictionaries({}, optional={axis: st.integers(0, 25) for axis in AXES})
 words = st.fixed_dictionaries({("l0", "reads"): st.integers(1, 2), ("l1", "writes"): st.integers(1, 2)})
 price_lists = st.lists(
-    st.builds(Price, st.integers(0, 1), words, st.builds(Cost, *[st.integers(0, 9)] * 4)), max_size=4
+    st.builds(Price, st.integers(0, 1), words, st.builds(Cost, *[st.integers(0, 9)] * len(AXES))), max_size=4
 )
 
 
@@ -802,7 +804,7 @@ def test_the_same_exploration_gives_the_same_file(tmp_path):
         (["--budget", "DSP"], "--budget: DSP: must be a number or 'none', got ''"),
         (["--budget", "GPU=3"], "KIND one of"),
         (["--budget", "BRAM=lots"], "--budget: BRAM: must be a number or 'none', got 'lots'"),
-        (["--minimise", "URAM"], "--minimise: must be one of DSP, BRAM, LUT, FF, got 'URAM'"),
+        (["--minimise", "SRL"], "--minimise: must be one of DSP, BRAM, LUT, FF, URAM, got 'SRL'"),
         (["--maximise", "speed"], "--maximise: must be 'utilisation', got 'speed'"),
         (["--fps", "1e9"], "--fps: must be at most one frame per clock cycle"),
         (["--fps", "290000", "--budget", "DSP=20"], "no folding"),

@@ -14,19 +14,22 @@ from pymodel.network.bundle import Bundle
 from pymodel.top.cycles import slowest
 
 
-def explored(bundle: Bundle, multipliers: int = 1 << 16, packing: bool = True, channels: bool = True) -> Network:
+def explored(
+    bundle: Bundle, multipliers: int = 1 << 16, packing: bool = True, channels: bool = True, loaded: bool = False
+) -> Network:
     """A network with all its options; alike layers share theirs."""
-    shapes = top_shapes(bundle, 27)
+    shapes = top_shapes(bundle, 27, loaded)
     distinct = {shape.model_dump_json(): shape for shape in shapes.values()}
     found = {key: options(shape, multipliers, packing, channels) for key, shape in distinct.items()}
-    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()})
+    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()}, loaded)
 
 
 def built(network: Network) -> Iterator[tuple[tuple[Option, ...], int, Cost]]:
-    """Every choice with the cycles and the streams of the network as built, which do not depend on packing."""
+    """Every choice with the cycles and the streams of the network as built, which do not depend on packing
+    or on where weights lie."""
     known: dict[object, tuple[int, Cost]] = {}
     for picks in itertools.product(*network.options.values()):
-        key = tuple(option.key._replace(packing=1) for option in picks)
+        key = tuple(option.trait("timing") for option in picks)
         if key not in known:
             dataflow = network.dataflow(dict(zip(network.options, picks, strict=True)))
             known[key] = slowest(dataflow).iterations, streams_cost(dataflow)
