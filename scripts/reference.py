@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from psconv.boards.protocol import KINDS, REASONS, info_fields
 from psconv.flow.config import RunConfig
-from psconv.synthesis.targets import Target
+from psconv.synthesis.targets import Target, known_boards, load_board
 from pymodel.common.bounds import Bounds
 from pymodel.common.files import write_text
 from pymodel.top.status import Status
@@ -45,12 +46,51 @@ def key_table(model: type[BaseModel]) -> str:
     return _table(("key", "default", "values", "meaning"), _rows(model, "", set()))
 
 
+def board_table() -> str:
+    """The boards, and which of their pins are used."""
+    rows = []
+    for name in known_boards():
+        target, board = load_board(name)
+        reset = f"{board.reset.pin}, {'low' if board.reset.active_low else 'high'}" if board.reset else "none"
+        rows.append(
+            [
+                f"`{name}`",
+                f"{target.description}, speed grade {target.speed_grade}",
+                f"{board.clock.pin}, {board.clock.mhz:g} MHz",
+                f"{board.uart.rx}, {board.uart.tx}, {board.baud:,} bit/s",
+                reset,
+                ", ".join(board.leds.pins),
+                board.source,
+            ]
+        )
+    return _table(("board", "", "clock", "FPGA receives, sends", "reset while", "LEDs", "pins taken from"), rows)
+
+
+def frame_table() -> str:
+    """The kinds of frames of a board's link."""
+    return _table(("kind", "", "what"), ([f"`{kind:#04x}`", kind.name, text] for kind, text in KINDS.items()))
+
+
+def fault_table() -> str:
+    """Why a board may answer with a FAULT."""
+    return _table(("reason", "", "what"), ([str(one.value), one.name, text] for one, text in REASONS.items()))
+
+
+def info_table() -> str:
+    """What a board says of itself."""
+    return _table(("field", "`struct`", "meaning"), ([name, f"`{code}`", text] for name, code, text in info_fields()))
+
+
 CONTENTS: Mapping[str, Callable[[], str]] = {
     "keys of a run": lambda: key_table(RunConfig),
     "keys of a training": lambda: key_table(TrainConfig),
     "keys of a device": lambda: key_table(Target),
     "bits of a status": status_table,
     "places of a layer": place_table,
+    "boards": board_table,
+    "frames of a board": frame_table,
+    "faults of a board": fault_table,
+    "info of a board": info_table,
 }
 
 

@@ -16,7 +16,7 @@ import typer
 from openhls import HlsError
 
 from psconv import __version__
-from psconv.cli import counts, flow, hardware, init, onnx, show, training
+from psconv.cli import board, counts, flow, hardware, init, onnx, show, training
 from psconv.vendor.tools import ToolMissing
 from pymodel.common.errors import told
 
@@ -57,6 +57,9 @@ for command in (
     hardware.explore,
     hardware.fits,
     hardware.pack_weights,
+    board.bitstream,
+    board.flash,
+    board.classify,
     training.train,
     training.quantize,
     training.sweep,

@@ -53,6 +53,7 @@ _ECP5: Weights = {
     "TRELLIS_FF": _FF,
     "MULT18X18D": _DSP,
     "DP16KD": _HALF_BLOCK,
+    "EHXPLLL": {},
     **dict.fromkeys(("PFUMX", "L6MUX21"), _MUXF),
 }
 # DSP in multipliers of 18 x 18.

@@ -125,6 +125,8 @@ def _files(tool: str, design: Design, images: int, target: Target, clock_ns: flo
         values["part"] = vivado_part(target)
         sources |= own
     else:
+        if target.bambu is None:
+            raise ConfigError(f"--hls bambu: target: must be a device of Bambu's library, got {target.name}")
         values["device"] = target.bambu
         values["wide"] = ", ".join(wide_words(design))
         sources = {name: bambu_source(text, name) for name, text in sources.items()}

@@ -57,6 +57,11 @@ class Dataset:
         return (images.astype(np.int16) - self.zero_point).astype(np.int8)
 
 
+def known_datasets() -> list[str]:
+    """Names that `load_dataset` takes."""
+    return sorted(_LOADERS)
+
+
 def load_dataset(name: str, path: Path | None = None, key: str = "data") -> Dataset:
     """Load a data set by name.
 
@@ -66,7 +71,7 @@ def load_dataset(name: str, path: Path | None = None, key: str = "data") -> Data
     Raises ConfigError for an unknown name, an unknown location and for missing or damaged files.
     """
     if name not in _LOADERS:
-        raise ConfigError(f"data.dataset: must be one of {', '.join(sorted(_LOADERS))}, got {name!r}")
+        raise ConfigError(f"data.dataset: must be one of {', '.join(known_datasets())}, got {name!r}")
     return _LOADERS[name](path, f"{key}.path")
 
 

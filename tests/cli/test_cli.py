@@ -45,6 +45,9 @@ COMMANDS = [
     "explore",
     "fits",
     "pack-weights",
+    "bitstream",
+    "flash",
+    "classify",
     "import",
     "export",
 ]

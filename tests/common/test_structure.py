@@ -32,6 +32,7 @@ ORDER = (
     "psconv.flow",
     "psconv.vendor",
     "psconv.report",
+    "psconv.boards",
     "psconv.commands",
     "psconv.api",
     "psconv.cli",
@@ -115,7 +116,13 @@ def test_markers_are_the_tools_that_can_be_reached(names: list[str], found: set[
 
 
 # Modules that start what they are given, or a tool of the user.
-GIVEN = {"openhls.system.children", "openhls.system.pool", "rtl_tb.processes", "psconv.vendor.step"}
+GIVEN = {
+    "openhls.system.children",
+    "openhls.system.pool",
+    "rtl_tb.processes",
+    "psconv.vendor.step",
+    "psconv.boards.flash",
+}
 
 
 def test_no_module_starts_a_tool_that_has_no_marker() -> None:

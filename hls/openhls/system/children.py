@@ -67,9 +67,12 @@ def guarded() -> Iterator[int]:
 
 @contextmanager
 def started(command: Sequence[str | os.PathLike[str]], **options: Any) -> Iterator[subprocess.Popen[Any]]:
-    """A child in a guarded group; on leaving it has ended, and all that it started. options: of subprocess.Popen."""
+    """A child in a guarded group; on leaving it has ended, and all that it started.
+
+    options: of subprocess.Popen; unless they say otherwise it has nothing to read.
+    """
     with guarded() as group:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=group, **options)
+        child = subprocess.Popen(command, process_group=group, **{"stdin": subprocess.DEVNULL, **options})
         try:
             yield child
         except BaseException:
