@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from psconv.flow.config import load
 from psconv.flow.design import Design
 from psconv.flow.hls import Synthesised
 from psconv.flow.inputs import load_bundle
+from psconv.flow.parallelism import engine_shapes
 from psconv.flow.run import Run, prepare, run_steps
 from psconv.synthesis.targets import Board, Target, lacking, load_board, verdict
 from pymodel.common.errors import ConfigError
+from pymodel.engine.packing import EngineShape
 from pymodel.top import cycles
 
 FOLDER = "board"  # in the folder of the run
@@ -59,16 +61,17 @@ def make(path: Path, request: Request, out: Path, console: Console, tell: Callab
         config = type(config).model_validate(config.model_dump() | {"top": "network"})
     pll = _pll(target, board, target.clock_ns if request.clock_ns is None else request.clock_ns)
     try:
-        folding = fitting(config, load_bundle(config, path), target)
+        bundle = load_bundle(config, path)
+        _check_memory(engine_shapes(config, bundle, target), target)
+        folding = fitting(config, bundle, target)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
-    if folding.folds:
-        folds = ", ".join(f"{name} {fold}" for name, fold in folding.folds.items())
-        console.print(f"Folded to fit the {target.budgets.DSP} multipliers of {target.name}: {folds}")
     run = prepare(folding.config, path, out, target=target.name, clock_ns=1000 / pll.mhz)
     (design,) = run.designs
     _shell(run, design, pll, board, request, cycles=1)  # what no shell fits is refused before anything is built
-    _check_memory(design, target)
+    if folding.folds:
+        folds = ", ".join(f"{name} {fold}" for name, fold in folding.folds.items())
+        console.print(f"Folded to fit the {target.budgets.DSP} multipliers of {target.name}: {folds}")
     run_steps("synth", run, console)
     return _bitstream(run, design, folding, pll, target, board, request, console, tell)
 
@@ -87,9 +90,9 @@ def _pll(target: Target, board: Board, clock_ns: float) -> Pll:
     return pll
 
 
-def _check_memory(design: Design, target: Target) -> None:
+def _check_memory(shapes: Mapping[str, EngineShape], target: Target) -> None:
     """Raises ConfigError where weights alone are more than the device's memories of every kind hold."""
-    bits = sum(shape.cout * shape.N * shape.blocks * shape.weight_bits for shape in design.shapes.values())
+    bits = sum(shape.cout * shape.N * shape.blocks * shape.weight_bits for shape in shapes.values())
     have = target.budgets.BRAM * BLOCK_BITS + target.budgets.LUT * LUT_BITS
     if bits > have:
         raise ConfigError(

@@ -27,6 +27,7 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically, write_text
 
 NETLIST, PLACED = "netlist.json", "placed.json"  # in the folder of a board
+_LOGIC = ("LUT4", "PFUMX", "L6MUX21")
 _TEXT, _BIT = "board.config", "board.bit"
 
 
@@ -122,11 +123,16 @@ def synthesise(files: Files, target: Target) -> dict[str, float]:
 
 
 def as_verilog(netlist: Path, out: Path) -> Path:
-    """Writes OUT/NAME.v of a netlist as yosys or nextpnr wrote it (JSON), for simulation with the cells' models."""
+    """Writes OUT/NAME.v of a netlist as `synthesise` wrote it, for simulation with the cells' models.
+
+    Look-up tables are put in by yosys, from its own models: Verilator takes minutes over thousands of instances.
+    """
     with tempfile.TemporaryDirectory(prefix="psconv_board_") as name:
         folder = Path(name)
         shutil.copy(netlist, folder / NETLIST)
-        yosys(f"read_json {NETLIST}; write_verilog -noattr -noexpr netlist.v", folder)
+        keep = " ".join(f"t:{cell}" for cell in _LOGIC)
+        mapped = f"select {keep}; techmap -map +/lattice/common_sim.vh; select -clear; opt_expr; opt_clean"
+        yosys(f"read_json {NETLIST}; {mapped}; write_verilog -noattr netlist.v", folder)
         text = (folder / "netlist.v").read_text(encoding="utf-8")
     result = out / f"{netlist.stem}.v"
     write_text(result, text)

@@ -184,6 +184,7 @@ def test_a_thousand_frames_over_a_line_with_errors(built, seed: int) -> None:
     assert under_errors(built, 1000, flip, lost, resets=20, seed=seed) > 10
 
 
+@pytest.mark.slow
 def test_the_netlist_of_yosys(built, tmp_path) -> None:
     """What goes into place and route, with the cells' models in the place of the RTL."""
     target, board = load_board(BOARD)
