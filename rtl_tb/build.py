@@ -80,14 +80,38 @@ def build(
     binary = cache / f"{ports.top}-{key}"
     if _is_whole(binary):
         return binary
-    libraries = cocotb_tools.config.libs_dir
-    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
-    options = [*flags, "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator", str(main)]
+    options = [*flags, *_cocotb_options()]
     with _work_folder() as work:
         (work / "top.sv").write_text(top, encoding="utf-8")
         _compile([*components, *sources, work / "top.sv"], harness.TOP, options, work, cache, ports.top, ["verilator"])
         _publish(work / "simulator", binary)
     return binary
+
+
+def build_alone(rtl: Sequence[Path], top: str, cache: Path, waves: bool = False) -> Path:
+    """The simulator of module `top` for a cocotb test of its own (`rtl_tb.runner.run_alone`), which drives its ports.
+
+    Raises ConfigError with the tool's message.
+    """
+    sources = _checked_sources(rtl)
+    flags = [*_BENCH_FLAGS, *(["--trace"] if waves else [])]
+    key = _digest([_toolchain(), top, *_FLAGS, *flags, *_OPTIMISE.values(), *(path.read_bytes() for path in sources)])
+    cache.mkdir(parents=True, exist_ok=True)
+    binary = cache / f"{top}-alone-{key}"
+    if not _is_whole(binary):
+        with _work_folder() as work:
+            public = work / "public.vlt"
+            public.write_text(f'`verilator_config\npublic_flat_rw -module "{top}" -var "*"\n', encoding="utf-8")
+            _compile([public, *sources], top, [*flags, *_cocotb_options()], work, cache, top, ["verilator"])
+            _publish(work / "simulator", binary)
+    return binary
+
+
+def _cocotb_options() -> list[str]:
+    """What makes a program of a design with cocotb in it."""
+    libraries = cocotb_tools.config.libs_dir
+    main = cocotb_tools.config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    return ["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator", str(main)]
 
 
 def build_program(rtl: Sequence[Path], top: str, main: Path, cache: Path) -> Path:

@@ -293,37 +293,80 @@ def _remove_records(folder: Path, ports: Ports, probes: Iterable[str]) -> None:
         (folder / file).unlink(missing_ok=True)
 
 
+def run_alone(
+    binary: Path,
+    top: str,
+    module: str,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    *,
+    seed: int = 1,
+    waves: bool = False,
+    path: Sequence[str] = (),
+) -> None:
+    """Runs the cocotb tests of `module` on a simulator of `rtl_tb.build.build_alone`; its log is folder/sim.log.
+
+    environment: variables for the tests; path: folders that come before those of this process where they import from.
+    Raises ConfigError, with the end of the log, unless every test passed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    results = folder / "cocotb.xml"
+    results.unlink(missing_ok=True)
+    _run_cocotb(binary, top, module, folder, seed, waves, folder, environment or {}, path=path)
+    text = results.read_text(encoding="utf-8") if results.is_file() else ""
+    if "<testcase" not in text or "<failure" in text or "<error" in text:
+        log = (folder / "sim.log").read_text(encoding="utf-8", errors="replace")
+        raise ConfigError(f"{folder}: {module} failed; end of sim.log:\n{log_tail(log)}")
+
+
 def _run_bench(
     binary: Path, job: Path, seed: int, waves: bool, cache: Path, progress: Callable[[Progress], None] | None
 ) -> None:
     folder = job.parent
-    packages = [str(Path(__file__).resolve().parent.parent), *(entry for entry in sys.path if entry)]
-    environment = {
-        "PYTHONPATH": os.pathsep.join(packages),
-        "PYGPI_PYTHON_BIN": sys.executable,
-        "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
-        "COCOTB_TOPLEVEL": harness.TOP,
-        "COCOTB_TEST_MODULES": "rtl_tb.bench",
-        "COCOTB_RESULTS_FILE": str(folder / "cocotb.xml"),
-        "COCOTB_RANDOM_SEED": str(seed),
-        "COCOTB_TRUST_INERTIAL_WRITES": "1",
-        "COCOTB_ANSI_OUTPUT": "0",
-        "TOPLEVEL_LANG": "verilog",
-        "RTL_TB_JOB": str(job),
-    }
-    if sys.dont_write_bytecode:
-        # Each simulation starts a Python of its own, which would compile every package anew.
-        environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache.resolve() / "pycache")}
-    command = [str(binary.resolve()), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
 
     def look() -> None:
         if progress and (latest := read_progress(folder)):
             progress(latest)
 
+    own = {"RTL_TB_JOB": str(job)}
+    _run_cocotb(binary, harness.TOP, "rtl_tb.bench", folder, seed, waves, cache, own, look if progress else None)
+    look()
+
+
+def _run_cocotb(
+    binary: Path,
+    top: str,
+    module: str,
+    folder: Path,
+    seed: int,
+    waves: bool,
+    cache: Path,
+    own: Mapping[str, str],
+    look: Callable[[], None] | None = None,
+    path: Sequence[str] = (),
+) -> None:
+    """A simulator with the tests of a module, in a folder; own: environment variables of its own."""
+    packages = [*path, str(Path(__file__).resolve().parent.parent), *(entry for entry in sys.path if entry)]
+    environment = {
+        "PYTHONPATH": os.pathsep.join(packages),
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_tools.config.pygpi_entry_point()}",
+        "COCOTB_TOPLEVEL": top,
+        "COCOTB_TEST_MODULES": module,
+        "COCOTB_RESULTS_FILE": str(folder.resolve() / "cocotb.xml"),
+        "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_TRUST_INERTIAL_WRITES": "1",
+        "COCOTB_ANSI_OUTPUT": "0",
+        "TOPLEVEL_LANG": "verilog",
+        **own,
+    }
+    if sys.dont_write_bytecode:
+        # Each simulation starts a Python of its own, which would compile every package anew.
+        environment |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(cache.resolve() / "pycache")}
+    command = [str(binary.resolve()), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
     with (folder / "sim.log").open("w", encoding="utf-8") as log:
         command += ["--trace"] if waves else []
-        run(command, folder, children.environment(environment), log, look if progress else None)
-    look()
+        run(command, folder, children.environment(environment), log, look)
 
 
 def _read_result(folder: Path) -> Result:
