@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from psconv.boards.protocol import KINDS, REASONS, info_fields
+from psconv.boards.zynq.registers import REGISTERS, WHOLE
 from psconv.flow.config import RunConfig
 from psconv.synthesis.targets import Target, known_boards, load_board
 from pymodel.common.bounds import Bounds
@@ -33,6 +34,22 @@ _WORDS = {bool: "true, false", str: "text"}
 def status_table() -> str:
     """The bits of a status."""
     return _table(("bit", ""), ([str(flag.bit), flag.meaning] for flag in Status))
+
+
+def register_table() -> str:
+    """The registers of a board's IP, a row for each field."""
+    rows = (
+        [
+            f"0x{register.offset:02x}",
+            f"`{register.name}`" if field.name == WHOLE else f"`{register.name}.{field.name}`",
+            field.place,
+            field.access.value,
+            field.meaning + (f"; {field.reset} after a reset" if field.reset else ""),
+        ]
+        for register in REGISTERS
+        for field in register.fields
+    )
+    return _table(("offset", "register", "bits", "access", ""), rows)
 
 
 def place_table() -> str:
@@ -91,6 +108,7 @@ CONTENTS: Mapping[str, Callable[[], str]] = {
     "frames of a board": frame_table,
     "faults of a board": fault_table,
     "info of a board": info_table,
+    "registers of a board": register_table,
 }
 
 

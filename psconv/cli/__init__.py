@@ -60,6 +60,7 @@ for command in (
     board.bitstream,
     board.flash,
     board.classify,
+    hardware.board,
     training.train,
     training.quantize,
     training.sweep,

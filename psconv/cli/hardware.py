@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from psconv.cli import show
-from psconv.cli.options import Clock, Config, Json, number
+from psconv.cli.options import Clock, Config, Json, Out, number
 from pymodel.common import bounds
 from pymodel.common.records import json_text
 from pymodel.explore.constants import exactness
@@ -29,6 +29,30 @@ def pack_weights(
         print(json_text(record))
     else:
         show.table("Weights", [record], show.console(), False)
+
+
+def board(
+    config: Config,
+    board: Annotated[str, typer.Option("--board", help="pynq_z2, zcu104 or kv260")],
+    out: Out = Path("out"),
+    clock: Clock = None,
+    score_bits: Annotated[int, typer.Option("--score-bits", help="of a score in memory: 8, 16 or 32")] = 8,
+    fit: Annotated[
+        bool, typer.Option(help="count cells by yosys first, and refuse what the device cannot hold")
+    ] = True,
+    build: Annotated[bool, typer.Option(help="run Vivado, where it is installed")] = True,
+    as_json: Json = False,
+) -> None:
+    """An IP for an AMD board, its block design, a driver for PYNQ: all in OUT/BOARD (docs/guide/zynq.md)."""
+    from psconv.commands import board as boards
+    from psconv.flow.layout import Layout
+
+    console = show.console(as_json)
+    show.keep(out)
+    Layout(out).sweep()
+    run = boards.prepared(config, board, out, clock, score_bits)
+    made = boards.make(run, board, score_bits, fit, build, console)
+    show.result(f"{made.board.title}, {made.mhz:g} MHz", made.to_json(), as_json)
 
 
 def explore(

@@ -64,9 +64,9 @@ def run_design(tool: str, design: Design, settings: Settings, named: Path | None
     """
     folder = write_project(tool, design, settings)
     if not finished(folder):
-        _run(folder, ["./run.sh", *(["implement"] if implement and tool == "vitis" else [])], tools.find(tool, named))
+        run_in(folder, ["./run.sh", *(["implement"] if implement and tool == "vitis" else [])], tools.find(tool, named))
     elif implement and tool == "vitis" and not implemented(folder):
-        _run(folder, ["vivado", "-mode", "batch", "-source", "vivado_ooc.tcl"], tools.find("vivado"))
+        run_in(folder, ["vivado", "-mode", "batch", "-source", "vivado_ooc.tcl"], tools.find("vivado"))
     record = collect(tool, folder, design, settings)
     write_json(folder / _RESULT, record.model_dump(exclude_unset=True))
     return record
@@ -156,7 +156,7 @@ def _version(tool: str, path: Path) -> str:
     return next((line for line in lines if any(char.isdigit() for char in line)), "unknown version")
 
 
-def _run(folder: Path, command: list[str], program: Path) -> None:
+def run_in(folder: Path, command: list[str], program: Path) -> None:
     """Runs a command of the project with the tool in front of PATH; its output goes to run.log."""
     path = os.pathsep.join([str(program.parent), os.environ.get("PATH", os.defpath)])
     environment = {**os.environ, "PATH": path, "BAMBU": str(program)}

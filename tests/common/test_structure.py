@@ -31,6 +31,7 @@ ORDER = (
     "psconv.synthesis",
     "psconv.flow",
     "psconv.vendor",
+    "psconv.boards",
     "psconv.report",
     "psconv.boards",
     "psconv.commands",
