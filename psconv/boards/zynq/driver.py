@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import pynq
 
 FORMAT = 1  # of the JSON file
+DMACR, DMACR_RESET = 0x00, 1 << 2  # of AXI DMA: the control register of a channel, and a bit of it
 
 
 class HardwareError(RuntimeError):
@@ -152,15 +154,14 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
     def reset(self) -> None:
         """Everything as after loading the bitstream: DMA, design, counters. Loaded weights are gone."""
         self._write("control", 0)
-        for channel in (self.dma.sendchannel, self.dma.recvchannel):
-            channel.stop()
+        # The DMA's own reset, of both channels (AMD PG021): stop() would wait for a transfer that may never end.
+        self.dma.write(DMACR, DMACR_RESET)
+        self._until(lambda: not self.dma.read(DMACR) & DMACR_RESET, "the DMA does not end its reset")
         self._write("control", self._bits("control", "reset"))
+        idle = self._bits("status", "idle")
+        self._until(lambda: bool(self._read("status") & idle), "the hardware is not idle after a reset")
         for channel in (self.dma.sendchannel, self.dma.recvchannel):
             channel.start()
-        end = time.monotonic() + self.timeout
-        while not self._read("status") & self._bits("status", "idle"):
-            if time.monotonic() > end:
-                raise HardwareError(f"the hardware is not idle {self.timeout:g} s after a reset")
         self._has_weights = not self.facts["loads"]
         self._write("control", self._bits("control", "enable"))
 
@@ -225,6 +226,13 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         if channel.error:
             self._give_up(f"{what}: the DMA reports an error")
         channel.wait()
+
+    def _until(self, done: Callable[[], bool], what: str) -> None:
+        """Waits as long as a packet may take. Raises HardwareError."""
+        end = time.monotonic() + self.timeout
+        while not done():
+            if time.monotonic() > end:
+                raise HardwareError(f"{what} within {self.timeout:g} s")
 
     def _give_up(self, what: str) -> None:
         names = ", ".join(self._set("status")) or "none"

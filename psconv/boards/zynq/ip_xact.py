@@ -188,9 +188,9 @@ def _model(parent: ElementTree.Element, wrapper: Wrapper) -> None:
             _add(vector, "left", str(bits - 1))
             _add(vector, "right", "0")
         types = _add(wire, "wireTypeDefs")
+        kind = _add(types, "wireTypeDef")
+        _add(kind, "typeName", "wire")
         for view_name in _VIEWS:
-            kind = _add(types, "wireTypeDef")
-            _add(kind, "typeName", "wire")
             _add(kind, "viewNameRef", view_name)
 
 

@@ -125,6 +125,10 @@ class _Channel:
         self.running, self.error, self._busy = True, False, False
 
     def stop(self) -> None:
+        assert not self._busy, "AXI DMA ends a transfer before it stops: PYNQ would wait for ever"
+        self.running = False
+
+    def reset(self) -> None:
         self.running, self._busy = False, False
         self._end()
 
@@ -191,10 +195,19 @@ class ReceiveChannel(_Channel):
 
 
 class DMA:
-    """The DMA of an overlay."""
+    """The DMA of an overlay; of its registers there is the control of a channel, with the reset of both."""
 
     def __init__(self, bus: Bus) -> None:
         self.sendchannel, self.recvchannel = SendChannel(bus), ReceiveChannel(bus)
+
+    def read(self, offset: int = 0) -> int:
+        assert offset == 0
+        return int(self.sendchannel.running)
+
+    def write(self, offset: int, value: int) -> None:
+        assert offset == 0 and value == 1 << 2, "of MM2S_DMACR only the reset is needed"
+        self.sendchannel.reset()
+        self.recvchannel.reset()
 
 
 class Overlay:
