@@ -14,7 +14,7 @@ from psconv.boards.zynq.boards import BOARDS
 from psconv.boards.zynq.project import Project
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import Format
-from tests.helpers.boards import shell_of
+from tests.helpers.zynq import shell_of
 
 
 def made(loaded: bool = False, rtl: tuple[Path, ...] = ()) -> Project:

@@ -51,8 +51,8 @@ def _clocked(statements: Iterable[str], enable: str | None = None) -> str:
 def _contents(words: Sequence[int] | None, width: int, memory: str = "mem") -> str:
     """The words as a few long constants that loops copy into `memory`; wide words one by one.
 
-    An assignment per narrow word takes Verilator's C++ compiler several times as long, and so do unrolled loops. Of a wide
-    word the loop has a statement for each 32 bits.
+    An assignment per narrow word takes Verilator's C++ compiler several times as long, and so do unrolled loops. Of a
+    wide word the loop has a statement for each 32 bits.
     """
     if words is None:
         return ""
