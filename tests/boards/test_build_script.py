@@ -16,8 +16,8 @@ from psconv.boards.zynq.project import Project, frequency
 from pymodel.common.errors import ConfigError
 from pymodel.network.formats import Format
 from tests.helpers import tcl
-from tests.helpers.zynq import shell_of
 from tests.helpers.places import TESTS
+from tests.helpers.zynq import shell_of
 
 MODEL = TESTS / "boards" / "vivado.tcl"
 pytestmark = pytest.mark.skipif(tcl.interpreter() is None, reason="needs tclsh, or Python's tkinter")

@@ -11,8 +11,8 @@ from psconv.flow.config import load
 from psconv.flow.inputs import load_inputs
 from psconv.flow.run import prepare
 from pymodel.golden import model as golden
-from tests.helpers.zynq import Simulated, small
 from tests.helpers.places import EXAMPLES
+from tests.helpers.zynq import Simulated, small
 
 pytest.importorskip("cocotbext.axi")
 DIGITS = 32  # images
