@@ -45,7 +45,7 @@ bench: $(VENV)/bench.stamp        ## every measurement of docs/measurements: tab
 hunt: $(VENV)/test.stamp          ## random inputs against independent answers, as many as its document says (hours); ARGS=
 	$(BIN)/python -m scripts hunt all --out $(OUT)/hunt $(ARGS)
 
-CPP     := $(wildcard hls/engine/*.?pp hls/engine/example/*.?pp hls/csim/*.cpp hls/bambu/*.h hls/bambu/*.hpp tests/engine/*.?pp)
+CPP     := $(wildcard pymodel/nn/native/*.?pp hls/engine/*.?pp hls/engine/example/*.?pp hls/csim/*.cpp hls/bambu/*.h hls/bambu/*.hpp tests/engine/*.?pp)
 
 lint: $(VENV)/test.stamp          ## formatting, of C++ too, ruff, types, ends of files
 	$(BIN)/clang-format --dry-run --Werror $(CPP)

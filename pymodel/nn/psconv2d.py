@@ -6,8 +6,9 @@ whatever was written into the parameter (NaN included), and a parameter that is 
 exactly zero under every optimiser that maps (weight 0, gradient 0) to 0: SGD with momentum and weight decay,
 Adam, AdamW. Initialisation, loading and saving a state dict clear the parameter itself.
 
-Cost per step: one pass over the weights forward and one backward, against Hout*Wout*batch passes in the
-convolution; docs/guide/training.md has the measurement.
+On a CPU, large layers with a periodic support are computed by pymodel.nn.periodic, which multiplies on the support
+only, where that is the quicker way. Elsewhere a step costs what that of nn.Conv2d costs, and one pass over the weights
+forward and one backward. docs/guide/training.md has the measurements.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pymodel.common.arrays import Bool
 from pymodel.common.errors import ConfigError
-from pymodel.network.supports import NAMED_KERNEL, SupportSpec, make_support, thinned
+from pymodel.network.supports import NAMED_KERNEL, Support, SupportSpec, make_support, thinned
+from pymodel.nn import periodic
 
 
 class MaskedSupport(Protocol):
@@ -84,7 +87,19 @@ class PSConv2d(nn.Conv2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """[n, in_channels, H, W] -> [n, out_channels, Hout, Wout]."""
-        out: torch.Tensor = self._conv_forward(input, self.masked_weight, self.bias)
+        return self.convolve(input, self.weight, self.bias)
+
+    def convolve(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        """`forward` with other weights, of the same shapes."""
+        if self.groups == 1 and periodic.applies(input, weight, self.support):
+            assert isinstance(self.support, Support)  # applies() has looked
+            left, right, top, bottom = self._reversed_padding_repeated_twice
+            if self.padding_mode != "zeros":
+                input = functional.pad(input, (left, right, top, bottom), mode=self.padding_mode)
+                left = right = top = bottom = 0
+            stride, dilation = (self.stride[0], self.stride[1]), (self.dilation[0], self.dilation[1])
+            return periodic.conv2d(input, weight, bias, self.support, stride, (left, right, top, bottom), dilation)
+        out: torch.Tensor = self._conv_forward(input, torch.where(self.pruned, 0, weight), bias)
         return out
 
     def extra_repr(self) -> str:

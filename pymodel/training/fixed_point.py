@@ -115,6 +115,8 @@ class FixedConv(_Weighted[nn.Conv2d]):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weight, bias = self.quantised(x.dtype)
         conv, x = self.core, padded(x, self.around)
+        if isinstance(conv, PSConv2d):
+            return self.requantised(conv.convolve(x, weight, bias))
         return self.requantised(functional.conv2d(x, weight, bias, conv.stride, conv.padding, groups=conv.groups))
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
-import platform
-import shutil
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from openhls.system import children, zig
-from openhls.system.caches import Unwritable
-
+from pymodel.common import compiled
 from pymodel.common.cache import cache_folder
+from pymodel.common.compiled import COMPILERS, Unavailable
 from pymodel.common.errors import ConfigError
 
 INSTRUCTION_SETS = ("plain", "avx2", "avx512vnni")  # by their number in convolution.cpp, slowest first
@@ -23,13 +18,6 @@ SWITCH = "PSCONV_NATIVE"  # environment: an instruction set, or "off"; the best 
 
 SOURCE = Path(__file__).with_name("convolution.cpp")
 SOURCES = (SOURCE, SOURCE.with_name("kernel.hpp"))
-_OPTIONS = ("-std=c++17", "-O3", "-shared", "-fPIC")
-_PLAIN = ("g++",)
-COMPILERS = (
-    # Options that undo what it adds: checks, the builder's own processor, a C++ library. Its code is the faster one.
-    (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
-    _PLAIN,
-)
 
 
 @dataclass(frozen=True)
@@ -43,10 +31,6 @@ class Native:
     def group(self) -> int:
         """Input channels that the kernel multiplies at a time: what plans are made for."""
         return int(self.library.psconv_group(self.instruction_set))
-
-
-class Unavailable(Exception):
-    """There is no compiled kernel; the text says why."""
 
 
 def chosen() -> Native | None:
@@ -107,40 +91,5 @@ def load() -> ctypes.CDLL:
 
 
 def build(folder: Path, compilers: tuple[tuple[str, ...], ...] = COMPILERS) -> Path:
-    """The library in `folder`, compiled by the first of `compilers` that can unless it lies there already.
-
-    Several processes may build at once: each gives its result the name in one step. Raises Unavailable.
-    """
-    path = folder / f"convolution-{_key()[:32]}.so"
-    if path.is_file():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    problems = []
-    with tempfile.TemporaryDirectory(prefix=".native-", dir=folder) as name:
-        scratch, made = Path(name), Path(name) / path.name
-        for compiler in compilers:
-            if not shutil.which(compiler[0]):
-                problems.append(f"no {compiler[0]}")
-                continue
-            command = [*compiler, *_OPTIONS, str(SOURCE), "-o", str(made)]
-            try:
-                done = children.run(command, env=zig.uncached(scratch) if compiler is not _PLAIN else None)
-            except Unwritable as error:
-                problems.append(str(error))
-                continue
-            if done.returncode == 0:
-                os.replace(made, path)
-                return path
-            problems.append(f"{' '.join(compiler)}: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
-    raise Unavailable("; ".join(problems))
-
-
-def _key() -> str:
-    """A digest of all that the library depends on: its sources, and which compilers are installed."""
-    parts = [*_OPTIONS, platform.platform()]
-    for compiler in COMPILERS:
-        program = shutil.which(compiler[0])
-        stat = Path(program).stat() if program else None
-        parts += [*compiler, f"{stat.st_size} {stat.st_mtime_ns}" if stat else "missing"]
-    contents = (path.read_bytes() for path in SOURCES)
-    return hashlib.sha256(b"\0".join([*map(str.encode, parts), *contents])).hexdigest()
+    """The library in `folder`, as pymodel.common.compiled.build makes it. Raises Unavailable."""
+    return compiled.build(folder, SOURCES, compilers)
