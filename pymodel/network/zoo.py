@@ -81,14 +81,16 @@ def resnet18(classes: int = 10, image: int = 32, width: int = 64, variant: str =
     return _resnet(name, [2, 2, 2, 2], classes, image, width, variant)
 
 
-def resnet8(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
+def resnet8(classes: int = 10, image: int = 32, width: int = 16, variant: str = "dense") -> Network:
     """ResNet-8 of MLPerf Tiny's image classification: 16 channels, three stages of one basic block each."""
-    return _resnet("resnet8", [1, 1, 1], classes, image, 16, variant)
+    name = "resnet8" if width == 16 else f"resnet8_w{width}"
+    return _resnet(name, [1, 1, 1], classes, image, width, variant)
 
 
-def resnet20(classes: int = 10, image: int = 32, variant: str = "dense") -> Network:
+def resnet20(classes: int = 10, image: int = 32, width: int = 16, variant: str = "dense") -> Network:
     """CIFAR ResNet-20 (He et al., 2016) with 1x1 projections: 16 channels, three stages of three basic blocks each."""
-    return _resnet("resnet20", [3, 3, 3], classes, image, 16, variant)
+    name = "resnet20" if width == 16 else f"resnet20_w{width}"
+    return _resnet(name, [3, 3, 3], classes, image, width, variant)
 
 
 def _resnet(name: str, blocks: Sequence[int], classes: int, image: int, width: int, variant: str) -> Network:
@@ -203,11 +205,14 @@ _BUILDERS: dict[str, Callable[..., Network]] = {
     "digits": digits,
 }
 NETWORKS = tuple(_BUILDERS)
+WITH_WIDTH = ("resnet8", "resnet18", "resnet20")  # whose channels in the first stage can be chosen
 
 
 @lru_cache
-def make_network(name: str, dataset: str | Dataset, variant: str = "dense") -> Network:
+def make_network(name: str, dataset: str | Dataset, variant: str = "dense", width: int | None = None) -> Network:
     """The network `name` for a data set, one of DATASETS or another, with the support `variant` (see apply_variant).
+
+    width: channels of the first stage, for networks of WITH_WIDTH.
 
     Raises ConfigError for a name or a pair unknown.
     """
@@ -220,7 +225,8 @@ def make_network(name: str, dataset: str | Dataset, variant: str = "dense") -> N
             fitting = ["digits"] if name == "digits" else [key for key in DATASETS if key != "digits"]
             raise ConfigError(f"dataset: must be {' or '.join(fitting)} for network {name}, got {dataset!r}")
         dataset = DATASETS[dataset]
-    standard = _BUILDERS[name](classes=dataset.classes)
+    chosen = {} if width is None else {"width": width}
+    standard = _BUILDERS[name](classes=dataset.classes, **chosen)
     source = InputSpec(channels=dataset.channels, height=dataset.height, width=dataset.width)
     network = Network(name=standard.name, input=source, layers=standard.layers, output=standard.output)
     return apply_variant(network, variant)

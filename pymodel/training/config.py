@@ -18,11 +18,15 @@ from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import TRAINING, read_kind
 from pymodel.common.records import parse_yaml
 
+# torch's OneCycleLR: div_factor 25, final_div_factor 1e4.
+_ONE_CYCLE_START, _ONE_CYCLE_END = 1 / 25, 1 / 25 / 1e4
+
 Bits = Annotated[int, bounds.TENSOR_BITS.field()]
 Rate = Annotated[float, bounds.LEARNING_RATE.field()]
 Threads = Annotated[int, bounds.THREADS.field()]
 Epochs = Annotated[int, bounds.EPOCHS.field()]
 Width = Annotated[int, bounds.WIDTH.field()]
+Kernels = Literal["auto", "sparse", "dense"]  # pymodel.nn.periodic.Kernels; configurations are read without PyTorch
 
 
 class Augment(Strict):
@@ -30,6 +34,8 @@ class Augment(Strict):
 
     crop: int = bounds.CROP.field(0, description="pixels of padding before a random crop of the original size")
     flip: bool = Field(False, description="mirror half of the images")
+    cutout: int = bounds.CROP.field(0, description="side of a square that is blanked, around any pixel; 0: none")
+    erase: float = bounds.SHARE.field(0.0, description="share of the images of which a random rectangle is blanked")
 
 
 class Data(Strict):
@@ -43,6 +49,9 @@ class Data(Strict):
         None, description="where the data set lies; none: the environment variable PSCONV_DATA"
     )
     augment: Augment = Augment()
+    validation: int = bounds.IMAGES_HELD_BACK.field(
+        0, description="training images held back, drawn by `seed`, that `keep: best` judges by"
+    )
 
 
 class NetworkChoice(Strict):
@@ -66,7 +75,9 @@ class NetworkChoice(Strict):
         description="`python`: instead of `variant`, supports by the path of a convolution, in which `*` stands for "
         "anything: `{layer1.*: PSD4_P8, layer2.*: PSD1_P16}`; the first that fits counts, the others stay as they are",
     )
-    width: Width | None = Field(None, description="`resnet18`: channels of the first stage; none: 64")
+    width: Width | None = Field(
+        None, description="`resnet8`, `resnet18`, `resnet20`: channels of the first stage; none: the standard ones"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> NetworkChoice:
@@ -100,12 +111,16 @@ class Optimiser(Strict):
 class Schedule(Strict):
     """The learning rate as a factor of optimiser.lr, set anew for every step."""
 
-    name: Literal["cosine", "multistep", "constant"] = Field("cosine", description="how the learning rate goes")
+    name: Literal["cosine", "multistep", "constant", "one_cycle"] = Field(
+        "cosine",
+        description="how the learning rate goes; `one_cycle`: from a 25th up to `optimiser.lr`, then down to nothing",
+    )
     warmup_epochs: float = bounds.WARM_UP.field(0.0, description="linear from 0")
     milestones: list[Epochs] = Field(
         [], description="`multistep`: epochs after which the rate is multiplied by `schedule.gamma`"
     )
     gamma: float = bounds.FRACTION.field(0.1, description="`multistep`")
+    peak: float = bounds.FRACTION.field(0.3, description="`one_cycle`: share of the epochs on the way up")
 
     def factor(self, epoch: float, epochs: int) -> float:
         """The factor at `epoch` (fractions count) of a training of `epochs`."""
@@ -113,10 +128,32 @@ class Schedule(Strict):
             return epoch / self.warmup_epochs
         if self.name == "multistep":
             return self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+        if self.name == "one_cycle":
+            return self._one_cycle(epoch / epochs)
         if self.name == "cosine":
             progress = (epoch - self.warmup_epochs) / (epochs - self.warmup_epochs)
             return 0.5 * (1 + math.cos(math.pi * progress))
         return 1.0
+
+    def _one_cycle(self, progress: float) -> float:
+        """Smith and Topin, arXiv 1708.07120, in the form of torch's OneCycleLR; momentum stays as it is."""
+        if progress <= self.peak:
+            return _ONE_CYCLE_START + (1 - _ONE_CYCLE_START) * (1 - math.cos(math.pi * progress / self.peak)) / 2
+        down = (progress - self.peak) / (1 - self.peak)
+        return _ONE_CYCLE_END + (1 - _ONE_CYCLE_END) * (1 + math.cos(math.pi * down)) / 2
+
+
+class Distil(Strict):
+    """Knowledge distillation (Hinton et al., arXiv 1503.02531): a trained network's outputs as soft labels.
+
+    loss = (1 - weight) * cross entropy + weight * temperature^2 * KL(teacher || student), both softened.
+    """
+
+    teacher: FileName | None = Field(
+        None, description="folder of a finished training; in `quantise`, none: the float network itself"
+    )
+    weight: float = bounds.SHARE.field(0.9, description="of the teacher's part in the loss")
+    temperature: float = bounds.TEMPERATURE.field(4.0, description="by which logits are divided")
 
 
 class Quantise(Strict):
@@ -130,6 +167,7 @@ class Quantise(Strict):
     qat: bool = Field(False, description="quantisation-aware training after calibration")
     qat_epochs: Epochs = Field(10, description="of that training")
     qat_lr: Rate = Field(0.01, description="its learning rate: SGD with momentum, cosine to zero")
+    distil: Distil | None = Field(None, description="a teacher in that training; none: labels alone")
 
 
 class TrainConfig(Strict):
@@ -143,10 +181,26 @@ class TrainConfig(Strict):
     epochs: Epochs = Field(description="of the training")
     batch_size: int = bounds.BATCH.field(128, description="over all processes together")
     label_smoothing: float = bounds.BELOW_ONE.field(0.0, description="of the loss")
+    mixup: float = bounds.MIXUP.field(
+        0.0, description="alpha of the Beta distribution by which images and labels are mixed in pairs; 0: none"
+    )
+    ema: float = bounds.BELOW_ONE.field(
+        0.0, description="decay of a running mean of the weights, which is judged and kept in their place; 0: none"
+    )
+    distil: Distil | None = Field(None, description="a teacher; none: labels alone")
+    keep: Literal["last", "best"] = Field(
+        "last", description="the epoch whose weights are kept; `best`: by accuracy on `data.validation`"
+    )
     seed: int = bounds.SEED.field(0, description="of initial weights, batches and augmentation")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="`auto`: a GPU where there is one")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="`auto`: bfloat16 where a GPU has it"
+        "auto",
+        description="`auto`: bfloat16 where a GPU has it, or a CPU that has it is quicker by a probe",
+    )
+    kernels: Kernels = Field(
+        "auto",
+        description="of convolutions over a periodic support, on a CPU: `sparse` multiplies on it only, `dense` masks "
+        "the weights; `auto`: by probes, layer for layer",
     )
     threads: Threads | None = Field(
         None, description="of the CPU; 1 gives the same bits whatever the number of cores; none: as torch chooses"
@@ -164,6 +218,17 @@ class TrainConfig(Strict):
             raise ValueError(
                 f"schedule.warmup_epochs: must be below epochs {self.epochs}, got {self.schedule.warmup_epochs:g}"
             )
+        if self.keep == "best" and not self.data.validation:
+            raise ValueError("data.validation: must be 1 or more with keep: best, got 0")
+        if self.schedule.name == "one_cycle" and self.schedule.warmup_epochs:
+            raise ValueError(
+                "schedule.warmup_epochs: must be 0 with one_cycle, which has its own, "
+                f"got {self.schedule.warmup_epochs:g}"
+            )
+        if self.schedule.name == "one_cycle" and self.schedule.peak == 1:
+            raise ValueError("schedule.peak: must be below 1, got 1")
+        if self.distil is not None and self.distil.teacher is None:
+            raise ValueError("distil.teacher: must be the folder of a finished training, got none")
         if self.schedule.milestones and self.schedule.name != "multistep":
             raise ValueError(f"schedule.name: must be multistep with schedule.milestones, got {self.schedule.name}")
         return self

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +23,7 @@ from pymodel.common.files import write_atomically
 from pymodel.common.records import json_text
 
 REFRESH_SECONDS = 0.5
+LINE_SECONDS = 30.0  # from line to line where the output is no terminal
 
 
 class EpochRecord(TypedDict):
@@ -37,13 +39,20 @@ class EpochRecord(TypedDict):
     test_loss: float
     test_accuracy: float
     seconds: float
+    validation_loss: NotRequired[float]  # where images are held back
+    validation_accuracy: NotRequired[float]
 
 
 class Monitor:
-    """Progress with loss, accuracy and time left; one line per finished epoch. Silent where not `enabled`."""
+    """Progress with loss, accuracy and time left; one line per finished epoch. Silent where not `enabled`.
 
-    def __init__(self, title: str, steps: int, enabled: bool) -> None:
-        self.enabled = enabled
+    steps: of `batch` images, of the whole training. Where the output is no terminal, a line every LINE_SECONDS.
+    """
+
+    def __init__(self, title: str, steps: int, batch: int, enabled: bool) -> None:
+        self.enabled, self.steps, self.batch = enabled, steps, batch
+        console = Console(stderr=True, markup=False)
+        self.by_lines = enabled and not console.is_terminal
         self.progress = Progress(
             TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
@@ -52,11 +61,13 @@ class Monitor:
             TimeElapsedColumn(),
             TextColumn("left", markup=False),
             TimeRemainingColumn(),
-            console=Console(stderr=True, markup=False),
-            disable=not enabled,
+            console=console,
+            disable=not enabled or self.by_lines,
         )
         self.task = self.progress.add_task(title, total=steps, state="")
         self.refreshed = 0.0
+        self.started = self.line_at = time.monotonic()
+        self.before = self.done = 0  # steps by an earlier run, and by it and this one
 
     def __enter__(self) -> Monitor:
         self.progress.start()
@@ -70,6 +81,13 @@ class Monitor:
     def advance(self, steps: int) -> None:
         """Count `steps` as done (by an earlier run)."""
         self.progress.advance(self.task, steps)
+        self.before = self.done = steps
+
+    def say(self, text: str) -> None:
+        """A line, at once."""
+        if self.enabled:
+            self.progress.console.print(text, highlight=False, soft_wrap=True)
+            self.progress.console.file.flush()
 
     def step(self, totals: Callable[[], list[float]], rate: float) -> None:
         """One step done.
@@ -77,23 +95,40 @@ class Monitor:
         `totals()` gives [loss sum, correct, images]: asked only now and then, for that waits for the GPU.
         """
         self.progress.advance(self.task)
+        self.done += 1
         now = time.monotonic()
-        if self.enabled and now - self.refreshed > REFRESH_SECONDS:
+        if self.by_lines:
+            if now - self.line_at > LINE_SECONDS:
+                self.line_at = now
+                self._line(totals(), now - self.started)
+        elif self.enabled and now - self.refreshed > REFRESH_SECONDS:
             self.refreshed = now
             loss, correct, images = totals()
             if images:
                 state = f"loss {loss / images:.3f}  accuracy {correct / images:.1%}  lr {rate:.4f}"
                 self.progress.update(self.task, state=state)
 
+    def _line(self, totals: list[float], seconds: float) -> None:
+        """Of the epoch so far: loss and accuracy; of this run: its speed, and the time that it leaves."""
+        loss, correct, images = totals
+        own = self.done - self.before
+        left = timedelta(seconds=round(seconds / own * (self.steps - self.done)))
+        self.say(
+            f"step {self.done}/{self.steps}  loss {loss / images:.4f}  accuracy {correct / images:.2%}  "
+            f"{own * self.batch / seconds:.1f} images/s  {left} left"
+        )
+
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         """One epoch done."""
-        if self.enabled:
-            self.progress.console.print(
-                f"epoch {record['epoch']}/{epochs}  train loss {record['train_loss']:.4f} "
-                f"accuracy {record['train_accuracy']:.2%}  test loss {record['test_loss']:.4f} "
-                f"accuracy {record['test_accuracy']:.2%}  {record['seconds']:.0f} s",
-                highlight=False,
-            )
+        self.line_at = time.monotonic()
+        held_back = ""
+        if "validation_accuracy" in record:
+            held_back = f"validation accuracy {record['validation_accuracy']:.2%}  "
+        self.say(
+            f"epoch {record['epoch']}/{epochs}  train loss {record['train_loss']:.4f} "
+            f"accuracy {record['train_accuracy']:.2%}  {held_back}test loss {record['test_loss']:.4f} "
+            f"accuracy {record['test_accuracy']:.2%}  {record['seconds']:.0f} s"
+        )
 
 
 def write_log(path: Path, history: list[EpochRecord]) -> None:

@@ -17,7 +17,7 @@ from pymodel.frontend.user_file import load_model
 from pymodel.network import zoo
 from pymodel.network.supports import SupportSpec, make_support
 from pymodel.network.topology import Conv, Network
-from pymodel.network.zoo import make_network, resnet18
+from pymodel.network.zoo import make_network
 from pymodel.nn.baselines import initialised
 from pymodel.nn.psconv2d import MaskedSupport, convert, papers_rule
 from pymodel.training.config import NetworkChoice, TrainConfig
@@ -51,14 +51,12 @@ def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:
     assert choice.name is not None
     channels, height, width = dataset.shape
     own = zoo.Dataset(dataset.name, channels, height, width, len(dataset.classes))
-    standard = make_network(choice.name, own.name if zoo.DATASETS.get(own.name) == own else own)
-    if choice.width is None:
-        return standard
-    if choice.name != "resnet18":
+    if choice.width is not None and choice.name not in zoo.WITH_WIDTH:
         raise ConfigError(
-            f"network.width: must be left out for {choice.name}, got {choice.width}; only resnet18 has a width"
+            f"network.width: must be left out for {choice.name}, got {choice.width}; "
+            f"{', '.join(zoo.WITH_WIDTH)} have a width"
         )
-    return resnet18(len(dataset.classes), standard.input.height, choice.width)
+    return make_network(choice.name, own.name if zoo.DATASETS.get(own.name) == own else own, width=choice.width)
 
 
 def own_network(config: TrainConfig, dataset: Dataset) -> Trainable:

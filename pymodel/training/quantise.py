@@ -13,24 +13,21 @@ import torch
 from openhls.system.locks import locked
 
 from pymodel.common.arrays import Integers
-from pymodel.common.errors import ConfigError, validated
+from pymodel.common.errors import ConfigError
 from pymodel.common.records import json_text, read_json
 from pymodel.datasets.splits import Dataset, load_dataset
-from pymodel.frontend.from_torch import trace
-from pymodel.frontend.lower import lower
-from pymodel.frontend.module import to_module
 from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle, Note, check_name
 from pymodel.network.formats import BIAS_BITS, check_range
 from pymodel.nn.build import NetworkModule
-from pymodel.training import checkpoint
 from pymodel.training.calibrate import calibrate
-from pymodel.training.config import Schedule, TrainConfig, overridden
+from pymodel.training.config import Schedule, TrainConfig
 from pymodel.training.distributed import is_main, joined
 from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwork
 from pymodel.training.fold import fold_batch_norm
-from pymodel.training.network import Trainable, own_network, variant_of
-from pymodel.training.train import Trainer, identity, kept, load_topology, run_file
+from pymodel.training.folder import load_teacher, run_config, trained
+from pymodel.training.network import Trainable, variant_of
+from pymodel.training.train import Trainer, identity, kept
 
 IDENTITY_IMAGES = 64
 
@@ -74,29 +71,15 @@ def quantise(
     process writes the same bundle or folder.
     """
     check_name(out)
-    config = _run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
+    config = run_config(run_dir, overrides, weight_bits=weight_bits, activation_bits=activation_bits, qat=qat)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     before = _float_accuracy(run_dir)
-    network = _trained(config, dataset, run_dir)
+    network = trained(config, dataset, run_dir)
     with locked(out.parent, out.name) if is_main() else nullcontext():
         fixed = to_fixed_point(network.eval(), dataset, config)
         if config.quantise.qat:
             _train_on(fixed, dataset, config, run_dir, resume)
         return _exported(fixed, dataset, config, before, out) if is_main() else None
-
-
-def _trained(config: TrainConfig, dataset: Dataset, run_dir: Path) -> NetworkModule:
-    """The network in `run_dir` with its weights; of a module of the user's own what it is in hardware."""
-    topology, weights = load_topology(run_dir), run_dir / "model.pt"
-    if config.network.python is None:
-        network = NetworkModule(topology)
-        checkpoint.load_weights(network, weights)
-        return network
-    own = own_network(config, dataset)
-    if own.network != topology:
-        raise ConfigError(f"network.python: {config.network.python}: is not the module that was trained in {run_dir}")
-    checkpoint.load_weights(own.module, weights)
-    return to_module(lower(trace(own.module, dataset.shape)))
 
 
 def _exported(
@@ -200,6 +183,7 @@ def qat_plan(config: TrainConfig) -> TrainConfig:
             "epochs": options.qat_epochs,
             "optimiser": config.optimiser.model_copy(update={"lr": options.qat_lr}),
             "schedule": Schedule(name="cosine"),
+            "distil": options.distil,
             "precision": "float32",  # accumulators need more than the 8 bits of a bfloat16
         }
     )
@@ -213,17 +197,14 @@ def qat_folder(run_dir: Path, config: TrainConfig) -> Path:
 
 def _train_on(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, run_dir: Path, resume: bool) -> None:
     """Quantisation-aware training, in place: a training run of its own, with a log and checkpoints."""
-    out = qat_folder(run_dir, config)
+    out, plan = qat_folder(run_dir, config), qat_plan(config)
+    teacher = None
+    if plan.distil is not None:
+        own = plan.distil.model_copy(update={"teacher": plan.distil.teacher or str(run_dir)})
+        teacher = load_teacher(own, dataset)
     with kept(out), joined(config.device) as process:
         subject = Trainable(fixed, fixed.network, variant_of(config.network, fixed.network))
-        Trainer(qat_plan(config), dataset, process, out, subject, resume).run()
-
-
-def _run_config(run_dir: Path, overrides: tuple[str, ...], **options: object) -> TrainConfig:
-    path = run_dir / "config.json"
-    content = run_file(path)
-    given = tuple(f"quantise.{key}={json_text(value)}" for key, value in options.items() if value is not None)
-    return validated(TrainConfig, overridden(content, (*given, *overrides)), str(path))
+        Trainer(plan, dataset, process, out, subject, resume, teacher).run()
 
 
 def _float_accuracy(run_dir: Path) -> float:

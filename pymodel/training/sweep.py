@@ -20,9 +20,10 @@ from pymodel.datasets.splits import load_dataset
 from pymodel.network.bundle import Bundle
 from pymodel.training.config import load_config
 from pymodel.training.distributed import is_main, world
+from pymodel.training.folder import load_topology
 from pymodel.training.network import trainable
 from pymodel.training.quantise import quantise
-from pymodel.training.train import begun, load_topology, train
+from pymodel.training.train import begun, train
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -23,20 +23,23 @@ from openhls.system.locks import locked
 from torch import nn
 from torch.nn import functional
 
-from pymodel.common.errors import ConfigError, shortened, validated
+from pymodel.common.errors import ConfigError
 from pymodel.common.files import remove_partial
-from pymodel.common.kinds import TRAINING, of_mapping, wrong
-from pymodel.common.records import read_json, reading, write_json
+from pymodel.common.records import reading, write_json
 from pymodel.datasets.splits import Dataset, Split, load_dataset
 from pymodel.network.topology import Network
-from pymodel.nn.build import nonzero_weights
-from pymodel.training import checkpoint
-from pymodel.training.augment import augment
+from pymodel.nn import periodic
+from pymodel.nn.build import NetworkModule, nonzero_weights
+from pymodel.nn.native import build
+from pymodel.training import checkpoint, precision
+from pymodel.training.augment import augment, blank_rectangles, blank_squares
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.distributed import Process, is_main, joined
+from pymodel.training.folder import load_teacher, load_topology
 from pymodel.training.monitor import EpochRecord, Monitor, write_log, write_plot
 from pymodel.training.network import Trainable, trainable
 from pymodel.training.optimiser import make_optimiser, set_learning_rate
+from pymodel.training.recipes import Average, digest, distillation, held_back, mixed
 
 EVALUATION_BATCH = 500
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -47,7 +50,8 @@ class _Purpose(IntEnum):
 
     ORDER = 0
     AUGMENT = 1
-    MODULE = 2  # what a module of the user's own draws in its forward, such as dropout
+    MIXUP = 2
+    MODULE = 3  # what a module of the user's own draws in its forward, such as dropout
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,9 @@ class TrainResult:
     seconds: float
     device: str
     run_dir: str
+    precision: str  # of products
+    kept_epoch: int  # whose weights these are
+    validation_accuracy: float | None  # of the images held back
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -87,8 +94,9 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
     """
     config = load_config(config_path, overrides)
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
+    teacher = None if config.distil is None else load_teacher(config.distil, dataset)
     with kept(out), joined(config.device) as process:
-        return Trainer(config, dataset, process, out, trainable(config, dataset), resume).run()
+        return Trainer(config, dataset, process, out, trainable(config, dataset), resume, teacher).run()
 
 
 @contextmanager
@@ -131,15 +139,22 @@ class Trainer:
         out: Path,
         subject: Trainable,
         resume: bool = False,
+        teacher: NetworkModule | None = None,
     ) -> None:
         self.config, self.dataset, self.process, self.out = config, dataset, process, out
         if (out / "checkpoint.pt").exists() and not resume:
             raise ConfigError(f"{out}: holds a training; resume it (--resume), remove it, or choose another folder")
         self.device = process.device
-        self.steps_per_epoch = len(dataset.train) // config.batch_size
+        if config.data.validation > len(dataset.train):
+            raise ConfigError(
+                f"data.validation: must be at most the {len(dataset.train)} training images, "
+                f"got {config.data.validation}"
+            )
+        train_split, validation = held_back(dataset.train, config.data.validation, config.seed)
+        self.steps_per_epoch = len(train_split) // config.batch_size
         if config.batch_size % process.world or not self.steps_per_epoch:
             raise ConfigError(
-                f"batch_size: must be a multiple of the {process.world} processes and at most the {len(dataset.train)} "
+                f"batch_size: must be a multiple of the {process.world} processes and at most the {len(train_split)} "
                 f"training images, got {config.batch_size}"
             )
         _choose_algorithms(config.deterministic)
@@ -149,12 +164,18 @@ class Trainer:
         self.subject, self.network = subject, subject.module
         self.model = process.place(subject.module, subject.memory_format)
         self.optimiser = make_optimiser(self.network, config.optimiser)
-        self.precision = _precision(config, self.device)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == torch.float16)
+        self.average = Average(self.network, config.ema) if config.ema else None
+        self.best: dict[str, torch.Tensor] = {}  # the weights of best_epoch, with keep: best
+        self.best_epoch = 0
+        self.teacher = None if teacher is None else process.place(teacher.eval())
+        self.teacher_digest = "" if teacher is None else digest(teacher)
+        _choose_kernels(config)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
         runnable = process.wrap(self.model)
         # PyTorch's types have forgotten that what it compiles of a module is one.
         self.runnable: nn.Module = torch.compile(runnable) if config.compile else runnable  # type: ignore[assignment]
-        self.train_split = _DeviceSplit.of(dataset.train, self.device)
+        self.train_split = _DeviceSplit.of(train_split, self.device)
+        self.validation = _DeviceSplit.of(validation, self.device)
         self.test_split = _DeviceSplit.of(dataset.test, self.device)
         self.epoch, self.step = 0, 0
         # The first step of the epoch whose loss was not finite; a tensor, as looking at it would wait for the GPU.
@@ -164,8 +185,13 @@ class Trainer:
         self.history: list[EpochRecord] = []
         self.seconds_before = 0.0
         self.started = time.monotonic()
+        self.precision: str = config.precision
+        self.why = ""  # the precision, where it was found
         if (out / "checkpoint.pt").exists():
             self._restore()
+        elif config.precision == "auto":
+            found = precision.find(subject, self.device)
+            self.precision, self.why = found.precision, found.why
         process.wait()  # every process has looked at the folder before the first one writes
         if process.is_main:
             out.mkdir(parents=True, exist_ok=True)
@@ -180,14 +206,16 @@ class Trainer:
     def run(self) -> TrainResult:
         """Train to the last epoch and write the results."""
         steps = self.config.epochs * self.steps_per_epoch
-        with Monitor(self._title, steps, enabled=self.process.is_main) as monitor:
+        with Monitor(self._title, steps, self.config.batch_size, enabled=self.process.is_main) as monitor:
+            if self.why:
+                monitor.say(f"precision {self.why}")
             monitor.advance(self.epoch * self.steps_per_epoch + self.step)
             while self.epoch < self.config.epochs:
                 self._run_epoch(monitor)
         return self._finish()
 
     def _run_epoch(self, monitor: Monitor) -> None:
-        order = torch.randperm(len(self.dataset.train), generator=self._generator(_Purpose.ORDER, self.epoch))
+        order = torch.randperm(len(self.train_split), generator=self._generator(_Purpose.ORDER, self.epoch))
         self.runnable.train()
         while self.step < self.steps_per_epoch:
             rate = self._take_step(order)
@@ -207,22 +235,15 @@ class Trainer:
         set_learning_rate(self.optimiser, rate)
         share = slice(self.step * size + self.process.rank, (self.step + 1) * size, self.process.world)
         chosen = order[share].to(self.device)
-        pixels = augment(
-            self.train_split.images[chosen],
-            config.data.augment.crop,
-            config.data.augment.flip,
-            self.dataset.zero_point,
-            self._generator(_Purpose.AUGMENT, self.epoch, self.step, self.process.rank),
-        )
         labels = self.train_split.labels[chosen]
         torch.manual_seed(self._seed(_Purpose.MODULE, self.epoch, self.step, self.process.rank))
         self.optimiser.zero_grad(set_to_none=True)
-        with self._autocast():
-            logits = self.runnable(self._real(pixels))
-            loss = functional.cross_entropy(logits.float(), labels, label_smoothing=config.label_smoothing)
+        logits, loss = self._loss(self._real(self._augmented(self.train_split.images[chosen])), labels)
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimiser)
         self.scaler.update()
+        if self.average:
+            self.average.update()
         with torch.no_grad():
             self.diverged.clamp_(max=torch.where(loss.isfinite(), self.steps_per_epoch, self.step))
             self.totals[0] += loss.detach() * len(labels)
@@ -230,11 +251,48 @@ class Trainer:
             self.totals[2] += len(labels)
         return rate
 
+    def _augmented(self, pixels: torch.Tensor) -> torch.Tensor:
+        options, value = self.config.data.augment, self.dataset.zero_point
+        generator = self._generator(_Purpose.AUGMENT, self.epoch, self.step, self.process.rank)
+        pixels = augment(pixels, options.crop, options.flip, value, generator)
+        if options.cutout:
+            pixels = blank_squares(pixels, options.cutout, value, generator)
+        if options.erase:
+            pixels = blank_rectangles(pixels, options.erase, value, generator)
+        return pixels
+
+    def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(logits, loss) of real images, as the configuration asks: mixed, smoothed, with a teacher."""
+        config, parts = self.config, [(labels, 1.0)]
+        if config.mixup:
+            generator = self._generator(_Purpose.MIXUP, self.epoch, self.step, self.process.rank)
+            images, partner, share = mixed(images, config.mixup, generator)
+            parts = [(labels, share), (labels[partner], 1 - share)]
+        with self._autocast():
+            logits = self.runnable(images)
+            loss = torch.zeros((), device=self.device)
+            for wanted, share in parts:
+                smooth = config.label_smoothing
+                loss = loss + share * functional.cross_entropy(logits.float(), wanted, label_smoothing=smooth)
+            if self.teacher is not None and config.distil is not None:
+                with torch.no_grad():
+                    theirs = self.teacher(images).float()
+                soft = distillation(logits.float(), theirs, config.distil.temperature)
+                loss = (1 - config.distil.weight) * loss + config.distil.weight * soft
+        return logits, loss
+
     def _end_epoch(self, monitor: Monitor, rate: float) -> None:
         loss, correct, images = self.process.sum(self.totals).tolist()
-        test_loss, test_accuracy = self.evaluate(self.test_split)
-        self._check_finite(loss, test_loss)
-        self.epoch, self.step = self.epoch + 1, 0
+        with self.average.instead() if self.average else nullcontext():
+            test_loss, test_accuracy = self.evaluate(self.test_split)
+            validation = self.evaluate(self.validation) if len(self.validation) else None
+            self._check_finite(loss, test_loss)
+            self.epoch, self.step = self.epoch + 1, 0
+            if self.config.keep == "best" and validation is not None:
+                earlier = self.history[self.best_epoch - 1]["validation_accuracy"] if self.best_epoch else -1.0
+                if validation[1] > earlier:
+                    self.best_epoch = self.epoch
+                    self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.totals.zero_()
         record: EpochRecord = {
             "epoch": self.epoch,
@@ -245,6 +303,8 @@ class Trainer:
             "test_accuracy": test_accuracy,
             "seconds": round(self.seconds, 3),
         }
+        if validation is not None:
+            record["validation_loss"], record["validation_accuracy"] = validation
         self.history.append(record)
         monitor.epoch(record, self.config.epochs)
         self.save()
@@ -297,6 +357,11 @@ class Trainer:
             "model": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "average": None if self.average is None else [self.average.steps, self.average.values],
+            "best": [self.best_epoch, self.best],
+            "teacher": self.teacher_digest,
+            "precision": self.precision,
+            "kernels": periodic.choices(),
         }
         checkpoint.save(self.out / "checkpoint.pt", state)
         write_log(self.out / "log.jsonl", self.history)
@@ -314,6 +379,13 @@ class Trainer:
         self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self.seconds_before = state["seconds"]
+        self.best_epoch, self.best = state["best"]
+        if self.average:
+            self.average.steps, self.average.values = state["average"]
+        if state["teacher"] != self.teacher_digest:
+            raise ConfigError(f"{path}: was made with another teacher; resume with the same, or choose another folder")
+        self.precision = state["precision"]
+        periodic.restore(state["kernels"])
         if self.process.is_main:
             self.totals.copy_(state["totals"])
 
@@ -322,7 +394,12 @@ class Trainer:
         return f"{self.config.name} {self.subject.variant}"
 
     def _finish(self) -> TrainResult:
-        last = self.history[-1]
+        if self.best:
+            self.network.load_state_dict(self.best)
+        elif self.average:
+            self.network.load_state_dict(self.average.values)
+        kept_epoch = self.best_epoch or self.epoch
+        last = self.history[kept_epoch - 1]
         result = TrainResult(
             name=self.config.name,
             dataset=self.dataset.name,
@@ -333,9 +410,12 @@ class Trainer:
             train_accuracy=last["train_accuracy"],
             train_loss=last["train_loss"],
             weights=nonzero_weights(self.network),
-            seconds=round(last["seconds"], 1),
+            seconds=round(self.history[-1]["seconds"], 1),
             device=_device_name(self.device, self.process.world),
             run_dir=str(self.out),
+            precision=self.precision,
+            kept_epoch=kept_epoch,
+            validation_accuracy=last.get("validation_accuracy"),
         )
         if self.process.is_main:
             write_log(self.out / "log.jsonl", self.history)
@@ -359,8 +439,8 @@ class Trainer:
         return int(words[0])
 
     def _autocast(self) -> torch.autocast:
-        enabled = self.precision != torch.float32
-        return torch.autocast(self.device.type, self.precision if enabled else None, enabled=enabled)
+        enabled = self.precision != "float32"
+        return torch.autocast(self.device.type, _PRECISIONS[self.precision] if enabled else None, enabled=enabled)
 
 
 def _choose_algorithms(deterministic: bool) -> None:
@@ -372,10 +452,25 @@ def _choose_algorithms(deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic
 
 
+def _choose_kernels(config: TrainConfig) -> None:
+    """Raises ConfigError: kernels that are asked for and cannot be."""
+    if config.kernels == "sparse" and build.chosen() is None:
+        raise ConfigError(f"kernels: must be auto or dense without a compiled kernel, got sparse; {build.describe()}")
+    periodic.use(config.kernels)
+
+
 def identity(config: TrainConfig) -> dict[str, Any]:
-    """A configuration as far as it decides the result: the data may move, and the user's own file, whose network is
-    compared."""
-    return config.model_dump(mode="json", exclude={"data": {"path"}, "network": {"python"}})
+    """A configuration as far as it decides the result.
+
+    The data may move, and so may what is compared by content: the user's own network, a teacher.
+    """
+    places: dict[str, Any] = {
+        "data": {"path"},
+        "network": {"python"},
+        "distil": {"teacher"},
+        "quantise": {"distil": {"teacher"}},
+    }
+    return config.model_dump(mode="json", exclude=places)
 
 
 def begun(
@@ -392,31 +487,6 @@ def begun(
     if load_topology(out) != network:
         raise ConfigError(f"{path}: is of a network with other masks or ranks; choose another folder")
     return state
-
-
-def load_topology(run_dir: Path) -> Network:
-    """The network that a run trains. Raises ConfigError."""
-    path = run_dir / "network.json"
-    return validated(Network, run_file(path), str(path))
-
-
-def run_file(path: Path) -> dict[str, Any]:
-    """The mapping in a file of a run's folder. Raises ConfigError, which says what the folder is if it is none."""
-    if not path.is_file():
-        raise ConfigError(f"{wrong(path.parent, 'the folder of a training')} ({path.name} is not in it)")
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: must be a mapping of keys, got {shortened(content)}")
-    if of_mapping(content) not in (TRAINING, None):
-        raise ConfigError(wrong(path.parent, "the folder of a training"))
-    return content
-
-
-def _precision(config: TrainConfig, device: torch.device) -> torch.dtype:
-    if config.precision != "auto":
-        return _PRECISIONS[config.precision]
-    on_capable_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if on_capable_gpu else torch.float32
 
 
 def _device_name(device: torch.device, world: int) -> str:

@@ -13,6 +13,8 @@ from __future__ import annotations
 # Name -> what it measures. In the order in which `python -m scripts bench all` runs them.
 BENCHMARKS = {
     "golden": "golden model against onnxruntime's dense int8, whole ResNet18",
+    "training": "training steps over a periodic support against dense ones, layers of ResNet18 and whole steps",
+    "recipes": "what each recipe of a training does to accuracy, one at a time, and 4 bits, on a small network",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "clock": "Fmax of engines on an ECP5 after place and route, and the critical paths in lines of C++",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",

@@ -27,9 +27,10 @@ from pymodel.nn.lowrank import choose_ranks, low_rank  # noqa: E402
 from pymodel.nn.synflow import synflow_masks  # noqa: E402
 from pymodel.nn.variants import family, make_network  # noqa: E402
 from pymodel.training.config import Optimiser  # noqa: E402
+from pymodel.training.folder import load_topology  # noqa: E402
 from pymodel.training.optimiser import make_optimiser  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402
-from pymodel.training.train import load_topology, train  # noqa: E402
+from pymodel.training.train import train  # noqa: E402
 
 torch.set_num_threads(1)  # tensors are tiny here: threads would only wait for each other
 

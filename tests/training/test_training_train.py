@@ -25,6 +25,7 @@ from pymodel.counts.complexity import complexity  # noqa: E402
 from pymodel.datasets.splits import load_dataset  # noqa: E402
 from pymodel.golden import model as golden  # noqa: E402
 from pymodel.network.bundle import Bundle  # noqa: E402
+from pymodel.network.supports import PAPER_VARIANTS  # noqa: E402
 from pymodel.network.zoo import NETWORKS, make_network  # noqa: E402
 from pymodel.nn.baselines import initialised  # noqa: E402
 from pymodel.nn.build import NetworkModule, nonzero_weights  # noqa: E402
@@ -439,6 +440,32 @@ def test_modules_follow_the_topology(name: str) -> None:
         )
     assert seen == shapes and result.shape == (1, 10)
     assert nonzero_weights(module) == complexity(network).total("weights")
+
+
+@pytest.mark.parametrize("variant", PAPER_VARIANTS)
+@pytest.mark.parametrize("name", ["resnet8", "resnet20"])
+def test_residual_networks_have_a_width(name: str, variant: str) -> None:
+    """Twice the width: about four times the weights, in the same layers under the same supports."""
+    standard, wide = (
+        initialised(dense_network(NetworkChoice(name=name, width=width), _Cifar), variant, seed=0).network
+        for width in (None, 32)
+    )
+    assert (standard.name, wide.name) == (name, f"{name}_w32")
+    assert [layer.name for layer in standard.layers] == [layer.name for layer in wide.layers]
+    assert wide.layer("s3b1_conv1").out_channels == 128
+    if variant == "dense":
+        # MLPerf Tiny's published figures; He et al. have 0.27 M weights with 20 layers, MACs counted by hand.
+        assert complexity(standard).total("weights") == {"resnet8": 77_360, "resnet20": 270_896}[name]
+        assert complexity(standard).total("macs") == {"resnet8": 12_501_632, "resnet20": 40_813_184}[name]
+    ratio = complexity(wide).total("weights") / complexity(standard).total("weights")
+    assert 3.2 < ratio <= 4
+    module = NetworkModule(wide)
+    assert module(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_network_without_a_width() -> None:
+    with pytest.raises(ConfigError, match="width: must be left out for vgg16, got 8; resnet8, resnet18, resnet20"):
+        dense_network(NetworkChoice(name="vgg16", width=8), _Cifar)
 
 
 def test_narrow_resnet() -> None:

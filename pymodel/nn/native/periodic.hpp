@@ -86,21 +86,34 @@ template <class Real> struct Rings {
   }
 };
 
+template <class Real, class Io> PSCONV_TARGET static inline typename Of<Real>::Vector load_as(const Io* from) {
+  Real values[Of<Real>::LANES];
+  for (int64_t lane = 0; lane < Of<Real>::LANES; ++lane) values[lane] = real_of(from[lane]);
+  return load(values);
+}
+
 // The rings of `pixels` pixels, `next` elements apart, of `count` channels each, at most a period of them; the rest of
-// the period is zero. scratch: reals of a period and a vector.
+// the period is zero. end: of all elements; none beyond is read.
 template <class Real, class Io>
 PSCONV_TARGET static void rings_of(const Io* from, int64_t next, int64_t pixels, int64_t count, int64_t period,
-                                   const Rings<Real>& shape, Real* scratch, Real* to) {
+                                   const Rings<Real>& shape, const Io* end, Real* to) {
+  using Vector = typename Of<Real>::Vector;
   constexpr int64_t LANES = Of<Real>::LANES;
-  for (int64_t lane = count; lane < period; ++lane) scratch[lane] = 0;
-  for (int64_t pixel = 0; pixel < pixels; ++pixel, from += next, to += shape.reals) {
-    int64_t done = 0;
-    for (; done + 4 <= count; done += 4)
-      for (int64_t i = 0; i < 4; ++i) scratch[done + i] = real_of(from[done + i]);
-    for (; done < count; ++done) scratch[done] = real_of(from[done]);
+  Vector lanes{};
+  for (int64_t lane = 0; lane < LANES; ++lane) lanes[lane] = Real(lane);
+  for (int64_t pixel = 0; pixel < pixels; ++pixel, from += next, to += shape.reals)
+    // A vector that reaches beyond its copy is made good by what comes after it, the next pixel's ring included.
     for (int64_t copy = 0; copy < shape.copies; ++copy)
-      for (int64_t at = 0; at < period; at += LANES) store(to + copy * period + at, load(scratch + at));
-  }
+      for (int64_t at = 0; at < period; at += LANES) {
+        Vector value{};
+        if (end - from >= at + LANES) {
+          value = load_as<Real>(from + at);
+        } else {
+          for (int64_t lane = 0; at + lane < count; ++lane) value[lane] = real_of(from[at + lane]);
+        }
+        const Vector limit = Vector{} + Real(count - at);
+        store(to + copy * period + at, lanes < limit ? value : Vector{});
+      }
 }
 
 // The same of whole periods that are one vector: the usual case.
@@ -120,13 +133,14 @@ PSCONV_TARGET static void rings_of_vectors(const Io* from, int64_t next, int64_t
 template <class Real, class Io>
 PSCONV_TARGET static void make_rings(const Convolution& c, const Rings<Real>& shape, const Io* source, int64_t image,
                                      int64_t count, int64_t first_row, int64_t last_row, int64_t begin, int64_t end,
-                                     Real* scratch, Real* rings) {
+                                     Real* rings) {
   constexpr int64_t LANES = Of<Real>::LANES;
   const int64_t rows = shape.rows(c, last_row - first_row), size = shape.block(c, count, last_row - first_row);
   // Columns of rings before, within and after the image.
   const int64_t before = least(shape.columns, most(0, -shape.left));
   const int64_t within = most(0, least(shape.columns - before, c.width - most(0, shape.left)));
   const int64_t after = shape.columns - before - within, line = shape.columns * shape.reals;
+  const Io* past = source + c.images * c.height * c.width * c.channels;
   for (int64_t n = 0; n < count; ++n)
     for (int64_t row = 0; row < rows; ++row) {
       const int64_t y = first_row * c.step_rows + shape.top + row;
@@ -143,7 +157,7 @@ PSCONV_TARGET static void make_rings(const Convolution& c, const Rings<Real>& sh
         if (channels == LANES && c.period == LANES && shape.reals == 2 * LANES) {
           rings_of_vectors(from, c.channels, within, to);
         } else {
-          rings_of(from, c.channels, within, channels, c.period, shape, scratch, to);
+          rings_of(from, c.channels, within, channels, c.period, shape, past, to);
         }
         to += within * shape.reals;
         memset(to, 0, size_t(after * shape.reals) * sizeof(Real));
@@ -250,13 +264,12 @@ PSCONV_TARGET static int32_t apply(const Convolution& c, const Io* source, const
   int64_t at_once = most(CACHE / bytes, (PIXELS_AT_ONCE + band_pixels - 1) / band_pixels);
   at_once = c.bands > 1 ? 1 : most(1, least(at_once, end - begin));
   const int64_t ring_reals = c.blocks * shape.block(c, at_once, band), sum_reals = at_once * band_pixels * next;
-  const int64_t scratch_reals = c.period + 2 * LANES;
-  Real* rings = (Real*)aligned_alloc(
-      LINE, size_t(round_up((ring_reals + sum_reals + scratch_reals + next) * int64_t(sizeof(Real)), LINE)));
+  Real* rings =
+      (Real*)aligned_alloc(LINE, size_t(round_up((ring_reals + sum_reals + next) * int64_t(sizeof(Real)), LINE)));
   int64_t* offsets = (int64_t*)malloc(size_t(c.places * c.groups) * sizeof(int64_t));
   const bool enough = rings && offsets;
   if (enough) {
-    Real *sums = rings + round_up(ring_reals, LANES), *biases = sums + sum_reals, *scratch = biases + next;
+    Real *sums = rings + round_up(ring_reals, LANES), *biases = sums + sum_reals;
     for (int64_t g = 0, v = 0; g < c.groups; ++g) {
       for (int64_t p = 0; p < c.places; ++p)
         offsets[g * c.places + p] = offset_of(c, shape, c.place[p], c.group[g].first);
@@ -270,7 +283,7 @@ PSCONV_TARGET static int32_t apply(const Convolution& c, const Io* source, const
       const int64_t image = item / c.bands, part = item % c.bands, count = least(at_once, end - item);
       const int64_t top = c.result_height * part / c.bands, bottom = c.result_height * (part + 1) / c.bands;
       const int64_t rows = bottom - top, size = shape.block(c, count, rows);
-      make_rings(c, shape, source, image, count, top, bottom, 0, c.blocks, scratch, rings);
+      make_rings(c, shape, source, image, count, top, bottom, 0, c.blocks, rings);
       const Real* weights = packed;
       for (int64_t g = 0, v = 0; g < c.groups; v += c.group[g].count, ++g) {
         const int64_t of_block = c.places * c.group[g].count * LANES;
@@ -389,13 +402,11 @@ PSCONV_TARGET static int32_t gradient(const Convolution& c, const Io* source, co
   const int64_t ring_reals = round_up(shape.block(c, at_once, band), LANES);
   const int64_t gradient_reals = at_once * band * c.result_width * next, of_block = c.places * next;
   Real* rings = (Real*)aligned_alloc(
-      LINE,
-      size_t(round_up((ring_reals + gradient_reals + blocks * of_block + c.period + 2 * LANES) * int64_t(sizeof(Real)),
-                      LINE)));
+      LINE, size_t(round_up((ring_reals + gradient_reals + blocks * of_block) * int64_t(sizeof(Real)), LINE)));
   int64_t* offsets = (int64_t*)malloc(size_t(c.places * (c.groups + 1)) * sizeof(int64_t));
   const bool enough = rings && offsets;
   if (enough) {
-    Real *gradients = rings + ring_reals, *sums = gradients + gradient_reals, *scratch = sums + blocks * of_block;
+    Real *gradients = rings + ring_reals, *sums = gradients + gradient_reals;
     memset(sums, 0, size_t(blocks * of_block) * sizeof(Real));
     for (int64_t g = begin; g < end; ++g)
       for (int64_t p = 0; p < c.places; ++p)
@@ -417,7 +428,7 @@ PSCONV_TARGET static int32_t gradient(const Convolution& c, const Io* source, co
         const Pixels around = {
             count, rows, c.result_width, shape.rows(c, rows) * line, c.step_rows * line, c.step_columns * shape.reals};
         for (int64_t block = first_block; block < last_block; ++block) {
-          make_rings(c, shape, source, image, count, top, top + rows, block, block + 1, scratch, rings);
+          make_rings(c, shape, source, image, count, top, top + rows, block, block + 1, rings);
           Real* own = sums + (block - first_block) * of_block;
           for (int64_t g = begin, v = 0; g < end; v += c.group[g].count, ++g) {
             products_of[c.group[g].count - 1](rings, around, offsets + (g - begin) * c.places, c.places,
