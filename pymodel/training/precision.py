@@ -36,7 +36,7 @@ def find(subject: Trainable, device: torch.device) -> Found:
     size = subject.network.input
     if sum(parameter.numel() for parameter in subject.module.parameters()) * size.height * size.width < WORTH_TRYING:
         return Found("float32", "float32: the network is small")
-    single, half = _step_times(subject)
+    single, half = step_times(subject)
     found = f"a step takes {half / single:.2f} of its time in bfloat16"
     return Found("bfloat16", f"bfloat16: {found}") if half * MARGIN < single else Found("float32", f"float32: {found}")
 
@@ -47,7 +47,7 @@ def cpu_has_bfloat16() -> bool:
     return any(features.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def _step_times(subject: Trainable) -> tuple[float, float]:
+def step_times(subject: Trainable) -> tuple[float, float]:
     """Seconds of a step in float32 and in bfloat16, the least of rounds in turns, on random images."""
     twin, size = copy.deepcopy(subject.module).train(), subject.network.input
     images = torch.zeros(PROBE_IMAGES, size.channels, size.height, size.width)

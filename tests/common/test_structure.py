@@ -109,7 +109,7 @@ def test_every_package_says_what_it_is_for() -> None:
         (["tests.commands.test_compare"], set()),
         (["tests.commands.test_compare", "tests.conftest"], {"clang", "verilator", "yosys"}),  # with the fixture psconv
         (["tests.scripts.test_hunt_kills"], {"clang", "verilator", "yosys"}),  # python -m psconv
-        (["tests.nn.test_training_psconv2d"], {"torch"}),
+        (["tests.nn.test_training_psconv2d"], {"clang", "torch"}),  # its kernel is compiled
     ],
 )
 def test_markers_are_the_tools_that_can_be_reached(names: list[str], found: set[str]) -> None:

@@ -20,6 +20,7 @@ from torch.nn import functional  # noqa: E402
 
 from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.datasets.splits import Split, load_dataset  # noqa: E402
+from pymodel.network.topology import Network  # noqa: E402
 from pymodel.network.zoo import digits, make_network  # noqa: E402
 from pymodel.nn import periodic  # noqa: E402
 from pymodel.nn.build import NetworkModule  # noqa: E402
@@ -28,6 +29,7 @@ from pymodel.training import monitor, precision  # noqa: E402
 from pymodel.training.augment import ERASED_AREA, blank_rectangles, blank_squares  # noqa: E402
 from pymodel.training.config import Schedule  # noqa: E402
 from pymodel.training.monitor import Monitor  # noqa: E402
+from pymodel.training.network import Trainable  # noqa: E402
 from pymodel.training.quantise import quantise  # noqa: E402
 from pymodel.training.recipes import Average, digest, distillation, held_back, mixed  # noqa: E402
 from pymodel.training.train import train  # noqa: E402
@@ -332,20 +334,24 @@ def test_kernels_are_chosen_by_the_configuration(tmp_path: Path, monkeypatch: py
         periodic.use("auto")
 
 
+def subject_of(network: Network) -> Trainable:
+    return Trainable(NetworkModule(network), network, "PSD1_P16")
+
+
 def test_precision_is_found_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu, large = torch.device("cpu"), NetworkModule(make_network("resnet8", "cifar10", "PSD1_P16"))
-    before = {name: value.clone() for name, value in large.state_dict().items()}
+    cpu, large = torch.device("cpu"), subject_of(make_network("resnet8", "cifar10", "PSD1_P16"))
+    before = {name: value.clone() for name, value in large.module.state_dict().items()}
     monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: False)
     assert precision.find(large, cpu) == precision.Found(
         "float32", "float32: this processor has no instructions for bfloat16"
     )
     monkeypatch.setattr(precision, "cpu_has_bfloat16", lambda: True)
-    assert precision.find(NetworkModule(digits()), cpu).why == "float32: the network is small"
+    assert precision.find(subject_of(digits()), cpu).why == "float32: the network is small"
     found = precision.find(large, cpu)  # whichever it is here, by real steps
     assert found.why.startswith(f"{found.precision}: a step takes ")
-    assert all(torch.equal(value, before[name]) for name, value in large.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in large.module.state_dict().items())
     for half, expected in ((0.5, "bfloat16"), (0.95, "float32"), (2.0, "float32")):
-        monkeypatch.setattr(precision, "_step_times", lambda network, half=half: (1.0, half))
+        monkeypatch.setattr(precision, "step_times", lambda subject, half=half: (1.0, half))
         assert precision.find(large, cpu).precision == expected
 
 
