@@ -76,5 +76,5 @@ def _ways(
 
 
 def _multipliers(shape: EngineShape) -> int:
-    """Of an engine, with those of the scales of its output channels."""
+    """Multipliers of an engine, with those of the scales of its output channels."""
     return shape.multipliers + shape.scale_multipliers

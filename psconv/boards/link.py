@@ -33,7 +33,7 @@ class Question:
 
     @property
     def size(self) -> int:
-        """Of its bytes in the board's memory."""
+        """Bytes that a question takes in the board's memory."""
         return len(self.payload) + 8
 
 

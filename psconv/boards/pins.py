@@ -19,7 +19,7 @@ class Pin:
 
 
 def pins(board: Board) -> Iterator[Pin]:
-    """Those of psconv/boards/rtl/board.sv.j2."""
+    """Ports as psconv/boards/rtl/board.sv.j2 has them."""
     yield Pin("clk", board.clock.pin, board.io)
     yield Pin("rx", board.uart.rx, board.io, "UP")  # a cable that is not there sends nothing
     yield Pin("tx", board.uart.tx, board.io)

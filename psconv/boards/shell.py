@@ -62,7 +62,7 @@ class Shell:
 
     @property
     def image_bytes(self) -> int:
-        """Of the beats of an image, with the header of its packet."""
+        """Bytes of the beats of an image, with the header of its packet."""
         words = self.design.dataflow.source.words
         return (words.count + self.loaded) * words.word_bytes
 
@@ -96,7 +96,7 @@ class Shell:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Of the module `shell`, as SystemVerilog has them."""
+        """Parameters of the module `shell`, as SystemVerilog has them."""
         info = self.info.to_bytes()
         increment = round(self.baud * _OVERSAMPLING * 2**24 / (self.mhz * 1e6))
         return {

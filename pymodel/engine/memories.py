@@ -223,7 +223,7 @@ def ring_places(shape: EngineShape) -> int:
 
 @cache
 def _block_places(support: Support, P: int, R: int, Tx: int, stride: int) -> int:
-    """Those of one block."""
+    """Activations of one block of the ring that lanes are wired to."""
     columns = [pixel * stride for pixel in range(Tx)]
     return len(
         {place for rotation in range(R) for column in columns for place in _rotation(support, P, rotation, column)}

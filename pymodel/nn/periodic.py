@@ -35,7 +35,7 @@ Padding = tuple[int, int, int, int]  # left, right, top, bottom: torch's order
 
 @dataclass
 class _Policy:
-    """Of this process. choices: what was tried -> whether the compiled kernel was the quicker one."""
+    """Which kernels this process uses. choices: what was tried -> whether the compiled kernel was the quicker one."""
 
     kernels: Kernels = "auto"
     choices: dict[str, bool] = field(default_factory=dict)
@@ -163,7 +163,7 @@ def _quicker(
     native: Callable[[int], torch.Tensor],
     dense: Callable[[int], torch.Tensor],
 ) -> torch.Tensor:
-    """Of all `count` images, by the way that is the quicker one; both take how many of them to compute."""
+    """The result of all `count` images, by the way that is the quicker one; both take how many of them to compute."""
     if _policy.kernels == "sparse":
         return native(count)
     key = json.dumps([what, build.describe(), torch.get_num_threads(), count, *geometry])

@@ -109,7 +109,7 @@ class Monitor:
                 self.progress.update(self.task, state=state)
 
     def _line(self, totals: list[float], seconds: float) -> None:
-        """Of the epoch so far: loss and accuracy; of this run: its speed, and the time that it leaves."""
+        """Loss and accuracy of the epoch so far; speed of this run, and the time that it leaves."""
         loss, correct, images = totals
         own = self.done - self.before
         left = timedelta(seconds=round(seconds / own * (self.steps - self.done)))

@@ -69,7 +69,7 @@ class Average:
 
 
 def digest(network: nn.Module) -> str:
-    """Of all weights and statistics: two networks with the same one give the same outputs."""
+    """A hash of all weights and statistics: two networks with the same one give the same outputs."""
     hashed = hashlib.sha256()
     for name, value in network.state_dict().items():
         hashed.update(name.encode())

@@ -53,7 +53,7 @@ FIXED: dict[str, dict[str, Any]] = {
 
 
 def _accuracies(name: str, folder: Path, teacher: Path) -> list[float]:
-    """Of the test set, by seed."""
+    """Accuracies on the test set, by seed."""
     options = tuple(option.replace("TEACHER", str(teacher)) for option in RECIPES[name])
     return [
         train(CONFIG, folder / f"seed{seed}", overrides=(*PLAIN, *options, f"seed={seed}")).test_accuracy
