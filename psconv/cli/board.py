@@ -37,15 +37,7 @@ def bitstream(
     show.keep(out)
     Layout(out).sweep()
     request = making.Request(board, clock, baud, seed)
-    with show.status(console, "bitstream") as status:
-        status.stop()
-
-        def tell(what: str) -> None:
-            console.print(what)
-            status.update(what)
-            status.start()
-
-        record = making.make(config, request, out, console, tell)
+    record = making.make(config, request, out, console, console.print)
     if as_json:
         print(json_text(record.model_dump()))
         return

@@ -86,8 +86,8 @@ def explore(
     request = exploration.Request(
         fps, minimise, tuple(budget or ()), maximise, device, clock, points, dask, packing, channels, weights
     )
-    with show.status(console, "explore"):
-        found = exploration.explore(config, request)
+    with show.status(console, "explore") as tell:
+        found = exploration.explore(config, request, tell)
     written = []
     if out:
         written = [exploration.write_config(found, config, out, request), *exploration.plot(found, out)]
@@ -114,8 +114,8 @@ def fits(
     from psconv.commands import fits as fitting
 
     console = show.console(as_json)
-    with show.status(console, "fits"):
-        found = fitting.fits(config, device)
+    with show.status(console, "fits") as tell:
+        found = fitting.fits(config, device, tell)
     if as_json:
         print(json_text(found.to_json()))
         return

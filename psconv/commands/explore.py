@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 
 from openhls.backend.targets import least_period
@@ -163,8 +164,11 @@ class Exploration:
         }
 
 
-def explore(path: Path, request: Request) -> Exploration:
-    """The frontier of the network that `path` configures, and the choice that is requested. Raises ConfigError."""
+def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda text: None) -> Exploration:
+    """The frontier of the network that `path` configures, and the choice that is requested. Raises ConfigError.
+
+    tell: is told, now and then, how far the search is.
+    """
     config = load(path)
     if config.layer:
         raise ConfigError(f"{path}: layer: must be left out, explore balances the layers of a bundle or a network")
@@ -198,11 +202,12 @@ def explore(path: Path, request: Request) -> Exploration:
     refused: list[str] = []
     for weights in _places(config, request):
         try:
-            network = explored(bundle, path, budget, request, max(target.multiplier), weights == LOADED)
+            network = explored(bundle, path, budget, request, max(target.multiplier), weights == LOADED, tell)
         except ConfigError as error:
             if not refused:
                 raise
             raise ConfigError(f"{refused[0]}; with weights: {weights}: {error}") from error
+        tell("the choice")
         best = fitted(network, budget, request.minimise, interval, utilised=request.maximise == UTILISATION)
         if best is not None:
             break
@@ -216,7 +221,7 @@ def explore(path: Path, request: Request) -> Exploration:
     found = Exploration(
         network.bundle.network.name, target, clock_ns, budget, request.minimise, [], best, macs, less, weights, slow
     )
-    return replace(found, rows=_frontier(network, found, request))
+    return replace(found, rows=_frontier(network, found, request, tell))
 
 
 def _places(config: RunConfig, request: Request) -> tuple[str, ...]:
@@ -275,11 +280,18 @@ def plot(found: Exploration, out: Path) -> list[Path]:
 
 
 def evaluate(
-    function: Callable[[*Arguments], Result], calls: Sequence[tuple[*Arguments]], dask: str | None
+    function: Callable[[*Arguments], Result],
+    calls: Sequence[tuple[*Arguments]],
+    dask: str | None,
+    tell: Callable[[int], None] = lambda count: None,
 ) -> list[Result]:
-    """Results of `function(*call)` in the order of the calls: in worker processes, or on a Dask cluster."""
+    """Results of `function(*call)` in the order of the calls: in worker processes, or on a Dask cluster.
+
+    tell: is told, by worker processes, how many calls have ended.
+    """
     if dask is None:
-        return in_workers(function, calls)
+        ended = count(1)
+        return in_workers(function, calls, lambda _: tell(next(ended)))
     try:
         from dask.distributed import Client
     except ImportError as error:
@@ -300,10 +312,11 @@ def explored(
     request: Request,
     multiplier_bits: int,
     loaded: bool = False,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Network:
     """The options of each engine of a bundle's top, which `path` configures. Raises ConfigError.
 
-    multiplier_bits: as in EngineShape, of the device. loaded: with weights in RAM.
+    multiplier_bits: as in EngineShape, of the device. loaded: with weights in RAM. tell: how far it is.
     """
     try:
         shapes = top_shapes(bundle, multiplier_bits, loaded)
@@ -317,7 +330,9 @@ def explored(
     calls = [
         (shape, most_multipliers(shape, budget.get("DSP")), request.packing, request.channels) for shape in distinct
     ]
-    lists = evaluate(options, calls, request.dask)
+    lists = evaluate(
+        options, calls, request.dask, lambda ended: tell(f"the ways to build {ended} of {len(calls)} engines")
+    )
     found: dict[str, list[Option]] = {
         shape.model_dump_json(): each for shape, each in zip(distinct, lists, strict=True)
     }
@@ -329,7 +344,7 @@ def explored(
     return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()}, loaded)
 
 
-def _frontier(network: Network, found: Exploration, request: Request) -> list[Row]:
+def _frontier(network: Network, found: Exploration, request: Request, tell: Callable[[str], None]) -> list[Row]:
     """The least of the minimised resource at the highest frame rate, at halves of it, and at the rate asked for."""
     best = found.best
     fast = best.bounds.interval or _fastest(network, found, request)
@@ -339,7 +354,9 @@ def _frontier(network: Network, found: Exploration, request: Request) -> list[Ro
     if best.bounds.amount is not None:
         intervals.remove(best.interval)
     calls = [(network.at(each), found.budget, each, request.minimise) for each in intervals]
-    answers = evaluate(_point, calls, request.dask)
+    answers = evaluate(
+        _point, calls, request.dask, lambda ended: tell(f"{ended} of {len(calls)} points of the frontier")
+    )
     if best.bounds.amount is not None:
         answers.append(best.answer)
     rows = [_row(network, found, answer) for answer in answers if answer.choice is not None]

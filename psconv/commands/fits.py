@@ -9,6 +9,7 @@ products in each, or with rings in memories, only where the network itself has s
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,8 +108,8 @@ def _shown(used: float, budget: int) -> str:
     return f"{used:,.10g}" + (f" ({used / budget:.1%})" if budget else "")
 
 
-def fits(path: Path, device: str | None = None) -> Fits:
-    """The network that `path` configures beside its dense twin. Raises ConfigError."""
+def fits(path: Path, device: str | None = None, tell: Callable[[str], None] = lambda text: None) -> Fits:
+    """The network that `path` configures beside its dense twin. Raises ConfigError. tell: how far it is."""
     config = load(path)
     if config.layer:
         raise ConfigError(f"{path}: layer: must be left out, fits compares a bundle or a network built as one top")
@@ -130,7 +131,7 @@ def fits(path: Path, device: str | None = None) -> Fits:
         packing=any(shape.packing > 1 for shape in own.shapes.values()),
         channels=any(shape.pieces > 1 for shape in own.shapes.values()),
     )
-    network = explored(dense_twin(bundle, config.seed), path, {}, request, max(target.multiplier))
+    network = explored(dense_twin(bundle, config.seed), path, {}, request, max(target.multiplier), tell=tell)
     answer = cheapest(network, {}, interval, "DSP")
     if answer.choice is None:
         raise ConfigError(f"{path}: no folding of the dense network takes {interval:,} cycles for an image")
