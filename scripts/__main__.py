@@ -6,13 +6,10 @@ Exit codes are those of `psconv`.
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.status import Status
-from rich.text import Text
 
 from psconv.cli import main, show
 from psconv.cli.options import Json, number
@@ -29,10 +26,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _show(status: Status, name: str, text: str) -> None:
-    status.update(Text(f"{name}: {text}"))
 
 
 @app.command()
@@ -56,9 +49,8 @@ def bench(
     results, failures = [], {}
     for name in BENCHMARKS if names == ["all"] else names:
         try:
-            with show.status(console, name) as status:
-                show_progress = partial(_show, status, name)
-                results.append(measure(name, out, show_progress))
+            with show.status(console, name) as tell:
+                results.append(measure(name, out, tell))
         except (ConfigError, ToolMissing) as error:  # the others may do; one that was asked for by name must
             if names != ["all"]:
                 raise

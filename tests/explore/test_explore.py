@@ -816,7 +816,7 @@ def test_the_same_exploration_gives_the_same_file(tmp_path):
 def test_wrong_wishes_are_refused_in_words(words, said, monkeypatch, capsys):
     from psconv import cli
 
-    monkeypatch.setattr(explore, "in_workers", lambda function, calls: [function(*call) for call in calls])
+    monkeypatch.setattr(explore, "in_workers", lambda function, calls, _: [function(*call) for call in calls])
     monkeypatch.setattr(sys, "argv", ["psconv", "explore", str(DIGITS), *words])
     with pytest.raises(SystemExit) as leave:
         cli.main()

@@ -17,7 +17,7 @@ from pymodel.network.topology import Network
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command's work in this process: starting workers takes longer than it."""
-    monkeypatch.setattr(explore, "in_workers", lambda function, calls: [function(*call) for call in calls])
+    monkeypatch.setattr(explore, "in_workers", lambda function, calls, _: [function(*call) for call in calls])
 
 
 def configured(folder: Path, out_channels: int) -> Path:

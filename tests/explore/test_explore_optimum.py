@@ -37,7 +37,7 @@ NETWORKS = FAULTS / "networks"
 @pytest.fixture
 def here(monkeypatch):
     """The command's work in this process: starting workers takes longer than it."""
-    monkeypatch.setattr(explore, "in_workers", lambda function, calls: [function(*call) for call in calls])
+    monkeypatch.setattr(explore, "in_workers", lambda function, calls, _: [function(*call) for call in calls])
 
 
 def chosen(path, *budget, **request):
