@@ -149,7 +149,7 @@ def build(
         write_text(folder / CONFIG, yaml_text(content, width=110))
         run = prepare(load_config(folder / CONFIG), folder / CONFIG, folder)
         with _workers_apart():
-            run_steps("all", run, Console(stderr=True, quiet=not progress))
+            run_steps("all", run, Console(stderr=True, quiet=not progress, markup=False, emoji=False))
         return BuildResult(collect(run), folder)
 
 

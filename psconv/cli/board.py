@@ -100,7 +100,12 @@ def classify(
     with Board.open(port, network, baud=baud) as board:
         if beats is not None:
             board.load_weights(beats)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=console) as progress:
             task = progress.add_task("images", total=len(given))
             found = classifying.classify(

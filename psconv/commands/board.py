@@ -9,6 +9,7 @@ from typing import Any
 
 from openhls import Ports
 from rich.console import Console
+from rich.text import Text
 
 from psconv.boards.zynq import project
 from psconv.boards.zynq.boards import Board, board_of
@@ -97,7 +98,7 @@ def make(run: Run, board: str, score_bits: int, fit: bool, build: bool, console:
         except ToolMissing:
             console.print(f"No Vivado here: run it in {folder} where it is: vivado -mode batch -source build.tcl")
         else:
-            with console.status("Vivado"):
+            with console.status(Text("Vivado")):
                 run_in(folder, [str(vivado), "-mode", "batch", "-source", project.SCRIPT], vivado)
     mhz = project.frequency(chosen, run.settings.clock_ns)
     return Made(folder, chosen, mhz, made.wrapper, used, bitstream.exists())

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from pymodel.common.records import json_text
 from pymodel.network.supports import Support, make_support
 from pymodel.nn.native import build, convolution
 from pymodel.nn.native.convolution import Window
@@ -112,7 +113,7 @@ def _compute_type(x: torch.Tensor) -> torch.dtype:
 
 def _text(support: Support) -> str:
     spec = support.spec()
-    return spec if isinstance(spec, str) else json.dumps(spec)
+    return spec if isinstance(spec, str) else json_text(spec, indent=None)
 
 
 @lru_cache
@@ -166,7 +167,7 @@ def _quicker(
     """The result of all `count` images, by the way that is the quicker one; both take how many of them to compute."""
     if _policy.kernels == "sparse":
         return native(count)
-    key = json.dumps([what, build.describe(), torch.get_num_threads(), count, *geometry])
+    key = json_text([what, build.describe(), torch.get_num_threads(), count, *geometry], indent=None)
     if key not in _policy.choices:
         few, times = min(count, PROBE_IMAGES), []
         for _ in range(PROBE_ROUNDS):

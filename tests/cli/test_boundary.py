@@ -121,7 +121,7 @@ def test_every_number_of_a_configuration_has_two_ends():
                 yield from unbounded(value, f"{where}.{at}")
 
     # Formats check themselves (pymodel.network.formats); taps of a support do, too (pymodel.network.supports).
-    known = ("taps", "support", "Format", "multiplier")
+    known = ("taps", "support", "rule", "Format", "multiplier")
     for model in (RunConfig, TrainConfig, Costs, Target, Network):
         found = [
             place
@@ -244,13 +244,18 @@ def test_json_never_has_what_json_has_not(value, tmp_path):
 _WRITERS = {
     "pymodel/common/records.py",
     "pymodel/top/identity.py",
+    "psconv/boards/build.py",
+    "psconv/boards/identity.py",
     "psconv/common/fresh.py",
     "psconv/synthesis/place_route.py",
 }
 _READERS = {
     "pymodel/common/records.py",
+    "pymodel/nn/periodic.py",
+    "psconv/boards/build.py",
+    "psconv/boards/zynq/driver.py",  # which goes to a board without psconv
     "psconv/synthesis/place_route.py",
-}  # the others: for hashes, and a tool's own files
+}  # the others: for hashes, an operator's argument, and a tool's own files
 
 
 def _calls(*folders):
@@ -264,7 +269,7 @@ def _calls(*folders):
 
 def test_one_reader_and_one_writer_of_each_format():
     """All of the program but what measures and hunts it (with what everybody uses), and openhls and the benches."""
-    for name, function, node in _calls("pymodel", "scripts"):
+    for name, function, node in _calls("psconv", "pymodel", "scripts"):
         where = f"{name}:{node.lineno}: {function}"
         if name.startswith(("scripts/benchmarks/", "scripts/hunt/")):
             continue
@@ -276,7 +281,7 @@ def test_one_reader_and_one_writer_of_each_format():
 
 def test_no_text_of_a_user_is_markup():
     """rich interprets [red] in what it prints, in columns of progress and in a status unless told not to."""
-    for name, function, node in _calls("pymodel", "scripts", "rtl_tb"):
+    for name, function, node in _calls("psconv", "pymodel", "scripts", "rtl_tb"):
         where = f"{name}:{node.lineno}"
         if function in ("Console", "TextColumn"):
             given_ = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}

@@ -45,6 +45,7 @@ COMMANDS = [
     "explore",
     "fits",
     "pack-weights",
+    "board",
     "bitstream",
     "flash",
     "classify",
