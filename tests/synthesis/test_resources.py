@@ -48,7 +48,7 @@ def test_devices_are_known_to_the_hls_flow() -> None:
 
 
 def test_unknown_device_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="target: must be one of .*ulx3s_85f.*zcu104, got 'zcu102'"):
+    with pytest.raises(ConfigError, match="target: must be one of .*ulx3s_85f.*zcu104.*, got 'zcu102'"):
         load_target("zcu102")
     with pytest.raises(ConfigError, match="target: must be one of .*, got '../zcu104'"):
         load_target("../zcu104")
