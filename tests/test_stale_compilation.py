@@ -12,8 +12,9 @@ import pytest
 from psconv.flow import csim
 from psconv.synthesis.resources import synthesise_modules
 from psconv.synthesis.targets import load_target
+from pymodel.common import compiled
 from pymodel.engine.packing import EngineShape
-from pymodel.golden.native import build as native
+from pymodel.golden.native.build import KERNEL
 from pymodel.top import cpp
 from pymodel.top.dataflow import single
 from rtl_tb.build import build_program, elaborated_ports
@@ -61,14 +62,13 @@ def test_simulators_and_cells_are_kept_by_content(tmp_path, monkeypatch):
     assert [found["total"]["LUT"] for found in luts] == [0, 1, 0] and luts[2]["synthesised"] == 0
 
 
-def test_the_native_kernel_is_of_these_sources(tmp_path, monkeypatch):
+def test_the_native_kernel_is_of_these_sources(tmp_path):
     """The library's name is made of the sources' contents and of the compilers, not of where they lie."""
-    made = native.build(tmp_path / "cache")
-    copies = tuple(Path(shutil.copy(source, tmp_path)) for source in native.SOURCES)
-    monkeypatch.setattr(native, "SOURCES", copies)
-    assert native.build(tmp_path / "cache") == made
+    made = compiled.build(tmp_path / "cache", KERNEL.sources)
+    copies = tuple(Path(shutil.copy(source, tmp_path)) for source in KERNEL.sources)
+    assert compiled.build(tmp_path / "cache", copies) == made
     for copy in copies:
         copy.write_text(copy.read_text() + "\n// changed\n")
-        changed = native.build(tmp_path / "cache")
+        changed = compiled.build(tmp_path / "cache", copies)
         assert changed != made
         made = changed

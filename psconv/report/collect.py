@@ -42,7 +42,7 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json
 from pymodel.counts.storage import support_storage
 from pymodel.golden import model
-from pymodel.golden.native import build as native
+from pymodel.golden.native.build import KERNEL
 from pymodel.top import memory
 from pymodel.top.cycles import Cycles, latency
 from pymodel.top.dataflow import Dataflow
@@ -69,7 +69,7 @@ def report(run: Run) -> RunReport:
                 "configuration": str(run.path),
                 "seed": str(settings.seed),
                 "images": f"{len(run.inputs.images)} ({_source(run)})",
-                "golden model": f"convolutions by {native.describe()}",
+                "golden model": f"convolutions by {KERNEL.describe()}",
                 "HLS": "open (embedded: clang, LLVM, CIRCT)",
                 "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
                 "python": platform.python_version(),

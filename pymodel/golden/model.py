@@ -15,8 +15,8 @@ import numpy as np
 from pymodel.common.arrays import Array, Int8, Int64, Integers, Reals, UInt16
 from pymodel.common.errors import ConfigError
 from pymodel.golden import ops
-from pymodel.golden.native import build
-from pymodel.golden.native.convolution import MAX_ADD_SHIFT, add, convolve
+from pymodel.golden.native.build import KERNEL
+from pymodel.golden.native.convolution import MAX_ADD_SHIFT, add, convolve, group_size
 from pymodel.golden.native.plan import plan_of
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import requantise
@@ -112,12 +112,12 @@ def _flat(images: Int8) -> Int8:
 
 def _by_kernel(bundle: Bundle, layer: Layer, inputs: list[Int8], threads: int) -> Int8 | None:
     """The output of one layer by the compiled kernel; None where there is no kernel, or none for this layer."""
-    native = build.chosen()
+    native = KERNEL.chosen()
     if native is None or any(array.dtype != np.int8 for array in inputs):
         return None
     out = bundle.formats[layer.name]
     if isinstance(layer, Conv):
-        plan = plan_of(bundle, layer, native.group)
+        plan = plan_of(bundle, layer, group_size(native))
         if plan is None:
             return None
         return convolve(

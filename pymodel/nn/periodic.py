@@ -21,9 +21,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from pymodel.common.compiled import Native
 from pymodel.common.records import json_text
 from pymodel.network.supports import Support, make_support
-from pymodel.nn.native import build, convolution
+from pymodel.nn.native import convolution
+from pymodel.nn.native.build import KERNEL
 from pymodel.nn.native.convolution import Window
 
 Kernels = Literal["auto", "sparse", "dense"]
@@ -82,7 +84,7 @@ def applies(x: torch.Tensor, weight: torch.Tensor, support: object) -> bool:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # PyTorch has no types for it
 def _available() -> bool:
     """Whether there is a kernel. torch.compile is not to look inside."""
-    return build.chosen() is not None
+    return KERNEL.chosen() is not None
 
 
 def conv2d(
@@ -167,7 +169,7 @@ def _quicker(
     """The result of all `count` images, by the way that is the quicker one; both take how many of them to compute."""
     if _policy.kernels == "sparse":
         return native(count)
-    key = json_text([what, build.describe(), torch.get_num_threads(), count, *geometry], indent=None)
+    key = json_text([what, KERNEL.describe(), torch.get_num_threads(), count, *geometry], indent=None)
     if key not in _policy.choices:
         few, times = min(count, PROBE_IMAGES), []
         for _ in range(PROBE_ROUNDS):
@@ -181,8 +183,8 @@ def _quicker(
     return native(count) if _policy.choices[key] else dense(count)
 
 
-def _native() -> build.Native:
-    native = build.chosen()
+def _native() -> Native:
+    native = KERNEL.chosen()
     assert native is not None, "the operator is called where there is a kernel"
     return native
 

@@ -30,7 +30,7 @@ from pymodel.datasets.splits import Dataset, Split, load_dataset
 from pymodel.network.topology import Network
 from pymodel.nn import periodic
 from pymodel.nn.build import NetworkModule, nonzero_weights
-from pymodel.nn.native import build
+from pymodel.nn.native.build import KERNEL
 from pymodel.training import checkpoint, precision
 from pymodel.training.augment import augment, blank_rectangles, blank_squares
 from pymodel.training.config import TrainConfig, load_config
@@ -454,8 +454,8 @@ def _choose_algorithms(deterministic: bool) -> None:
 
 def _choose_kernels(config: TrainConfig) -> None:
     """Raises ConfigError: kernels that are asked for and cannot be."""
-    if config.kernels == "sparse" and build.chosen() is None:
-        raise ConfigError(f"kernels: must be auto or dense without a compiled kernel, got sparse; {build.describe()}")
+    if config.kernels == "sparse" and KERNEL.chosen() is None:
+        raise ConfigError(f"kernels: must be auto or dense without a compiled kernel, got sparse; {KERNEL.describe()}")
     periodic.use(config.kernels)
 
 

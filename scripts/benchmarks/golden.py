@@ -26,7 +26,7 @@ from onnx import helper, numpy_helper
 from threadpoolctl import threadpool_limits
 
 from pymodel.golden import model as golden
-from pymodel.golden.native import build
+from pymodel.golden.native.build import KERNEL
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.supports import PAPER_VARIANTS
@@ -107,13 +107,13 @@ def seconds(call: Callable[[], object]) -> float:
 @contextmanager
 def numpy_only() -> Iterator[None]:
     """The golden model without its kernel."""
-    before = os.environ.get(build.SWITCH)
-    os.environ[build.SWITCH] = "off"
+    before = os.environ.get(KERNEL.switch)
+    os.environ[KERNEL.switch] = "off"
     yield
     if before is None:
-        del os.environ[build.SWITCH]
+        del os.environ[KERNEL.switch]
     else:
-        os.environ[build.SWITCH] = before
+        os.environ[KERNEL.switch] = before
 
 
 def measure(
@@ -166,7 +166,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
         with threadpool_limits(threads):
             rows = measure(variants, BATCH, threads, ROUNDS, progress)
         notes = (
-            f"Batch {BATCH}, {count}, kernel: {build.describe()}. ratio: median of {ROUNDS} rounds in which the two "
+            f"Batch {BATCH}, {count}, kernel: {KERNEL.describe()}. ratio: median of {ROUNDS} rounds in which the two "
             f"take turns of {CALLS} calls. numpy: batch {NUMPY_IMAGES}, the definition, equal in every layer.",
         )
         tables.append(Table(f"Golden model, whole ResNet18, int8, {count}", rows, notes))

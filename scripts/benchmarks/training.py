@@ -20,7 +20,8 @@ from torch.nn import functional
 from pymodel.network.supports import Support
 from pymodel.network.zoo import make_network
 from pymodel.nn.build import NetworkModule
-from pymodel.nn.native import build, convolution
+from pymodel.nn.native import convolution
+from pymodel.nn.native.build import KERNEL
 from scripts.benchmarks.frame import Table
 
 PACKAGES = ("torch",)
@@ -52,8 +53,8 @@ def layer(
     Medians over the rounds, in each of which all take turns. shape: input channels, outputs, size of the input, stride.
     """
     cin, cout, size, stride = shape
-    support, native = Support.parse(variant, 3), build.chosen()
-    assert native is not None, build.describe()
+    support, native = Support.parse(variant, 3), KERNEL.chosen()
+    assert native is not None, KERNEL.describe()
     window = convolution.Window(tuple(support.elements()), support.period, (3, 3), (stride,) * 2, (1, 1), (1, 1))
     last, own = torch.channels_last, native
     x = torch.randn(batch, cin, size, size, dtype=dtype).to(memory_format=last)
@@ -124,7 +125,7 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     """Layers in float32 and bfloat16, whole steps in float32; on one thread."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    kernel = f"One thread, kernel: {build.describe()}."
+    kernel = f"One thread, kernel: {KERNEL.describe()}."
     tables = []
     for dtype, name in ((torch.float32, "float32"), (torch.bfloat16, "bfloat16")):
         rows = []

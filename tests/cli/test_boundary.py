@@ -543,7 +543,8 @@ def test_a_home_that_cannot_be_written(homeless, monkeypatch, tmp_path, psconv, 
     from openhls.__main__ import main as openhls
 
     from psconv.synthesis.yowasp import yosys
-    from pymodel.golden.native import build
+    from pymodel.common import compiled
+    from pymodel.golden.native.build import KERNEL
 
     run = tmp_path / "run.yaml"
     content = yaml.safe_load((DIGITS / "network.yaml").read_text())
@@ -559,6 +560,5 @@ def test_a_home_that_cannot_be_written(homeless, monkeypatch, tmp_path, psconv, 
         yosys("help", tmp_path)
     with pytest.raises(OSError, match="/dev/null/.cache/psconv: .*XDG_CACHE_HOME"):
         cache_folder()
-    monkeypatch.setattr(build, "COMPILERS", build.COMPILERS[:1])  # without a second compiler
-    with pytest.raises(build.Unavailable, match="ZIG_GLOBAL_CACHE_DIR"):
-        build.build(tmp_path, build.COMPILERS)
+    with pytest.raises(compiled.Unavailable, match="ZIG_GLOBAL_CACHE_DIR"):
+        compiled.build(tmp_path, KERNEL.sources, compiled.COMPILERS[:1])  # without a second compiler

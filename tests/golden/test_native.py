@@ -18,11 +18,13 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pymodel.common import compiled
+from pymodel.common.compiled import Native
 from pymodel.common.errors import ConfigError
 from pymodel.golden import model as golden
 from pymodel.golden import ops
-from pymodel.golden.native import build, convolution
-from pymodel.golden.native.build import INSTRUCTION_SETS, Native
+from pymodel.golden.native import convolution
+from pymodel.golden.native.build import KERNEL
 from pymodel.golden.native.plan import Plan, group_channels, make_plan, plan_of
 from pymodel.network import random_bundle as generate
 from pymodel.network.bundle import Bundle
@@ -32,14 +34,14 @@ from pymodel.network.topology import Network
 from pymodel.network.zoo import digits, make_network
 from tests.helpers.golden import EVERY_OP, conv_by_onnxruntime, random_bundle, random_images
 
-NATIVES = [Native(build.load(), number) for number in build.supported()]
-SETS = [INSTRUCTION_SETS[native.instruction_set] for native in NATIVES]
+NATIVES = [Native(KERNEL.load(), number) for number in KERNEL.supported()]
+SETS = [KERNEL.instruction_sets[native.instruction_set] for native in NATIVES]
 
 
 def test_this_processor_runs_the_plain_kernel_and_the_best_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert SETS[0] == "plain"
-    monkeypatch.delenv(build.SWITCH, raising=False)
-    assert build.describe() == SETS[-1]
+    monkeypatch.delenv(KERNEL.switch, raising=False)
+    assert KERNEL.describe() == SETS[-1]
 
 
 def test_the_instruction_sets_are_those_that_the_system_reports() -> None:
@@ -115,7 +117,7 @@ def test_convolution_equals_numpy(
     factors = None if scales is None else scales[:, None, None]
     expected = requantise(sums, shift, bits, relu, factors, rounding=rounding)
     saturation = (0 if relu else -(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-    plan = make_plan(weights, mask, period, native.group)
+    plan = make_plan(weights, mask, period, convolution.group_size(native))
     result = convolution.convolve(
         native, plan, images, bias, scales, stride, padding, shift, saturation, threads, rounding
     )
@@ -132,7 +134,7 @@ def test_even_kernels_with_other_padding_on_each_side(
     weights, mask, period = random_layer(rng, "dense", kernel, 7, 5, 8, extreme=False)
     images = rng.integers(-128, 128, (count, 5, 6, 5)).astype(np.int8)
     expected = requantise(ops.conv2d(images, weights, None, stride, padding), 9, 8, True, None, 100)
-    plan = make_plan(weights, mask, period, native.group)
+    plan = make_plan(weights, mask, period, convolution.group_size(native))
     none = np.zeros(7, np.int32)
     result = convolution.convolve(native, plan, images, none, None, stride, padding, 9, (0, 100), 2)
     assert np.array_equal(result, expected)
@@ -152,7 +154,7 @@ def test_exact_sums_equal_onnxruntime(native: Native, kernel: int) -> None:
     padding = kernel // 2
     sums = conv_by_onnxruntime(images, weights, 1, padding, 1)
     assert sums.max() == 128 * 128 * 70 * kernel**2
-    plan = make_plan(weights, np.ones_like(weights, bool), 1, native.group)
+    plan = make_plan(weights, np.ones_like(weights, bool), 1, convolution.group_size(native))
     for threshold in (*np.unique(sums)[:: max(1, len(np.unique(sums)) // 50)].tolist(), 0):
         bias = np.full(9, -threshold, np.int32)
         result = convolution.convolve(native, plan, images, bias, None, 1, padding, 0, (-1, 0))
@@ -165,7 +167,7 @@ def test_sums_at_the_end_of_32_bits(native: Native) -> None:
     for shift in (0, 1, 22, 31):
         half = 1 << shift >> 1
         weights, images = np.full((1, 1, 1, 1), 1, np.int8), np.zeros((1, 1, 1, 1), np.int8)
-        plan = make_plan(weights, np.ones_like(weights, bool), 1, native.group)
+        plan = make_plan(weights, np.ones_like(weights, bool), 1, convolution.group_size(native))
         for bias in ((1 << 31) - 1 - half, -(1 << 31) + 1 + half):
             exact = requantise(np.array([bias]), shift, 8, False)
             result = convolution.convolve(native, plan, images, np.array([bias]), None, 1, 0, shift, (-128, 127))
@@ -180,7 +182,15 @@ def test_images_wider_than_the_cache(native: Native) -> None:
     images = rng.integers(-128, 128, (2, 64, 5, 1500)).astype(np.int8)
     expected = requantise(ops.conv2d(images, weights, None, 2, 1), 7, 8, False)
     result = convolution.convolve(
-        native, make_plan(weights, mask, period, native.group), images, np.zeros(9), None, 2, 1, 7, (-128, 127)
+        native,
+        make_plan(weights, mask, period, convolution.group_size(native)),
+        images,
+        np.zeros(9),
+        None,
+        2,
+        1,
+        7,
+        (-128, 127),
     )
     assert np.array_equal(result, expected)
 
@@ -246,7 +256,7 @@ def test_structure_leaves_no_multiplications_by_zero(name: str, places: int, siz
 def outputs_by(
     bundle: Bundle, images: np.ndarray, switch: str, monkeypatch: pytest.MonkeyPatch, threads: int | None = None
 ) -> dict[str, np.ndarray]:
-    monkeypatch.setenv(build.SWITCH, switch)
+    monkeypatch.setenv(KERNEL.switch, switch)
     return golden.run(bundle, images, threads=threads)
 
 
@@ -313,35 +323,42 @@ def test_a_plan_lives_as_long_as_its_bundle_and_its_weights_stay() -> None:
 
 def test_what_computes_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     for switch in SETS:
-        monkeypatch.setenv(build.SWITCH, switch)
-        assert build.describe() == switch
-    monkeypatch.setenv(build.SWITCH, "off")
-    assert build.describe() == "numpy (PSCONV_NATIVE=off)" and build.chosen() is None
-    monkeypatch.setenv(build.SWITCH, "sse9")
+        monkeypatch.setenv(KERNEL.switch, switch)
+        assert KERNEL.describe() == switch
+    monkeypatch.setenv(KERNEL.switch, "off")
+    assert KERNEL.describe() == "numpy (PSCONV_NATIVE=off)" and KERNEL.chosen() is None
+    monkeypatch.setenv(KERNEL.switch, "sse9")
     with pytest.raises(ConfigError, match="PSCONV_NATIVE: must be off or one of .*avx2.*, got 'sse9'"):
-        build.chosen()
-    if missing := set(INSTRUCTION_SETS) - set(SETS):
-        monkeypatch.setenv(build.SWITCH, missing.pop())
+        KERNEL.chosen()
+    if missing := set(KERNEL.instruction_sets) - set(SETS):
+        monkeypatch.setenv(KERNEL.switch, missing.pop())
         with pytest.raises(ConfigError, match="must be an instruction set of this processor, got"):
-            build.chosen()
+            KERNEL.chosen()
 
 
 def test_the_library_is_built_once(tmp_path: Path) -> None:
-    made = build.build(tmp_path)
-    assert build.build(tmp_path, compilers=()) == made  # found: no compiler is asked for
+    made = compiled.build(tmp_path, KERNEL.sources)
+    assert compiled.build(tmp_path, KERNEL.sources, ()) == made  # found: no compiler is asked for
     assert [path.name for path in tmp_path.iterdir()] == [made.name]  # nothing else is left
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++")
 def test_gcc_builds_it_too_without_a_warning(tmp_path: Path) -> None:
-    made = build.build(tmp_path, compilers=(("false",), ("no-such-compiler",), ("g++", "-Wall", "-Wextra", "-Werror")))
+    made = compiled.build(
+        tmp_path, KERNEL.sources, compilers=(("false",), ("no-such-compiler",), ("g++", "-Wall", "-Wextra", "-Werror"))
+    )
     script = (
-        "import sys, numpy as np; from pymodel.golden.native import build; from pathlib import Path\n"
-        f"build.build = lambda folder: Path({str(made)!r})\n"
-        "print(build.describe())"
+        "from pathlib import Path\n"
+        "from pymodel.common import compiled\nfrom pymodel.golden.native.build import KERNEL\n"
+        f"compiled.build = lambda folder, sources: Path({str(made)!r})\n"
+        "print(KERNEL.describe())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**os.environ, build.SWITCH: ""}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, KERNEL.switch: ""},
     )
     assert done.stdout.strip() == SETS[-1]
 
@@ -353,21 +370,21 @@ def test_numpy_computes_where_there_is_no_kernel(broken: str, tmp_path: Path) ->
     if broken == "no folder":
         cache.write_text("a file")
     if broken == "a damaged library":
-        build.build(cache / "psconv").write_bytes(b"damaged")
-    no_compiler = "build.build.__defaults__ = ((('false',),),)" if broken == "no compiler" else ""
+        compiled.build(cache / "psconv", KERNEL.sources).write_bytes(b"damaged")
+    no_compiler = "compiled.build.__defaults__ = ((('false',),),)" if broken == "no compiler" else ""
     script = (
-        "from pymodel.golden.native import build\n"
+        "from pymodel.common import compiled\nfrom pymodel.golden.native.build import KERNEL\n"
         + no_compiler
         + "\nimport numpy as np\nfrom pymodel.golden import model as golden\n"
         "from pymodel.network.random_bundle import random_bundle\n"
         "from pymodel.network.zoo import digits\nbundle = random_bundle(digits(), 0)\n"
-        "print(golden.run(bundle, np.ones((1, 1, 8, 8), int))['fc'].shape, build.describe())"
+        "print(golden.run(bundle, np.ones((1, 1, 8, 8), int))['fc'].shape, KERNEL.describe())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache), build.SWITCH: ""},
+        env={**os.environ, "XDG_CACHE_HOME": str(cache), KERNEL.switch: ""},
     )
     assert done.stdout.startswith("(1, 10, 1, 1) numpy (")

@@ -22,7 +22,7 @@ from pymodel.counts.storage import network_storage
 from pymodel.counts.traffic import network_traffic
 from pymodel.engine.shape_of import engine_shape
 from pymodel.golden import model as golden
-from pymodel.golden.native import build as native
+from pymodel.golden.native.build import KERNEL
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.random_bundle import random_bundle
@@ -102,7 +102,7 @@ class Case:
     def outputs(self) -> dict[str, np.ndarray]:
         """By the golden model, in numpy."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(native.SWITCH, "off")
+            patch.setenv(KERNEL.switch, "off")
             return golden.run(self.bundle, self.images)
 
     @cached_property

@@ -16,14 +16,17 @@ from hypothesis import strategies as st  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from pymodel.common import compiled  # noqa: E402
+from pymodel.common.compiled import Native  # noqa: E402
 from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.network.supports import Support  # noqa: E402
 from pymodel.nn import periodic  # noqa: E402
-from pymodel.nn.native import build, convolution  # noqa: E402
+from pymodel.nn.native import convolution  # noqa: E402
+from pymodel.nn.native.build import KERNEL  # noqa: E402
 from pymodel.nn.psconv2d import PSConv2d, convert, papers_rule  # noqa: E402
 
-NATIVES = [build.Native(build.load(), number) for number in build.supported()]
-SETS = [build.INSTRUCTION_SETS[native.instruction_set] for native in NATIVES]
+NATIVES = [Native(KERNEL.load(), number) for number in KERNEL.supported()]
+SETS = [KERNEL.instruction_sets[native.instruction_set] for native in NATIVES]
 # Of sums of a thousand products of numbers about 1, relative to the largest of them.
 TOLERANCE = {torch.float64: 1e-13, torch.float32: 3e-6, torch.bfloat16: 2**-8}
 
@@ -127,7 +130,7 @@ WIDE = Case(Support.parse("PSD1_P16", 3), 3, 80, 144, (17, 40), (1, 1), (1, 1, 1
 @example(case=Case(Support.parse("PSD1_P16", 3), 9, 512, 512, (4, 4), (1, 1), (1, 1, 1, 1), (1, 1)))
 @example(case=Case(Support.parse("PS1_P9", 3), 2, 64, 64, (8, 8), (2, 2), (1, 1, 1, 1), (1, 1), torch.bfloat16))
 @settings(max_examples=40, deadline=None)
-def test_equals_the_dense_convolution_and_its_gradients(native: build.Native, case: Case) -> None:
+def test_equals_the_dense_convolution_and_its_gradients(native: Native, case: Case) -> None:
     x, weight, bias = (tensor.requires_grad_() for tensor in case.tensors())
     expected = case.dense(x, weight, bias)
     given_gradient = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).to(case.dtype)
@@ -144,7 +147,7 @@ def test_equals_the_dense_convolution_and_its_gradients(native: build.Native, ca
 
 @pytest.mark.parametrize("native", NATIVES, ids=SETS)
 @pytest.mark.parametrize("dtype", list(TOLERANCE))
-def test_the_same_bits_with_any_number_of_threads(native: build.Native, dtype: torch.dtype) -> None:
+def test_the_same_bits_with_any_number_of_threads(native: Native, dtype: torch.dtype) -> None:
     case = Case(Support.parse("PSD1_P16", 3), 5, 40, 72, (9, 10), (2, 1), (1, 1, 1, 1), (1, 1), dtype)
     x, weight, bias = case.tensors()
     gradient = torch.randn(5, 72, 5, 10).to(dtype)
@@ -281,22 +284,23 @@ def test_where_it_applies(monkeypatch: pytest.MonkeyPatch) -> None:
     periodic.use("dense")
     assert not periodic.applies(x, weight, support)
     periodic.use("auto")
-    monkeypatch.setenv(build.SWITCH, "off")
-    assert not periodic.applies(x, weight, support) and build.describe() == "none (PSCONV_TRAINING=off)"
-    monkeypatch.setenv(build.SWITCH, "sse9")
+    monkeypatch.setenv(KERNEL.switch, "off")
+    assert not periodic.applies(x, weight, support) and KERNEL.describe() == "none (PSCONV_TRAINING=off)"
+    monkeypatch.setenv(KERNEL.switch, "sse9")
     with pytest.raises(ConfigError, match="environment: PSCONV_TRAINING: must be off or one of plain, avx2, avx512"):
         periodic.applies(x, weight, support)
 
 
 def test_without_a_compiler_all_is_dense(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails() -> None:
-        raise build.Unavailable("no c++")
+    def fails(*_arguments: object) -> Path:
+        raise compiled.Unavailable("no c++")
 
-    monkeypatch.setattr(build, "load", fails)
-    monkeypatch.setattr(build, "chosen", lambda: None)
+    for cached in ("_chosen", "_load"):
+        monkeypatch.setattr(compiled, cached, getattr(compiled, cached).__wrapped__)
+    monkeypatch.setattr(compiled, "build", fails)
     conv, x = PSConv2d(64, 64, 3, support="PSD1_P16"), torch.randn(8, 64, 32, 32)
     assert not periodic.applies(x, conv.weight, conv.support)
-    assert build.describe() == "none (no c++)"
+    assert KERNEL.describe() == "none (no c++)"
     assert torch.equal(conv(x), functional.conv2d(x, conv.masked_weight, conv.bias))
 
 

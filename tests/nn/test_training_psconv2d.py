@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pymodel.common.errors import ConfigError  # noqa: E402
@@ -104,19 +105,14 @@ def test_pruned_taps_stay_zero_with_adam_and_coupled_decay() -> None:
     take_steps(model, torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1), steps=200, seed=1)
 
 
-def _distributed_worker(rank: int, port: int, folder: str) -> None:
-    import os
-
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port)
-    )
+def _distributed_worker(folder: str) -> None:
     torch.set_num_threads(1)
     with joined("cpu") as process:
         model = small_model()
         model(torch.zeros(1, 3, 7, 7))
         optimiser = make_optimiser(model, Optimiser(lr=0.01, weight_decay=0.1))
         together = process.wrap(model)
-        generator = torch.Generator().manual_seed(rank)  # each process has its own data
+        generator = torch.Generator().manual_seed(process.rank)  # each process has its own data
         for _ in range(200):
             images, labels = random_batch(generator)
             optimiser.zero_grad()
@@ -124,16 +120,14 @@ def _distributed_worker(rank: int, port: int, folder: str) -> None:
             optimiser.step()
             values = pruned_weights(model)
             assert torch.equal(values, torch.zeros_like(values))
-        torch.save(dict(model.named_parameters()), f"{folder}/{rank}.pt")
+        torch.save(dict(model.named_parameters()), f"{folder}/{process.rank}.pt")
 
 
 def test_pruned_taps_stay_zero_in_two_processes(tmp_path) -> None:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(_distributed_worker, args=(port, str(tmp_path)), nprocs=2)
+    # As `torchrun --standalone` starts them: it listens before it says on which port. A port that were free a moment
+    # ago may be the one from which the second process calls, and finds itself.
+    config = LaunchConfig(1, 1, 2, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
+    elastic_launch(config, _distributed_worker)(str(tmp_path))
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)  # they did train together
 

@@ -24,7 +24,7 @@ from pymodel.network.topology import Network  # noqa: E402
 from pymodel.network.zoo import digits, make_network  # noqa: E402
 from pymodel.nn import periodic  # noqa: E402
 from pymodel.nn.build import NetworkModule  # noqa: E402
-from pymodel.nn.native import build  # noqa: E402
+from pymodel.nn.native.build import KERNEL  # noqa: E402
 from pymodel.training import monitor, precision  # noqa: E402
 from pymodel.training.augment import ERASED_AREA, blank_rectangles, blank_squares  # noqa: E402
 from pymodel.training.config import Schedule  # noqa: E402
@@ -327,7 +327,7 @@ def test_kernels_are_chosen_by_the_configuration(tmp_path: Path, monkeypatch: py
     try:
         sparse = train(DIGITS, tmp_path / "sparse", overrides=(*SHORT, "kernels=sparse"))
         assert sparse.train_loss == pytest.approx(dense.train_loss, rel=0.05) and sparse.train_loss != dense.train_loss
-        monkeypatch.setenv(build.SWITCH, "off")
+        monkeypatch.setenv(KERNEL.switch, "off")
         with pytest.raises(ConfigError, match="kernels: must be auto or dense without a compiled kernel"):
             train(DIGITS, tmp_path / "none", overrides=(*SHORT, "kernels=sparse"))
     finally:

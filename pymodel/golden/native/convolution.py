@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from pymodel.common.arrays import Int8, Integers
-from pymodel.golden.native.build import Native
+from pymodel.common.compiled import Native
 from pymodel.golden.native.plan import Plan
 from pymodel.network.formats import Rounding
 from pymodel.network.topology import Padding, positions
@@ -58,6 +58,11 @@ class _Addition(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int32) for name in ("left", "right", "shift", "low", "high", "even")]
 
 
+def group_size(native: Native) -> int:
+    """Input channels that the kernel multiplies at a time: what plans are made for."""
+    return int(native.library.psconv_group(native.instruction_set))
+
+
 def convolve(
     native: Native,
     plan: Plan,
@@ -74,8 +79,8 @@ def convolve(
     """Convolution and pymodel.network.formats.requantise: exactly: int8 [n, cout, hout, wout].
 
     images: int8 [n, cin, h, w]; bias, scales: int [cout]; padding: of all sides, or (top, left, bottom, right);
-    saturation: lowest and highest output. The plan has `native.group` channels in a group; `plan_of` proves that the
-    sums fit. Raises MemoryError.
+    saturation: lowest and highest output. The plan has `group_size(native)` channels in a group; `plan_of` proves
+    that the sums fit. Raises MemoryError.
     """
     cout, _, kernel, _ = plan.shape
     inner = _images_last(images)

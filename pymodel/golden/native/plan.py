@@ -119,7 +119,8 @@ def make_plan(weights: Int8, mask: Bool, period: int, size: int = 2) -> Plan:
 def plan_of(bundle: Bundle, layer: Conv, size: int) -> Plan | None:
     """The plan of a convolution of `bundle`, made once; None where its sums are not proved to be int32.
 
-    size: channels of a group (`Native.group`). The layer's weights become read-only, so that the plan stays true.
+    size: channels of a group (`convolution.group_size`). The layer's weights become read-only, so that the plan stays
+    true.
     """
     plans = _plans.setdefault(bundle, {})
     if (layer.name, size) not in plans:

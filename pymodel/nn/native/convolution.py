@@ -16,7 +16,7 @@ from itertools import pairwise, product
 
 import torch
 
-from pymodel.nn.native.build import Native
+from pymodel.common.compiled import Native
 
 _TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float64: 2}  # `type` of periodic.cpp
 DTYPES = tuple(_TYPES)
@@ -216,7 +216,7 @@ def _real(dtype: torch.dtype) -> torch.dtype:
 
 
 def _lanes(native: Native, dtype: torch.dtype) -> int:
-    return native.vector_bytes // _real(dtype).itemsize
+    return int(native.library.psconv_vector_bytes(native.instruction_set)) // _real(dtype).itemsize
 
 
 @lru_cache(maxsize=256)
