@@ -41,9 +41,9 @@
 //                                      where there are columns (HAS_COLUMNS)
 //   SUMS_DEPTH                         words in the stream behind it, if weights are streamed
 //   ULTRA_WEIGHTS                      if weights are loaded: they lie in UltraRAM
-//   int variant(int lane), int tap(int lane)
-//                                      of the NONZEROS weights, in the order of the kernel variants and in each
-//                                      of its taps, KERNEL * row + column; not if INDEX_BITS > 0. CHANNELWISE: of one
+//   int variant(int number), int tap(int number)
+//                                      of the NONZEROS elements of a block, in the order of the kernel variants and in
+//                                      each of its taps, KERNEL * row + column; not if INDEX_BITS > 0. CHANNELWISE: of one
 //                                      kernel
 //   PACKED_SUMS, int sum_begin(int sum), int sum_output(int sum, int field), int multiplier_lane(int m, int field)
 //                                      if PACKING > 1 and not PACKS_PIXELS: sums of packed products. Sum `sum` is
@@ -56,7 +56,7 @@
 //                                      its own block sets and steps: the weight of output k of
 //                                      OUTPUTS and element fold * LANES_PER_OUTPUT + j in field
 //                                      k * LANES_PER_OUTPUT + j.
-//                                      Element e is lane e % NONZEROS of block e / NONZEROS; what there is no
+//                                      Element e is number e % NONZEROS of block e / NONZEROS; what there is no
 //                                      element for is zero. Above all weights their indices, if INDEX_BITS > 0.
 //                                      Not if weights are loaded or streamed
 //   ap_uint<OUTPUTS * BIAS_BITS> biases(int step)

@@ -5,9 +5,9 @@
 //
 // The kernel of output channel o and input channel i has variant v(o, i) = (o + i + 1) mod PERIOD. Position
 // v of the ring always holds the channel whose variant is v for the step's first output channel, and position v - r
-// the one whose variant is v for output channel r after it. So a lane, which stands for one (r, variant, tap), is
-// wired to one position for ever: no index, no multiplexer, no decoder. Where a step has PERIOD neighbouring output
-// channels the ring does not even turn.
+// the one whose variant is v for output channel r after it. So an element of the support, which is a (variant, tap), is
+// wired to one position for each r, for ever: no index, no multiplexer, no decoder. Where a step has PERIOD
+// neighbouring output channels the ring does not even turn.
 //
 // \tparam C  configuration of an engine (geometry.hpp)
 #ifndef PSCONV_RING_HPP
@@ -26,11 +26,11 @@ template <class C> int activation_of(int tap, int t) {
   return tap / C::KERNEL * Geometry<C>::SPAN + tap % C::KERNEL + t * C::STRIDE;
 }
 
-// Where the ring holds what a lane works on for an output channel that is `rotation` after the step's first, or
+// Where the ring holds what an element works on for an output channel that is `rotation` after the step's first, or
 // CHANNELWISE for those of input channel `rotation`.
-template <class C> int place(int lane, int rotation) {
+template <class C> int place(int number, int rotation) {
 #pragma HLS INLINE
-  return C::CHANNELWISE ? (rotation + 1) % C::PERIOD : (C::variant(lane) + C::PERIOD - rotation) % C::PERIOD;
+  return C::CHANNELWISE ? (rotation + 1) % C::PERIOD : (C::variant(number) + C::PERIOD - rotation) % C::PERIOD;
 }
 
 // Channel i goes to position i + rotated_by. A window lists its taps column by column.
@@ -100,11 +100,11 @@ template <class C> typename Geometry<C>::Activation operand(const Ring<C>& ring,
   for (int g = 0; g < C::FOLDS; ++g) {
 #pragma HLS UNROLL
     const int element = g * C::LANES_PER_OUTPUT + j;
-    const int lane = element % C::NONZEROS;
+    const int block = element / C::NONZEROS, number = element % C::NONZEROS;
     // Beyond the last element the weight is zero and any activation will do: the one of the fold before
     // stays.
     if (element < C::NONZEROS * C::TB && (g == 0 || fold == g))
-      activation = ring[element / C::NONZEROS][place<C>(lane, rotation)][activation_of<C>(C::tap(lane), t)];
+      activation = ring[block][place<C>(number, rotation)][activation_of<C>(C::tap(number), t)];
   }
   return activation;
 }

@@ -68,9 +68,9 @@ template <class C> struct RingInMemory {
     for (int m = 0; m < C::TX * C::ROTATIONS * G::ELEMENTS; ++m) {
 #pragma HLS UNROLL
       const int e = m % G::ELEMENTS;
-      const int lane = e % C::NONZEROS;
-      const int at = place<C>(lane, m / G::ELEMENTS % C::ROTATIONS), t = m / (C::ROTATIONS * G::ELEMENTS);
-      ring[e / C::NONZEROS][at][activation_of<C>(C::tap(lane), t)] = memories[m][address(channels[at], bank)];
+      const int number = e % C::NONZEROS;
+      const int at = place<C>(number, m / G::ELEMENTS % C::ROTATIONS), t = m / (C::ROTATIONS * G::ELEMENTS);
+      ring[e / C::NONZEROS][at][activation_of<C>(C::tap(number), t)] = memories[m][address(channels[at], bank)];
     }
   }
 

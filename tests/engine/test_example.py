@@ -102,6 +102,6 @@ def test_every_name_of_a_configuration_is_documented() -> None:
     generated = {name for streamed in (False, True) for _, name, _, _ in engine_constants(shape, streamed)}
     generated |= set(re.findall(r"static constexpr \w+ (\w+) =", loaded_engine_struct("C", shape)))
     text = (ENGINE / "geometry.hpp").read_text()
-    block = text[text.index("// Config:") : text.index("int variant(int lane)")]
+    block = text[text.index("// Config:") : text.index("int variant(int number)")]
     documented = re.findall(r"^//   ((?:[A-Z_]+ )*[A-Z_]+)(?:  |$)", block, re.MULTILINE)
     assert {name for line in documented for name in line.split()} == generated
