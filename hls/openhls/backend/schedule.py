@@ -181,8 +181,7 @@ def patient(
     """
     process, target = attempt.process, attempt.target
     if any(effect.op == "read" for effect in process.effects):
-        slower = replace(target, fifo=target.late_fifo)
-        late = _Attempt(process, attempt.plans, slower, attempt.budget, constraints.minimum)
+        late = _Attempt(process, attempt.plans, target, attempt.budget, constraints.minimum, late_words=True)
         with suppress(HlsError):
             late.place_all(order)
             later = _finish(late)
@@ -265,8 +264,15 @@ class _Attempt:
     """One pass over the graph, operands first."""
 
     def __init__(
-        self, process: Process, plans: dict[str, MemoryPlan], target: Target, budget: float, minimum: dict[Node, int]
+        self,
+        process: Process,
+        plans: dict[str, MemoryPlan],
+        target: Target,
+        budget: float,
+        minimum: dict[Node, int],
+        late_words: bool = False,
     ):
+        self.word = target.late_word if late_words else lambda _: target.fifo  # of so many bits, to the logic
         self.process, self.plans, self.target, self.budget, self.minimum = process, plans, target, budget, minimum
         self.stage: dict[Node, int] = {}
         self.ready: dict[Node, Slot] = {}
@@ -321,7 +327,7 @@ class _Attempt:
             self._product(node)
         elif node.op == "read":
             stage, _ = self._start(node, target.issue)
-            self._set(node, stage, (stage, target.fifo))
+            self._set(node, stage, (stage, self.word(node.width)))
         elif node.op == "load":
             plan = self.plans[node.attrs["memory"]]
             depth = self.process.memories[node.attrs["memory"]].depth
@@ -492,7 +498,7 @@ class _Attempt:
                 continue
             start = max(map(arrival, self._operands(node)), default=0.0)
             if node.op == "read":
-                offsets[node] = self.target.fifo
+                offsets[node] = self.word(node.width)
                 worst = max(worst, start + self.target.issue)
             else:
                 probe = Node(node.op, node.width, self._operands(node), node.loc, **node.attrs)

@@ -6,7 +6,7 @@ They decide where pipeline registers go, never what is computed; place and route
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import ceil, log
+from math import ceil, log, log2
 from pathlib import Path
 
 import yaml
@@ -38,6 +38,8 @@ class Target:
     operand_registers: bool  # whether a multiplier is slow without registers in front of both its operands
     ultra: bool = False  # has UltraRAM; without its output register it is about as fast as a block memory
     blocks: tuple[tuple[int, int], ...] = ()  # bits and words of a block memory's forms, the widest first; (): any
+    carry_out: float = 0.0  # from the end of a carry chain to the logic behind it: what a comparison takes more
+    fan_out: float = 0.0  # of a distributed memory's address, for each doubling of its bits
     block_registers: bool = False  # whether a block memory is slow without the register behind its output
 
     def delay(self, node: Node) -> float:
@@ -54,10 +56,9 @@ class Target:
         levels = max(0, (beyond + 1) // 2) if style == "distributed" else 0
         return self.setup + levels * self.lut
 
-    @property
-    def late_fifo(self) -> float:
+    def late_word(self, width: int) -> float:
         """A FIFO without an output register to the logic: a distributed memory of up to `direct_words` words."""
-        return self.fifo + self.lut
+        return self.fifo + self.lut + self.fan_out * log2(width)
 
     @property
     def direct_words(self) -> int:
@@ -93,7 +94,7 @@ class Target:
                 return self.lut * (1 if width <= self.lut_inputs else 1.5)
             if node.attrs["pred"] in ("eq", "ne"):
                 return self.lut * (1 if width <= self.lut_inputs // 2 else 2 if width <= 36 else 3)
-            return adder
+            return adder + self.carry_out
         if op in ("and", "or", "xor"):
             if op == "xor" and any(a.op == "const" for a in node.args):
                 return 0.0  # an inverter is part of the LUT behind it
