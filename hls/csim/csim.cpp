@@ -20,16 +20,68 @@
 // port after the other.
 //
 // The streams carry AXI4-Stream beats, or plain words where a tool has no side channels (hls/bambu).
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
-#include <string>
-#include <vector>
 
 #include "top.hpp"
 
-using Bytes = std::vector<unsigned char>;
+// Ends the program: a line on stderr, formatted as by printf.
+__attribute__((format(printf, 1, 2))) static void fail(const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  std::fprintf(stderr, "csim: ");
+  std::vfprintf(stderr, format, arguments);
+  std::fprintf(stderr, "\n");
+  va_end(arguments);
+  std::exit(1);
+}
+
+// A file's bytes. C++'s containers and files take as long to compile as all the rest; they are left out.
+class Bytes {
+ public:
+  Bytes() {}
+  Bytes(const Bytes&) = delete;
+  Bytes& operator=(const Bytes&) = delete;
+  ~Bytes() { std::free(bytes_); }
+
+  std::size_t size() const { return size_; }
+  const unsigned char& operator[](std::size_t i) const { return bytes_[i]; }
+
+  void push_back(unsigned char byte) {
+    reserve(size_ + 1);
+    bytes_[size_++] = byte;
+  }
+
+  void read(const char* path) {
+    std::FILE* const file = std::fopen(path, "rb");
+    if (!file) fail("cannot read %s", path);
+    std::size_t count = 0;
+    do {
+      reserve(size_ + (1 << 16));
+      count = std::fread(bytes_ + size_, 1, 1 << 16, file);
+      size_ += count;
+    } while (count);
+    if (std::ferror(file)) fail("cannot read %s", path);
+    std::fclose(file);
+  }
+
+  void write(const char* path) const {
+    std::FILE* const file = std::fopen(path, "wb");
+    if (!file || std::fwrite(bytes_, 1, size_, file) != size_ || std::fclose(file)) fail("cannot write %s", path);
+  }
+
+ private:
+  void reserve(std::size_t size) {
+    if (size <= capacity_) return;
+    capacity_ = 2 * size;
+    bytes_ = static_cast<unsigned char*>(std::realloc(bytes_, capacity_));
+    if (!bytes_) fail("no memory");
+  }
+
+  unsigned char* bytes_ = nullptr;
+  std::size_t size_ = 0, capacity_ = 0;
+};
 
 static const int IN_BYTES = psconv::whole_bytes(INPUT_BITS) / 8;
 
@@ -42,17 +94,6 @@ static const int POSITION_BYTES = 1;  // beats have no one size: positions in y.
 template <int> using Output = OutputBeat;
 static const int POSITION_BYTES = psconv::whole_bytes(OUTPUT_BITS) / 8;
 #endif
-
-static void fail(const std::string& message) {
-  std::fprintf(stderr, "csim: %s\n", message.c_str());
-  std::exit(1);
-}
-
-static Bytes read_file(const std::string& path) {
-  std::ifstream source(path.c_str(), std::ios::binary);
-  if (!source) fail("cannot read " + path);
-  return Bytes((std::istreambuf_iterator<char>(source)), std::istreambuf_iterator<char>());
-}
 
 template <int BYTES, class Beat> static void send_bytes(hls::stream<Beat>& x, const unsigned char* bytes, bool last) {
   ap_uint<8 * BYTES> word = 0;
@@ -71,11 +112,11 @@ static void send_weights(hls::stream<psconv::AxiBeat<BITS>>& port, int words, co
 }
 #endif
 
-template <int, int W> void check_sides(const ap_uint<W>&, bool, const std::string&) {}  // a word has none
-template <int BYTES, class Beat> void check_sides(const Beat& beat, bool last, const std::string& position) {
-  if (beat.last.to_int() != int(last)) fail("TLAST is wrong at output beat " + position);
+template <int, int W> void check_sides(const ap_uint<W>&, bool, int) {}  // a word has none
+template <int BYTES, class Beat> void check_sides(const Beat& beat, bool last, int position) {
+  if (beat.last.to_int() != int(last)) fail("TLAST is wrong at output beat %d", position);
   const ap_uint<BYTES> all = -1;
-  if (beat.keep != all || beat.strb != all) fail("TKEEP or TSTRB is not all ones at output beat " + position);
+  if (beat.keep != all || beat.strb != all) fail("TKEEP or TSTRB is not all ones at output beat %d", position);
 }
 
 // Beats of what stands in the input at `at`, which moves to the first of them.
@@ -96,7 +137,7 @@ template <int BYTES, class Beat> static void append(Bytes& output, hls::stream<B
   for (int n = 0; n < beats; ++n) {
     if (y.empty()) fail("the top gave too few beats");
     const Beat beat = y.read();
-    check_sides<BYTES>(beat, n == beats - 1, std::to_string(image * beats + n));
+    check_sides<BYTES>(beat, n == beats - 1, image * beats + n);
     ap_uint<8 * BYTES> word = psconv::payload<8 * BYTES>(beat);
     for (int i = 0; i < BYTES; ++i)
       output.push_back(static_cast<unsigned char>(ap_uint<8>(word.range(8 * i + 7, 8 * i)).to_int()));
@@ -108,8 +149,8 @@ static void compare(const Bytes& output, const Bytes& expected) {
   if (output.size() != expected.size()) fail("y.dat has another number of output beats");
   for (std::size_t i = 0; i < output.size(); ++i) {
     if (output[i] != expected[i])
-      fail("output beat " + std::to_string(i / POSITION_BYTES) + ", byte " + std::to_string(i % POSITION_BYTES) + ": " +
-           std::to_string(int(output[i])) + " instead of " + std::to_string(int(expected[i])));
+      fail("output beat %d, byte %d: %d instead of %d", int(i / POSITION_BYTES), int(i % POSITION_BYTES),
+           int(output[i]), int(expected[i]));
   }
   std::printf("csim: %u output beats, all as expected\n", unsigned(output.size() / POSITION_BYTES));
 }
@@ -117,7 +158,8 @@ static void compare(const Bytes& output, const Bytes& expected) {
 int main(int argc, char** argv) {
 #ifdef PSCONV_WEIGHT_PORTS
   if (argc != 1 && argc != 4) fail("usage: csim [INPUT OUTPUT WEIGHTS]");
-  const Bytes weights = read_file(argc > 1 ? argv[3] : "w.dat");
+  Bytes weights;
+  weights.read(argc > 1 ? argv[3] : "w.dat");
   std::size_t next_weight = 0;
 #define PSCONV_STREAM(name, bits, words) hls::stream<psconv::AxiBeat<bits>> name;
   PSCONV_WEIGHT_PORTS(PSCONV_STREAM)
@@ -128,10 +170,8 @@ int main(int argc, char** argv) {
 #else
   if (argc != 1 && argc != 3) fail("usage: csim [INPUT OUTPUT]");
 #endif
-  const std::string source = argc > 1 ? argv[1] : "x.dat";
-  const Bytes input = read_file(source);
-
-  Bytes output;
+  Bytes input, output;
+  input.read(argc > 1 ? argv[1] : "x.dat");
   hls::stream<InputBeat> x;  // no names: to Bambu the argument is a file to read from
 #define PSCONV_SINK(name, bits, words) hls::stream<Output<bits>> name;
   PSCONV_OUTPUTS(PSCONV_SINK)
@@ -153,11 +193,11 @@ int main(int argc, char** argv) {
   }
 
   if (argc == 1) {
-    compare(output, read_file("y.dat"));
+    Bytes expected;
+    expected.read("y.dat");
+    compare(output, expected);
     return 0;
   }
-  std::ofstream sink(argv[2], std::ios::binary);
-  sink.write(reinterpret_cast<const char*>(output.data()), static_cast<std::streamsize>(output.size()));
-  if (!sink.flush()) fail(std::string("cannot write ") + argv[2]);
+  output.write(argv[2]);
   return 0;
 }

@@ -30,9 +30,6 @@ from pymodel.top.packets import Packet
 
 Compiler = Literal["clang", "amd", "amd_clang"]
 
-# A program that is kept runs on another processor, too.
-_CLANG = (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline")
-
 # Plain C++ compilers know neither HLS pragmas nor what labels of loops are for.
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
 
@@ -62,7 +59,6 @@ def build(folder: Path, compiler: Compiler = "clang", standard: str = "c++14") -
     command = [
         *compiler_command(compiler),
         f"-std={standard}",
-        "-O1",
         *WARNINGS,
         f"-I{folder}",
         f"-I{ENGINE}",
@@ -143,7 +139,7 @@ def amd_include() -> Path | None:
 def compiler_command(compiler: Compiler) -> list[str]:
     """The start of a command that compiles C++ with the headers of `compiler`. Raises ConfigError."""
     if compiler == "clang":
-        return [*_CLANG, f"-I{INCLUDE}"]
+        return [*zig.PROGRAM, f"-I{INCLUDE}"]
     if compiler in ("amd", "amd_clang"):
         include = amd_include()
         if include is None:
@@ -151,10 +147,10 @@ def compiler_command(compiler: Compiler) -> list[str]:
         headers = [f"-I{CSIM / 'amd'}", "-isystem", str(include)]
         if compiler == "amd":
             # Their default constructors mask bits that were never set; inlined, that is reported in our lines.
-            return ["g++", "-Wno-maybe-uninitialized", "-Wno-uninitialized", *headers]
+            return ["g++", "-O1", "-Wno-maybe-uninitialized", "-Wno-uninitialized", *headers]
         # Their specialisations of std::complex clash with the one of clang's library, and nothing here needs them.
         skipped = ["-D__AP_INT_SPECIAL_H__", "-D__AP_FIXED_SPECIAL_H__"]
-        return [*_CLANG, *skipped, *headers]
+        return [*zig.PROGRAM, *skipped, *headers]
     raise ConfigError(f"compiler: must be one of clang, amd, amd_clang, got {compiler!r}")
 
 

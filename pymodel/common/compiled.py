@@ -23,7 +23,7 @@ OPTIONS = ("-std=c++17", "-O3", "-shared", "-fPIC")
 PLAIN = ("g++",)
 COMPILERS = (
     # Options that undo what it adds: checks, the builder's own processor, a C++ library. Its code is the faster one.
-    (*zig.COMPILER, "-fno-sanitize=all", "-mcpu=baseline", "-nostdlib++"),
+    (*zig.PROGRAM, "-nostdlib++"),
     PLAIN,
 )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from openhls import CompileResult
 from openhls.simulation.rtl import Simulator
+from openhls.system import zig
 
 from psconv.flow import csim
 from pymodel.common.cache import cache_folder
@@ -24,7 +25,7 @@ from pymodel.common.cache import cache_folder
 Words = dict[str, list[int]]
 Ports = Sequence[tuple[str, int, bool]]  # name, width, signed
 
-_NATIVE = ("-std=c++17", "-O0", "-w")
+_NATIVE = ("-std=c++17", "-w")
 _NATIVE_HEADER = """#include "ap_int.h"
 #include "hls_stream.h"
 #include <cstdio>
@@ -34,6 +35,11 @@ _NATIVE_HEADER = """#include "ap_int.h"
 
 class BuildError(Exception):
     """A tool refused what it was given; the text is the tool's."""
+
+
+def _compiler(compiler: csim.Compiler) -> list[str]:
+    quickly = ("-O0",) if compiler == "amd" else zig.QUICKLY
+    return [*csim.compiler_command(compiler), *quickly, *_NATIVE]
 
 
 def _run(command: Sequence[object], folder: Path, seconds: float = 120) -> str:
@@ -68,7 +74,7 @@ def prepared() -> Path:
         work.mkdir()
         (work / "native.hpp").write_text(_NATIVE_HEADER)
         header = ("-x", "c++-header")
-        _run([*csim.compiler_command("amd"), *_NATIVE, *header, "native.hpp", "-o", "native.hpp.gch"], work)
+        _run([*_compiler("amd"), *header, "native.hpp", "-o", "native.hpp.gch"], work)
         try:
             os.rename(work, target)
         except OSError:  # another process was quicker
@@ -120,7 +126,7 @@ def run_natively(
     source = folder / f"native_{compiler}.cpp"
     source.write_text(f'#include "native.hpp"\n{text}\n' + "\n".join(lines) + "\n}\n")
     program = folder / f"native_{compiler}"
-    _run([*csim.compiler_command(compiler), *_NATIVE, f"-I{prepared()}", source, "-o", program], folder)
+    _run([*_compiler(compiler), f"-I{prepared()}", source, "-o", program], folder)
     _run([program], folder, 60)
     left = [int(line) for line in (folder / "left").read_text().split()]
     if any(n == 0 for n in left):

@@ -39,7 +39,6 @@ def run(sources: Sequence[Path], config: str, numbers: np.ndarray, *options: str
         command = [
             *csim.compiler_command("clang"),
             "-std=c++14",
-            "-O1",
             *csim.WARNINGS,
             *options,
             f"-I{folder}",

@@ -199,6 +199,7 @@ def test_synthesis_and_place_and_route_for_ecp5() -> None:
     assert other["seed"] == 2 and other["registers"] == placed["registers"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("same", "blocks"), [(0, 2), (0xF << 40, 2), ((1 << 36) - 1, 1)])
 def test_contents_of_block_roms_do_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: int, blocks: int
@@ -238,6 +239,7 @@ def test_a_deep_dense_engine_is_counted(tmp_path: Path) -> None:
     assert engine.cells()["DSP"] == engine.shape.multipliers == 24
 
 
+@pytest.mark.slow
 def test_zeros_in_a_ram_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, target = tmp_path / "ram.sv", load_target("zcu104")
     path.write_text(Ram(72, 512, "block", True, True, False, (0,) * 512).verilog("ram"))
@@ -338,6 +340,7 @@ endmodule
 """
 
 
+@pytest.mark.slow
 def test_a_tree_of_adders_takes_a_look_up_table_a_bit(tmp_path: Path) -> None:
     """Four sums of 9 bits, two of 10 and one of 11, each a carry chain; yosys by itself merges and compresses them."""
     source = tmp_path / "tree.sv"

@@ -13,11 +13,10 @@
 #include "ap_int.h"
 
 #ifndef __SYNTHESIS__
+// No containers: their headers take longer to compile than the kernel does.
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
-#include <deque>
-#include <string>
 #endif
 
 namespace hls {
@@ -55,30 +54,71 @@ template <class T> class stream {
 
 template <class T> class stream {
  public:
-  stream() : name_("hls::stream") {}
-  explicit stream(const std::string& name) : name_(name) {}
+  stream() : stream("hls::stream") {}
+  explicit stream(const char* name) {
+    std::size_t length = 0;
+    while (name[length]) ++length;
+    name_ = new char[length + 1];
+    for (std::size_t i = 0; i <= length; ++i) name_[i] = name[i];
+  }
+  template <class String> explicit stream(const String& name) : stream(name.c_str()) {}
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;
+  ~stream() {
+    clear(first_);
+    clear(unused_);
+    delete[] name_;
+  }
 
   T read() {
-    if (words_.empty()) {
-      std::fprintf(stderr, "hls::stream: read of the empty stream '%s'\n", name_.c_str());
+    if (!first_) {
+      std::fprintf(stderr, "hls::stream: read of the empty stream '%s'\n", name_);
       std::abort();
     }
-    T x = words_.front();
-    words_.pop_front();
-    return x;
+    Node* const node = first_;
+    first_ = node->next;
+    node->next = unused_;
+    unused_ = node;
+    --size_;
+    return node->word;
   }
   void read(T& x) { x = read(); }
-  void write(const T& x) { words_.push_back(x); }
+  void write(const T& x) {
+    Node* node = unused_;
+    if (node) {
+      unused_ = node->next;
+      node->word = x;
+      node->next = nullptr;
+    } else {
+      node = new Node{x, nullptr};
+    }
+    (first_ ? last_->next : first_) = node;
+    last_ = node;
+    ++size_;
+  }
   void operator>>(T& x) { read(x); }
   void operator<<(const T& x) { write(x); }
-  bool empty() const { return words_.empty(); }
-  std::size_t size() const { return words_.size(); }
+  bool empty() const { return !first_; }
+  std::size_t size() const { return size_; }
 
  private:
-  std::string name_;
-  std::deque<T> words_;
+  struct Node {
+    T word;
+    Node* next;
+  };
+  static void clear(Node* node) {
+    while (node) {
+      Node* const next = node->next;
+      delete node;
+      node = next;
+    }
+  }
+
+  char* name_;
+  Node* first_ = nullptr;
+  Node* last_ = nullptr;
+  Node* unused_ = nullptr;  // read, and to be written again
+  std::size_t size_ = 0;
 };
 
 #endif

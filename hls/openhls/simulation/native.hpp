@@ -8,19 +8,17 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
-#include <string>
-#include <tuple>
-#include <utility>
 
 #include "hls_stream.h"
 
 namespace openhls_native {
 
-inline std::FILE* opened(const std::string& name, const char* mode) {
-  std::FILE* file = std::fopen(name.c_str(), mode);
+inline std::FILE* opened(const char* port, const char* suffix, const char* mode) {
+  char name[1024];
+  std::snprintf(name, sizeof name, "%s.%s", port, suffix);
+  std::FILE* file = std::fopen(name, mode);
   if (!file) {
-    std::perror(name.c_str());
+    std::perror(name);
     std::exit(1);
   }
   return file;
@@ -29,13 +27,13 @@ inline std::FILE* opened(const std::string& name, const char* mode) {
 template <class T> struct Port {
   static constexpr int bytes = (hls::payload<T>::width + 7) / 8;
   typedef unsigned _BitInt(8 * bytes + 8) wide;
-  std::string name;
+  const char* name;
   bool is_input;
   hls::stream<T> stream;
 
   Port(const char* n, bool input) : name(n), is_input(input), stream(n) {
     if (!is_input) return;
-    std::FILE* file = opened(name + ".given", "rb");
+    std::FILE* file = opened(name, "given", "rb");
     for (int c; (c = std::fgetc(file)) >= 0;) {
       wide word = (wide)(unsigned)c;
       for (int b = 1; b < bytes; ++b) word |= (wide)(unsigned)std::fgetc(file) << (8 * b);
@@ -44,7 +42,7 @@ template <class T> struct Port {
     std::fclose(file);
   }
   void finish() {
-    std::FILE* file = opened(name + (is_input ? ".left" : ".made"), "wb");
+    std::FILE* file = opened(name, is_input ? "left" : "made", "wb");
     if (is_input) std::fprintf(file, "%zu", (std::size_t)stream.size());
     while (!is_input && !stream.empty()) {
       const wide word = (wide)hls::payload<T>::pack(stream.read());
@@ -59,15 +57,21 @@ struct Name {
   bool is_input;
 };
 
-template <class... T, std::size_t... K>
-void drive(void (*top)(hls::stream<T>&...), const Name* names, int runs, std::index_sequence<K...>) {
-  std::tuple<std::unique_ptr<Port<T>>...> ports{std::make_unique<Port<T>>(names[K].name, names[K].is_input)...};
-  for (int r = 0; r < runs; ++r) top(std::get<K>(ports)->stream...);
-  (std::get<K>(ports)->finish(), ...);
+template <class... T> struct Types {};
+
+template <class Top, class... P> void call(Top top, const Name*, int runs, Types<>, P&... ports) {
+  for (int r = 0; r < runs; ++r) top(ports.stream...);
+  (ports.finish(), ...);
+}
+
+template <class Top, class T, class... Rest, class... P>
+void call(Top top, const Name* names, int runs, Types<T, Rest...>, P&... ports) {
+  Port<T> port(names->name, names->is_input);
+  call(top, names + 1, runs, Types<Rest...>(), ports..., port);
 }
 
 template <class... T> void drive(void (*top)(hls::stream<T>&...), const Name* names, int runs) {
-  drive(top, names, runs, std::index_sequence_for<T...>());
+  call(top, names, runs, Types<T...>());
 }
 
 template <class... A> void drive(void (*)(A...), const Name*, int) {

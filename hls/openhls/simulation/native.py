@@ -11,10 +11,10 @@ from openhls.frontend.clang import HEADERS
 from openhls.simulation.tools import HERE
 from openhls.simulation.words import Words, from_bytes, to_bytes
 from openhls.system import children
-from openhls.system.zig import COMPILER, uncached
+from openhls.system.zig import PROGRAM, uncached
 
 # The optimiser of the flow, with its assumptions: what C++ leaves undefined is most likely the same then.
-_OPTIONS = ("-std=c++17", "-O1", "-w", "-fno-sanitize=all")
+_OPTIONS = ("-std=c++17", "-w")
 
 
 def run_native(
@@ -67,7 +67,7 @@ def run_native(
 
 
 def _compile(folder: Path, options: Sequence[str]) -> None:
-    command = [*COMPILER, *_OPTIONS, *options, f"-I{HERE}", f"-I{HEADERS}"]
+    command = [*PROGRAM, *_OPTIONS, *options, f"-I{HERE}", f"-I{HEADERS}"]
     with tempfile.TemporaryDirectory(prefix="openhls-") as scratch:
         done = children.run(
             [*command, str(folder / "native.cpp"), "-o", str(folder / "native")], env=uncached(Path(scratch))

@@ -15,12 +15,11 @@ from openhls.common.errors import HlsError
 from openhls.system import children
 from openhls.system.caches import cache_home, writable
 from openhls.system.locks import locked
-from openhls.system.zig import COMPILER, uncached
+from openhls.system.zig import PROGRAM, QUICKLY, uncached
 
 HERE = Path(__file__).resolve().parent
 _SHARED = ("bench.cpp", "bench.hpp")
-# What is kept serves every processor that the user's files are used from, not only the one it was compiled on.
-_MODEL = ("-std=c++20", "-O0", "-w", "-fno-sanitize=all", "-mcpu=baseline", "-DVL_IGNORE_UNKNOWN_ARCH")
+_MODEL = ("-std=c++20", "-w", "-DVL_IGNORE_UNKNOWN_ARCH")
 
 
 def verilator() -> Path:
@@ -39,10 +38,14 @@ def run(command: Sequence[str | os.PathLike[str]], what: str, folder: Path) -> N
         raise HlsError(f"{what} in {folder} failed:\n{(done.stdout + done.stderr).strip()[-4000:]}")
 
 
-def compiled(folder: Path, arguments: Sequence[str | os.PathLike[str]]) -> None:
+def compiled(folder: Path, arguments: Sequence[str | os.PathLike[str]], options: Sequence[str] = QUICKLY) -> None:
     """Compile or link something of a model in Verilator's C++. Raises HlsError."""
     include = verilator() / "include"
-    run([*COMPILER, *_MODEL, f"-I{include}", f"-I{include}/vltstd", f"-I{HERE}", *arguments], "compiling", folder)
+    run(
+        [*PROGRAM, *_MODEL, *options, f"-I{include}", f"-I{include}/vltstd", f"-I{HERE}", *arguments],
+        "compiling",
+        folder,
+    )
 
 
 @cache
@@ -53,8 +56,10 @@ def prepared() -> Path:
     since when: clang refuses a precompiled header whose sources moved or are newer than it knew them. Raises HlsError,
     and Unwritable where the cache cannot be written.
     """
-    installed = [verilator() / "include" / "verilated.h", Path(COMPILER[0]).resolve()]
+    installed = [verilator() / "include" / "verilated.h", Path(PROGRAM[0]).resolve()]
     parts = [
+        *PROGRAM,
+        *QUICKLY,
         *_MODEL,
         version("verilator"),
         version("ziglang"),
@@ -69,7 +74,7 @@ def prepared() -> Path:
         if not done.exists():
             (folder / "model.hpp").write_text('#include "verilated.h"\n')
             compiled(folder, ["-x", "c++-header", folder / "model.hpp", "-o", folder / "model.pch"])
-            compiled(folder, ["-O1", "-c", HERE / "bench.cpp", "-o", folder / "bench.o"])
+            compiled(folder, ["-c", HERE / "bench.cpp", "-o", folder / "bench.o"], options=())
             for name in ("verilated", "verilated_threads"):
                 compiled(folder, ["-c", verilator() / "include" / f"{name}.cpp", "-o", folder / f"{name}.o"])
             done.touch()

@@ -26,6 +26,11 @@ def _command() -> tuple[str, ...]:
 
 COMPILER = _command()
 
+# What compiles programs that are run here, always optimised and for no processor of its own: one C++ library then
+# serves all of them. zig makes one for each set of these options, on first use, in two minutes.
+PROGRAM = (*COMPILER, "-fno-sanitize=all", "-mcpu=baseline", "-O1")
+QUICKLY = ("-Xclang", "-O0")  # after PROGRAM: the code itself is not optimised, the library is the same
+
 
 def uncached(scratch: Path) -> dict[str, str]:
     """Variables with which the compiler finds no object of an earlier run. scratch: a new folder, removed afterwards.

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from openhls.frontend.clang import HEADERS
-from openhls.system.zig import COMPILER
+from openhls.system.zig import PROGRAM, QUICKLY
 
 RULES = Path(__file__).parent / "ap_int"
 BORDERS = (1, 8, 16, 31, 32, 33, 63, 64, 65, 127, 128, 129, 200, 256)
@@ -46,15 +46,15 @@ def amd_include() -> Path | None:
 
 AMD = amd_include()
 COMMANDS = {
-    "clang": (*COMPILER, "-fno-sanitize=all", f"-I{HEADERS}"),
+    "clang": (*PROGRAM, *QUICKLY, f"-I{HEADERS}"),
     # Their default constructors mask bits that were never set; inlined, that is reported in our lines.
-    "amd": ("g++", "-Wno-maybe-uninitialized", "-Wno-uninitialized", "-isystem", str(AMD)),
+    "amd": ("g++", "-O0", "-Wno-maybe-uninitialized", "-Wno-uninitialized", "-isystem", str(AMD)),
 }
 amd = pytest.mark.skipif(AMD is None, reason="AMD's ap_types (hls4ml) are not installed")
 
 
 def compile_with(compiler: str, source: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [*COMMANDS[compiler], "-std=c++17", "-O0", "-w", "-DNDEBUG", f"-I{RULES}", *options, str(source)]
+    command = [*COMMANDS[compiler], "-std=c++17", "-w", "-DNDEBUG", f"-I{RULES}", *options, str(source)]
     return subprocess.run(command, capture_output=True, text=True)
 
 

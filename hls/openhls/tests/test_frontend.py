@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterable
 from functools import cache
@@ -22,6 +21,7 @@ from openhls.frontend.program import import_design
 from openhls.frontend.wires import WireBuilder
 from openhls.graph import interpret
 from openhls.graph.nodes import Design, Node
+from openhls.system.zig import PROGRAM, QUICKLY
 
 KERNELS = Path(__file__).parent / "kernels"
 TOPS = {
@@ -95,8 +95,7 @@ def build_driver(folder: Path, kernel: Path, tops: Iterable[str]) -> Path:
     calls = "\n  ".join(f'if (!std::strcmp(argv[1], "{t}")) drive({t}, lines, std::stoi(argv[2]));' for t in tops)
     source, program = folder / "driver.cpp", folder / "driver"
     source.write_text(DRIVER.format(kernel=kernel, calls=calls))
-    flags = ["-std=c++17", "-O0", "-fwrapv", "-fno-sanitize=all", "-w", f"-I{HEADERS}"]
-    command = [sys.executable, "-m", "ziglang", "c++", *flags, str(source), "-o", str(program)]
+    command = [*PROGRAM, *QUICKLY, "-std=c++17", "-fwrapv", "-w", f"-I{HEADERS}", str(source), "-o", str(program)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return program
