@@ -43,8 +43,8 @@
 //   ULTRA_WEIGHTS                      if weights are loaded: they lie in UltraRAM
 //   int variant(int number), int tap(int number)
 //                                      of the NONZEROS elements of a block, in the order of the kernel variants and in
-//                                      each of its taps, KERNEL * row + column; not if INDEX_BITS > 0. CHANNELWISE: of one
-//                                      kernel
+//                                      each of its taps, KERNEL * row + column; not if INDEX_BITS > 0. CHANNELWISE: of
+//                                      one kernel
 //   PACKED_SUMS, int sum_begin(int sum), int sum_output(int sum, int field), int multiplier_lane(int m, int field)
 //                                      if PACKING > 1 and not PACKS_PIXELS: sums of packed products. Sum `sum` is
 //                                      over multipliers sum_begin(sum) .. sum_begin(sum + 1) - 1, up to 2^(SPACING -
