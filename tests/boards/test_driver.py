@@ -19,7 +19,11 @@ DIGITS = 32  # images
 
 
 @pytest.mark.parametrize(
-    "loaded, score_bits", [(False, 16), (True, 8)], ids=["weights in ROM", "weights that are loaded"]
+    "loaded, score_bits",
+    [
+        pytest.param(False, 16, id="weights in ROM", marks=pytest.mark.slow),
+        pytest.param(True, 8, id="weights that are loaded"),
+    ],
 )
 def test_driver(loaded: bool, score_bits: int, tmp_path: Path) -> None:
     small("residual", tmp_path, loaded, score_bits).run("driver")

@@ -127,18 +127,7 @@ FAST |= {
     "multiplied_at_once": dict(cin=5, cout=10, groups=5, support="dense", R=2, To=2, packing=2, shift=10),
     "multiplied_in_steps": dict(cin=5, cout=20, groups=5, support="dense", R=2, To=2, fold=4, Tx=2, width=4),
 }
-FAST_AMD = (
-    "groups",
-    "groups_channels",
-    "multiplied_in_steps",
-    "rotations_to_2_packed",
-    "rotations_channels",
-    "channels_period_9",
-    "stride_2_fold_2_tb_2",
-    "pointwise_stride_2",
-    "indexed_random",
-    "packing_2_of_to_4_fold_3",
-)
+FAST_AMD = ("groups_channels", "rotations_to_2_packed", "indexed_random", "packing_2_of_to_4_fold_3")
 
 SLOW = {
     **{f"variant_{name}": dict(support=name, cin=36, cout=33) for name in VARIANTS},

@@ -114,6 +114,7 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
     )
 
 
+@pytest.mark.slow
 def test_what_is_kept_outlives_the_installation_it_was_made_with(tmp_path, monkeypatch):
     """Another environment had Verilator, was the first to fill the user's cache, and is gone or has been renewed."""
     monkeypatch.setenv(
