@@ -1,12 +1,15 @@
 """PSConv2d: the pruned taps, under everything that could make them nonzero."""
 
+import faulthandler
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from pymodel.common.errors import ConfigError  # noqa: E402
@@ -17,6 +20,7 @@ from pymodel.nn.psconv2d import PSConv2d, convert, papers_rule  # noqa: E402
 from pymodel.training.config import Optimiser  # noqa: E402
 from pymodel.training.distributed import joined  # noqa: E402
 from pymodel.training.optimiser import make_optimiser  # noqa: E402
+from tests.helpers.places import ROOT  # noqa: E402
 
 torch.set_num_threads(1)  # tensors are tiny here: threads would only wait for each other
 
@@ -105,14 +109,16 @@ def test_pruned_taps_stay_zero_with_adam_and_coupled_decay() -> None:
     take_steps(model, torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1), steps=200, seed=1)
 
 
-def _distributed_worker(folder: str) -> None:
+def train_in_one_of_several_processes(folder: str) -> None:
+    """What torchrun starts: each process has its own data, and says what weights it ends with."""
+    faulthandler.dump_traceback_later(300, exit=True)  # whoever waits for ever says where
     torch.set_num_threads(1)
     with joined("cpu") as process:
         model = small_model()
         model(torch.zeros(1, 3, 7, 7))
         optimiser = make_optimiser(model, Optimiser(lr=0.01, weight_decay=0.1))
         together = process.wrap(model)
-        generator = torch.Generator().manual_seed(process.rank)  # each process has its own data
+        generator = torch.Generator().manual_seed(process.rank)
         for _ in range(200):
             images, labels = random_batch(generator)
             optimiser.zero_grad()
@@ -124,10 +130,11 @@ def _distributed_worker(folder: str) -> None:
 
 
 def test_pruned_taps_stay_zero_in_two_processes(tmp_path) -> None:
-    # As `torchrun --standalone` starts them: it listens before it says on which port. A port that were free a moment
-    # ago may be the one from which the second process calls, and finds itself.
-    config = LaunchConfig(1, 1, 2, rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=0)
-    elastic_launch(config, _distributed_worker)(str(tmp_path))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, "-m", __name__, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)  # they did train together
 
@@ -222,3 +229,7 @@ def test_masks_cost_at_most_five_percent() -> None:
     from pymodel.training.timing import measure
 
     assert measure("PSD1_P16", width=16, batch=64, steps=15).ratio <= 1.05
+
+
+if __name__ == "__main__":
+    train_in_one_of_several_processes(sys.argv[1])
