@@ -54,6 +54,7 @@ class DebugInfo:
             if match := re.search(r"!dbg !(\d+)\s*$", rest[-40:]):
                 self.globals[name.strip('"')] = match[1]
         self._locations: dict[str, Location | None] = {}
+        self._streams: dict[str | None, list[Found] | None] = {}
 
     # Fields of a node
     def text(self, node: str | None, key: str) -> str | None:
@@ -207,23 +208,33 @@ class DebugInfo:
         return self._all([self._streams_in(target, f"{name}_{k}", k * size) for k in range(length)])
 
     def _streams_in(self, type_: str | None, name: str, offset: int) -> list[Found] | None:
+        inner = self._inner(type_)
+        return inner and [(name + further, offset + at, fields) for further, at, fields in inner]
+
+    def _inner(self, type_: str | None) -> list[Found] | None:
+        """As `streams`, of a variable without a name at byte 0. Looked up once for each type: arrays have thousands of
+        elements, and their types hundreds of members."""
         type_ = self._unqualified(type_)
+        if type_ not in self._streams:
+            self._streams[type_] = self._of_type(type_)
+        return self._streams[type_]
+
+    def _of_type(self, type_: str | None) -> list[Found] | None:
         if self.leads_elsewhere(type_):
             return None
         if self.text(type_, "tag") == "DW_TAG_array_type":
             counts = [self.number(e, "count") for e in self.entries(self.ref(type_, "elements"))]
             element = self._unqualified(self.ref(type_, "baseType"))
+            places = list(product(*[range(n) for n in counts]))
+            if not places or self._inner(element) is None:
+                return None if places else []
             size = self.size(element)
-            places = enumerate(product(*[range(n) for n in counts]))
             return self._all(
-                [self._streams_in(element, "_".join([name, *map(str, at)]), offset + k * size) for k, at in places]
+                [self._streams_in(element, "_".join(["", *map(str, at)]), k * size) for k, at in enumerate(places)]
             )
         if (fields := self.stream_fields(type_)) is not None:
-            return [(name, offset, fields)]
-        members = [
-            self._streams_in(t, f"{name}_{member}" if member else name, offset + at)
-            for member, at, t in self.members(type_)
-        ]
+            return [("", 0, fields)]
+        members = [self._streams_in(t, f"_{member}" if member else "", at) for member, at, t in self.members(type_)]
         return self._all(members) if members else None
 
     def _all(self, parts: list[list[Found] | None]) -> list[Found] | None:
