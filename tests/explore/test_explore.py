@@ -657,7 +657,7 @@ def test_the_interval_of_a_unit_between_engines_is_an_interval():
     assert most_utilised(slow, {}).interval == 576 and most_utilised(slow, {}, 575) is None
 
 
-@pytest.mark.parametrize(("variant", "N"), [("PSD2_P16", 39), ("PSD4_P8", 37)])
+@pytest.mark.parametrize(("variant", "N"), [("PSD2_P16", 39), pytest.param("PSD4_P8", 37, marks=pytest.mark.slow)])
 def test_numbers_that_are_not_round_cost_nothing(variant, N):
     """Every layer with the variant is busy in every cycle, and the search asks the solver for few intervals."""
     network = explored(random_bundle(make_network("resnet18", "cifar10", variant), 0, 8, 8), 1728)
