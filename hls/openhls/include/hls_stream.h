@@ -61,7 +61,9 @@ template <class T> class stream {
     name_ = new char[length + 1];
     for (std::size_t i = 0; i <= length; ++i) name_[i] = name[i];
   }
-  template <class String> explicit stream(const String& name) : stream(name.c_str()) {}
+  // A std::string, whose header need not be known here. Characters that are no constant are no String.
+  template <class String, class = decltype(static_cast<const String*>(nullptr)->c_str())>
+  explicit stream(const String& name) : stream(name.c_str()) {}
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;
   ~stream() {

@@ -277,3 +277,28 @@ def test_a_string_of_wrong_digits_is_no_constant(text: str, tmp_path: Path) -> N
     source.write_text(f'#include "ap_int.h"\nconstexpr ap_uint<16> word("{text}");\n')
     built = compile_with("clang", source, "-fsyntax-only")
     assert "wrong_digits_in_a_string" in built.stderr
+
+
+def test_a_stream_takes_any_name_and_gives_its_words_in_order(tmp_path: Path) -> None:
+    """A literal, characters that the program wrote, a std::string; words that are read leave room for others."""
+    source, program = tmp_path / "named.cpp", tmp_path / "named"
+    source.write_text("""#include <string>
+#include "hls_stream.h"
+int main() {
+  char written[2] = {'b', 0};
+  char* const pointer = written;
+  hls::stream<int> none, a("a"), b(written), also(pointer), c(std::string("c"));
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 5; ++i) b << 10 * round + i;
+    for (int i = 0; i < 4 + round / 2; ++i) std::printf("%d ", b.read());
+  }
+  std::printf("%d %d\\n", (int)b.size(), (int)(none.empty() && a.empty() && also.empty() && c.empty()));
+  for (int i = 0; i < 2; ++i) b.read();
+}
+""")
+    built = compile_with("clang", source, "-o", str(program))
+    assert not built.returncode, built.stderr
+    done = subprocess.run([program], capture_output=True, text=True, check=False)
+    written = [10 * round_ + i for round_ in range(3) for i in range(5)][:13]
+    assert done.stdout == f"{' '.join(map(str, written))} 2 1\n"
+    assert done.returncode == 0, done.stderr
