@@ -32,12 +32,17 @@ MAX_CLOCK_NS = 1_000_000
 
 @dataclass(frozen=True)
 class CompileResult:
-    """The written files of SystemVerilog, and what ports.json and schedule.json hold."""
+    """The written files of SystemVerilog, and what ports.json and schedule.json hold.
+
+    arguments: of the top, in order, how many streams each has: one, or those of an array or structure; none of a graph.
+    dumps: the graphs that `print_after` asked for, as text, process by process.
+    """
 
     rtl: list[Path]
     ports: Ports
     schedule: Schedule
-    dumps: list[str]  # the graphs that `print_after` asked for, as text, process by process
+    arguments: tuple[int, ...]
+    dumps: list[str]
 
 
 def compile_hls(
@@ -80,7 +85,7 @@ def compile_hls(
     interfaces = [b.interface for b in built]
     dataflow.connect(program.streams, interfaces, program.initialised_by_code)
     verify_streams(program.streams, interfaces, "import")
-    return _finish(name, program.streams, built, model, clock_ns, Path(out), clock, program.notes)
+    return _finish(name, program.streams, built, model, clock_ns, Path(out), clock, program.arguments, program.notes)
 
 
 def compile_design(design: Design, target: str | Path | Target, clock_ns: float, out: Path) -> CompileResult:
@@ -111,6 +116,7 @@ def _finish(
     clock_ns: float,
     out: Path,
     clock: Clock,
+    arguments: tuple[int, ...] = (),
     notes: Sequence[str] = (),
 ) -> CompileResult:
     """The top module around the processes, and the files."""
@@ -137,7 +143,7 @@ def _finish(
         clock.seconds,
     )
     rtl = _write(out, modules, ports, schedule)
-    return CompileResult(rtl, ports, schedule, [text for b in built for text in b.dumps])
+    return CompileResult(rtl, ports, schedule, arguments, [text for b in built for text in b.dumps])
 
 
 def _write(out: Path, modules: dict[str, str], ports: Ports, schedule: Schedule) -> list[Path]:

@@ -42,10 +42,11 @@ class Call:
 
 @dataclass
 class Network:
-    """Processes and streams of a design, ports first."""
+    """Processes and streams of a design, ports first. arguments: of the top, how many streams each has."""
 
     calls: list[Call]
-    streams: dict[str, Stream] = field(default_factory=dict)
+    streams: dict[str, Stream]
+    arguments: tuple[int, ...]
 
 
 def find_top(module: PrintedModule, debug: DebugInfo, top: str, sources: Sequence[Path]) -> str:
@@ -121,10 +122,11 @@ def read_network(module: PrintedModule, debug: DebugInfo, symbol: str) -> Networ
     """
     subprogram = module.subprogram(symbol)
     arguments = port_streams(debug, subprogram, lengths(module.body(symbol)))
-    ports = _by_name(arguments)
+    ports, sizes = _by_name(arguments), tuple(map(len, arguments))
     if DATAFLOW_MARKER not in module.callees(symbol):
-        return Network([Call(_plain(debug.text(subprogram, "name") or symbol), symbol, _names(arguments))], ports)
-    reader = _Reader(module, debug, ports)
+        call = Call(_plain(debug.text(subprogram, "name") or symbol), symbol, _names(arguments))
+        return Network([call], ports, sizes)
+    reader = _Reader(module, debug, Network([], dict(ports), sizes))
     reader.read(symbol, _names(arguments), _Scope("", [symbol]))
     reader.check_ends()
     return reader.network
@@ -153,10 +155,10 @@ class _Scope:
 class _Reader:
     """Collects processes and streams over all levels of a network."""
 
-    def __init__(self, module: PrintedModule, debug: DebugInfo, ports: dict[str, Stream]):
-        self.module, self.debug = module, debug
-        self.network = Network([], dict(ports))
-        self.ports = list(ports)
+    def __init__(self, module: PrintedModule, debug: DebugInfo, network: Network):
+        """network: the ports alone; streams and processes are added to it."""
+        self.module, self.debug, self.network = module, debug, network
+        self.ports = list(network.streams)
 
     def read(self, symbol: str, arguments: list[Places], scope: _Scope) -> None:
         """Add what a DATAFLOW or INLINE function holds; `arguments`: the streams that it is called with."""

@@ -33,6 +33,7 @@ class Program:
     """A top function taken apart: its streams (ports first, ends still open), its processes in the order of calls."""
 
     streams: dict[str, Stream]
+    arguments: tuple[int, ...]  # of the top, how many streams each has
     processes: list[ProcessSource]
     initialised_by_code: set[str]  # symbols of globals
     notes: list[str]  # where Vitis HLS does something else, as a compiler prints it
@@ -85,7 +86,7 @@ def read_program(
             for c in network.calls
         ]
         notes = dict.fromkeys(note(loc, text) for loc, text in directives.notes)
-        return Program(network.streams, processes, module.initialised_by_code(), list(notes))
+        return Program(network.streams, network.arguments, processes, module.initialised_by_code(), list(notes))
 
 
 def _link(units: list[str]) -> str:

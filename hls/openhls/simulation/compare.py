@@ -78,7 +78,7 @@ def simulate(
 
     Args:
         sources, top, include_dirs, defines, target, clock_ns, jobs, cache, print_after: as for `compile_hls`.
-            The arguments of the top are streams, none an array or in a structure.
+            The arguments of the top are streams and arrays of streams, none in a structure.
         words: what each input gets, integers or lists of a word's fields; or a file that says so: JSON with such a
             mapping, or Python with a function `words(rng)` that gives one, where `rng` is a random.Random(seed).
         out: the folder: `compile_hls`'s files, and simulation/.
@@ -96,7 +96,9 @@ def simulate(
     given, source = _given(words, seed)
     inputs_words = checked(given, inputs, widths, source)
     shapes = {name: (widths[name], stream.direction == "in") for name, stream in ports.items()}
-    taken, expected = run_native(sources, top, shapes, inputs_words, runs, folder / "program", include_dirs, defines)
+    taken, expected = run_native(
+        sources, top, shapes, inputs_words, runs, folder / "program", result.arguments, include_dirs, defines
+    )
     simulator = Simulator(result, folder / "rtl")
     counts = {name: len(made) for name, made in expected.items()}
     transfers = sum(map(len, [*taken.values(), *expected.values()]))

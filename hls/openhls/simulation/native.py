@@ -24,16 +24,18 @@ def run_native(
     inputs: Mapping[str, Sequence[int]],
     runs: int,
     folder: Path,
+    arguments: Sequence[int] = (),
     include_dirs: Sequence[Path] = (),
     defines: Mapping[str, str] | None = None,
 ) -> tuple[Words, Words]:
-    """Call a top, a function of streams, as a program.
+    """Call a top, a function of streams and arrays of streams, as a program.
 
     Args:
         sources: they are compiled as one unit, in this order.
         ports: in the order of the top's arguments, name -> (width, whether it is an input).
         inputs: words of each input, at least as many as are read; runs: how often the top is called.
         folder: for the program and its files.
+        arguments: how many streams each argument of the top has; none: one.
     Returns:
         The input words that it took, and its output words.
     Raises:
@@ -41,11 +43,13 @@ def run_native(
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = ", ".join(f'{{"{name}", {str(is_input).lower()}}}' for name, (_, is_input) in ports.items())
+    sizes = ", ".join(map(str, arguments or [1] * len(ports)))
     lines = [
         '#include "native.hpp"',
         *(f'#include "{source.resolve()}"' for source in sources),
         f"static const openhls_native::Name names[] = {{{names}}};",
-        f"int main() {{ openhls_native::drive(&{top}, names, {runs}); }}",
+        f"static const int sizes[] = {{{sizes}}};",
+        f"int main() {{ openhls_native::drive(&{top}, names, sizes, {runs}); }}",
     ]
     (folder / "native.cpp").write_text("\n".join(lines) + "\n")
     for name, words in inputs.items():

@@ -48,7 +48,7 @@ def native(
     """Call the kernel `runs` times, natively: (the input words it took, its output words)."""
     widths = {s.name: s.width for s in result.schedule.streams}
     ports = {s.name: (widths[s.name], s.direction == "in") for s in result.ports.streams}
-    return run_native([kernel], top, ports, inputs, runs, folder)
+    return run_native([kernel], top, ports, inputs, runs, folder, result.arguments)
 
 
 def compare(

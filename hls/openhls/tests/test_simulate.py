@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import time
@@ -177,10 +178,46 @@ def test_files_of_words_that_are_none(name, text, message, tmp_path):
         simulate([kernel(tmp_path)], "top", tmp_path / name, out=tmp_path / "out")
 
 
-def test_a_top_of_arrays_is_refused_by_name(tmp_path):
+ARRAYS = """#include "hls_stream.h"
+typedef hls::stream<ap_int<8>> Byte;
+void top(Byte& a, Byte x[2], Byte& x_2, hls::stream<ap_uint<20>> (&y)[3], Byte grid[2][3], hls::stream<int>& sum) {
+  int total = a.read() * 1000 + x_2.read();
+  for (int i = 0; i < 2; ++i) {
+    total -= x[i].read() * (i + 1);
+    for (int j = 0; j < 3; ++j) total += grid[i][j].read() * (i + 2 * j);
+  }
+  for (int j = 0; j < 3; ++j) y[j].write(total * (j + 1));
+  sum.write(total);
+}
+"""
+
+
+def test_a_top_of_arrays_of_streams(tmp_path):
+    """Each stream of an array is a port of its own, also where another argument is called as one might be."""
+    (tmp_path / "kernel.cpp").write_text(ARRAYS)
+    rng = random.Random(3)
+    ports = ["a", "x_0", "x_1", "x_2", *(f"grid_{i}_{j}" for i in range(2) for j in range(3))]
+    words = {port: [rng.randrange(-128, 128) for _ in range(4)] for port in ports}
+    found = simulate([tmp_path / "kernel.cpp"], "top", words, out=tmp_path / "out", runs=4)
+    assert found.agrees, found.problem
+    total = [
+        words["a"][k] * 1000
+        + words["x_2"][k]
+        - sum(words[f"x_{i}"][k] * (i + 1) for i in range(2))
+        + sum(words[f"grid_{i}_{j}"][k] * (i + 2 * j) for i in range(2) for j in range(3))
+        for k in range(4)
+    ]
+    assert found.expected == {
+        **{f"y_{j}": [value * (j + 1) % (1 << 20) for value in total] for j in range(3)},
+        "sum": [value % (1 << 32) for value in total],
+    }
+
+
+def test_a_top_of_structures_is_refused_by_name(tmp_path):
     text = """#include "hls_stream.h"
-void top(hls::stream<int> x[2], hls::stream<int>& y) { y.write(x[0].read() + x[1].read()); }
+struct Pair { hls::stream<int> a, b; };
+void top(Pair& x, hls::stream<int>& y) { y.write(x.a.read() + x.b.read()); }
 """
     (tmp_path / "kernel.cpp").write_text(text)
-    with pytest.raises(HlsError, match="only a top whose arguments are all hls::stream<T>& can be called natively"):
-        simulate([tmp_path / "kernel.cpp"], "top", {"x_0": [1], "x_1": [2]}, out=tmp_path / "out")
+    with pytest.raises(HlsError, match="only a top of streams, or arrays of streams, can be called natively"):
+        simulate([tmp_path / "kernel.cpp"], "top", {"x_a": [1], "x_b": [2]}, out=tmp_path / "out")
