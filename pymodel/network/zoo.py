@@ -1,9 +1,10 @@
-"""The networks of the papers, and a small one for handwritten digits.
+"""The networks of the papers, ResNets for ImageNet, and a small network for handwritten digits.
 
 ResNet18, VGG16, ShuffleNet and MobileNetV2 have the CIFAR forms of the public pytorch-cifar collection, on
 which the authors' code is built. A *variant* (see supports.py) is applied by the papers' rule: to every
 3x3 convolution but the first of the network and those in groups; 1x1 convolutions and fully connected layers
-are dense. Other sizes of image (Tiny ImageNet) differ in the input and in the last, global pooling alone.
+are dense. Other sizes of image (Tiny ImageNet) differ in the input and in the last, global pooling alone. The ImageNet
+forms of ResNet18 and ResNet50 (He et al., 2016, table 1) are networks of their own.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ DATASETS = {
     for dataset in (
         Dataset("cifar10", 3, 32, 32, 10),
         Dataset("tiny-imagenet", 3, 64, 64, 200),
+        Dataset("imagenet", 3, 224, 224, 1000),
         Dataset("digits", 1, 8, 8, 10),
     )
 }
@@ -95,18 +97,56 @@ def resnet20(classes: int = 10, image: int = 32, width: int = 16, variant: str =
 
 def _resnet(name: str, blocks: Sequence[int], classes: int, image: int, width: int, variant: str) -> Network:
     """A stem of `width` channels and stages of so many basic blocks, each with twice the channels of the one before."""
-    layers: list[Layer] = [_conv_bn("stem", INPUT, width, 3, relu=True)]
-    source, channels = "stem", width
+    layers = [_conv_bn("stem", INPUT, width, 3, relu=True), *_stages("stem", width, blocks, width)]
+    return _finish(name, InputSpec(channels=3, height=image, width=image), layers, classes, variant)
+
+
+def _stages(source: str, channels: int, blocks: Sequence[int], width: int, expansion: int = 1) -> list[Layer]:
+    """Stages of so many residual blocks, the first of `width` channels, each with twice those of the one before.
+
+    source, channels: what they start from. expansion: 1 for basic blocks of two 3x3 convolutions; else bottlenecks, whose
+    last, 1x1 convolution has so many times the channels of the 3x3 one before it, which has the stride.
+    """
+    layers = list[Layer]()
     for stage, count in enumerate(blocks):
         for block in range(count):
-            prefix, stride, out = f"s{stage + 1}b{block + 1}", 2 if stage and not block else 1, width << stage
-            layers.append(_conv_bn(f"{prefix}_conv1", source, out, 3, stride=stride, relu=True))
-            layers.append(_conv_bn(f"{prefix}_conv2", f"{prefix}_conv1", out, 3))
+            prefix, stride, inner = f"s{stage + 1}b{block + 1}", 2 if stage and not block else 1, width << stage
+            out, convs = inner * expansion, [f"{prefix}_conv{n + 1}" for n in range(2 if expansion == 1 else 3)]
+            if expansion == 1:
+                layers.append(_conv_bn(convs[0], source, inner, 3, stride=stride, relu=True))
+                layers.append(_conv_bn(convs[1], convs[0], out, 3))
+            else:
+                layers.append(_conv_bn(convs[0], source, inner, 1, relu=True))
+                layers.append(_conv_bn(convs[1], convs[0], inner, 3, stride=stride, relu=True))
+                layers.append(_conv_bn(convs[2], convs[1], out, 1))
             if stride != 1 or channels != out:
                 layers.append(_conv_bn(f"{prefix}_proj", source, out, 1, stride=stride))
                 source = f"{prefix}_proj"
-            layers.append(Add(name=f"{prefix}_add", inputs=[f"{prefix}_conv2", source], relu=True))
+            layers.append(Add(name=f"{prefix}_add", inputs=[convs[-1], source], relu=True))
             source, channels = f"{prefix}_add", out
+    return layers
+
+
+def resnet18_imagenet(classes: int = 1000, image: int = 224, width: int = 64, variant: str = "dense") -> Network:
+    """ResNet18 for ImageNet: a 7x7 stem of stride 2, a padded 3x3 maximum of stride 2, four stages of two basic blocks."""
+    name = "resnet18_imagenet" if width == 64 else f"resnet18_imagenet_w{width}"
+    return _imagenet(name, [2, 2, 2, 2], 1, classes, image, width, variant)
+
+
+def resnet50(classes: int = 1000, image: int = 224, width: int = 64, variant: str = "dense") -> Network:
+    """ResNet50 for ImageNet: the same stem, stages of 3, 4, 6, 3 bottlenecks whose 3x3 convolutions have the strides."""
+    name = "resnet50" if width == 64 else f"resnet50_w{width}"
+    return _imagenet(name, [3, 4, 6, 3], 4, classes, image, width, variant)
+
+
+def _imagenet(
+    name: str, blocks: Sequence[int], expansion: int, classes: int, image: int, width: int, variant: str
+) -> Network:
+    layers = [
+        _conv_bn("stem", INPUT, width, 7, stride=2, relu=True),
+        MaxPool(name="pool", input="stem", kernel=3, stride=2, padding=1),
+        *_stages("pool", width, blocks, width, expansion),
+    ]
     return _finish(name, InputSpec(channels=3, height=image, width=image), layers, classes, variant)
 
 
@@ -202,10 +242,13 @@ _BUILDERS: dict[str, Callable[..., Network]] = {
     "vgg16": vgg16,
     "mobilenet_v2": mobilenet_v2,
     "shufflenet": shufflenet,
+    "resnet18_imagenet": resnet18_imagenet,
+    "resnet50": resnet50,
     "digits": digits,
 }
 NETWORKS = tuple(_BUILDERS)
-WITH_WIDTH = ("resnet8", "resnet18", "resnet20")  # whose channels in the first stage can be chosen
+# Whose channels in the first stage can be chosen.
+WITH_WIDTH = ("resnet8", "resnet18", "resnet20", "resnet18_imagenet", "resnet50")
 
 
 @lru_cache

@@ -2,6 +2,8 @@
 
 import copy
 
+import math
+
 import pytest
 import yaml
 
@@ -41,6 +43,30 @@ def test_forms_of_the_papers_networks(name: str, convs: int, last: tuple[int, in
     larger = make_network(name, "tiny-imagenet")
     assert larger.shapes()[larger.layer("avgpool").input] == (last[0], 2 * last[1], 2 * last[2])
     assert larger.shapes()["fc"] == (200, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "macs", "convs"),
+    [("resnet18_imagenet", 11_689_512, 1_814_073_344, 20), ("resnet50", 25_557_032, 4_089_184_256, 53)],
+)
+def test_forms_for_imagenet(name: str, parameters: int, macs: int, convs: int) -> None:
+    """Parameters as torchvision publishes them of its own, with a scale and an offset for each channel of a batch norm.
+
+    Multiply-accumulates as fvcore counts them there, of convolutions and the fully connected layer.
+    """
+    network = make_network(name, "imagenet")
+    shapes, weighted = network.shapes(), network.weighted_layers()
+    assert [shapes[layer][1:] for layer in ("stem", "pool", "s2b1_add", "s4b1_add")] == [
+        (112, 112),
+        (56, 56),
+        (28, 28),
+        (7, 7),
+    ]
+    sizes = {layer.name: math.prod(network.weight_shape(layer)) for layer in weighted}
+    channels = sum(shapes[layer.name][0] for layer in weighted if layer.op == "conv")
+    assert sum(sizes.values()) + 2 * channels + 1000 == parameters
+    assert sum(sizes[name] * math.prod(shapes[name][1:]) for name in sizes) == macs
+    assert sum(layer.op == "conv" for layer in network.layers) == convs
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -218,4 +244,4 @@ def test_images_too_small() -> None:
         shufflenet(groups=4)
     with pytest.raises(ConfigError):
         apply_variant(digits(), "PS8_P2")
-    assert set(DATASETS) == {"cifar10", "tiny-imagenet", "digits"}
+    assert set(DATASETS) == {"cifar10", "tiny-imagenet", "imagenet", "digits"}
