@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import types
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -22,6 +23,9 @@ from psconv.flow.config import RunConfig
 from psconv.synthesis.targets import Target, known_boards, load_board
 from pymodel.common.bounds import Bounds
 from pymodel.common.files import write_text
+from pymodel.explore.costs import calibration
+from pymodel.explore.linear import Fit
+from pymodel.explore.unit_costs import unit_calibration
 from pymodel.top.status import Status
 from pymodel.training.config import TrainConfig
 from scripts.layer_places import PLACES
@@ -98,6 +102,23 @@ def info_table() -> str:
     return _table(("field", "`struct`", "meaning"), ([name, f"`{code}`", text] for name, code, text in info_fields()))
 
 
+def cost_model_table() -> str:
+    """How far off the cost model is, of the engines and of each type of unit between them."""
+    engines, units = calibration(), unit_calibration()
+    kinds = [("engines", len(engines.measured), engines.LUT, engines.FF)]
+    counts = Counter(record["function"] for record in units.measured.values())
+    kinds += [(f"`{name}`", counts[name], fit.LUT, fit.FF) for name, fit in units.units.items()]
+    rows = (
+        [name, str(count), *(f"{error} %" for fit in fits for error in _errors(fit))] for name, count, *fits in kinds
+    )
+    of = [f"{kind}: {which}" for kind in ("LUT", "FF") for which in ("mean", "worst", "unseen mean", "unseen worst")]
+    return _table(("", "measured", *of), rows)
+
+
+def _errors(fit: Fit) -> tuple[float, ...]:
+    return fit.mean_percent, fit.worst_percent, fit.unseen_mean_percent, fit.unseen_worst_percent
+
+
 CONTENTS: Mapping[str, Callable[[], str]] = {
     "keys of a run": lambda: key_table(RunConfig),
     "keys of a training": lambda: key_table(TrainConfig),
@@ -109,6 +130,7 @@ CONTENTS: Mapping[str, Callable[[], str]] = {
     "faults of a board": fault_table,
     "info of a board": info_table,
     "registers of a board": register_table,
+    "errors of the cost model": cost_model_table,
 }
 
 

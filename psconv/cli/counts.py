@@ -33,7 +33,9 @@ Input = Annotated[
 Name = Annotated[
     str | None, typer.Option("--network", help="resnet18, vgg16, shufflenet, mobilenet_v2, digits; none: resnet18")
 ]
-Images = Annotated[str | None, typer.Option("--dataset", help="cifar10, tiny-imagenet, imagenet, digits; none: cifar10")]
+Images = Annotated[
+    str | None, typer.Option("--dataset", help="cifar10, tiny-imagenet, imagenet, digits; none: cifar10")
+]
 Variant = Annotated[
     str | None,
     typer.Option(

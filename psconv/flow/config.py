@@ -145,7 +145,9 @@ class GeneratedNetwork(Strict):
     """A network of the papers with generated weights, to build its hardware before anything is trained."""
 
     name: str = Field(description="`resnet18`, `vgg16`, `digits`, ...: see pymodel/network/zoo.py")
-    dataset: str = Field("cifar10", description="size and classes of its images: `cifar10`, `tiny-imagenet`, `imagenet`, `digits`")
+    dataset: str = Field(
+        "cifar10", description="size and classes of its images: `cifar10`, `tiny-imagenet`, `imagenet`, `digits`"
+    )
     variant: str = Field(
         "dense", description="support of its 3x3 convolutions but the first and grouped ones, such as `PSD1_P16`"
     )

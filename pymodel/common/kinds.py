@@ -37,10 +37,24 @@ TRAINING = _kind("the configuration of a training", "data network epochs", "psco
 COSTS = _kind("a table of energy costs", "multiply dram memory", "psconv energy --costs")
 DEVICE = _kind("a device of constraints/", "yosys budgets", "the name of its file, as `target` and --target")
 CALIBRATION = _kind("the calibration of the cost model", "family LUT FF measured", "scripts/calibrate_costs.py")
+UNIT_CALIBRATION = _kind(
+    "the calibration of the cost model of units", "family units measured", "scripts/calibrate_units.py"
+)
 RESOLVED = _kind("the resolved configuration that a run wrote", "psconv file", "no command")
 REPORT = _kind("the report of a run", "title ok provenance", "no command")
 SCHEDULE = _kind("the schedule that HLS wrote", "processes streams", "no command")
-KINDS = (RESOLVED, RUN, BUNDLE, TRAINING, COSTS, DEVICE, CALIBRATION, REPORT, SCHEDULE)  # the first that fits
+KINDS = (
+    RESOLVED,
+    RUN,
+    BUNDLE,
+    TRAINING,
+    COSTS,
+    DEVICE,
+    CALIBRATION,
+    UNIT_CALIBRATION,
+    REPORT,
+    SCHEDULE,
+)  # the first that fits
 
 _BY_SUFFIX = {
     ".npz": ("arrays (.npz)", "psconv compare, the key `weights` of a layer, and a bundle beside its .yaml"),

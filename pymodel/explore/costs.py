@@ -7,7 +7,6 @@ calibration.yaml keeps both.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from openhls.backend.storage import fifo_in_block
 from pydantic import Field
-from scipy.optimize import nnls
 
-from pymodel.common.arrays import Floats, Int64
 from pymodel.common.errors import ConfigError, Strict, validated
 from pymodel.common.kinds import CALIBRATION as KIND
 from pymodel.common.kinds import read_kind
@@ -29,6 +25,7 @@ from pymodel.engine.memories import Memory, half_blocks, totals
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import operand_bits
 from pymodel.engine.windows import has_columns, kept_columns
+from pymodel.explore.linear import Fit, fit_linear
 
 CALIBRATION = Path(__file__).with_name("calibration.yaml")
 KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")
@@ -77,19 +74,6 @@ class Cost:
         return {"DSP": self.DSP, "BRAM": self.BRAM, "LUT": self.LUT, "FF": self.FF, "URAM": self.URAM}
 
 
-class Fit(Strict):
-    """Coefficients of a linear model, by feature, and its relative errors in percent.
-
-    worst, mean: of the engines fitted. unseen_worst, unseen_mean: each engine by a fit to all the others.
-    """
-
-    coefficients: dict[str, float]
-    mean_percent: float
-    worst_percent: float
-    unseen_mean_percent: float
-    unseen_worst_percent: float
-
-
 class Calibration(Strict):
     """calibration.yaml."""
 
@@ -122,8 +106,8 @@ def engine_cost(shape: EngineShape) -> Cost:
     return Cost(
         DSP=multiplier_blocks(shape),
         half_blocks=known.half_blocks,
-        LUT=_predict(model.LUT, lut_features(shape)) + known.LUT,
-        FF=_predict(model.FF, ff_features(shape)) + known.FF,
+        LUT=model.LUT.predict(lut_features(shape)) + known.LUT,
+        FF=model.FF.predict(ff_features(shape)) + known.FF,
         URAM=known.URAM,
     )
 
@@ -365,10 +349,6 @@ def _field_bits(shape: EngineShape) -> int:
     return _adders(shape).apart_bits
 
 
-def _predict(model: Fit, features: Mapping[str, int]) -> int:
-    return math.ceil(sum(model.coefficients[name] * value for name, value in features.items()))
-
-
 def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any]:
     """The content of calibration.yaml from measurements: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"}."""
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
@@ -377,34 +357,7 @@ def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any
     known = [known_cost(shape) + port_cost(shape) for shape in shapes]
     return {
         "family": family,
-        "LUT": _fit([lut_features(shape) for shape in shapes], luts, [cost.LUT for cost in known]),
-        "FF": _fit([ff_features(shape) for shape in shapes], ffs, [cost.FF for cost in known]),
+        "LUT": fit_linear([lut_features(shape) for shape in shapes], luts, [cost.LUT for cost in known]).model_dump(),
+        "FF": fit_linear([ff_features(shape) for shape in shapes], ffs, [cost.FF for cost in known]).model_dump(),
         "measured": {name: dict(record) for name, record in measured.items()},
-    }
-
-
-def _fit(features: list[dict[str, int]], totals: list[int], known: list[int]) -> dict[str, Any]:
-    """Non-negative least squares of the relative errors of `known` + coefficients * features against `totals`."""
-    names = list(features[0])
-    total, offset = np.array(totals, float), np.array(known, float)
-    matrix = np.array([[row[name] for name in names] for row in features], float)
-
-    def solve(rows: Int64) -> Floats:
-        found: Floats = nnls(matrix[rows] / total[rows, None], (total[rows] - offset[rows]) / total[rows])[0]
-        return found
-
-    def errors(rows: Int64, coefficients: Floats) -> Floats:
-        percent: Floats = 100 * np.abs((offset[rows] + matrix[rows] @ coefficients) / total[rows] - 1)
-        return percent
-
-    every = np.arange(len(total))
-    coefficients = solve(every)
-    seen = errors(every, coefficients)
-    unseen = np.concatenate([errors(every[[at]], solve(np.delete(every, at))) for at in every])
-    return {
-        "coefficients": {name: round(float(value), 4) for name, value in zip(names, coefficients, strict=True)},
-        "mean_percent": round(float(seen.mean()), 1),
-        "worst_percent": round(float(seen.max()), 1),
-        "unseen_mean_percent": round(float(unseen.mean()), 1),
-        "unseen_worst_percent": round(float(unseen.max()), 1),
     }

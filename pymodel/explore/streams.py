@@ -1,4 +1,4 @@
-"""What the streams of a network take beside its engines: of a whole choice, and of the words around a few units.
+"""What stands between the engines of a network takes: of a whole choice, and of the words around a few units.
 
 What stands between two engines (splits, gatherings, forks, additions, poolings) follows from the words that they write
 and read; how deep its streams are, from the timing of the whole network.
@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from openhls.backend.storage import DISTRIBUTED_BITS, DISTRIBUTED_DEPTH
 
 from pymodel.engine.cycles import STAGES, stream_depths
-from pymodel.engine.memories import feeder_memories, total_half_blocks
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, span
 from pymodel.explore.costs import Cost, fifo_cost
 from pymodel.explore.options import Trait
 from pymodel.explore.solve import Combination, Price
-from pymodel.network.formats import mean_scale
+from pymodel.explore.unit_costs import unit_cost
 from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import Dataflow, forms
-from pymodel.top.units import EngineUnit, GlobalAverageUnit, LoaderUnit, PoolUnit, Stream, Unit
+from pymodel.top.units import EngineUnit, LoaderUnit, PoolUnit, Stream, Unit
 
-_UNSIGNED_BITS = 17  # of the narrow side of a DSP48E2, without its sign
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
 
 
@@ -71,17 +69,18 @@ def _tensors(unit: Unit) -> set[str]:
 
 
 def streams_cost(dataflow: Dataflow) -> Cost:
-    """What the streams between and inside the units take, the poolings' line buffers and the multipliers of means.
+    """What the streams between and inside the units take, and the units that are no engines.
 
-    DSP blocks and block RAM exactly, the latter from the depths of the cycle model; look-up tables and flip-flops of
-    FIFOs as estimates, those of additions, poolings and regroupings not at all.
+    DSP blocks and block RAM exactly, the latter from the depths of the cycle model; look-up tables and flip-flops as
+    estimates.
     """
     depths = stream_depths_between(dataflow)
     cost = Cost()
     for unit in dataflow.units:
         engine = isinstance(unit, EngineUnit)
-        inside = inner_half_blocks(unit.shape) if isinstance(unit, EngineUnit) else _pool_half_blocks(unit)
-        cost += Cost(DSP=_mean_blocks(unit), half_blocks=inside)
+        cost += Cost(half_blocks=inner_half_blocks(unit.shape)) if isinstance(unit, EngineUnit) else unit_cost(unit)
+        if isinstance(unit, PoolUnit):
+            cost += _feeder_fifos(unit.feeder_depths, unit, unit.piece_bits)
         for stream in unit.writes:
             if stream.name in depths:
                 fifo = fifo_cost(depths[stream.name], stream.word_bits)
@@ -97,7 +96,7 @@ def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
     for region in regions(dataflow):
         cost = Cost()
         for unit in region.units:
-            cost += Cost(DSP=_mean_blocks(unit), half_blocks=_line_half_blocks(unit))
+            cost += unit_cost(unit)
             for stream in unit.writes:
                 if stream.name in between and isinstance(stream, Stream):
                     cost += _least_fifo(stream.words.count, stream.word_bits, interval)
@@ -107,39 +106,13 @@ def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
 
 def inner_half_blocks(shape: EngineShape) -> int:
     """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
-    return _feeder_half_blocks(stream_depths(shape), shape, shape.piece_bits)
+    return _feeder_fifos(stream_depths(shape), shape, shape.piece_bits).half_blocks
 
 
-def _feeder_half_blocks(depths: Mapping[str, int], shape: WindowShape, bits: int) -> int:
-    """RAMB18 of a feeder's streams of columns and windows; bits: of one tap."""
+def _feeder_fifos(depths: Mapping[str, int], shape: WindowShape, bits: int) -> Cost:
+    """What a feeder's streams of columns and windows take; bits: of one tap."""
     taps = {"columns": shape.kernel * shape.Tx, "windows": shape.kernel * span(shape)}
-    return sum(fifo_cost(depth, bits * taps[name]).half_blocks for name, depth in depths.items())
-
-
-def _mean_blocks(unit: Unit) -> int:
-    """DSP blocks of the means that a unit makes: a multiplier for each channel of a word but where a shift does it."""
-    if isinstance(unit, GlobalAverageUnit):
-        count = unit.in_words.pixels
-    elif isinstance(unit, PoolUnit) and not unit.maximum:
-        count = unit.kernel**2
-    else:
-        return 0
-    scale = mean_scale(count, unit.in_words.bits).scale
-    return 0 if scale == 1 else unit.out_words.fields * -(-scale.bit_length() // _UNSIGNED_BITS)
-
-
-def _line_half_blocks(unit: Unit) -> int:
-    """RAMB18 of a pooling's memories."""
-    if not isinstance(unit, PoolUnit):
-        return 0
-    return total_half_blocks(feeder_memories(unit, unit.piece_bits))
-
-
-def _pool_half_blocks(unit: Unit) -> int:
-    """RAMB18 of a pooling's memories and of the streams inside it, whose depths follow from the network's interval."""
-    if not isinstance(unit, PoolUnit):
-        return 0
-    return _line_half_blocks(unit) + _feeder_half_blocks(unit.feeder_depths, unit, unit.piece_bits)
+    return sum((fifo_cost(depth, bits * taps[name]) for name, depth in depths.items()), Cost())
 
 
 def _least_fifo(words: int, width: int, interval: int) -> Cost:

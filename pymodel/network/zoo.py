@@ -104,8 +104,8 @@ def _resnet(name: str, blocks: Sequence[int], classes: int, image: int, width: i
 def _stages(source: str, channels: int, blocks: Sequence[int], width: int, expansion: int = 1) -> list[Layer]:
     """Stages of so many residual blocks, the first of `width` channels, each with twice those of the one before.
 
-    source, channels: what they start from. expansion: 1 for basic blocks of two 3x3 convolutions; else bottlenecks, whose
-    last, 1x1 convolution has so many times the channels of the 3x3 one before it, which has the stride.
+    source, channels: what they start from. expansion: 1 for basic blocks of two 3x3 convolutions; else bottlenecks,
+    whose last, 1x1 convolution has so many times the channels of the 3x3 one before it, which has the stride.
     """
     layers = list[Layer]()
     for stage, count in enumerate(blocks):
@@ -128,13 +128,13 @@ def _stages(source: str, channels: int, blocks: Sequence[int], width: int, expan
 
 
 def resnet18_imagenet(classes: int = 1000, image: int = 224, width: int = 64, variant: str = "dense") -> Network:
-    """ResNet18 for ImageNet: a 7x7 stem of stride 2, a padded 3x3 maximum of stride 2, four stages of two basic blocks."""
+    """ResNet18 for ImageNet: a 7x7 stem and a padded 3x3 maximum of stride 2, four stages of two basic blocks."""
     name = "resnet18_imagenet" if width == 64 else f"resnet18_imagenet_w{width}"
     return _imagenet(name, [2, 2, 2, 2], 1, classes, image, width, variant)
 
 
 def resnet50(classes: int = 1000, image: int = 224, width: int = 64, variant: str = "dense") -> Network:
-    """ResNet50 for ImageNet: the same stem, stages of 3, 4, 6, 3 bottlenecks whose 3x3 convolutions have the strides."""
+    """ResNet50 for ImageNet: the same stem, stages of 3, 4, 6, 3 bottlenecks, strides in their 3x3 ones."""
     name = "resnet50" if width == 64 else f"resnet50_w{width}"
     return _imagenet(name, [3, 4, 6, 3], 4, classes, image, width, variant)
 

@@ -406,6 +406,11 @@ class PoolUnit(Unit):
         return self.in_words.group * self.in_words.bits
 
     @property
+    def sum_bits(self) -> int:
+        """Bits of the sum of a window's channel."""
+        return self.in_words.bits + (self.kernel**2 - 1).bit_length()
+
+    @property
     def inverts_signs(self) -> bool:
         """Whether the sign bits of activations are inverted in its feeder: zeros outside the image never win then."""
         return self.maximum and any(self.pads)
@@ -430,7 +435,7 @@ class PoolUnit(Unit):
                     ("BLOCK_SETS", self.NB, "words of a pixel"),
                     ("PIECES", self.pieces, "of a word"),
                     ("IN_BITS", words.bits, "of an input activation"),
-                    ("SUM_BITS", words.bits + (self.kernel**2 - 1).bit_length(), "of a window's sum"),
+                    ("SUM_BITS", self.sum_bits, "of a window's sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
                     ("WINDOW_DEPTH", self.feeder_depths["windows"], "windows waiting"),
                     *columns,
@@ -524,11 +529,21 @@ class AddUnit(Unit):
     largest: int
     rounding: Rounding = "half_up"
 
+    @property
+    def shifts(self) -> list[int]:
+        """Left shifts of the two inputs to the finer of their scales, right shift from there to the output."""
+        return [max(self.fracs[:2]) - frac for frac in self.fracs]
+
+    @property
+    def sum_bits(self) -> int:
+        """Bits of a sum."""
+        return 1 + max(
+            tensor(stream).words.bits + shift for stream, shift in zip(self.reads, self.shifts, strict=False)
+        )
+
     def constants(self) -> list[Constant]:
         left, right = (tensor(stream).words for stream in self.reads)
-        finest = max(self.fracs[:2])
-        shifts = [finest - frac for frac in self.fracs]
-        widths = [words.bits + shift for words, shift in zip((left, right), shifts, strict=False)]
+        shifts = self.shifts
         return [
             *integers(
                 [
@@ -539,7 +554,7 @@ class AddUnit(Unit):
                     ("LEFT_SHIFT", shifts[0], "left shift of the first input to the finer scale"),
                     ("RIGHT_BITS", right.bits, "of an activation of the second input"),
                     ("RIGHT_SHIFT", shifts[1], "left shift of the second input to the finer scale"),
-                    ("SUM_BITS", max(widths) + 1, "of a sum"),
+                    ("SUM_BITS", self.sum_bits, "of a sum"),
                     ("OUT_BITS", self.out_words.bits, "of an output activation"),
                     ("SHIFT", shifts[2], "right shift from a sum to an output"),
                     ("LARGEST", self.largest, "output"),

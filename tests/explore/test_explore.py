@@ -773,6 +773,8 @@ def test_a_chosen_network_is_built_as_predicted(tmp_path):
     assert {kind: built["resources"][kind] for kind in ("DSP", "BRAM")} == {
         kind: chosen[kind] for kind in ("DSP", "BRAM")
     }
+    for kind in ("LUT", "FF"):  # units between the engines included
+        assert chosen[kind] == pytest.approx(built["resources"][kind], rel=0.08)
 
 
 def test_the_command_finds_the_best_use_of_multipliers():

@@ -1,7 +1,6 @@
 """Topologies: shapes, refusals, and the papers' networks under the papers' rule."""
 
 import copy
-
 import math
 
 import pytest

@@ -1,0 +1,91 @@
+"""What the units between engines take, by the model of `psconv explore`, against what yosys counted."""
+
+import numpy as np
+import pytest
+
+from pymodel.common.errors import ConfigError
+from pymodel.explore import unit_costs
+from pymodel.explore.streams import least_prices, streams_cost
+from pymodel.explore.unit_costs import features, fit_units, known_cost, unit_calibration, unit_cost
+from pymodel.top import units
+from pymodel.top.units import EngineUnit, ForkUnit, Unit
+from scripts import calibrate_units as calibrate
+from tests.helpers import networks
+
+MEASURED = {
+    f"{name}_{unit.name}": unit
+    for name, dataflow in calibrate.DESIGNS.items()
+    for unit in dataflow.units
+    if not isinstance(unit, EngineUnit)
+}
+
+
+def types() -> set[str]:
+    """The C++ functions of all units that are no engines."""
+    found, left = set(), Unit.__subclasses__()
+    while left:
+        kind = left.pop()
+        left += kind.__subclasses__()
+        if not issubclass(kind, EngineUnit):
+            found.add(kind.function)
+    return found
+
+
+def test_every_type_of_unit_is_calibrated() -> None:
+    assert types() == set(unit_calibration().units) and len(types()) == 14
+    assert MEASURED.keys() == unit_calibration().measured.keys()
+
+
+@pytest.mark.parametrize("name", sorted(MEASURED))
+def test_multipliers_and_block_rams_equal_what_yosys_counted(name: str) -> None:
+    record, unit = unit_calibration().measured[name], MEASURED[name]
+    known = known_cost(unit)
+    assert record["features"] == features(unit)
+    assert (known.LUT, known.FF) == (record["memories"]["LUT"], record["memories"]["FF"])
+    assert (known.DSP, known.BRAM) == (record["DSP"], record["BRAM"])
+
+
+def test_the_coefficients_in_the_file_are_those_of_its_measurements() -> None:
+    model = unit_calibration()
+    again = fit_units(model.measured, model.family)["units"]
+    for function, fits in model.units.items():
+        for kind, found in (("LUT", fits.LUT), ("FF", fits.FF)):
+            expected = again[function][kind]
+            assert found.coefficients == pytest.approx(expected.pop("coefficients"), abs=0.01)
+            assert found.model_dump(exclude={"coefficients"}) == pytest.approx(expected, abs=0.11)
+
+
+def test_memories_of_means_and_of_pixels_are_counted() -> None:
+    """They were left out: a mean of many channels, one after the other, has its sums in block RAM."""
+    assert known_cost(MEASURED["mean_of_1024_unit"]).half_blocks > 0
+    assert known_cost(MEASURED["split_pixels_many_unit"]).half_blocks > 0
+
+
+@pytest.mark.parametrize("name", sorted(networks.NETWORKS))
+def test_a_region_takes_no_less_than_its_units(name: str) -> None:
+    """What the solver takes as the least is no more than what is built, and has all of the units between engines."""
+    _, dataflow = networks.made(name)
+    prices = least_prices(dataflow, dataflow.interval)
+    least = sum((np.array(price.cost.vector) for price in prices), np.zeros(5, int))
+    built = np.array(streams_cost(dataflow).vector)
+    between = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit | units.LoaderUnit)]
+    own = sum((np.array(unit_cost(unit).vector) for unit in between), np.zeros(5, int))
+    assert (own <= least).all() and (least <= built).all()
+
+
+def test_a_type_that_was_not_measured_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = unit_calibration()
+    few = model.model_copy(update={"units": {key: fit for key, fit in model.units.items() if key != "fork"}})
+    monkeypatch.setattr(unit_costs, "unit_calibration", lambda: few)
+    fork = next(unit for unit in MEASURED.values() if isinstance(unit, ForkUnit))
+    with pytest.raises(ConfigError, match="units: must have fork, got add, .*scripts.calibrate_units"):
+        unit_cost(fork)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_the_calibration_is_of_the_units_of_today(seed: int, tmp_path) -> None:
+    """One of its designs, drawn at random, through HLS and yosys again."""
+    name = str(np.random.default_rng([seed, 17]).choice(sorted(calibrate.DESIGNS)))
+    for unit, record in calibrate.measure(name, tmp_path).items():
+        assert unit_calibration().measured[unit] == record
