@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from psconv.cli import show
 from psconv.cli.options import Config, Json, Out, number
+from psconv.common.progress import Progress
 from pymodel.common import bounds
 from pymodel.common.records import json_text
 

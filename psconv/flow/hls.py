@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     clock_ns: float
     jobs: int | None
     cache: Path | None
+    done: Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

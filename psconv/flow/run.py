@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from psconv.common.fresh import Step
 from psconv.common.parallel import in_workers
+from psconv.common.progress import Progress
 from psconv.flow import steps
 from psconv.flow.config import RunConfig
 from psconv.flow.design import Design, make_designs
@@ -156,10 +157,14 @@ def _one(name: str, run: Run, console: Console) -> None:
             state = f"{now.cycles:,} cycles, {now.cycles_per_second:,.0f}/s{left}"
             progress.update(task, total=now.expected, completed=now.beats, state=state)
 
-        def count(now: int, all: int) -> None:
-            progress.update(task, total=all, completed=now, state="modules")
+        def count(what: str) -> Callable[[int, int], None]:
+            return lambda now, all: progress.update(task, total=all, completed=now, state=what)
 
-        told: dict[str, list[Callable[..., None]]] = {"cosim": [show], "resources": [count]}
+        told: dict[str, list[Callable[..., None]]] = {
+            "synth": [count("processes")],
+            "cosim": [show],
+            "resources": [count("modules")],
+        }
         _BY_DESIGN[name](run.designs[0], run.settings, *told.get(name, []))
         progress.update(task, total=1, completed=1, state="")
 

@@ -80,8 +80,8 @@ def csim_step(design: Design, settings: Settings) -> Work:
 
 
 @step
-def synth_step(design: Design, settings: Settings) -> Work:
-    """C++ to SystemVerilog through the open flow."""
+def synth_step(design: Design, settings: Settings, done: Callable[[int, int], None] = lambda now, all: None) -> Work:
+    """C++ to SystemVerilog through the open flow; `done` is told how many of how many processes there are."""
     folder = settings.layout.synth(design.name)
     key = content_key(
         ENGINE,
@@ -101,6 +101,7 @@ def synth_step(design: Design, settings: Settings) -> Work:
             target=settings.target.openhls,
             clock_ns=settings.clock_ns,
             cache=settings.process_cache,
+            done=done,
         )
         cycles.check(design.dataflow, made.schedule)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,7 @@ def compile_hls(
     jobs: int | None = None,
     cache: Path | None = None,
     print_after: str | Sequence[str] = (),
+    done: Callable[[int, int], None] = lambda now, all: None,
 ) -> CompileResult:
     """Compile a C++ function to OUT/rtl/*.sv, OUT/ports.json and OUT/schedule.json.
 
@@ -68,6 +69,7 @@ def compile_hls(
             The files do not depend on it.
         cache: a folder of processes built before, not built again until something that they are made of changes.
         print_after: passes after which the text of each process's graph is wanted, names of `watch.PASSES` or "all".
+        done: is told how many of how many processes are built.
     Raises:
         HlsError: the C++ cannot be compiled as asked; the message names the line.
     """
@@ -81,7 +83,7 @@ def compile_hls(
         Job(source, {p.stream: program.streams[p.stream].depth for p in source.ports}, name, model, clock_ns, wanted)
         for source in program.processes
     ]
-    built = build_all(todo, jobs, Cache(Path(cache)) if cache else None)
+    built = build_all(todo, jobs, Cache(Path(cache)) if cache else None, done)
     interfaces = [b.interface for b in built]
     dataflow.connect(program.streams, interfaces, program.initialised_by_code)
     verify_streams(program.streams, interfaces, "import")

@@ -85,9 +85,9 @@ def test_files_do_not_depend_on_workers_and_cache(tmp_path, monkeypatch):
     parallel, cache = [], tmp_path / "cache"
     in_parallel = workers.in_parallel
 
-    def spy(jobs, count):
+    def spy(jobs, count, told):
         parallel.append((len(jobs), count))
-        return in_parallel(jobs, count)
+        return in_parallel(jobs, count, told)
 
     monkeypatch.setattr(workers, "in_parallel", spy)
     for name, options in {
