@@ -1,9 +1,11 @@
 """Calibrates the cost model of `psconv explore`: engines through HLS and yosys, then a fit of LUTs and flip-flops.
 
     python -m scripts.calibrate_costs --out out/calibration
+    python -m scripts.calibrate_costs series_7 --out out/calibration
 
-The engines are those of examples/layers and of ENGINES below. The result is pymodel/explore/calibration.yaml: every
-measurement, the coefficients fitted to them, and how far off the fit is for engines that it has not seen.
+The engines are those of examples/layers and of ENGINES below. The result is
+pymodel/explore/calibration/TECHNOLOGY.yaml: every measurement, the coefficients fitted to them, and how far off the fit
+is for engines that it has not seen.
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from psconv.flow.hls import compile_top
 from psconv.flow.inputs import load_inputs
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
+from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json, write_json
-from pymodel.explore.costs import CALIBRATION, fit
+from pymodel.explore.costs import fit
+from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
 from scripts.designs import engine_of
 
 LAYERS = EXAMPLES / "layers"
-TARGET = "zcu104"
 
 
 def layer_engine(
@@ -125,12 +128,20 @@ def configurations() -> dict[str, tuple[RunConfig, Path]]:
     return examples | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
 
 
-def measure(name: str, out: Path) -> dict[str, Any]:
-    """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/NAME.json."""
+def measure(name: str, technology: Technology, out: Path) -> dict[str, Any] | None:
+    """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/TECHNOLOGY/NAME.json.
+
+    None: the technology's multipliers have no room for its products.
+    """
     config, path = configurations()[name]
-    target = load_target(TARGET)
-    [design] = make_designs(config, load_inputs(config, path).bundle, target)
-    result = out / f"{name}.json"
+    target = load_target(technology.device)
+    try:
+        [design] = make_designs(config, load_inputs(config, path).bundle, target)
+    except ConfigError as error:
+        if "packing" not in str(error):
+            raise
+        return None
+    result = out / technology.name / f"{name}.json"
 
     def make() -> None:
         with tempfile.TemporaryDirectory(prefix="psconv_calibrate_") as temporary:
@@ -146,13 +157,16 @@ def measure(name: str, out: Path) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("technology", nargs="?", default=ULTRASCALE_PLUS.name, choices=TECHNOLOGIES)
     parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
-    out = parser.parse_args().out
-    names = list(configurations())
-    measured = in_workers(measure, [(name, out) for name in names])
-    data = fit(dict(zip(names, measured, strict=True)), load_target(TARGET).family)
-    comment = "# LUTs and flip-flops of engines: measurements and fit. Made by: python -m scripts.calibrate_costs\n"
-    write_text(CALIBRATION, comment + yaml.safe_dump(data, sort_keys=False, width=118))
+    given = parser.parse_args()
+    technology, names = TECHNOLOGIES[given.technology], list(configurations())
+    found = in_workers(measure, [(name, technology, given.out) for name in names])
+    measured = {name: record for name, record in zip(names, found, strict=True) if record is not None}
+    command = f"python -m scripts.calibrate_costs {technology.name}"
+    comment = f"# LUTs and flip-flops of engines: measurements and fit. Made by: {command}\n"
+    data = fit(measured, technology)
+    write_text(technology.calibration, comment + yaml.safe_dump(data, sort_keys=False, width=118))
 
 
 if __name__ == "__main__":

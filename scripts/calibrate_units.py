@@ -1,9 +1,10 @@
 """Calibrates the cost model of what stands between the engines of a network: units through HLS and yosys, then fits.
 
     python -m scripts.calibrate_units --out out/calibration
+    python -m scripts.calibrate_units series_7 --out out/calibration
 
-The result is pymodel/explore/unit_calibration.yaml: every measurement, of each type of unit the coefficients fitted to
-its own, and how far off the fit is for units that it has not seen.
+The result is pymodel/explore/calibration/TECHNOLOGY_units.yaml: every measurement, of each type of unit the
+coefficients fitted to its own, and how far off the fit is for units that it has not seen.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.common.records import read_json, write_json
 from pymodel.engine.words import Words
 from pymodel.explore.network import top_shapes
-from pymodel.explore.unit_costs import UNIT_CALIBRATION, fit_units, measurement
+from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
+from pymodel.explore.unit_costs import fit_units, measurement
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import INPUT, Conv, InputSpec, Layer, Network, Padding
 from pymodel.top.cpp import render
@@ -51,7 +53,7 @@ from pymodel.top.units import (
     Unit,
 )
 
-TARGET = "zcu104"
+_MULTIPLIER_BITS = 18  # of the wide side; engines are not looked at
 
 
 def _alone(kind: Callable[..., Unit], source: Words, sink: Words, *more: Any) -> Dataflow:
@@ -114,7 +116,7 @@ def _loaded(bits: int, channels: Sequence[int], Tb: int = 1) -> Dataflow:
         source = f"c{at}"
     size = InputSpec(channels=channels[0], height=2, width=2)
     bundle = random_bundle(Network(name="net", input=size, layers=layers, output=source), 1, bits, bits)
-    shapes = top_shapes(bundle, max(load_target(TARGET).multiplier), loaded=True)
+    shapes = top_shapes(bundle, _MULTIPLIER_BITS, loaded=True)
     return build(bundle, shapes | {"c0": shapes["c0"].model_copy(update={"Tb": Tb})}, loaded=True)
 
 
@@ -206,9 +208,10 @@ DESIGNS: dict[str, Dataflow] = {
 }
 
 
-def measure(name: str, out: Path) -> dict[str, dict[str, Any]]:
-    """{unit of a design: what unit_calibration.yaml keeps of it}; what yosys counts is kept in OUT/NAME.json."""
-    dataflow, target, result = DESIGNS[name], load_target(TARGET), out / f"{name}.json"
+def measure(name: str, technology: Technology, out: Path) -> dict[str, dict[str, Any]]:
+    """{unit of a design: what the calibration keeps of it}; what yosys counts is kept in OUT/TECHNOLOGY/NAME.json."""
+    dataflow, target = DESIGNS[name], load_target(technology.device)
+    result = out / technology.name / "units" / f"{name}.json"
     sources = render(dataflow, name)
 
     def make() -> None:
@@ -220,7 +223,7 @@ def measure(name: str, out: Path) -> dict[str, dict[str, Any]]:
     unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), sources, target.model_dump()), make)
     parts = read_json(result)["parts"]
     return {
-        f"{name}_{unit.name}": measurement(unit, _cells(unit, dataflow.top, parts))
+        f"{name}_{unit.name}": measurement(unit, _cells(unit, dataflow.top, parts), technology)
         for unit in dataflow.units
         if not isinstance(unit, EngineUnit)
     }
@@ -233,13 +236,16 @@ def _cells(unit: Unit, top: str, parts: Mapping[str, Mapping[str, float]]) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("technology", nargs="?", default=ULTRASCALE_PLUS.name, choices=TECHNOLOGIES)
     parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
-    out = parser.parse_args().out
-    found = in_workers(measure, [(name, out) for name in DESIGNS])
+    given = parser.parse_args()
+    technology = TECHNOLOGIES[given.technology]
+    found = in_workers(measure, [(name, technology, given.out) for name in DESIGNS])
     measured = {name: record for one in found for name, record in one.items()}
-    data = fit_units(measured, load_target(TARGET).family)
-    comment = "# LUTs and flip-flops of units: measurements and fits. Made by: python -m scripts.calibrate_units\n"
-    write_text(UNIT_CALIBRATION, comment + yaml.safe_dump(data, sort_keys=False, width=118))
+    command = f"python -m scripts.calibrate_units {technology.name}"
+    comment = f"# LUTs and flip-flops of units: measurements and fits. Made by: {command}\n"
+    data = fit_units(measured, technology)
+    write_text(technology.unit_calibration, comment + yaml.safe_dump(data, sort_keys=False, width=118))
 
 
 if __name__ == "__main__":

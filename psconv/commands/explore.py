@@ -22,13 +22,14 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.common.records import read_yaml, yaml_text
 from pymodel.explore.constants import upper_bounds
-from pymodel.explore.costs import EXACT, KINDS, calibration, check_family
+from pymodel.explore.costs import EXACT, KINDS, calibration
 from pymodel.explore.fitted import Fitted, fitted
 from pymodel.explore.limits import limits, no_faster
 from pymodel.explore.network import QUICK, UNLIMITED, Network, cheapest, fastest, top_shapes
 from pymodel.explore.options import Option, Parallelism, most_multipliers, options
 from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES, Answer
+from pymodel.explore.technology import Technology, technology_of
 from pymodel.explore.utilisation import lanes
 from pymodel.network.bundle import Bundle
 
@@ -142,7 +143,7 @@ class Exploration:
         return ", ".join(notes) or "optimal"
 
     def to_json(self) -> Row:
-        model = calibration()
+        model = calibration(technology_of(self.target.family))
         return {
             "network": self.network,
             "device": self.target.name,
@@ -183,7 +184,7 @@ def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda t
             f"--maximise: must be {UTILISATION!r}, got {request.maximise!r}; without it the frame rate is maximised"
         )
     target = load_target(config.target if request.device is None else request.device)
-    check_family(target.family)
+    technology = technology_of(target.family)
     clock_ns = next(period for period in (request.clock_ns, config.clock_ns, target.clock_ns) if period is not None)
     if clock_ns < (least := least_period(target.openhls)):
         key = f"{path}: clock_ns" if request.clock_ns is None else "--clock"
@@ -202,7 +203,7 @@ def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda t
     refused: list[str] = []
     for weights in _places(config, request):
         try:
-            network = explored(bundle, path, budget, request, max(target.multiplier), weights == LOADED, tell)
+            network = explored(bundle, path, budget, request, technology, weights == LOADED, tell)
         except ConfigError as error:
             if not refused:
                 raise
@@ -310,16 +311,16 @@ def explored(
     path: Path,
     budget: Mapping[str, float],
     request: Request,
-    multiplier_bits: int,
+    technology: Technology,
     loaded: bool = False,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Network:
     """The options of each engine of a bundle's top, which `path` configures. Raises ConfigError.
 
-    multiplier_bits: as in EngineShape, of the device. loaded: with weights in RAM. tell: how far it is.
+    technology: of the device. loaded: with weights in RAM. tell: how far it is.
     """
     try:
-        shapes = top_shapes(bundle, multiplier_bits, loaded)
+        shapes = top_shapes(bundle, technology.multiplier_bits, loaded)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     if not shapes:
@@ -328,7 +329,8 @@ def explored(
         )
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
     calls = [
-        (shape, most_multipliers(shape, budget.get("DSP")), request.packing, request.channels) for shape in distinct
+        (shape, most_multipliers(shape, budget.get("DSP")), technology, request.packing, request.channels)
+        for shape in distinct
     ]
     lists = evaluate(
         options, calls, request.dask, lambda ended: tell(f"the ways to build {ended} of {len(calls)} engines")
@@ -341,7 +343,8 @@ def explored(
             raise ConfigError(
                 f"{path}: layer {name}: no engine has {most_multipliers(shape, budget.get('DSP'))} multipliers or fewer"
             )
-    return Network(bundle, shapes, {name: found[shape.model_dump_json()] for name, shape in shapes.items()}, loaded)
+    ways = {name: found[shape.model_dump_json()] for name, shape in shapes.items()}
+    return Network(bundle, shapes, ways, technology, loaded)
 
 
 def _frontier(network: Network, found: Exploration, request: Request, tell: Callable[[str], None]) -> list[Row]:

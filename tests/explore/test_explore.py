@@ -51,7 +51,7 @@ from pymodel.top.dataflow import Form, build
 from pymodel.top.memory import needed
 from scripts import calibrate_costs as calibrate
 from tests.helpers import networks
-from tests.helpers.choices import built, explored
+from tests.helpers.choices import TECHNOLOGY, built, cost_of, explored
 from tests.helpers.places import ROOT
 
 DIGITS = ROOT / "examples" / "digits" / "network.yaml"
@@ -123,7 +123,7 @@ def test_memories_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
         found = module_counts(made, tmp_path)
         assert found["BRAM"] == memory.half_blocks / 2
         if written and not memory.block:
-            assert found["LUTRAM"] == memory.luts and found["FF"] == memory.registers
+            assert found["LUTRAM"] == memory.luts(TECHNOLOGY.lut_ram) and found["FF"] == memory.registers
 
 
 @pytest.mark.slow
@@ -133,11 +133,14 @@ def test_fifos_of_random_sizes_as_yosys_maps_them_today(seed, tmp_path):
     rng = np.random.default_rng([seed, 16])
     depth, width = int(2 ** rng.uniform(0, 6)), int(2 ** rng.uniform(2, 9))
     for direct in (False, True):
-        found, cost = module_counts(Fifo(width, depth, direct=direct), tmp_path), fifo_cost(depth, width, direct)
+        found, cost = (
+            module_counts(Fifo(width, depth, direct=direct), tmp_path),
+            fifo_cost(depth, width, TECHNOLOGY, direct),
+        )
         assert (found["BRAM"], found["FF"]) == (cost.BRAM, cost.FF)
         assert abs(found["LUT"] - cost.LUT) <= 8
     deep = int(2 ** rng.uniform(12, 13)) // width + 65
-    found, cost = module_counts(Fifo(width, deep), tmp_path), fifo_cost(deep, width)
+    found, cost = module_counts(Fifo(width, deep), tmp_path), fifo_cost(deep, width, TECHNOLOGY)
     assert found["BRAM"] == cost.BRAM and abs(found["FF"] - cost.FF) <= 4
 
 
@@ -149,7 +152,8 @@ def test_roms_of_few_words_have_few_columns_as_yosys_finds(depth, width, tmp_pat
     found = module_counts(Rom(width, depth, "distributed", 1, True, words), tmp_path)
     memory = Memory("m", depth, width, False)
     assert found["FF"] == pytest.approx(memory.registers, rel=0.05)
-    assert found["LUT"] <= memory.luts and (depth < 8 or found["LUT"] == pytest.approx(memory.luts, rel=0.05))
+    luts = memory.luts(TECHNOLOGY.lut_ram)
+    assert found["LUT"] <= luts and (depth < 8 or found["LUT"] == pytest.approx(luts, rel=0.05))
 
 
 @given(st.integers(65, 70000), st.integers(1, 3000), st.booleans())
@@ -157,16 +161,16 @@ def test_block_rams_hold_all_bits(depth, width, written):
     assert half_blocks(depth, width, written) * 18 * 1024 >= depth * width
 
 
-@pytest.mark.parametrize("name", sorted(calibration().measured))
+@pytest.mark.parametrize("name", sorted(calibration(TECHNOLOGY).measured))
 def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
-    record = calibration().measured[name]
+    record = calibration(TECHNOLOGY).measured[name]
     shape = EngineShape(**record["shape"])
-    assert multiplier_blocks(shape) == record["DSP"]
+    assert multiplier_blocks(shape, TECHNOLOGY) == record["DSP"]
     assert (total_half_blocks(memories(shape)) + inner_half_blocks(shape)) / 2 == record["BRAM"]
 
 
 def test_the_calibration_has_packing_and_rings_in_memories_of_all_kinds():
-    shapes = [EngineShape(**record["shape"]) for record in calibration().measured.values()]
+    shapes = [EngineShape(**record["shape"]) for record in calibration(TECHNOLOGY).measured.values()]
     kinds = {(s.packing, s.weight_bits, s.in_bits, s.feed, s.fold > 1) for s in shapes if s.packing > 1 or s.pieces > 1}
     assert {kind[:3] for kind in kinds} == {
         (1, 8, 8),
@@ -188,7 +192,7 @@ def test_the_calibration_has_packing_and_rings_in_memories_of_all_kinds():
 
 
 def test_the_calibration_has_rotations_of_all_kinds():
-    shapes = [EngineShape(**record["shape"]) for record in calibration().measured.values()]
+    shapes = [EngineShape(**record["shape"]) for record in calibration(TECHNOLOGY).measured.values()]
     found = {(s.R, s.P, s.packing > 1, s.fold > 1, s.NB > 1, s.pieces > 1, s.in_bits) for s in shapes if s.R > 1}
     assert {kind[:2] for kind in found} >= {(2, 16), (4, 16), (8, 16), (16, 16), (2, 8), (4, 8), (8, 8)}
     for at in range(2, 6):
@@ -204,11 +208,14 @@ def test_the_calibration_has_rotations_of_all_kinds():
     st.sampled_from([WINDOWS, CHANNELS]),
 )
 def test_what_memories_take_is_the_sum_over_them(support, Tb, size, feed):
-    kinds = ("half_blocks", "luts", "registers", "ultras")
+    kinds = ("half_blocks", "registers", "ultras")
     for weights in ({}, {"loaded": True}, {"loaded": True, "ultra_weights": True}):
         shape = shape_of(32, 64, size, support, Tb=Tb, feed=feed, **weights)
-        found = totals(shape)
-        assert found == tuple(sum(getattr(memory, what) for memory in memories(shape)) for what in kinds)
+        found = totals(shape, TECHNOLOGY.lut_ram)
+        every = memories(shape)
+        luts = sum(memory.luts(TECHNOLOGY.lut_ram) for memory in every)
+        assert found.luts == luts
+        assert all(getattr(found, what) == sum(getattr(memory, what) for memory in every) for what in kinds)
         assert bool(found.ultras) == ("ultra_weights" in weights)
 
 
@@ -216,8 +223,8 @@ def test_what_memories_take_is_the_sum_over_them(support, Tb, size, feed):
 @pytest.mark.parametrize("seed", range(2))
 def test_the_calibration_is_of_the_engine_of_today(seed, tmp_path):
     """One of its engines, drawn at random, through HLS and yosys again."""
-    name = str(np.random.default_rng([seed, 14]).choice(sorted(calibration().measured)))
-    assert calibrate.measure(name, tmp_path) == calibration().measured[name]
+    name = str(np.random.default_rng([seed, 14]).choice(sorted(calibration(TECHNOLOGY).measured)))
+    assert calibrate.measure(name, TECHNOLOGY, tmp_path) == calibration(TECHNOLOGY).measured[name]
 
 
 @pytest.mark.slow
@@ -236,13 +243,13 @@ def test_an_engine_that_the_calibration_has_not_seen(keys, tmp_path):
     name, engine = "unseen", calibrate.layer_engine(48, 96, 12, "PSD2_P8", **keys)
     calibrate.ENGINES[name] = engine
     try:
-        record = calibrate.measure(name, tmp_path)
+        record = calibrate.measure(name, TECHNOLOGY, tmp_path)
     finally:
         del calibrate.ENGINES[name]
     shape = EngineShape(**record["shape"])
-    cost = engine_cost(shape) + port_cost(shape)
+    cost = engine_cost(shape, TECHNOLOGY) + port_cost(shape, TECHNOLOGY)
     assert (cost.DSP, cost.BRAM + inner_half_blocks(shape) / 2) == (record["DSP"], record["BRAM"])
-    for kind, error in (("LUT", calibration().LUT), ("FF", calibration().FF)):
+    for kind, error in (("LUT", calibration(TECHNOLOGY).LUT), ("FF", calibration(TECHNOLOGY).FF)):
         estimate = cost.to_json()[kind]
         assert abs(estimate / record[kind] - 1) * 100 <= 2 * error.unseen_worst_percent
 
@@ -252,18 +259,18 @@ def test_a_single_word_of_weights_takes_adders_in_the_place_of_multipliers(tmp_p
     """16 -> 16 channels, all rotations at once: DSP blocks and flip-flops at most as many, look-up tables near."""
     calibrate.ENGINES["constants"] = calibrate.layer_engine(16, 16, 8, "PSD1_P16", R=16)
     try:
-        record = calibrate.measure("constants", tmp_path)
+        record = calibrate.measure("constants", TECHNOLOGY, tmp_path)
     finally:
         del calibrate.ENGINES["constants"]
     shape = EngineShape(**record["shape"])
-    cost = engine_cost(shape) + port_cost(shape)
+    cost = engine_cost(shape, TECHNOLOGY) + port_cost(shape, TECHNOLOGY)
     assert 0 < record["DSP"] < cost.DSP == 384 and record["FF"] <= cost.FF
-    assert abs(cost.LUT / record["LUT"] - 1) * 100 <= 2 * calibration().LUT.unseen_worst_percent
+    assert abs(cost.LUT / record["LUT"] - 1) * 100 <= 2 * calibration(TECHNOLOGY).LUT.unseen_worst_percent
 
 
 def test_the_coefficients_in_the_file_are_those_of_its_measurements_and_of_the_features_of_today():
-    model = calibration()
-    again = fit(model.measured, model.family)
+    model = calibration(TECHNOLOGY)
+    again = fit(model.measured, TECHNOLOGY)
     for found, expected in ((model.LUT, again["LUT"]), (model.FF, again["FF"])):
         assert found.coefficients == pytest.approx(expected.pop("coefficients"), abs=0.01)
         assert found.model_dump(exclude={"coefficients"}) == pytest.approx(expected, abs=0.11)
@@ -272,23 +279,23 @@ def test_the_coefficients_in_the_file_are_those_of_its_measurements_and_of_the_f
 def counted(per_feature):
     """Measurements of the calibration's engines as if look-up tables came to so many for each feature."""
     records = {}
-    for name, record in calibration().measured.items():
+    for name, record in calibration(TECHNOLOGY).measured.items():
         shape = EngineShape(**record["shape"])
-        known = (known_cost(shape) + port_cost(shape)).LUT
+        known = (known_cost(shape, TECHNOLOGY) + port_cost(shape, TECHNOLOGY)).LUT
         logic = sum(per_feature[key] * value for key, value in lut_features(shape).items())
         records[name] = record | {"LUT": known + logic}
     return records
 
 
 def test_the_fit_finds_the_coefficients_that_made_the_counts_and_an_error_that_was_put_in():
-    per_feature = {name: 0.25 + 0.125 * at for at, name in enumerate(calibration().LUT.coefficients)}
-    found = fit(counted(per_feature), "none")["LUT"]
+    per_feature = {name: 0.25 + 0.125 * at for at, name in enumerate(calibration(TECHNOLOGY).LUT.coefficients)}
+    found = fit(counted(per_feature), TECHNOLOGY)["LUT"]
     assert found["coefficients"] == pytest.approx(per_feature, abs=0.01)
     assert found["worst_percent"] == found["mean_percent"] == found["unseen_worst_percent"] == 0
     # One engine twice as large: by a fit to all the others it is half of what it should be.
     records = counted(per_feature)
     records["stem"]["LUT"] *= 2
-    found = fit(records, "none")["LUT"]
+    found = fit(records, TECHNOLOGY)["LUT"]
     assert found["unseen_worst_percent"] == 50 and 0 < found["worst_percent"] <= 50
     assert 0 < found["mean_percent"] < found["worst_percent"]
 
@@ -296,7 +303,7 @@ def test_the_fit_finds_the_coefficients_that_made_the_counts_and_an_error_that_w
 def test_packing_halves_the_multipliers_and_rings_in_memories_save_flip_flops():
     plain = shape_of(64, 64, 32, "PSD1_P16", To=2)
     packed, channels = (plain.model_copy(update=keys) for keys in ({"packing": 2}, {"feed": CHANNELS}))
-    costs = [engine_cost(shape) for shape in (plain, packed, channels)]
+    costs = [engine_cost(shape, TECHNOLOGY) for shape in (plain, packed, channels)]
     assert [cost.DSP for cost in costs] == [48, 24, 48]
     assert costs[1].FF > costs[0].FF > 2 * costs[2].FF and costs[0].LUT > costs[2].LUT
 
@@ -313,11 +320,11 @@ def test_a_ring_that_stands_still_takes_no_multiplexers():
 @pytest.mark.parametrize("R", [1, 4, 12])
 def test_a_depthwise_layer_takes_nine_multipliers_for_each_channel_at_once(R):
     shape = shape_of(12, 12, 8, groups=12, R=R)
-    assert engine_cost(shape).DSP == shape.multipliers == 9 * R
+    assert engine_cost(shape, TECHNOLOGY).DSP == shape.multipliers == 9 * R
     features = lut_features(shape)
     assert (features["ring"], features["select"], features["carried"]) == (0, 0, 0)
     folded = shape_of(12, 12, 8, groups=12, R=R, fold=3)
-    assert engine_cost(folded).DSP == 3 * R and lut_features(folded)["select"] == 3 * R * 8 * 2
+    assert engine_cost(folded, TECHNOLOGY).DSP == 3 * R and lut_features(folded)["select"] == 3 * R * 8 * 2
 
 
 # Options
@@ -346,7 +353,7 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
     shape = shape_of(
         cin, cout, 4, support, stride=stride, weight_bits=bits[0], in_bits=bits[1], multiplier_bits=multiplier
     )
-    found = {option.key: option for option in options(shape, 1 << 16)}
+    found = {option.key: option for option in options(shape, 1 << 16, TECHNOLOGY)}
     least = {}  # with each number of lanes
     for To, R, Tb in itertools.product(range(1, cout + 1), range(1, shape.P + 1), range(1, shape.blocks + 1)):
         if not legal(shape, To=To, R=R, Tb=Tb):
@@ -366,14 +373,14 @@ def test_options_are_the_legal_engines_and_their_cycles_are_the_engines(cin, cou
         option = found[parallelism(engine)]
         assert option.cycles == max(sequence.iterations for sequence in sequences(engine))
         assert (option.lanes, option.multipliers) == (engine.lanes, engine.multipliers)
-        assert option.cost == engine_cost(engine)
+        assert option.cost == engine_cost(engine, TECHNOLOGY)
 
 
 @pytest.mark.parametrize(("groups", "cout", "Rs"), [(6, 12, [1, 2, 3, 6]), (3, 12, [1]), (2, 4, [1])])
 def test_options_of_groups(groups, cout, Rs):
     """What divides the channels of a group; of depthwise layers the words have R channels, and R = 1, 2, 3, 6."""
     shape = shape_of(6, cout, 4, groups=groups)
-    found = {option.key: option for option in options(shape, 1 << 16)}
+    found = {option.key: option for option in options(shape, 1 << 16, TECHNOLOGY)}
     keys = {
         (To, R, Tb)
         for To, R, Tb in itertools.product(range(1, cout + 1), Rs, range(1, 7))
@@ -383,7 +390,7 @@ def test_options_of_groups(groups, cout, Rs):
     for key, option in found.items():
         engine = legal(shape, **key._asdict())
         assert option.cycles == max(sequence.iterations for sequence in sequences(engine))
-        assert (option.lanes, option.cost) == (engine.lanes, engine_cost(engine))
+        assert (option.lanes, option.cost) == (engine.lanes, engine_cost(engine, TECHNOLOGY))
         assert engine.lanes * option.cycles >= shape.macs
 
 
@@ -428,7 +435,7 @@ def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel
 
 def test_the_limit_of_multipliers_holds():
     shape = shape_of(64, 64, 8, "PSD1_P16")
-    found = options(shape, 24)
+    found = options(shape, 24, TECHNOLOGY)
     assert max(option.multipliers for option in found) == 24 and max(option.lanes for option in found) == 48
     assert list(engines(shape, 0)) == []
 
@@ -436,7 +443,7 @@ def test_the_limit_of_multipliers_holds():
 def test_options_can_be_kept_out():
     shape = shape_of(64, 64, 8, "PSD1_P16")
     for packing, channels in itertools.product((False, True), repeat=2):
-        found = options(shape, 24, packing, channels)
+        found = options(shape, 24, TECHNOLOGY, packing, channels)
         assert any(option.key.packing > 1 for option in found) == packing
         assert any(option.key.feed == CHANNELS for option in found) == channels
 
@@ -558,7 +565,7 @@ def test_packing_changes_neither_cycles_nor_streams_of_a_network(feed):
             rest = {"c1": network.options["c1"][0]}
             packed, other = (network.dataflow({"c0": way} | rest) for way in (option, plain))
             assert slowest(packed).iterations == slowest(other).iterations
-            assert streams_cost(packed) == streams_cost(other)
+            assert streams_cost(packed, TECHNOLOGY) == streams_cost(other, TECHNOLOGY)
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -605,7 +612,7 @@ def test_units_between_engines_are_obeyed():
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))
     first = [o for o in everything.options["c0"] if o.key == Parallelism(9, 2, 1)]
     second = [o for o in everything.options["c1"] if o.key in (Parallelism(2, 4, 1), Parallelism(2, 9, 1))]
-    network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
+    network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second}, TECHNOLOGY)
     narrow, wide = sorted(second, key=lambda o: o.lanes)
     pair = {"c0": first[0], "c1": narrow}
     assert max(o.cycles for o in pair.values()) < 220 < network.interval(pair) == 16 * 36
@@ -650,7 +657,7 @@ def test_the_interval_of_a_unit_between_engines_is_an_interval():
     everything = explored(small_network((2, 36, 2), ("dense", "dense")))
     first = [o for o in everything.options["c0"] if o.key == Parallelism(9, 2, 1)]
     second = [o for o in everything.options["c1"] if o.key in (Parallelism(2, 4, 1), Parallelism(2, 3, 4))]
-    network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second})
+    network = Network(everything.bundle, everything.shapes, {"c0": first, "c1": second}, TECHNOLOGY)
     best = most_utilised(network, {})
     assert (best.product, best.interval) == min(every_product(network, {}))
     slow = replace(network, options={"c0": first, "c1": [o for o in second if o.key == Parallelism(2, 4, 1)]})
@@ -742,7 +749,7 @@ def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
     shapes = engine_shapes(config, bundle)
     dataflow = build(bundle, shapes)
     interval = slowest(dataflow).iterations
-    cost = sum(map(engine_cost, shapes.values()), streams_cost(dataflow))
+    cost = cost_of(dataflow)
     assert cost.to_json() == {kind: result["chosen"][kind] for kind in ("DSP", "BRAM", "LUT", "FF", "URAM")}
     assert cost.DSP == sum(shape.multipliers for shape in shapes.values()) < sum(s.lanes for s in shapes.values())
     # Two sets of P channels for each element of the layers of P = 16.
@@ -857,7 +864,7 @@ def test_a_cluster_computes_the_same():
     options_of_one = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**options_of_one) as cluster:
         shapes = [shape_of(4, 8, 4), shape_of(8, 4, 4)]
-        calls = [(shape, 64) for shape in shapes]
+        calls = [(shape, 64, TECHNOLOGY) for shape in shapes]
         assert explore.evaluate(options, calls, cluster.scheduler_address) == [options(*call) for call in calls]
 
 
@@ -865,6 +872,6 @@ def test_multipliers_of_means_are_counted() -> None:
     """One for each channel of a word; none where a mean is a shift. yosys counts as many of this network."""
     _, dataflow = networks.made("padded pools and means of any size")
     # A mean of 9 of two pixels at once, one of 36 of one pixel, one of 35 pixels; maxima have none.
-    assert streams_cost(dataflow).DSP == 2 + 1 + 1
+    assert streams_cost(dataflow, TECHNOLOGY).DSP == 2 + 1 + 1
     _, dataflow = networks.made("pools")  # means of 4 and of 8
-    assert streams_cost(dataflow).DSP == 0
+    assert streams_cost(dataflow, TECHNOLOGY).DSP == 0

@@ -17,23 +17,23 @@ from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import load_target
 from pymodel.common.errors import ConfigError
 from pymodel.engine.memories import Memory
-from pymodel.explore.costs import Cost, engine_cost
+from pymodel.explore.costs import Cost
 from pymodel.explore.network import cheapest
 from pymodel.explore.solve import AXES
-from pymodel.explore.streams import regions, streams_cost
+from pymodel.explore.streams import regions
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
 from pymodel.top.dataflow import Dataflow, build
 from pymodel.top.units import LoaderUnit
 from tests.helpers.choices import built, explored
+from tests.helpers.choices import cost_of as cost_of_dataflow
 from tests.helpers.places import EXAMPLES
 
 
 def cost_of(path: Path) -> Cost:
     """What the model says of a configuration as the flow builds it."""
-    dataflow = dataflow_of(path)
-    return sum(map(engine_cost, dataflow.shapes.values()), streams_cost(dataflow))
+    return cost_of_dataflow(dataflow_of(path))
 
 
 def dataflow_of(path: Path) -> Dataflow:

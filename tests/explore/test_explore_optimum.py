@@ -16,11 +16,10 @@ from psconv.synthesis.targets import load_target as load_device
 from pymodel.engine.shape_of import engine_shape
 from pymodel.explore import network as network_module
 from pymodel.explore import streams as streams_module
-from pymodel.explore.costs import Cost, engine_cost
+from pymodel.explore.costs import Cost
 from pymodel.explore.network import top_shapes
 from pymodel.explore.options import options
 from pymodel.explore.rates import cycles_at, rate
-from pymodel.explore.streams import streams_cost
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.random_bundle import random_bundle
@@ -28,7 +27,7 @@ from pymodel.network.topology import Network as Layers
 from pymodel.top.dataflow import build
 from scripts.hunt.campaign import Declined, Fault
 from scripts.hunt.explore import CAMPAIGN
-from tests.helpers.choices import built, explored
+from tests.helpers.choices import TECHNOLOGY, built, cost_of, explored
 from tests.helpers.places import FAULTS
 
 NETWORKS = FAULTS / "networks"
@@ -75,7 +74,7 @@ def test_the_campaign_sees_streams_that_are_left_out(monkeypatch, tmp_path):
     """The search believes that streams are free, as the engines alone; the enumeration knows better."""
     free = network_module.Streams(Cost(), {}, 0)
     monkeypatch.setattr(network_module.Streams, "of", lambda dataflow: free)
-    monkeypatch.setattr(network_module, "least_prices", lambda dataflow, interval: [])
+    monkeypatch.setattr(network_module, "least_prices", lambda dataflow, interval, technology: [])
     with pytest.raises(Fault):
         for number in range(12):
             judged(number, tmp_path)
@@ -88,9 +87,7 @@ def test_the_campaign_sees_a_bound_that_is_none(monkeypatch, tmp_path):
     monkeypatch.setattr(
         network_module,
         "least_prices",
-        lambda dataflow, interval: [
-            network_module.Price(price.part, price.where, price.cost + dear) for price in true(dataflow, interval)
-        ],
+        lambda *asked: [network_module.Price(price.part, price.where, price.cost + dear) for price in true(*asked)],
     )
     with pytest.raises((Fault, ArithmeticError)):
         for number in range(12):
@@ -300,10 +297,13 @@ def test_fits_prices_the_twin_by_its_own_layers(here, tmp_path):
     (tmp_path / "n.yaml").write_text("{psconv: 1, bundle: b.yaml, top: network, parallelism: {To: 1, Tb: 1, fold: 1}}")
     own, twin = fits.fits(tmp_path / "n.yaml").candidates
     shapes = {name: engine_shape(bundle, name) for name in ("a", "b")}
-    assert own.cost == sum(map(engine_cost, shapes.values()), streams_cost(build(bundle, shapes)))
+    assert own.cost == cost_of(build(bundle, shapes))
     # a: 9 channels of 9 weights of 2 bits; b: 2 of 9 x 9 weights of 8 bits; dense, of the same.
     assert twin.weight_bits == 9 * 9 * 9 * 2 + 2 * 9 * 9 * 8
     interval = fits.fits(tmp_path / "n.yaml").interval
     dense = [engine_shape(fits.dense_twin(bundle, 0), name) for name in ("a", "b")]
-    least = [min(o.cost.DSP for o in options(shape, 1 << 16, False, False) if o.cycles <= interval) for shape in dense]
+    least = [
+        min(o.cost.DSP for o in options(shape, 1 << 16, TECHNOLOGY, False, False) if o.cycles <= interval)
+        for shape in dense
+    ]
     assert twin.cost.DSP == sum(least) and least[0] == 0 < least[1]

@@ -11,6 +11,7 @@ from pymodel.top import units
 from pymodel.top.units import EngineUnit, ForkUnit, Unit
 from scripts import calibrate_units as calibrate
 from tests.helpers import networks
+from tests.helpers.choices import TECHNOLOGY
 
 MEASURED = {
     f"{name}_{unit.name}": unit
@@ -32,22 +33,22 @@ def types() -> set[str]:
 
 
 def test_every_type_of_unit_is_calibrated() -> None:
-    assert types() == set(unit_calibration().units) and len(types()) == 14
-    assert MEASURED.keys() == unit_calibration().measured.keys()
+    assert types() == set(unit_calibration(TECHNOLOGY).units) and len(types()) == 14
+    assert MEASURED.keys() == unit_calibration(TECHNOLOGY).measured.keys()
 
 
 @pytest.mark.parametrize("name", sorted(MEASURED))
 def test_multipliers_and_block_rams_equal_what_yosys_counted(name: str) -> None:
-    record, unit = unit_calibration().measured[name], MEASURED[name]
-    known = known_cost(unit)
+    record, unit = unit_calibration(TECHNOLOGY).measured[name], MEASURED[name]
+    known = known_cost(unit, TECHNOLOGY)
     assert record["features"] == features(unit)
     assert (known.LUT, known.FF) == (record["memories"]["LUT"], record["memories"]["FF"])
     assert (known.DSP, known.BRAM) == (record["DSP"], record["BRAM"])
 
 
 def test_the_coefficients_in_the_file_are_those_of_its_measurements() -> None:
-    model = unit_calibration()
-    again = fit_units(model.measured, model.family)["units"]
+    model = unit_calibration(TECHNOLOGY)
+    again = fit_units(model.measured, TECHNOLOGY)["units"]
     for function, fits in model.units.items():
         for kind, found in (("LUT", fits.LUT), ("FF", fits.FF)):
             expected = again[function][kind]
@@ -57,29 +58,29 @@ def test_the_coefficients_in_the_file_are_those_of_its_measurements() -> None:
 
 def test_memories_of_means_and_of_pixels_are_counted() -> None:
     """They were left out: a mean of many channels, one after the other, has its sums in block RAM."""
-    assert known_cost(MEASURED["mean_of_1024_unit"]).half_blocks > 0
-    assert known_cost(MEASURED["split_pixels_many_unit"]).half_blocks > 0
+    assert known_cost(MEASURED["mean_of_1024_unit"], TECHNOLOGY).half_blocks > 0
+    assert known_cost(MEASURED["split_pixels_many_unit"], TECHNOLOGY).half_blocks > 0
 
 
 @pytest.mark.parametrize("name", sorted(networks.NETWORKS))
 def test_a_region_takes_no_less_than_its_units(name: str) -> None:
     """What the solver takes as the least is no more than what is built, and has all of the units between engines."""
     _, dataflow = networks.made(name)
-    prices = least_prices(dataflow, dataflow.interval)
+    prices = least_prices(dataflow, dataflow.interval, TECHNOLOGY)
     least = sum((np.array(price.cost.vector) for price in prices), np.zeros(5, int))
-    built = np.array(streams_cost(dataflow).vector)
+    built = np.array(streams_cost(dataflow, TECHNOLOGY).vector)
     between = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit | units.LoaderUnit)]
-    own = sum((np.array(unit_cost(unit).vector) for unit in between), np.zeros(5, int))
+    own = sum((np.array(unit_cost(unit, TECHNOLOGY).vector) for unit in between), np.zeros(5, int))
     assert (own <= least).all() and (least <= built).all()
 
 
 def test_a_type_that_was_not_measured_is_refused_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = unit_calibration()
+    model = unit_calibration(TECHNOLOGY)
     few = model.model_copy(update={"units": {key: fit for key, fit in model.units.items() if key != "fork"}})
-    monkeypatch.setattr(unit_costs, "unit_calibration", lambda: few)
+    monkeypatch.setattr(unit_costs, "unit_calibration", lambda technology: few)
     fork = next(unit for unit in MEASURED.values() if isinstance(unit, ForkUnit))
     with pytest.raises(ConfigError, match="units: must have fork, got add, .*scripts.calibrate_units"):
-        unit_cost(fork)
+        unit_cost(fork, TECHNOLOGY)
 
 
 @pytest.mark.slow
@@ -87,5 +88,5 @@ def test_a_type_that_was_not_measured_is_refused_with_the_command(monkeypatch: p
 def test_the_calibration_is_of_the_units_of_today(seed: int, tmp_path) -> None:
     """One of its designs, drawn at random, through HLS and yosys again."""
     name = str(np.random.default_rng([seed, 17]).choice(sorted(calibrate.DESIGNS)))
-    for unit, record in calibrate.measure(name, tmp_path).items():
-        assert unit_calibration().measured[unit] == record
+    for unit, record in calibrate.measure(name, TECHNOLOGY, tmp_path).items():
+        assert unit_calibration(TECHNOLOGY).measured[unit] == record

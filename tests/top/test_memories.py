@@ -19,6 +19,7 @@ from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.constants import needs_less, upper_bounds
 from pymodel.explore.costs import DSP_PRODUCT_BITS, multiplier_blocks
 from pymodel.explore.options import engines
+from pymodel.explore.technology import ULTRASCALE_PLUS
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
@@ -169,7 +170,7 @@ def check_memories(dataflow: Dataflow, folder: Path) -> None:
         blocks = sum(
             product["count"] for product in processes[name]["multipliers"] if product["p_bits"] >= DSP_PRODUCT_BITS
         )
-        most = multiplier_blocks(unit.shape)
+        most = multiplier_blocks(unit.shape, ULTRASCALE_PLUS)
         assert blocks <= most if layer not in dataflow.streamed and needs_less(unit) else blocks == most, layer
 
 

@@ -16,10 +16,10 @@ HEADERS = Path(__file__).resolve().parent.parent / "include"
 # Library headers ask the preprocessor for exceptions and RTTI, too.
 DIALECT = ("-std=c++17", "-D__SYNTHESIS__", "-fno-exceptions", "-fno-rtti")
 
-# -O1 without passes keeps lifetimes and inlining open; whole debug types carry the true widths of padded memory;
-# ROM words are long constant expressions, which clang's bytecode interpreter evaluates quickly.
+# -O1 without passes keeps lifetimes and inlining open; whole debug types carry the true widths of padded memory.
 IR_OPTIONS = (
     "-O1",
+    "-mcpu=baseline",  # or what is optimised how depends on the machine that compiles
     "-Xclang",
     "-disable-llvm-passes",
     "-g",
@@ -28,10 +28,16 @@ IR_OPTIONS = (
     "-fno-sanitize=all",
     "-fno-threadsafe-statics",
     "-fconstexpr-steps=2147483647",
-    "-fexperimental-new-constant-interpreter",
+    "-fno-crash-diagnostics",
 )
+# ROM words are long constant expressions, which clang's bytecode interpreter evaluates quickly. Some programs crash it.
+_QUICK_CONSTANTS = "-fexperimental-new-constant-interpreter"
 
 _DIAGNOSTIC = re.compile(r"^(.+?):(\d+):\d+: (?:fatal )?error: (.*)$", re.MULTILINE)
+
+
+class _CrashedError(HlsError):
+    """clang itself ended with a signal."""
 
 
 def _run(arguments: list[str], scratch: Path) -> str:
@@ -40,6 +46,8 @@ def _run(arguments: list[str], scratch: Path) -> str:
     if result.returncode == 0:
         return result.stdout
     first = _DIAGNOSTIC.search(result.stderr)
+    if first is None and "clang frontend command failed" in result.stderr:
+        raise _CrashedError(f"clang crashes: {result.stderr.strip()}")
     if first is None:
         raise HlsError(f"clang: {result.stderr.strip() or f'ended with status {result.returncode} and no message'}")
     raise HlsError(first[3], Location(shown(first[1]), int(first[2])), f"clang says:\n{result.stderr.strip()}")
@@ -71,11 +79,13 @@ def compile_ir(source: Path, include_dirs: list[Path], defines: dict[str, str]) 
         marked = f'# 1 "{HEADERS}/pragmas"\n{lengths.LENGTH_DECLARATION}\n{text}'
         rewritten.write_text(marked, encoding="utf-8", errors="surrogateescape")
         unnamed = f"-ffile-prefix-map={folder}=."  # or equal sources would give IR that is not equal
+        options = [*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm"]
+        files = [str(rewritten), "-o", str(ir)]
         try:
-            _run(
-                [*DIALECT, *IR_OPTIONS, unnamed, "-Wno-everything", "-S", "-emit-llvm", str(rewritten), "-o", str(ir)],
-                Path(folder),
-            )
+            try:
+                _run([*options, _QUICK_CONSTANTS, *files], Path(folder))
+            except _CrashedError:
+                _run([*options, *files], Path(folder))
         except HlsError as error:
             raise directives.blame(error) from None
         return ir.read_text(), directives

@@ -386,8 +386,13 @@ class _Pointers:
             return self._divisor(operands[0], above, "nsw" if signed else "nuw") if flag in ("", "nsw") else 1
         if opcode == "or" and " disjoint " in definition.text:
             return gcd(*[self._divisor(v, above, flag) for v in operands])
-        if flag and f" {flag} " not in definition.text:
-            return 1
+        if _is_shifted(definition, flag):
+            powers = [_power_of_two(self._divisor(v, above)) for v in operands]
+            if opcode == "and":
+                return 0 if 0 in powers else max(powers)
+            if opcode in ("mul", "shl"):
+                return (_factor(definition) and _power_of_two(_factor(definition)) * max(1, powers[0])) or 1
+            return gcd(*powers)
         if opcode in ("add", "sub"):
             return gcd(*[self._divisor(v, above, flag) for v in operands])
         factor = _factor(definition)
@@ -406,7 +411,10 @@ class _Pointers:
         result = Value(index.type, _derived(i.name, f"by{divisor}{flag}"))
         self.divided[key] = result
         opcode, operands = i.opcode, list(i.operands)
-        if factor := _factor(i):
+        if _is_shifted(i, flag):
+            opcode = "lshr" if flag == "nuw" else "ashr"
+            operands = [Value(i.type, i.name), Value(i.type, str(divisor.bit_length() - 1))]
+        elif factor := _factor(i):
             common = gcd(factor, divisor)
             opcode = "mul"
             operands = [self._quotient(operands[0], divisor // common, flag), Value(i.type, str(factor // common))]
@@ -651,6 +659,23 @@ class _Pointers:
 def _derived(name: str, suffix: str) -> str:
     """A name made from another one."""
     return f'{name[:-1]}.{suffix}"' if name.endswith('"') else f"{name}.{suffix}"
+
+
+def _is_shifted(i: Instruction, flag: str) -> bool:
+    """Whether a value is divided by shifting it, by powers of two: what bits make, and sums and products that may wrap.
+
+    flag: as `_divisor` has it.
+    """
+    if i.opcode in ("and", "xor", "trunc"):
+        return True
+    if i.opcode == "or":
+        return " disjoint " not in i.text
+    return i.opcode in ("add", "sub", "mul", "shl") and bool(flag) and f" {flag} " not in i.text
+
+
+def _power_of_two(number: int) -> int:
+    """The largest power of two that divides a number; 0 of 0."""
+    return number & -number
 
 
 def _factor(i: Instruction) -> int:

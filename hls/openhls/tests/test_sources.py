@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -104,3 +106,11 @@ def _write(root: Path, files: dict[tuple[str, str], str], kept: bool) -> None:
             path.write_text(text)
         if kept:
             os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names a processor of x86-64")
+def test_what_llvm_sees_does_not_depend_on_the_machine_that_compiles(tmp_path):
+    """Its cost models look at the processor: here always the least of the architecture."""
+    (tmp_path / "kernel.cpp").write_text('#include "hls_stream.h"\nvoid top(hls::stream<int>& x) { x.read(); }\n')
+    text, _ = clang.compile_ir(tmp_path / "kernel.cpp", [], {})
+    assert set(re.findall(r'"target-cpu"="([^"]*)"', text)) == {"x86-64"} and "+avx" not in text

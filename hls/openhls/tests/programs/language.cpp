@@ -143,3 +143,20 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<8>>& y) {
   }
 }
 }  // a_union_of_bits
+
+// Clang's bytecode interpreter crashes on this one.
+namespace crashes_an_interpreter {
+void top(hls::stream<ap_uint<11>>& x, hls::stream<ap_uint<8>>& y) {
+  ap_uint<24> v0 = 16777215;
+  ap_uint<7> v1 = 0;
+  ap_int<18> v2 = 98251;
+  ap_uint<13> v3 = 0;
+  ap_int<24> v5 = 6703539;
+  v2 = x.read();
+  for (int i = 0; i < 7; ++i) {
+    v2 = (((v1(3, 3) ? ap_int<31>(v2[9]) : ap_int<31>(v3)) < 1) >=
+          v0.range(1 * (int)ap_uint<4>((v1 & v3)) + 0, 1 * (int)ap_uint<4>((v1 & v3))));
+    y.write((ap_uint<8>((v3 - ap_uint<16>(65535ll))) / ap_uint<3>(ap_uint<3>((v5(8, 4) - v2)) | 1)));
+  }
+}
+}  // crashes_an_interpreter

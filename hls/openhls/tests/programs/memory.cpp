@@ -161,3 +161,41 @@ void top(hls::stream<ap_uint<8>>& x, hls::stream<ap_uint<64>>& y) {
   }
 }
 }  // constants_of_wide_words
+
+// LLVM makes byte offsets of elements of bits: masks, shifts and ors that no multiplication shows.
+namespace of_one_bit {
+void top(hls::stream<ap_uint<24>>& x, hls::stream<ap_uint<24>>& y) {
+  ap_uint<9> kept[2];
+  for (int i = 0; i < 2; ++i) kept[i] = x.read();
+  for (int i = 0; i < 6; ++i) {
+    const ap_uint<24> v = x.read();
+    y.write(kept[(int)ap_uint<1>(v(16, 3))]);
+  }
+}
+}  // of_one_bit
+
+namespace of_bits {
+void top(hls::stream<ap_uint<24>>& x, hls::stream<ap_uint<40>>& y) {
+  static ap_int<17> kept[16];
+  for (int i = 0; i < 24; ++i) {
+    const ap_uint<24> v = x.read();
+    if (v[23]) kept[(int)(v(11, 8) | v(15, 12))] = v(16, 0);
+  }
+  for (int i = 0; i < 24; ++i) {
+    const ap_uint<24> v = x.read();
+    y.write(kept[(int)(v(7, 4) ^ v(3, 0))]);
+  }
+}
+}  // of_bits
+
+namespace of_fields {
+void top(hls::stream<ap_uint<24>>& x, hls::stream<ap_uint<40>>& y) {
+  ap_uint<33> table[8];
+  for (int i = 0; i < 8; ++i) table[i] = x.read() * 257;
+  for (int i = 0; i < 16; ++i) {
+    const ap_uint<24> v = x.read();
+    const ap_uint<3> index = (v[0], v(9, 8));
+    y.write(table[v[23] ? (int)index : (int)((v >> 5) & 6)]);
+  }
+}
+}  // of_fields
