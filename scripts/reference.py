@@ -25,6 +25,7 @@ from pymodel.common.bounds import Bounds
 from pymodel.common.files import write_text
 from pymodel.explore.costs import calibration
 from pymodel.explore.linear import Fit
+from pymodel.explore.technology import SERIES_7, ULTRASCALE_PLUS, Technology
 from pymodel.explore.unit_costs import unit_calibration
 from pymodel.top.status import Status
 from pymodel.training.config import TrainConfig
@@ -102,9 +103,9 @@ def info_table() -> str:
     return _table(("field", "`struct`", "meaning"), ([name, f"`{code}`", text] for name, code, text in info_fields()))
 
 
-def cost_model_table() -> str:
+def cost_model_table(technology: Technology) -> str:
     """How far off the cost model is, of the engines and of each type of unit between them."""
-    engines, units = calibration(), unit_calibration()
+    engines, units = calibration(technology), unit_calibration(technology)
     kinds = [("engines", len(engines.measured), engines.LUT, engines.FF)]
     counts = Counter(record["function"] for record in units.measured.values())
     kinds += [(f"`{name}`", counts[name], fit.LUT, fit.FF) for name, fit in units.units.items()]
@@ -130,7 +131,8 @@ CONTENTS: Mapping[str, Callable[[], str]] = {
     "faults of a board": fault_table,
     "info of a board": info_table,
     "registers of a board": register_table,
-    "errors of the cost model": cost_model_table,
+    "errors for UltraScale": lambda: cost_model_table(ULTRASCALE_PLUS),
+    "errors for the 7 series": lambda: cost_model_table(SERIES_7),
 }
 
 

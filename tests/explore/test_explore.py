@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from openhls.backend.primitives import Fifo, Ram, Rom
 
 from psconv.commands import explore
+from psconv.common.places import CONSTRAINTS
 from psconv.flow.config import load
 from psconv.flow.inputs import load_bundle
 from psconv.flow.parallelism import engine_shapes
@@ -40,6 +41,7 @@ from pymodel.explore.network import Network, cheapest, conflicts, fastest
 from pymodel.explore.options import CHANNELS, WINDOWS, Option, Parallelism, by_words, engines, options, pareto
 from pymodel.explore.solve import AXES, LANES, Price, Problem, minimise, total
 from pymodel.explore.streams import inner_half_blocks, streams_cost
+from pymodel.explore.technology import TECHNOLOGIES, technology_of
 from pymodel.explore.utilisation import most_utilised
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Conv, InputSpec
@@ -161,11 +163,15 @@ def test_block_rams_hold_all_bits(depth, width, written):
     assert half_blocks(depth, width, written) * 18 * 1024 >= depth * width
 
 
-@pytest.mark.parametrize("name", sorted(calibration(TECHNOLOGY).measured))
-def test_multipliers_and_block_rams_equal_what_yosys_counted(name):
-    record = calibration(TECHNOLOGY).measured[name]
+@pytest.mark.parametrize(
+    ("technology", "name"),
+    [(one, name) for one in TECHNOLOGIES.values() for name in sorted(calibration(one).measured)],
+    ids=lambda each: each if isinstance(each, str) else each.name,
+)
+def test_multipliers_and_block_rams_equal_what_yosys_counted(technology, name):
+    record = calibration(technology).measured[name]
     shape = EngineShape(**record["shape"])
-    assert multiplier_blocks(shape, TECHNOLOGY) == record["DSP"]
+    assert multiplier_blocks(shape, technology) == record["DSP"]
     assert (total_half_blocks(memories(shape)) + inner_half_blocks(shape)) / 2 == record["BRAM"]
 
 
@@ -268,9 +274,19 @@ def test_a_single_word_of_weights_takes_adders_in_the_place_of_multipliers(tmp_p
     assert abs(cost.LUT / record["LUT"] - 1) * 100 <= 2 * calibration(TECHNOLOGY).LUT.unseen_worst_percent
 
 
-def test_the_coefficients_in_the_file_are_those_of_its_measurements_and_of_the_features_of_today():
-    model = calibration(TECHNOLOGY)
-    again = fit(model.measured, TECHNOLOGY)
+def test_technologies_have_the_multipliers_of_their_devices():
+    targets = [load_target(path.stem) for path in CONSTRAINTS.glob("*.yaml")]
+    known = {family: one for one in TECHNOLOGIES.values() for family in one.families}
+    of = [target for target in targets if target.family in known]
+    assert {target.family for target in of} == set(known) and len(of) >= 9
+    assert all(max(target.multiplier) == known[target.family].multiplier_bits for target in of)
+    assert all(technology_of(load_target(one.device).family) is one for one in TECHNOLOGIES.values())
+
+
+@pytest.mark.parametrize("technology", TECHNOLOGIES.values(), ids=lambda each: each.name)
+def test_the_coefficients_in_the_file_are_those_of_its_measurements_and_of_the_features_of_today(technology):
+    model = calibration(technology)
+    again = fit(model.measured, technology)
     for found, expected in ((model.LUT, again["LUT"]), (model.FF, again["FF"])):
         assert found.coefficients == pytest.approx(expected.pop("coefficients"), abs=0.01)
         assert found.model_dump(exclude={"coefficients"}) == pytest.approx(expected, abs=0.11)

@@ -6,6 +6,7 @@ import pytest
 from pymodel.common.errors import ConfigError
 from pymodel.explore import unit_costs
 from pymodel.explore.streams import least_prices, streams_cost
+from pymodel.explore.technology import TECHNOLOGIES, Technology
 from pymodel.explore.unit_costs import features, fit_units, known_cost, unit_calibration, unit_cost
 from pymodel.top import units
 from pymodel.top.units import EngineUnit, ForkUnit, Unit
@@ -32,23 +33,29 @@ def types() -> set[str]:
     return found
 
 
-def test_every_type_of_unit_is_calibrated() -> None:
-    assert types() == set(unit_calibration(TECHNOLOGY).units) and len(types()) == 14
-    assert MEASURED.keys() == unit_calibration(TECHNOLOGY).measured.keys()
+every_technology = pytest.mark.parametrize("technology", TECHNOLOGIES.values(), ids=lambda each: each.name)
 
 
+@every_technology
+def test_every_type_of_unit_is_calibrated(technology: Technology) -> None:
+    assert types() == set(unit_calibration(technology).units) and len(types()) == 14
+    assert MEASURED.keys() == unit_calibration(technology).measured.keys()
+
+
+@every_technology
 @pytest.mark.parametrize("name", sorted(MEASURED))
-def test_multipliers_and_block_rams_equal_what_yosys_counted(name: str) -> None:
-    record, unit = unit_calibration(TECHNOLOGY).measured[name], MEASURED[name]
-    known = known_cost(unit, TECHNOLOGY)
+def test_multipliers_and_block_rams_equal_what_yosys_counted(name: str, technology: Technology) -> None:
+    record, unit = unit_calibration(technology).measured[name], MEASURED[name]
+    known = known_cost(unit, technology)
     assert record["features"] == features(unit)
     assert (known.LUT, known.FF) == (record["memories"]["LUT"], record["memories"]["FF"])
     assert (known.DSP, known.BRAM) == (record["DSP"], record["BRAM"])
 
 
-def test_the_coefficients_in_the_file_are_those_of_its_measurements() -> None:
-    model = unit_calibration(TECHNOLOGY)
-    again = fit_units(model.measured, TECHNOLOGY)["units"]
+@every_technology
+def test_the_coefficients_in_the_file_are_those_of_its_measurements(technology: Technology) -> None:
+    model = unit_calibration(technology)
+    again = fit_units(model.measured, technology)["units"]
     for function, fits in model.units.items():
         for kind, found in (("LUT", fits.LUT), ("FF", fits.FF)):
             expected = again[function][kind]
@@ -84,9 +91,9 @@ def test_a_type_that_was_not_measured_is_refused_with_the_command(monkeypatch: p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-def test_the_calibration_is_of_the_units_of_today(seed: int, tmp_path) -> None:
+@every_technology
+def test_the_calibration_is_of_the_units_of_today(technology: Technology, tmp_path) -> None:
     """One of its designs, drawn at random, through HLS and yosys again."""
-    name = str(np.random.default_rng([seed, 17]).choice(sorted(calibrate.DESIGNS)))
-    for unit, record in calibrate.measure(name, TECHNOLOGY, tmp_path).items():
-        assert unit_calibration(TECHNOLOGY).measured[unit] == record
+    name = str(np.random.default_rng([len(technology.name), 17]).choice(sorted(calibrate.DESIGNS)))
+    for unit, record in calibrate.measure(name, technology, tmp_path).items():
+        assert unit_calibration(technology).measured[unit] == record
