@@ -51,11 +51,11 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     return [
         Table(
             "ECP5-85F, speed grade 6",
-            [_row(name, counts, found[name]) for name, counts in zip(names, prepared, strict=True)],
+            [_row(name, *made, found[name]) for name, made in zip(names, prepared, strict=True)],
             (
                 f"3x3 layer of {CHANNELS} to {CHANNELS} channels, {SIZE} x {SIZE} pixels,"
-                f" scheduled for and routed at {CLOCK_NS['ulx3s_85f']} ns, out of context. Slack of the median against"
-                f" {AIM_MHZ:g} MHz. LUT: TRELLIS_COMB, memories and carry chains included. Multiplier inputs, outputs,"
+                f" scheduled for and routed at {CLOCK_NS['ulx3s_85f']} ns, or the next period that HLS takes (ns), out of"
+                f" context. Slack of the median against {AIM_MHZ:g} MHz. LUT: TRELLIS_COMB, memories and carry chains included. Multiplier inputs, outputs,"
                 " block RAM outputs: blocks whose registers are in use; flip-flops saved by it.",
             ),
         ),
@@ -78,23 +78,24 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
     ]
 
 
-def _prepare(name: str, folder: Path) -> dict[str, Any]:
-    """HLS and yosys; which pipelines there are, and the registers that went into blocks."""
+def _prepare(name: str, folder: Path) -> tuple[float, dict[str, Any]]:
+    """HLS and yosys: the period; which pipelines there are, and the registers that went into blocks."""
     engine = generate(CHANNELS, SIZE, ENGINES[name], "ulx3s_85f", folder)
     moved = engine.netlist()
-    return {"stages of pe": _stages(engine), **moved}
+    return engine.clock_ns, {"stages of pe": _stages(engine), **moved}
 
 
 def _route(name: str, seed: int, folder: Path) -> Placed:
     return generate(CHANNELS, SIZE, ENGINES[name], "ulx3s_85f", folder).placed(seed)
 
 
-def _row(name: str, counts: dict[str, Any], results: list[Placed]) -> dict[str, Any]:
+def _row(name: str, clock_ns: float, counts: dict[str, Any], results: list[Placed]) -> dict[str, Any]:
     clocks = [result["fmax_mhz"] for result in results]
     best, used = max(results, key=lambda result: result["fmax_mhz"]), results[0]["used"]
     middle = median(clocks)
     return {
         "engine": name,
+        "ns": clock_ns,
         "LUT": used["TRELLIS_COMB"],
         "FF": used["TRELLIS_FF"],
         "MULT18X18D": used.get("MULT18X18D", 0),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from openhls import fingerprint
+from openhls import HlsError, fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh, versions
 from psconv.common.places import ENGINE, INCLUDE
@@ -36,16 +36,18 @@ PERIODIC: dict[str, Any] = {"support": "PSD1_P16"}
 BY_CHANNELS = PERIODIC | {"feed": "channels"}
 Kept = TypeVar("Kept")
 CLOCK_NS = {"ulx3s_85f": 6.4, "zcu104": 3.333}  # scheduled for, and asked of nextpnr
+_SLOWER, _PERIODS = 0.4, 10  # ns more, so many times, where HLS refuses a recurrence
 
 
 @dataclass(frozen=True)
 class Generated:
-    """An engine whose RTL and schedule.json lie in `folder`. key: of all that they depend on."""
+    """An engine whose RTL and schedule.json lie in `folder`, for the period clock_ns. key: of all that they depend on."""
 
     dataflow: Dataflow
     target: Target
     folder: Path
     key: str
+    clock_ns: float
 
     @property
     def shape(self) -> EngineShape:
@@ -88,11 +90,10 @@ class Generated:
     def placed(self, seed: int = 1) -> place_route.Placed:
         """After place and route."""
         self.netlist()
-        clock_ns = CLOCK_NS[self.target.name]
         return self._kept(
             f"placed_{seed}",
             lambda: place_route.route(
-                self.folder / "synthesised", self.rtl, self.top, self.target, clock_ns, seed=seed
+                self.folder / "synthesised", self.rtl, self.top, self.target, self.clock_ns, seed=seed
             ),
         )
 
@@ -113,7 +114,7 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     """The engine of a 3x3 layer of `channels` to `channels` channels and `size` x `size` pixels, as RTL.
 
     options: of `EngineShape`, over 8 bits; weights take the whole range, bits of sums are as many as proved. folder: of
-    a benchmark; engines lie beside it.
+    a benchmark; engines lie beside it. It is scheduled for the device's CLOCK_NS, or for the next period that HLS takes.
     """
     target = load_target(device)
     layer = {
@@ -137,13 +138,20 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     weights = rng.integers(low, -low, (channels, channels, 3, 3)) * widest.support.mask(channels, channels)
     bias = rng.integers(-1000, 1000, channels)
     shape = EngineShape(**layer | {"acc_bits": accumulator_bits(weights, bias, widest.in_bits)})
-    dataflow, clock_ns = single("generated", shape, weights, bias), CLOCK_NS[device]
+    dataflow, fastest = single("generated", shape, weights, bias), CLOCK_NS[device]
     sources = cpp.render(dataflow, shape.summary)
     here = folder.parent / "engines" / "_".join(map(str, (device, channels, size, *options.values())))
-    key = content_key(ENGINE, INCLUDE, fingerprint(), sources, target.openhls, clock_ns, versions(*HLS_PACKAGES))
+    key = content_key(ENGINE, INCLUDE, fingerprint(), sources, target.openhls, fastest, versions(*HLS_PACKAGES))
 
     def make() -> None:
-        compile_top(dataflow, here, sources, target=target.openhls, clock_ns=clock_ns)
+        for number in range(_PERIODS + 1):
+            try:
+                clock_ns = round(fastest + number * _SLOWER, 3)
+                compile_top(dataflow, here, sources, target=target.openhls, clock_ns=clock_ns)
+                return
+            except HlsError as error:
+                if "recurrence" not in str(error) or number == _PERIODS:
+                    raise
 
     unless_fresh(here / "schedule.json", key, make, here / "rtl", here / "ports.json")
-    return Generated(dataflow, target, here, key)
+    return Generated(dataflow, target, here, key, Synthesised(here).schedule["clock_ns"])

@@ -22,6 +22,7 @@ import heapq
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Literal
 
 from openhls.backend.storage import array_in_block
@@ -433,8 +434,10 @@ class _Attempt:
         outside = [self.slot(a) for n in component for a in self._operands(n) if a not in inside]
         first = max([s for s, _ in outside] + [self.minimum.get(n, 0) for n in component], default=0)
         order = self._ordered(component, inside)
-        for stage in (first, first + 1):
-            offsets, worst = self._offsets(order, inside, stage)
+        # It cannot be cut. `carry_out` is what routing takes on average: a clock that is in reach without it is tried.
+        bare = replace(self.target, carry_out=0.0)
+        for target, stage in product((self.target, bare), (first, first + 1)):
+            offsets, worst = self._offsets(order, inside, stage, target)
             if worst <= self.budget:
                 break
         else:
@@ -481,7 +484,9 @@ class _Attempt:
                         stack += [(a, False) for a in self._operands(node) if a in inside]
         return order
 
-    def _offsets(self, order: list[Node], inside: set[Node], stage: int) -> tuple[dict[Node, float], float]:
+    def _offsets(
+        self, order: list[Node], inside: set[Node], stage: int, target: Target
+    ) -> tuple[dict[Node, float], float]:
         """When each result is there if the recurrence is in this stage, and the longest path."""
         offsets: dict[Node, float] = {}
         worst = 0.0
@@ -502,7 +507,7 @@ class _Attempt:
                 worst = max(worst, start + self.target.issue)
             else:
                 probe = Node(node.op, node.width, self._operands(node), node.loc, **node.attrs)
-                offsets[node] = start + self.target.delay(probe)
+                offsets[node] = start + target.delay(probe)
                 worst = max(worst, offsets[node])
         for node in order:
             if node.op == "reg":
