@@ -54,9 +54,10 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             [_row(name, *made, found[name]) for name, made in zip(names, prepared, strict=True)],
             (
                 f"3x3 layer of {CHANNELS} to {CHANNELS} channels, {SIZE} x {SIZE} pixels,"
-                f" scheduled for and routed at {CLOCK_NS['ulx3s_85f']} ns, or the next period that HLS takes (ns), out of"
-                f" context. Slack of the median against {AIM_MHZ:g} MHz. LUT: TRELLIS_COMB, memories and carry chains included. Multiplier inputs, outputs,"
-                " block RAM outputs: blocks whose registers are in use; flip-flops saved by it.",
+                f" scheduled for and routed at {CLOCK_NS['ulx3s_85f']} ns, or the next period that HLS takes (ns), out"
+                f" of context. Slack of the median against {AIM_MHZ:g} MHz. LUT: TRELLIS_COMB, memories and carry"
+                " chains included. Multiplier inputs, outputs, block RAM outputs: blocks whose registers are in use;"
+                " flip-flops saved by it.",
             ),
         ),
         Table(

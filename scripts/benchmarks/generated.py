@@ -41,7 +41,7 @@ _SLOWER, _PERIODS = 0.4, 10  # ns more, so many times, where HLS refuses a recur
 
 @dataclass(frozen=True)
 class Generated:
-    """An engine whose RTL and schedule.json lie in `folder`, for the period clock_ns. key: of all that they depend on."""
+    """An engine whose RTL and schedule.json lie in `folder`. key: of all that they depend on. clock_ns: its period."""
 
     dataflow: Dataflow
     target: Target
@@ -114,7 +114,7 @@ def generate(channels: int, size: int, options: dict[str, Any], device: str, fol
     """The engine of a 3x3 layer of `channels` to `channels` channels and `size` x `size` pixels, as RTL.
 
     options: of `EngineShape`, over 8 bits; weights take the whole range, bits of sums are as many as proved. folder: of
-    a benchmark; engines lie beside it. It is scheduled for the device's CLOCK_NS, or for the next period that HLS takes.
+    a benchmark; engines lie beside it. It is scheduled for the device's CLOCK_NS, or the next period that HLS takes.
     """
     target = load_target(device)
     layer = {

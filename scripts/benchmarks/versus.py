@@ -71,7 +71,8 @@ _NOTES = (
     "LUT: cells. LC: yosys' estimate of the six-input sites that they come to (a LUT of one or two inputs beside one of"
     " at most five or four, or beside its like), with those that are memory or shift registers.",
     f"estimated MHz: {TARGET}, scheduled for {CLOCK_NS[TARGET]} ns, by the flow's delay model. ECP5 MHz: {PLACED},"
-    f" scheduled for {CLOCK_NS[PLACED]} ns, or the next period that HLS takes, placed and routed by nextpnr with seed 1: engines of the first layer.",
+    f" scheduled for {CLOCK_NS[PLACED]} ns, or the next period that HLS takes,"
+    " placed and routed by nextpnr with seed 1: engines of the first layer.",
 )
 
 
