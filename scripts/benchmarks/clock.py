@@ -135,5 +135,5 @@ def _estimate(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _stages(engine: Generated) -> int:
-    [pe] = [process for process in engine.schedule["processes"] if process["name"] == "pe"]
+    [pe] = [process for process in engine.schedule["processes"] if process["name"].endswith("_pe")]
     return int(pe["stages"])
