@@ -1,7 +1,6 @@
 """Calibrates the cost model of `psconv explore`: engines through HLS and yosys, then a fit of LUTs and flip-flops.
 
     python -m scripts.calibrate_costs --out out/calibration
-    python -m scripts.calibrate_costs series_7 --out out/calibration
 
 The engines are those of examples/layers and of ENGINES below. The result is
 pymodel/explore/calibration/TECHNOLOGY.yaml: every measurement, the coefficients fitted to them, and how far off the fit

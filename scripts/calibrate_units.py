@@ -1,7 +1,6 @@
 """Calibrates the cost model of what stands between the engines of a network: units through HLS and yosys, then fits.
 
     python -m scripts.calibrate_units --out out/calibration
-    python -m scripts.calibrate_units series_7 --out out/calibration
 
 The result is pymodel/explore/calibration/TECHNOLOGY_units.yaml: every measurement, of each type of unit the
 coefficients fitted to its own, and how far off the fit is for units that it has not seen.

@@ -25,7 +25,7 @@ from pymodel.common.bounds import Bounds
 from pymodel.common.files import write_text
 from pymodel.explore.costs import calibration
 from pymodel.explore.linear import Fit
-from pymodel.explore.technology import SERIES_7, ULTRASCALE_PLUS, Technology
+from pymodel.explore.technology import ULTRASCALE_PLUS, Technology
 from pymodel.explore.unit_costs import unit_calibration
 from pymodel.top.status import Status
 from pymodel.training.config import TrainConfig
@@ -132,7 +132,6 @@ CONTENTS: Mapping[str, Callable[[], str]] = {
     "info of a board": info_table,
     "registers of a board": register_table,
     "errors for UltraScale": lambda: cost_model_table(ULTRASCALE_PLUS),
-    "errors for the 7 series": lambda: cost_model_table(SERIES_7),
 }
 
 

@@ -37,8 +37,7 @@ class Technology:
 
 
 ULTRASCALE_PLUS = Technology("ultrascale_plus", ("zynq_uplus", "virtex_uplus"), LutRam(14, 7, 8), 27, "zcu104")
-SERIES_7 = Technology("series_7", ("zynq7000",), LutRam(6, 3, 4), 25, "pynq_z2")
-TECHNOLOGIES = {technology.name: technology for technology in (ULTRASCALE_PLUS, SERIES_7)}
+TECHNOLOGIES = {technology.name: technology for technology in (ULTRASCALE_PLUS,)}
 
 
 def technology_of(family: str) -> Technology:

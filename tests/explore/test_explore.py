@@ -278,7 +278,7 @@ def test_technologies_have_the_multipliers_of_their_devices():
     targets = [load_target(path.stem) for path in CONSTRAINTS.glob("*.yaml")]
     known = {family: one for one in TECHNOLOGIES.values() for family in one.families}
     of = [target for target in targets if target.family in known]
-    assert {target.family for target in of} == set(known) and len(of) >= 9
+    assert {target.family for target in of} == set(known) and len(of) >= 4
     assert all(max(target.multiplier) == known[target.family].multiplier_bits for target in of)
     assert all(technology_of(load_target(one.device).family) is one for one in TECHNOLOGIES.values())
 

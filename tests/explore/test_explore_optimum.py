@@ -73,7 +73,7 @@ def test_a_larger_sample_of_the_campaign(tmp_path):
 def test_the_campaign_sees_streams_that_are_left_out(monkeypatch, tmp_path):
     """The search believes that streams are free, as the engines alone; the enumeration knows better."""
     free = network_module.Streams(Cost(), {}, 0)
-    monkeypatch.setattr(network_module.Streams, "of", lambda dataflow: free)
+    monkeypatch.setattr(network_module.Streams, "of", lambda dataflow, technology: free)
     monkeypatch.setattr(network_module, "least_prices", lambda dataflow, interval, technology: [])
     with pytest.raises(Fault):
         for number in range(12):
