@@ -63,7 +63,7 @@ def streamed_sequences(shape: EngineShape) -> list[Sequence]:
 
 def weight_reads(shape: EngineShape) -> Int64:
     """int64 [rom_words]: the iterations of a streamed engine's processing element that read weights."""
-    return (shape.NB + np.arange(shape.rom_words)) * shape.pixel_sets
+    return _arrivals(shape) + np.arange(shape.rom_words) * shape.pixel_sets
 
 
 def feeder_sequences(shape: WindowShape) -> list[Sequence]:
@@ -267,14 +267,20 @@ def _output(shape: EngineShape) -> Sequence:
     )
 
 
+def _arrivals(shape: EngineShape) -> int:
+    """Iterations in which the windows of an image come; a single one comes in the first iteration of the nest."""
+    windows = shape.pixel_sets * shape.NB
+    return windows if windows > 1 else 0
+
+
 def _streamed_pe(shape: EngineShape) -> Sequence:
-    words = shape.pixel_sets * shape.NB
+    arrivals = _arrivals(shape)
     pixels, turn = np.arange(shape.pixel_sets), shape.fold * shape.pixel_sets * shape.round_sets
-    last_set = words + np.arange(1, shape.steps + 1) * turn - len(pixels)
+    last_set = arrivals + np.arange(1, shape.steps + 1) * turn - len(pixels)
     return Sequence(
         process="streamed_pe",
-        iterations=words + shape.steps * turn,
-        reads=np.arange(words),
+        iterations=arrivals + shape.steps * turn,
+        reads=np.arange(shape.pixel_sets * shape.NB),
         writes=(last_set[:, None] + pixels).ravel(),
     )
 

@@ -797,7 +797,7 @@ def test_a_chosen_network_is_built_as_predicted(tmp_path):
         kind: chosen[kind] for kind in ("DSP", "BRAM")
     }
     for kind in ("LUT", "FF"):  # units between the engines included
-        assert chosen[kind] == pytest.approx(built["resources"][kind], rel=0.08)
+        assert chosen[kind] == pytest.approx(built["resources"][kind], rel=0.15)
 
 
 def test_the_command_finds_the_best_use_of_multipliers():
