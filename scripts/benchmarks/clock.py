@@ -15,7 +15,7 @@ from psconv.common.parallel import in_workers
 from psconv.synthesis.critical_path import sentence
 from psconv.synthesis.place_route import Placed
 from scripts.benchmarks.frame import Table
-from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, Generated, generate
+from scripts.benchmarks.generated import BY_CHANNELS, CLOCK_NS, DENSE, PACKAGES, PERIODIC, generate
 
 __all__ = ["PACKAGES", "run"]
 AIM_MHZ = 150.0
@@ -83,7 +83,7 @@ def _prepare(name: str, folder: Path) -> tuple[float, dict[str, Any]]:
     """HLS and yosys: the period; which pipelines there are, and the registers that went into blocks."""
     engine = generate(CHANNELS, SIZE, ENGINES[name], "ulx3s_85f", folder)
     moved = engine.netlist()
-    return engine.clock_ns, {"stages of pe": _stages(engine), **moved}
+    return engine.clock_ns, {"stages of pe": engine.pe_stages, **moved}
 
 
 def _route(name: str, seed: int, folder: Path) -> Placed:
@@ -130,10 +130,5 @@ def _estimate(name: str, folder: Path) -> dict[str, Any]:
         "slowest process": engine.slowest["name"],
         "longest stage ns": engine.slowest["longest_stage_ns"],
         "estimated MHz": round(engine.estimated_mhz, 1),
-        "stages of pe": _stages(engine),
+        "stages of pe": engine.pe_stages,
     }
-
-
-def _stages(engine: Generated) -> int:
-    [pe] = [process for process in engine.schedule["processes"] if process["name"].endswith("_pe")]
-    return int(pe["stages"])

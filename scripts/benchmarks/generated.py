@@ -67,6 +67,12 @@ class Generated:
         return Synthesised(self.folder).rtl
 
     @property
+    def pe_stages(self) -> int:
+        """Pipeline stages of the processing element."""
+        [pe] = [process for process in self.schedule["processes"] if process["name"].endswith("_pe")]
+        return int(pe["stages"])
+
+    @property
     def slowest(self) -> dict[str, Any]:
         """The process with the longest stage, as schedule.json has it: what limits the clock by the flow's model."""
         processes: list[dict[str, Any]] = self.schedule["processes"]
