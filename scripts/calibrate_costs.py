@@ -26,7 +26,6 @@ from psconv.flow.hls import compile_top
 from psconv.flow.inputs import load_inputs
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
-from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.common.records import read_json, write_json
 from pymodel.explore.costs import fit
@@ -127,19 +126,11 @@ def configurations() -> dict[str, tuple[RunConfig, Path]]:
     return examples | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
 
 
-def measure(name: str, technology: Technology, out: Path) -> dict[str, Any] | None:
-    """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/TECHNOLOGY/NAME.json.
-
-    None: the technology's multipliers have no room for its products.
-    """
+def measure(name: str, technology: Technology, out: Path) -> dict[str, Any]:
+    """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/TECHNOLOGY/NAME.json."""
     config, path = configurations()[name]
     target = load_target(technology.device)
-    try:
-        [design] = make_designs(config, load_inputs(config, path).bundle, target)
-    except ConfigError as error:
-        if "packing" not in str(error):
-            raise
-        return None
+    [design] = make_designs(config, load_inputs(config, path).bundle, target)
     result = out / technology.name / f"{name}.json"
 
     def make() -> None:
@@ -161,7 +152,7 @@ def main() -> None:
     given = parser.parse_args()
     technology, names = TECHNOLOGIES[given.technology], list(configurations())
     found = in_workers(measure, [(name, technology, given.out) for name in names])
-    measured = {name: record for name, record in zip(names, found, strict=True) if record is not None}
+    measured = dict(zip(names, found, strict=True))
     command = f"python -m scripts.calibrate_costs {technology.name}"
     comment = f"# LUTs and flip-flops of engines: measurements and fit. Made by: {command}\n"
     data = fit(measured, technology)

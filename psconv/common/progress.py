@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 from rich import progress
 
@@ -13,18 +14,20 @@ FIRST, EVERY = 10.0, 30.0  # seconds to the first line, and from one to the next
 class Progress(progress.Progress):
     """rich's bars, which show nothing before the end where the output is no terminal: there, a line for each task."""
 
+    def __init__(self, *columns: progress.ProgressColumn, **options: Any) -> None:
+        super().__init__(*columns, **options)
+        self._ended, self._began = threading.Event(), time.monotonic()
+        self._writer = threading.Thread(target=self._write, daemon=True)
+
     def start(self) -> None:
         super().start()
-        self._ended, self._began = threading.Event(), time.monotonic()
         if not self.console.is_terminal:
-            self._writer = threading.Thread(target=self._write, daemon=True)
             self._writer.start()
 
     def stop(self) -> None:
-        if (ended := getattr(self, "_ended", None)) is not None and not ended.is_set():
-            ended.set()
-            if (writer := getattr(self, "_writer", None)) is not None:
-                writer.join()
+        self._ended.set()
+        if self._writer.is_alive():
+            self._writer.join()
         super().stop()
 
     def _write(self) -> None:

@@ -112,8 +112,8 @@ def multiplier_blocks(shape: EngineShape, technology: Technology) -> int:
 
 
 def fifo_half_blocks(depth: int, width: int) -> int:
-    """RAMB18 of a FIFO of openhls whose reader has time for a distributed memory."""
-    return half_blocks(depth - 1, width, True) if depth > _DIRECT_WORDS and fifo_in_block(depth, width) else 0
+    """RAMB18 of a FIFO of openhls; one word of it is in a register."""
+    return half_blocks(depth - 1, width, True) if fifo_in_block(depth, width) else 0
 
 
 @cache
@@ -133,10 +133,8 @@ def fifo_cost(depth: int, width: int, technology: Technology, direct: bool = Tru
     words = depth - 1  # behind the register
     pointer = (words - 1).bit_length()
     control = 5 * pointer + 5
-    if fifo_in_block(depth, width):
-        return Cost(
-            half_blocks=half_blocks(words, width, True), LUT=width + control, FF=2 * width + count + 2 * pointer + 3
-        )
+    if halves := fifo_half_blocks(depth, width):
+        return Cost(half_blocks=halves, LUT=width + control, FF=2 * width + count + 2 * pointer + 3)
     return Cost(LUT=technology.lut_ram.of(words, width) + width + control, FF=width + count + 3 * pointer + 2)
 
 

@@ -391,7 +391,7 @@ class _Pointers:
             if opcode == "and":
                 return 0 if 0 in powers else max(powers)
             if opcode in ("mul", "shl"):
-                return (_factor(definition) and _power_of_two(_factor(definition)) * max(1, powers[0])) or 1
+                return max(1, _power_of_two(_factor(definition)) * max(1, powers[0]))
             return gcd(*powers)
         if opcode in ("add", "sub"):
             return gcd(*[self._divisor(v, above, flag) for v in operands])
