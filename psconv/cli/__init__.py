@@ -56,6 +56,7 @@ for command in (
     counts.energy,
     hardware.explore,
     hardware.fits,
+    hardware.frontier,
     hardware.pack_weights,
     board.bitstream,
     board.flash,

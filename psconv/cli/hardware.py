@@ -62,14 +62,17 @@ def explore(
         number("--fps", bounds.FRAMES_PER_SECOND, "frames/s to reach with the least; none: as many as fit"),
     ] = None,
     device: Annotated[str | None, typer.Option(help="device of constraints/ instead of the configured")] = None,
-    budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
-    minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT, FF or URAM")] = "DSP",
+    budget: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND=AMOUNT or KIND=none over the device's; MB/s=AMOUNT: of streamed weights"),
+    ] = None,
+    minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT, FF, URAM, or traffic: of streamed weights")] = "DSP",
     maximise: Annotated[str | None, typer.Option(help="utilisation: of the lanes, at --fps or more")] = None,
     packing: Annotated[bool, typer.Option(help="outputs may share multipliers")] = True,
     channels: Annotated[bool, typer.Option(help="rings may lie in memories (feed: channels)")] = True,
     weights: Annotated[
         str | None,
-        typer.Option(help="rom or loaded; none: as configured, or loaded where nothing fits with ROMs"),
+        typer.Option(help="rom, loaded or streamed; none: as configured, or loaded where nothing fits with ROMs"),
     ] = None,
     clock: Clock = None,
     points: Annotated[int, number("--points", bounds.POINTS, "of the frontier")] = 8,
@@ -103,6 +106,34 @@ def explore(
     console.print(f"{exactness('DSP, BRAM, URAM', found.upper_bounds)}; LUT, FF estimates (docs/guide/explore.md)")
     for path in written:
         console.print(f"Written: {path}")
+
+
+def frontier(
+    bundles: Annotated[list[Path], typer.Argument(help="trained bundles of one data set, by psconv quantize")],
+    device: Annotated[str, typer.Option(help="device of constraints/")],
+    budget: Annotated[list[str] | None, typer.Option(help="KIND=AMOUNT or KIND=none over the device's")] = None,
+    minimise: Annotated[str, typer.Option(help="DSP, BRAM, LUT, FF or URAM: the least at the highest rate")] = "DSP",
+    clock: Clock = None,
+    out: Out = Path("out/frontier"),
+    as_json: Json = False,
+) -> None:
+    """Trained networks on one device: accuracy, frames per second, resources, and what others have published."""
+    from psconv.commands import frontier as frontiers
+
+    console = show.console(as_json)
+    show.keep(out)
+    with show.status(console, "frontier") as tell:
+        found = frontiers.frontier(bundles, device, out, clock, tuple(budget or ()), minimise, tell)
+    if as_json:
+        print(json_text(found.to_json()))
+        return
+    show.table(f"On {found.target.name}, {found.clock_ns:g} ns", found.rows, console, False)
+    if found.published:
+        show.table("Published by others, on their boards", found.peers, console, False)
+    for why in found.missing.values():
+        console.print(f"Left out: {why}")
+    console.print(frontiers.NOTE)
+    console.print(f"Written: {out / 'frontier.svg'}")
 
 
 def fits(

@@ -25,17 +25,22 @@ from pymodel.explore.constants import upper_bounds
 from pymodel.explore.costs import EXACT, KINDS, calibration
 from pymodel.explore.fitted import Fitted, fitted
 from pymodel.explore.limits import limits, no_faster
-from pymodel.explore.network import QUICK, UNLIMITED, Network, cheapest, fastest, top_shapes
+from pymodel.explore.network import QUICK, UNLIMITED, Network, allowed, cheapest, fastest, top_shapes
 from pymodel.explore.options import Option, Parallelism, most_multipliers, options
 from pymodel.explore.rates import cycles_at, rate
-from pymodel.explore.solve import AXES, Answer
+from pymodel.explore.solve import AXES, TRAFFIC, Answer
 from pymodel.explore.technology import Technology, technology_of
 from pymodel.explore.utilisation import lanes
 from pymodel.network.bundle import Bundle
 
 UTILISATION = "utilisation"
-ROM, LOADED = "rom", "loaded"  # the configuration's `weights`
+ROM, LOADED, STREAMED = "rom", "loaded", "streamed"  # the configuration's `weights`
+RATE = "MB/s"  # of weights that are streamed, as a budget
 NO_DASK = "--dask needs Dask: pip install -c requirements.lock -e '.[dask]'"
+
+
+class NothingFits(ConfigError):
+    """No choice fits the budgets, or none was found."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ class Request:
     """What is requested of the search. fps: frame rate to reach; None: the highest. budget: changes to the device's.
 
     maximise: UTILISATION: of the lanes, at `fps` or more; None: the frame rate, or nothing where one is given.
-    packing, channels: whether lanes may share multipliers, and rings lie in memories (feed: channels). weights: rom or
-    loaded; None: as the configuration says, or, where it says nothing, loaded where no choice fits with ROMs.
+    packing, channels: whether lanes may share multipliers, and rings lie in memories (feed: channels). weights: rom,
+    loaded, or streamed, which any layer may be where others have a ROM; None: as the configuration says, or, where it
+    says nothing, loaded where no choice fits with ROMs.
     """
 
     fps: float | None
@@ -82,13 +88,13 @@ class Exploration:
     network: str
     target: Target
     clock_ns: float
-    budget: dict[str, float]
+    budget: dict[str, float]  # of the solver: traffic in bytes a cycle
     minimise: str
     rows: list[Row]
     best: Fitted
     macs: dict[str, int]
     upper_bounds: list[str]  # layers that may take less
-    weights: str  # where they are: rom or loaded
+    weights: str  # where they are: rom, loaded or streamed
     limits: list[str]  # why the choice is no faster, where the highest rate was asked for
 
     def fps(self, interval: int) -> Decimal:
@@ -97,11 +103,11 @@ class Exploration:
     @property
     def layers(self) -> list[Row]:
         """The choice, a row for each layer. utilisation: of its lanes at the interval of the network."""
-        loaded = self.weights == LOADED
         return [
             {
                 "layer": name,
-                **{key: value for key, value in o.key._asdict().items() if key != "ultra_weights" or loaded},
+                **{key: value for key, value in o.key._asdict().items() if key in _keys(self.weights)},
+                **({"weights": _place(o), "bytes": o.cost.traffic} if self.weights == STREAMED else {}),
                 "lanes": o.lanes,
                 "cycles": o.cycles,
                 "utilisation": round(self.macs[name] / (o.lanes * self.best.interval), 4),
@@ -127,8 +133,30 @@ class Exploration:
             "lanes": width,
             "utilisation": round(macs / (width * best.interval), 5),
             **_whole(best.answer.cost.to_json()),
+            **self._traffic(best.answer, best.interval),
             **({} if bounds.amount is None else {f"least_{self.minimise}": bounds.amount}),
             "proof": self._proof(),
+        }
+
+    def _traffic(self, answer: Answer, interval: int) -> Row:
+        """Bytes of streamed weights a second, where there may be any."""
+        if self.weights != STREAMED:
+            return {}
+        return {RATE: round(answer.cost.traffic / (interval * self.clock_ns) * 1e3, 1)}
+
+    def row(self, network: Network, answer: Answer) -> Row:
+        """A point of the frontier."""
+        interval = network.interval(answer.chosen)
+        width = lanes(answer.chosen)
+        return {
+            "frames_per_second": self.fps(interval),
+            "cycles": interval,
+            "lanes": width,
+            "utilisation": round(sum(self.macs.values()) / (width * interval), 5),
+            **_whole(answer.cost.to_json()),
+            **self._traffic(answer, interval),
+            f"least_{self.minimise}": answer.bound,
+            "proof": ", ".join(_gap(self.minimise, answer, answer.bound)) or "optimal",
         }
 
     def _proof(self) -> str:
@@ -148,7 +176,8 @@ class Exploration:
             "network": self.network,
             "device": self.target.name,
             "clock_ns": self.clock_ns,
-            "budget": self.budget,
+            "budget": {kind: most for kind, most in self.budget.items() if kind != TRAFFIC}
+            | ({RATE: round(self.budget[TRAFFIC] / self.clock_ns * 1e3, 6)} if TRAFFIC in self.budget else {}),
             "minimise": self.minimise,
             "weights": self.weights,
             "exact": list(EXACT),
@@ -173,10 +202,6 @@ def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda t
     config = load(path)
     if config.layer:
         raise ConfigError(f"{path}: layer: must be left out, explore balances the layers of a bundle or a network")
-    if config.weights == "streamed" or any(one.weights == "streamed" for one in config.layers.values()):
-        raise ConfigError(
-            f"{path}: weights: must be rom or loaded, got streamed; explore knows no costs of weights from outside"
-        )
     if request.minimise not in AXES:
         raise ConfigError(f"--minimise: must be one of {', '.join(AXES)}, got {request.minimise!r}")
     if request.maximise not in (None, UTILISATION):
@@ -192,7 +217,7 @@ def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda t
             f"{key}: must be at least {least:g} ns (the fastest process by openhls' delay model of {target.name}), "
             f"got {clock_ns:g} ns"
         )
-    budget = budgets(target, request.budget)
+    budget = budgets(target, request.budget, clock_ns)
     try:
         bundle = load_bundle(config, path)
     except ConfigError as error:
@@ -203,7 +228,7 @@ def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda t
     refused: list[str] = []
     for weights in _places(config, request):
         try:
-            network = explored(bundle, path, budget, request, technology, weights == LOADED, tell)
+            network = explored(bundle, path, budget, request, technology, weights, tell)
         except ConfigError as error:
             if not refused:
                 raise
@@ -215,7 +240,7 @@ def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda t
         refused.append(_why_not(network, budget, interval, target, request.fps))
     if best is None:
         loaded = [f"with weights: {LOADED}: {one}" for one in refused[1:] if one != refused[0]]
-        raise ConfigError("; ".join([*refused[:1], *loaded]))
+        raise NothingFits("; ".join([*refused[:1], *loaded]))
     macs = {name: shape.macs for name, shape in network.shapes.items()}
     slow = limits(network, best.answer, budget) if interval is None and request.maximise is None else []
     less = [] if network.loaded else upper_bounds(network.dataflow(best.answer.chosen))
@@ -228,19 +253,25 @@ def explore(path: Path, request: Request, tell: Callable[[str], None] = lambda t
 def _places(config: RunConfig, request: Request) -> tuple[str, ...]:
     """Where weights may be, in the order in which it is tried."""
     if request.weights is not None:
-        if request.weights not in (ROM, LOADED):
-            raise ConfigError(f"--weights: must be {ROM} or {LOADED}, got {request.weights!r}")
+        if request.weights not in (ROM, LOADED, STREAMED):
+            raise ConfigError(f"--weights: must be {ROM}, {LOADED} or {STREAMED}, got {request.weights!r}")
         return (request.weights,)
+    if any(layer.weights == STREAMED for layer in config.layers.values()):
+        return (STREAMED,)
     return (config.weights,) if "weights" in config.model_fields_set else (ROM, LOADED)
 
 
-def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
-    """The device's budgets with KIND=AMOUNT over them; KIND=none lifts one. Raises ConfigError."""
+def budgets(target: Target, changes: Sequence[str], clock_ns: float) -> dict[str, float]:
+    """The device's budgets with KIND=AMOUNT over them; KIND=none lifts one. Raises ConfigError.
+
+    Of streamed weights KIND is MB/s, which become bytes a cycle of TRAFFIC.
+    """
+    kinds = (*KINDS, RATE)
     budget: dict[str, float] = dict(target.budgets.model_dump())
     for change in changes:
         kind, _, amount = change.partition("=")
-        if kind not in KINDS:
-            raise ConfigError(f"--budget: must be KIND=AMOUNT with KIND one of {', '.join(KINDS)}, got {change!r}")
+        if kind not in kinds:
+            raise ConfigError(f"--budget: must be KIND=AMOUNT with KIND one of {', '.join(kinds)}, got {change!r}")
         if amount == "none":
             budget.pop(kind, None)
             continue
@@ -249,6 +280,8 @@ def budgets(target: Target, changes: Sequence[str]) -> dict[str, float]:
         except ValueError:
             raise ConfigError(f"--budget: {kind}: must be a number or 'none', got {amount!r}") from None
         BUDGET.check(budget[kind], f"--budget {change}")
+    if RATE in budget:
+        budget[TRAFFIC] = budget.pop(RATE) * clock_ns / 1e3
     return budget
 
 
@@ -263,7 +296,8 @@ def write_config(found: Exploration, path: Path, out: Path, request: Request) ->
     if "bundle" in data:
         data["bundle"] = os.path.relpath(path.parent / data["bundle"], out)
     data |= {"top": "network", "target": found.target.name, "clock_ns": found.clock_ns}
-    keys = [key for key in (*Parallelism._fields, "lanes") if key != "ultra_weights" or found.weights == LOADED]
+    keys = [*_keys(found.weights), "lanes", *(["weights"] if found.weights == STREAMED else [])]
+    data.pop("weights", None)
     if found.weights == LOADED:
         data["weights"] = LOADED
     data["layers"] = {row["layer"]: {key: row[key] for key in keys} for row in found.layers}
@@ -272,6 +306,16 @@ def write_config(found: Exploration, path: Path, out: Path, request: Request) ->
     write_text(result, text)
     load(result)  # what `psconv run` will do
     return result
+
+
+def _keys(weights: str) -> list[str]:
+    """The keys of a layer that are chosen."""
+    skipped = {"streamed"} if weights == LOADED else {"streamed", "ultra_weights"}
+    return [key for key in Parallelism._fields if key not in skipped]
+
+
+def _place(option: Option) -> str:
+    return STREAMED if option.key.streamed else ROM
 
 
 def plot(found: Exploration, out: Path) -> list[Path]:
@@ -312,13 +356,14 @@ def explored(
     budget: Mapping[str, float],
     request: Request,
     technology: Technology,
-    loaded: bool = False,
+    weights: str = ROM,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Network:
     """The options of each engine of a bundle's top, which `path` configures. Raises ConfigError.
 
-    technology: of the device. loaded: with weights in RAM. tell: how far it is.
+    technology: of the device. weights: ROM, LOADED or STREAMED. tell: how far it is.
     """
+    loaded, streamed = weights == LOADED, weights == STREAMED
     try:
         shapes = top_shapes(bundle, technology.multiplier_bits, loaded)
     except ConfigError as error:
@@ -329,7 +374,7 @@ def explored(
         )
     distinct = list({shape.model_dump_json(): shape for shape in shapes.values()}.values())
     calls = [
-        (shape, most_multipliers(shape, budget.get("DSP")), technology, request.packing, request.channels)
+        (shape, most_multipliers(shape, budget.get("DSP")), technology, request.packing, request.channels, streamed)
         for shape in distinct
     ]
     lists = evaluate(
@@ -362,7 +407,7 @@ def _frontier(network: Network, found: Exploration, request: Request, tell: Call
     )
     if best.bounds.amount is not None:
         answers.append(best.answer)
-    rows = [_row(network, found, answer) for answer in answers if answer.choice is not None]
+    rows = [found.row(network, answer) for answer in answers if answer.choice is not None]
     return sorted(rows, key=lambda row: row["cycles"])
 
 
@@ -382,23 +427,9 @@ def _cycles_at_fewest_multipliers(found: Sequence[Option]) -> int:
     return min((option.multipliers, option.cycles) for option in found)[1]
 
 
-def _row(network: Network, found: Exploration, answer: Answer) -> Row:
-    interval = network.interval(answer.chosen)
-    width = lanes(answer.chosen)
-    return {
-        "frames_per_second": found.fps(interval),
-        "cycles": interval,
-        "lanes": width,
-        "utilisation": round(sum(found.macs.values()) / (width * interval), 5),
-        **_whole(answer.cost.to_json()),
-        f"least_{found.minimise}": answer.bound,
-        "proof": ", ".join(_gap(found.minimise, answer, answer.bound)) or "optimal",
-    }
-
-
 def _gap(resource: str, answer: Answer, bound: float) -> list[str]:
     """How far above a bound an answer is, if it is."""
-    found = answer.cost.to_json()[resource]
+    found = answer.cost.in_units[AXES.index(resource)]
     if found <= bound:
         return []
     return [f"{resource} within {found / bound - 1:.2%}" if bound else f"{resource} within {found:,g}"]
@@ -409,6 +440,7 @@ def _why_not(
 ) -> str:
     """Why nothing fits: each resource of which the engines alone have too much even at its own least."""
     cycles = UNLIMITED if interval is None else interval
+    most = allowed(budget, cycles)
     name, at = network.bundle.network.name, "" if fps is None else f" at {fps:,.10g} frames/s"
     reasons = []
     for kind in AXES:
@@ -426,8 +458,8 @@ def _why_not(
                     *slow,
                 )
             )
-        if kind in budget and least.bound > budget[kind]:
-            reasons.append(f"{kind}: {least.bound:,g} at least, {budget[kind]:,g} there")
+        if kind in most and least.bound > most[kind]:
+            reasons.append(f"{kind}: {least.bound:,g} at least, {most[kind]:,g} there")
     lift = "--budget KIND=none lifts a budget"
     if not reasons and not cheapest(network, budget, cycles, "DSP", ties=False, enough=True).proved:
         return (

@@ -87,6 +87,27 @@ def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Fi
     return figure
 
 
+def accuracy_frontier(
+    ours: Sequence[tuple[str, float, float, bool]], peers: Sequence[tuple[str, float, float]], title: str
+) -> Figure:
+    """Accuracy in percent over frames per second. ours: name, frames/s, accuracy, whether another is better in both."""
+    figure, axes = _axes(7.6, 4.8, title)
+    for name, fps, accuracy, dominated in ours:
+        colour = "#b9c2cc" if dominated else "#2f6fb0"
+        axes.scatter([fps], [accuracy], color=colour, s=32, zorder=3)
+        axes.annotate(name, (fps, accuracy), xytext=(5, 4), textcoords="offset points", fontsize=7, color=colour)
+    best = sorted((fps, accuracy) for _, fps, accuracy, dominated in ours if not dominated)
+    axes.plot([fps for fps, _ in best], [accuracy for _, accuracy in best], color="#2f6fb0", linewidth=0.9)
+    for name, fps, accuracy in peers:
+        axes.scatter([fps], [accuracy], color="#e08a3c", marker="^", s=32, zorder=3)
+        axes.annotate(name, (fps, accuracy), xytext=(5, -9), textcoords="offset points", fontsize=7, color="#a05a1c")
+    axes.set_xscale("log")
+    axes.set_xlabel("frames/s")
+    axes.set_ylabel("% of the test images")
+    axes.margins(x=0.18, y=0.12)
+    return figure
+
+
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]  # sizes and values by name
 
 

@@ -180,6 +180,21 @@ def streamed_interval(shape: EngineShape) -> int:
     return interval(processes, links | {chain[-2].process: Link(STAGES, STREAMED_SUMS_DEPTH)})
 
 
+@lru_cache(maxsize=64)
+def waits_for_windows(shape: EngineShape) -> int:
+    """Cycles of an image in which the processing element of a streamed engine waits for windows, beside its iterations.
+
+    Sums are taken at once here. How they are sent can only make an image longer (`streamed_interval`), as can fewer
+    steps and folds, in which the feeders have less time to be ahead.
+    """
+    *feeders, pe, _ = streamed_sequences(shape)
+    names = [IN_PORT, *(feeder.process for feeder in feeders), OUT_PORT]
+    processes = [sequence.on(*names[at : at + 2]) for at, sequence in enumerate((*feeders, pe))]
+    depths = streamed_depths(shape)
+    links = {feeder.process: Link(FEEDER_STAGES, depths[_WORDS[feeder.process]]) for feeder in feeders}
+    return interval(processes, links) - pe.iterations
+
+
 def _least(enough: Callable[[int], bool]) -> int:
     """The least number from 1 up that is enough; all above it are. Small ones take the fewest trials."""
     high = 1

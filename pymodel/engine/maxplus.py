@@ -61,8 +61,9 @@ class Link:
 class Timeline:
     """Issue times of the iterations of several images that access a stream; between them nothing can wait.
 
-    iteration, time: int64, of these events. accesses: which events access each stream. lead: issue stages
-    before the last one, in which times are counted.
+    iteration, time: int64, of these events. accesses: which events access each stream, a slice where they follow each
+    other: what passes millions of weights on has many, in every cycle. lead: issue stages before the last one, in which
+    times are counted.
     """
 
     def __init__(self, runs: Sequence[Process], lead: int = 0):
@@ -73,11 +74,13 @@ class Timeline:
         self.process = runs[0]
         self.iteration = np.concatenate([begin + events[id(run)] for begin, run in zip(begins, runs, strict=False)])
         self.accesses = {
-            stream: np.concatenate(
-                [
-                    first + np.searchsorted(events[id(run)], (run.reads | run.writes)[stream])
-                    for first, run in zip(firsts, runs, strict=False)
-                ]
+            stream: _in_a_row(
+                np.concatenate(
+                    [
+                        first + np.searchsorted(events[id(run)], (run.reads | run.writes)[stream])
+                        for first, run in zip(firsts, runs, strict=False)
+                    ]
+                )
             )
             for stream in self.process.reads | self.process.writes
         }
@@ -105,11 +108,19 @@ class Timeline:
 
         True if that changed any time.
         """
-        events = self.accesses[stream][first : first + len(times)]
-        late = times > self.time[events]
-        if not late.any():
-            return False
-        self.time[events[late]] = times[late]
+        events = self.accesses[stream]
+        if isinstance(events, slice):
+            begin = events.start + first
+            accessed = self.time[begin : begin + len(times)]
+            if not (times > accessed).any():
+                return False
+            np.maximum(accessed, times, out=accessed)
+        else:
+            events = events[first : first + len(times)]
+            late = times > self.time[events]
+            if not late.any():
+                return False
+            self.time[events[late]] = times[late]
         self.time = self.iteration + np.maximum.accumulate(self.time - self.iteration)
         return True
 
@@ -140,6 +151,13 @@ class Orbit(Timeline):
         late = self.time - self.iteration  # ascending; the next image's first iteration follows this one's last
         self.time = self.iteration + np.maximum(late, late[-1] + self.process.iterations - self.period)
         return True
+
+
+def _in_a_row(events: Int64) -> slice | Int64:
+    """Ascending numbers, as a slice where none between them is missing."""
+    if len(events) and int(events[-1]) - int(events[0]) == len(events) - 1:
+        return slice(int(events[0]), int(events[-1]) + 1)
+    return events
 
 
 def _events(run: Process) -> Int64:

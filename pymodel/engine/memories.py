@@ -266,9 +266,9 @@ def tap_memory(shape: EngineShape, number: int) -> Memory:
     return Memory(f"taps_{number}", 2 << (shape.pieces - 1).bit_length(), shape.in_bits, True)
 
 
-def totals(shape: EngineShape, lut_ram: LutRam) -> Totals:
-    """What all `memories` of an engine take, whatever its ROMs hold."""
-    found = [(memory, 1) for memory in _but_taps(shape, None)]
+def totals(shape: EngineShape, lut_ram: LutRam, streamed: bool = False) -> Totals:
+    """What all `memories` of an engine take, whatever its ROMs hold. streamed: `streamed_memories`."""
+    found = [(memory, 1) for memory in (streamed_memories(shape) if streamed else _but_taps(shape, None))]
     if shape.pieces > 1:  # many, all alike
         found.append((tap_memory(shape, 0), ring_places(shape)))
     return Totals(

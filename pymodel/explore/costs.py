@@ -8,7 +8,7 @@ calibration/TECHNOLOGY.yaml keeps both.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -39,13 +39,17 @@ _STREAM_BITS = 10  # of a byte at a port: TDATA, TKEEP and TSTRB
 
 @dataclass(frozen=True)
 class Cost:
-    """Resources. half_blocks: RAMB18, of which a block RAM (36 kbit) is two. URAM: weights that are loaded, no ROM."""
+    """Resources. half_blocks: RAMB18, of which a block RAM (36 kbit) is two. URAM: weights that are loaded, no ROM.
+
+    traffic: bytes of weights that are streamed, an image.
+    """
 
     DSP: int = 0
     half_blocks: int = 0
     LUT: int = 0
     FF: int = 0
     URAM: int = 0
+    traffic: int = 0
 
     @property
     def BRAM(self) -> float:
@@ -63,11 +67,17 @@ class Cost:
         return Cost(*map(max, self.vector, other.vector))
 
     @property
-    def vector(self) -> tuple[int, int, int, int, int]:
+    def vector(self) -> tuple[int, int, int, int, int, int]:
         """The integers that the solver works with."""
-        return self.DSP, self.half_blocks, self.LUT, self.FF, self.URAM
+        return self.DSP, self.half_blocks, self.LUT, self.FF, self.URAM, self.traffic
+
+    @property
+    def in_units(self) -> tuple[float, ...]:
+        """The same in units of each: block RAMs in place of halves."""
+        return self.DSP, self.BRAM, self.LUT, self.FF, self.URAM, self.traffic
 
     def to_json(self) -> dict[str, float]:
+        """What a device has; `traffic` is none of it."""
         return {"DSP": self.DSP, "BRAM": self.BRAM, "LUT": self.LUT, "FF": self.FF, "URAM": self.URAM}
 
 
@@ -145,7 +155,7 @@ def known_cost(shape: EngineShape, technology: Technology) -> Cost:
     return Cost(
         half_blocks=memory.half_blocks,
         LUT=memory.luts + sum(fifo.LUT for fifo in fifos) + constants,
-        FF=memory.registers + _history_registers(shape) + sum(fifo.FF for fifo in fifos),
+        FF=memory.registers + history_registers(shape) + sum(fifo.FF for fifo in fifos),
         URAM=memory.ultras,
     )
 
@@ -158,7 +168,7 @@ def _fifos(shape: EngineShape, technology: Technology) -> list[Cost]:
     cycles = _set_cycles(shape)
     several = [
         (_window_bits(shape), max(_REFILL, FEEDER_STAGES + shape.NB - 1) > cycles),
-        (_column_bits(shape), _pauses(shape) >= cycles),
+        (column_bits(shape), _pauses(shape) >= cycles),
         (shape.sums_bits, True),
         (shape.out_words.word_bits, True),
     ]
@@ -174,7 +184,7 @@ def port_cost(shape: EngineShape, technology: Technology) -> Cost:
 
 def lut_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what the logic of an engine is made of, memory aside."""
-    column = _column_bits(shape)
+    column = column_bits(shape)
     carries, sums = shape.round_sets * shape.fold > 1, shape.sums_bits
     return {
         "engine": 1,
@@ -194,7 +204,7 @@ def lut_features(shape: EngineShape) -> dict[str, int]:
 def ff_features(shape: EngineShape) -> dict[str, int]:
     """Bits of what an engine keeps in flip-flops, those of its memories and FIFOs aside."""
     product, plain = shape.multipliers * _product_bits(shape), shape.packing == 1
-    column = 0 if _history_in_registers(shape) else _column_bits(shape)  # while the history is read
+    column = 0 if _history_in_registers(shape) else column_bits(shape)  # while the history is read
     return {
         "engine": 1,
         "words": column + has_columns(shape) * shape.in_words.word_bits,
@@ -236,7 +246,8 @@ def _history_in_registers(shape: EngineShape) -> bool:
     return has_columns(shape) and shape.NB * shape.pieces == 1
 
 
-def _history_registers(shape: EngineShape) -> int:
+def history_registers(shape: EngineShape) -> int:
+    """Flip-flops of a history of columns that is no memory."""
     return kept_columns(shape) * shape.kernel * shape.piece_bits * _history_in_registers(shape)
 
 
@@ -249,7 +260,8 @@ def _ring_bits(shape: EngineShape) -> int:
     return _window_bits(shape) if shape.pieces == 1 and shape.round_steps * shape.fold > 1 else 0
 
 
-def _column_bits(shape: EngineShape) -> int:
+def column_bits(shape: EngineShape) -> int:
+    """Bits of what a feeder's stream of columns carries; 0 where there is none."""
     return shape.Tx * shape.kernel * shape.piece_bits if has_columns(shape) else 0
 
 
@@ -346,12 +358,27 @@ def _field_bits(shape: EngineShape) -> int:
 def fit(measured: Mapping[str, Mapping[str, Any]], technology: Technology) -> dict[str, Any]:
     """The content of calibration/TECHNOLOGY.yaml: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"} was measured."""
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
-    luts = [record["LUT"] for record in measured.values()]
-    ffs = [record["FF"] for record in measured.values()]
     known = [known_cost(shape, technology) + port_cost(shape, technology) for shape in shapes]
+    return fitted_model(measured, technology, known, lut_features, ff_features)
+
+
+def fitted_model(
+    measured: Mapping[str, Mapping[str, Any]],
+    technology: Technology,
+    known: Sequence[Cost],
+    luts: Callable[[EngineShape], Mapping[str, int]],
+    ffs: Callable[[EngineShape], Mapping[str, int]],
+) -> dict[str, Any]:
+    """The content of a `Calibration`. known: of each engine what needs no fit; luts, ffs: the features of an engine."""
+    shapes, records = [EngineShape(**record["shape"]) for record in measured.values()], list(measured.values())
+
+    def fitted(kind: str, features: Callable[[EngineShape], Mapping[str, int]]) -> dict[str, Any]:
+        totals, offsets = [record[kind] for record in records], [int(cost.to_json()[kind]) for cost in known]
+        return fit_linear([features(shape) for shape in shapes], totals, offsets).model_dump()
+
     return {
         "technology": technology.name,
-        "LUT": fit_linear([lut_features(shape) for shape in shapes], luts, [cost.LUT for cost in known]).model_dump(),
-        "FF": fit_linear([ff_features(shape) for shape in shapes], ffs, [cost.FF for cost in known]).model_dump(),
+        "LUT": fitted("LUT", luts),
+        "FF": fitted("FF", ffs),
         "measured": {name: dict(record) for name, record in measured.items()},
     }

@@ -19,11 +19,22 @@ from pymodel.engine.packing import EngineShape
 from pymodel.engine.shape_of import engine_shape
 from pymodel.explore.costs import Cost
 from pymodel.explore.options import Option, pareto
-from pymodel.explore.solve import AXES, LANES, Answer, Combination, Price, Problem, amount, in_units, minimise
+from pymodel.explore.solve import (
+    AXES,
+    LANES,
+    TRAFFIC,
+    Answer,
+    Combination,
+    Price,
+    Problem,
+    amount,
+    in_units,
+    minimise,
+)
 from pymodel.explore.streams import inner_half_blocks, least_prices, regions, streams_cost
 from pymodel.explore.technology import Technology
 from pymodel.network.bundle import Bundle
-from pymodel.top.cycles import processes, slowest
+from pymodel.top.cycles import processes
 from pymodel.top.dataflow import Dataflow, build
 from pymodel.top.packets import loadable
 
@@ -72,11 +83,12 @@ class Network:
     def dataflow(self, choice: Mapping[str, Option]) -> Dataflow:
         """The network with its layers built so."""
         shapes = {name: option.key.of(self.shapes[name]) for name, option in choice.items()}
-        return build(self.bundle, shapes, self.loaded)
+        streamed = [name for name, option in choice.items() if option.key.streamed]
+        return build(self.bundle, shapes, self.loaded, streamed)
 
     def interval(self, choice: Mapping[str, Option]) -> int:
         """Cycles between two images in steady state."""
-        return slowest(self.dataflow(choice)).iterations
+        return self.dataflow(choice).interval
 
     def streams(self, choice: Mapping[str, Option]) -> Streams:
         """What the streams of a choice take; it is computed once for all that differ in packing alone."""
@@ -96,7 +108,9 @@ class Streams:
 
     @classmethod
     def of(cls, dataflow: Dataflow, technology: Technology) -> Streams:
-        inner = {layer: inner_half_blocks(shape) for layer, shape in dataflow.shapes.items()}
+        inner = {
+            layer: inner_half_blocks(shape, layer in dataflow.streamed) for layer, shape in dataflow.shapes.items()
+        }
         accesses = sum(len(at) for one in processes(dataflow) for at in (*one.reads.values(), *one.writes.values()))
         return cls(streams_cost(dataflow, technology), inner, accesses)
 
@@ -167,9 +181,9 @@ class _Search:
     """The rounds of `cheapest`: what is known so far, the best choice, and a bound that none can beat."""
 
     def __init__(self, network: Network, budget: Mapping[str, float], interval: int, resource: str, effort: Effort):
-        self.network, self.budget, self.interval, self.resource = network, budget, interval, resource
+        self.network, self.budget, self.interval, self.resource = network, allowed(budget, interval), interval, resource
         self.effort = effort
-        self.problem = Problem(network.options, budget)
+        self.problem = Problem(network.options, self.budget)
         self.slower: set[int] = set()
         self.best: Answer | None = None
         self.bound = 0.0
@@ -223,10 +237,10 @@ class _Search:
             if answer.choice is None:
                 return answer
             dataflow = self.network.dataflow(answer.choice)
-            cuts = conflicts(dataflow, self.interval)
+            cuts = conflicts(dataflow, answer.choice, self.interval)
             if not cuts:
                 return answer
-            self.slower |= {one.iterations for one in processes(dataflow) if one.iterations > self.interval}
+            self.slower |= {unit.interval for unit in dataflow.units if unit.interval > self.interval}
             self.problem = replace(self.problem, cuts=(*self.problem.cuts, *cuts))
 
     def _spent(self) -> bool:
@@ -351,6 +365,23 @@ def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
     return low
 
 
-def conflicts(dataflow: Dataflow, interval: int) -> list[Combination]:
-    """The combinations of words that make a unit between engines slower than `interval`."""
-    return [region.where for region in regions(dataflow) if region.iterations > interval]
+def allowed(budget: Mapping[str, float], interval: int) -> dict[str, float]:
+    """A budget for images that are `interval` cycles apart: what it has of traffic is bytes a cycle."""
+    found = dict(budget)
+    if TRAFFIC in found and interval < UNLIMITED:
+        found[TRAFFIC] *= interval
+    else:
+        found.pop(TRAFFIC, None)
+    return found
+
+
+def conflicts(dataflow: Dataflow, choice: Mapping[str, Option], interval: int) -> list[Combination]:
+    """What makes a unit slower than `interval`: combinations of words around those between engines, a streamed engine.
+
+    The cycles of an option whose weights are streamed are the least that it takes.
+    """
+    slow = [region.where for region in regions(dataflow) if region.iterations > interval]
+    for layer, engine in dataflow.streamed.items():
+        if engine.interval > interval:
+            slow.append({(layer, "timing"): choice[layer].trait("timing")})
+    return slow

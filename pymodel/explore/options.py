@@ -11,14 +11,21 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, product
 from operator import le
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pymodel.common.errors import ConfigError
-from pymodel.engine.cycles import feeder_sequences, pe_iterations, sequences
+from pymodel.engine.cycles import (
+    feeder_sequences,
+    pe_iterations,
+    sequences,
+    streamed_sequences,
+    waits_for_windows,
+)
 from pymodel.engine.memories import Memory
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.products import most_products
 from pymodel.explore.costs import Cost, engine_cost, in_blocks
+from pymodel.explore.streamed_costs import streamed_cost
 from pymodel.explore.technology import Technology
 from pymodel.top.dataflow import Form, forms
 
@@ -39,15 +46,23 @@ class Parallelism(NamedTuple):
     R: int = 1
     Tx: int = 1
     ultra_weights: bool = False
+    streamed: bool = False  # `weights: streamed` of a layer; no key of EngineShape
+
+    @property
+    def of_engine(self) -> dict[str, Any]:
+        """The keys of EngineShape."""
+        return {key: value for key, value in self._asdict().items() if key != "streamed"}
 
     def of(self, shape: EngineShape) -> EngineShape:
         """The engine of a shape with this parallelism, which must be legal."""
-        return shape.model_copy(update=self._asdict())
+        return shape.model_copy(update=self.of_engine)
 
 
 @dataclass(frozen=True)
 class Option:
     """One way to build a layer. cycles: an image takes in steady state, iterations of the engine's slowest process.
+
+    Where weights are streamed that is the least: how sums are sent may take more (Network.interval knows).
 
     lanes: multiply-accumulates in each cycle; multipliers: hardware multipliers that make them, those of scales aside.
     words: what the units around it depend on, the forms of its input and output words.
@@ -84,7 +99,7 @@ def engines(shape: EngineShape, multipliers: int, packing: bool = True, channels
 
     def legal(parallelism: Parallelism) -> EngineShape | None:
         try:
-            return EngineShape(**(fields | parallelism._asdict()))
+            return EngineShape(**(fields | parallelism.of_engine))
         except ConfigError:
             return None
 
@@ -151,15 +166,23 @@ def most_multipliers(shape: EngineShape, blocks: float | None) -> int:
 
 
 def options(
-    shape: EngineShape, multipliers: int, technology: Technology, packing: bool = True, channels: bool = True
+    shape: EngineShape,
+    multipliers: int,
+    technology: Technology,
+    packing: bool = True,
+    channels: bool = True,
+    streamed: bool = False,
 ) -> list[Option]:
-    """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored."""
+    """All options of a layer: its `engines` with their cycles and costs. The shape's own parallelism is ignored.
+
+    streamed: also with weights that come from outside, wherever windows come whole.
+    """
     # The feeder depends on the channels of a word, on feed and Tx alone.
     feeders: dict[tuple[int, str, int], int] = {}
     outputs: dict[tuple[int, int, int], int] = {}  # and the output process on To, R and Tx: one engine tells for all
     found = []
     for engine in engines(shape, multipliers, packing, channels):
-        key = Parallelism(*(getattr(engine, name) for name in Parallelism._fields))
+        key = Parallelism(*(getattr(engine, name) for name in Parallelism._fields[:-1]))
         feeder, output = (engine.in_channels_per_beat, key.feed, key.Tx), (key.To, key.R, key.Tx)
         if feeder not in feeders:
             feeders[feeder] = max(sequence.iterations for sequence in feeder_sequences(engine))
@@ -170,7 +193,19 @@ def options(
             own = key._replace(ultra_weights=place.ultra_weights)
             cost = engine_cost(place, technology)
             found.append(Option(own, engine.lanes, engine.multipliers, cycles, cost, forms(engine)))
+        if streamed and engine.pieces == 1:
+            found.append(_streamed(engine, key._replace(streamed=True), feeders[feeder], technology))
     return found
+
+
+def _streamed(engine: EngineShape, key: Parallelism, feeder: int, technology: Technology) -> Option:
+    """An engine with its weights streamed. feeder: cycles of its feeder."""
+    *_, pe, output = streamed_sequences(engine)
+    # Fewest waits: with the most steps and folds that go with what the feeder moves.
+    slow = Parallelism(1, key.Tb, engine.N * key.Tb if key.Tx == 1 else 1, Tx=key.Tx).of(engine)
+    cycles = max(feeder, output.iterations, pe.iterations + waits_for_windows(slow))
+    cost = streamed_cost(engine, technology)
+    return Option(key, engine.lanes, engine.multipliers, cycles, cost, forms(engine))
 
 
 def _places(engine: EngineShape) -> list[EngineShape]:

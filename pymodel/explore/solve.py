@@ -17,10 +17,11 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from pymodel.common.arrays import Bool, Floats
 from pymodel.common.errors import InternalError
-from pymodel.explore.costs import Cost
+from pymodel.explore.costs import KINDS, Cost
 from pymodel.explore.options import Option, Trait, pareto
 
-AXES = ("DSP", "BRAM", "LUT", "FF", "URAM")  # of Cost.vector
+TRAFFIC = "traffic"
+AXES = (*KINDS, TRAFFIC)  # of Cost.vector
 LANES = "lanes"  # what the utilisation is of: no resource, but it can be minimised like one
 Combination = Mapping[tuple[str, Trait], Hashable]  # (layer, trait of its option) -> what that is
 

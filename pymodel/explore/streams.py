@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from openhls.backend.storage import DISTRIBUTED_BITS, DISTRIBUTED_DEPTH
 
-from pymodel.engine.cycles import STAGES, stream_depths
+from pymodel.engine.cycles import STAGES, stream_depths, streamed_depths
 from pymodel.engine.packing import EngineShape
 from pymodel.engine.windows import WindowShape, span
 from pymodel.explore.costs import Cost, fifo_cost, fifo_half_blocks
@@ -21,7 +21,7 @@ from pymodel.explore.technology import Technology
 from pymodel.explore.unit_costs import unit_cost
 from pymodel.top.cycles import stream_depths_between
 from pymodel.top.dataflow import Dataflow, forms
-from pymodel.top.units import EngineUnit, LoaderUnit, PoolUnit, Stream, Unit
+from pymodel.top.units import EngineUnit, LoaderUnit, PoolUnit, Stream, StreamedEngineUnit, Unit
 
 _RETURN = STAGES + 2  # cycles from a credit's use to its return at least, with which depths are computed
 
@@ -80,7 +80,7 @@ def streams_cost(dataflow: Dataflow, technology: Technology) -> Cost:
     for unit in dataflow.units:
         engine = isinstance(unit, EngineUnit)
         if isinstance(unit, EngineUnit):
-            cost += Cost(half_blocks=inner_half_blocks(unit.shape))
+            cost += Cost(half_blocks=inner_half_blocks(unit.shape, isinstance(unit, StreamedEngineUnit)))
         else:
             cost += unit_cost(unit, technology)
         if isinstance(unit, PoolUnit):
@@ -109,9 +109,9 @@ def least_prices(dataflow: Dataflow, interval: int, technology: Technology) -> l
     return found
 
 
-def inner_half_blocks(shape: EngineShape) -> int:
-    """RAMB18 of the streams inside an engine. Those of columns are deep where windows come channel by channel."""
-    fifos = _feeder_fifos(stream_depths(shape), shape, shape.piece_bits)
+def inner_half_blocks(shape: EngineShape, streamed: bool = False) -> int:
+    """RAMB18 of the feeder's streams in an engine. Those of columns are deep where windows come channel by channel."""
+    fifos = _feeder_fifos(streamed_depths(shape) if streamed else stream_depths(shape), shape, shape.piece_bits)
     return sum(fifo_half_blocks(depth, width) for depth, width in fifos)
 
 

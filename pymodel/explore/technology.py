@@ -31,6 +31,11 @@ class Technology:
         return _CALIBRATION / f"{self.name}.yaml"
 
     @property
+    def streamed_calibration(self) -> Path:
+        """The file of the model of engines whose weights are streamed; not every technology has one."""
+        return _CALIBRATION / f"{self.name}_streamed.yaml"
+
+    @property
     def unit_calibration(self) -> Path:
         """The file of the models of the units between them."""
         return _CALIBRATION / f"{self.name}_units.yaml"

@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 
 from pymodel.common.errors import ConfigError
-from pymodel.explore.costs import engine_cost
+from pymodel.explore.costs import Cost, engine_cost
 from pymodel.explore.fitted import fitted
-from pymodel.explore.network import Network, top_shapes
+from pymodel.explore.network import Network, allowed, top_shapes
 from pymodel.explore.options import Option, options
 from pymodel.explore.rates import cycles_at, rate
-from pymodel.explore.solve import AXES
+from pymodel.explore.solve import AXES, TRAFFIC
+from pymodel.explore.streamed_costs import streamed_cost
 from pymodel.explore.streams import streams_cost
 from pymodel.explore.technology import ULTRASCALE_PLUS
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.topology import Conv, Shape, Weighted
 from pymodel.network.topology import Network as Layers
-from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import build
 from scripts.hunt.campaign import Campaign, Case, Declined, Fault
 
@@ -61,6 +61,7 @@ class Explore(Campaign):
                 "layers": [],
                 "seed": int(rng.integers(1 << 30)),
                 "multipliers": int(rng.choice([2, 8, 1 << 16])),
+                "streamed": bool(rng.random() < 0.3),
             }
             shapes: dict[str, Shape] = {"input": tuple(case["input"])}
             for at in range(int(rng.integers(1, 6))):
@@ -87,7 +88,8 @@ class Explore(Campaign):
             )
         most = max(1, int(_CHOICES ** (1 / len(shapes))))
         lists = {
-            name: _some(options(shape, case["multipliers"], technology), most, rng) for name, shape in shapes.items()
+            name: _some(options(shape, case["multipliers"], technology, streamed=case["streamed"]), most, rng)
+            for name, shape in shapes.items()
         }
         if not all(lists.values()):
             raise Declined("a layer without an option of so few multipliers")
@@ -112,6 +114,8 @@ class Explore(Campaign):
                     yield case | {"layers": [*case["layers"][:at], one, *case["layers"][at + 1 :]]}
         if case["multipliers"] > 2:
             yield case | {"multipliers": 2}
+        if case["streamed"]:
+            yield case | {"streamed": False}
 
 
 CAMPAIGN = Explore()
@@ -200,11 +204,19 @@ def _every(bundle: Bundle, network: Network) -> Iterator[Priced]:
     for picks in itertools.product(*network.options.values()):
         keys = tuple(option.key for option in picks)
         shapes = {name: key.of(network.shapes[name]) for name, key in zip(network.options, keys, strict=True)}
-        dataflow = build(bundle, shapes)
-        engines = (engine_cost(shape, network.technology) for shape in shapes.values())
+        streamed = [name for name, key in zip(network.options, keys, strict=True) if key.streamed]
+        dataflow = build(bundle, shapes, streamed=streamed)
+        engines = (
+            (streamed_cost if name in streamed else engine_cost)(shape, network.technology)
+            for name, shape in shapes.items()
+        )
         cost = sum(engines, streams_cost(dataflow, network.technology))
-        amounts = cost.to_json() | {"cycles": slowest(dataflow).iterations, "lanes": dataflow.lanes}
+        amounts = _amounts(cost) | {"cycles": dataflow.interval, "lanes": dataflow.lanes}
         yield Priced(keys, amounts)
+
+
+def _amounts(cost: Cost) -> dict[str, float]:
+    return dict(zip(AXES, cost.in_units, strict=True))
 
 
 def _ask(network: Network, every: list[Priced], rng: np.random.Generator) -> None:
@@ -214,7 +226,13 @@ def _ask(network: Network, every: list[Priced], rng: np.random.Generator) -> Non
     budget = {kind: max(0.0, near[kind] + float(rng.choice([0, 0, 0, -1, 3]))) for kind in kinds}
     cycles = None if rng.random() < 0.4 else int(near["cycles"]) + int(rng.choice([0, 0, -1, 5]))
     resource, utilised = str(rng.choice(AXES)), bool(rng.random() < 0.25)
-    legal = [one for one in every if one.keeps(budget) and (cycles is None or one.amounts["cycles"] <= cycles)]
+    if TRAFFIC in budget:  # bytes a cycle; at a rate that is looked for they decide with the cycles
+        if cycles is None or utilised:
+            del budget[TRAFFIC]
+        else:
+            budget[TRAFFIC] /= cycles
+    limits = allowed(budget, cycles) if cycles is not None else budget
+    legal = [one for one in every if one.keeps(limits) and (cycles is None or one.amounts["cycles"] <= cycles)]
 
     def goal(amounts: dict[str, float]) -> tuple[float, ...]:
         if utilised:
@@ -232,7 +250,7 @@ def _ask(network: Network, every: list[Priced], rng: np.random.Generator) -> Non
     built = next((one for one in legal if one.keys == keys), None)
     if built is None:
         raise Fault("wrong", f"{question}: the choice {keys} breaks a limit")
-    told = found.answer.cost.to_json() | {"cycles": found.interval}
+    told = _amounts(found.answer.cost) | {"cycles": found.interval}
     if any(built.amounts[kind] != amount for kind, amount in told.items()):
         raise Fault("wrong", f"{question}: promised {told}, built {built.amounts}")
     best = min(goal(one.amounts) for one in legal)

@@ -44,6 +44,7 @@ COMMANDS = [
     "sweep",
     "explore",
     "fits",
+    "frontier",
     "pack-weights",
     "board",
     "bitstream",

@@ -404,7 +404,7 @@ def test_options_of_groups(groups, cout, Rs):
     }
     assert {(key.To, key.R, key.Tb) for key in found} == keys and len(keys) >= 4
     for key, option in found.items():
-        engine = legal(shape, **key._asdict())
+        engine = legal(shape, **key.of_engine)
         assert option.cycles == max(sequence.iterations for sequence in sequences(engine))
         assert (option.lanes, option.cost) == (engine.lanes, engine_cost(engine, TECHNOLOGY))
         assert engine.lanes * option.cycles >= shape.macs

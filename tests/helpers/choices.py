@@ -9,22 +9,29 @@ from pymodel.explore.costs import Cost, engine_cost
 from pymodel.explore.network import Network, top_shapes
 from pymodel.explore.options import Option, options
 from pymodel.explore.solve import total
+from pymodel.explore.streamed_costs import streamed_cost
 from pymodel.explore.streams import streams_cost
 from pymodel.explore.technology import ULTRASCALE_PLUS
 from pymodel.network.bundle import Bundle
-from pymodel.top.cycles import slowest
 from pymodel.top.dataflow import Dataflow
 
 TECHNOLOGY = ULTRASCALE_PLUS
 
 
 def explored(
-    bundle: Bundle, multipliers: int = 1 << 16, packing: bool = True, channels: bool = True, loaded: bool = False
+    bundle: Bundle,
+    multipliers: int = 1 << 16,
+    packing: bool = True,
+    channels: bool = True,
+    loaded: bool = False,
+    streamed: bool = False,
 ) -> Network:
     """A network with all its options; alike layers share theirs."""
     shapes = top_shapes(bundle, TECHNOLOGY.multiplier_bits, loaded)
     distinct = {shape.model_dump_json(): shape for shape in shapes.values()}
-    found = {key: options(shape, multipliers, TECHNOLOGY, packing, channels) for key, shape in distinct.items()}
+    found = {
+        key: options(shape, multipliers, TECHNOLOGY, packing, channels, streamed) for key, shape in distinct.items()
+    }
     ways = {name: found[shape.model_dump_json()] for name, shape in shapes.items()}
     return Network(bundle, shapes, ways, TECHNOLOGY, loaded)
 
@@ -37,12 +44,15 @@ def built(network: Network) -> Iterator[tuple[tuple[Option, ...], int, Cost]]:
         key = tuple(option.trait("timing") for option in picks)
         if key not in known:
             dataflow = network.dataflow(dict(zip(network.options, picks, strict=True)))
-            known[key] = slowest(dataflow).iterations, streams_cost(dataflow, network.technology)
+            known[key] = dataflow.interval, streams_cost(dataflow, network.technology)
         cycles, streams = known[key]
         yield picks, cycles, total(picks) + streams
 
 
 def cost_of(dataflow: Dataflow) -> Cost:
     """What the model says of a network as built: engines, and what stands between them."""
-    engines = (engine_cost(shape, TECHNOLOGY) for shape in dataflow.shapes.values())
+    engines = (
+        streamed_cost(shape, TECHNOLOGY) if layer in dataflow.streamed else engine_cost(shape, TECHNOLOGY)
+        for layer, shape in dataflow.shapes.items()
+    )
     return sum(engines, streams_cost(dataflow, TECHNOLOGY))

@@ -1,0 +1,123 @@
+"""Calibrates the cost model of engines whose weights are streamed: networks of one layer through HLS and yosys, a fit.
+
+    python -m scripts.calibrate_streamed --out out/calibration
+
+The result is pymodel/explore/calibration/TECHNOLOGY_streamed.yaml: every measurement, the coefficients fitted to them,
+and how far off the fit is for engines that it has not seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from openhls import fingerprint
+
+from psconv.common.fresh import content_key, unless_fresh
+from psconv.common.parallel import in_workers
+from psconv.common.places import ENGINE, INCLUDE
+from psconv.flow.hls import compile_top
+from psconv.synthesis.resources import synthesise
+from psconv.synthesis.targets import load_target
+from pymodel.common.files import write_text
+from pymodel.common.records import read_json, write_json
+from pymodel.explore.network import top_shapes
+from pymodel.explore.streamed_costs import fit_streamed
+from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
+from pymodel.network.random_bundle import random_bundle
+from pymodel.network.topology import Conv, InputSpec, Network
+from pymodel.top.cpp import render
+from pymodel.top.dataflow import Dataflow, build
+
+LAYER = "layer"
+
+
+def layer_alone(
+    cin: int, cout: int, size: int, support: str, bits: int = 8, kernel: int = 3, stride: int = 1, **parallelism: Any
+) -> tuple[Network, int, dict[str, Any]]:
+    """A network of one convolution of size x size pixels, bits of its weights and activations, To, R, Tx, ..."""
+    layer = Conv(
+        name=LAYER,
+        input="input",
+        out_channels=cout,
+        kernel=kernel,
+        padding=kernel // 2,
+        stride=stride,
+        support=support,
+        relu=True,
+    )
+    pixels = InputSpec(channels=cin, height=size, width=size)
+    return Network(name=LAYER, input=pixels, layers=[layer], output=LAYER), bits, parallelism
+
+
+# Few pixels and many, windows in block RAM and in look-up tables, folds, several rotations, outputs, blocks, pixels.
+ENGINES = {
+    "plain": layer_alone(64, 64, 4, "PSD1_P16"),
+    "large_image": layer_alone(32, 32, 16, "PSD1_P16"),
+    "one_pixel": layer_alone(128, 10, 1, "dense", kernel=1, Tb=4, To=2),
+    "pointwise": layer_alone(64, 128, 4, "dense", kernel=1, To=4, Tb=4),
+    "pointwise_fold": layer_alone(64, 64, 8, "dense", kernel=1, To=2, Tb=16, fold=2),
+    "two_blocks": layer_alone(64, 64, 4, "PSD1_P16", Tb=2, fold=2),
+    "two_outputs": layer_alone(64, 64, 8, "PSD1_P16", To=2),
+    "stride": layer_alone(32, 64, 8, "PSD1_P16", stride=2, fold=2),
+    "p8": layer_alone(32, 64, 4, "PSD4_P8"),
+    "p9": layer_alone(36, 72, 6, "PS1_P9", Tb=2),
+    "dense": layer_alone(16, 32, 8, "dense", To=4, Tb=4, fold=3),
+    "rotations_4": layer_alone(64, 64, 4, "PSD1_P16", R=4),
+    "rotations_16": layer_alone(32, 64, 4, "PSD1_P16", R=16),
+    "rotations_8_fold": layer_alone(32, 32, 8, "PSD2_P8", R=8, fold=4),
+    "packed": layer_alone(64, 64, 4, "PSD1_P16", To=2, packing=2),
+    "packed_wide": layer_alone(64, 128, 4, "PSD1_P16", To=4, R=4, packing=2),
+    "packed_4_bits": layer_alone(32, 64, 8, "PSD1_P8", 4, To=4, packing=4),
+    "packed_dense": layer_alone(32, 32, 4, "dense", To=4, Tb=4, fold=2, packing=2),
+    "two_pixels": layer_alone(32, 32, 8, "PSD1_P16", Tx=2, R=2),
+    "two_pixels_packed": layer_alone(32, 32, 8, "PSD1_P16", Tx=2, R=4, packing=2),
+    "five_bits": layer_alone(32, 48, 6, "PSD2_P8", 5, R=2),
+}
+
+
+def dataflow_of(name: str, technology: Technology) -> Dataflow:
+    """The network of one streamed engine."""
+    network, bits, parallelism = ENGINES[name]
+    bundle = random_bundle(network, 1, bits, bits)
+    shape = top_shapes(bundle, technology.multiplier_bits)[LAYER]
+    fields = {key: getattr(shape, key) for key in type(shape).model_fields}
+    return build(bundle, {LAYER: type(shape)(**(fields | parallelism))}, streamed=[LAYER])
+
+
+def measure(name: str, technology: Technology, out: Path) -> dict[str, Any]:
+    """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/TECHNOLOGY/streamed/NAME.json."""
+    dataflow, target = dataflow_of(name, technology), load_target(technology.device)
+    result = out / technology.name / "streamed" / f"{name}.json"
+    sources = render(dataflow, name)
+
+    def make() -> None:
+        with tempfile.TemporaryDirectory(prefix="psconv_calibrate_") as temporary:
+            made = compile_top(dataflow, Path(temporary), sources, target=target.openhls, clock_ns=target.clock_ns)
+            write_json(result, synthesise(made.rtl, dataflow.top, target))
+
+    unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), sources, target.model_dump()), make)
+    total = read_json(result)["total"]
+    shape = dataflow.shapes[LAYER].model_dump(exclude_defaults=True)
+    return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("technology", nargs="?", default=ULTRASCALE_PLUS.name, choices=TECHNOLOGIES)
+    parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
+    given = parser.parse_args()
+    technology = TECHNOLOGIES[given.technology]
+    found = in_workers(measure, [(name, technology, given.out) for name in ENGINES])
+    measured = dict(zip(ENGINES, found, strict=True))
+    command = f"python -m scripts.calibrate_streamed {technology.name}"
+    comment = f"# LUTs and flip-flops of engines with streamed weights: measurements and fit. Made by: {command}\n"
+    data = fit_streamed(measured, technology)
+    write_text(technology.streamed_calibration, comment + yaml.safe_dump(data, sort_keys=False, width=118))
+
+
+if __name__ == "__main__":
+    main()
