@@ -25,6 +25,7 @@ from pymodel.common.bounds import Bounds
 from pymodel.common.files import write_text
 from pymodel.explore.costs import calibration
 from pymodel.explore.linear import Fit
+from pymodel.explore.streamed_costs import streamed_calibration
 from pymodel.explore.technology import ULTRASCALE_PLUS, Technology
 from pymodel.explore.unit_costs import unit_calibration
 from pymodel.top.status import Status
@@ -108,6 +109,9 @@ def cost_model_table(technology: Technology) -> str:
     engines, units = calibration(technology), unit_calibration(technology)
     kinds = [("engines", len(engines.measured), engines.LUT, engines.FF)]
     counts = Counter(record["function"] for record in units.measured.values())
+    if technology.streamed_calibration.exists():
+        streamed = streamed_calibration(technology)
+        kinds.append(("engines, weights streamed", len(streamed.measured), streamed.LUT, streamed.FF))
     kinds += [(f"`{name}`", counts[name], fit.LUT, fit.FF) for name, fit in units.units.items()]
     rows = (
         [name, str(count), *(f"{error} %" for fit in fits for error in _errors(fit))] for name, count, *fits in kinds
