@@ -431,7 +431,7 @@ def test_whatever_an_engine_can_be_is_an_option(cin, cout, support, bits, kernel
         data.draw(st.sampled_from([WINDOWS, CHANNELS])),
         data.draw(st.sampled_from([1, 2, 3, 4, 8, 16])),
     )
-    engine = legal(shape, **drawn._asdict())
+    engine = legal(shape, **drawn.of_engine)
     found = [parallelism(e) for e in engines(shape, 1 << 16)]
     assert len(set(found)) == len(found)
     if engine is None:
@@ -541,7 +541,7 @@ def test_the_solver_equals_exhaustive_search(lists, budget, interval, resource, 
         assert answer.choice is None
         return
     assert tuple(answer.cost.vector[at] for at in order) == min(legal)
-    assert answer.bound == answer.cost.to_json()[resource]
+    assert answer.bound == answer.cost.in_units[AXES.index(resource)]
 
 
 @settings(max_examples=30, deadline=None)
@@ -865,7 +865,9 @@ def test_a_single_layer_has_nothing_to_explore():
 
 def test_budgets_of_the_device_can_be_changed_and_lifted():
     target = explore.load_target("zcu104")
-    assert explore.budgets(target, ("DSP=10", "BRAM=none")) == {"LUT": 230400, "FF": 460800, "DSP": 10, "URAM": 96}
+    device = {"LUT": 230400, "FF": 460800, "DSP": 10, "URAM": 96}
+    assert explore.budgets(target, ("DSP=10", "BRAM=none"), 4.0) == device
+    assert explore.budgets(target, ("DSP=10", "BRAM=none", "MB/s=1000"), 4.0) == device | {"traffic": 4.0}
 
 
 def test_a_cluster_without_dask_is_explained(monkeypatch):
