@@ -830,7 +830,7 @@ def test_the_same_exploration_gives_the_same_file(tmp_path):
         (["--budget", "DSP"], "--budget: DSP: must be a number or 'none', got ''"),
         (["--budget", "GPU=3"], "KIND one of"),
         (["--budget", "BRAM=lots"], "--budget: BRAM: must be a number or 'none', got 'lots'"),
-        (["--minimise", "SRL"], "--minimise: must be one of DSP, BRAM, LUT, FF, URAM, got 'SRL'"),
+        (["--minimise", "SRL"], "--minimise: must be one of DSP, BRAM, LUT, FF, URAM, traffic, got 'SRL'"),
         (["--maximise", "speed"], "--maximise: must be 'utilisation', got 'speed'"),
         (["--fps", "1e9"], "--fps: must be at most one frame per clock cycle"),
         (["--fps", "290000", "--budget", "DSP=20"], "no folding"),
