@@ -185,5 +185,5 @@ def test_where_weights_cannot_lie(keys: dict[str, Any], told: str, tmp_path: Pat
 
 def test_a_place_that_there_is_not(tmp_path: Path) -> None:
     path = configured(tmp_path, small(), target="zcu104")
-    with pytest.raises(ConfigError, match="--weights: must be rom or loaded, got 'streamed'"):
-        explore.explore(path, request(weights="streamed"))
+    with pytest.raises(ConfigError, match="--weights: must be rom, loaded or streamed, got 'flash'"):
+        explore.explore(path, request(weights="flash"))
