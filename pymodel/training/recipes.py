@@ -58,7 +58,7 @@ class Average:
                 self.values[name].copy_(value)
 
     def keep(self, parameter: torch.Tensor, mask: torch.Tensor) -> None:
-        """Of a parameter's average, only what `mask`, bool of its shape, marks: the rest starts anew from zero."""
+        """A parameter's average keeps what `mask`, bool of its shape, marks; the rest starts anew from zero."""
         for name, value in self.network.named_parameters():
             if value is parameter:
                 self.values[name].masked_fill_(~mask, 0)

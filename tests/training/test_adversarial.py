@@ -27,7 +27,7 @@ from pymodel.datasets.splits import load_dataset  # noqa: E402
 from pymodel.golden import model as golden  # noqa: E402
 from pymodel.network.bundle import Bundle  # noqa: E402
 from pymodel.network.supports import MaskSupport, Support, make_support  # noqa: E402
-from pymodel.network.topology import Conv  # noqa: E402
+from pymodel.network.topology import Conv, InputSpec, Network  # noqa: E402
 from pymodel.network.zoo import apply_variant, digits, sparse_convs  # noqa: E402
 from pymodel.nn.build import NetworkModule, nonzero_weights  # noqa: E402
 from pymodel.training import checkpoint  # noqa: E402
@@ -486,20 +486,51 @@ def test_two_processes_rewire_alike(tmp_path: Path) -> None:
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
 
 
+@pytest.fixture(scope="module")
+def taps_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Of a short training whose taps have moved."""
+    folder = tmp_path_factory.mktemp("taps")
+    train(TAPS, folder / "run", overrides=(*SHORT, "data.validation=0", "adversarial=null", "epochs=4"))
+    assert sum(record["moved"] for record in log_of(folder / "run")) > 0
+    quantise(folder / "run", folder / "b.yaml")
+    return Bundle.load(folder / "b.yaml")
+
+
+def run_exactly(bundle: Bundle, folder: Path, psconv: Any, **settings: Any) -> None:
+    """Golden model, C++ and RTL give the same integers: `psconv run` and `psconv csim` compare them all."""
+    bundle.save(folder / "b.yaml")
+    config = {"psconv": 1, "bundle": "b.yaml", **settings}
+    (folder / "run.yaml").write_text(yaml_text(config, 110))
+    for command in ("run", "csim"):
+        code, _, error = psconv(command, str(folder / "run.yaml"), "--out", str(folder / "out"))
+        assert code == 0, error
+    code, said, error = psconv("compare", str(folder / "out" / "golden"), str(folder / "out" / "cosim"), "--json")
+    assert code == 0 and json.loads(said), error
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_network_rewired_on_taps_runs_as_rtl(tmp_path: Path, psconv: Any) -> None:
-    """Golden model, C++ and RTL: the same integers, with taps where training has put them."""
-    run = tmp_path / "run"
-    train(TAPS, run, overrides=(*SHORT, "data.validation=0", "epochs=4"))
-    assert sum(record["moved"] for record in log_of(run)) > 0
-    quantise(run, tmp_path / "b.yaml")
-    supports = [conv.support for conv in Bundle.load(tmp_path / "b.yaml").network.layers if isinstance(conv, Conv)]
+def test_a_layer_rewired_on_taps_runs_as_rtl(taps_bundle: Bundle, tmp_path: Path, psconv: Any) -> None:
+    """One trained layer as a network of its own."""
+    layer = taps_bundle.network.layer("conv2")
+    assert isinstance(layer, Conv) and isinstance(layer.support, dict) and "taps" in layer.support
+    conv = Conv(**{**layer.model_dump(), "input": "input"})
+    source = InputSpec(channels=16, height=4, width=3)
+    formats = {"input": taps_bundle.formats["conv1"], "conv2": taps_bundle.formats["conv2"]}
+    single = Bundle(
+        network=Network(name="single", input=source, layers=[conv], output="conv2"),
+        formats=formats,
+        weight_formats={"conv2": taps_bundle.weight_formats["conv2"]},
+        weights={"conv2": taps_bundle.weights["conv2"]},
+        biases={"conv2": taps_bundle.biases["conv2"]},
+        scales={},
+    )
+    run_exactly(single, tmp_path, psconv, images={"count": 3}, stalls={"images": 2, "input": 0.3, "output": 0.3})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_network_rewired_on_taps_runs_as_rtl(taps_bundle: Bundle, tmp_path: Path, psconv: Any) -> None:
+    supports = [conv.support for conv in taps_bundle.network.layers if isinstance(conv, Conv)]
     assert any(isinstance(support, dict) and "taps" in support for support in supports)
-    config = {"psconv": 1, "bundle": "b.yaml", "top": "network", "images": {"source": "digits", "count": 2}}
-    (tmp_path / "run.yaml").write_text(yaml_text(config, 110))
-    for command in ("run", "csim"):
-        code, _, error = psconv(command, str(tmp_path / "run.yaml"), "--out", str(tmp_path / "out"))
-        assert code == 0, error
-    code, _, error = psconv("compare", str(tmp_path / "out" / "golden"), str(tmp_path / "out" / "cosim"))
-    assert code == 0, error
+    run_exactly(taps_bundle, tmp_path, psconv, top="network", images={"source": "digits", "count": 2})
