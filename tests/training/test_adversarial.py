@@ -384,6 +384,29 @@ def test_the_best_epoch_has_its_own_supports(tmp_path: Path, monkeypatch: pytest
     assert right == pytest.approx(result.test_accuracy)
 
 
+MODEL = """
+from torch import nn
+
+
+def make():
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(512, 10),
+    )
+"""
+
+
+def test_a_module_of_the_users_own_is_attacked(tmp_path: Path) -> None:
+    (tmp_path / "my_model.py").write_text(MODEL)
+    network = f"network={{python: {tmp_path / 'my_model.py'}:make, variant: PS2_P6}}"
+    options = (*SHORT, network, "rewire=null", "adversarial.epsilon=0.3")
+    result = train(TAPS, tmp_path / "run", overrides=options)
+    assert result.fgsm_accuracy is not None and result.pgd_accuracy is not None
+    assert result.pgd_accuracy < result.test_accuracy
+    done = quantise(tmp_path / "run", tmp_path / "b.yaml")
+    assert done is not None and done.pgd_accuracy is not None and done.pgd_accuracy < done.fixed_accuracy
+
+
 def test_adamw_rewires_too(tmp_path: Path) -> None:
     result = train(TAPS, tmp_path / "run", overrides=(*SHORT, "adversarial=null", "optimiser={name: adamw, lr: 0.01}"))
     assert result.method == "rewired taps" and log_of(tmp_path / "run")[0]["moved"] > 0
