@@ -14,6 +14,8 @@ torch = pytest.importorskip("torch")
 from pymodel.common.arrays import all_but_smallest  # noqa: E402
 from pymodel.common.errors import ConfigError  # noqa: E402
 from pymodel.counts.complexity import complexity  # noqa: E402
+from pymodel.engine.cycles import sequences, stream_depths  # noqa: E402
+from pymodel.engine.packing import EngineShape  # noqa: E402
 from pymodel.network.supports import MaskSupport, Support, make_support  # noqa: E402
 from pymodel.network.topology import Conv  # noqa: E402
 from pymodel.network.zoo import apply_variant, digits, resnet8, sparse_convs  # noqa: E402
@@ -319,3 +321,22 @@ def test_a_support_moves_and_its_new_weights_are_zero() -> None:
 def test_residual_networks_are_rewired_in_the_layers_of_a_variant() -> None:
     network, layers = first_network(resnet8(), "taps", "PSD2_P8", None, 0)
     assert layers == sparse_convs(resnet8()) and network == apply_variant(resnet8(), "PSD2_P8")
+
+
+@pytest.mark.parametrize("parallelism", [{}, {"To": 2}, {"R": 4}, {"Tx": 2}, {"fold": 2}], ids=str)
+def test_taps_that_moved_cost_what_they_did(parallelism: dict[str, int]) -> None:
+    """Weights, lanes, cycles and stream depths of an engine go by how many taps its variants have, not by which."""
+    before, rng = Support.parse("PSD2_P8", 3), np.random.default_rng(0)
+    after = moved_taps(before.table(), rng.random((8, 9)), rng.random((8, 9)), 0.8)
+    moved_support = Support.custom([np.flatnonzero(taps).tolist() for taps in after], 3)
+    assert moved_support.taps != before.taps
+    shapes = [
+        EngineShape(
+            cin=12, cout=16, height=8, width=8, kernel=3, support=support, in_bits=8, weight_bits=8, out_bits=8,
+            relu=True, shift=4, acc_bits=20, **parallelism,
+        )
+        for support in (before, moved_support)
+    ]  # fmt: skip
+    one, two = ((shape.lanes, sequences(shape), stream_depths(shape)) for shape in shapes)
+    assert one == two
+    assert before.weights(16, 12) == moved_support.weights(16, 12)
