@@ -337,6 +337,10 @@ def test_taps_that_moved_cost_what_they_did(parallelism: dict[str, int]) -> None
         )
         for support in (before, moved_support)
     ]  # fmt: skip
-    one, two = ((shape.lanes, sequences(shape), stream_depths(shape)) for shape in shapes)
-    assert one == two
+    timing = [
+        [(process.iterations, process.reads.tolist(), process.writes.tolist()) for process in sequences(shape)]
+        for shape in shapes
+    ]
+    assert timing[0] == timing[1] and len(timing[0]) > 2
+    assert shapes[0].lanes == shapes[1].lanes and stream_depths(shapes[0]) == stream_depths(shapes[1])
     assert before.weights(16, 12) == moved_support.weights(16, 12)
