@@ -511,7 +511,7 @@ def test_two_processes_rewire_alike(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def taps_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Of a short training whose taps have moved."""
+    """A short training whose taps have moved, quantised."""
     folder = tmp_path_factory.mktemp("taps")
     train(TAPS, folder / "run", overrides=(*SHORT, "data.validation=0", "adversarial=null", "epochs=4"))
     assert sum(record["moved"] for record in log_of(folder / "run")) > 0
