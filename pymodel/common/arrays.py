@@ -20,3 +20,14 @@ Floats: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.integer[Any]]  # of any width, signed or not
 Reals: TypeAlias = NDArray[np.floating[Any]]  # of any precision
 Array: TypeAlias = NDArray[Any]  # of elements that are still to be checked, or of a record type
+
+
+def all_but_smallest(scores: Floats, gone: int) -> Bool:
+    """bool [n]: all but the `gone` smallest of scores [n]; of equal ones the first go first. No score may be NaN."""
+    if not gone:
+        return np.ones(len(scores), bool)
+    least = np.partition(scores, gone - 1)[gone - 1]  # the largest that goes
+    stays: Bool = scores > least
+    ties = np.flatnonzero(scores == least)
+    stays[ties[gone - np.count_nonzero(scores < least) :]] = True
+    return stays

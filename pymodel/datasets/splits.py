@@ -37,7 +37,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set in memory. Pixel p is the real value (p - zero_point) * 2**-input_format.frac."""
+    """A data set in memory. Pixel p, 0 to `white`, is the real value (p - zero_point) * 2**-input_format.frac."""
 
     name: str
     classes: tuple[str, ...]
@@ -45,6 +45,7 @@ class Dataset:
     test: Split
     input_format: Format
     zero_point: int
+    white: int = 255
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -95,6 +96,7 @@ def _digits(path: Path | None, key: str) -> Dataset:
         test=Split(images[test], labels[test]),
         input_format=Format(bits=8, frac=4),
         zero_point=0,
+        white=16,
     )
 
 

@@ -155,12 +155,20 @@ class Support:
         """v(o, i), the variant of the kernel for output channel o and input channel i."""
         return (output + channel + 1) % self.period
 
+    def variants(self, cout: int, cin: int) -> Int64:
+        """int [cout, cin]: the variant of each kernel of a layer."""
+        index: Int64 = (np.arange(cout)[:, None] + np.arange(cin) + 1) % self.period
+        return index
+
+    def table(self) -> Bool:
+        """bool [P, K * K]: which taps each variant has."""
+        table = np.zeros((self.period, self.kernel**2), bool)
+        table[tuple(np.array(self.elements()).T)] = True
+        return table
+
     def mask(self, cout: int, cin: int) -> Bool:
         """bool [cout, cin, K, K]: True where a weight may be nonzero."""
-        variants = np.zeros((self.period, self.kernel**2), bool)
-        variants[tuple(np.array(self.elements()).T)] = True
-        index: Int64 = (np.arange(cout)[:, None] + np.arange(cin) + 1) % self.period
-        return variants[index].reshape(cout, cin, self.kernel, self.kernel)
+        return self.table()[self.variants(cout, cin)].reshape(cout, cin, self.kernel, self.kernel)
 
     def weights(self, cout: int, cin: int) -> int:
         """The number of weights that may be nonzero."""

@@ -4,7 +4,9 @@ The taps off the support are removed from the function itself: forward uses
 `torch.where(pruned, 0, weight)`, whose derivative masks the gradient. So output and gradient are right
 whatever was written into the parameter (NaN included), and a parameter that is zero off the support stays
 exactly zero under every optimiser that maps (weight 0, gradient 0) to 0: SGD with momentum and weight decay,
-Adam, AdamW. Initialisation, loading and saving a state dict clear the parameter itself.
+Adam, AdamW. Initialisation, loading and saving a state dict clear the parameter itself. Where the support is to move
+(pymodel.nn.rewiring), `dense_gradient` has the gradient of the weights that are not there, too: whoever sets it clears
+the parameter after each step.
 
 On a CPU, large layers with a periodic support are computed by pymodel.nn.periodic, which multiplies on the support
 only, where that is the quicker way. Elsewhere a step costs what that of nn.Conv2d costs, and one pass over the weights
@@ -43,6 +45,7 @@ class PSConv2d(nn.Conv2d):
     """
 
     pruned: torch.Tensor
+    dense_gradient = False  # whether the parameter's gradient is that of all weights, those off the support included
 
     def __init__(self, *args: Any, support: MaskedSupport | SupportSpec = "dense", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -74,6 +77,14 @@ class PSConv2d(nn.Conv2d):
         fan_in = (~self.pruned).sum(dim=(1, 2, 3)).clamp(min=1)
         return (self.weight[0].numel() / fan_in.to(self.weight.dtype)).sqrt()
 
+    def move(self, support: MaskedSupport) -> None:
+        """Another support for the same kernels: weights off it become zero, those new on it are zero."""
+        self.clear_pruned()
+        mask = support.mask(self.out_channels, self.in_channels // self.groups)
+        self.support = support
+        self.pruned.copy_(torch.from_numpy(~mask))
+        self.clear_pruned()
+
     def clear_pruned(self) -> None:
         """Set the parameter itself to zero off the support."""
         with torch.no_grad():
@@ -91,6 +102,10 @@ class PSConv2d(nn.Conv2d):
 
     def convolve(self, input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """`forward` with other weights, of the same shapes."""
+        if self.dense_gradient:
+            masked: torch.Tensor = _Masked.apply(weight, self.pruned)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
+            dense: torch.Tensor = self._conv_forward(input, masked, bias)
+            return dense
         if self.groups == 1 and periodic.applies(input, weight, self.support):
             assert isinstance(self.support, Support)  # applies() has looked
             left, right, top, bottom = self._reversed_padding_repeated_twice
@@ -105,6 +120,18 @@ class PSConv2d(nn.Conv2d):
     def extra_repr(self) -> str:
         inherited = super().extra_repr()  # type: ignore[no-untyped-call]  # PyTorch has no types for it
         return f"{inherited}, support={getattr(self.support, 'name', self.support)}"
+
+
+class _Masked(torch.autograd.Function):
+    """Forward: the weights, zero where pruned. Backward: the gradient by the masked weights, pruned ones included."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, weight: torch.Tensor, pruned: torch.Tensor) -> torch.Tensor:
+        return torch.where(pruned, 0, weight)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None
 
 
 def _clear_after_load(module: PSConv2d, _incompatible_keys: object) -> None:

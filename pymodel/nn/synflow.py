@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pymodel.common.arrays import Bool, Floats, Int64
+from pymodel.common.arrays import Bool, Floats, Int64, all_but_smallest
 from pymodel.common.errors import ConfigError
 from pymodel.nn.build import NetworkModule
 
@@ -49,7 +49,7 @@ def synflow_masks(network: NetworkModule, layers: Sequence[str], keep: int) -> d
         if not np.isfinite(scores).all():
             raise ConfigError("SynFlow: the network is too deep for its scores in double precision")
         gone = len(kept) - round(total * (keep / total) ** (round_ / ROUNDS))
-        kept = kept[_largest(_rounded(scores), gone)]
+        kept = kept[all_but_smallest(_rounded(scores), gone)]
         masks = _masks(kept, weights)
         with torch.no_grad():
             for weight, mask in zip(weights, masks, strict=True):
@@ -62,17 +62,6 @@ def _rounded(scores: Floats) -> Floats:
     mantissas, exponents = np.frexp(scores)
     rounded: Floats = np.ldexp(np.rint(np.ldexp(mantissas, SCORE_BITS)), exponents - SCORE_BITS)
     return rounded
-
-
-def _largest(scores: Floats, gone: int) -> Bool:
-    """bool: all but the `gone` smallest scores; of equal ones the first go first."""
-    if not gone:
-        return np.ones(len(scores), bool)
-    least = np.partition(scores, gone - 1)[gone - 1]  # the largest that goes
-    stays: Bool = scores > least
-    ties = np.flatnonzero(scores == least)
-    stays[ties[gone - np.count_nonzero(scores < least) :]] = True
-    return stays
 
 
 def _masks(kept: Int64, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:

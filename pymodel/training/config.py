@@ -156,6 +156,40 @@ class Distil(Strict):
     temperature: float = bounds.TEMPERATURE.field(4.0, description="by which logits are divided")
 
 
+class Adversarial(Strict):
+    """Adversarial training: loss = (1 - weight) * that of the images + weight * that of the images as an attack has
+    changed them. The attack is projected gradient ascent on the loss from a random start (Madry et al., ICLR 2018).
+
+    Pixels count from 0, black, to 1, white. The numbers are those of Kundu et al., ASP-DAC 2021.
+    """
+
+    steps: int = bounds.ATTACK_STEPS.field(7, description="gradients that an attack takes")
+    step: float = bounds.FRACTION.field(0.01, description="by which each changes a pixel, of the range 0 to 1")
+    epsilon: float = bounds.FRACTION.field(0.031, description="by which a pixel changes at most, of the range 0 to 1")
+    weight: float = bounds.SHARE.field(
+        0.5, description="of attacked images in the loss; 0: none, they are only counted after each epoch"
+    )
+
+
+class Rewire(Strict):
+    """Which weights there are moves during training (pymodel.nn.rewiring): after each epoch a share of the smallest is
+    pruned, and as many are regrown where the momentum of the loss is largest."""
+
+    granularity: Literal["irregular", "channel", "taps"] = Field(
+        description="what moves: single weights; input channels of a layer; taps of the variants of the periodic "
+        "support that `network.variant` names, which an engine runs"
+    )
+    density: Annotated[float, bounds.FRACTION.field()] | None = Field(
+        None,
+        description="`irregular`, `channel`: share of the weights that there are, in the layers that a variant "
+        "changes; none: as many as `network.variant` leaves",
+    )
+    prune_rate: float = bounds.BELOW_ONE.field(
+        0.5,
+        description="share that is pruned after an epoch: at the beginning, and by a cosine down to none at the end",
+    )
+
+
 class Quantise(Strict):
     """Fixed point: batch norm folded, one power-of-two scale per tensor found on training images."""
 
@@ -188,6 +222,8 @@ class TrainConfig(Strict):
         0.0, description="decay of a running mean of the weights, which is judged and kept in their place; 0: none"
     )
     distil: Distil | None = Field(None, description="a teacher; none: labels alone")
+    adversarial: Adversarial | None = Field(None, description="training on attacked images, too; none: no attack")
+    rewire: Rewire | None = Field(None, description="supports that move during training; none: they stay")
     keep: Literal["last", "best"] = Field(
         "last", description="the epoch whose weights are kept; `best`: by accuracy on `data.validation`"
     )
@@ -232,6 +268,47 @@ class TrainConfig(Strict):
         if self.schedule.milestones and self.schedule.name != "multistep":
             raise ValueError(f"schedule.name: must be multistep with schedule.milestones, got {self.schedule.name}")
         return self
+
+    @model_validator(mode="after")
+    def _rewiring_fits(self) -> TrainConfig:
+        rewire, variant = self.rewire, self.network.variant
+        if rewire is None:
+            return self
+        if self.network.python is not None:
+            raise ValueError("rewire: must be left out with network.python; the supports of a module of your own stay")
+        if "@" in variant:
+            raise ValueError(f"network.variant: must be a support with rewire, got the baseline {variant}")
+        if rewire.granularity == "taps":
+            if rewire.density is not None:
+                raise ValueError(
+                    f"rewire.density: must be left out with granularity: taps, got {rewire.density:g}; "
+                    "network.variant says how many taps there are"
+                )
+            if variant == "dense":
+                raise ValueError(
+                    "network.variant: must be the periodic support whose taps move with rewire.granularity: taps, "
+                    "such as PS2_P6, got dense"
+                )
+        elif (rewire.density is None) == (variant == "dense"):
+            got = f"none and {variant}" if rewire.density is None else f"{rewire.density:g} and {variant}"
+            raise ValueError(
+                "rewire.density, network.variant: must be a density and dense, or none and the support that leaves as "
+                f"many weights, got {got}"
+            )
+        if self.optimiser.name == "sgd" and not self.optimiser.momentum:
+            raise ValueError("optimiser.momentum: must be more than 0 with rewire, got 0")
+        if self.kernels == "sparse":
+            raise ValueError("kernels: must be auto or dense with rewire, which needs gradients off the support")
+        return self
+
+    @property
+    def method(self) -> str:
+        """What tables call the way of training: plain, adversarial, rewired ... or, both together, DNR ..."""
+        attacked = self.adversarial is not None and self.adversarial.weight > 0
+        if self.rewire is None:
+            return "adversarial" if attacked else "plain"
+        density = "" if self.rewire.density is None else f" {self.rewire.density:g}"
+        return f"{'DNR' if attacked else 'rewired'} {self.rewire.granularity}{density}"
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:

@@ -52,7 +52,7 @@ class Process:
         if self.world == 1:
             return model
         devices = [self.device.index] if self.device.type == "cuda" else None
-        # Buffers are masks, which never change, and batch norm statistics, which `share` makes equal when needed.
+        # Buffers are masks, alike in all processes, and batch norm statistics, which `share` makes equal when needed.
         return DistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:

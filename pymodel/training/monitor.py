@@ -41,6 +41,9 @@ class EpochRecord(TypedDict):
     seconds: float
     validation_loss: NotRequired[float]  # where images are held back
     validation_accuracy: NotRequired[float]
+    fgsm_accuracy: NotRequired[float]  # of the test images as an attack has changed them, with `adversarial`
+    pgd_accuracy: NotRequired[float]
+    moved: NotRequired[int]  # units that are in another place after the epoch, with `rewire`
 
 
 class Monitor:
@@ -124,10 +127,14 @@ class Monitor:
         held_back = ""
         if "validation_accuracy" in record:
             held_back = f"validation accuracy {record['validation_accuracy']:.2%}  "
+        attacked = ""
+        if "pgd_accuracy" in record:
+            attacked = f"FGSM {record['fgsm_accuracy']:.2%} PGD {record['pgd_accuracy']:.2%}  "
+        rewired = f"{record['moved']} moved  " if "moved" in record else ""
         self.say(
             f"epoch {record['epoch']}/{epochs}  train loss {record['train_loss']:.4f} "
             f"accuracy {record['train_accuracy']:.2%}  {held_back}test loss {record['test_loss']:.4f} "
-            f"accuracy {record['test_accuracy']:.2%}  {record['seconds']:.0f} s"
+            f"accuracy {record['test_accuracy']:.2%}  {attacked}{rewired}{record['seconds']:.0f} s"
         )
 
 
@@ -147,6 +154,8 @@ def write_plot(path: Path, history: list[EpochRecord], title: str) -> None:
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for split in ("train", "test"):
             axes.plot(epochs, [dict(record)[f"{split}_{quantity}"] for record in history], label=split)
+        if quantity == "accuracy" and all("pgd_accuracy" in record for record in history):
+            axes.plot(epochs, [dict(record)["pgd_accuracy"] for record in history], label="test, PGD")
         axes.set_xlabel("epoch")
         axes.set_ylabel(quantity)
         axes.grid(alpha=0.3)

@@ -19,7 +19,9 @@ from pymodel.network.supports import SupportSpec, make_support
 from pymodel.network.topology import Conv, Network
 from pymodel.network.zoo import make_network
 from pymodel.nn.baselines import initialised
+from pymodel.nn.build import NetworkModule
 from pymodel.nn.psconv2d import MaskedSupport, convert, papers_rule
+from pymodel.nn.rewiring import first_network
 from pymodel.training.config import NetworkChoice, TrainConfig
 
 IMAGES = 2  # of the one batch that a module of the user's own is tried with before it is trained
@@ -30,20 +32,28 @@ class Trainable:
     """What is trained. module: real [n, channels, rows, columns] -> scores [n, classes].
 
     network: its topology. variant: what tables call its supports. memory_format: of its weights and images.
+    rewired: the layers whose supports move during training, of a NetworkModule.
     """
 
     module: nn.Module
     network: Network
     variant: str
     memory_format: torch.memory_format = torch.channels_last
+    rewired: tuple[str, ...] = ()
 
 
 def trainable(config: TrainConfig, dataset: Dataset) -> Trainable:
     """The network of a configuration, with the initial weights of its seed. Raises ConfigError."""
     if config.network.python is not None:
         return own_network(config, dataset)
-    module = initialised(dense_network(config.network, dataset), config.network.variant, config.seed)
-    return Trainable(module, module.network, config.network.variant)
+    dense, variant = dense_network(config.network, dataset), config.network.variant
+    if config.rewire is None:
+        module = initialised(dense, variant, config.seed)
+        return Trainable(module, module.network, variant)
+    granularity, density = config.rewire.granularity, config.rewire.density
+    network, layers = first_network(dense, granularity, variant, density, config.seed)
+    torch.manual_seed(config.seed)
+    return Trainable(NetworkModule(network), network, variant, rewired=layers)
 
 
 def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:

@@ -21,6 +21,13 @@ def make_optimiser(model: nn.Module, options: Optimiser) -> torch.optim.Optimize
     return torch.optim.SGD(groups, lr=options.lr, momentum=options.momentum, nesterov=options.nesterov)
 
 
+def momentum(optimiser: torch.optim.Optimizer, parameter: torch.Tensor) -> torch.Tensor:
+    """The running mean of a parameter's gradients that SGD with momentum or AdamW has; zeros before the first step."""
+    state = optimiser.state.get(parameter, {})
+    found: torch.Tensor | None = state.get("momentum_buffer", state.get("exp_avg"))
+    return torch.zeros_like(parameter) if found is None else found
+
+
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
     """The rate of the next step, for all parameters."""
     for group in optimiser.param_groups:

@@ -20,6 +20,7 @@ from pymodel.golden import model as golden
 from pymodel.network.bundle import Bundle, Note, check_name
 from pymodel.network.formats import BIAS_BITS, check_range
 from pymodel.nn.build import NetworkModule
+from pymodel.training.adversarial import Attack, Range, robust_answers
 from pymodel.training.calibrate import calibrate
 from pymodel.training.config import Schedule, TrainConfig
 from pymodel.training.distributed import is_main, joined
@@ -27,7 +28,7 @@ from pymodel.training.fixed_point import FixedConv, FixedLinear, FixedPointNetwo
 from pymodel.training.fold import fold_batch_norm
 from pymodel.training.folder import load_teacher, run_config, trained
 from pymodel.training.network import Trainable, variant_of
-from pymodel.training.train import Trainer, identity, kept
+from pymodel.training.train import EVALUATION_BATCH, Trainer, identity, kept
 
 IDENTITY_IMAGES = 64
 
@@ -45,6 +46,9 @@ class QuantiseResult:
     qat_epochs: int
     float_accuracy: float  # before quantisation
     fixed_accuracy: float  # of the bundle, by the golden model
+    # Of the bundle, under attacks on its own network that change its input in whole steps; with `adversarial`.
+    fgsm_accuracy: float | None
+    pgd_accuracy: float | None
     identical_images: int  # test images whose every layer is the same integers in torch and in the golden model
     bundle: str
 
@@ -90,6 +94,7 @@ def _exported(
     test = dataset.integers(dataset.test.images)
     identical = assert_identical(fixed, bundle, test[:IDENTITY_IMAGES])
     accuracy = golden.accuracy(bundle, test, dataset.test.labels)
+    fgsm, pgd = robustness(fixed, dataset, config) or (None, None)
     result = QuantiseResult(
         name=config.name,
         dataset=dataset.name,
@@ -100,11 +105,14 @@ def _exported(
         qat_epochs=config.quantise.qat_epochs if config.quantise.qat else 0,
         float_accuracy=float_accuracy,
         fixed_accuracy=accuracy,
+        fgsm_accuracy=fgsm,
+        pgd_accuracy=pgd,
         identical_images=identical,
         bundle=str(out),
     )
     notes: dict[str, Note] = {
         "variant": result.variant,
+        "method": config.method,
         "test_images": len(dataset.test),
         "test_accuracy": round(accuracy, 6),
         "float_accuracy": round(result.float_accuracy, 6),
@@ -174,6 +182,27 @@ def assert_identical(fixed: FixedPointNetwork, bundle: Bundle, images: Integers)
     return len(images)
 
 
+def robustness(fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig) -> tuple[float, float] | None:
+    """Accuracies of the integers over the test set under FGSM and PGD, as `config.adversarial` has them, if it does.
+
+    Gradients pass the rounding unchanged; what an attack changes is cut off to steps of the network's input. In
+    float64, which is exact: the answers are the golden model's.
+    """
+    if config.adversarial is None:
+        return None
+    attacks = (Attack.fgsm(config.adversarial), Attack.pgd(config.adversarial))
+    images = torch.from_numpy(dataset.input_format.real(dataset.integers(dataset.test.images)))
+    labels = torch.from_numpy(dataset.test.labels)
+    right, network, grid = [0, 0], fixed.cpu(), dataset.input_format.scale
+    for start in range(0, len(labels), EVALUATION_BATCH):
+        batch = slice(start, start + EVALUATION_BATCH)
+        for at, attack in enumerate(attacks):
+            generator = torch.Generator().manual_seed(config.seed)
+            answers = robust_answers(network, images[batch], labels[batch], attack, Range.of(dataset), generator, grid)
+            right[at] += int(answers.sum())
+    return right[0] / len(labels), right[1] / len(labels)
+
+
 def qat_plan(config: TrainConfig) -> TrainConfig:
     """The configuration of the quantisation-aware training that `config` asks for."""
     options = config.quantise
@@ -184,6 +213,7 @@ def qat_plan(config: TrainConfig) -> TrainConfig:
             "optimiser": config.optimiser.model_copy(update={"lr": options.qat_lr}),
             "schedule": Schedule(name="cosine"),
             "distil": options.distil,
+            "rewire": None,  # supports are where that training has left them
             "precision": "float32",  # accumulators need more than the 8 bits of a bfloat16
         }
     )

@@ -57,6 +57,12 @@ class Average:
             else:
                 self.values[name].copy_(value)
 
+    def keep(self, parameter: torch.Tensor, mask: torch.Tensor) -> None:
+        """A parameter's average keeps what `mask`, bool of its shape, marks; the rest starts anew from zero."""
+        for name, value in self.network.named_parameters():
+            if value is parameter:
+                self.values[name].masked_fill_(~mask, 0)
+
     @contextmanager
     def instead(self) -> Iterator[None]:
         """The network with the average for its weights."""

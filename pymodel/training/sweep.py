@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,10 @@ class VariantResult:
     cores: int  # of the machine
     versions: dict[str, str]
     config: dict[str, Any]  # all of it, but for the place of the data; the seed is in it
+    method: str = "plain"  # TrainConfig.method
+    fgsm_accuracy: float | None = None  # in floating point under attack, with `adversarial`
+    pgd_accuracy: float | None = None
+    fixed_pgd_accuracy: float | None = None  # in fixed point, in whole steps of the input
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -59,6 +63,7 @@ class VariantResult:
             self.qat_epochs,
             self.weight_bits,
             self.activation_bits,
+            self.method,
         )
 
 
@@ -141,24 +146,31 @@ def _run(config_path: Path, folder: Path, variant: str, overrides: tuple[str, ..
         cores=os.cpu_count() or 1,
         versions={"python": platform.python_version()} | {name: version(name) for name in ("torch", "numpy")},
         config=config,
+        method=trained.method,
+        fgsm_accuracy=trained.fgsm_accuracy,
+        pgd_accuracy=trained.pgd_accuracy,
+        fixed_pgd_accuracy=quantised.pgd_accuracy,
     )
 
 
 def markdown_table(results: tuple[VariantResult, ...]) -> str:
-    """One line per result, in the order given."""
-    lines = [
-        "| network | variant | epochs | parameters | nonzero weights | MACs / image | float accuracy "
-        "| fixed-point accuracy | bits (w/a) | training | device |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|",
-    ]
+    """One line per result, in the order given; methods and attacks where there are any."""
+    methods = any(result.method != "plain" for result in results)
+    attacks = any(result.pgd_accuracy is not None for result in results)
+    head = ["network", "variant", *["method"] * methods, "epochs", "parameters", "nonzero weights", "MACs / image"]
+    head += ["float accuracy", "fixed-point accuracy", *["FGSM", "PGD", "fixed-point PGD"] * attacks]
+    head += ["bits (w/a)", "training", "device"]
+    left = ("network", "variant", "method", "device")
+    lines = [f"| {' | '.join(head)} |", f"|{'|'.join('---' if title in left else '---:' for title in head)}|"]
     for result in results:
         epochs = f"{result.epochs}" + (f" + {result.qat_epochs} QAT" if result.qat_epochs else "")
-        lines.append(
-            f"| {result.network} | {result.variant} | {epochs} | {result.parameters:,} | {result.weights:,} "
-            f"| {result.macs:,} "
-            f"| {result.float_accuracy:.2%} | {result.fixed_accuracy:.2%} "
-            f"| {result.weight_bits}/{result.activation_bits} | {result.seconds:.0f} s | {result.device} |"
-        )
+        under_attack = (result.fgsm_accuracy, result.pgd_accuracy, result.fixed_pgd_accuracy)
+        cells = [result.network, result.variant, *[result.method] * methods, epochs]
+        cells += [f"{count:,}" for count in (result.parameters, result.weights, result.macs)]
+        cells += [f"{result.float_accuracy:.2%}", f"{result.fixed_accuracy:.2%}"]
+        cells += ["" if one is None else f"{one:.2%}" for one in under_attack if attacks]
+        cells += [f"{result.weight_bits}/{result.activation_bits}", f"{result.seconds:.0f} s", result.device]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -169,7 +181,8 @@ def read_results(path: Path) -> list[VariantResult]:
     try:
         rows = read_json(path)
         names = {field.name for field in fields(VariantResult)}
-        if not isinstance(rows, list) or any(set(row) != names for row in rows):
+        later = {field.name for field in fields(VariantResult) if field.default is not MISSING}  # than some files
+        if not isinstance(rows, list) or any(not names - later <= set(row) <= names for row in rows):
             raise ValueError(f"each entry must have the keys {', '.join(sorted(names))}")
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{path}: not a table of results: {error}") from error

@@ -27,21 +27,25 @@ from pymodel.common.errors import ConfigError
 from pymodel.common.files import remove_partial
 from pymodel.common.records import reading, write_json
 from pymodel.datasets.splits import Dataset, Split, load_dataset
+from pymodel.network.supports import SupportSpec
 from pymodel.network.topology import Network
 from pymodel.nn import periodic
 from pymodel.nn.build import NetworkModule, nonzero_weights
 from pymodel.nn.native.build import KERNEL
+from pymodel.nn.rewiring import Rewiring, prune_share
 from pymodel.training import checkpoint, precision
+from pymodel.training.adversarial import Attack, Range, attacked, robust_answers
 from pymodel.training.augment import augment, blank_rectangles, blank_squares
 from pymodel.training.config import TrainConfig, load_config
 from pymodel.training.distributed import Process, is_main, joined
 from pymodel.training.folder import load_teacher, load_topology
 from pymodel.training.monitor import EpochRecord, Monitor, write_log, write_plot
 from pymodel.training.network import Trainable, trainable
-from pymodel.training.optimiser import make_optimiser, set_learning_rate
+from pymodel.training.optimiser import make_optimiser, momentum, set_learning_rate
 from pymodel.training.recipes import Average, digest, distillation, held_back, mixed
 
 EVALUATION_BATCH = 500
+Parts = list[tuple[torch.Tensor, float]]  # labels int64 [n] and their share in the loss
 _PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -52,6 +56,8 @@ class _Purpose(IntEnum):
     AUGMENT = 1
     MIXUP = 2
     MODULE = 3  # what a module of the user's own draws in its forward, such as dropout
+    ATTACK = 4
+    JUDGE = 5  # the attack on test images, the same after every epoch
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,9 @@ class TrainResult:
     precision: str  # of products
     kept_epoch: int  # whose weights these are
     validation_accuracy: float | None  # of the images held back
+    method: str  # TrainConfig.method
+    fgsm_accuracy: float | None  # of the test set under attack, with `adversarial`
+    pgd_accuracy: float | None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,7 +91,7 @@ def train(config_path: Path, out: Path, resume: bool = False, overrides: tuple[s
     """Train as the YAML file `config_path` says, changed by `overrides` (KEY=VALUE); write the folder `out`:
 
         config.json    the resolved configuration
-        network.json   the topology, masks included
+        network.json   the topology, masks included; with `rewire` those of the beginning until the training is finished
         checkpoint.pt  everything that a resumed run needs; replaced atomically
         log.jsonl      one line per epoch
         training.svg   the same as a plot
@@ -165,8 +174,14 @@ class Trainer:
         self.model = process.place(subject.module, subject.memory_format)
         self.optimiser = make_optimiser(self.network, config.optimiser)
         self.average = Average(self.network, config.ema) if config.ema else None
+        self.rewiring = None
+        if config.rewire is not None:
+            assert isinstance(subject.module, NetworkModule)
+            self.rewiring = Rewiring(subject.module, subject.rewired, config.rewire.granularity)
         self.best: dict[str, torch.Tensor] = {}  # the weights of best_epoch, with keep: best
+        self.best_supports: dict[str, SupportSpec] | None = None  # where they are, with `rewire`
         self.best_epoch = 0
+        self.range = Range.of(dataset)
         self.teacher = None if teacher is None else process.place(teacher.eval())
         self.teacher_digest = "" if teacher is None else digest(teacher)
         _choose_kernels(config)
@@ -187,7 +202,8 @@ class Trainer:
         self.started = time.monotonic()
         self.precision: str = config.precision
         self.why = ""  # the precision, where it was found
-        if (out / "checkpoint.pt").exists():
+        begun_before = (out / "checkpoint.pt").exists()
+        if begun_before:
             self._restore()
         elif config.precision == "auto":
             found = precision.find(subject, self.device)
@@ -196,7 +212,9 @@ class Trainer:
         if process.is_main:
             out.mkdir(parents=True, exist_ok=True)
             write_json(out / "config.json", config.model_dump(mode="json"))
-            write_json(out / "network.json", subject.network.spec())
+            # A finished training with `rewire` has left the one that its weights are of.
+            if self.rewiring is None or not begun_before:
+                write_json(out / "network.json", subject.network.spec())
 
     @property
     def seconds(self) -> float:
@@ -242,6 +260,8 @@ class Trainer:
         self.scaler.scale(loss).backward()
         self.scaler.step(self.optimiser)
         self.scaler.update()
+        if self.rewiring:
+            self.rewiring.clear()
         if self.average:
             self.average.update()
         with torch.no_grad():
@@ -263,23 +283,51 @@ class Trainer:
 
     def _loss(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(logits, loss) of real images, as the configuration asks: mixed, smoothed, with a teacher."""
-        config, parts = self.config, [(labels, 1.0)]
+        config = self.config
+        parts: Parts = [(labels, 1.0)]
         if config.mixup:
             generator = self._generator(_Purpose.MIXUP, self.epoch, self.step, self.process.rank)
             images, partner, share = mixed(images, config.mixup, generator)
             parts = [(labels, share), (labels[partner], 1 - share)]
+        theirs: torch.Tensor | None = None
+        if self.teacher is not None:
+            with self._autocast(), torch.no_grad():
+                theirs = self.teacher(images).float()
+        options = config.adversarial
+        if options is None or not options.weight:
+            with self._autocast():
+                logits = self.runnable(images)
+                return logits, self._objective(logits, parts, theirs)
+        changed = self._attacked(images, parts, Attack.pgd(options))
         with self._autocast():
-            logits = self.runnable(images)
-            loss = torch.zeros((), device=self.device)
-            for wanted, share in parts:
-                smooth = config.label_smoothing
-                loss = loss + share * functional.cross_entropy(logits.float(), wanted, label_smoothing=smooth)
-            if self.teacher is not None and config.distil is not None:
-                with torch.no_grad():
-                    theirs = self.teacher(images).float()
-                soft = distillation(logits.float(), theirs, config.distil.temperature)
-                loss = (1 - config.distil.weight) * loss + config.distil.weight * soft
-        return logits, loss
+            # One pass over both, which share the statistics of their batch norm.
+            logits, under_attack = self.runnable(torch.cat([images, changed])).chunk(2)
+            clean, robust = (self._objective(one, parts, theirs) for one in (logits, under_attack))
+            return logits, (1 - options.weight) * clean + options.weight * robust
+
+    def _objective(self, logits: torch.Tensor, parts: Parts, theirs: torch.Tensor | None) -> torch.Tensor:
+        """The loss of a batch's logits, beside a teacher's where there is one."""
+        config = self.config
+        loss = torch.zeros((), device=self.device)
+        for wanted, share in parts:
+            smooth = config.label_smoothing
+            loss = loss + share * functional.cross_entropy(logits.float(), wanted, label_smoothing=smooth)
+        if theirs is not None and config.distil is not None:
+            soft = distillation(logits.float(), theirs, config.distil.temperature)
+            loss = (1 - config.distil.weight) * loss + config.distil.weight * soft
+        return loss
+
+    def _attacked(self, images: torch.Tensor, parts: Parts, attack: Attack) -> torch.Tensor:
+        """The batch as the attack leaves it, which the cross entropy of the labels guides."""
+
+        def loss(logits: torch.Tensor) -> torch.Tensor:
+            sums = [share * functional.cross_entropy(logits.float(), to, reduction="sum") for to, share in parts]
+            return torch.stack(sums).sum()
+
+        generator = self._generator(_Purpose.ATTACK, self.epoch, self.step, self.process.rank)
+        with self._attack_autocast():
+            found = attacked(self.model, images, loss, attack, self.range, generator)
+        return found.contiguous(memory_format=self.subject.memory_format)
 
     def _end_epoch(self, monitor: Monitor, rate: float) -> None:
         loss, correct, images = self.process.sum(self.totals).tolist()
@@ -287,12 +335,14 @@ class Trainer:
             test_loss, test_accuracy = self.evaluate(self.test_split)
             validation = self.evaluate(self.validation) if len(self.validation) else None
             self._check_finite(loss, test_loss)
+            robust = None if self.config.adversarial is None else self.robustness(self.test_split)
             self.epoch, self.step = self.epoch + 1, 0
             if self.config.keep == "best" and validation is not None:
                 earlier = self.history[self.best_epoch - 1]["validation_accuracy"] if self.best_epoch else -1.0
                 if validation[1] > earlier:
                     self.best_epoch = self.epoch
                     self.best = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+                    self.best_supports = self.rewiring.supports() if self.rewiring else None
         self.totals.zero_()
         record: EpochRecord = {
             "epoch": self.epoch,
@@ -305,9 +355,22 @@ class Trainer:
         }
         if validation is not None:
             record["validation_loss"], record["validation_accuracy"] = validation
+        if robust is not None:
+            record["fgsm_accuracy"], record["pgd_accuracy"] = robust
+        if self.rewiring and self.config.rewire is not None:
+            record["moved"] = self._rewire(self.rewiring, self.config.rewire.prune_rate)
         self.history.append(record)
         monitor.epoch(record, self.config.epochs)
         self.save()
+
+    def _rewire(self, rewiring: Rewiring, rate: float) -> int:
+        """Move the supports, after the epochs so far; how many units moved."""
+        share = prune_share(rate, self.epoch, self.config.epochs)
+        count = rewiring.rewire(lambda parameter: momentum(self.optimiser, parameter), share)
+        if self.average:
+            for conv in rewiring.convs.values():
+                self.average.keep(conv.weight, ~conv.pruned)
+        return count
 
     def _check_finite(self, *losses: float) -> None:
         """Raises ConfigError, naming epoch and step, where training has diverged; in all processes or in none.
@@ -340,6 +403,26 @@ class Trainer:
         loss, correct = self.process.sum(totals).tolist()
         return loss / len(split), correct / len(split)
 
+    def robustness(self, split: _DeviceSplit) -> tuple[float, float]:
+        """Accuracies over a split under FGSM and PGD, shared by the processes; after `evaluate`.
+
+        The random starts are the same after every epoch.
+        """
+        options = self.config.adversarial
+        assert options is not None
+        attacks = (Attack.fgsm(options), Attack.pgd(options))
+        totals = torch.zeros(len(attacks), dtype=torch.float64, device=self.device)
+        size = EVALUATION_BATCH * self.process.world
+        for start in range(0, len(split), size):
+            share = slice(start + self.process.rank, start + size, self.process.world)
+            images, labels = self._real(split.images[share]), split.labels[share]
+            for at, attack in enumerate(attacks):
+                generator = self._generator(_Purpose.JUDGE, start, self.process.rank)
+                with self._attack_autocast():
+                    totals[at] += robust_answers(self.model, images, labels, attack, self.range, generator).sum()
+        fgsm, pgd = (self.process.sum(totals) / len(split)).tolist()
+        return fgsm, pgd
+
     def save(self) -> None:
         """Write the checkpoint and the log; all processes must come here together."""
         self._check_finite(self.process.sum(self.totals)[0].item())
@@ -358,7 +441,8 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": None if self.average is None else [self.average.steps, self.average.values],
-            "best": [self.best_epoch, self.best],
+            "best": [self.best_epoch, self.best, self.best_supports],
+            "supports": self.rewiring.supports() if self.rewiring else None,
             "teacher": self.teacher_digest,
             "precision": self.precision,
             "kernels": periodic.choices(),
@@ -374,12 +458,14 @@ class Trainer:
             self._restore_from(path, state)
 
     def _restore_from(self, path: Path, state: dict[str, Any]) -> None:
+        if self.rewiring:
+            self.rewiring.move(state["supports"])  # first: loading clears what is off them
         checkpoint.into(self.network, state["model"], path)
         self.optimiser.load_state_dict(state["optimiser"])
         self.scaler.load_state_dict(state["scaler"])
         self.epoch, self.step, self.history = state["epoch"], state["step"], state["history"]
         self.seconds_before = state["seconds"]
-        self.best_epoch, self.best = state["best"]
+        self.best_epoch, self.best, self.best_supports = state["best"]
         if self.average:
             self.average.steps, self.average.values = state["average"]
         if state["teacher"] != self.teacher_digest:
@@ -395,6 +481,8 @@ class Trainer:
 
     def _finish(self) -> TrainResult:
         if self.best:
+            if self.rewiring and self.best_supports is not None:
+                self.rewiring.move(self.best_supports)
             self.network.load_state_dict(self.best)
         elif self.average:
             self.network.load_state_dict(self.average.values)
@@ -416,8 +504,13 @@ class Trainer:
             precision=self.precision,
             kept_epoch=kept_epoch,
             validation_accuracy=last.get("validation_accuracy"),
+            method=self.config.method,
+            fgsm_accuracy=last.get("fgsm_accuracy"),
+            pgd_accuracy=last.get("pgd_accuracy"),
         )
         if self.process.is_main:
+            if self.rewiring:
+                write_json(self.out / "network.json", self.rewiring.moved_network().spec())
             write_log(self.out / "log.jsonl", self.history)
             write_plot(self.out / "training.svg", self.history, self._title)
             state = {name: value.cpu() for name, value in self.network.state_dict().items()}
@@ -437,6 +530,11 @@ class Trainer:
     def _seed(self, purpose: _Purpose, *position: int) -> int:
         words = np.random.SeedSequence([self.config.seed, purpose, *position]).generate_state(1, np.uint64)
         return int(words[0])
+
+    def _attack_autocast(self) -> torch.autocast:
+        """As `_autocast`, but not in float16, which loses small gradients, and with them their signs."""
+        enabled = self.precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16 if enabled else None, enabled=enabled)
 
     def _autocast(self) -> torch.autocast:
         enabled = self.precision != "float32"
@@ -484,7 +582,9 @@ def begun(
             f"{path}: was made by another configuration or number of processes; resume with the same, or "
             "choose another folder"
         )
-    if load_topology(out) != network:
+    before = load_topology(out)
+    # A support that moves is in the checkpoint, and in the end in the topology.
+    if (before != network) if config.rewire is None else (before.dense_twin() != network.dense_twin()):
         raise ConfigError(f"{path}: is of a network with other masks or ranks; choose another folder")
     return state
 
