@@ -1,6 +1,7 @@
 """Calibrates the cost model of what stands between the engines of a network: units through HLS and yosys, then fits.
 
     python -m scripts.calibrate_units --out out/calibration
+    python -m scripts.calibrate_units series_7 --sample 6 --out out/calibration
 
 The result is pymodel/explore/calibration/TECHNOLOGY_units.yaml: every measurement, of each type of unit the
 coefficients fitted to its own, and how far off the fit is for units that it has not seen.
@@ -8,29 +9,26 @@ coefficients fitted to its own, and how far off the fit is for units that it has
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
 from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh
-from psconv.common.parallel import in_workers
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.hls import compile_top
 from psconv.synthesis.resources import synthesise_modules
 from psconv.synthesis.targets import load_target
-from pymodel.common.files import write_text
 from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.common.records import read_json, write_json
 from pymodel.engine.words import Words
 from pymodel.explore.network import top_shapes
-from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
-from pymodel.explore.unit_costs import fit_units, measurement
+from pymodel.explore.technology import ULTRASCALE_PLUS, Technology
+from pymodel.explore.unit_costs import SMALL, features, fit_units, measurement, unit_cost
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import INPUT, Conv, InputSpec, Layer, Network, Padding
 from pymodel.top.cpp import render
@@ -51,6 +49,7 @@ from pymodel.top.units import (
     Stream,
     Unit,
 )
+from scripts.calibration import Calibrated, informative, main
 
 _MULTIPLIER_BITS = 18  # of the wide side; engines are not looked at
 
@@ -207,6 +206,35 @@ DESIGNS: dict[str, Dataflow] = {
 }
 
 
+def units_of(name: str) -> dict[str, Unit]:
+    """The units of a design that are calibrated, by the names that they have there: all but engines."""
+    return {f"{name}_{unit.name}": unit for unit in DESIGNS[name].units if not isinstance(unit, EngineUnit)}
+
+
+def designs(technology: Technology, sample: int | None = None) -> list[str]:
+    """The designs: all, or those with the units that say most about their type (`informative`), so many of each type.
+
+    As the fit's, their errors are relative: to what the model of UltraScale+, which has seen them all, says they take.
+    They are the same for every technology.
+    """
+    if sample is None:
+        return list(DESIGNS)
+    found = [(name, unit) for name in DESIGNS for unit in units_of(name).values()]
+    chosen = set()
+    for function in {unit.function for _, unit in found}:
+        alike = [(name, unit) for name, unit in found if unit.function == function]
+        costs = [unit_cost(unit, ULTRASCALE_PLUS) for _, unit in alike]
+        models = [
+            np.array([[value / max(amount, SMALL) for value in features(unit).values()] for unit, amount in known])
+            for known in (
+                [(unit, cost.LUT) for (_, unit), cost in zip(alike, costs, strict=True)],
+                [(unit, cost.FF) for (_, unit), cost in zip(alike, costs, strict=True)],
+            )
+        ]
+        chosen |= {alike[at][0] for at in informative(models, [1] * len(alike), sample)}
+    return [name for name in DESIGNS if name in chosen]
+
+
 def measure(name: str, technology: Technology, out: Path) -> dict[str, dict[str, Any]]:
     """{unit of a design: what the calibration keeps of it}; what yosys counts is kept in OUT/TECHNOLOGY/NAME.json."""
     dataflow, target = DESIGNS[name], load_target(technology.device)
@@ -222,9 +250,8 @@ def measure(name: str, technology: Technology, out: Path) -> dict[str, dict[str,
     unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), sources, target.model_dump()), make)
     parts = read_json(result)["parts"]
     return {
-        f"{name}_{unit.name}": measurement(unit, _cells(unit, dataflow.top, parts), technology)
-        for unit in dataflow.units
-        if not isinstance(unit, EngineUnit)
+        unit_name: measurement(unit, _cells(unit, dataflow.top, parts), technology)
+        for unit_name, unit in units_of(name).items()
     }
 
 
@@ -233,19 +260,22 @@ def _cells(unit: Unit, top: str, parts: Mapping[str, Mapping[str, float]]) -> di
     return {kind: sum(part[kind] for part in found) for kind in ("LUT", "FF", "DSP", "BRAM")}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("technology", nargs="?", default=ULTRASCALE_PLUS.name, choices=TECHNOLOGIES)
-    parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
-    given = parser.parse_args()
-    technology = TECHNOLOGIES[given.technology]
-    found = in_workers(measure, [(name, technology, given.out) for name in DESIGNS])
-    measured = {name: record for one in found for name, record in one.items()}
-    command = f"python -m scripts.calibrate_units {technology.name}"
-    comment = f"# LUTs and flip-flops of units: measurements and fits. Made by: {command}\n"
-    data = fit_units(measured, technology)
-    write_text(technology.unit_calibration, comment + yaml.safe_dump(data, sort_keys=False, width=118))
+def _fit(
+    found: Mapping[str, Mapping[str, dict[str, Any]]], technology: Technology, sample: int | None
+) -> dict[str, Any]:
+    measured = {name: record for one in found.values() for name, record in one.items()}
+    return fit_units(measured, technology, sample)
 
+
+CALIBRATED = Calibrated(
+    module="calibrate_units",
+    what="units: measurements and fits",
+    sample="the designs with N units of each type, those that say most about its coefficients",
+    designs=designs,
+    measure=measure,
+    fit=_fit,
+    file=lambda technology: technology.unit_calibration,
+)
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, CALIBRATED)

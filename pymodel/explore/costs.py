@@ -75,6 +75,7 @@ class Calibration(Strict):
     """calibration/TECHNOLOGY.yaml."""
 
     technology: str
+    sample: int | None = Field(None, description="how many engines were asked for; none: all that there are")
     LUT: Fit
     FF: Fit
     measured: dict[str, dict[str, Any]] = Field(description="of each engine: its shape, and what yosys counts")
@@ -343,15 +344,30 @@ def _field_bits(shape: EngineShape) -> int:
     return _adders(shape).apart_bits
 
 
-def fit(measured: Mapping[str, Mapping[str, Any]], technology: Technology) -> dict[str, Any]:
-    """The content of calibration/TECHNOLOGY.yaml: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"} was measured."""
+def fit(measured: Mapping[str, Mapping[str, Any]], technology: Technology, sample: int | None = None) -> dict[str, Any]:
+    """The content of calibration/TECHNOLOGY.yaml: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"} was measured.
+
+    sample: how many engines were asked for; None: all. What they leave open is as in the technology that it is `like`.
+    """
+    prior = calibration(technology.like) if technology.like else None
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
     luts = [record["LUT"] for record in measured.values()]
     ffs = [record["FF"] for record in measured.values()]
     known = [known_cost(shape, technology) + port_cost(shape, technology) for shape in shapes]
     return {
         "technology": technology.name,
-        "LUT": fit_linear([lut_features(shape) for shape in shapes], luts, [cost.LUT for cost in known]).model_dump(),
-        "FF": fit_linear([ff_features(shape) for shape in shapes], ffs, [cost.FF for cost in known]).model_dump(),
+        **({} if sample is None else {"sample": sample}),
+        "LUT": fit_linear(
+            [lut_features(shape) for shape in shapes],
+            luts,
+            [cost.LUT for cost in known],
+            prior=prior and prior.LUT.coefficients,
+        ).model_dump(),
+        "FF": fit_linear(
+            [ff_features(shape) for shape in shapes],
+            ffs,
+            [cost.FF for cost in known],
+            prior=prior and prior.FF.coefficients,
+        ).model_dump(),
         "measured": {name: dict(record) for name, record in measured.items()},
     }

@@ -23,7 +23,7 @@ from pymodel.explore.options import Option, options
 from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES
 from pymodel.explore.streams import streams_cost
-from pymodel.explore.technology import ULTRASCALE_PLUS
+from pymodel.explore.technology import TECHNOLOGIES, calibrated
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.topology import Conv, Shape, Weighted
@@ -61,6 +61,7 @@ class Explore(Campaign):
                 "layers": [],
                 "seed": int(rng.integers(1 << 30)),
                 "multipliers": int(rng.choice([2, 8, 1 << 16])),
+                "technology": str(rng.choice([one.name for one in calibrated()])),
             }
             shapes: dict[str, Shape] = {"input": tuple(case["input"])}
             for at in range(int(rng.integers(1, 6))):
@@ -71,7 +72,7 @@ class Explore(Campaign):
                 except ConfigError:
                     case["layers"].pop()
             try:
-                if top_shapes(_bundle(case), 27):
+                if top_shapes(_bundle(case), TECHNOLOGIES[case["technology"]].multiplier_bits):
                     return case
             except ConfigError:
                 continue
@@ -79,7 +80,7 @@ class Explore(Campaign):
     def check(self, case: Case, folder: Path) -> None:
         rng = np.random.default_rng(case["seed"])
         bundle = _bundle(case)
-        technology = ULTRASCALE_PLUS
+        technology = TECHNOLOGIES[case["technology"]]
         shapes = top_shapes(bundle, technology.multiplier_bits)
         if set(shapes) != _reached(bundle.network):
             raise Fault(

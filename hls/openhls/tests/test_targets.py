@@ -67,7 +67,9 @@ def test_a_target_that_cannot_be(change, message, tmp_path):
 
 
 def test_a_target_that_is_not_there(tmp_path):
-    with pytest.raises(HlsError, match="unknown target 'stratix'\n.*ecp5, xc7, xcup; another one is a path to its .yaml"):
+    with pytest.raises(
+        HlsError, match="unknown target 'stratix'\n.*ecp5, xc7, xcup; another one is a path to its .yaml"
+    ):
         load_target("stratix")
     with pytest.raises(HlsError, match="absent.yaml: No such file"):
         load_target(tmp_path / "absent.yaml")
