@@ -25,6 +25,7 @@ from psconv.flow.hls import compile_top
 from psconv.flow.inputs import load_inputs
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
+from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json, write_json
 from pymodel.engine.products import most_products
 from pymodel.explore.costs import engine_cost, ff_features, fit, lut_features
@@ -131,11 +132,13 @@ def designs(technology: Technology, sample: int | None = None) -> list[str]:
     """The engines that the technology's multipliers have room for; of these, so many that say most (`informative`).
 
     As the fit's, their errors are relative: to what the model of UltraScale+, which has seen them all, says they take;
-    and so long, about, do HLS and yosys work on them.
+    and so long, about, do HLS and yosys work on them. Raises ConfigError for more than there are.
     """
     found = {name: one for name, one in configurations().items() if _has_room(one[0], technology)}
     if sample is None:
         return list(found)
+    if sample > len(found):
+        raise ConfigError(f"--sample: must be 1 to {len(found)} for {technology.name}, got {sample}")
     shapes = [engine_of(_design(*one, technology)).shape for one in found.values()]
     costs = [engine_cost(shape, ULTRASCALE_PLUS) for shape in shapes]
     luts = [[value / cost.LUT for value in lut_features(one).values()] for one, cost in zip(shapes, costs, strict=True)]

@@ -1,7 +1,7 @@
 """Calibrates the cost model of what stands between the engines of a network: units through HLS and yosys, then fits.
 
     python -m scripts.calibrate_units --out out/calibration
-    python -m scripts.calibrate_units series_7 --sample 6 --out out/calibration
+    python -m scripts.calibrate_units series_7 --sample 4 --out out/calibration
 
 The result is pymodel/explore/calibration/TECHNOLOGY_units.yaml: every measurement, of each type of unit the
 coefficients fitted to its own, and how far off the fit is for units that it has not seen.
@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh
@@ -23,12 +22,13 @@ from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.hls import compile_top
 from psconv.synthesis.resources import synthesise_modules
 from psconv.synthesis.targets import load_target
+from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.common.records import read_json, write_json
 from pymodel.engine.words import Words
 from pymodel.explore.network import top_shapes
-from pymodel.explore.technology import ULTRASCALE_PLUS, Technology
-from pymodel.explore.unit_costs import SMALL, features, fit_units, measurement, unit_cost
+from pymodel.explore.technology import Technology
+from pymodel.explore.unit_costs import fit_units, measurement
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import INPUT, Conv, InputSpec, Layer, Network, Padding
 from pymodel.top.cpp import render
@@ -49,7 +49,7 @@ from pymodel.top.units import (
     Stream,
     Unit,
 )
-from scripts.calibration import Calibrated, informative, main
+from scripts.calibration import Calibrated, main
 
 _MULTIPLIER_BITS = 18  # of the wide side; engines are not looked at
 
@@ -206,38 +206,73 @@ DESIGNS: dict[str, Dataflow] = {
 }
 
 
+def _every_type(channels: int, bits: int, group: int, narrow: int, at_once: int) -> Dataflow:
+    """A top with units of every type but those that bring weights, one behind the other: many in one run of the tools.
+
+    channels: of 8 x 16 pixels. group, narrow: channels of a word, and of one that is split. at_once: pixels of a word
+    up to the first pooling.
+    """
+    words = Words(channels, 8, 16, bits, group)
+    several, small = replace(words, at_once=at_once), replace(words, height=4, width=8)
+    all_channels, twice = replace(small, group=channels), replace(small, channels=2 * channels)
+    greatest = (1 << (bits - 1)) - 1
+    steps: list[tuple[type[Unit], Words, tuple[Any, ...]]] = [
+        (GatherPixelsUnit, several, ()),
+        (AddUnit, several, ((6, 4, 3), True, greatest)),
+        (ReluUnit, several, (greatest * 3 // 4,)),
+        (PoolUnit, replace(small, at_once=at_once), (3, 2, Padding(1, 1, 1, 1), True)),
+        (SplitPixelsUnit, small, ()),
+        (SplitUnit, replace(small, group=narrow), ()),
+        (GatherUnit, all_channels, ()),
+        (ShuffleUnit, all_channels, (2,)),
+        (SplitUnit, small, ()),
+        (ConcatenateUnit, twice, ()),
+        (PoolUnit, replace(twice, height=2, width=6), (3, 1, Padding(0, 0, 0, 0), False)),
+        (GlobalAverageUnit, replace(twice, height=1, width=1), ()),
+    ]
+    source = stream = Stream(IN_PORT, INPUT, words)
+    units: list[Unit] = []
+    for at, (kind, sink, more) in enumerate(steps):
+        name, reads = f"{kind.function}_{at}", (stream,)
+        if kind in (AddUnit, ConcatenateUnit):
+            reads = tuple(Stream(f"{side}_{at}", stream.layer, stream.words) for side in ("left", "right"))
+            units.append(ForkUnit(f"fork_{at}", stream.layer, (stream,), reads))
+        stream = Stream(OUT_PORT if at == len(steps) - 1 else f"written_{at}", name, sink)
+        units.append(kind(name, name, reads, (stream,), *more))
+    return Dataflow(units, source, top_name("unit"))
+
+
+# Few designs with units of all types, for samples: words of few and of many bits, of one channel and of many.
+CHAINS: dict[str, Dataflow] = {
+    "chain_16": _every_type(16, 8, 4, 1, 2),
+    "chain_40": _every_type(40, 5, 10, 5, 4),
+    "chain_48": _every_type(48, 8, 16, 4, 2),
+    "chain_96": _every_type(96, 6, 8, 2, 2),
+}
+_LOADED = ("loaded_8", "loaded_beats_of_32", "loaded_4", "loaded_wide")  # of a sample, beside each chain
+
+
 def units_of(name: str) -> dict[str, Unit]:
     """The units of a design that are calibrated, by the names that they have there: all but engines."""
-    return {f"{name}_{unit.name}": unit for unit in DESIGNS[name].units if not isinstance(unit, EngineUnit)}
+    dataflow = (DESIGNS | CHAINS)[name]
+    return {f"{name}_{unit.name}": unit for unit in dataflow.units if not isinstance(unit, EngineUnit)}
 
 
 def designs(technology: Technology, sample: int | None = None) -> list[str]:
-    """The designs: all, or those with the units that say most about their type (`informative`), so many of each type.
+    """The designs: all, or the first of CHAINS and as many with loaded weights. The same for every technology.
 
-    As the fit's, their errors are relative: to what the model of UltraScale+, which has seen them all, says they take.
-    They are the same for every technology.
+    Raises ConfigError for more than there are.
     """
     if sample is None:
         return list(DESIGNS)
-    found = [(name, unit) for name in DESIGNS for unit in units_of(name).values()]
-    chosen = set()
-    for function in {unit.function for _, unit in found}:
-        alike = [(name, unit) for name, unit in found if unit.function == function]
-        costs = [unit_cost(unit, ULTRASCALE_PLUS) for _, unit in alike]
-        models = [
-            np.array([[value / max(amount, SMALL) for value in features(unit).values()] for unit, amount in known])
-            for known in (
-                [(unit, cost.LUT) for (_, unit), cost in zip(alike, costs, strict=True)],
-                [(unit, cost.FF) for (_, unit), cost in zip(alike, costs, strict=True)],
-            )
-        ]
-        chosen |= {alike[at][0] for at in informative(models, [1] * len(alike), sample)}
-    return [name for name in DESIGNS if name in chosen]
+    if sample > len(CHAINS):
+        raise ConfigError(f"--sample: must be 1 to {len(CHAINS)}, got {sample}")
+    return [name for pair in zip(CHAINS, _LOADED, strict=True) for name in pair][: 2 * sample]
 
 
 def measure(name: str, technology: Technology, out: Path) -> dict[str, dict[str, Any]]:
     """{unit of a design: what the calibration keeps of it}; what yosys counts is kept in OUT/TECHNOLOGY/NAME.json."""
-    dataflow, target = DESIGNS[name], load_target(technology.device)
+    dataflow, target = (DESIGNS | CHAINS)[name], load_target(technology.device)
     result = out / technology.name / "units" / f"{name}.json"
     sources = render(dataflow, name)
 
@@ -270,7 +305,7 @@ def _fit(
 CALIBRATED = Calibrated(
     module="calibrate_units",
     what="units: measurements and fits",
-    sample="the designs with N units of each type, those that say most about its coefficients",
+    sample=f"the first N, at most {len(CHAINS)}, of chains of all types and of networks with loaded weights",
     designs=designs,
     measure=measure,
     fit=_fit,

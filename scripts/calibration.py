@@ -1,8 +1,8 @@
 """What the scripts of the cost model's calibration share: which designs they measure, and their command line.
 
-A fit needs designs that differ in its features more than it needs many. `--sample N` takes those that say most about
-the coefficients (`informative`); each measurement is kept as soon as it is made, so that a run that was ended goes on
-where it was, and a larger sample measures what is new in it.
+A fit needs designs that differ in its features more than it needs many: `--sample N` takes such, the first N. Each
+measurement is kept as soon as it is made, so that a run that was ended goes on where it was, and a larger sample
+measures what is new in it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import yaml
 
 from psconv.common.parallel import in_workers
 from pymodel.common.arrays import Floats
+from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_text
 from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
 
@@ -29,9 +30,9 @@ class Calibrated:
     """A part of the cost model that a script of `module` measures and fits.
 
     what: is measured, for the file's first line. designs: the names of all that a technology has, or of a sample.
-    sample: what N of `--sample` is the number of. measure: what the calibration keeps of a design, from name,
-    technology and the folder that keeps yosys' results. fit: the file's content, from these, technology and sample.
-    file: that of a technology.
+    sample: what N of `--sample` is the number of; `designs` raises ConfigError where there are fewer. measure: what the
+    calibration keeps of a design, from name, technology and the folder that keeps yosys' results. fit: the file's
+    content, from these, technology and sample. file: that of a technology.
     """
 
     module: str
@@ -75,7 +76,10 @@ def main(about: str, calibrated: Calibrated) -> None:
     parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
     given = parser.parse_args()
     technology = TECHNOLOGIES[given.technology]
-    names = calibrated.designs(technology, given.sample)
+    try:
+        names = calibrated.designs(technology, given.sample)
+    except ConfigError as error:
+        parser.error(str(error))
     found = in_workers(calibrated.measure, [(name, technology, given.out) for name in names])
     data = calibrated.fit(dict(zip(names, found, strict=True)), technology, given.sample)
     sample = "" if given.sample is None else f" --sample {given.sample}"

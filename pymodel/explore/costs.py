@@ -361,13 +361,13 @@ def fit(measured: Mapping[str, Mapping[str, Any]], technology: Technology, sampl
             [lut_features(shape) for shape in shapes],
             luts,
             [cost.LUT for cost in known],
-            prior=prior and prior.LUT.coefficients,
+            prior=prior.LUT.coefficients if prior else None,
         ).model_dump(),
         "FF": fit_linear(
             [ff_features(shape) for shape in shapes],
             ffs,
             [cost.FF for cost in known],
-            prior=prior and prior.FF.coefficients,
+            prior=prior.FF.coefficients if prior else None,
         ).model_dump(),
         "measured": {name: dict(record) for name, record in measured.items()},
     }

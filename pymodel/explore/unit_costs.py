@@ -38,7 +38,7 @@ from pymodel.top.units import (
     Unit,
 )
 
-SMALL = 100  # look-up tables or flip-flops: fewer are not worth an error
+_SMALL = 100  # look-up tables or flip-flops: fewer are not worth an error
 _UNSIGNED_BITS = 17  # of the narrow side of a DSP48, without its sign
 
 
@@ -49,7 +49,7 @@ class UnitFit(Strict):
     FF: Fit
 
     def coefficients(self, kind: str) -> dict[str, float]:
-        """Those of LUT or FF, by feature."""
+        """The coefficients of the model of LUT or FF, by feature."""
         return (self.LUT if kind == "LUT" else self.FF).coefficients
 
 
@@ -57,7 +57,7 @@ class UnitCalibration(Strict):
     """calibration/TECHNOLOGY_units.yaml."""
 
     technology: str
-    sample: int | None = Field(None, description="how many units of each type were asked for; none: all that there are")
+    sample: int | None = Field(None, description="how many chains of all types were asked for; none: single units")
     units: dict[str, UnitFit] = Field(description="by the C++ function of the unit")
     measured: dict[str, dict[str, Any]] = Field(
         description="of each unit: its function, features, the LUTs and flip-flops of its memories, what yosys counts"
@@ -188,8 +188,8 @@ def fit_units(
 ) -> dict[str, Any]:
     """The content of calibration/TECHNOLOGY_units.yaml from the `measurement` of each unit.
 
-    sample: how many units of each type were asked for; None: all. What they leave open is as in the technology that it
-    is `like`.
+    sample: how many chains of units of all types were asked for; None: single units. What they leave open is as in the
+    technology that it is `like`.
     """
     prior = unit_calibration(technology.like).units if technology.like else {}
     fits = {}
@@ -201,7 +201,7 @@ def fit_units(
                 bits,
                 [record[kind] for record in records],
                 [record["memories"][kind] for record in records],
-                SMALL,
+                _SMALL,
                 prior[function].coefficients(kind) if prior else None,
             ).model_dump()
             for kind in ("LUT", "FF")

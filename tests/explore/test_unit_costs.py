@@ -14,7 +14,9 @@ from scripts import calibrate_units as calibrate
 from tests.helpers import networks
 from tests.helpers.choices import TECHNOLOGY, every_technology
 
-MEASURED = {name: unit for design in calibrate.DESIGNS for name, unit in calibrate.units_of(design).items()}
+MEASURED = {
+    name: unit for design in calibrate.DESIGNS | calibrate.CHAINS for name, unit in calibrate.units_of(design).items()
+}
 # Of each technology, as its file has them.
 RECORDS = [(one, name) for one in calibrated() for name in sorted(unit_calibration(one).measured)]
 

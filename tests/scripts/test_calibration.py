@@ -12,10 +12,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.engine.packing import EngineShape
 from pymodel.explore.costs import calibration, ff_features, lut_features
 from pymodel.explore.technology import SERIES_7, ULTRASCALE_PLUS, Technology, calibrated
-from pymodel.explore.unit_costs import unit_calibration
+from pymodel.explore.unit_costs import features, unit_calibration
 from scripts import calibrate_costs, calibrate_units
 from scripts.calibration import Calibrated, informative, main
 
@@ -60,16 +61,31 @@ def test_engines_have_room_in_the_multipliers_of_their_technology() -> None:
     assert calibrate_costs.designs(SERIES_7, 5) == sample[:5]
 
 
-@pytest.mark.parametrize("sample", [1, 2, 5])
-def test_each_type_of_unit_has_as_many_as_asked_for_or_all(sample: int) -> None:
+@pytest.mark.parametrize("sample", range(1, 5))
+def test_a_sample_has_so_many_units_of_each_type(sample: int) -> None:
     every = Counter(
         unit.function for name in calibrate_units.DESIGNS for unit in calibrate_units.units_of(name).values()
     )
     chosen = calibrate_units.designs(SERIES_7, sample)
     found = Counter(unit.function for name in chosen for unit in calibrate_units.units_of(name).values())
-    assert all(found[function] >= min(sample, count) for function, count in every.items())
-    assert len(chosen) < len(calibrate_units.DESIGNS) == len(calibrate_units.designs(SERIES_7))
-    assert set(calibrate_units.designs(SERIES_7, sample + 1)) > set(chosen)
+    assert found.keys() == every.keys() and min(found.values()) == sample
+    assert calibrate_units.designs(SERIES_7, 1) == chosen[:2] and len(set(chosen)) == 2 * sample
+
+
+@pytest.mark.parametrize("name", calibrate_units.CHAINS)
+def test_the_units_of_a_chain_fit_one_another(name: str) -> None:
+    """Each stream is written once and read once, in words of one form; each unit's model has its features."""
+    dataflow = calibrate_units.CHAINS[name]
+    written = {stream.name: stream for unit in dataflow.units for stream in unit.writes}
+    read = [stream for unit in dataflow.units for stream in unit.reads]
+    assert len({stream.name for stream in read}) == len(read) == len(written)
+    assert {stream.name for stream in read} ^ written.keys() == {IN_PORT, OUT_PORT}
+    for stream in read:
+        if stream.name in written:
+            assert stream == written[stream.name]
+    alone = {unit.function: unit for one in calibrate_units.DESIGNS for unit in calibrate_units.units_of(one).values()}
+    for unit in calibrate_units.units_of(name).values():
+        assert features(unit).keys() == features(alone[unit.function]).keys()
 
 
 @pytest.mark.parametrize("technology", [one for one in calibrated() if one.like], ids=lambda each: each.name)
@@ -80,8 +96,8 @@ def test_the_files_have_the_sample_that_they_name(technology: Technology) -> Non
         technology, engines.sample
     )
     shapes = [EngineShape(**record["shape"]) for record in engines.measured.values()]
-    for features in (lut_features, ff_features):
-        assert all(sum(features(shape)[name] > 0 for shape in shapes) >= 2 for name in features(shapes[0]))
+    for of_shape in (lut_features, ff_features):
+        assert all(sum(of_shape(shape)[name] > 0 for shape in shapes) >= 2 for name in of_shape(shapes[0]))
     assert {shape.multiplier_bits for shape in shapes} == {technology.multiplier_bits}
     first = technology.calibration.read_text().splitlines()[0], technology.unit_calibration.read_text().splitlines()[0]
     assert first[0].endswith(f"scripts.calibrate_costs {technology.name} --sample {engines.sample}")
@@ -121,7 +137,7 @@ def test_the_command_measures_its_sample_and_says_how_the_file_was_made(
     assert found["measured"]["series_7"] == {"length": 8, "out": str(tmp_path), "device": "pynq_z2"}
 
 
-@pytest.mark.parametrize("words", [["--sample", "0"], ["--sample", "few"], ["stratix"]])
+@pytest.mark.parametrize("words", [["--sample", "0"], ["--sample", "few"], ["stratix"], ["series_7", "--sample", "5"]])
 def test_what_the_command_does_not_take(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr("sys.argv", ["calibrate", *words])
     with pytest.raises(SystemExit) as leave:
