@@ -101,6 +101,10 @@ def test_block_rams_as_yosys_maps_them(depth, width, written, halves):
     assert half_blocks(depth, width, written) == halves
 
 
+# Of memories and FIFOs nothing is fitted: their rules hold before a technology is calibrated.
+described = pytest.mark.parametrize("technology", TECHNOLOGIES.values(), ids=lambda each: each.name)
+
+
 def module_counts(module, folder, technology=TECHNOLOGY):
     """What yosys makes of a primitive of openhls, by itself."""
     path = folder / "memory_under_test.sv"
@@ -109,7 +113,7 @@ def module_counts(module, folder, technology=TECHNOLOGY):
 
 
 @pytest.mark.slow
-@every_technology
+@described
 @pytest.mark.parametrize("seed", range(4))
 def test_memories_of_random_sizes_as_yosys_maps_them_today(seed, technology, tmp_path):
     """Block RAMs of openhls' Ram, Rom and Fifo, and a distributed Ram with the flip-flops behind it."""
@@ -131,7 +135,7 @@ def test_memories_of_random_sizes_as_yosys_maps_them_today(seed, technology, tmp
 
 
 @pytest.mark.slow
-@every_technology
+@described
 @pytest.mark.parametrize("seed", range(4))
 def test_fifos_of_random_sizes_as_yosys_maps_them_today(seed, technology, tmp_path):
     """With a register and without: flip-flops exact, look-up tables but for a few of control."""
@@ -143,7 +147,7 @@ def test_fifos_of_random_sizes_as_yosys_maps_them_today(seed, technology, tmp_pa
             fifo_cost(depth, width, technology, direct),
         )
         assert (found["BRAM"], found["FF"]) == (cost.BRAM, cost.FF)
-        assert abs(found["LUT"] - cost.LUT) <= 8
+        assert abs(found["LUT"] - cost.LUT) <= {"ultrascale_plus": 8, "series_7": 10}[technology.name]
     deep = int(2 ** rng.uniform(12, 13)) // width + 65
     found, cost = module_counts(Fifo(width, deep), tmp_path, technology), fifo_cost(deep, width, technology)
     assert found["BRAM"] == cost.BRAM and abs(found["FF"] - cost.FF) <= 4
