@@ -233,7 +233,8 @@ def _every_type(channels: int, bits: int, group: int, narrow: int, at_once: int)
     source = stream = Stream(IN_PORT, INPUT, words)
     units: list[Unit] = []
     for at, (kind, sink, more) in enumerate(steps):
-        name, reads = f"{kind.function}_{at}", (stream,)
+        name = f"{kind.function}_{at}"
+        reads: tuple[Stream, ...] = (stream,)
         if kind in (AddUnit, ConcatenateUnit):
             reads = tuple(Stream(f"{side}_{at}", stream.layer, stream.words) for side in ("left", "right"))
             units.append(ForkUnit(f"fork_{at}", stream.layer, (stream,), reads))
