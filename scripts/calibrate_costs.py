@@ -1,38 +1,40 @@
 """Calibrates the cost model of `psconv explore`: engines through HLS and yosys, then a fit of LUTs and flip-flops.
 
     python -m scripts.calibrate_costs --out out/calibration
+    python -m scripts.calibrate_costs series_7 --sample 24 --out out/calibration
 
-The engines are those of examples/layers and of ENGINES below. The result is
-pymodel/explore/calibration/TECHNOLOGY.yaml: every measurement, the coefficients fitted to them, and how far off the fit
-is for engines that it has not seen.
+The engines are those of examples/layers and of ENGINES below that the technology's multipliers have room for. The
+result is pymodel/explore/calibration/TECHNOLOGY.yaml: every measurement, the coefficients fitted to them, and how far
+off the fit is for engines that it has not seen.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
 from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh
-from psconv.common.parallel import in_workers
 from psconv.common.places import ENGINE, EXAMPLES, INCLUDE
 from psconv.flow.config import RunConfig, load
-from psconv.flow.design import make_designs
+from psconv.flow.design import Design, make_designs
 from psconv.flow.hls import compile_top
 from psconv.flow.inputs import load_inputs
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
-from pymodel.common.files import write_text
+from pymodel.common.errors import ConfigError
 from pymodel.common.records import read_json, write_json
-from pymodel.explore.costs import fit
-from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
+from pymodel.engine.products import most_products
+from pymodel.explore.costs import engine_cost, ff_features, fit, lut_features
+from pymodel.explore.technology import ULTRASCALE_PLUS, Technology
+from scripts.calibration import Calibrated, informative, main
 from scripts.designs import engine_of
 
 LAYERS = EXAMPLES / "layers"
+_START = 2000  # look-up tables that the tools could map while they start
 
 
 def layer_engine(
@@ -126,11 +128,41 @@ def configurations() -> dict[str, tuple[RunConfig, Path]]:
     return examples | {name: (RunConfig(**data), Path(__file__)) for name, data in ENGINES.items()}
 
 
+def designs(technology: Technology, sample: int | None = None) -> list[str]:
+    """The engines that the technology's multipliers have room for; of these, so many that say most (`informative`).
+
+    As the fit's, their errors are relative: to what the model of UltraScale+, which has seen them all, says they take;
+    and so long, about, do HLS and yosys work on them. Raises ConfigError for more than there are.
+    """
+    found = {name: one for name, one in configurations().items() if _has_room(one[0], technology)}
+    if sample is None:
+        return list(found)
+    if sample > len(found):
+        raise ConfigError(f"--sample: must be 1 to {len(found)} for {technology.name}, got {sample}")
+    shapes = [engine_of(_design(*one, technology)).shape for one in found.values()]
+    costs = [engine_cost(shape, ULTRASCALE_PLUS) for shape in shapes]
+    luts = [[value / cost.LUT for value in lut_features(one).values()] for one, cost in zip(shapes, costs, strict=True)]
+    ffs = [[value / cost.FF for value in ff_features(one).values()] for one, cost in zip(shapes, costs, strict=True)]
+    order = informative([np.array(luts), np.array(ffs)], [_START + cost.LUT for cost in costs], sample)
+    return [list(found)[at] for at in order]
+
+
+def _has_room(config: RunConfig, technology: Technology) -> bool:
+    """Whether as many products as a layer's configuration asks for fit a multiplier."""
+    layer = config.layer
+    assert layer is not None, "the engines are of single layers"
+    most = most_products(layer.weight_bits, layer.activation_bits, technology.multiplier_bits)
+    return config.parallelism.packing <= most
+
+
+def _design(config: RunConfig, path: Path, technology: Technology) -> Design:
+    [design] = make_designs(config, load_inputs(config, path).bundle, load_target(technology.device))
+    return design
+
+
 def measure(name: str, technology: Technology, out: Path) -> dict[str, Any]:
     """{"shape", "LUT", "FF", "DSP", "BRAM"} of an engine after yosys; kept in OUT/TECHNOLOGY/NAME.json."""
-    config, path = configurations()[name]
-    target = load_target(technology.device)
-    [design] = make_designs(config, load_inputs(config, path).bundle, target)
+    design, target = _design(*configurations()[name], technology), load_target(technology.device)
     result = out / technology.name / f"{name}.json"
 
     def make() -> None:
@@ -145,19 +177,15 @@ def measure(name: str, technology: Technology, out: Path) -> dict[str, Any]:
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("technology", nargs="?", default=ULTRASCALE_PLUS.name, choices=TECHNOLOGIES)
-    parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
-    given = parser.parse_args()
-    technology, names = TECHNOLOGIES[given.technology], list(configurations())
-    found = in_workers(measure, [(name, technology, given.out) for name in names])
-    measured = dict(zip(names, found, strict=True))
-    command = f"python -m scripts.calibrate_costs {technology.name}"
-    comment = f"# LUTs and flip-flops of engines: measurements and fit. Made by: {command}\n"
-    data = fit(measured, technology)
-    write_text(technology.calibration, comment + yaml.safe_dump(data, sort_keys=False, width=118))
-
+CALIBRATED = Calibrated(
+    module="calibrate_costs",
+    what="engines: measurements and fit",
+    sample="N engines, those that say most about the coefficients",
+    designs=designs,
+    measure=measure,
+    fit=fit,
+    file=lambda technology: technology.calibration,
+)
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, CALIBRATED)

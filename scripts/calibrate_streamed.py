@@ -8,29 +8,26 @@ and how far off the fit is for engines that it has not seen.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
 from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh
-from psconv.common.parallel import in_workers
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.hls import compile_top
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
-from pymodel.common.files import write_text
 from pymodel.common.records import read_json, write_json
 from pymodel.explore.network import top_shapes
 from pymodel.explore.streamed_costs import fit_streamed
-from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
+from pymodel.explore.technology import Technology
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Conv, InputSpec, Network
 from pymodel.top.cpp import render
 from pymodel.top.dataflow import Dataflow, build
+from scripts.calibration import Calibrated, main
 
 LAYER = "layer"
 
@@ -105,19 +102,15 @@ def measure(name: str, technology: Technology, out: Path) -> dict[str, Any]:
     return {"shape": shape, **{kind: total[kind] for kind in ("LUT", "FF", "DSP", "BRAM")}}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("technology", nargs="?", default=ULTRASCALE_PLUS.name, choices=TECHNOLOGIES)
-    parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
-    given = parser.parse_args()
-    technology = TECHNOLOGIES[given.technology]
-    found = in_workers(measure, [(name, technology, given.out) for name in ENGINES])
-    measured = dict(zip(ENGINES, found, strict=True))
-    command = f"python -m scripts.calibrate_streamed {technology.name}"
-    comment = f"# LUTs and flip-flops of engines with streamed weights: measurements and fit. Made by: {command}\n"
-    data = fit_streamed(measured, technology)
-    write_text(technology.streamed_calibration, comment + yaml.safe_dump(data, sort_keys=False, width=118))
-
+CALIBRATED = Calibrated(
+    module="calibrate_streamed",
+    what="engines with streamed weights: measurements and fit",
+    sample="the first N engines",
+    designs=lambda technology, sample: list(ENGINES)[:sample],
+    measure=measure,
+    fit=lambda measured, technology, _: fit_streamed(measured, technology),
+    file=lambda technology: technology.streamed_calibration,
+)
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, CALIBRATED)

@@ -1,6 +1,7 @@
 """Calibrates the cost model of what stands between the engines of a network: units through HLS and yosys, then fits.
 
     python -m scripts.calibrate_units --out out/calibration
+    python -m scripts.calibrate_units series_7 --sample 4 --out out/calibration
 
 The result is pymodel/explore/calibration/TECHNOLOGY_units.yaml: every measurement, of each type of unit the
 coefficients fitted to its own, and how far off the fit is for units that it has not seen.
@@ -8,28 +9,25 @@ coefficients fitted to its own, and how far off the fit is for units that it has
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from openhls import fingerprint
 
 from psconv.common.fresh import content_key, unless_fresh
-from psconv.common.parallel import in_workers
 from psconv.common.places import ENGINE, INCLUDE
 from psconv.flow.hls import compile_top
 from psconv.synthesis.resources import synthesise_modules
 from psconv.synthesis.targets import load_target
-from pymodel.common.files import write_text
+from pymodel.common.errors import ConfigError
 from pymodel.common.identifiers import IN_PORT, OUT_PORT
 from pymodel.common.records import read_json, write_json
 from pymodel.engine.words import Words
 from pymodel.explore.network import top_shapes
-from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS, Technology
+from pymodel.explore.technology import Technology
 from pymodel.explore.unit_costs import fit_units, measurement
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import INPUT, Conv, InputSpec, Layer, Network, Padding
@@ -51,6 +49,7 @@ from pymodel.top.units import (
     Stream,
     Unit,
 )
+from scripts.calibration import Calibrated, main
 
 _MULTIPLIER_BITS = 18  # of the wide side; engines are not looked at
 
@@ -207,9 +206,74 @@ DESIGNS: dict[str, Dataflow] = {
 }
 
 
+def _every_type(channels: int, bits: int, group: int, narrow: int, at_once: int) -> Dataflow:
+    """A top with units of every type but those that bring weights, one behind the other: many in one run of the tools.
+
+    channels: of 8 x 16 pixels. group, narrow: channels of a word, and of one that is split. at_once: pixels of a word
+    up to the first pooling.
+    """
+    words = Words(channels, 8, 16, bits, group)
+    several, small = replace(words, at_once=at_once), replace(words, height=4, width=8)
+    all_channels, twice = replace(small, group=channels), replace(small, channels=2 * channels)
+    greatest = (1 << (bits - 1)) - 1
+    steps: list[tuple[type[Unit], Words, tuple[Any, ...]]] = [
+        (GatherPixelsUnit, several, ()),
+        (AddUnit, several, ((6, 4, 3), True, greatest)),
+        (ReluUnit, several, (greatest * 3 // 4,)),
+        (PoolUnit, replace(small, at_once=at_once), (3, 2, Padding(1, 1, 1, 1), True)),
+        (SplitPixelsUnit, small, ()),
+        (SplitUnit, replace(small, group=narrow), ()),
+        (GatherUnit, all_channels, ()),
+        (ShuffleUnit, all_channels, (2,)),
+        (SplitUnit, small, ()),
+        (ConcatenateUnit, twice, ()),
+        (PoolUnit, replace(twice, height=2, width=6), (3, 1, Padding(0, 0, 0, 0), False)),
+        (GlobalAverageUnit, replace(twice, height=1, width=1), ()),
+    ]
+    source = stream = Stream(IN_PORT, INPUT, words)
+    units: list[Unit] = []
+    for at, (kind, sink, more) in enumerate(steps):
+        name = f"{kind.function}_{at}"
+        reads: tuple[Stream, ...] = (stream,)
+        if kind in (AddUnit, ConcatenateUnit):
+            reads = tuple(Stream(f"{side}_{at}", stream.layer, stream.words) for side in ("left", "right"))
+            units.append(ForkUnit(f"fork_{at}", stream.layer, (stream,), reads))
+        stream = Stream(OUT_PORT if at == len(steps) - 1 else f"written_{at}", name, sink)
+        units.append(kind(name, name, reads, (stream,), *more))
+    return Dataflow(units, source, top_name("unit"))
+
+
+# Few designs with units of all types, for samples: words of few and of many bits, of one channel and of many.
+CHAINS: dict[str, Dataflow] = {
+    "chain_16": _every_type(16, 8, 4, 1, 2),
+    "chain_40": _every_type(40, 5, 10, 5, 4),
+    "chain_48": _every_type(48, 8, 16, 4, 2),
+    "chain_96": _every_type(96, 6, 8, 2, 2),
+}
+_LOADED = ("loaded_8", "loaded_beats_of_32", "loaded_4", "loaded_wide")  # of a sample, beside each chain
+
+
+def units_of(name: str) -> dict[str, Unit]:
+    """The units of a design that are calibrated, by the names that they have there: all but engines."""
+    dataflow = (DESIGNS | CHAINS)[name]
+    return {f"{name}_{unit.name}": unit for unit in dataflow.units if not isinstance(unit, EngineUnit)}
+
+
+def designs(technology: Technology, sample: int | None = None) -> list[str]:
+    """The designs: all, or the first of CHAINS and as many with loaded weights. The same for every technology.
+
+    Raises ConfigError for more than there are.
+    """
+    if sample is None:
+        return list(DESIGNS)
+    if sample > len(CHAINS):
+        raise ConfigError(f"--sample: must be 1 to {len(CHAINS)}, got {sample}")
+    return [name for pair in zip(CHAINS, _LOADED, strict=True) for name in pair][: 2 * sample]
+
+
 def measure(name: str, technology: Technology, out: Path) -> dict[str, dict[str, Any]]:
     """{unit of a design: what the calibration keeps of it}; what yosys counts is kept in OUT/TECHNOLOGY/NAME.json."""
-    dataflow, target = DESIGNS[name], load_target(technology.device)
+    dataflow, target = (DESIGNS | CHAINS)[name], load_target(technology.device)
     result = out / technology.name / "units" / f"{name}.json"
     sources = render(dataflow, name)
 
@@ -222,9 +286,8 @@ def measure(name: str, technology: Technology, out: Path) -> dict[str, dict[str,
     unless_fresh(result, content_key(ENGINE, INCLUDE, fingerprint(), sources, target.model_dump()), make)
     parts = read_json(result)["parts"]
     return {
-        f"{name}_{unit.name}": measurement(unit, _cells(unit, dataflow.top, parts), technology)
-        for unit in dataflow.units
-        if not isinstance(unit, EngineUnit)
+        unit_name: measurement(unit, _cells(unit, dataflow.top, parts), technology)
+        for unit_name, unit in units_of(name).items()
     }
 
 
@@ -233,19 +296,22 @@ def _cells(unit: Unit, top: str, parts: Mapping[str, Mapping[str, float]]) -> di
     return {kind: sum(part[kind] for part in found) for kind in ("LUT", "FF", "DSP", "BRAM")}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("technology", nargs="?", default=ULTRASCALE_PLUS.name, choices=TECHNOLOGIES)
-    parser.add_argument("--out", type=Path, default=Path("out/calibration"), help="folder for yosys' results")
-    given = parser.parse_args()
-    technology = TECHNOLOGIES[given.technology]
-    found = in_workers(measure, [(name, technology, given.out) for name in DESIGNS])
-    measured = {name: record for one in found for name, record in one.items()}
-    command = f"python -m scripts.calibrate_units {technology.name}"
-    comment = f"# LUTs and flip-flops of units: measurements and fits. Made by: {command}\n"
-    data = fit_units(measured, technology)
-    write_text(technology.unit_calibration, comment + yaml.safe_dump(data, sort_keys=False, width=118))
+def _fit(
+    found: Mapping[str, Mapping[str, dict[str, Any]]], technology: Technology, sample: int | None
+) -> dict[str, Any]:
+    measured = {name: record for one in found.values() for name, record in one.items()}
+    return fit_units(measured, technology, sample)
 
+
+CALIBRATED = Calibrated(
+    module="calibrate_units",
+    what="units: measurements and fits",
+    sample=f"the first N, at most {len(CHAINS)}, of chains of all types and of networks with loaded weights",
+    designs=designs,
+    measure=measure,
+    fit=_fit,
+    file=lambda technology: technology.unit_calibration,
+)
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, CALIBRATED)

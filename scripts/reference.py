@@ -9,6 +9,7 @@ import re
 import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -26,7 +27,7 @@ from pymodel.common.files import write_text
 from pymodel.explore.costs import calibration
 from pymodel.explore.linear import Fit
 from pymodel.explore.streamed_costs import streamed_calibration
-from pymodel.explore.technology import ULTRASCALE_PLUS, Technology
+from pymodel.explore.technology import Technology, calibrated
 from pymodel.explore.unit_costs import unit_calibration
 from pymodel.top.status import Status
 from pymodel.training.config import TrainConfig
@@ -135,7 +136,7 @@ CONTENTS: Mapping[str, Callable[[], str]] = {
     "faults of a board": fault_table,
     "info of a board": info_table,
     "registers of a board": register_table,
-    "errors for UltraScale": lambda: cost_model_table(ULTRASCALE_PLUS),
+    **{f"errors for {technology.name}": partial(cost_model_table, technology) for technology in calibrated()},
 }
 
 

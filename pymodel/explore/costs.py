@@ -85,6 +85,7 @@ class Calibration(Strict):
     """calibration/TECHNOLOGY.yaml."""
 
     technology: str
+    sample: int | None = Field(None, description="how many engines were asked for; none: all that there are")
     LUT: Fit
     FF: Fit
     measured: dict[str, dict[str, Any]] = Field(description="of each engine: its shape, and what yosys counts")
@@ -355,11 +356,15 @@ def _field_bits(shape: EngineShape) -> int:
     return _adders(shape).apart_bits
 
 
-def fit(measured: Mapping[str, Mapping[str, Any]], technology: Technology) -> dict[str, Any]:
-    """The content of calibration/TECHNOLOGY.yaml: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"} was measured."""
+def fit(measured: Mapping[str, Mapping[str, Any]], technology: Technology, sample: int | None = None) -> dict[str, Any]:
+    """The content of calibration/TECHNOLOGY.yaml: of each engine {"shape", "LUT", "FF", "DSP", "BRAM"} was measured.
+
+    sample: how many engines were asked for; None: all. What they leave open is as in the technology that it is `like`.
+    """
+    prior = calibration(technology.like) if technology.like else None
     shapes = [EngineShape(**record["shape"]) for record in measured.values()]
     known = [known_cost(shape, technology) + port_cost(shape, technology) for shape in shapes]
-    return fitted_model(measured, technology, known, lut_features, ff_features)
+    return fitted_model(measured, technology, known, lut_features, ff_features, prior, sample)
 
 
 def fitted_model(
@@ -368,17 +373,24 @@ def fitted_model(
     known: Sequence[Cost],
     luts: Callable[[EngineShape], Mapping[str, int]],
     ffs: Callable[[EngineShape], Mapping[str, int]],
+    prior: Calibration | None = None,
+    sample: int | None = None,
 ) -> dict[str, Any]:
-    """The content of a `Calibration`. known: of each engine what needs no fit; luts, ffs: the features of an engine."""
+    """The content of a `Calibration`. known: of each engine what needs no fit; luts, ffs: the features of an engine.
+
+    prior: of another technology, for what the measurements leave open. sample: as in `fit`.
+    """
     shapes, records = [EngineShape(**record["shape"]) for record in measured.values()], list(measured.values())
 
-    def fitted(kind: str, features: Callable[[EngineShape], Mapping[str, int]]) -> dict[str, Any]:
+    def fitted(kind: str, features: Callable[[EngineShape], Mapping[str, int]], before: Fit | None) -> dict[str, Any]:
         totals, offsets = [record[kind] for record in records], [int(cost.to_json()[kind]) for cost in known]
-        return fit_linear([features(shape) for shape in shapes], totals, offsets).model_dump()
+        coefficients = before.coefficients if before else None
+        return fit_linear([features(shape) for shape in shapes], totals, offsets, prior=coefficients).model_dump()
 
     return {
         "technology": technology.name,
-        "LUT": fitted("LUT", luts),
-        "FF": fitted("FF", ffs),
+        **({} if sample is None else {"sample": sample}),
+        "LUT": fitted("LUT", luts, prior.LUT if prior else None),
+        "FF": fitted("FF", ffs, prior.FF if prior else None),
         "measured": {name: dict(record) for name, record in measured.items()},
     }

@@ -11,6 +11,8 @@ from scipy.optimize import nnls
 from pymodel.common.arrays import Floats, Int64
 from pymodel.common.errors import Strict
 
+_PRIOR = 0.1
+
 
 class Fit(Strict):
     """Coefficients of a linear model, by feature, and its relative errors in percent (`fit_linear`).
@@ -30,18 +32,28 @@ class Fit(Strict):
 
 
 def fit_linear(
-    features: Sequence[Mapping[str, int]], totals: Sequence[int], known: Sequence[int], floor: int = 1
+    features: Sequence[Mapping[str, int]],
+    totals: Sequence[int],
+    known: Sequence[int],
+    floor: int = 1,
+    prior: Mapping[str, float] | None = None,
 ) -> Fit:
     """Non-negative least squares of the relative errors of `known` + coefficients * features against `totals`.
 
-    floor: what errors are relative to where a total is less: of what is small they do not matter.
+    floor: what errors are relative to where a total is less: of what is small they do not matter. prior: coefficients
+    of a model like this one, which says what the measurements leave open: each counts as _PRIOR of a measurement
+    that has as much of its feature as theirs have (root mean square), and nothing else (Tikhonov regularisation).
     """
     names = list(features[0])
     total, offset, scale = np.array(totals, float), np.array(known, float), np.maximum(totals, floor)
     matrix = np.array([[row[name] for name in names] for row in features], float)
+    typical = np.sqrt(((matrix / scale[:, None]) ** 2).mean(axis=0))
+    weight = np.diag(np.sqrt(_PRIOR) * np.where(typical > 0, typical, 1)) if prior else np.zeros((0, len(names)))
+    expected = weight @ np.array([prior[name] for name in names]) if prior else np.zeros(0)
 
     def solve(rows: Int64) -> Floats:
-        found: Floats = nnls(matrix[rows] / scale[rows, None], (total[rows] - offset[rows]) / scale[rows])[0]
+        weighed = np.concatenate([matrix[rows] / scale[rows, None], weight])
+        found: Floats = nnls(weighed, np.concatenate([(total[rows] - offset[rows]) / scale[rows], expected]))[0]
         return found
 
     def errors(rows: Int64, coefficients: Floats) -> Floats:

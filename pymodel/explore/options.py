@@ -189,7 +189,7 @@ def options(
         if output not in outputs:
             outputs[output] = sequences(engine)[-1].iterations
         cycles = max(feeders[feeder], outputs[output], pe_iterations(engine))
-        for place in _places(engine):
+        for place in _places(engine, technology):
             own = key._replace(ultra_weights=place.ultra_weights)
             cost = engine_cost(place, technology)
             found.append(Option(own, engine.lanes, engine.multipliers, cycles, cost, forms(engine)))
@@ -208,9 +208,11 @@ def _streamed(engine: EngineShape, key: Parallelism, feeder: int, technology: Te
     return Option(key, engine.lanes, engine.multipliers, cycles, cost, forms(engine))
 
 
-def _places(engine: EngineShape) -> list[EngineShape]:
-    """An engine with its weights in block RAM; and with them in UltraRAM, where they are loaded and fill a block."""
-    if not (engine.loaded and Memory("weights", engine.rom_words, engine.rom_word_bits, True).block):
+def _places(engine: EngineShape, technology: Technology) -> list[EngineShape]:
+    """An engine with its weights in block RAM; and with them in UltraRAM, if there is, where they are loaded and fill
+    a block."""
+    in_block = Memory("weights", engine.rom_words, engine.rom_word_bits, True).block
+    if not (technology.ultra_ram and engine.loaded and in_block):
         return [engine]
     return [engine, engine.model_copy(update={"ultra_weights": True})]
 

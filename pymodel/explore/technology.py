@@ -16,7 +16,9 @@ class Technology:
     """One silicon and one library of yosys.
 
     families: of devices, as constraints/ calls them. lut_ram: RAM of look-up tables. multiplier_bits: of the wide side
-    of a DSP block. device: the one of constraints/ that the model is calibrated on, for its clock.
+    of a DSP block. device: the one of constraints/ that the model is calibrated on, for its clock. ultra_ram: whether
+    its devices may have UltraRAM. like: the technology whose model says what the measurements of this one leave open,
+    where it is calibrated on a sample.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Technology:
     lut_ram: LutRam
     multiplier_bits: int
     device: str
+    ultra_ram: bool = False
+    like: Technology | None = None
 
     @property
     def calibration(self) -> Path:
@@ -41,18 +45,36 @@ class Technology:
         return _CALIBRATION / f"{self.name}_units.yaml"
 
 
-ULTRASCALE_PLUS = Technology("ultrascale_plus", ("zynq_uplus", "virtex_uplus"), LutRam(14, 7, 8), 27, "zcu104")
-TECHNOLOGIES = {technology.name: technology for technology in (ULTRASCALE_PLUS,)}
+ULTRASCALE_PLUS = Technology(
+    "ultrascale_plus", ("zynq_uplus", "virtex_uplus"), LutRam(14, 7, 8), 27, "zcu104", ultra_ram=True
+)
+SERIES_7 = Technology("series_7", ("zynq7000",), LutRam(6, 3, 4), 25, "pynq_z2", like=ULTRASCALE_PLUS)
+TECHNOLOGIES = {technology.name: technology for technology in (ULTRASCALE_PLUS, SERIES_7)}
+
+
+def calibrated() -> list[Technology]:
+    """The technologies whose models have been measured and fitted."""
+    return [one for one in TECHNOLOGIES.values() if one.calibration.exists() and one.unit_calibration.exists()]
 
 
 def technology_of(family: str) -> Technology:
-    """The technology of a family of devices. Raises ConfigError for one that there is no cost model for."""
-    for technology in TECHNOLOGIES.values():
+    """The technology of a family of devices.
+
+    Raises ConfigError for a family that there is no cost model for, with the commands that make one.
+    """
+    known = calibrated()
+    for technology in known:
         if family in technology.families:
             return technology
-    known = [one for technology in TECHNOLOGIES.values() for one in technology.families]
-    devices = [technology.device for technology in TECHNOLOGIES.values()]
+    families = [one for technology in known for one in technology.families]
+    devices = [technology.device for technology in known]
+    missing = [technology.name for technology in TECHNOLOGIES.values() if family in technology.families]
+    if missing:
+        how, name = f"calibrate {missing[0]}", missing[0]
+    else:
+        how, name = "describe a technology of that family in pymodel/explore/technology.py and calibrate it", "NAME"
     raise ConfigError(
-        f"target: family: must be one of {', '.join(known)} for the cost model, got {family!r}; choose another device, "
-        f"such as {' or '.join(devices)}"
+        f"target: family: must be one of {', '.join(families)} for the cost model, got {family!r}; choose another "
+        f"device, such as {' or '.join(devices)}, or {how}: python -m scripts.calibrate_costs {name}, "
+        f"python -m scripts.calibrate_units {name}"
     )

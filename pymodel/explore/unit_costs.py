@@ -39,7 +39,7 @@ from pymodel.top.units import (
 )
 
 _SMALL = 100  # look-up tables or flip-flops: fewer are not worth an error
-_UNSIGNED_BITS = 17  # of the narrow side of a DSP48E2, without its sign
+_UNSIGNED_BITS = 17  # of the narrow side of a DSP48, without its sign
 
 
 class UnitFit(Strict):
@@ -48,11 +48,16 @@ class UnitFit(Strict):
     LUT: Fit
     FF: Fit
 
+    def coefficients(self, kind: str) -> dict[str, float]:
+        """The coefficients of the model of LUT or FF, by feature."""
+        return (self.LUT if kind == "LUT" else self.FF).coefficients
+
 
 class UnitCalibration(Strict):
     """calibration/TECHNOLOGY_units.yaml."""
 
     technology: str
+    sample: int | None = Field(None, description="how many chains of all types were asked for; none: single units")
     units: dict[str, UnitFit] = Field(description="by the C++ function of the unit")
     measured: dict[str, dict[str, Any]] = Field(
         description="of each unit: its function, features, the LUTs and flip-flops of its memories, what yosys counts"
@@ -178,8 +183,15 @@ def measurement(unit: Unit, counted: Mapping[str, float], technology: Technology
     }
 
 
-def fit_units(measured: Mapping[str, Mapping[str, Any]], technology: Technology) -> dict[str, Any]:
-    """The content of calibration/TECHNOLOGY_units.yaml from the `measurement` of each unit."""
+def fit_units(
+    measured: Mapping[str, Mapping[str, Any]], technology: Technology, sample: int | None = None
+) -> dict[str, Any]:
+    """The content of calibration/TECHNOLOGY_units.yaml from the `measurement` of each unit.
+
+    sample: how many chains of units of all types were asked for; None: single units. What they leave open is as in the
+    technology that it is `like`.
+    """
+    prior = unit_calibration(technology.like).units if technology.like else {}
     fits = {}
     for function in sorted({record["function"] for record in measured.values()}):
         records = [record for record in measured.values() if record["function"] == function]
@@ -190,11 +202,13 @@ def fit_units(measured: Mapping[str, Mapping[str, Any]], technology: Technology)
                 [record[kind] for record in records],
                 [record["memories"][kind] for record in records],
                 _SMALL,
+                prior[function].coefficients(kind) if prior else None,
             ).model_dump()
             for kind in ("LUT", "FF")
         }
     return {
         "technology": technology.name,
+        **({} if sample is None else {"sample": sample}),
         "units": fits,
         "measured": {name: dict(record) for name, record in measured.items()},
     }

@@ -24,7 +24,7 @@ from pymodel.explore.rates import cycles_at, rate
 from pymodel.explore.solve import AXES, TRAFFIC
 from pymodel.explore.streamed_costs import streamed_cost
 from pymodel.explore.streams import streams_cost
-from pymodel.explore.technology import ULTRASCALE_PLUS
+from pymodel.explore.technology import TECHNOLOGIES, calibrated
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.topology import Conv, Shape, Weighted
@@ -62,6 +62,7 @@ class Explore(Campaign):
                 "seed": int(rng.integers(1 << 30)),
                 "multipliers": int(rng.choice([2, 8, 1 << 16])),
                 "streamed": bool(rng.random() < 0.3),
+                "technology": str(rng.choice([one.name for one in calibrated()])),
             }
             shapes: dict[str, Shape] = {"input": tuple(case["input"])}
             for at in range(int(rng.integers(1, 6))):
@@ -72,7 +73,7 @@ class Explore(Campaign):
                 except ConfigError:
                     case["layers"].pop()
             try:
-                if top_shapes(_bundle(case), 27):
+                if top_shapes(_bundle(case), TECHNOLOGIES[case["technology"]].multiplier_bits):
                     return case
             except ConfigError:
                 continue
@@ -80,7 +81,7 @@ class Explore(Campaign):
     def check(self, case: Case, folder: Path) -> None:
         rng = np.random.default_rng(case["seed"])
         bundle = _bundle(case)
-        technology = ULTRASCALE_PLUS
+        technology = TECHNOLOGIES[case["technology"]]
         shapes = top_shapes(bundle, technology.multiplier_bits)
         if set(shapes) != _reached(bundle.network):
             raise Fault(

@@ -21,19 +21,20 @@ from pymodel.explore.costs import Cost
 from pymodel.explore.network import cheapest
 from pymodel.explore.solve import AXES
 from pymodel.explore.streams import regions
+from pymodel.explore.technology import Technology, calibrated, technology_of
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
 from pymodel.top.dataflow import Dataflow, build
 from pymodel.top.units import LoaderUnit
-from tests.helpers.choices import built, explored
+from tests.helpers.choices import built, every_technology, explored
 from tests.helpers.choices import cost_of as cost_of_dataflow
 from tests.helpers.places import EXAMPLES
 
 
 def cost_of(path: Path) -> Cost:
-    """What the model says of a configuration as the flow builds it."""
-    return cost_of_dataflow(dataflow_of(path))
+    """What the model of its device says of a configuration as the flow builds it."""
+    return cost_of_dataflow(dataflow_of(path), technology_of(load_target(load(path).target).family))
 
 
 def dataflow_of(path: Path) -> Dataflow:
@@ -78,11 +79,12 @@ def test_an_ultra_ram_is_neither_block_nor_distributed() -> None:
     assert Memory("carried", 200, 100, True).half_blocks > 0
 
 
+@every_technology
 @pytest.mark.parametrize("resource", ["BRAM", "URAM", "LUT"])
-def test_the_optimum_of_all_choices(resource: str) -> None:
-    """Built and priced one by one, without solver or bound."""
-    network = explored(small(), multipliers=1, packing=False, channels=False, loaded=True)
-    assert {option.key.ultra_weights for option in network.options["a"]} == {True, False}
+def test_the_optimum_of_all_choices(resource: str, technology: Technology) -> None:
+    """Built and priced one by one, without solver or bound. Where there is no UltraRAM nothing lies in it."""
+    network = explored(small(), multipliers=1, packing=False, channels=False, loaded=True, technology=technology)
+    assert {option.key.ultra_weights for option in network.options["a"]} == {technology.ultra_ram, False}
     at = AXES.index(resource)
     every = [(cycles, cost) for _, cycles, cost in built(network)]
     for interval in sorted({cycles for cycles, _ in every})[:: max(1, len(every) // 400)][:4]:
@@ -137,6 +139,20 @@ def test_loaded_where_no_rom_fits(named: str | None, tmp_path: Path) -> None:
     assert cost_of(written) == found.best.answer.cost
     data = json.loads(json.dumps(found.to_json()))
     assert data["weights"] == "loaded" and data["chosen"]["URAM"] == found.best.answer.cost.URAM
+
+
+@pytest.mark.parametrize("device", [one.device for one in calibrated() if not one.ultra_ram])
+def test_without_ultra_ram_loaded_weights_lie_in_block_ram(device: str, tmp_path: Path) -> None:
+    """On the 7 series there is none, whatever a budget says; what is written is built as promised."""
+    path = configured(tmp_path, small(), target=device)
+    asked = request("URAM=none", "DSP=4", weights="loaded", minimise="BRAM")
+    found = explore.explore(path, asked)
+    assert found.best.answer.cost.URAM == 0
+    written = explore.write_config(found, path, tmp_path / "out", asked)
+    assert not any(shape.ultra_weights for shape in dataflow_of(written).shapes.values())
+    assert cost_of(written) == found.best.answer.cost
+    with pytest.raises(ConfigError, match=rf"fits {device} at 1,000 frames/s: BRAM: [\d.]+ at least, 0 there"):
+        explore.explore(path, request("BRAM=0", "URAM=none", "LUT=2000", weights="loaded"))
 
 
 def test_rom_where_it_fits(tmp_path: Path) -> None:

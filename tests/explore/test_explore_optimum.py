@@ -20,6 +20,7 @@ from pymodel.explore.costs import Cost
 from pymodel.explore.network import top_shapes
 from pymodel.explore.options import options
 from pymodel.explore.rates import cycles_at, rate
+from pymodel.explore.technology import calibrated
 from pymodel.network.bundle import Bundle
 from pymodel.network.formats import Format
 from pymodel.network.random_bundle import random_bundle
@@ -99,8 +100,9 @@ def test_simpler_cases_are_cases():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("device", [technology.device for technology in calibrated()])
 @pytest.mark.parametrize("name", ["split", "addition", "mean"])
-def test_what_is_promised_is_built(name, tmp_path, psconv):
+def test_what_is_promised_is_built(name, device, tmp_path, psconv):
     """DSPs and block RAMs as yosys counts them and the interval of the RTL, of the fastest choice of a tiny network."""
     tiny(name).save(tmp_path / "b.yaml")
     config = {
@@ -111,7 +113,7 @@ def test_what_is_promised_is_built(name, tmp_path, psconv):
         "stalls": {"images": 0},
     }
     (tmp_path / "n.yaml").write_text(yaml.safe_dump(config))
-    request = explore.Request(None, "LUT", ("DSP=30",), points=1)
+    request = explore.Request(None, "LUT", ("DSP=30",), device=device, points=1)
     found = explore.explore(tmp_path / "n.yaml", request)
     path = explore.write_config(found, tmp_path / "n.yaml", tmp_path / "chosen", request)
     code, _, err = psconv("run", str(path), "--out", str(tmp_path / "run"))

@@ -6,20 +6,19 @@ import pytest
 from pymodel.common.errors import ConfigError
 from pymodel.explore import unit_costs
 from pymodel.explore.streams import least_prices, streams_cost
-from pymodel.explore.technology import TECHNOLOGIES, Technology
+from pymodel.explore.technology import Technology, calibrated
 from pymodel.explore.unit_costs import features, fit_units, known_cost, unit_calibration, unit_cost
 from pymodel.top import units
 from pymodel.top.units import EngineUnit, ForkUnit, Unit
 from scripts import calibrate_units as calibrate
 from tests.helpers import networks
-from tests.helpers.choices import TECHNOLOGY
+from tests.helpers.choices import TECHNOLOGY, every_technology
 
 MEASURED = {
-    f"{name}_{unit.name}": unit
-    for name, dataflow in calibrate.DESIGNS.items()
-    for unit in dataflow.units
-    if not isinstance(unit, EngineUnit)
+    name: unit for design in calibrate.DESIGNS | calibrate.CHAINS for name, unit in calibrate.units_of(design).items()
 }
+# Of each technology, as its file has them.
+RECORDS = [(one, name) for one in calibrated() for name in sorted(unit_calibration(one).measured)]
 
 
 def types() -> set[str]:
@@ -33,18 +32,16 @@ def types() -> set[str]:
     return found
 
 
-every_technology = pytest.mark.parametrize("technology", TECHNOLOGIES.values(), ids=lambda each: each.name)
-
-
 @every_technology
 def test_every_type_of_unit_is_calibrated(technology: Technology) -> None:
-    assert types() == set(unit_calibration(technology).units) and len(types()) == 14
-    assert MEASURED.keys() == unit_calibration(technology).measured.keys()
+    model = unit_calibration(technology)
+    assert types() == set(model.units) and len(types()) == 14
+    designs = calibrate.designs(technology, model.sample)
+    assert model.measured.keys() == {name for design in designs for name in calibrate.units_of(design)}
 
 
-@every_technology
-@pytest.mark.parametrize("name", sorted(MEASURED))
-def test_multipliers_and_block_rams_equal_what_yosys_counted(name: str, technology: Technology) -> None:
+@pytest.mark.parametrize(("technology", "name"), RECORDS, ids=lambda each: each if isinstance(each, str) else each.name)
+def test_multipliers_and_block_rams_equal_what_yosys_counted(technology: Technology, name: str) -> None:
     record, unit = unit_calibration(technology).measured[name], MEASURED[name]
     known = known_cost(unit, technology)
     assert record["features"] == features(unit)
@@ -94,6 +91,7 @@ def test_a_type_that_was_not_measured_is_refused_with_the_command(monkeypatch: p
 @every_technology
 def test_the_calibration_is_of_the_units_of_today(technology: Technology, tmp_path) -> None:
     """One of its designs, drawn at random, through HLS and yosys again."""
-    name = str(np.random.default_rng([len(technology.name), 17]).choice(sorted(calibrate.DESIGNS)))
+    designs = calibrate.designs(technology, unit_calibration(technology).sample)
+    name = str(np.random.default_rng([len(technology.name), 17]).choice(sorted(designs)))
     for unit, record in calibrate.measure(name, technology, tmp_path).items():
         assert unit_calibration(technology).measured[unit] == record

@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import pytest
+
 from pymodel.explore.costs import Cost, engine_cost
 from pymodel.explore.network import Network, top_shapes
 from pymodel.explore.options import Option, options
 from pymodel.explore.solve import total
 from pymodel.explore.streamed_costs import streamed_cost
 from pymodel.explore.streams import streams_cost
-from pymodel.explore.technology import ULTRASCALE_PLUS
+from pymodel.explore.technology import ULTRASCALE_PLUS, Technology, calibrated
 from pymodel.network.bundle import Bundle
 from pymodel.top.dataflow import Dataflow
 
 TECHNOLOGY = ULTRASCALE_PLUS
+every_technology = pytest.mark.parametrize("technology", calibrated(), ids=lambda each: each.name)
 
 
 def explored(
@@ -25,15 +28,16 @@ def explored(
     channels: bool = True,
     loaded: bool = False,
     streamed: bool = False,
+    technology: Technology = TECHNOLOGY,
 ) -> Network:
     """A network with all its options; alike layers share theirs."""
-    shapes = top_shapes(bundle, TECHNOLOGY.multiplier_bits, loaded)
+    shapes = top_shapes(bundle, technology.multiplier_bits, loaded)
     distinct = {shape.model_dump_json(): shape for shape in shapes.values()}
     found = {
-        key: options(shape, multipliers, TECHNOLOGY, packing, channels, streamed) for key, shape in distinct.items()
+        key: options(shape, multipliers, technology, packing, channels, streamed) for key, shape in distinct.items()
     }
     ways = {name: found[shape.model_dump_json()] for name, shape in shapes.items()}
-    return Network(bundle, shapes, ways, TECHNOLOGY, loaded)
+    return Network(bundle, shapes, ways, technology, loaded)
 
 
 def built(network: Network) -> Iterator[tuple[tuple[Option, ...], int, Cost]]:
@@ -49,10 +53,10 @@ def built(network: Network) -> Iterator[tuple[tuple[Option, ...], int, Cost]]:
         yield picks, cycles, total(picks) + streams
 
 
-def cost_of(dataflow: Dataflow) -> Cost:
+def cost_of(dataflow: Dataflow, technology: Technology = TECHNOLOGY) -> Cost:
     """What the model says of a network as built: engines, and what stands between them."""
     engines = (
-        streamed_cost(shape, TECHNOLOGY) if layer in dataflow.streamed else engine_cost(shape, TECHNOLOGY)
+        (streamed_cost if layer in dataflow.streamed else engine_cost)(shape, technology)
         for layer, shape in dataflow.shapes.items()
     )
-    return sum(engines, streams_cost(dataflow, TECHNOLOGY))
+    return sum(engines, streams_cost(dataflow, technology))

@@ -61,7 +61,7 @@ def test_unknown_device_lists_the_known_ones() -> None:
         ({"clock_ns": -1.0}, "clock_ns"),
         ({"name": "other"}, "name: must be 'zcu104'"),
         ({"yosys": "rm -rf"}, "yosys"),
-        ({"openhls": "nexus"}, "openhls: must be one of ecp5, xcup, got 'nexus'"),
+        ({"openhls": "nexus"}, "openhls: must be one of ecp5, xc7, xcup, got 'nexus'"),
     ],
 )
 def test_a_wrong_device_file_is_one_clear_error(

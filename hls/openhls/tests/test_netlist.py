@@ -23,7 +23,7 @@ KERNELS = Path(__file__).parent / "kernels"
 FAULTS = Path(__file__).parent / "faults" / "cpp"
 STEADY = PATTERNS[:5]  # without a reset: the words of a RAM outlive it
 # xcup, the 7 series and ECP5, each with the delay model that its device file names
-DEVICES = {"zcu104": ("xcup", 3.33), "pynq_z2": ("ecp5", 10.0), "ulx3s_85f": ("ecp5", 16.0)}
+DEVICES = {"zcu104": ("xcup", 3.33), "pynq_z2": ("xc7", 10.0), "ulx3s_85f": ("ecp5", 16.0)}
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

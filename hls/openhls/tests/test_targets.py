@@ -19,7 +19,7 @@ void top(hls::stream<int>& x, hls::stream<int>& y) { y.write(x.read() + 1); }
 
 
 def test_targets_are_found_by_name_and_by_path():
-    assert known_targets() == ["ecp5", "xcup"]
+    assert known_targets() == ["ecp5", "xc7", "xcup"]
     for name in known_targets():
         assert load_target(name) == load_target(FOLDER / f"{name}.yaml") and load_target(name).name == name
 
@@ -67,7 +67,9 @@ def test_a_target_that_cannot_be(change, message, tmp_path):
 
 
 def test_a_target_that_is_not_there(tmp_path):
-    with pytest.raises(HlsError, match="unknown target 'stratix'\n.*ecp5, xcup; another one is a path to its .yaml"):
+    with pytest.raises(
+        HlsError, match="unknown target 'stratix'\n.*ecp5, xc7, xcup; another one is a path to its .yaml"
+    ):
         load_target("stratix")
     with pytest.raises(HlsError, match="absent.yaml: No such file"):
         load_target(tmp_path / "absent.yaml")
