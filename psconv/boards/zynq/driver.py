@@ -64,7 +64,7 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         self.ip = getattr(self, self.facts["ip"])
         self.dma = getattr(self, self.facts["dma"])
         # None: the .hwh file has no such interrupt, or PYNQ found no way from it to the processor.
-        self._interrupt = getattr(self.ip, "interrupt", None)
+        self._interrupt: Any = getattr(self.ip, "interrupt", None)
         # PYNQ hears interrupts in the loop that was the current one when it made the IP's driver, just now.
         self._loop = None if self._interrupt is None else asyncio.get_event_loop()
         self._at_work = False
