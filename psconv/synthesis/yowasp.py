@@ -45,7 +45,7 @@ def tool(package: str, function: str, arguments: Sequence[str], folder: Path) ->
 
 
 def module(name: str, arguments: Sequence[str], folder: Path) -> None:
-    """The same for a module of Python that is a program."""
+    """Run a module of Python that is a program in `folder`; ConfigError with the end of its output when it fails."""
     _python(name.rpartition(".")[2], ["-m", name, *arguments], folder)
 
 

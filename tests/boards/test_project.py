@@ -51,7 +51,9 @@ def test_the_driver_knows_no_psconv() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert names <= {"__future__", "collections.abc", "json", "numpy", "pathlib", "pynq", "time", "typing"}
+    assert names <= {
+        *("__future__", "asyncio", "collections.abc", "json", "numpy", "pathlib", "pynq", "time", "typing", "warnings")
+    }
 
 
 def test_a_folder_is_kept_or_made_anew(tmp_path: Path) -> None:

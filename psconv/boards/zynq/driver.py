@@ -27,6 +27,7 @@ import pynq
 
 FORMAT = 1  # of the JSON file
 LOOK = 0.1  # s without an interrupt, after which the registers are looked at
+RESET = 10.0  # s that a reset may take, which takes microseconds
 DMACR, DMACR_RESET = 0x00, 1 << 2  # of AXI DMA: the control register of a channel, and a bit of it
 
 
@@ -312,11 +313,11 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         return bool(self.dma.sendchannel.error or self.dma.recvchannel.error)
 
     def _until(self, done: Callable[[], bool], what: str) -> None:
-        """Waits as long as a packet may take. Raises HardwareError."""
-        end = time.monotonic() + self.timeout
+        """Waits as long as a reset may take. Raises HardwareError."""
+        end = time.monotonic() + RESET
         while not done():
             if time.monotonic() > end:
-                raise HardwareError(f"{what} within {self.timeout:g} s")
+                raise HardwareError(f"{what} within {RESET:g} s")
 
     def _give_up(self, what: str) -> None:
         names = ", ".join(self._set("status")) or "none"
