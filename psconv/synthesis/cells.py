@@ -74,7 +74,7 @@ _NEXUS: Weights = {
 }
 _GOWIN: Weights = {
     **_FREE,
-    **dict.fromkeys(("IBUF", "OBUF", "TBUF", "IOBUF"), {}),
+    **dict.fromkeys(("IBUF", "OBUF", "TBUF", "IOBUF", "rPLL"), {}),
     **{f"LUT{n}": _LUT for n in range(1, 5)},
     "ALU": {"LUT": 1, "CARRY": 1},
     **{f"MUX2_LUT{n}": _MUXF for n in range(5, 9)},

@@ -21,7 +21,7 @@ class Part(TypedDict):
     delay_ns: float
 
 
-# What a cell of yosys's netlist is on a path.
+# What a cell of yosys's netlist is on a path: the ECP5's, and Gowin's.
 _ELEMENTS = {
     "TRELLIS_FF": "register",
     "LUT4": "logic",
@@ -31,6 +31,12 @@ _ELEMENTS = {
     "TRELLIS_DPR16X4": "distributed RAM",
     "MULT18X18D": "multiplier",
     "DP16KD": "block RAM",
+    **{f"DFF{edge}{kind}{enable}": "register" for edge in ("", "N") for kind in ("", *"RSCP") for enable in ("", "E")},
+    **dict.fromkeys((*(f"LUT{n}" for n in range(1, 4)), *(f"MUX2_LUT{n}" for n in range(5, 9))), "logic"),
+    "ALU": "carry chain",
+    **dict.fromkeys(("RAM16SDP1", "RAM16SDP2", "RAM16SDP4"), "distributed RAM"),
+    **dict.fromkeys(("MULT9X9", "MULT18X18", "MULT36X36"), "multiplier"),
+    **dict.fromkeys(("SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B"), "block RAM"),
 }
 
 

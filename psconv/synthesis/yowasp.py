@@ -40,15 +40,24 @@ def yosys(script: str, folder: Path) -> None:
 
 def tool(package: str, function: str, arguments: Sequence[str], folder: Path) -> None:
     """Run a YoWASP tool in `folder`; ConfigError with the end of its output when it fails."""
+    command = [f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
+    _python(package.removeprefix("yowasp_"), ["-c", *command, *arguments], folder)
+
+
+def module(name: str, arguments: Sequence[str], folder: Path) -> None:
+    """Run a module of Python that is a program in `folder`; ConfigError with the end of its output when it fails."""
+    _python(name.rpartition(".")[2], ["-m", name, *arguments], folder)
+
+
+def _python(title: str, arguments: Sequence[str], folder: Path) -> None:
     writable(Path(os.environ.get("YOWASP_CACHE_DIR") or cache_home() / "YoWASP"), "yosys", "YOWASP_CACHE_DIR")
-    command = [sys.executable, "-c", f"import sys, {package}; sys.exit({package}.{function}(sys.argv[1:]))"]
     with (folder / "tool.log").open("w+", encoding="utf-8", errors="replace") as log:
         with children.started(
-            [*command, *arguments], cwd=folder, env=children.environment(), stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, *arguments], cwd=folder, env=children.environment(), stdout=log, stderr=subprocess.STDOUT
         ) as process:
             status = process.wait()
         log.seek(0)
         text = log.read()
     if status:
         errors = re.findall(r"^.*ERROR.*$", text, re.MULTILINE) or text.splitlines()[-10:]
-        raise ConfigError(f"{package.removeprefix('yowasp_')} failed: " + "\n".join(errors))
+        raise ConfigError(f"{title} failed: " + "\n".join(errors))

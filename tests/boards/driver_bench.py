@@ -6,10 +6,12 @@ y and labels; `seed`; for loaded weights `weights`, a file of pack-weights.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 
 import cocotb
@@ -39,6 +41,18 @@ def stalls() -> Iterator[bool]:
     return iter(lambda: RANDOM.random() < 0.3, None)
 
 
+def in_thread(drive: Callable[[], None]) -> Callable[[], Coroutine[None, None, None]]:
+    """A user's program, in a thread that has an event loop, as the main one has."""
+
+    @bridge
+    def run() -> None:
+        with asyncio.Runner() as runner:
+            asyncio.set_event_loop(runner.get_loop())
+            drive()
+
+    return run
+
+
 async def bus(dut: SimHandleBase, pauses: Callable[[], Iterator[bool]] | None = None) -> pynq.Bus:
     """The pins after a reset; the driver finds them behind `pynq`."""
     cocotb.start_soon(Clock(dut.aclk, 10, unit="ns").start())
@@ -63,7 +77,7 @@ def overlay(**options: object) -> psconv_driver.PsconvOverlay:
 async def images_are_classified(dut: SimHandleBase) -> None:
     """All images, in packets of several and of one: every score, the accuracy, the counters."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         made = overlay(batch=5)
         begun = made.counters()["images"]
@@ -84,7 +98,7 @@ async def images_are_classified(dut: SimHandleBase) -> None:
 async def stalls_change_nothing(dut: SimHandleBase) -> None:
     """The DMA pauses at random on both sides."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         assert (overlay(batch=2).infer(X[:FEW]) == expected(slice(FEW))).all()
 
@@ -110,7 +124,7 @@ async def cycles_are_those_of_the_design(dut: SimHandleBase) -> None:
     def core_beat(stream: str) -> bool:
         return bool(getattr(dut, f"{stream}_tvalid").value and getattr(dut, f"{stream}_tready").value)
 
-    @bridge
+    @in_thread
     def drive() -> None:
         made = psconv_driver.PsconvOverlay(BIT, timeout=300.0)
         made.infer(X[:1])
@@ -129,7 +143,7 @@ async def cycles_are_those_of_the_design(dut: SimHandleBase) -> None:
 async def damaged_packets_are_told(dut: SimHandleBase) -> None:
     """A packet that lacks bytes, one that has too many: one error each, and the next packet is right."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         made = overlay()
         for fault, value, name in (("cut", 5, "early"), ("more", b"abc", "missing")):
@@ -146,7 +160,7 @@ async def damaged_packets_are_told(dut: SimHandleBase) -> None:
 async def a_dma_that_stops_is_told(dut: SimHandleBase) -> None:
     """In the middle of an image; the driver gives up, resets, and goes on."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         made = overlay(timeout=300.0)
         made.timeout = 0.2
@@ -168,7 +182,7 @@ async def a_dma_that_stops_is_told(dut: SimHandleBase) -> None:
 async def a_reset_in_the_middle_ends_everything(dut: SimHandleBase) -> None:
     """While images go in and scores come out; afterwards everything is right and the counters start anew."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         made = overlay()
         for cycles in (10, 100, 1000):
@@ -193,7 +207,7 @@ async def a_reset_in_the_middle_ends_everything(dut: SimHandleBase) -> None:
 async def other_hardware_is_refused(dut: SimHandleBase) -> None:
     """A JSON file of another design, training or version; registers that are not there; wrong calls."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         for key, value, text in (
             ("identity", FACTS["identity"] ^ 1, "the bitstream is of another network"),
@@ -236,7 +250,7 @@ async def other_hardware_is_refused(dut: SimHandleBase) -> None:
 async def registers_are_as_defined(dut: SimHandleBase) -> None:
     """What is written can be read, sticky bits clear, and an interrupt is raised and taken back."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         made = overlay()
         offsets, fields = FACTS["registers"], FACTS["fields"]
@@ -258,6 +272,112 @@ async def registers_are_as_defined(dut: SimHandleBase) -> None:
         assert not pins.pin("interrupt") and made.ip.read(offsets["interrupt_status"])
 
     pins = await bus(dut)
+    pins.interrupt = "none"  # those of the registers are this test's own
+    await drive()
+
+
+@cocotb.test()
+async def the_interrupt_ends_the_wait(dut: SimHandleBase) -> None:
+    """Packets of two and one: each by an interrupt, however long it takes; afterwards the line is low again."""
+
+    @in_thread
+    def drive() -> None:
+        made = overlay(batch=2)
+        pins.looks = pins.heard = 0
+        assert (made.infer(X[:FEW]) == expected(slice(FEW))).all()
+        # One more for each packet whose line was high when the controller acknowledged the last one.
+        assert 2 <= pins.heard <= 4 and not pins.pin("interrupt")
+        by_interrupt = pins.looks
+        made.close()
+        pins.interrupt = "none"
+        polling = overlay(batch=2)
+        pins.looks = pins.heard = 0
+        assert (polling.infer(X[:FEW]) == expected(slice(FEW))).all()
+        assert pins.heard == 0 and pins.looks > 5 * by_interrupt
+        assert not polling.ip.read(FACTS["registers"]["interrupt_enable"])
+
+    pins = await bus(dut, stalls)
+    await drive()
+
+
+@cocotb.test()
+async def an_interrupt_that_does_not_come(dut: SimHandleBase) -> None:
+    """The overlay has it, the processor hears nothing: told once, and every score is right."""
+
+    @in_thread
+    def drive() -> None:
+        made = overlay()
+        pins.interrupt = "deaf"
+        with pytest.warns(UserWarning, match="the interrupt does not come"):
+            assert (made.infer(X[:2]) == expected(slice(2))).all()
+        assert not pins.pin("interrupt")
+        assert (made.infer(X[:2]) == expected(slice(2))).all()  # warnings are errors here
+
+    pins = await bus(dut)
+    await drive()
+
+
+@cocotb.test()
+async def in_an_event_loop(dut: SimHandleBase) -> None:
+    """As in a notebook: others go on meanwhile, infer polls, one call at a time, and one that is cancelled is over."""
+
+    @in_thread
+    def drive() -> None:
+        asyncio.get_event_loop().run_until_complete(cell())
+
+    async def cell() -> None:
+        made = overlay()
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.ensure_future(other())
+        pins.heard = 0
+        first = asyncio.ensure_future(made.infer_async(X[:FEW]))
+        while not turns:
+            await asyncio.sleep(0)
+        with pytest.raises(psconv_driver.HardwareError, match="images are at work: wait for infer_async"):
+            made.infer(X[:1])
+        assert (await first == expected(slice(FEW))).all()
+        assert pins.heard and turns > 10
+        pins.heard = 0
+        assert (made.infer(X[:2]) == expected(slice(2))).all()
+        assert not pins.heard
+        work = asyncio.ensure_future(made.infer_async(X[:2]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert made.counters()["images"] == 0  # it was reset
+        if FACTS["loads"]:
+            made.load_weights(JOB["weights"])
+        assert (await made.infer_async(X[:2]) == expected(slice(2))).all()
+        beside.cancel()
+
+    pins = await bus(dut)
+    await drive()
+
+
+@cocotb.test()
+async def an_error_of_the_dma_ends_the_wait(dut: SimHandleBase) -> None:
+    """Long before the time is over."""
+
+    @in_thread
+    def drive() -> None:
+        made = overlay()
+        pins.stall = 2
+        made.dma.recvchannel.error = True
+        begun = time.monotonic()
+        with pytest.raises(psconv_driver.HardwareError, match="the DMA reports an error: .* was reset"):
+            made.infer(X[:2])
+        assert time.monotonic() - begun < 100
+
+    pins = await bus(dut)
     await drive()
 
 
@@ -265,7 +385,7 @@ async def registers_are_as_defined(dut: SimHandleBase) -> None:
 async def weights_are_judged(dut: SimHandleBase) -> None:
     """None yet, of another network, damaged, good; each told, and nothing is left behind."""
 
-    @bridge
+    @in_thread
     def drive() -> None:
         made = psconv_driver.PsconvOverlay(BIT, timeout=300.0)
         with pytest.raises(psconv_driver.HardwareError, match="no weights are loaded yet"):

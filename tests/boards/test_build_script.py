@@ -104,6 +104,11 @@ def test_the_block_design(board: str, files: bool, tmp_path: Path) -> None:
         "psconv_0/m_axis",
         "axi_dma_0/S_AXIS_S2MM",
     ] in streams
+    # As PYNQ wants it: the lines through a controller, and that alone at the first line of the processor.
+    nets = [one[1:] for one in said if one[0] == "net"]
+    assert ["psconv_0/interrupt", "interrupts/In2"] in nets and ["interrupts/dout", "controller/intr"] in nets
+    line = {"pynq_z2": "ps/IRQ_F2P"}.get(board, "ps/pl_ps_irq0")
+    assert [one for one in nets if one[1] == line] == [["controller/irq", line]]
 
 
 def test_up_to_the_design(tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def test_the_notebook_is_one(loaded: bool) -> None:
     assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
     driver = ast.parse(files[project.DRIVER])
     [overlay] = [node for node in driver.body if isinstance(node, ast.ClassDef) and node.name == "PsconvOverlay"]
-    methods = {node.name for node in overlay.body if isinstance(node, ast.FunctionDef)} | {"facts"}
+    methods = {node.name for node in overlay.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    methods.add("facts")
     called = set()
     for cell in notebook["cells"]:
         assert cell["cell_type"] == "markdown" or (cell["outputs"], cell["execution_count"]) == ([], None)
@@ -39,7 +40,7 @@ def test_the_notebook_is_one(loaded: bool) -> None:
             for node in ast.walk(ast.parse("".join(cell["source"]))):
                 if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "overlay":
                     called.add(node.attr)
-    assert {"infer", "accuracy", "counters"} <= called <= methods
+    assert {"infer_async", "accuracy", "counters"} <= called <= methods
     assert ("load_weights" in called) is loaded
 
 
@@ -50,7 +51,9 @@ def test_the_driver_knows_no_psconv() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
     }
-    assert names <= {"__future__", "collections.abc", "json", "numpy", "pathlib", "pynq", "time", "typing"}
+    assert names <= {
+        *("__future__", "asyncio", "collections.abc", "json", "numpy", "pathlib", "pynq", "time", "typing", "warnings")
+    }
 
 
 def test_a_folder_is_kept_or_made_anew(tmp_path: Path) -> None:

@@ -180,8 +180,26 @@ def test_a_line_with_errors(built) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_a_thousand_frames_over_a_line_with_errors(built, seed: int) -> None:
-    flip, lost = ((1e-3, 0), (0, 3e-3), (4e-4, 1e-3), (1e-4, 1e-4))[seed]
+    """A question and its answer are some 550 bits: one in four is lost at most, and eight in a row are given up."""
+    flip, lost = ((4e-4, 0), (0, 3e-3), (3e-4, 1e-3), (1e-4, 1e-4))[seed]
     assert under_errors(built, 1000, flip, lost, resets=20, seed=seed) > 10
+
+
+@pytest.mark.slow
+def test_a_line_that_is_too_bad_is_given_up(built) -> None:
+    """Four in five are lost: told, with no wrong score before, and on a good line the next image is right."""
+    images = images_for(built.bundle, 100)
+    right = expected(built.bundle, images)
+    with built.port() as port, host(port, built.bundle) as board:
+        port.errors(3e-3, 0)
+        done = 0
+        with pytest.raises(ConfigError, match="no answer from the board in 8 tries"):
+            for answer in board.answers(images):
+                np.testing.assert_array_equal(answer.scores.reshape(-1), right[done])
+                done += 1
+        assert done < len(images)
+        port.errors(0, 0)
+        np.testing.assert_array_equal(board.predict(images), right)
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
 # A Vivado for build.tcl: cells, pins and connections as tables say; anything that is not in them is an error, as is a
 # pin that is left open. Its commands are those of UG835 and UG1118 that the script uses, with their options; pins and
 # parameters of the IPs are those of PG021 (AXI DMA 7.1), PG082 (Zynq-7000 PS), PG201 (Zynq UltraScale+ PS), PG247
-# (SmartConnect), PG164 (Processor System Reset), and the constant in xlconcat's name of UG994.
+# (SmartConnect), PG164 (Processor System Reset), PG099 (AXI interrupt controller), and the constant in xlconcat's name of
+# UG994.
 #
 # Interface pins: name, side. Pins: name, direction. Of the IP under test the test adds its own, from component.xml.
 
@@ -9,7 +10,8 @@ array set INTERFACES {
     xilinx.com:ip:processing_system7 {M_AXI_GP0 Master M_AXI_GP1 Master S_AXI_HP0 Slave S_AXI_HP1 Slave}
     xilinx.com:ip:zynq_ultra_ps_e {M_AXI_HPM0_FPD Master M_AXI_HPM1_FPD Master M_AXI_HPM0_LPD Master S_AXI_HP0_FPD Slave}
     xilinx.com:ip:axi_dma {S_AXI_LITE Slave M_AXI_SG Master M_AXI_MM2S Master M_AXI_S2MM Master M_AXIS_MM2S Master S_AXIS_S2MM Slave}
-    xilinx.com:ip:smartconnect {S00_AXI Slave S01_AXI Slave M00_AXI Master M01_AXI Master}
+    xilinx.com:ip:smartconnect {S00_AXI Slave S01_AXI Slave M00_AXI Master M01_AXI Master M02_AXI Master}
+    xilinx.com:ip:axi_intc {s_axi Slave}
     xilinx.com:ip:proc_sys_reset {}
     xilinx.com:ip:xlconcat {}
 }
@@ -20,6 +22,7 @@ array set PINS {
     xilinx.com:ip:smartconnect {aclk I aresetn I}
     xilinx.com:ip:proc_sys_reset {slowest_sync_clk I ext_reset_in I peripheral_aresetn O interconnect_aresetn O mb_reset O}
     xilinx.com:ip:xlconcat {In0 I In1 I In2 I dout O}
+    xilinx.com:ip:axi_intc {s_axi_aclk I s_axi_aresetn I intr I irq O}
 }
 # Parameters and, as patterns of a regular expression, what they take.
 array set PARAMETERS {
@@ -42,6 +45,7 @@ array set PARAMETERS {
     xilinx.com:ip:smartconnect {NUM_SI ([1-9]|1[0-6]) NUM_MI ([1-9]|1[0-6])}
     xilinx.com:ip:proc_sys_reset {}
     xilinx.com:ip:xlconcat {NUM_PORTS [0-9]+}
+    xilinx.com:ip:axi_intc {C_IRQ_CONNECTION [01]}
 }
 
 array set CELLS {}

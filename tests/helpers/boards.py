@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from psconv.boards.build import Files, write_sources
+from psconv.boards.families import family_of
 from psconv.boards.pll import pll_at_most
 from psconv.boards.shell import Shell
 from psconv.boards.simulate import SimulatedPort, simulator
@@ -58,23 +59,31 @@ class Built:
             yield port
 
 
-def on_board(bundle: Bundle, folder: Path, loaded: bool = False, parallelism: Mapping[str, int] | None = None) -> Built:
-    """Builds a network with its shell in `folder`."""
+def on_board(
+    bundle: Bundle,
+    folder: Path,
+    loaded: bool = False,
+    parallelism: Mapping[str, int] | None = None,
+    name: str = BOARD,
+    baud: int = BAUD,
+) -> Built:
+    """Builds a network with its shell in `folder`, at the clock of the board's own oscillator."""
     names = [layer.name for layer in bundle.network.weighted_layers()]
     shapes = {name: engine_shape(bundle, name, **(parallelism or {})) for name in names}
     if loaded:
         shapes = {name: loadable(shape) for name, shape in shapes.items()}
     dataflow = build(bundle, shapes, loaded=loaded)
-    target, board = load_board(BOARD)
-    pll = pll_at_most(board.clock.mhz, board.clock.mhz)
+    target, board = load_board(name)
+    pll = pll_at_most(family_of(target).pll, board.clock.mhz, board.clock.mhz)
     assert pll is not None
     design = design_of(dataflow, weight_beats(dataflow, bundle) if loaded else None)
     made = compile_top(dataflow, folder / "synth", target=target.openhls, clock_ns=1000 / pll.mhz)
-    shell = Shell(design, bundle, pll.mhz, BAUD, cycles=5000, frame_ms=FRAME_MS)
+    shell = Shell(design, bundle, pll.mhz, baud, cycles=5000, frame_ms=FRAME_MS)
     files = write_sources(shell, board, target, pll, made.rtl, made.ports, folder / "board")
     assert board.reset is not None
     cache = folder / "simulators"
-    return Built(bundle, shell, files, simulator(files.rtl, cache, active_low=board.reset.active_low), cache)
+    program = simulator(files.rtl, cache, active_low=board.reset.active_low, family=family_of(target))
+    return Built(bundle, shell, files, program, cache)
 
 
 @contextmanager

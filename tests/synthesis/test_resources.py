@@ -33,7 +33,7 @@ def test_every_device_loads_and_its_clock_constraint_agrees() -> None:
     for name in known_targets():
         target = load_target(name)
         text = (CONSTRAINTS / target.constraints).read_text()
-        if target.constraints.endswith(".xdc"):
+        if target.constraints.endswith((".xdc", ".sdc")):
             assert f"-period {target.clock_ns} " in text
         else:
             frequency = re.search(r'FREQUENCY PORT "ap_clk" (\S+) MHZ', text)

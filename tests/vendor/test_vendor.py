@@ -746,7 +746,7 @@ def test_each_target_is_described_once() -> None:
         assert re.search(r"^# .*Budgets.*(DS|FPGA-DS-|UG)\d+", text, re.MULTILINE), name
         constraint = (CONSTRAINTS / load_target(name).constraints).read_text()
         assert load_target(name).part.lower() not in constraint.lower()
-    assert {path.suffix for path in CONSTRAINTS.iterdir()} == {".yaml", ".xdc", ".lpf"}
+    assert {path.suffix for path in CONSTRAINTS.iterdir()} == {".yaml", ".xdc", ".lpf", ".sdc"}
 
 
 # Pragmas of hls/engine -> their options, in the forms that UG1399 of 2020.2 has and the later ones still take. A value

@@ -5,14 +5,20 @@
     scores = overlay.infer(images)              # int8 [n, C, H, W], or real numbers, to int [n, ...]
     print(overlay.accuracy(images, labels), overlay.counters())
 
+While the hardware works the driver waits for its interrupt, where the overlay has one that PYNQ hears; else it polls.
+In an event loop, that of a notebook among them, nothing may block: `infer` polls there, and
+`await overlay.infer_async(images)` waits.
+
 This file depends on pynq and numpy alone. What the hardware is, its registers included, it takes from the JSON file.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +26,8 @@ import numpy as np
 import pynq
 
 FORMAT = 1  # of the JSON file
+LOOK = 0.1  # s without an interrupt, after which the registers are looked at
+RESET = 10.0  # s that a reset may take, which takes microseconds
 DMACR, DMACR_RESET = 0x00, 1 << 2  # of AXI DMA: the control register of a channel, and a bit of it
 
 
@@ -56,6 +64,11 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         super().__init__(str(bitfile), **overlay)
         self.ip = getattr(self, self.facts["ip"])
         self.dma = getattr(self, self.facts["dma"])
+        # None: the .hwh file has no such interrupt, or PYNQ found no way from it to the processor.
+        self._interrupt: Any = getattr(self.ip, "interrupt", None)
+        # PYNQ hears interrupts in the loop that was the current one when it made the IP's driver, just now.
+        self._loop = None if self._interrupt is None else asyncio.get_event_loop()
+        self._at_work = False
         self._buffers: dict[tuple[str, int], Any] = {}
         self._has_weights = not self.facts["loads"]
         self._check()
@@ -67,10 +80,17 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         images: int [n, C, H, W] in the format of the design's input, or real numbers, which are quantised to it.
         Raises ValueError for images of another shape or range, HardwareError where the hardware found fault.
         """
+        return self._to_the_end(lambda listens: self._infer(images, listens))
+
+    async def infer_async(self, images: Any) -> Any:
+        """As `infer`; while the hardware works, other tasks of the event loop go on. One call at a time."""
+        return await self._infer(images, self._interrupt is not None)
+
+    async def _infer(self, images: Any, listens: bool) -> Any:
         if not self._has_weights:
             raise HardwareError("no weights are loaded yet: call load_weights first")
         given = self.quantise(images)
-        parts = [self._run(given[at : at + self.batch]) for at in range(0, len(given), self.batch)]
+        parts = [await self._packet(given[at : at + self.batch], listens) for at in range(0, len(given), self.batch)]
         shape = self.facts["output"]["shape"]
         return np.concatenate(parts) if parts else np.zeros((0, *shape), self._score_type)
 
@@ -134,7 +154,7 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         self._write("control", self._bits("control", "enable") | self._bits("control", "weights"))
         # An image takes them to the engines, and its response has the verdict.
         image = np.zeros(self.facts["image_bytes"], np.uint8)
-        self._transfer(padded.ravel(), image)
+        self._to_the_end(lambda listens: self._transfer((padded.ravel(), image), listens))
         self._has_weights = True
 
     def counters(self) -> dict[str, float]:
@@ -163,11 +183,15 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         for channel in (self.dma.sendchannel, self.dma.recvchannel):
             channel.start()
         self._has_weights = not self.facts["loads"]
+        done = self._bits("interrupt_status", "done")
+        self._write("interrupt_status", done)
+        self._write("interrupt_enable", 0 if self._interrupt is None else done)
         self._write("control", self._bits("control", "enable"))
 
     def close(self) -> None:
         """Stops the hardware and gives the buffers back."""
         self._write("control", 0)
+        self._write("interrupt_enable", 0)
         for buffer in self._buffers.values():
             buffer.freebuffer()
         self._buffers = {}
@@ -190,24 +214,51 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
                     f"got {self.facts[name]:#010x}: {what}"
                 )
 
-    def _run(self, images: Any) -> Any:
+    def _to_the_end(self, work: Callable[[bool], Coroutine[Any, Any, Any]]) -> Any:
+        """What a coroutine of this class returns; it is told whether it can wait for the interrupt."""
+        if self._loop is None or self._interrupt is None or self._loop.is_running():
+            return _at_once(work(False))
+        task = self._loop.create_task(work(True))
+        try:
+            return self._loop.run_until_complete(task)
+        finally:
+            if not task.done():  # Ctrl-C
+                task.cancel()
+                self._loop.run_until_complete(asyncio.wait({task}))
+
+    async def _packet(self, images: Any, listens: bool) -> Any:
         """The scores of the images of one packet."""
         self._write("batch", len(images))
-        return self._unpack(self._transfer(self._pack(images)), len(images))
+        return self._unpack(await self._transfer((self._pack(images),), listens), len(images))
 
-    def _transfer(self, *packets: Any) -> Any:
+    async def _transfer(self, packets: Sequence[Any], listens: bool) -> Any:
         """Sends packets one after the other, bytes each, and takes the packet of scores that they make: uint8 [m]."""
+        if self._at_work:
+            raise HardwareError("images are at work: wait for infer_async before the next call")
+        self._at_work = True
+        try:
+            return await self._exchange(packets, listens)
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            self.reset()  # the DMA is in the middle of a packet
+            raise
+        finally:
+            self._at_work = False
+
+    async def _exchange(self, packets: Sequence[Any], listens: bool) -> Any:
         count = len(packets[-1]) // self.facts["image_bytes"]
         scores = self._buffer("scores", count * self.facts["score_bytes"])
         before = self._read("packets")
         self.dma.recvchannel.transfer(scores)
-        for packet in packets:
+        for at, packet in enumerate(packets, 1):
+            end = time.monotonic() + self.timeout
             buffer = self._buffer("images", len(packet))
             buffer[:] = packet
             buffer.flush()
             self.dma.sendchannel.transfer(buffer)
-            self._wait(self.dma.sendchannel, "images did not go in")
-        self._wait(self.dma.recvchannel, "scores did not come out")
+            if listens and self._interrupt is not None and at == len(packets):
+                await self._interrupted(end)
+            await self._wait(self.dma.sendchannel, end, "images did not go in")
+        await self._wait(self.dma.recvchannel, end, "scores did not come out")
         self._raise_errors()
         if self._read("packets") != (before + 1) % 2**32:
             self.reset()
@@ -215,24 +266,58 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
         scores.invalidate()
         return np.array(scores)
 
-    def _wait(self, channel: Any, what: str) -> None:
-        """Until a channel of the DMA has done its transfer."""
-        end = time.monotonic() + self.timeout
+    async def _interrupted(self, end: float) -> None:
+        """Until the hardware says by its interrupt that the scores went to the DMA, or there is no use in waiting.
+
+        An interrupt that does not come although the scores did is told, and never waited for again.
+        """
+        done, missed = self._bits("interrupt_status", "done"), False
+        told = asyncio.ensure_future(self._interrupt.wait())
+        try:
+            while True:
+                await asyncio.wait({told}, timeout=LOOK)
+                came, is_done = told.done(), bool(self._read("interrupt_status") & done)
+                if came:
+                    told.result()  # an overlay that was loaded meanwhile
+                if is_done and came:
+                    self._write("interrupt_status", done)
+                    return
+                if is_done and missed:
+                    warnings.warn("the interrupt does not come; from now on the driver polls", stacklevel=2)
+                    self._interrupt = None
+                    self._write("interrupt_enable", 0)
+                    return
+                missed = is_done
+                if not is_done and (time.monotonic() > end or self._dma_failed()):
+                    return
+                if came:  # of what was cleared before: a controller keeps it for the next time
+                    told = asyncio.ensure_future(self._interrupt.wait())
+        finally:
+            told.cancel()
+            await asyncio.wait({told})
+
+    async def _wait(self, channel: Any, end: float, what: str) -> None:
+        """Polls until a channel of the DMA has done its transfer."""
         while not channel.idle:
-            if channel.error:
+            if self._dma_failed():
                 self._give_up(f"{what}: the DMA reports an error")
             if time.monotonic() > end:
                 self._give_up(f"{what} within {self.timeout:g} s")
-        if channel.error:
+            await asyncio.sleep(0)
+        if self._dma_failed():
             self._give_up(f"{what}: the DMA reports an error")
         channel.wait()
 
+    def _dma_failed(self) -> bool:
+        """Whether a channel stands still: what fails on one side stops the other."""
+        return bool(self.dma.sendchannel.error or self.dma.recvchannel.error)
+
     def _until(self, done: Callable[[], bool], what: str) -> None:
-        """Waits as long as a packet may take. Raises HardwareError."""
-        end = time.monotonic() + self.timeout
+        """Waits as long as a reset may take. Raises HardwareError."""
+        end = time.monotonic() + RESET
         while not done():
             if time.monotonic() > end:
-                raise HardwareError(f"{what} within {self.timeout:g} s")
+                raise HardwareError(f"{what} within {RESET:g} s")
 
     def _give_up(self, what: str) -> None:
         names = ", ".join(self._set("status")) or "none"
@@ -303,6 +388,15 @@ class PsconvOverlay(pynq.Overlay):  # type: ignore[misc] # pynq has no types
 
     def _write(self, register: str, value: int) -> None:
         self.ip.write(self.facts["registers"][register], value)
+
+
+def _at_once(work: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns that waits for nothing but its next turn: it gets each of them now."""
+    while True:
+        try:
+            work.send(None)
+        except StopIteration as end:
+            return end.value
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """A `pynq` whose memory and DMA are models of the bus, in a simulation: the driver that imports it is the real one.
 
 Everything on this side of the bus is as PYNQ's own: `Overlay` with IPs as attributes, `read` and `write` of an IP,
-`allocate`, and the channels of `pynq.lib.dma` (transfer, wait, idle, error, start, stop). What they do goes to the
-pins of the RTL through cocotbext-axi; `attach` says to which. A driver runs in a thread of its own (cocotb's bridge).
+`allocate`, the channels of `pynq.lib.dma` (transfer, wait, idle, error, start, stop) and `Interrupt`. What they do goes
+to the pins of the RTL through cocotbext-axi; `attach` says to which. A driver runs in a thread of its own (cocotb's
+bridge).
 
 Faults to be injected are attributes of `Bus`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +40,10 @@ class Bus:
 
     Faults of the next transfer to the IP: cut: bytes that it lacks; more: bytes that come after it; stall: the DMA
     stops after so many beats.
+
+    interrupt: what of the IP's line the processor has: "heard"; "deaf": it is in the .hwh file, and nothing comes;
+    "none".
+    looks: how often a channel of the DMA was asked whether it is idle; heard: interrupts that came.
     """
 
     def __init__(self, dut: SimHandleBase, pauses: Any = None) -> None:
@@ -50,6 +56,8 @@ class Bus:
         self.cut = 0
         self.stall: int | None = None
         self.more = b""
+        self.interrupt = "heard"
+        self.looks = self.heard = 0
 
     @resume
     async def read(self, address: int) -> int:
@@ -80,11 +88,41 @@ def attach(bus: Bus) -> None:
     _bus[:] = [bus]
 
 
-class DefaultIP:
-    """Registers at an address of their own."""
+class Interrupt:
+    """The IP's interrupt behind an AXI interrupt controller: heard while one waits, in the loop of when it was made.
+
+    The controller acknowledges before the driver clears: a line that is high then is latched anew, for the next wait
+    (AMD PG099). A wait that is cancelled leaves the line enabled.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self._loop, self._event = asyncio.get_event_loop(), asyncio.Event()
+        self._waiting = self._enabled = self._latched = False
+
+    async def wait(self) -> None:
+        assert asyncio.get_running_loop() is self._loop, "nothing of an interrupt comes to another loop"
+        if not self._waiting:
+            self._event.clear()
+            self._waiting = self._enabled = True
+        while not self._event.is_set():
+            self._bus.wait(20)
+            high = self._bus.interrupt == "heard" and bool(self._bus.pin("interrupt"))
+            self._latched |= high
+            if self._enabled and self._latched:
+                self._bus.heard += 1
+                self._enabled, self._latched = False, high
+                self._event.set()
+            await asyncio.sleep(0)
+        self._waiting = False
+
+
+class DefaultIP:
+    """Registers at an address of their own. interrupt: None where the overlay does not lead it to the processor."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.interrupt = None if bus.interrupt == "none" else Interrupt(bus)
 
     def read(self, offset: int = 0) -> int:
         return int(self._bus.read(offset))
@@ -113,6 +151,7 @@ class _Channel:
 
     @property
     def idle(self) -> bool:
+        self._bus.looks += 1
         self._bus.wait(20)
         return self._look()
 
