@@ -73,7 +73,7 @@ class Cost:
 
     @property
     def in_units(self) -> tuple[float, ...]:
-        """The same in units of each: block RAMs in place of halves."""
+        """What `vector` has, in units of each resource: block RAMs in place of halves."""
         return self.DSP, self.BRAM, self.LUT, self.FF, self.URAM, self.traffic
 
     def to_json(self) -> dict[str, float]:
