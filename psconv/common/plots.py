@@ -98,9 +98,10 @@ def accuracy_frontier(
         axes.annotate(name, (fps, accuracy), xytext=(5, 4), textcoords="offset points", fontsize=7, color=colour)
     best = sorted((fps, accuracy) for _, fps, accuracy, dominated in ours if not dominated)
     axes.plot([fps for fps, _ in best], [accuracy for _, accuracy in best], color="#2f6fb0", linewidth=0.9)
-    for name, fps, accuracy in peers:
+    for at, (name, fps, accuracy) in enumerate(sorted(peers, key=lambda peer: (peer[2], peer[1]))):
         axes.scatter([fps], [accuracy], color="#e08a3c", marker="^", s=32, zorder=3)
-        axes.annotate(name, (fps, accuracy), xytext=(5, -9), textcoords="offset points", fontsize=7, color="#a05a1c")
+        place = (5, -9) if at % 2 else (5, 4)  # points of one accuracy are neighbours: their names above and below
+        axes.annotate(name, (fps, accuracy), xytext=place, textcoords="offset points", fontsize=7, color="#a05a1c")
     axes.set_xscale("log")
     axes.set_xlabel("frames/s")
     axes.set_ylabel("% of the test images")
