@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from openhls.middle.narrow import takes_multiplier
 from pydantic import Field
 
 from pymodel.common.errors import ConfigError, Strict, validated
@@ -161,7 +162,7 @@ def _own_features(unit: Unit) -> dict[str, int]:
 
 
 def _mean_blocks(unit: Unit) -> int:
-    """DSP blocks of the means that a unit makes: a multiplier for each channel of a word but where a shift does it."""
+    """DSP blocks of the means that a unit makes: a multiplier for each channel of a word but where shifts do it."""
     if isinstance(unit, GlobalAverageUnit):
         count = unit.in_words.pixels
     elif isinstance(unit, PoolUnit) and not unit.maximum:
@@ -169,7 +170,7 @@ def _mean_blocks(unit: Unit) -> int:
     else:
         return 0
     scale = mean_scale(count, unit.in_words.bits).scale
-    return 0 if scale == 1 else unit.out_words.fields * -(-scale.bit_length() // _UNSIGNED_BITS)
+    return unit.out_words.fields * -(-scale.bit_length() // _UNSIGNED_BITS) if takes_multiplier(scale) else 0
 
 
 def measurement(unit: Unit, counted: Mapping[str, float], technology: Technology) -> dict[str, Any]:

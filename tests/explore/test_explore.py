@@ -657,7 +657,7 @@ def test_units_between_engines_are_obeyed():
     narrow, wide = sorted(second, key=lambda o: o.lanes)
     pair = {"c0": first[0], "c1": narrow}
     assert max(o.cycles for o in pair.values()) < 220 < network.interval(pair) == 16 * 36
-    assert conflicts(network.dataflow(pair), 220) == [{("c0", "writes"): Form(9, 1), ("c1", "reads"): Form(4, 1)}]
+    assert conflicts(network.dataflow(pair), pair, 220) == [{("c0", "writes"): Form(9, 1), ("c1", "reads"): Form(4, 1)}]
     assert cheapest(network, {}, 576, "DSP").choice["c1"] == narrow
     assert cheapest(network, {}, 575, "DSP").choice["c1"] == wide
     assert fastest(network, {"DSP": first[0].lanes + narrow.lanes}, "DSP").interval == 576
@@ -780,7 +780,7 @@ def test_the_command_writes_a_configuration_that_run_takes(tmp_path):
     path = tmp_path / "network.yaml"
     config = load(path)
     assert config.top == "network" and load_bundle(config, path).network.name == "digits"
-    keys = (*sorted({*Parallelism._fields} - {"ultra_weights"}), "lanes")  # that one is of weights that are loaded
+    keys = (*sorted({*Parallelism._fields} - {"ultra_weights", "streamed"}), "lanes")  # these two say where weights are
     assert all("ultra_weights" not in row for row in result["layers"])
     written = {name: [getattr(request, key) for key in keys] for name, request in config.layers.items()}
     assert written == {row["layer"]: [row[key] for key in keys] for row in result["layers"]}

@@ -5,6 +5,7 @@ import pytest
 
 from pymodel.common.errors import ConfigError
 from pymodel.explore import unit_costs
+from pymodel.explore.solve import AXES
 from pymodel.explore.streams import least_prices, streams_cost
 from pymodel.explore.technology import Technology, calibrated
 from pymodel.explore.unit_costs import features, fit_units, known_cost, unit_calibration, unit_cost
@@ -71,10 +72,10 @@ def test_a_region_takes_no_less_than_its_units(name: str) -> None:
     """What the solver takes as the least is no more than what is built, and has all of the units between engines."""
     _, dataflow = networks.made(name)
     prices = least_prices(dataflow, dataflow.interval, TECHNOLOGY)
-    least = sum((np.array(price.cost.vector) for price in prices), np.zeros(5, int))
+    least = sum((np.array(price.cost.vector) for price in prices), np.zeros(len(AXES), int))
     built = np.array(streams_cost(dataflow, TECHNOLOGY).vector)
     between = [unit for unit in dataflow.units if not isinstance(unit, EngineUnit | units.LoaderUnit)]
-    own = sum((np.array(unit_cost(unit, TECHNOLOGY).vector) for unit in between), np.zeros(5, int))
+    own = sum((np.array(unit_cost(unit, TECHNOLOGY).vector) for unit in between), np.zeros(len(AXES), int))
     assert (own <= least).all() and (least <= built).all()
 
 

@@ -18,6 +18,11 @@ _ROUNDS = 4
 _CSD_TERMS = 3  # products by constants with more digits than this take a multiplier
 
 
+def takes_multiplier(factor: int) -> bool:
+    """Whether a product by this constant is a multiplier, not a few terms that are shifted and added."""
+    return len(_digits(factor)) > _CSD_TERMS
+
+
 def signed(value: int, width: int) -> int:
     """The two's complement number in the low `width` bits."""
     value &= (1 << width) - 1
@@ -315,7 +320,7 @@ class _Rewriter:
         """value * factor as a few shifted terms (canonical signed digits), or as a product where they are many."""
         b = self.builder
         digits = _digits(factor)
-        if len(digits) > _CSD_TERMS:
+        if takes_multiplier(factor):
             return b.make("mul", width, value, b.const(factor, width))
         total = b.const(0, width)
         for shift, negative in digits:
