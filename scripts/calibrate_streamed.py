@@ -20,6 +20,7 @@ from psconv.flow.hls import compile_top
 from psconv.synthesis.resources import synthesise
 from psconv.synthesis.targets import load_target
 from pymodel.common.records import read_json, write_json
+from pymodel.engine.products import most_products
 from pymodel.explore.network import top_shapes
 from pymodel.explore.streamed_costs import fit_streamed
 from pymodel.explore.technology import Technology
@@ -77,10 +78,13 @@ ENGINES = {
 
 
 def dataflow_of(name: str, technology: Technology) -> Dataflow:
-    """The network of one streamed engine."""
-    network, bits, parallelism = ENGINES[name]
+    """The network of one streamed engine; no more products share a multiplier than the technology's can take."""
+    network, bits, given = ENGINES[name]
+    parallelism = dict(given)
     bundle = random_bundle(network, 1, bits, bits)
     shape = top_shapes(bundle, technology.multiplier_bits)[LAYER]
+    most = most_products(bits, bits, technology.multiplier_bits)
+    parallelism["packing"] = min(parallelism.get("packing", 1), most)
     fields = {key: getattr(shape, key) for key in type(shape).model_fields}
     return build(bundle, {LAYER: type(shape)(**(fields | parallelism))}, streamed=[LAYER])
 

@@ -110,9 +110,8 @@ def cost_model_table(technology: Technology) -> str:
     engines, units = calibration(technology), unit_calibration(technology)
     kinds = [("engines", len(engines.measured), engines.LUT, engines.FF)]
     counts = Counter(record["function"] for record in units.measured.values())
-    if technology.streamed_calibration.exists():
-        streamed = streamed_calibration(technology)
-        kinds.append(("engines, weights streamed", len(streamed.measured), streamed.LUT, streamed.FF))
+    streamed = streamed_calibration(technology)
+    kinds.append(("engines, weights streamed", len(streamed.measured), streamed.LUT, streamed.FF))
     kinds += [(f"`{name}`", counts[name], fit.LUT, fit.FF) for name, fit in units.units.items()]
     rows = (
         [name, str(count), *(f"{error} %" for fit in fits for error in _errors(fit))] for name, count, *fits in kinds

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from pymodel.common.errors import ConfigError, validated
+from pymodel.common.errors import validated
 from pymodel.common.kinds import CALIBRATION as KIND
 from pymodel.common.kinds import read_kind
 from pymodel.engine.cycles import STREAMED_SUMS_DEPTH, streamed_depths
@@ -33,13 +33,8 @@ from pymodel.explore.technology import Technology
 
 @cache
 def streamed_calibration(technology: Technology) -> Calibration:
-    """The fitted model. Raises ConfigError, also where there is none of the technology."""
+    """The fitted model. Raises ConfigError."""
     path = technology.streamed_calibration
-    if not path.exists():
-        raise ConfigError(
-            f"weights: streamed: there is no cost model of {technology.name}; python -m scripts.calibrate_streamed"
-            " makes it"
-        )
     return validated(Calibration, read_kind(path, KIND), str(path))
 
 

@@ -36,13 +36,22 @@ class Technology:
 
     @property
     def streamed_calibration(self) -> Path:
-        """The file of the model of engines whose weights are streamed; not every technology has one."""
+        """The file of the model of engines whose weights are streamed."""
         return _CALIBRATION / f"{self.name}_streamed.yaml"
 
     @property
     def unit_calibration(self) -> Path:
         """The file of the models of the units between them."""
         return _CALIBRATION / f"{self.name}_units.yaml"
+
+    @property
+    def calibrations(self) -> dict[str, Path]:
+        """The file of each of its models, by the script of scripts/ that makes it."""
+        return {
+            "calibrate_costs": self.calibration,
+            "calibrate_units": self.unit_calibration,
+            "calibrate_streamed": self.streamed_calibration,
+        }
 
 
 ULTRASCALE_PLUS = Technology(
@@ -53,8 +62,8 @@ TECHNOLOGIES = {technology.name: technology for technology in (ULTRASCALE_PLUS, 
 
 
 def calibrated() -> list[Technology]:
-    """The technologies whose models have been measured and fitted."""
-    return [one for one in TECHNOLOGIES.values() if one.calibration.exists() and one.unit_calibration.exists()]
+    """The technologies all of whose models have been measured and fitted."""
+    return [one for one in TECHNOLOGIES.values() if all(path.exists() for path in one.calibrations.values())]
 
 
 def technology_of(family: str) -> Technology:
@@ -73,8 +82,8 @@ def technology_of(family: str) -> Technology:
         how, name = f"calibrate {missing[0]}", missing[0]
     else:
         how, name = "describe a technology of that family in pymodel/explore/technology.py and calibrate it", "NAME"
+    commands = ", ".join(f"python -m scripts.{script} {name}" for script in ULTRASCALE_PLUS.calibrations)
     raise ConfigError(
         f"target: family: must be one of {', '.join(families)} for the cost model, got {family!r}; choose another "
-        f"device, such as {' or '.join(devices)}, or {how}: python -m scripts.calibrate_costs {name}, "
-        f"python -m scripts.calibrate_units {name}"
+        f"device, such as {' or '.join(devices)}, or {how}: {commands}"
     )

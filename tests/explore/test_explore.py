@@ -299,9 +299,24 @@ def test_a_family_without_a_calibrated_technology_is_refused_with_the_commands(m
     assert described not in calibrated()
     with pytest.raises(ConfigError, match=r"family: must be one of zynq_uplus, .* got 'planned'.* zcu104") as caught:
         technology_of("planned")
-    assert "or calibrate unmeasured: python -m scripts.calibrate_costs unmeasured, python -m" in str(caught.value)
+    scripts = ("costs", "units", "streamed")
+    commands = ", ".join(f"python -m scripts.calibrate_{script} unmeasured" for script in scripts)
+    assert str(caught.value).endswith(f"or calibrate unmeasured: {commands}")
     with pytest.raises(ConfigError, match=r"describe a technology .* python -m scripts.calibrate_units NAME"):
         technology_of("stratix")
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_technology_that_lacks_one_model_is_not_calibrated(monkeypatch, tmp_path, at):
+    """Each way of holding weights is priced for each technology that is offered."""
+    monkeypatch.setattr(technology_module, "_CALIBRATION", tmp_path)
+    paths = list(SERIES_7.calibrations.values())
+    assert len(set(paths)) == 3 and {path.parent for path in paths} == {tmp_path}
+    for path in paths[:at] + paths[at + 1 :]:
+        path.touch()
+    assert calibrated() == []
+    paths[at].touch()
+    assert calibrated() == [SERIES_7]
 
 
 @every_technology

@@ -14,7 +14,6 @@ from psconv.flow.config import load
 from psconv.flow.inputs import load_bundle
 from psconv.flow.parallelism import engine_shapes
 from psconv.synthesis.targets import load_target
-from pymodel.common.errors import ConfigError
 from pymodel.engine.cycles import streamed_interval, streamed_sequences, waits_for_windows
 from pymodel.engine.memories import streamed_memories, total_half_blocks
 from pymodel.engine.packing import EngineShape
@@ -24,7 +23,7 @@ from pymodel.explore.options import Option, Parallelism, options
 from pymodel.explore.solve import AXES, TRAFFIC
 from pymodel.explore.streamed_costs import streamed_calibration, streamed_cost
 from pymodel.explore.streams import inner_half_blocks
-from pymodel.explore.technology import TECHNOLOGIES, ULTRASCALE_PLUS
+from pymodel.explore.technology import ULTRASCALE_PLUS, calibrated
 from pymodel.network.bundle import Bundle
 from pymodel.network.random_bundle import random_bundle
 from pymodel.network.topology import Network
@@ -32,8 +31,6 @@ from pymodel.top.dataflow import build
 from tests.explore.test_explore_loaded import configured, request
 from tests.helpers.choices import built, cost_of, explored
 from tests.helpers.networks import conv
-
-WITH_MODEL = [one for one in TECHNOLOGIES.values() if one.streamed_calibration.exists()]
 
 
 def small() -> Bundle:
@@ -50,7 +47,7 @@ def small() -> Bundle:
 
 @pytest.mark.parametrize(
     ("technology", "name"),
-    [(one, name) for one in WITH_MODEL for name in sorted(calibrate.ENGINES)],
+    [(one, name) for one in calibrated() for name in sorted(calibrate.ENGINES)],
     ids=lambda each: each if isinstance(each, str) else each.name,
 )
 def test_multipliers_and_block_rams_equal_what_yosys_counted(technology, name) -> None:
@@ -186,13 +183,6 @@ def test_what_a_file_streams_may_be_streamed(tmp_path: Path) -> None:
     path = configured(tmp_path, small(), target="zcu104", layers={"f": {"weights": "streamed"}})
     assert explore.explore(path, request()).weights == "streamed"
     assert explore.explore(path, request(weights="rom")).weights == "rom"
-
-
-def test_a_technology_without_a_model_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    technology = type(ULTRASCALE_PLUS)("none_such", *list(vars(ULTRASCALE_PLUS).values())[1:])
-    shape = EngineShape(cin=4, cout=4, height=2, width=2, kernel=1, padding=0, support="dense", shift=0, acc_bits=20)
-    with pytest.raises(ConfigError, match="streamed: there is no cost model of none_such; .*calibrate_streamed"):
-        streamed_cost(shape, technology)
 
 
 def test_the_vector_has_all_axes() -> None:

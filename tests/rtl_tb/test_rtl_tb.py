@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -364,6 +365,33 @@ def test_the_verilator_library_is_compiled_once(
     with pytest.raises(StopIteration):
         build.build([*FIFO, RTL / "axis_pass.sv"], fifo_ports, cache)
     assert len(plans) == 1 and "Vtop__ALL.cpp" in plans[0] and "verilated_vpi.cpp" not in plans[0]
+
+
+def test_no_function_of_a_simulator_is_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many registers a design has: g++ takes a function of all of them for minutes, and gigabytes."""
+    words, functions = 6_000, []
+    names = ", ".join(f"r{k}" for k in range(words))
+    sums = "\n".join(f"        r{k} <= r{(k + 1) % words} + r{(7 * k + 3) % words};" for k in range(words))
+    (tmp_path / "wide.sv").write_text(
+        f"module wide(input logic clk, input logic [15:0] x, output logic [15:0] y);\n"
+        f"    logic [15:0] {names};\n    assign y = r0 ^ x;\n"
+        f"    always_ff @(posedge clk) begin\n{sums}\n    end\nendmodule\n"
+    )
+    (tmp_path / "main.cpp").write_text("")
+
+    def sizes(command, folder, failure) -> None:
+        if command[0] == "make":
+            for path in folder.glob("Vtop*.cpp"):
+                starts = [n for n, line in enumerate(path.read_text().splitlines()) if line.startswith(("void", "VL_"))]
+                functions.extend(b - a for a, b in itertools.pairwise(starts))
+            raise StopIteration
+        real(command, folder, failure)
+
+    real = build.run_tool
+    monkeypatch.setattr(build, "run_tool", sizes)
+    with pytest.raises(StopIteration):
+        build.build_program([tmp_path / "wide.sv"], "wide", tmp_path / "main.cpp", tmp_path)
+    assert words < sum(functions) and max(functions) < words
 
 
 def test_a_broken_design_is_one_clear_error(tmp_path: Path, fifo_ports: Ports) -> None:

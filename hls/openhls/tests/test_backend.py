@@ -518,7 +518,8 @@ def test_all_targets_schedule(name, tmp_path):
         result = compile_design(processing_element(2, 6, steps=8), name, clock_ns, tmp_path / str(clock_ns))
         return result.schedule.processes[0].stages
 
-    assert stages(8.0 if name == "ecp5" else 2.2) > stages(30.0)
+    # A short clock of each: a word of memory and its sum take several stages.
+    assert stages({"ecp5": 8.0, "xc7": 5.0}.get(name, 2.2)) > stages(30.0)
 
 
 def test_fifo_names_and_kinds():
