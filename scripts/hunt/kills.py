@@ -24,7 +24,7 @@ import yaml
 
 from pymodel.common.records import read_yaml
 from scripts.hunt.campaign import Campaign, Case, Fault
-from scripts.hunt.processes import VARIABLE, left
+from scripts.hunt.processes import VARIABLE, left, signals_heard
 from scripts.places import ROOT
 
 _DIGITS = ROOT / "examples" / "digits"
@@ -183,15 +183,16 @@ def environment(folder: Path, mark: str) -> dict[str, str]:
 
 def started(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[str]:
     """`psconv` with `arguments`, in `folder`; all that it says comes by one pipe."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "psconv", *arguments],
-        cwd=folder,
-        env=environment(folder, mark),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with signals_heard():
+        return subprocess.Popen(
+            [sys.executable, "-m", "psconv", *arguments],
+            cwd=folder,
+            env=environment(folder, mark),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
 
 def _call(arguments: list[str], folder: Path) -> tuple[int, str]:

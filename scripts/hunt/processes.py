@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 VARIABLE = "PSCONV_MARK"
+
+
+@contextmanager
+def signals_heard() -> Iterator[None]:
+    """A process that starts meanwhile hears what this one ignores, as under nohup or in a shell's background."""
+    ignored = [one for one in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is signal.SIG_IGN]
+    for one in ignored:
+        signal.signal(one, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for one in ignored:
+            signal.signal(one, signal.SIG_IGN)
 
 
 def running(mark: str) -> dict[int, str]:

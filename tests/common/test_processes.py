@@ -16,7 +16,7 @@ import pytest
 from openhls.system import children
 from openhls.system.locks import InUse, locked
 
-from scripts.hunt.processes import VARIABLE, left, running
+from scripts.hunt.processes import VARIABLE, left, running, signals_heard
 
 ENDS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PARENTS = {
@@ -52,13 +52,14 @@ def start(script: str, mark: str) -> subprocess.Popen:
         "    for number in (signal.SIGTERM, signal.SIGHUP):\n"
         "        signal.signal(number, lambda number, _: sys.exit(128 + number))\n" + body
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", text],
-        env=os.environ | {VARIABLE: mark},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with signals_heard():
+        return subprocess.Popen(
+            [sys.executable, "-c", text],
+            env=os.environ | {VARIABLE: mark},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def judged(campaign: kills.Kills, case: dict, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_a_kill_is_survived(tmp_path):
     judged(kills.Kills(), CASE, tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
+def test_what_the_campaign_ignores_its_commands_hear(tmp_path):
+    """As under nohup, where a command that ran on by right was called a fault."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        judged(kills.Kills(), CASE | {"signal": "SIGHUP", "moment": 0.5}, tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
