@@ -21,7 +21,7 @@ FORMAT_COLOURS = {
     "bitmap": "#5d9c74",
     "csr": "#a05a8c",
 }
-RESOURCE_COLOURS = {"DSP": "#2f6fb0", "BRAM": "#e08a3c", "LUT": "#5d9c74", "FF": "#a05a8c"}
+RESOURCE_COLOURS = {"DSP": "#2f6fb0", "BRAM": "#e08a3c", "LUT": "#5d9c74", "FF": "#a05a8c", "URAM": "#7a7a7a"}
 # Parts of an Energy, in the order in which a bar stacks them: (label, keys of a row, colour).
 ENERGY_PARTS = (
     ("DRAM weights", ("dram_weights_uJ",), "#1f4e79"),
@@ -72,17 +72,22 @@ def energy_bars(rows: Sequence[Row], title: str) -> Figure:
 
 
 def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Figure:
-    """Share of each resource of a device over frames per second. Rows: explore.Exploration.rows."""
+    """Share of each resource over frames per second: of its budget; where no resource has one, of the most of a row.
+
+    Rows: explore.Exploration.rows.
+    """
     figure, axes = _axes(7.0, 4.2, title)
     x = [float(row["frames_per_second"]) for row in rows]
+    limited = any(budget.get(kind) for kind in RESOURCE_COLOURS)
+    of = budget if limited else {kind: max(row[kind] for row in rows) for kind in RESOURCE_COLOURS}
     for kind, colour in RESOURCE_COLOURS.items():
-        if budget.get(kind):
-            y = [100 * row[kind] / budget[kind] for row in rows]
+        if of.get(kind):
+            y = [100 * row[kind] / of[kind] for row in rows]
             axes.plot(x, y, marker="o", markersize=4, color=colour, label=kind)
     axes.axhline(100, color=_INK, linewidth=0.8, linestyle="--")
     axes.set_xscale("log")
     axes.set_xlabel("frames/s")
-    axes.set_ylabel("% of the budget")
+    axes.set_ylabel("% of the budget" if limited else "% of the most")
     axes.legend(frameon=False, fontsize=8)
     return figure
 

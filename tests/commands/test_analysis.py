@@ -139,3 +139,16 @@ def test_every_part_of_an_energy_is_plotted_once() -> None:
     keys = [key for _, keys, _ in plots.ENERGY_PARTS for key in keys]
     assert sorted(keys) == sorted(f"{part}_uJ" for part in PARTS)
     assert list(plots.FORMAT_COLOURS) == list(analysis.FORMATS)
+
+
+@pytest.mark.parametrize("budget", [{}, {"LUT": 4.0, "URAM": 10.0}])
+def test_the_plot_of_a_frontier_has_lines_with_and_without_budgets(budget: dict[str, float]) -> None:
+    """Of the budget; with none at all, as may be asked for, of the most."""
+    rows = [{"frames_per_second": 10.0 * k, "LUT": k, "FF": 2 * k, "DSP": k, "BRAM": 0, "URAM": k} for k in (1, 2)]
+    axes = plots.frontier(rows, budget, "frontier").axes[0]
+    drawn = {line.get_label(): list(line.get_ydata()) for line in axes.lines[:-1]}
+    if budget:
+        assert drawn == {"LUT": [25, 50], "URAM": [10, 20]} and axes.get_ylabel() == "% of the budget"
+    else:
+        assert drawn == dict.fromkeys(("DSP", "LUT", "FF", "URAM"), [50, 100]) and "most" in axes.get_ylabel()
+    assert {text.get_text() for text in axes.get_legend().get_texts()} == set(drawn)
