@@ -31,6 +31,7 @@ from pymodel.explore.technology import Technology, calibrated
 from pymodel.explore.unit_costs import unit_calibration
 from pymodel.top.status import Status
 from pymodel.training.config import TrainConfig
+from scripts.claims import accuracy_rows, accuracy_titles, claim_rows
 from scripts.layer_places import PLACES
 from scripts.places import ROOT
 
@@ -135,6 +136,8 @@ CONTENTS: Mapping[str, Callable[[], str]] = {
     "faults of a board": fault_table,
     "info of a board": info_table,
     "registers of a board": register_table,
+    "claims that are counts": lambda: _table(("claim", "paper", "theirs", "ours", "by"), claim_rows()),
+    "claims of accuracy": lambda: _table(accuracy_titles(), accuracy_rows()),
     **{f"errors for {technology.name}": partial(cost_model_table, technology) for technology in calibrated()},
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pymodel.common.errors import ConfigError
 from pymodel.engine.memories import LutRam
 
-_CALIBRATION = Path(__file__).with_name("calibration")
+FOLDER = Path(__file__).with_name("calibration")  # of the fitted models
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Technology:
     @property
     def calibration(self) -> Path:
         """The file of the engines' model."""
-        return _CALIBRATION / f"{self.name}.yaml"
+        return FOLDER / f"{self.name}.yaml"
 
     @property
     def streamed_calibration(self) -> Path:
         """The file of the model of engines whose weights are streamed."""
-        return _CALIBRATION / f"{self.name}_streamed.yaml"
+        return FOLDER / f"{self.name}_streamed.yaml"
 
     @property
     def unit_calibration(self) -> Path:
         """The file of the models of the units between them."""
-        return _CALIBRATION / f"{self.name}_units.yaml"
+        return FOLDER / f"{self.name}_units.yaml"
 
     @property
     def calibrations(self) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from pymodel.counts.storage import Storage, mask_storage, network_storage, suppo
 from pymodel.network.supports import Support, UnstructuredSupport
 from pymodel.network.zoo import make_network
 from pymodel.nn.variants import family
+from scripts.claims import papers
 
 # (cin, cout, output side) of ResNet18's and VGG16's 3x3 convolutions on CIFAR-10, the first one left out.
 RESNET_3X3 = [
@@ -87,70 +88,8 @@ def test_claims_for_resnet18() -> None:
         assert int(100 * reduction) == 424
 
 
-# Giga-FLOPs of the markers in the authors' plots (Images/ of their repository), from the pixels of each marker's
-# middle and of the grid lines; a pixel is 0.0004 G, 0.0002 G, 0.0016 G and 0.0009 G.
-PLOTTED = {
-    ("resnet18", "cifar10"): {
-        "dense": 0.5588,
-        "PSD4_P8": 0.2910,
-        "PSD4_P16": 0.2718,
-        "PSD2_P8": 0.1839,
-        "PSD2_P16": 0.1573,
-        "PSD1_P8": 0.1302,
-        "PSD1_P16": 0.0996,
-        "PS4_P4": 0.2529,
-        "PS2_P6": 0.1302,
-        "PS1_P9": 0.0690,
-        "pSC4": 0.2529,
-        "pSC2": 0.1302,
-        "pSC1": 0.0690,
-    },
-    ("vgg16", "cifar10"): {
-        "dense": 0.3141,
-        "PSD4_P8": 0.1623,
-        "PSD4_P16": 0.1516,
-        "PSD2_P8": 0.1017,
-        "PSD2_P16": 0.0865,
-        "PSD1_P8": 0.0714,
-        "PSD1_P16": 0.0540,
-        "PS4_P4": 0.1407,
-        "PS2_P6": 0.0714,
-        "PS1_P9": 0.0367,
-        "pSC4": 0.1407,
-        "pSC2": 0.0714,
-        "pSC1": 0.0367,
-    },
-    ("resnet18", "tiny-imagenet"): {
-        "dense": 2.2273,
-        "PSD4_P8": 1.1558,
-        "PSD4_P16": 1.0812,
-        "PSD2_P8": 0.7305,
-        "PSD2_P16": 0.6250,
-        "PSD1_P8": 0.5179,
-        "PSD1_P16": 0.3961,
-        "PS4_P4": 1.0049,
-        "PS2_P6": 0.5179,
-        "PS1_P9": 0.2744,
-        "pSC4": 1.0049,
-        "pSC2": 0.5179,
-        "pSC1": 0.2744,
-    },
-    ("vgg16", "tiny-imagenet"): {
-        "dense": 1.2549,
-        "PSD4_P8": 0.6446,
-        "PSD4_P16": 0.6011,
-        "PSD2_P8": 0.4057,
-        "PSD2_P16": 0.3399,
-        "PSD1_P8": 0.2840,
-        "PSD1_P16": 0.2147,
-        "PS4_P4": 0.5620,
-        "PS2_P6": 0.2840,
-        "PS1_P9": 0.1454,
-        "pSC4": 0.5620,
-        "pSC2": 0.2840,
-        "pSC1": 0.1454,
-    },
-}
+# The plots with all variants.
+PLOTTED = {plot: points for plot, points in papers().plotted.items() if len(points) > 1}
 
 
 @pytest.mark.parametrize("plot", PLOTTED, ids=" ".join)

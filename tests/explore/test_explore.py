@@ -309,7 +309,7 @@ def test_a_family_without_a_calibrated_technology_is_refused_with_the_commands(m
 @pytest.mark.parametrize("at", range(3))
 def test_a_technology_that_lacks_one_model_is_not_calibrated(monkeypatch, tmp_path, at):
     """Each way of holding weights is priced for each technology that is offered."""
-    monkeypatch.setattr(technology_module, "_CALIBRATION", tmp_path)
+    monkeypatch.setattr(technology_module, "FOLDER", tmp_path)
     paths = list(SERIES_7.calibrations.values())
     assert len(set(paths)) == 3 and {path.parent for path in paths} == {tmp_path}
     for path in paths[:at] + paths[at + 1 :]:
