@@ -365,6 +365,7 @@ def test_the_verilator_library_is_compiled_once(
     with pytest.raises(StopIteration):
         build.build([*FIFO, RTL / "axis_pass.sv"], fifo_ports, cache)
     assert len(plans) == 1 and "Vtop__ALL.cpp" in plans[0] and "verilated_vpi.cpp" not in plans[0]
+    assert "-include headers.h.fast" in plans[0] and "c++-header" not in plans[0]
 
 
 def test_no_function_of_a_simulator_is_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
