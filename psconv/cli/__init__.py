@@ -17,6 +17,7 @@ from openhls import HlsError
 
 from psconv import __version__
 from psconv.cli import board, counts, flow, hardware, init, onnx, show, training
+from psconv.common.output import own_stdout
 from psconv.vendor.tools import ToolMissing
 from pymodel.common.errors import told
 
@@ -76,6 +77,7 @@ def main(commands: typer.Typer = app) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, lambda number, _: sys.exit(128 + number))
+    own_stdout()
     with show.kept:
         sys.exit(call(lambda: commands(standalone_mode=False)))
 

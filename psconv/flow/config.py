@@ -24,6 +24,7 @@ Multipliers = Annotated[int, bounds.MULTIPLIERS.field()]
 Shift = Annotated[int, bounds.SHIFT.field()]
 AccumulatorBits = Annotated[int, bounds.ACCUMULATOR_BITS.field()]
 Clock = Annotated[float, bounds.CLOCK_NS.field()]
+Width = Annotated[int, bounds.WIDTH.field()]
 
 
 class Parallelism(Strict):
@@ -150,6 +151,9 @@ class GeneratedNetwork(Strict):
     )
     variant: str = Field(
         "dense", description="support of its 3x3 convolutions but the first and grouped ones, such as `PSD1_P16`"
+    )
+    width: Width | None = Field(
+        None, description="`resnet8`, `resnet18`, `resnet20`, ...: channels of the first stage; none: the standard ones"
     )
     activation_bits: Bits = Field(8, description="of activations, signed")
     weight_bits: Bits = Field(8, description="of weights, signed")

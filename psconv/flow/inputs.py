@@ -46,7 +46,7 @@ def load_bundle(config: RunConfig, path: Path) -> Bundle:
     if requested is None:
         raise InternalError(f"{path}: neither a bundle nor a network")
     try:
-        network = make_network(requested.name, requested.dataset, requested.variant)
+        network = make_network(requested.name, requested.dataset, requested.variant, width=requested.width)
     except ConfigError as error:
         raise ConfigError(f"network: {error}") from error
     return random_bundle(network, config.seed, requested.weight_bits, requested.activation_bits)

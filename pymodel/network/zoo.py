@@ -257,10 +257,12 @@ def make_network(name: str, dataset: str | Dataset, variant: str = "dense", widt
 
     width: channels of the first stage, for networks of WITH_WIDTH.
 
-    Raises ConfigError for a name or a pair unknown.
+    Raises ConfigError for a name or a pair unknown, and for a width of a network that has none.
     """
     if name not in _BUILDERS:
         raise ConfigError(f"network: must be one of {', '.join(NETWORKS)}, got {name!r}")
+    if width is not None and name not in WITH_WIDTH:
+        raise ConfigError(f"width: must be left out for {name}, got {width}; {', '.join(WITH_WIDTH)} have a width")
     if isinstance(dataset, str):
         if dataset not in DATASETS:
             raise ConfigError(f"dataset: must be one of {', '.join(DATASETS)}, got {dataset!r}")

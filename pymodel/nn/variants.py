@@ -37,13 +37,14 @@ def family_of(network: Network, variants: Sequence[str] = ()) -> Family:
 
 
 @lru_cache
-def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0) -> Network:
+def make_network(name: str, dataset: str, variant: str = "dense", seed: int = 0, width: int | None = None) -> Network:
     """The network `name` for `dataset` under `variant`: the name of a support, or BASELINE@NAME (baselines.py): the
-    baseline with as many weights as the support NAME leaves, made from the initial weights of `seed`.
+    baseline with as many weights as the support NAME leaves, made from the initial weights of `seed`. width: see
+    `zoo.make_network`.
 
-    Raises ConfigError for a name or a pair unknown, and where a baseline finds no PyTorch.
+    Raises ConfigError as that does, and where a baseline finds no PyTorch.
     """
-    return _under(zoo.make_network(name, dataset), variant, seed)
+    return _under(zoo.make_network(name, dataset, width=width), variant, seed)
 
 
 def _under(dense: Network, variant: str, seed: int = 0) -> Network:

@@ -61,11 +61,6 @@ def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:
     assert choice.name is not None
     channels, height, width = dataset.shape
     own = zoo.Dataset(dataset.name, channels, height, width, len(dataset.classes))
-    if choice.width is not None and choice.name not in zoo.WITH_WIDTH:
-        raise ConfigError(
-            f"network.width: must be left out for {choice.name}, got {choice.width}; "
-            f"{', '.join(zoo.WITH_WIDTH)} have a width"
-        )
     return make_network(choice.name, own.name if zoo.DATASETS.get(own.name) == own else own, width=choice.width)
 
 

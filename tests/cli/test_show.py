@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from psconv.cli import show
+from tests.helpers.places import ROOT
 
 
 def test_a_pipe_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,3 +31,32 @@ def test_a_terminal_gets_a_spinner_with_what_was_told_last() -> None:
     with show.status(Console(file=screen, force_terminal=True, width=80), "explore") as tell:
         tell("3 of [17]")
     assert "explore: 3 of [17]" in screen.getvalue()
+
+
+@pytest.mark.parametrize("closed", ["", ">&-", "2>&-"])
+def test_what_a_native_library_prints_is_no_part_of_standard_output(closed: str, tmp_path: Path) -> None:
+    """HiGHS wrote lines before a JSON result. With a stream closed a command still ends as it does."""
+    program = (
+        "import os, typer\n"
+        "from psconv import cli\n"
+        "app = typer.Typer()\n"
+        "@app.command()\n"
+        "def command():\n"
+        "    os.system('echo a tool')\n"
+        "    os.write(1, b'native\\n')\n"
+        "    print('{}')\n"
+        "cli.main(app)\n"
+    )
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        ["sh", "-c", f"exec '{sys.executable}' program.py {closed}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "hls")])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not closed:
+        assert (done.returncode, done.stdout, done.stderr) == (0, "{}\n", "a tool\nnative\n")
+    elif closed == "2>&-":
+        assert done.returncode == 0 and "{}" in done.stdout
