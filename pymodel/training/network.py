@@ -61,7 +61,11 @@ def dense_network(choice: NetworkChoice, dataset: Dataset) -> Network:
     assert choice.name is not None
     channels, height, width = dataset.shape
     own = zoo.Dataset(dataset.name, channels, height, width, len(dataset.classes))
-    return make_network(choice.name, own.name if zoo.DATASETS.get(own.name) == own else own, width=choice.width)
+    known = own.name if zoo.DATASETS.get(own.name) == own else own
+    try:
+        return make_network(choice.name, known, width=choice.width)
+    except ConfigError as error:
+        raise ConfigError(f"network: {error}") from error
 
 
 def own_network(config: TrainConfig, dataset: Dataset) -> Trainable:

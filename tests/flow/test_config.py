@@ -9,6 +9,7 @@ import yaml
 
 from psconv.cli import main
 from psconv.flow.config import RunConfig, load
+from psconv.flow.inputs import load_bundle
 from psconv.flow.run import prepare
 from pymodel.common.errors import ConfigError
 from scripts.benchmarks.engines import layer_vectors
@@ -56,6 +57,11 @@ WRONG = {
         ["parallelism", "ulx3s_85f", "packing: must be 1 ", "got 2", "18"],
     ),
     "fold beyond the work": (layer() | {"parallelism": {"fold": 25}}, ["fold", "25", "24"]),
+    "width of a network that has none": (
+        {"psconv": 1, "network": {"name": "vgg16", "width": 8}},
+        ["network: width: must be left out for vgg16, got 8", "resnet8"],
+    ),
+    "no channels": ({"psconv": 1, "network": {"name": "resnet8", "width": 0}}, ["network.width", "0"]),
     "missing weights": (layer(weights="none.npz"), ["none.npz", "cannot be read"]),
     "weights of no kind": (layer(weights="some"), ["'some'", "random"]),
     "weights out of range": (layer(weights="large.npz"), ["large.npz", "200", "-128 to 127"]),
@@ -179,3 +185,15 @@ def test_a_configuration_passes_few_modules(folder):
         sys.setprofile(before)
     own = {name for name in passed if name.split(".")[0] in ("psconv", "pymodel", "rtl_tb", "openhls")}
     assert {"psconv.flow.config", "psconv.flow.design"} <= own and len(own) <= 15
+
+
+def test_a_generated_network_has_the_width_that_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    for width in (None, 4, 24):
+        choice = {"name": "resnet8", "variant": "PSD1_P16"} | ({"width": width} if width else {})
+        path.write_text(yaml.safe_dump({"psconv": 1, "network": choice}))
+        bundle = load_bundle(load(path), path)
+        assert [bundle.network.layer(name).out_channels for name in ("stem", "s2b1_conv1")] == [
+            width or 16,
+            2 * (width or 16),
+        ]

@@ -251,7 +251,7 @@ def test_example_configurations_are_valid(path: Path) -> None:
         ("epochs=[", "YAML"),
         ("batch_size=2000", "batch_size"),
         ("network.name=lenet", "lenet"),
-        ("network.width=8", "network.width"),
+        ("network.width=8", "network: width"),
         ("network.variant=PSD3_P16", "PSD3_P16"),
         ("network.name=resnet18", "digits"),
     ],
