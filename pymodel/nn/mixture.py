@@ -171,10 +171,10 @@ class MixtureNorm2d(nn.Module):
     def one_gaussian(self) -> nn.BatchNorm2d:
         """The batch norm that is nearest in evaluation: of each channel the least squares.
 
-        Of samples of the running mixture, with variances s_k^2 = var_k + eps, whose posteriors are tau_k,
-        E[tau_k(x) f(x)] = p_k E_k[f(x)]. So the normalised y has mean 0, and E[y x] = sum_k sqrt(p_k) s_k. The line in
-        x that is nearest to y goes through 0 at the mixture's mean m; its slope is E[y x] / V with the mixture's variance
-        V = sum_k p_k (s_k^2 + (mu_k - m)^2), the law of total variance. As a batch norm: mean m, variance V - eps, and
+        Of samples of the running mixture, with variances s_k^2 = var_k + eps, whose posteriors are tau_k, E[tau_k(x)
+        f(x)] = p_k E_k[f(x)]. So the normalised y has mean 0, and E[y x] = sum_k sqrt(p_k) s_k. The line in x that is
+        nearest to y goes through 0 at the mixture's mean m; its slope is E[y x] / V with the mixture's variance V =
+        sum_k p_k (s_k^2 + (mu_k - m)^2), the law of total variance. As a batch norm: mean m, variance V - eps, and
         gamma times E[y x] / sqrt(V).
         """
         prior, mean = self.running_prior.double()[:, None], self.running_mean.double()

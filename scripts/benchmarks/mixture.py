@@ -1,8 +1,8 @@
 """Mixture normalisation against batch norm: optimiser steps until an accuracy, and what hardware's one Gaussian costs.
 
 Handwritten digits, the example `mixture.yaml`, with batch norm and with mixtures, at two learning rates, with several
-seeds. The test set is judged after each epoch, so steps are whole epochs of them. Accuracies are of all 360 test images,
-so one image is 0.28 points; read them beside the spread over the seeds.
+seeds. The test set is judged after each epoch, so steps are whole epochs of them. Accuracies are of all 360 test
+images, so one image is 0.28 points; read them beside the spread over the seeds.
 """
 
 from __future__ import annotations
@@ -110,9 +110,10 @@ def run(folder: Path, progress: Callable[[str], None]) -> list[Table]:
             "Mixture normalisation against batch norm, digits",
             rows,
             (
-                f"{EPOCHS} epochs, means of {len(SEEDS)} seeds; one test image is 0.28 points. Steps are the optimiser's, "
-                "in whole epochs, where every seed comes so far; batch norm's best is that of the same seed and rate, "
-                f"after any epoch. 8 bits: mixtures folded as one Gaussian; trained on: {QAT_EPOCHS} epochs in fixed point.",
+                f"{EPOCHS} epochs, means of {len(SEEDS)} seeds; one test image is 0.28 points. Steps are the "
+                "optimiser's, in whole epochs, where every seed comes so far; batch norm's best is that of the same "
+                "seed and rate, after any epoch. 8 bits: mixtures folded as one Gaussian; trained on: "
+                f"{QAT_EPOCHS} epochs in fixed point.",
             ),
         )
     ]
