@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +166,32 @@ def test_a_killed_training_ends_with_the_same_bits(more: tuple[str, ...], tmp_pa
     assert list(one) == list(two) and all(torch.equal(one[name], two[name]) for name in one)
     assert log_of(tmp_path / "whole") == log_of(tmp_path / "parts")
     assert whole.test_accuracy == parts.test_accuracy and whole.method == parts.method
+
+
+@pytest.mark.slow
+def test_two_killed_processes_end_with_the_same_bits(tmp_path: Path) -> None:
+    """Killed within an epoch, when each of both has a running mixture of its own images."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = [f"--set={override}" for override in (*SHORT, "checkpoint_steps=3")]
+
+    def start(run: Path) -> subprocess.Popen[bytes]:
+        command = [*launcher, "-m", "pymodel.training", "train", str(MIXTURE), "--out", str(run), "--resume", *options]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, **quiet)
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole).wait() == 0
+    disturbed = start(killed)
+    while disturbed.poll() is None and not (killed / "checkpoint.pt").exists():
+        time.sleep(0.01)
+    disturbed.terminate()  # torchrun ends its processes, which do nothing about it
+    disturbed.wait()
+    assert torch.load(killed / "checkpoint.pt", weights_only=True)["step"] > 0, "it was too quick"
+    assert start(killed).wait() == 0
+    one, two = state_of(whole), state_of(killed)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert log_of(whole) == log_of(killed)
 
 
 def test_another_mixture_is_no_resumption(run: Path) -> None:
