@@ -136,6 +136,8 @@ MIXUP = Bounds(0, 1e3)
 IMAGES_HELD_BACK = Bounds(0, 10**9)
 WARM_UP = Bounds(0, 1_000_000)
 WEIGHT_DECAY = Bounds(0, 1e6)
+MIXTURE_COMPONENTS = Bounds(1, 64)  # Gaussians that a batch is normalised by
+EM_STEPS = Bounds(1, 100)  # of expectation maximisation, for each batch
 ATTACK_STEPS = Bounds(1, 1000)  # gradients that an adversarial image is made with
 
 Version1 = BeforeValidator(plain_integer)

@@ -190,6 +190,14 @@ class Rewire(Strict):
     )
 
 
+class Mixture(Strict):
+    """Mixture normalisation (Kalayeh and Shah, TPAMI 2019) in the place of batch norm: each sample is normalised by the
+    components of a Gaussian mixture, weighted by their posterior (pymodel.nn.mixture)."""
+
+    components: int = bounds.MIXTURE_COMPONENTS.field(3, description="Gaussians of the mixture; 1 is batch norm")
+    em_steps: int = bounds.EM_STEPS.field(1, description="of expectation maximisation, for each batch")
+
+
 class Quantise(Strict):
     """Fixed point: batch norm folded, one power-of-two scale per tensor found on training images."""
 
@@ -224,6 +232,7 @@ class TrainConfig(Strict):
     distil: Distil | None = Field(None, description="a teacher; none: labels alone")
     adversarial: Adversarial | None = Field(None, description="training on attacked images, too; none: no attack")
     rewire: Rewire | None = Field(None, description="supports that move during training; none: they stay")
+    mixture: Mixture | None = Field(None, description="mixture normalisation instead of batch norm; none: batch norm")
     keep: Literal["last", "best"] = Field(
         "last", description="the epoch whose weights are kept; `best`: by accuracy on `data.validation`"
     )
@@ -270,6 +279,12 @@ class TrainConfig(Strict):
         return self
 
     @model_validator(mode="after")
+    def _mixture_fits(self) -> TrainConfig:
+        if self.mixture is not None and self.compile:
+            raise ValueError("compile: must be false with mixture, which looks at its components, got true")
+        return self
+
+    @model_validator(mode="after")
     def _rewiring_fits(self) -> TrainConfig:
         rewire, variant = self.rewire, self.network.variant
         if rewire is None:
@@ -303,12 +318,14 @@ class TrainConfig(Strict):
 
     @property
     def method(self) -> str:
-        """What tables call the way of training: plain, adversarial, rewired ... or, both together, DNR ..."""
+        """What tables call the way of training: plain, adversarial, rewired ... or, both together, DNR ...; of mixtures
+        with the components, as in plain with 3 Gaussians."""
         attacked = self.adversarial is not None and self.adversarial.weight > 0
+        mixture = "" if self.mixture is None else f" with {self.mixture.components} Gaussians"
         if self.rewire is None:
-            return "adversarial" if attacked else "plain"
+            return f"{'adversarial' if attacked else 'plain'}{mixture}"
         density = "" if self.rewire.density is None else f" {self.rewire.density:g}"
-        return f"{'DNR' if attacked else 'rewired'} {self.rewire.granularity}{density}"
+        return f"{'DNR' if attacked else 'rewired'} {self.rewire.granularity}{density}{mixture}"
 
 
 def load_config(path: Path, overrides: tuple[str, ...] = ()) -> TrainConfig:

@@ -14,9 +14,10 @@ from pymodel.frontend.lower import lower
 from pymodel.frontend.module import to_module
 from pymodel.network.topology import Network
 from pymodel.nn.build import NetworkModule
+from pymodel.nn.mixture import with_one_gaussian
 from pymodel.training import checkpoint
 from pymodel.training.config import Distil, TrainConfig, overridden
-from pymodel.training.network import own_network
+from pymodel.training.network import normalised, own_network
 
 
 def run_config(run_dir: Path, overrides: tuple[str, ...] = (), **options: object) -> TrainConfig:
@@ -46,20 +47,22 @@ def run_file(path: Path) -> dict[str, Any]:
 
 
 def trained(config: TrainConfig, dataset: Dataset, run_dir: Path) -> NetworkModule:
-    """The network in `run_dir` with its weights; of a module of the user's own what it is in hardware.
+    """The network in `run_dir` with its weights; of a module of the user's own what it is in hardware, where a mixture
+    that normalises is one Gaussian.
 
     Raises ConfigError: a module that is not the one that was trained, weights of another network.
     """
     topology, weights = load_topology(run_dir), run_dir / "model.pt"
     if config.network.python is None:
         network = NetworkModule(topology)
+        normalised(network, config, str(weights))
         checkpoint.load_weights(network, weights)
         return network
     own = own_network(config, dataset)
     if own.network != topology:
         raise ConfigError(f"network.python: {config.network.python}: is not the module that was trained in {run_dir}")
     checkpoint.load_weights(own.module, weights)
-    return to_module(lower(trace(own.module, dataset.shape)))
+    return to_module(lower(trace(with_one_gaussian(own.module), dataset.shape)))
 
 
 def load_teacher(distil: Distil, dataset: Dataset) -> NetworkModule:

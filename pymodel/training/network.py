@@ -20,6 +20,7 @@ from pymodel.network.topology import Conv, Network
 from pymodel.network.zoo import make_network
 from pymodel.nn.baselines import initialised
 from pymodel.nn.build import NetworkModule
+from pymodel.nn.mixture import with_mixtures
 from pymodel.nn.psconv2d import MaskedSupport, convert, papers_rule
 from pymodel.nn.rewiring import first_network
 from pymodel.training.config import NetworkChoice, TrainConfig
@@ -46,6 +47,22 @@ def trainable(config: TrainConfig, dataset: Dataset) -> Trainable:
     """The network of a configuration, with the initial weights of its seed. Raises ConfigError."""
     if config.network.python is not None:
         return own_network(config, dataset)
+    subject = _ours(config, dataset)
+    normalised(subject.module, config, f"network.name: {config.network.name}")
+    return subject
+
+
+def normalised(module: nn.Module, config: TrainConfig, where: str) -> nn.Module:
+    """The module, its batch norms replaced by mixtures, in place, where the configuration says so.
+
+    Raises ConfigError, which begins with `where`.
+    """
+    if config.mixture is None:
+        return module
+    return with_mixtures(module, config.mixture.components, config.mixture.em_steps, config.seed, where)
+
+
+def _ours(config: TrainConfig, dataset: Dataset) -> Trainable:
     dense, variant = dense_network(config.network, dataset), config.network.variant
     if config.rewire is None:
         module = initialised(dense, variant, config.seed)
@@ -90,6 +107,7 @@ def own_network(config: TrainConfig, dataset: Dataset) -> Trainable:
         raise ConfigError(
             f"{where}: must give {_batch(classes)}, a score for each class of {dataset.name}, got {shapes}"
         )
+    normalised(module, config, where)  # after tracing: hardware will have one Gaussian
     _try_training(module, dataset, where)
     variant = variant_of(choice, lowered.network)
     # As it came: a forward of the user's own may use `view`, which other formats do not allow.

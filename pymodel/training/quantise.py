@@ -45,6 +45,7 @@ class QuantiseResult:
     per_channel: bool  # weights with a scale per output channel
     qat_epochs: int
     float_accuracy: float  # before quantisation
+    one_gaussian_accuracy: float | None  # in floating point, each mixture folded as one Gaussian; with `mixture`
     fixed_accuracy: float  # of the bundle, by the golden model
     # Of the bundle, under attacks on its own network that change its input in whole steps; with `adversarial`.
     fgsm_accuracy: float | None
@@ -79,17 +80,25 @@ def quantise(
     dataset = load_dataset(config.data.dataset, Path(config.data.path) if config.data.path else None)
     before = _float_accuracy(run_dir)
     network = trained(config, dataset, run_dir)
+    one_gaussian = None if config.mixture is None else folded_accuracy(network, dataset)
     with locked(out.parent, out.name) if is_main() else nullcontext():
         fixed = to_fixed_point(network.eval(), dataset, config)
         if config.quantise.qat:
             _train_on(fixed, dataset, config, run_dir, resume)
-        return _exported(fixed, dataset, config, before, out) if is_main() else None
+        return _exported(fixed, dataset, config, (before, one_gaussian), out) if is_main() else None
 
 
 def _exported(
-    fixed: FixedPointNetwork, dataset: Dataset, config: TrainConfig, float_accuracy: float, out: Path
+    fixed: FixedPointNetwork,
+    dataset: Dataset,
+    config: TrainConfig,
+    in_float: tuple[float, float | None],
+    out: Path,
 ) -> QuantiseResult:
-    """Check the network against the golden model and write its bundle."""
+    """Check the network against the golden model and write its bundle.
+
+    in_float: accuracies in floating point, as trained and as folded.
+    """
     bundle = export(fixed, dataset, {})
     test = dataset.integers(dataset.test.images)
     identical = assert_identical(fixed, bundle, test[:IDENTITY_IMAGES])
@@ -103,7 +112,8 @@ def _exported(
         activation_bits=config.quantise.activation_bits,
         per_channel=config.quantise.per_channel,
         qat_epochs=config.quantise.qat_epochs if config.quantise.qat else 0,
-        float_accuracy=float_accuracy,
+        float_accuracy=in_float[0],
+        one_gaussian_accuracy=in_float[1],
         fixed_accuracy=accuracy,
         fgsm_accuracy=fgsm,
         pgd_accuracy=pgd,
@@ -123,6 +133,18 @@ def _exported(
     }
     export(fixed, dataset, notes).save(out)
     return result
+
+
+@torch.no_grad()
+def folded_accuracy(network: NetworkModule, dataset: Dataset) -> float:
+    """The share of the test images that the network, as it is folded, has right in floating point."""
+    folded, test = fold_batch_norm(network), dataset.test
+    right = 0
+    for start in range(0, len(test), EVALUATION_BATCH):
+        batch = slice(start, start + EVALUATION_BATCH)
+        images = torch.from_numpy(dataset.input_format.real(dataset.integers(test.images[batch]))).float()
+        right += int((folded(images).argmax(1).numpy() == test.labels[batch]).sum())
+    return right / len(test)
 
 
 def to_fixed_point(network: NetworkModule, dataset: Dataset, config: TrainConfig) -> FixedPointNetwork:
@@ -213,6 +235,7 @@ def qat_plan(config: TrainConfig) -> TrainConfig:
             "optimiser": config.optimiser.model_copy(update={"lr": options.qat_lr}),
             "schedule": Schedule(name="cosine"),
             "distil": options.distil,
+            "mixture": None,  # folded as one Gaussian
             "rewire": None,  # supports are where that training has left them
             "precision": "float32",  # accumulators need more than the 8 bits of a bfloat16
         }

@@ -389,8 +389,7 @@ class Trainer:
     def evaluate(self, split: _DeviceSplit) -> tuple[float, float]:
         """(mean loss, accuracy) over a split, shared by the processes."""
         self.model.eval()
-        # Each process has batch norm statistics of its own; the masks, not real numbers, are the same everywhere.
-        self.process.share(buffer for buffer in self.model.buffers() if buffer.is_floating_point())
+        self._share_statistics()
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         size = EVALUATION_BATCH * self.process.world
         for start in range(0, len(split), size):
@@ -402,6 +401,10 @@ class Trainer:
             totals[1] += (logits.argmax(1) == labels).sum()
         loss, correct = self.process.sum(totals).tolist()
         return loss / len(split), correct / len(split)
+
+    def _share_statistics(self) -> None:
+        """Each process has batch norm statistics of its own; the masks, not real numbers, are the same everywhere."""
+        self.process.share(buffer for buffer in self.model.buffers() if buffer.is_floating_point())
 
     def robustness(self, split: _DeviceSplit) -> tuple[float, float]:
         """Accuracies over a split under FGSM and PGD, shared by the processes; after `evaluate`.
@@ -426,6 +429,7 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint and the log; all processes must come here together."""
         self._check_finite(self.process.sum(self.totals)[0].item())
+        self._share_statistics()  # a resumed run has the main process's, by which a mixture's next step goes
         if not self.process.is_main:
             self.totals.zero_()  # they are in the main process's now
             return

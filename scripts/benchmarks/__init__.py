@@ -16,6 +16,7 @@ BENCHMARKS = {
     "training": "training steps over a periodic support against dense ones, layers of ResNet18 and whole steps",
     "recipes": "what each recipe of a training does to accuracy, one at a time, and 4 bits, on a small network",
     "robust": "networks trained on attacked images, their weights in fixed places or moved: accuracy under attack",
+    "mixture": "mixture normalisation against batch norm: steps to an accuracy, and what one Gaussian costs",
     "versus": "periodic engine against dense and against an index beside each weight, at equal multipliers",
     "clock": "Fmax of engines on an ECP5 after place and route, and the critical paths in lines of C++",
     "packing": "engines with several products in each multiplier: resources and cycles, from the whole flow",
