@@ -319,9 +319,9 @@ class TrainConfig(Strict):
     @property
     def method(self) -> str:
         """What tables call the way of training: plain, adversarial, rewired ... or, both together, DNR ...; of mixtures
-        with the components, as in plain with 3 Gaussians."""
+        with the components, as in plain with mixtures of 3."""
         attacked = self.adversarial is not None and self.adversarial.weight > 0
-        mixture = "" if self.mixture is None else f" with {self.mixture.components} Gaussians"
+        mixture = "" if self.mixture is None else f" with mixtures of {self.mixture.components}"
         if self.rewire is None:
             return f"{'adversarial' if attacked else 'plain'}{mixture}"
         density = "" if self.rewire.density is None else f" {self.rewire.density:g}"

@@ -70,7 +70,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_example_trains_quantises_and_is_won_back(run: Path, tmp_path: Path) -> None:
     result = json.loads((run / "result.json").read_text())
-    assert result["method"] == "plain with 3 Gaussians" and result["test_accuracy"] > 0.5
+    assert result["method"] == "plain with mixtures of 3" and result["test_accuracy"] > 0.5
     plain = quantise(run, tmp_path / "b.yaml")
     assert plain is not None and plain.identical_images == 64 and plain.float_accuracy == result["test_accuracy"]
     bundle, data = Bundle.load(tmp_path / "b.yaml"), load_dataset("digits")
@@ -128,7 +128,7 @@ def test_one_component_trains_as_batch_norm_does(tmp_path: Path) -> None:
     one = train(MIXTURE, tmp_path / "one", overrides=(*SHORT, "epochs=1", "mixture={components: 1}"))
     plain = train(MIXTURE, tmp_path / "plain", overrides=(*SHORT, "epochs=1", "mixture=null"))
     assert one.train_loss == pytest.approx(plain.train_loss, rel=1e-2)
-    assert (one.method, plain.method) == ("plain with 1 Gaussians", "plain")
+    assert (one.method, plain.method) == ("plain with mixtures of 1", "plain")
 
 
 class Interrupted(Exception):
@@ -209,7 +209,7 @@ def test_the_seed_of_the_training_is_that_of_the_mixtures() -> None:
 def test_attacked_and_rewired_it_is_quantised(tmp_path: Path) -> None:
     together = ("adversarial={steps: 1, step: 0.1, epsilon: 0.1}", "rewire={granularity: taps}")
     result = train(MIXTURE, tmp_path / "run", overrides=(*SHORT, *together, "network.variant=PS1_P9"))
-    assert result.method == "DNR taps with 3 Gaussians" and result.pgd_accuracy is not None
+    assert result.method == "DNR taps with mixtures of 3" and result.pgd_accuracy is not None
     done = quantise(tmp_path / "run", tmp_path / "b.yaml")
     assert done is not None and done.identical_images == 64 and done.pgd_accuracy is not None
 
