@@ -60,6 +60,7 @@ def test_multipliers_and_block_rams_equal_what_yosys_counted(technology, name) -
     assert (cost.half_blocks + inner_half_blocks(shape, streamed=True)) / 2 == record["BRAM"]
 
 
+@pytest.mark.slow
 def test_an_engine_that_the_calibration_has_not_seen(tmp_path: Path) -> None:
     name = "unseen"
     calibrate.ENGINES[name] = calibrate.layer_alone(48, 96, 6, "PSD2_P8", To=2, R=4, fold=2)

@@ -7,6 +7,8 @@ program and one simulation serve them all.
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from openhls.driver.compile import compile_hls
 from openhls.frontend.program import import_design
 from openhls.graph import interpret
 from openhls.graph.nodes import Design
+from openhls.system.locks import locked
 from openhls.tests import programs
 from openhls.tests.harness import INCLUDE, PATTERNS, Simulator, random_words, run_native
 
@@ -59,21 +62,25 @@ def prepare(files: list[Path], folder: Path) -> Case:
     return Case(source, design, *run_native([source], programs.NATIVE, kinds, inputs, RUNS, folder / "native"))
 
 
-@pytest.fixture(scope="module")
-def every(tmp_path_factory) -> Case:
-    return prepare(FILES, tmp_path_factory.mktemp("programs"))
-
-
-@pytest.fixture(scope="module")
-def computed(every) -> dict[str, list[int]]:
-    return interpret.run(every.design, every.taken, RUNS)
+@pytest.fixture(scope="session")
+def words(tmp_path_factory) -> dict[str, dict[str, list[int]]]:
+    """What all programs give, {"native", "graph"}; made once for all processes of a test run, as it takes a minute."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "programs"
+    path = folder / "words.json"
+    with locked(folder, path.name, wait=True):
+        if not path.exists():
+            every = prepare(FILES, folder)
+            computed = interpret.run(every.design, every.taken, RUNS)
+            path.write_text(json.dumps({"native": every.given, "graph": computed}))
+    return json.loads(path.read_text())
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_graph_equals_the_native_program(program, every, computed):
-    expected = {port: words for port, words in every.given.items() if port.startswith(f"{program}_")}
+def test_graph_equals_the_native_program(program, words):
+    expected = {port: given for port, given in words["native"].items() if port.startswith(f"{program}_")}
     assert any(expected.values())
-    assert {port: computed[port] for port in expected} == expected
+    assert {port: words["graph"][port] for port in expected} == expected
 
 
 def simulate(case: Case, folder: Path, target: str, clock_ns: float, patterns: list[dict]) -> None:
