@@ -72,7 +72,7 @@ def energy_bars(rows: Sequence[Row], title: str) -> Figure:
 
 
 def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Figure:
-    """Share of each resource over frames per second: of its budget; where no resource has one, of the most of a row.
+    """Share of each resource that is taken over frames per second: of its budget; without any, of the most of a row.
 
     Rows: explore.Exploration.rows.
     """
@@ -81,7 +81,7 @@ def frontier(rows: Sequence[Row], budget: Mapping[str, float], title: str) -> Fi
     limited = any(budget.get(kind) for kind in RESOURCE_COLOURS)
     of = budget if limited else {kind: max(row[kind] for row in rows) for kind in RESOURCE_COLOURS}
     for kind, colour in RESOURCE_COLOURS.items():
-        if of.get(kind):
+        if of.get(kind) and any(row[kind] for row in rows):
             y = [100 * row[kind] / of[kind] for row in rows]
             axes.plot(x, y, marker="o", markersize=4, color=colour, label=kind)
     axes.axhline(100, color=_INK, linewidth=0.8, linestyle="--")

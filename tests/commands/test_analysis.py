@@ -141,7 +141,7 @@ def test_every_part_of_an_energy_is_plotted_once() -> None:
     assert list(plots.FORMAT_COLOURS) == list(analysis.FORMATS)
 
 
-@pytest.mark.parametrize("budget", [{}, {"LUT": 4.0, "URAM": 10.0}])
+@pytest.mark.parametrize("budget", [{}, {"LUT": 4.0, "URAM": 10.0, "BRAM": 5.0}])
 def test_the_plot_of_a_frontier_has_lines_with_and_without_budgets(budget: dict[str, float]) -> None:
     """Shares are of the budget; with none at all, as may be asked for, of the most."""
     rows = [{"frames_per_second": 10.0 * k, "LUT": k, "FF": 2 * k, "DSP": k, "BRAM": 0, "URAM": k} for k in (1, 2)]
