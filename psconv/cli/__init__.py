@@ -17,9 +17,9 @@ from openhls import HlsError
 
 from psconv import __version__
 from psconv.cli import board, counts, flow, hardware, init, onnx, show, training
-from psconv.common.output import own_stdout
 from psconv.vendor.tools import ToolMissing
 from pymodel.common.errors import told
+from pymodel.common.output import own_stdout
 
 app = typer.Typer(
     no_args_is_help=True,

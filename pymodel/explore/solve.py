@@ -17,6 +17,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from pymodel.common.arrays import Bool, Floats
 from pymodel.common.errors import InternalError
+from pymodel.common.output import libraries_silent
 from pymodel.explore.costs import KINDS, Cost
 from pymodel.explore.options import Option, Trait, pareto
 
@@ -229,13 +230,14 @@ class _Program:
     def least(self, axis: str) -> tuple[dict[str, Option] | None, float, bool]:
         """(choice with the least of a resource, or None; lower bound of that; whether it is proved)."""
         options, prices = len(self.flat), len(self.parts) * len(AXES)
-        result = milp(
-            self._amounts(axis),
-            integrality=np.repeat([1, 0], [options, prices]),
-            bounds=Bounds(0, np.repeat([1, np.inf], [options, prices])),
-            constraints=LinearConstraint(np.array(self.rows), self.lower, self.upper),
-            options={"time_limit": self.seconds, "mip_rel_gap": 0.0},
-        )
+        with libraries_silent():  # HiGHS prints lines about some solutions that it finds
+            result = milp(
+                self._amounts(axis),
+                integrality=np.repeat([1, 0], [options, prices]),
+                bounds=Bounds(0, np.repeat([1, np.inf], [options, prices])),
+                constraints=LinearConstraint(np.array(self.rows), self.lower, self.upper),
+                options={"time_limit": self.seconds, "mip_rel_gap": 0.0},
+            )
         if result.status == 2:  # infeasible
             return None, float("inf"), True
         bound = float(np.ceil((result.mip_dual_bound or 0.0) - 1e-3))

@@ -60,3 +60,29 @@ def test_what_a_native_library_prints_is_no_part_of_standard_output(closed: str,
         assert (done.returncode, done.stdout, done.stderr) == (0, "{}\n", "a tool\nnative\n")
     elif closed == "2>&-":
         assert done.returncode == 0 and "{}" in done.stdout
+
+
+def test_a_library_is_silent_for_a_while(tmp_path: Path) -> None:
+    """C's printf, which has a buffer of its own; what comes before and after is there, also where it raises."""
+    program = (
+        "import ctypes\n"
+        "from pymodel.common.output import libraries_silent\n"
+        "printf = ctypes.CDLL(None).printf\n"
+        "printf(b'before\\n'); print('ours')\n"
+        "try:\n"
+        "    with libraries_silent():\n"
+        "        printf(b'meanwhile\\n')\n"
+        "        raise ValueError\n"
+        "except ValueError:\n"
+        "    printf(b'after\\n')\n"
+    )
+    for closed, expected in (("", {"ours", "before", "after"}), (">&-", set())):
+        done = subprocess.run(
+            ["sh", "-c", f"exec '{sys.executable}' -c \"$PROGRAM\" {closed}"],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PROGRAM": program},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, set(done.stdout.split()), done.stderr) == (0, expected, "")
