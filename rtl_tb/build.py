@@ -48,8 +48,8 @@ _FLAGS = (
     # Several C++ files take two precompiled headers first, which cost more than an engine's code in one file.
     "--output-split",
     "200000",
-    # Time and memory of g++ grow faster than a function does: a thousand lanes in one take it ten minutes, in parts
-    # of so many operations as long as Verilator itself. The simulator is as quick.
+    # Time and memory of g++ grow faster than a function does: a thousand lanes in one take it more than eight
+    # minutes, in parts of so many operations seconds. The simulator is as quick.
     "--output-split-cfuncs",
     "5000",
 )

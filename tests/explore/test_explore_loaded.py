@@ -151,8 +151,8 @@ def test_without_ultra_ram_loaded_weights_lie_in_block_ram(device: str, tmp_path
     written = explore.write_config(found, path, tmp_path / "out", asked)
     assert not any(shape.ultra_weights for shape in dataflow_of(written).shapes.values())
     assert cost_of(written) == found.best.answer.cost
-    with pytest.raises(ConfigError, match=rf"no folding of small fits {device} at 1,000 frames/s"):
-        explore.explore(path, request("BRAM=0", "URAM=none", "LUT=2000", weights="loaded"))
+    with pytest.raises(ConfigError, match=rf"fits {device} at 1,000 frames/s: BRAM: [\d.]+ at least, 0 there"):
+        explore.explore(path, request("BRAM=0", "URAM=none", "DSP=4", weights="loaded"))
 
 
 def test_rom_where_it_fits(tmp_path: Path) -> None:
